@@ -1,0 +1,87 @@
+"""The video autoencoder: diffusers' `AutoencoderKLWan`, normalised latents, and the same maths at CPU speed.
+
+The causal autoencoder maps frame 0 to latent 0 and frames 4k-3..4k to latent k (Wan2.1: stride 4x8x8, 16 channels).
+"""
+
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKLWan
+from diffusers.models.autoencoders.autoencoder_kl_wan import WanRMS_norm
+from torch import Tensor
+
+LAPTOP_CONFIG = {
+    "base_dim": 24,
+    "dim_mult": [1, 2, 2],
+    "num_res_blocks": 1,
+    "patch_size": 2,
+    "in_channels": 12,
+    "out_channels": 12,
+    "temperal_downsample": [True, True],
+    "z_dim": 16,
+}
+
+
+class RsqrtRMSNorm(WanRMS_norm):
+    """`WanRMS_norm` as x * rsqrt(sum x^2) * gamma: on CPU the stock `F.normalize` is the largest cost of a step."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape in and out, normalised over channels."""
+        dim = 1 if self.channel_first else -1
+        inverse = torch.rsqrt(x.float().square().sum(dim=dim, keepdim=True).clamp_min(1e-24)).to(x.dtype)
+        return x * inverse * (self.scale * self.gamma) + self.bias
+
+
+def use_rsqrt_norm(autoencoder: AutoencoderKLWan) -> AutoencoderKLWan:
+    """Swap the norm implementation in place; parameters and their names stay."""
+    for module in autoencoder.modules():
+        if type(module) is WanRMS_norm:
+            module.__class__ = RsqrtRMSNorm
+    return autoencoder
+
+
+def load_autoencoder(path: str | Path, dtype: torch.dtype = torch.float32) -> AutoencoderKLWan:
+    """Load from a diffusers folder or hub id, ready for inference.
+
+    Raises:
+        FileNotFoundError: a local folder that does not exist, with the command that makes or fetches it.
+    """
+    if str(path).startswith((".", "/")) and not Path(path).is_dir():
+        raise FileNotFoundError(
+            f"no autoencoder at {path}; train the laptop one with `python -m assets autoencoder`, or download "
+            "the `vae` folder of Wan-AI/Wan2.1-T2V-1.3B-Diffusers and point the profile's autoencoder.path at it"
+        )
+    model = AutoencoderKLWan.from_pretrained(str(path), torch_dtype=dtype, use_safetensors=True)
+    return use_rsqrt_norm(model).eval().requires_grad_(False)
+
+
+def to_pixels(frames: Tensor) -> Tensor:
+    """`(B, T, H, W, 3)` uint8 to `(B, 3, T, H, W)` in [-1, 1]."""
+    return frames.permute(0, 4, 1, 2, 3).float() / 127.5 - 1.0
+
+
+def to_frames(pixels: Tensor) -> Tensor:
+    """`(B, 3, T, H, W)` in [-1, 1] to `(B, T, H, W, 3)` uint8."""
+    return ((pixels.float() + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 4, 1)
+
+
+def _moments(autoencoder: AutoencoderKLWan, like: Tensor) -> tuple[Tensor, Tensor]:
+    shape = (1, -1, 1, 1, 1)
+    mean = torch.tensor(autoencoder.config.latents_mean).view(shape).to(like)
+    std = torch.tensor(autoencoder.config.latents_std).view(shape).to(like)
+    return mean, std
+
+
+@torch.no_grad()
+def encode_video(autoencoder: AutoencoderKLWan, pixels: Tensor) -> Tensor:
+    """`(B, 3, 4n+1, H, W)` in [-1, 1] to normalised latents `(B, 16, n+1, H/8, W/8)`; the posterior's mode."""
+    latents = autoencoder.encode(pixels.to(autoencoder.dtype)).latent_dist.mode()
+    mean, std = _moments(autoencoder, latents)
+    return (latents - mean) / std
+
+
+@torch.no_grad()
+def decode_video(autoencoder: AutoencoderKLWan, latents: Tensor) -> Tensor:
+    """Normalised latents `(B, 16, n+1, h, w)` to `(B, 3, 4n+1, 8h, 8w)` in [-1, 1]."""
+    mean, std = _moments(autoencoder, latents)
+    return autoencoder.decode((latents * std + mean).to(autoencoder.dtype), return_dict=False)[0]

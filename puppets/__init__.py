@@ -1,0 +1,6 @@
+"""Synthetic talking people with exactly known ground truth: rendered from a seed, measured back from pixels."""
+
+from puppets.measure import Measurement, measure, measure_colours
+from puppets.render import KINDS, Puppet, render
+
+__all__ = ["KINDS", "Measurement", "Puppet", "measure", "measure_colours", "render"]

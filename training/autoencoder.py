@@ -1,0 +1,182 @@
+"""Train the laptop profile's video autoencoder on rendered puppets, through the DeepSpeed engine.
+
+Wan2.1 profiles use Wan's published autoencoder; this recipe makes the 1.5M-parameter one that ships with the project.
+The loss is L1 with the mouth window weighted by 6: an unweighted loss learns the mouth last.
+"""
+
+import argparse
+import json
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKLWan
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from omnihuman.autoencoder import LAPTOP_CONFIG, decode_video, encode_video, load_autoencoder, to_frames, to_pixels, use_rsqrt_norm
+from profiles.schema import OptimizerConfig
+from puppets import measure, render
+from puppets.measure import MOUTH_WINDOW
+from training.optimizer import build_optimizer
+
+
+@dataclass(frozen=True)
+class AutoencoderRecipe:
+    """Everything that decides the weights. Frame counts are of the clips cut from rendered puppets."""
+
+    seed: int = 7_000_000
+    clips: int = 1536
+    steps: int = 1500
+    batch_frames: int = 68
+    muon_lr: float = 0.02
+    adam_lr: float = 2e-3
+    mouth_weight: float = 6.0
+    kl_weight: float = 1e-6
+    warmup: int = 50
+
+
+class _Flat(nn.Module):
+    """A convolution weight kept as a matrix `(out, in * k)`, the shape that DeepSpeed's Muon orthogonalises."""
+
+    def __init__(self, shape: torch.Size):
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, matrix: Tensor) -> Tensor:
+        return matrix.view(self.shape)
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        return weight.flatten(1)
+
+
+def _flatten_convolutions(model: nn.Module) -> list[nn.Module]:
+    convolutions = [m for m in model.modules() if isinstance(m, (nn.Conv2d, nn.Conv3d))]
+    for module in convolutions:
+        torch.nn.utils.parametrize.register_parametrization(module, "weight", _Flat(module.weight.shape))
+    return convolutions
+
+
+def _render_clip(seed: int) -> np.ndarray:
+    return render(seed, frames=17).frames
+
+
+def _corpus(seed: int, clips: int) -> Tensor:
+    """`(clips, 17, 64, 64, 3)` uint8, rendered on all cores."""
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        return torch.from_numpy(np.stack(list(pool.map(_render_clip, range(seed, seed + clips), chunksize=16))))
+
+
+def _frames_at(progress: float) -> int:
+    """Images, then 5-frame, then 17-frame clips: ending on 5 frames hurts 17-frame decoding."""
+    return 1 if progress < 0.25 else 5 if progress < 0.5 else 17
+
+
+def _loss(model: AutoencoderKLWan, pixels: Tensor, recipe: AutoencoderRecipe, generator: torch.Generator) -> Tensor:
+    posterior = model.encode(pixels).latent_dist
+    noise = torch.randn(posterior.mean.shape, generator=generator)
+    decoded = model.decode(posterior.mean + posterior.std * noise, return_dict=False)[0]
+    weight = torch.ones(pixels.shape[-2:])
+    weight[MOUTH_WINDOW] = recipe.mouth_weight
+    return ((decoded.float() - pixels).abs() * (weight / weight.mean())).mean() + recipe.kl_weight * posterior.kl().mean()
+
+
+def train(recipe: AutoencoderRecipe, output: Path) -> None:
+    """Train and write `config.json`, `diffusion_pytorch_model.safetensors` and `RECIPE.json` into `output`."""
+    import deepspeed
+
+    torch.manual_seed(recipe.seed)
+    corpus = _corpus(recipe.seed, recipe.clips)
+    model = use_rsqrt_norm(AutoencoderKLWan(**LAPTOP_CONFIG, latents_mean=[0.0] * 16, latents_std=[1.0] * 16))
+    convolutions = _flatten_convolutions(model)
+    optimizer = build_optimizer(
+        ((name, p) for name, p in model.named_parameters()),
+        OptimizerConfig(name="muon", lr=recipe.muon_lr, adam_lr=recipe.adam_lr),
+    )
+    config = {"train_micro_batch_size_per_gpu": 4, "gradient_clipping": 1.0, "steps_per_print": 10**9}
+    engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=config)
+    base_rates = [group["lr"] for group in engine.optimizer.param_groups]
+    average = {name: p.detach().clone() for name, p in model.named_parameters()}
+    started = time.time()
+    for step in range(recipe.steps):
+        progress = step / recipe.steps
+        generator = torch.Generator().manual_seed(recipe.seed + step)
+        frames = _frames_at(progress)
+        chosen = torch.randint(len(corpus), (recipe.batch_frames // frames,), generator=generator)
+        start = int(torch.randint(17 - frames + 1, (1,), generator=generator))
+        scale = min(1.0, (step + 1) / recipe.warmup) * min(1.0, 2.5 * (1 - progress) + 0.02)
+        for group, rate in zip(engine.optimizer.param_groups, base_rates, strict=True):
+            group["lr"] = rate * scale
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = _loss(model, to_pixels(corpus[chosen, start : start + frames]), recipe, generator)
+        engine.backward(loss)
+        engine.step()
+        decay = min(0.99, (step + 1) / (step + 10))
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                average[name].lerp_(parameter, 1 - decay)
+        if step % 50 == 0:
+            print(f"step {step} frames {frames} loss {loss.item():.4f} {time.time() - started:.0f} s", flush=True)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(average[name])
+    for module in convolutions:
+        torch.nn.utils.parametrize.remove_parametrizations(module, "weight")
+    _save(model.eval(), corpus, recipe, output, time.time() - started)
+
+
+@torch.no_grad()
+def _save(model: AutoencoderKLWan, corpus: Tensor, recipe: AutoencoderRecipe, output: Path, seconds: float) -> None:
+    latents = torch.cat([model.encode(to_pixels(corpus[i : i + 8])).latent_dist.mode() for i in range(0, 256, 8)])
+    model.register_to_config(
+        latents_mean=latents.mean(dim=(0, 2, 3, 4)).tolist(), latents_std=latents.std(dim=(0, 2, 3, 4)).tolist()
+    )
+    output.mkdir(parents=True, exist_ok=True)
+    model.save_config(output)
+    weights = {name: value.to(torch.bfloat16).contiguous() for name, value in model.state_dict().items()}
+    save_file(weights, output / "diffusion_pytorch_model.safetensors", metadata={"format": "pt"})
+    scores = score(output)
+    command = "deepspeed --num_gpus 1 training/autoencoder.py --output " + output.as_posix()
+    record = {"command": command, "recipe": asdict(recipe), "seconds": round(seconds), "held_out": scores}
+    (output / "RECIPE.json").write_text(json.dumps(record, indent=2) + "\n")
+    print(json.dumps(record), flush=True)
+
+
+def score(path: Path, seed: int = 9_000_000, clips: int = 64) -> dict[str, float]:
+    """Reconstruction of held-out puppets: PSNR in dB, mouth correlation, joint error in pixels, missing joints, colour."""
+    autoencoder = load_autoencoder(path)
+    puppets = [render(s, frames=17) for s in range(seed, seed + clips)]
+    frames = torch.from_numpy(np.stack([p.frames for p in puppets]))
+    decoded = torch.cat(
+        [to_frames(decode_video(autoencoder, encode_video(autoencoder, to_pixels(part)))) for part in frames.split(8)]
+    )
+    error = (decoded.float() - frames.float()).square().mean(dim=(1, 2, 3, 4))
+    measured = [measure(clip.numpy()) for clip in decoded]
+    truth = np.concatenate([p.opening for p in puppets])
+    distance = np.concatenate([np.linalg.norm(m.joints - p.joints, axis=-1).ravel() for m, p in zip(measured, puppets, strict=True)])
+    return {
+        "psnr_db": round(float((10 * torch.log10(255.0**2 / error)).mean()), 3),
+        "mouth_correlation": round(float(np.corrcoef(np.concatenate([m.opening for m in measured]), truth)[0, 1]), 4),
+        "joint_error_px_median": round(float(np.nanmedian(distance)), 4),
+        "missing_joints": round(float(np.mean([m.missing.mean() for m in measured])), 4),
+        "colour_error": round(float(np.mean([np.abs(m.colours.mean(0) - p.colours).mean() for m, p in zip(measured, puppets, strict=True)])), 4),
+    }
+
+
+def main() -> None:
+    """Command line, started by the DeepSpeed launcher."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, required=True, help="folder for the diffusers-layout autoencoder")
+    parser.add_argument("--steps", type=int, default=AutoencoderRecipe.steps)
+    parser.add_argument("--clips", type=int, default=AutoencoderRecipe.clips)
+    parser.add_argument("--local_rank", type=int, default=0, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    train(AutoencoderRecipe(steps=arguments.steps, clips=arguments.clips), arguments.output)
+
+
+if __name__ == "__main__":
+    main()

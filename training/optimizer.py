@@ -1,0 +1,45 @@
+"""Which optimiser moves which weight: AdamW, RMSProp, or DeepSpeed's own Muon on matrices with Adam on the rest."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from profiles.schema import OptimizerConfig
+
+Optimizer = torch.optim.Optimizer
+
+
+def uses_muon(name: str, parameter: nn.Parameter) -> bool:
+    """Muon orthogonalises hidden weight matrices; embeddings, the output layer, norms and tables stay with Adam."""
+    outside = ("embed", "proj_out", "scale_shift_table", "norm", "token_type", "logit", "query")
+    return parameter.ndim == 2 and not any(word in name for word in outside)
+
+
+def build_optimizer(named_parameters: Iterable[tuple[str, nn.Parameter]], config: OptimizerConfig) -> Optimizer:
+    """An optimiser for `deepspeed.initialize(optimizer=...)`.
+
+    DeepSpeed's `"type": "Muon"` tags every array of two or more dimensions, norm gains and modulation tables too, so
+    the groups are built here and handed to the same DeepSpeed class.
+    """
+    parameters = [(name, p) for name, p in named_parameters if p.requires_grad]
+    if config.name == "adamw":
+        return torch.optim.AdamW(
+            [p for _, p in parameters], lr=config.lr, betas=config.betas, eps=config.eps, weight_decay=config.weight_decay
+        )
+    if config.name == "rmsprop":
+        # APT section 4.4: RMSProp alpha 0.9, which is Adam with beta_1 = 0, beta_2 = 0.9.
+        return torch.optim.Adam([p for _, p in parameters], lr=config.lr, betas=(0.0, 0.9), eps=config.eps)
+    return _muon(parameters, config)
+
+
+def _muon(parameters: list[tuple[str, nn.Parameter]], config: OptimizerConfig) -> Optimizer:
+    from deepspeed.runtime.zero.muon.muon_optimizer import MuonWithAuxAdam
+
+    for name, parameter in parameters:
+        parameter.use_muon = uses_muon(name, parameter)
+    groups = [
+        {"params": [p for _, p in parameters if p.use_muon], "use_muon": True, "lr": config.lr, "momentum": 0.95, "weight_decay": config.weight_decay, "ns_method": "standard"},
+        {"params": [p for _, p in parameters if not p.use_muon], "use_muon": False, "lr": config.adam_lr, "betas": config.betas, "eps": config.eps, "weight_decay": 0.0},
+    ]
+    return MuonWithAuxAdam([group for group in groups if group["params"]])
