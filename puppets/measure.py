@@ -7,9 +7,15 @@ import numpy as np
 from puppets.render import DISC_RADIUS, MOUTH_CENTRE, MOUTH_CLOSED, MOUTH_COLOUR, MOUTH_HALF_WIDTH, MOUTH_OPEN
 
 # (row, column) boxes that hold one colour only for every head offset and pose. Order: hair, skin, shirt, wall.
-COLOUR_BOXES = ((slice(6, 9), slice(29, 36)), (slice(22, 24), slice(27, 38)), (slice(47, 50), slice(28, 37)), (slice(2, 20), slice(2, 14)))
+COLOUR_BOXES = (
+    (slice(6, 9), slice(29, 36)),
+    (slice(22, 24), slice(27, 38)),
+    (slice(47, 50), slice(28, 37)),
+    (slice(2, 20), slice(2, 14)),
+)
 MOUTH_WINDOW = (slice(23, 37), slice(24, 41))
 MISSING_MASS = 0.25  # of a full disc; less saturated colour than that is no joint
+MOUTH_CONTRAST = 0.05  # skin minus mouth brightness; the darkest skin has 0.2
 
 
 @dataclass(frozen=True)
@@ -46,28 +52,55 @@ def measure(frames: np.ndarray) -> Measurement:
     joints, mass = _measure_joints(pixels)
     missing = mass < MISSING_MASS
     joints[missing] = np.nan
-    return Measurement(_measure_mouth(pixels), joints, mass, missing, measure_colours(pixels))
+    opening = (measure_mouth(pixels).half_height - MOUTH_CLOSED) / (MOUTH_OPEN - MOUTH_CLOSED)
+    return Measurement(opening, joints, mass, missing, measure_colours(pixels))
 
 
-def _measure_mouth(pixels: np.ndarray) -> np.ndarray:
-    """Dark area in the mouth window over the area per unit of half height: pi * half width * half height."""
+@dataclass(frozen=True)
+class Mouth:
+    """The dark ellipse in the mouth window, per frame.
+
+    Attributes:
+        half_height: `(T,)` pixels: dark area over pi * half width.
+        centre: `(T, 2)` centroid (x, y) of the dark area in pixels, the nominal mouth centre where nothing is dark.
+        confidence: `(T,)` in [0, 1]: how much darker than the skin the darkest pixel is, 1 for the mouth's own colour.
+    """
+
+    half_height: np.ndarray
+    centre: np.ndarray
+    confidence: np.ndarray
+
+
+def measure_mouth(frames: np.ndarray) -> Mouth:
+    """Find the mouth in `(T, 64, 64, 3)` RGB frames, uint8 or float in [0, 1]."""
+    pixels = frames.astype(np.float32) / 255.0 if frames.dtype == np.uint8 else frames.astype(np.float32)
     window = pixels[:, MOUTH_WINDOW[0], MOUTH_WINDOW[1]].mean(axis=-1)
     rows = window.shape[1]
     border = np.concatenate([window[:, 0], window[:, rows - 1], window[:, :, 0], window[:, :, -1]], axis=1)
     skin = np.median(border, axis=1)[:, None, None]
-    dark = float(MOUTH_COLOUR.mean())
-    darkness = np.clip((skin - window) / np.maximum(skin - dark, 1e-3), 0.0, 1.0)
-    # Row coverage within the mouth's own columns is robust to lossy coding: weak darkness elsewhere is noise.
-    area = np.where(darkness > 0.12, darkness, 0.0).sum(axis=(1, 2))
-    half_height = area / (np.pi * MOUTH_HALF_WIDTH)
-    return (half_height - MOUTH_CLOSED) / (MOUTH_OPEN - MOUTH_CLOSED)
+    contrast = skin - float(MOUTH_COLOUR.mean())
+    darkness = np.clip((skin - window) / np.maximum(contrast, 1e-3), 0.0, 1.0)
+    # Weak darkness is noise of lossy coding.
+    dark = np.where(darkness > 0.12, darkness, 0.0)
+    area = dark.sum(axis=(1, 2))
+    y, x = np.mgrid[MOUTH_WINDOW].astype(np.float32)
+    centre = np.stack([(dark * x).sum(axis=(1, 2)), (dark * y).sum(axis=(1, 2))], axis=-1)
+    centre = np.where(area[:, None] > 0, centre / np.maximum(area, 1e-6)[:, None], MOUTH_CENTRE)
+    # A face as dark as the mouth itself shows no mouth.
+    confidence = np.where(contrast[:, 0, 0] > MOUTH_CONTRAST, darkness.max(axis=(1, 2)), 0.0)
+    return Mouth(area / (np.pi * MOUTH_HALF_WIDTH), centre, confidence)
 
 
 def _measure_joints(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Centroid of what each disc colour has beyond the 0.5 that any other colour may reach."""
     red, green, blue = np.moveaxis(pixels, -1, 0)
     excess = np.stack(
-        [red - np.maximum(green, blue), green - np.maximum(red, blue), blue - np.maximum(red, green), np.minimum(red, green) - blue],
+        [
+            red - np.maximum(green, blue),
+            green - np.maximum(red, blue),
+            blue - np.maximum(red, green),
+            np.minimum(red, green) - blue,
+        ],
         axis=1,
     )
     weight = np.clip(2.0 * (excess - 0.5), 0.0, 1.0)
