@@ -1,0 +1,107 @@
+"""May the challenger become champion? Thresholds of the profile, and no worse than the champion that stands."""
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+
+from evaluation.plan import AUDIO, POSE, STUDENT
+from profiles.schema import GateConfig
+
+
+@dataclass(frozen=True)
+class Check:
+    """One condition of the gate: what was measured, what was needed, whether it holds, in words."""
+
+    name: str
+    value: float
+    bound: float
+    passed: bool
+    message: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """`promote` is true when every check passed; `reasons` are the messages of those that did not."""
+
+    promote: bool
+    reasons: list[str]
+    checks: list[Check]
+
+
+@dataclass(frozen=True)
+class _Criterion:
+    metric: str
+    mode: str
+    threshold: float
+    higher_is_better: bool
+
+
+def decide(
+    scores: pd.DataFrame, gate: GateConfig, champion_scores: pd.DataFrame | None, model: str = STUDENT
+) -> Decision:
+    """Judge a challenger. Pure: the same tables give the same decision.
+
+    Args:
+        scores: the challenger's `scores.parquet`.
+        gate: thresholds, and `champion_margin`: the share of a threshold by which a challenger may be worse.
+        champion_scores: the champion's table on the same benchmark, or None when there is no champion.
+        model: the rows of both tables to compare.
+    """
+    checks: list[Check] = []
+    for criterion in _criteria(gate):
+        value = _row(scores, model, criterion)
+        if value is None or not math.isfinite(value["value"]):
+            checks.append(_absent(criterion, model))
+            continue
+        checks.append(_against_threshold(criterion, value["value"]))
+        if champion_scores is not None:
+            checks.append(_against_champion(criterion, value["value"], _row(champion_scores, model, criterion), gate))
+    reasons = [check.message for check in checks if not check.passed]
+    return Decision(promote=not reasons, reasons=reasons, checks=checks)
+
+
+def _criteria(gate: GateConfig) -> tuple[_Criterion, ...]:
+    return (
+        _Criterion("mouth_correlation", AUDIO, gate.mouth_correlation_min, True),
+        _Criterion("missing_joints", AUDIO, gate.missing_joints_max, False),
+        _Criterion("colour_error", AUDIO, gate.colour_error_max, False),
+        _Criterion("joint_error_median", POSE, gate.joint_error_max, False),
+    )
+
+
+def _row(scores: pd.DataFrame, model: str, criterion: _Criterion) -> pd.Series | None:
+    chosen = scores[
+        (scores["model"] == model) & (scores["mode"] == criterion.mode) & (scores["metric"] == criterion.metric)
+    ]
+    return chosen.iloc[0] if len(chosen) else None
+
+
+def _absent(criterion: _Criterion, model: str) -> Check:
+    message = f"{criterion.metric} of {model} in mode {criterion.mode} was not measured; run `python -m assets benchmark_scores`"
+    return Check(f"{criterion.metric} measured", math.nan, criterion.threshold, False, message)
+
+
+def _against_threshold(criterion: _Criterion, value: float) -> Check:
+    passed = value >= criterion.threshold if criterion.higher_is_better else value <= criterion.threshold
+    side = "at least" if criterion.higher_is_better else "at most"
+    message = f"{criterion.metric} ({criterion.mode}) is {value:.4g}, needed {side} {criterion.threshold:g}"
+    return Check(f"{criterion.metric} threshold", value, criterion.threshold, passed, message)
+
+
+def _against_champion(criterion: _Criterion, value: float, champion: pd.Series | None, gate: GateConfig) -> Check:
+    """Worse by less than the margin, or within the champion's own confidence interval, is not worse."""
+    name = f"{criterion.metric} against champion"
+    if champion is None or not math.isfinite(champion["value"]):
+        message = f"the champion has no {criterion.metric} ({criterion.mode}) on this benchmark; score it again first"
+        return Check(name, value, math.nan, False, message)
+    sign = 1.0 if criterion.higher_is_better else -1.0
+    edge = champion["ci_low"] if criterion.higher_is_better else champion["ci_high"]
+    noise = sign * (champion["value"] - edge) if math.isfinite(edge) else 0.0
+    bound = champion["value"] - sign * max(gate.champion_margin * abs(criterion.threshold), noise)
+    side = "at least" if criterion.higher_is_better else "at most"
+    message = (
+        f"{criterion.metric} ({criterion.mode}) is {value:.4g}, the champion has {champion['value']:.4g}: "
+        f"needed {side} {bound:.4g}"
+    )
+    return Check(name, value, float(bound), sign * (value - bound) >= 0, message)

@@ -1,0 +1,53 @@
+"""Confidence intervals: resample clips, not frames, because the frames of one clip are not independent.
+
+Percentile bootstrap, Efron & Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import numpy as np
+
+
+class Metric(Protocol):
+    """A number over a set of clips. Called with clip indices, so that any metric can be resampled."""
+
+    name: ClassVar[str]
+    unit: ClassVar[str]
+
+    def __len__(self) -> int:
+        """Number of clips."""
+        ...
+
+    def __call__(self, clips: np.ndarray) -> float:
+        """The metric over `clips`, `(M,)` int indices that may repeat. NaN where it is not defined."""
+        ...
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value over all clips with the bounds of its confidence interval, in the metric's unit."""
+
+    value: float
+    ci_low: float
+    ci_high: float
+
+
+def estimate(metric: Metric, resamples: int, seed: int = 0, level: float = 0.95) -> Estimate:
+    """Evaluate on all clips and bootstrap over clips.
+
+    Args:
+        metric: what to compute.
+        resamples: how many times to draw as many clips as there are, with replacement.
+        seed: of the draws.
+        level: share of the bootstrap distribution inside the interval.
+    """
+    clips = len(metric)
+    draws = np.random.default_rng(seed).integers(0, clips, (resamples, clips))
+    values = np.array([metric(draw) for draw in draws])
+    value = metric(np.arange(clips))
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return Estimate(value, float("nan"), float("nan"))
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return Estimate(value, float(low), float(high))
