@@ -1,0 +1,134 @@
+"""Audio: wav2vec 2.0 states at the video rate, their projection to tokens, and per-latent-frame cross-attention."""
+
+from pathlib import Path
+
+import torch
+from diffusers.models.attention_dispatch import dispatch_attention_fn
+from diffusers.models.normalization import FP32LayerNorm
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import Wav2Vec2Model
+
+from omnihuman.latents import fold_frames_into_latents
+
+
+class AudioEncoder:
+    """A frozen wav2vec 2.0 that returns every hidden state, resampled from its 50 Hz to the video rate."""
+
+    def __init__(self, path: str | Path, dtype: torch.dtype = torch.float32):
+        """Load a transformers folder or hub id.
+
+        Raises:
+            OSError: nothing there; transformers names the path.
+        """
+        self.model = Wav2Vec2Model.from_pretrained(str(path), dtype=dtype, use_safetensors=True).eval().requires_grad_(False)
+
+    def encode(self, waveforms: Tensor, frames: int, fps: float) -> Tensor:
+        """`(B, S)` float 16 kHz to `(B, frames, K, D)`; see `encode_audio`."""
+        return encode_audio(self.model, waveforms, frames, fps)
+
+
+@torch.no_grad()
+def encode_audio(model: Wav2Vec2Model, waveforms: Tensor, frames: int, fps: float) -> Tensor:
+    """Every hidden state at the video rate.
+
+    Args:
+        model: wav2vec 2.0.
+        waveforms: `(B, S)` float, 16 kHz. Sound shorter than the video is padded with silence, longer sound is cut.
+        frames: of the video.
+        fps: of the video.
+
+    Returns:
+        `(B, frames, K, D)` float32, K hidden states (the input of the first layer first), interpolated at frame centres.
+    """
+    wanted = round(frames / fps * 16_000)
+    # The stem's receptive field is 400 samples: that much silence at the end gives the last frame its own state.
+    padded = F.pad(waveforms[:, :wanted], (0, max(0, wanted - waveforms.shape[1]) + 400))
+    padded = padded.to(next(model.parameters()))
+    states = torch.stack(model(padded, output_hidden_states=True).hidden_states, dim=2)
+    return resample_states(states.float(), frames, fps)
+
+
+def resample_states(states: Tensor, frames: int, fps: float, rate: float = 50.0) -> Tensor:
+    """`(B, T50, K, D)` at `rate` Hz to `(B, frames, K, D)`: linear interpolation at each frame's centre.
+
+    State i of wav2vec 2.0 sees samples 320 i to 320 i + 400, whose centre is at (320 i + 200) / 16000 seconds.
+    """
+    centre = (torch.arange(frames, device=states.device) + 0.5) / fps
+    position = (centre * rate - 200 / 320).clamp(0, states.shape[1] - 1)
+    low = position.floor().long()
+    high = (low + 1).clamp_max(states.shape[1] - 1)
+    weight = (position - low).view(1, -1, 1, 1).to(states)
+    return states[:, low] * (1 - weight) + states[:, high] * weight
+
+
+class AudioProjection(nn.Module):
+    """wav2vec states to audio tokens (OmniHuman-1 section 3.1: MLP, neighbouring frames concatenated).
+
+    Layers are mixed with learned softmax weights, each frame is joined with `window` neighbours on either side, an MLP
+    brings it to model width, and the frames of a latent become its tokens: frame 0 alone (four times) for latent 0,
+    frames 4k-3..4k for latent k. A learned slot embedding tells the four apart.
+    """
+
+    def __init__(self, audio_dim: int, layers: int, dim: int, window: int):
+        super().__init__()
+        self.window = window
+        self.layer_mix = nn.Parameter(torch.zeros(layers))
+        self.norm_in = nn.LayerNorm(audio_dim)
+        self.linear_1 = nn.Linear(audio_dim * (2 * window + 1), dim)
+        self.linear_2 = nn.Linear(dim, dim)
+        self.norm_out = nn.LayerNorm(dim)
+        self.slot_embedding = nn.Parameter(0.02 * torch.randn(4, dim))
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """`(B, 4n+1, K, D_audio)` to `(B, n+1, 4, dim)`.
+
+        Raises:
+            ValueError: the number of hidden states or their width is not what this model was built for.
+        """
+        layers, width = self.layer_mix.shape[0], self.norm_in.normalized_shape[0]
+        if audio.ndim != 4 or audio.shape[2:] != (layers, width):
+            raise ValueError(
+                f"audio features are {tuple(audio.shape[2:])} (hidden states, width); this model takes ({layers}, {width}): "
+                "the wav2vec 2.0 that made them is not the one the model was trained with"
+            )
+        mixed = torch.einsum("btkd,k->btd", audio, self.layer_mix.softmax(0).to(audio))
+        mixed = self.norm_in(mixed)
+        neighbours = torch.cat([_shift(mixed, step) for step in range(-self.window, self.window + 1)], dim=-1)
+        tokens = self.norm_out(self.linear_2(F.silu(self.linear_1(neighbours))))
+        return fold_frames_into_latents(tokens, dim=1) + self.slot_embedding
+
+
+def _shift(x: Tensor, step: int) -> Tensor:
+    """Frame t holds frame t + step; the edges repeat."""
+    index = (torch.arange(x.shape[1], device=x.device) + step).clamp(0, x.shape[1] - 1)
+    return x[:, index]
+
+
+class PerFrameAudioAttention(nn.Module):
+    """Video tokens of a latent frame attend to that latent's audio tokens and to no others; output starts at zero."""
+
+    def __init__(self, dim: int, heads: int, eps: float):
+        super().__init__()
+        self.heads = heads
+        self.norm = FP32LayerNorm(dim, eps, elementwise_affine=True)
+        self.to_q = nn.Linear(dim, dim)
+        self.to_k = nn.Linear(dim, dim)
+        self.to_v = nn.Linear(dim, dim)
+        self.norm_q = nn.RMSNorm(dim, eps=eps)
+        self.norm_k = nn.RMSNorm(dim, eps=eps)
+        self.to_out = nn.Linear(dim, dim)
+        nn.init.zeros_(self.to_out.weight)
+        nn.init.zeros_(self.to_out.bias)
+
+    def forward(self, hidden_states: Tensor, audio_tokens: Tensor, mask: Tensor | None) -> Tensor:
+        """`(B, F * N, dim)` video tokens, `(B, F, 4, dim)` audio tokens, optional `(B,)` mask; the increment, same shape."""
+        batch, frames = audio_tokens.shape[:2]
+        normed = self.norm(hidden_states.float()).type_as(hidden_states)
+        query = self.norm_q(self.to_q(normed)).view(batch * frames, -1, self.heads, normed.shape[-1] // self.heads)
+        tokens = audio_tokens.flatten(0, 1)
+        key = self.norm_k(self.to_k(tokens)).unflatten(2, (self.heads, -1))
+        value = self.to_v(tokens).unflatten(2, (self.heads, -1))
+        attended = dispatch_attention_fn(query, key, value).flatten(2, 3).type_as(query)
+        increment = self.to_out(attended).view_as(hidden_states)
+        return increment if mask is None else increment * mask.view(-1, 1, 1).to(increment)

@@ -1,0 +1,64 @@
+"""Pose: keypoint heatmaps on the latent grid and the guider that brings them to the backbone's input channels."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from omnihuman.latents import fold_frames_into_latents
+
+CONFIDENT = 0.5
+
+
+def render_heatmaps(
+    keypoints: Tensor, selected: Sequence[int], height: int, width: int, stride: int = 8, sigma: float = 0.75
+) -> Tensor:
+    """Gaussian heatmaps of COCO-WholeBody-133 keypoints on the latent grid.
+
+    Args:
+        keypoints: `(B, T, 133, 3)`: x, y in pixels, confidence in [0, 1]. A point below 0.5 leaves its map empty.
+        selected: indices of the keypoints to draw.
+        height: of the latent grid.
+        width: of the latent grid.
+        stride: pixels per latent cell.
+        sigma: in latent cells; the value at the cell centres carries the position below cell size.
+
+    Returns:
+        `(B, len(selected), T, height, width)` in [0, 1].
+    """
+    points = keypoints[:, :, list(selected)].float()
+    x = (points[..., 0] + 0.5) / stride - 0.5
+    y = (points[..., 1] + 0.5) / stride - 0.5
+    columns = torch.arange(width, device=points.device)
+    rows = torch.arange(height, device=points.device)
+    across = torch.exp(-((columns - x[..., None]) ** 2) / (2 * sigma**2))
+    down = torch.exp(-((rows - y[..., None]) ** 2) / (2 * sigma**2))
+    maps = down[..., :, None] * across[..., None, :]
+    visible = (points[..., 2] >= CONFIDENT)[..., None, None]
+    return (maps * visible).transpose(1, 2)
+
+
+class PoseGuider(nn.Module):
+    """Heatmaps to channels that are stacked with the noisy latent (OmniHuman-1 section 3.1).
+
+    The four frames of a latent are folded into channels, two residual convolutions look around each cell, the features
+    of the latents before and after are concatenated, and a last channel says that pose is present.
+    """
+
+    def __init__(self, keypoints: int, channels: int):
+        super().__init__()
+        self.conv_in = nn.Conv3d(4 * keypoints, channels, (1, 1, 1))
+        self.conv_1 = nn.Conv3d(channels, channels, (1, 3, 3), padding=(0, 1, 1))
+        self.conv_2 = nn.Conv3d(channels, channels, (1, 3, 3), padding=(0, 1, 1))
+        self.out_channels = 3 * channels + 1
+
+    def forward(self, heatmaps: Tensor) -> Tensor:
+        """`(B, K, 4n+1, h, w)` to `(B, 3 C + 1, n+1, h, w)`."""
+        folded = fold_frames_into_latents(heatmaps, dim=2)
+        folded = folded.permute(0, 1, 3, 2, 4, 5).flatten(1, 2)
+        hidden = self.conv_in(folded)
+        hidden = hidden + self.conv_2(F.silu(self.conv_1(F.silu(hidden))))
+        before = torch.cat([hidden[:, :, :1], hidden[:, :, :-1]], dim=2)
+        after = torch.cat([hidden[:, :, 1:], hidden[:, :, -1:]], dim=2)
+        return torch.cat([before, hidden, after, torch.ones_like(hidden[:, :1])], dim=1)

@@ -1,0 +1,45 @@
+"""Text: a frozen transformers encoder (UMT5 for Wan2.1, MiniLM on the laptop) and its padded token states."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, UMT5EncoderModel
+from transformers import AutoConfig
+
+
+class TextEncoder:
+    """Loads the encoder and its tokenizer from one folder or hub id."""
+
+    def __init__(self, path: str | Path, tokens: int, dtype: torch.dtype = torch.float32):
+        """Raises OSError naming the path when nothing is there."""
+        self.model = load_text_model(path, dtype)
+        self.tokenizer = AutoTokenizer.from_pretrained(str(path))
+        self.tokens = tokens
+
+    def encode(self, prompts: Sequence[str]) -> Tensor:
+        """`(B, tokens, D)` float32; see `encode_text`."""
+        return encode_text(self.model, self.tokenizer, prompts, self.tokens)
+
+
+def load_text_model(path: str | Path, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    """UMT5 by its encoder half alone (Wan2.1's), any other architecture whole; frozen, safetensors only."""
+    kind = AutoConfig.from_pretrained(str(path)).model_type
+    loader = UMT5EncoderModel if kind == "umt5" else AutoModel
+    return loader.from_pretrained(str(path), dtype=dtype, use_safetensors=True).eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def encode_text(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], tokens: int
+) -> Tensor:
+    """Token states `(B, tokens, D)` float32. Positions past the text are zero, as in Wan's own pipeline."""
+    batch = tokenizer(
+        list(prompts), padding="max_length", truncation=True, max_length=tokens, return_tensors="pt",
+        return_attention_mask=True,
+    )
+    device = next(model.parameters()).device
+    mask = batch["attention_mask"].to(device)
+    states = model(input_ids=batch["input_ids"].to(device), attention_mask=mask).last_hidden_state
+    return states.float() * mask[..., None]
