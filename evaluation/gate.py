@@ -54,9 +54,10 @@ def decide(
         if value is None or not math.isfinite(value["value"]):
             checks.append(_absent(criterion, model))
             continue
-        checks.append(_against_threshold(criterion, value["value"]))
+        checks.append(_against_threshold(criterion, float(value["value"])))
         if champion_scores is not None:
-            checks.append(_against_champion(criterion, value["value"], _row(champion_scores, model, criterion), gate))
+            champion = _row(champion_scores, model, criterion)
+            checks.append(_against_champion(criterion, float(value["value"]), champion, gate))
     reasons = [check.message for check in checks if not check.passed]
     return Decision(promote=not reasons, reasons=reasons, checks=checks)
 
@@ -86,7 +87,7 @@ def _against_threshold(criterion: _Criterion, value: float) -> Check:
     passed = value >= criterion.threshold if criterion.higher_is_better else value <= criterion.threshold
     side = "at least" if criterion.higher_is_better else "at most"
     message = f"{criterion.metric} ({criterion.mode}) is {value:.4g}, needed {side} {criterion.threshold:g}"
-    return Check(f"{criterion.metric} threshold", value, criterion.threshold, passed, message)
+    return Check(f"{criterion.metric} threshold", value, criterion.threshold, bool(passed), message)
 
 
 def _against_champion(criterion: _Criterion, value: float, champion: pd.Series | None, gate: GateConfig) -> Check:
@@ -104,4 +105,4 @@ def _against_champion(criterion: _Criterion, value: float, champion: pd.Series |
         f"{criterion.metric} ({criterion.mode}) is {value:.4g}, the champion has {champion['value']:.4g}: "
         f"needed {side} {bound:.4g}"
     )
-    return Check(name, value, float(bound), sign * (value - bound) >= 0, message)
+    return Check(name, value, float(bound), bool(sign * (value - bound) >= 0), message)

@@ -1,0 +1,156 @@
+"""Teacher and student beside ceilings and floors: a table, a plot, a contact sheet and a video with sound."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from evaluation.benchmark import Benchmark
+from evaluation.directories import whole_directory
+from evaluation.pictures import contact_sheet, score_bars, talking_video
+from evaluation.plan import (
+    AUDIO,
+    GROUND_TRUTH,
+    OTHER_IDENTITY,
+    PIXELS,
+    POSE,
+    RECONSTRUCTION,
+    SECOND_SEED,
+    SHUFFLED_AUDIO,
+    STUDENT,
+    TEACHER,
+    ModelPlan,
+)
+from evaluation.score import score_of
+from media import write_atomically
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the table: which metric, under which condition, and how it reads."""
+
+    title: str
+    metric: str
+    mode: str
+    digits: int
+
+
+COLUMNS = (
+    Column("mouth r, audio", "mouth_correlation", AUDIO, 3),
+    Column("missing joints, audio", "missing_joints", AUDIO, 3),
+    Column("colour error, audio", "colour_error", AUDIO, 4),
+    Column("joints px (median), pose", "joint_error_median", POSE, 2),
+    Column("missing joints, pose", "missing_joints", POSE, 3),
+    Column("detail / truth, audio", "high_frequency_ratio", AUDIO, 2),
+    Column("joint diversity px", "joint_diversity", SECOND_SEED, 2),
+    Column("latent Fréchet, audio", "latent_frechet", AUDIO, 3),
+    Column("latent Fréchet of arms, audio", "latent_frechet_arms", AUDIO, 3),
+    Column("s / clip, audio", "seconds_per_clip", AUDIO, 3),
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table. `modes` says under which mode a column's metric is looked up for this row, if not its own."""
+
+    title: str
+    model: str
+    modes: dict[str, str]
+
+
+def comparison_rows(plan: Sequence[ModelPlan]) -> list[Row]:
+    """Ceilings first, then the models, then the floors."""
+    pixels = {AUDIO: PIXELS, POSE: PIXELS}
+    rows = [
+        Row("ground truth (measured)", GROUND_TRUTH, pixels),
+        Row("reconstruction (ceiling)", RECONSTRUCTION, pixels),
+    ]
+    rows += [Row(model.title, model.name, {}) for model in plan]
+    for model in plan:
+        if SHUFFLED_AUDIO in model.modes:
+            modes = {AUDIO: SHUFFLED_AUDIO, POSE: "", SECOND_SEED: ""}
+            rows.append(Row(f"floor: {model.title}, another clip's sound", model.name, modes))
+    rows.append(Row("floor: another person's reference", GROUND_TRUTH, {AUDIO: OTHER_IDENTITY, POSE: ""}))
+    return rows
+
+
+def comparison_table(scores: pd.DataFrame, plan: Sequence[ModelPlan]) -> pd.DataFrame:
+    """Rows by title, columns by title, float values with NaN where a number does not exist."""
+    rows = comparison_rows(plan)
+    values = [[score_of(scores, r.model, r.modes.get(c.mode, c.mode), c.metric) for c in COLUMNS] for r in rows]
+    return pd.DataFrame(values, index=[r.title for r in rows], columns=[c.title for c in COLUMNS])
+
+
+def compare(
+    scores: pd.DataFrame,
+    benchmark: Benchmark,
+    generated_root: Path,
+    destination: Path,
+    plan: Sequence[ModelPlan],
+) -> dict[str, Any]:
+    """Write `comparison.json`, `comparison.md`, `scores.png`, `contact_sheet.png` and `student.mp4`.
+
+    Args:
+        scores: the table of `score_benchmark`.
+        benchmark: the truth behind it.
+        generated_root: `generated_videos`.
+        destination: folder to make or replace.
+        plan: `generation_plan(config)`, the models in the order of the rows.
+
+    Returns:
+        What `comparison.json` holds: the table by row and column (None where there is no number), the student's
+        differences from the teacher, the benchmark's digest.
+
+    Raises:
+        evaluation.generate.GenerationError: the teacher's or the student's videos are missing.
+    """
+    table = comparison_table(scores, plan)
+    result = {
+        "benchmark": benchmark.digest,
+        "clips": len(benchmark),
+        "table": {title: _without_nan(row) for title, row in table.iterrows()},
+        "student_minus_teacher": _differences(scores),
+    }
+    with whole_directory(destination) as folder:
+        write_atomically(folder / "comparison.json", json.dumps(result, indent=2, ensure_ascii=False).encode())
+        write_atomically(folder / "comparison.md", comparison_markdown(table, benchmark).encode())
+        write_atomically(folder / "scores.png", score_bars(scores, plan))
+        write_atomically(folder / "contact_sheet.png", contact_sheet(benchmark, generated_root))
+        write_atomically(folder / "student.mp4", talking_video(benchmark, generated_root))
+    return result
+
+
+def comparison_markdown(table: pd.DataFrame, benchmark: Benchmark) -> str:
+    """The table with a heading, for people."""
+    digits = [column.digits for column in COLUMNS]
+    lines = [
+        f"# Teacher and student on {len(benchmark)} held-out clips",
+        "",
+        "audio: caption, reference and sound. pose: keypoints too. Intervals are in scores.parquet and scores.png.",
+        "",
+        "| model | " + " | ".join(table.columns) + " |",
+        "| --- |" + " ---: |" * len(table.columns),
+    ]
+    for title, row in table.iterrows():
+        cells = ["–" if pd.isna(v) else f"{v:.{d}f}" for v, d in zip(row, digits, strict=True)]
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _without_nan(row: pd.Series) -> dict[str, float | None]:
+    return {str(column): None if pd.isna(value) else float(value) for column, value in row.items()}
+
+
+def _differences(scores: pd.DataFrame) -> dict[str, float | None]:
+    """Per column, distilled student minus teacher."""
+    values = pd.Series(
+        {
+            column.title: score_of(scores, STUDENT, column.mode, column.metric)
+            - score_of(scores, TEACHER, column.mode, column.metric)
+            for column in COLUMNS
+        }
+    )
+    return _without_nan(values)
