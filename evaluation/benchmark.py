@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -80,7 +81,8 @@ def build_benchmark(
         BenchmarkError: a seed that was trained on, or a bucket that puppets do not fit.
     """
     _check(config, video, training_seeds)
-    rows, parts = [], {name: [] for name in TENSORS}
+    rows: list[dict[str, Any]] = []
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in TENSORS}
     length = video.frames + REFERENCE_DISTANCE
     with whole_directory(destination) as folder:
         for seed in range(config.seed, config.seed + config.clips):
@@ -90,6 +92,8 @@ def build_benchmark(
             write_atomically(folder / "clips" / f"{name}.mp4", data)
             write_atomically(folder / "clips" / f"{name}.json", puppet.sidecar())
             clip = decode_clip(data, puppet.fps)
+            if clip.audio is None:
+                raise BenchmarkError(f"the encoded clip {name} lost its sound; FFmpeg's AAC encoder is missing")
             window = clip.frames[: video.frames]
             parts["frames"].append(window)
             parts["reference"].append(clip.frames[-1])

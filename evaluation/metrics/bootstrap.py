@@ -4,7 +4,7 @@ Percentile bootstrap, Efron & Tibshirani, "An Introduction to the Bootstrap" (19
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -12,8 +12,15 @@ import numpy as np
 class Metric(Protocol):
     """A number over a set of clips. Called with clip indices, so that any metric can be resampled."""
 
-    name: ClassVar[str]
-    unit: ClassVar[str]
+    @property
+    def name(self) -> str:
+        """As in the score table."""
+        ...
+
+    @property
+    def unit(self) -> str:
+        """As in the score table."""
+        ...
 
     def __len__(self) -> int:
         """Number of clips."""

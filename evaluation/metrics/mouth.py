@@ -22,7 +22,7 @@ class MouthCorrelation:
 
     measured: np.ndarray
     asked: np.ndarray
-    name: str = "mouth_correlation"  # type: ignore[misc]
+    name: str = "mouth_correlation"
     unit: ClassVar[str] = "r"
 
     def __len__(self) -> int:
