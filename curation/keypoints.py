@@ -1,0 +1,40 @@
+"""Keypoints in the COCO-WholeBody-133 layout that DWPose and RTMW give, and what a detector of them must be."""
+
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+KEYPOINTS = 133
+LEFT_SHOULDER, RIGHT_SHOULDER = 5, 6
+LEFT_ELBOW, RIGHT_ELBOW = 7, 8
+LEFT_WRIST, RIGHT_WRIST = 9, 10
+BODY = slice(0, 17)
+FEET = slice(17, 23)
+FACE = slice(23, 91)
+LEFT_HAND = slice(91, 112)
+RIGHT_HAND = slice(112, 133)
+# In the iBUG order of the 68 face points, 62 is the middle of the inner upper lip and 66 of the inner lower lip.
+INNER_LIP_TOP, INNER_LIP_BOTTOM = 23 + 62, 23 + 66
+CONFIDENT = 0.5  # a point counts as seen above this
+
+
+@runtime_checkable
+class KeypointDetector(Protocol):
+    """Finds one person's keypoints. `name` and `version` enter the key of everything made from them.
+
+    It must be picklable: each decoding process gets a copy once.
+    """
+
+    name: str
+    version: str
+
+    def __call__(self, frames: np.ndarray) -> np.ndarray:
+        """`(T, H, W, 3)` uint8 RGB at the bucket's size to `(T, 133, 3)` float32: x, y in pixels, confidence in [0, 1]."""
+        ...
+
+
+def mouth_opening(keypoints: np.ndarray) -> np.ndarray:
+    """`(T,)` distance in pixels between the inner lips, NaN where either lip is not seen. `keypoints` is `(T, 133, 3)`."""
+    top, bottom = keypoints[:, INNER_LIP_TOP], keypoints[:, INNER_LIP_BOTTOM]
+    seen = np.minimum(top[:, 2], bottom[:, 2]) > CONFIDENT
+    return np.where(seen, np.hypot(*(bottom - top)[:, :2].T), np.nan)

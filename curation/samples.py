@@ -1,0 +1,110 @@
+"""From clips to training samples: what is cut out of a clip, and the key that says what a sample's features depend on.
+
+No torch here: the processes that decode import this module.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from curation.archive import read_clip
+from curation.bucket import load_bucket_clip
+from curation.storage import CurationError
+from curation.windows import Window, choose_windows
+from media import MediaError
+from profiles.schema import VideoConfig
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One training sample, before its clip is decoded. `keypoints_start` is a row of the shard's keypoints."""
+
+    sample_id: str
+    clip_id: str
+    caption: str
+    window: Window
+    keypoints_start: int
+    feature_key: str
+
+
+@dataclass(frozen=True)
+class CutSample:
+    """`frames` `(T, H, W, 3)` and `reference` `(H, W, 3)` uint8; `audio` `(S,)` float32 for exactly the window, or None."""
+
+    sample: Sample
+    frames: np.ndarray
+    reference: np.ndarray
+    audio: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class ClipRequest:
+    """One clip to decode and the samples to cut from it."""
+
+    clip_id: str
+    width: int
+    height: int
+    fps: float
+    samples: tuple[Sample, ...]
+
+
+def plan_samples(table: pd.DataFrame, video: VideoConfig, identity: dict[str, Any]) -> list[ClipRequest]:
+    """Every sample of a shard. `table` joins clips with their scores; `identity` is what stands in encoders.json."""
+    requests = []
+    for row in table.sort_values("clip_id").itertuples():
+        windows = choose_windows(row.sha256, int(row.keypoints_frames), video)
+        samples = tuple(
+            Sample(
+                sample_id=f"{row.clip_id}-{window.start:05d}",
+                clip_id=row.clip_id,
+                caption=row.caption,
+                window=window,
+                keypoints_start=int(row.keypoints_offset) + window.start,
+                feature_key=feature_key(row.sha256, row.caption, window, identity),
+            )
+            for window in windows
+        )
+        requests.append(ClipRequest(row.clip_id, int(row.width), int(row.height), float(row.fps), samples))
+    return requests
+
+
+def feature_key(sha256: str, caption: str, window: Window, identity: dict[str, Any]) -> str:
+    """Hash of everything a sample's features depend on: clip bytes, caption, window, reference, and encoder identities."""
+    parts = [sha256, caption, window.start, window.reference_frame, identity]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def cut_samples(work: tuple[Path, VideoConfig], request: ClipRequest) -> list[CutSample]:
+    """Decode one clip of the shard folder `work[0]` and cut its samples.
+
+    Raises:
+        CurationError: the clip cannot be decoded, or has fewer frames than when it was scored.
+    """
+    shard_dir, video = work
+    try:
+        data = read_clip(shard_dir, request.clip_id)
+        clip = load_bucket_clip(data, request.width, request.height, request.fps, video)
+    except MediaError as error:
+        raise CurationError(f"clip {request.clip_id} of {shard_dir} cannot be decoded: {error}") from error
+    needed = max(max(s.window.start + video.frames, s.window.reference_frame + 1) for s in request.samples)
+    if len(clip.frames) < needed:
+        raise CurationError(f"clip {request.clip_id} of {shard_dir} has fewer frames than its scores say; score the shard again")
+    cut = []
+    for sample in request.samples:
+        start = sample.window.start
+        audio = None if clip.audio is None else _cut_audio(clip.audio, start, video)
+        frames = clip.frames[start : start + video.frames]
+        cut.append(CutSample(sample, frames, clip.frames[sample.window.reference_frame], audio))
+    return cut
+
+
+def _cut_audio(audio: np.ndarray, start: int, video: VideoConfig) -> np.ndarray:
+    begin = round(start / video.fps * video.sample_rate)
+    length = round(video.frames / video.fps * video.sample_rate)
+    piece = audio[begin : begin + length]
+    return np.pad(piece, (0, length - len(piece)))

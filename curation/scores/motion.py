@@ -1,0 +1,22 @@
+"""Motion: how far pixels travel between frames."""
+
+import cv2
+import numpy as np
+
+VERSION = "farneback-1"
+
+
+def motion(luma: np.ndarray) -> float:
+    """Mean magnitude of dense optical flow in pixels per frame (Farneback, SCIA 2003; OpenCV).
+
+    Args:
+        luma: `(T, H, W)` float in [0, 255] at the bucket's size and rate. One frame alone has motion 0.
+    """
+    grey = np.clip(luma, 0, 255).astype(np.uint8)
+    if len(grey) < 2:
+        return 0.0
+    flows = [
+        cv2.calcOpticalFlowFarneback(before, after, None, 0.5, 3, 11, 2, 5, 1.1, 0)
+        for before, after in zip(grey[:-1], grey[1:], strict=True)
+    ]
+    return float(np.mean([np.hypot(flow[..., 0], flow[..., 1]).mean() for flow in flows]))

@@ -1,0 +1,172 @@
+"""The training snapshot: a frozen list of samples and hashes. Training depends on it, never on "all shards"."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from curation.bucket import bucket_name
+from curation.storage import CurationError, read_table, read_table_metadata, sha256_of_file, whole_directory, write_table
+from curation.subsets import SUBSETS, predicates_of
+from profiles import Profile
+
+SNAPSHOT_SCHEMA = pa.schema(
+    [("sample_id", pa.string()), ("clip_id", pa.string()), ("shard", pa.string()), ("row", pa.int64())]
+    + [(name, pa.bool_()) for name in SUBSETS]
+)
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """One shard that can be trained on: its samples in the text subset, and what it was made with."""
+
+    name: str
+    samples: pd.DataFrame
+    clips: int
+    features_sha256: str
+    encoders: dict[str, Any]
+
+
+def freeze_snapshot(
+    shards: Sequence[str],
+    raw_root: Path,
+    subsets_root: Path,
+    features_root: Path,
+    destination: Path,
+    profile: Profile,
+) -> str:
+    """Write `destination/` snapshot.json, samples.parquet and card.md; returns the digest.
+
+    A shard whose pieces are missing, unreadable, or do not belong together is listed as excluded with its reason and
+    blocks nobody. Only samples of the text subset are listed: the other subsets lie inside it.
+
+    Args:
+        shards: names of all shards that exist.
+        raw_root, subsets_root, features_root: each holds a folder per shard.
+        destination: the snapshot's folder.
+        profile: predicates and bucket that every shard must have been made with.
+
+    Raises:
+        CurationError: not one sample is left; the message lists why.
+    """
+    usable, excluded = [], []
+    for name in sorted(set(shards)):
+        try:
+            usable.append(_read_shard(name, raw_root / name, subsets_root / name, features_root / name, profile))
+        except CurationError as error:
+            excluded.append({"shard": name, "reason": str(error)})
+    encoders = _usual_encoders(usable)
+    for shard in [shard for shard in usable if shard.encoders != encoders]:
+        usable.remove(shard)
+        excluded.append({"shard": shard.name, "reason": _difference(shard.encoders, encoders)})
+    excluded.sort(key=lambda entry: entry["shard"])
+    samples = pd.concat([shard.samples for shard in usable]) if usable else pd.DataFrame(columns=SNAPSHOT_SCHEMA.names)
+    samples = samples.drop_duplicates("sample_id").sort_values("sample_id")
+    if samples.empty:
+        reasons = "; ".join(f"{entry['shard']}: {entry['reason']}" for entry in excluded) or "no clip is in the text subset"
+        raise CurationError(f"no sample to train on in {len(set(shards))} shards ({reasons})")
+    snapshot = _describe(usable, excluded, samples, encoders, profile)
+    with whole_directory(destination) as folder:
+        write_table(samples, folder / "samples.parquet", SNAPSHOT_SCHEMA, {"digest": snapshot["digest"]})
+        (folder / "snapshot.json").write_text(json.dumps(snapshot, indent=1, sort_keys=True) + "\n")
+        (folder / "card.md").write_text(_card(snapshot, profile))
+    return snapshot["digest"]
+
+
+def _read_shard(name: str, raw: Path, subsets_dir: Path, features: Path, profile: Profile) -> _Shard:
+    clips = read_table(raw / "clips.parquet")
+    subsets = read_table(subsets_dir / "subsets.parquet")
+    samples = read_table(features / "samples.parquet")
+    if set(subsets["clip_id"]) != set(clips["clip_id"]):
+        raise CurationError("its subsets are those of other clips; select the subsets again")
+    if not set(samples["clip_id"]) <= set(clips["clip_id"]):
+        raise CurationError("its features are those of other clips; build the features again")
+    if read_table_metadata(subsets_dir / "subsets.parquet") != predicates_of(profile.curation):
+        raise CurationError("its subsets come from other predicates than the profile's; select the subsets again")
+    encoders = _read_encoders(features / "encoders.json")
+    if encoders.get("bucket") != bucket_name(profile.video):
+        raise CurationError(f"its features have bucket {encoders.get('bucket')}, the profile {bucket_name(profile.video)}; build them again")
+    digest = _checked_features(features)
+    samples["row"], samples["shard"] = range(len(samples)), name
+    joined = samples.merge(subsets[["clip_id", *SUBSETS]], on="clip_id", validate="many_to_one")
+    return _Shard(name, joined.loc[joined["text"], SNAPSHOT_SCHEMA.names], len(clips), digest, encoders)
+
+
+def _read_encoders(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise CurationError(f"{path.name} cannot be read ({error}); build the features again") from error
+
+
+def _checked_features(features: Path) -> str:
+    path = features / "features.safetensors"
+    expected = read_table_metadata(features / "samples.parquet").get("features_sha256")
+    if not path.is_file() or sha256_of_file(path) != expected:
+        raise CurationError("features.safetensors is missing or is not the file that samples.parquet describes; build it again")
+    return str(expected)
+
+
+def _usual_encoders(shards: list[_Shard]) -> dict[str, Any]:
+    """What most samples were encoded with; one training run cannot mix encoders."""
+    votes: Counter[str] = Counter()
+    for shard in shards:
+        votes[json.dumps(shard.encoders, sort_keys=True)] += len(shard.samples)
+    return json.loads(max(sorted(votes), key=lambda text: votes[text])) if votes else {}
+
+
+def _difference(encoders: dict[str, Any], usual: dict[str, Any]) -> str:
+    keys = sorted(key for key in encoders.keys() | usual.keys() if encoders.get(key) != usual.get(key))
+    return f"its features were made with another {', '.join(keys)} than most samples; build the features again"
+
+
+def _describe(
+    shards: list[_Shard], excluded: list[dict[str, str]], samples: pd.DataFrame, encoders: dict[str, Any], profile: Profile
+) -> dict[str, Any]:
+    counts = {"clips": sum(shard.clips for shard in shards), **{name: int(samples[name].sum()) for name in SUBSETS}}
+    listed = [
+        {"name": s.name, "features_sha256": s.features_sha256, "clips": s.clips, "samples": len(s.samples)} for s in shards
+    ]
+    predicates = predicates_of(profile.curation)
+    ids = [row._asdict() for row in samples[["sample_id", *SUBSETS]].itertuples(index=False, name="Row")]
+    parts = [ids, [(shard.name, shard.features_sha256) for shard in shards], predicates, encoders]
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return {
+        "digest": digest,
+        "shards": listed,
+        "excluded": excluded,
+        "predicates": predicates,
+        "counts": counts,
+        "encoders": encoders,
+    }
+
+
+def _card(snapshot: dict[str, Any], profile: Profile) -> str:
+    counts, video = snapshot["counts"], profile.video
+    seconds = video.frames / video.fps
+    lines = [
+        f"# Training snapshot {snapshot['digest'][:12]}",
+        "",
+        f"{counts['clips']} clips in {len(snapshot['shards'])} shards, profile `{profile.name}`, bucket {snapshot['encoders']['bucket']}.",
+        "",
+        "| subset | samples | minutes | predicate (each subset also needs the ones above it) |",
+        "| --- | ---: | ---: | --- |",
+        *(f"| {n} | {counts[n]} | {counts[n] * seconds / 60:.1f} | `{snapshot['predicates'][n]}` |" for n in SUBSETS),
+        "",
+        "## Shards",
+        *(f"- {s['name']}: {s['samples']} samples of {s['clips']} clips, features sha256 {s['features_sha256'][:12]}" for s in snapshot["shards"]),
+        "",
+        "## Excluded shards",
+        *([f"- {entry['shard']}: {entry['reason']}" for entry in snapshot["excluded"]] or ["None."]),
+        "",
+        "## Encoders",
+        *(f"- {key}: {value}" for key, value in sorted(snapshot["encoders"].items())),
+        "",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,83 @@
+"""Directories that appear whole, and parquet tables that carry their own metadata."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+METADATA_KEY = b"omnihuman"
+
+
+class CurationError(Exception):
+    """Something that curation cannot go on with; the message names the file and the remedy."""
+
+
+@contextmanager
+def whole_directory(destination: Path) -> Iterator[Path]:
+    """Give a folder to fill; when the block ends well it takes the place of `destination`, else it is removed.
+
+    What a killed process left beside `destination` under this name is cleared away first.
+    """
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    prefix = f".tmp-{destination.name}-"
+    for stale in destination.parent.glob(f"{prefix}*"):
+        shutil.rmtree(stale, ignore_errors=True)
+    temporary = Path(tempfile.mkdtemp(dir=destination.parent, prefix=prefix))
+    try:
+        yield temporary
+        os.chmod(temporary, 0o755)
+        if destination.exists():
+            # POSIX cannot rename over a folder that holds files: the old one steps aside first.
+            retired = Path(tempfile.mkdtemp(dir=destination.parent, prefix=prefix))
+            os.replace(destination, retired / destination.name)
+            os.replace(temporary, destination)
+            shutil.rmtree(retired)
+        else:
+            os.replace(temporary, destination)
+    finally:
+        if temporary.exists():
+            shutil.rmtree(temporary)
+
+
+def write_table(table: pd.DataFrame, path: Path, schema: pa.Schema | None = None, metadata: Any = None) -> None:
+    """Write parquet; with `schema` an empty table keeps its column types. `metadata` is any JSON value."""
+    arrow = pa.Table.from_pandas(table, schema=schema, preserve_index=False)
+    if metadata is not None:
+        entry = {METADATA_KEY: json.dumps(metadata, sort_keys=True).encode()}
+        arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), **entry})
+    pq.write_table(arrow, path)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read parquet.
+
+    Raises:
+        CurationError: the file is absent or is no parquet file.
+    """
+    if not path.is_file():
+        raise CurationError(f"no table {path}; materialise the asset that writes {path.parent.parent.name} for this shard")
+    try:
+        return pd.read_parquet(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise CurationError(f"{path} cannot be read ({error}); delete its folder and materialise it again") from error
+
+
+def read_table_metadata(path: Path) -> Any:
+    """What `write_table` got as `metadata`; an empty dict where there was none."""
+    found = (pq.read_schema(path).metadata or {}).get(METADATA_KEY)
+    return json.loads(found) if found else {}
+
+
+def sha256_of_file(path: Path) -> str:
+    """Hex sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,125 @@
+"""Nested subsets text ⊇ audio ⊇ pose (OmniHuman-1 section 3.3): what fails a stronger condition trains the weaker ones."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from curation.predicates import Predicate, evaluate, parse_predicate
+from curation.scores.clip import SCORES
+from curation.storage import CurationError, read_table, whole_directory, write_table
+from profiles.schema import CurationConfig
+
+SUBSETS = ("text", "audio", "pose")
+CLIP_COLUMNS = ("width", "height", "fps", "seconds", "frames")
+COLUMNS = (*SCORES, *CLIP_COLUMNS)
+SUBSETS_SCHEMA = pa.schema(
+    [("clip_id", pa.string()), *((name, pa.bool_()) for name in SUBSETS), ("rejected_by", pa.string())]
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One clause on one clip: the values of the columns it reads, and whether it holds."""
+
+    subset: str
+    clause: str
+    values: dict[str, float | bool]
+    passed: bool
+
+
+def predicates_of(config: CurationConfig) -> dict[str, str]:
+    """The three expressions as they stand in the profile."""
+    return {name: getattr(config, name) for name in SUBSETS}
+
+
+def parse_predicates(config: CurationConfig) -> dict[str, Predicate]:
+    """Check all three.
+
+    Raises:
+        CurationError: naming the profile key, the fault, and the known columns.
+    """
+    return {name: parse_predicate(text, COLUMNS, f"curation.{name}") for name, text in predicates_of(config).items()}
+
+
+def join_tables(clips: pd.DataFrame | Path, scores: pd.DataFrame | Path) -> pd.DataFrame:
+    """One row per clip with its own columns and its scores.
+
+    Raises:
+        CurationError: the two tables do not speak of the same clips.
+    """
+    clips = read_table(clips) if isinstance(clips, Path) else clips
+    scores = read_table(scores) if isinstance(scores, Path) else scores
+    if set(clips["clip_id"]) != set(scores["clip_id"]):
+        odd = sorted(set(clips["clip_id"]) ^ set(scores["clip_id"]))
+        raise CurationError(f"clips and scores differ in {len(odd)} clips (such as {odd[0]}); score this shard again")
+    return clips[["clip_id", *CLIP_COLUMNS]].merge(scores, on="clip_id", validate="one_to_one").sort_values("clip_id")
+
+
+def assign_subsets(table: pd.DataFrame, config: CurationConfig) -> pd.DataFrame:
+    """`clip_id`, nested bools `text`, `audio`, `pose`, and `rejected_by`: `subset: clause` of the first subset missed,
+    clauses joined by `; `, empty for a clip that is in all three."""
+    inside = np.ones(len(table), bool)
+    rejected = np.full(len(table), "", dtype=object)
+    columns: dict[str, Any] = {"clip_id": table["clip_id"].to_numpy()}
+    for name, predicate in parse_predicates(config).items():
+        passes = inside & predicate.passes(table)
+        failed = {clause: ~evaluate(clause, table) for clause in predicate.clauses}
+        for row in np.flatnonzero(inside & ~passes):
+            rejected[row] = f"{name}: " + "; ".join(clause for clause, misses in failed.items() if misses[row])
+        columns[name] = inside = passes
+    return pd.DataFrame({**columns, "rejected_by": rejected}, columns=SUBSETS_SCHEMA.names)
+
+
+def funnel_of(subsets: pd.DataFrame, config: CurationConfig) -> dict[str, Any]:
+    """Counts from `clips_in` to `pose`, the predicates, and for each subset how many clips each clause turned away."""
+    turned_away: dict[str, Counter[str]] = {name: Counter() for name in SUBSETS}
+    for entry in subsets["rejected_by"]:
+        name, _, clauses = entry.partition(": ")
+        if name:
+            turned_away[name].update(clauses.split("; "))
+    counts = {"clips_in": len(subsets), **{name: int(subsets[name].sum()) for name in SUBSETS}}
+    rejections = {name: dict(sorted(found.items())) for name, found in turned_away.items()}
+    return {**counts, "rejections": rejections, "predicates": predicates_of(config)}
+
+
+def select_subsets(
+    clips_table: pd.DataFrame | Path, scores_table: pd.DataFrame | Path, destination: Path, config: CurationConfig
+) -> dict[str, Any]:
+    """Write `destination/` subsets.parquet and funnel.json; returns the funnel. No score is computed anew.
+
+    Raises:
+        CurationError: a predicate is wrong, or the tables do not match.
+    """
+    subsets = assign_subsets(join_tables(clips_table, scores_table), config)
+    funnel = funnel_of(subsets, config)
+    with whole_directory(destination) as folder:
+        write_table(subsets, folder / "subsets.parquet", SUBSETS_SCHEMA, predicates_of(config))
+        (folder / "funnel.json").write_text(json.dumps(funnel, indent=1, sort_keys=True) + "\n")
+    return funnel
+
+
+def explain(
+    clip_id: str, clips_table: pd.DataFrame | Path, scores_table: pd.DataFrame | Path, config: CurationConfig
+) -> list[Verdict]:
+    """Every clause of every subset on one clip (its id, or the beginning of it).
+
+    Raises:
+        CurationError: no such clip, or several.
+    """
+    table = join_tables(clips_table, scores_table)
+    row = table[table["clip_id"].str.startswith(clip_id)]
+    if len(row) != 1:
+        raise CurationError(f"{len(row)} clips have an id that begins with {clip_id!r}; look it up in clips.parquet")
+    verdicts = []
+    for name, predicate in parse_predicates(config).items():
+        for clause in predicate.clauses:
+            columns = parse_predicate(clause, COLUMNS).columns
+            values = {column: row[column].iloc[0].item() for column in columns}
+            verdicts.append(Verdict(name, clause, values, bool(evaluate(clause, row)[0])))
+    return verdicts

@@ -1,0 +1,69 @@
+"""Work over clips on two processes, in order, with few results waiting at a time."""
+
+import multiprocessing
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import islice
+from typing import Any, TypeVar
+
+import cv2
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+State = TypeVar("State")
+Progress = Callable[[int, int, str], None]
+"""Called with (done, total, note)."""
+
+PROCESSES = 2
+AHEAD = 16  # results that may wait; clips of long high-resolution video would fill memory otherwise
+FEW = 8  # starting processes costs more than so few clips
+
+_state: Any = None
+
+
+def map_over_clips(
+    function: Callable[[State, Item], Result],
+    state: State,
+    items: Sequence[Item],
+    progress: Progress | None = None,
+    note: str = "",
+    processes: int = PROCESSES,
+) -> Iterator[Result]:
+    """`function(state, item)` for each item, in order.
+
+    `state` reaches each process once, so a detector with weights is not sent with every clip. Processes are spawned:
+    the caller may hold threads (Dagster's, torch's), and forking those can deadlock.
+    """
+    results = (function(state, item) for item in items)
+    if len(items) > FEW and processes > 0:
+        results = _parallel(function, state, items, processes)
+    for done, result in enumerate(results, start=1):
+        yield result
+        if progress is not None:
+            progress(done, len(items), note)
+
+
+def _parallel(function: Callable, state: Any, items: Iterable, processes: int) -> Iterator:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_receive, initargs=(state,)) as pool:
+        waiting, rest = deque(), iter(items)
+        try:
+            for item in islice(rest, AHEAD):
+                waiting.append(pool.submit(_call, function, item))
+            while waiting:
+                result = waiting.popleft().result()
+                waiting.extend(pool.submit(_call, function, item) for item in islice(rest, 1))
+                yield result
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _receive(state: Any) -> None:
+    global _state
+    _state = state
+    cv2.setNumThreads(1)
+
+
+def _call(function: Callable, item: Any) -> Any:
+    return function(_state, item)
