@@ -86,6 +86,12 @@ class Ratios(Strict):
     audio: Ratio = 0.0
     pose: Ratio = 0.0
 
+    @model_validator(mode="after")
+    def _fall_with_strength(self) -> "Ratios":
+        if not self.text >= self.reference >= self.audio >= self.pose:
+            raise ValueError("ratios must not grow from text to reference to audio to pose: the stronger the condition, the smaller its ratio")
+        return self
+
 
 class OptimizerConfig(Strict):
     """`lr` is Muon's for matrices when `name` is muon; `adam_lr` is then that of everything else."""

@@ -1,0 +1,153 @@
+"""The backbone is Wan's until a condition says otherwise, and each condition reaches what it should."""
+
+import pytest
+import torch
+from diffusers import WanTransformer3DModel
+
+from omnihuman import OmniHumanTransformer3DModel
+
+WAN = {"num_attention_heads": 2, "attention_head_dim": 24, "text_dim": 32, "ffn_dim": 64, "num_layers": 2}
+NEW = {"audio_dim": 8, "audio_layers": 3, "audio_window": 0, "pose_keypoints": 4, "pose_channels": 4}
+
+
+@pytest.fixture(scope="module")
+def wan(tmp_path_factory):
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("wan")
+    model = WanTransformer3DModel(**WAN)
+    model.save_pretrained(folder)
+    return model.eval(), folder
+
+
+@pytest.fixture
+def model(wan):
+    return OmniHumanTransformer3DModel.from_wan(str(wan[1]), **NEW).eval()
+
+
+@pytest.fixture
+def inputs():
+    generator = torch.Generator().manual_seed(1)
+
+    def randn(*shape):
+        return torch.randn(shape, generator=generator)
+
+    base = {"hidden_states": randn(2, 16, 3, 4, 4), "timestep": torch.tensor([100.0, 900.0]), "encoder_hidden_states": randn(2, 5, 32)}
+    conditions = {"audio": randn(2, 9, 3, 8), "pose": randn(2, 4, 9, 4, 4).abs()}
+    packed = {"reference": randn(2, 16, 1, 4, 4), "motion": randn(2, 16, 2, 4, 4)}
+    return base, conditions, packed
+
+
+def awaken(model):
+    """Give the zero-initialised parts values, as training does."""
+    torch.manual_seed(3)
+    for block in model.blocks:
+        torch.nn.init.normal_(block.audio_attn.to_out.weight, std=0.1)
+    torch.nn.init.normal_(model.pose_patch_embedding.weight, std=0.1)
+    torch.nn.init.normal_(model.token_types, std=0.1)
+    return model
+
+
+@torch.no_grad()
+def test_without_conditions_the_output_is_wans_bit_for_bit(wan, model, inputs):
+    base, _, _ = inputs
+    assert torch.equal(wan[0](**base).sample, model(**base).sample)
+
+
+@torch.no_grad()
+def test_zero_initialised_audio_and_pose_leave_the_output_bit_for_bit(wan, model, inputs):
+    base, conditions, _ = inputs
+    assert torch.equal(wan[0](**base).sample, model(**base, **conditions).sample)
+
+
+@torch.no_grad()
+def test_trained_weights_without_conditions_are_still_wans_forward(wan, model, inputs):
+    assert torch.equal(wan[0](**inputs[0]).sample, awaken(model)(**inputs[0]).sample)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["audio", "pose", "reference"])
+def test_a_masked_condition_equals_an_absent_one(model, inputs, name):
+    base, conditions, packed = inputs
+    given = (conditions | packed)[name]
+    awaken(model)
+    mixed = model(**base, **{name: given, f"{name}_mask": torch.tensor([1.0, 0.0])}).sample
+    torch.testing.assert_close(mixed[1], model(**base).sample[1], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(mixed[0], model(**base, **{name: given}).sample[0], rtol=1e-5, atol=1e-6)
+    assert (mixed[0] - model(**base).sample[0]).abs().max() > 1e-4
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("frame", "latent"), [(0, 0), (1, 1), (4, 1), (5, 2), (8, 2)])
+def test_audio_of_a_frame_reaches_its_latent_and_no_other(model, inputs, frame, latent):
+    base, conditions, _ = inputs
+    block = awaken(model).blocks[0].audio_attn
+    changed = conditions["audio"].clone()
+    changed[:, frame] += 1.0
+    tokens = torch.randn(2, 3 * 4, 48)
+    before = block(tokens, model.audio_projection(conditions["audio"]), None).unflatten(1, (3, 4))
+    after = block(tokens, model.audio_projection(changed), None).unflatten(1, (3, 4))
+    moved = (before - after).abs().amax(dim=(0, 2, 3)) > 1e-6
+    assert moved.tolist() == [k == latent for k in range(3)]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("position", ["far", "zero"])
+def test_no_packed_token_shares_a_video_tokens_rotation(wan, inputs, position):
+    base, _, packed = inputs
+    model = OmniHumanTransformer3DModel.from_wan(str(wan[1]), **NEW, reference_position=position)
+    _, sequence, _ = model.pack(base["hidden_states"], base["timestep"], base["encoder_hidden_states"], None, None,
+                                packed["reference"], packed["motion"], None, None, None, None)
+    rotations = torch.cat(sequence.rotary, dim=-1)[0, :, 0]
+    assert len(torch.unique(rotations, dim=0)) == len(rotations)
+
+
+@torch.no_grad()
+def test_zero_position_has_no_temporal_rotation(wan, inputs):
+    model = OmniHumanTransformer3DModel.from_wan(str(wan[1]), **NEW, reference_position="zero")
+    cosine, sine = model._packed_rotary(inputs[2]["reference"], 0, inputs[0]["hidden_states"])
+    assert torch.all(cosine[..., : model.rope.t_dim] == 1) and torch.all(sine[..., : model.rope.t_dim] == 0)
+
+
+def test_every_new_part_gets_a_gradient_after_the_zero_start(model, inputs):
+    base, conditions, packed = inputs
+    awaken(model)(**base, **conditions, **packed).sample.square().mean().backward()
+    dead = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    # `slot_embedding` of latent 0's copies and the like all move; only the bias of keys has no effect in a softmax.
+    assert all(name.endswith("to_k.bias") or "norm_k" in name for name in dead), dead
+
+
+def test_activation_checkpointing_changes_nothing(model, inputs):
+    base, conditions, packed = inputs
+    awaken(model).train()
+    plain = model(**base, **conditions, **packed).sample
+    model.enable_gradient_checkpointing()
+    assert torch.equal(plain, model(**base, **conditions, **packed).sample)
+
+
+@torch.no_grad()
+def test_saved_models_load_with_their_own_configuration(model, inputs, tmp_path):
+    awaken(model).save_pretrained(tmp_path)
+    again = OmniHumanTransformer3DModel.from_pretrained(tmp_path)
+    base, conditions, packed = inputs
+    assert torch.equal(model(**base, **conditions, **packed).sample, again.eval()(**base, **conditions, **packed).sample)
+
+
+def test_audio_of_another_encoder_is_refused_by_both_numbers(model, inputs):
+    with pytest.raises(ValueError, match=r"\(4, 8\).*\(3, 8\)"):
+        model(**inputs[0], audio=torch.randn(2, 9, 4, 8))
+
+
+def test_a_frame_count_that_is_not_4n_plus_1_is_refused(model, inputs):
+    with pytest.raises(ValueError, match="4n.1"):
+        model(**inputs[0], audio=torch.randn(2, 8, 3, 8))
+
+
+@pytest.mark.parametrize(("layers", "heads", "ffn"), [(30, 12, 8960), (40, 40, 13824)])
+def test_published_sizes_fit_key_for_key(layers, heads, ffn):
+    sizes = {"num_layers": layers, "num_attention_heads": heads, "ffn_dim": ffn}
+    with torch.device("meta"):
+        wan = WanTransformer3DModel(**sizes)
+        ours = OmniHumanTransformer3DModel(**sizes)
+    own = ours.state_dict()
+    assert {k: v.shape for k, v in wan.state_dict().items()}.items() <= {k: v.shape for k, v in own.items()}.items()
+    print(f"{layers} layers: {sum(p.numel() for p in wan.parameters()):,} of Wan, {sum(p.numel() for p in ours.parameters()):,} with new parts")

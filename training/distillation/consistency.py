@@ -1,0 +1,109 @@
+r"""Discrete consistency distillation (APT section 4.2; 32 steps, no EMA target from APT2 section 3.2).
+
+Student map $f(x_t, t) = x_t - t\, v_\theta(x_t, t)$, which is $x_t$ at t = 0. For adjacent grid times s < t the teacher
+takes one Euler step $\hat x_s = x_t + (s - t)\, v_{teacher}(x_t, t)$ and the loss is
+$\| f(x_t, t) - \mathrm{stopgrad}\, f(\hat x_s, s) \|^2$.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from omnihuman.guidance import guided_velocity
+from training.checkpoint import Checkpoints
+from training.data import Batch, SnapshotData, rank_positions
+from training.ema import ExponentialMovingAverage
+from training.engine import build_engine, gradient_norm, rate_factor, set_rate
+from training.fingerprint import job_fingerprint
+from training.flow_matching import euler_step, interpolate, shift_timestep
+from training.jobs import TrainingJob
+from training.model import build_transformer
+from training.output import write_output
+from training.recorder import Recorder
+from training.stage import split_batch
+
+Velocity = Callable[[Tensor, Tensor], Tensor]
+
+
+def time_grid(steps: int, shift: float) -> Tensor:
+    """`(steps + 1,)` times from 0 to 1, shifted towards noise by `shift`."""
+    return shift_timestep(torch.linspace(0, 1, steps + 1), shift)
+
+
+def consistency_map(velocity: Velocity, x_t: Tensor, t: Tensor) -> Tensor:
+    """f(x_t, t) = x_t - t v(x_t, t); t `(B,)` in [0, 1]."""
+    return euler_step(x_t, velocity(x_t, t), t, torch.zeros_like(t))
+
+
+def consistency_loss(student: Velocity, teacher: Velocity, x_0: Tensor, noise: Tensor, t: Tensor, s: Tensor) -> Tensor:
+    """`(B,)` squared distance between the student at t and, without gradient, the student one teacher step nearer to data."""
+    x_t = interpolate(x_0, noise, t)
+    with torch.no_grad():
+        x_s = euler_step(x_t, teacher(x_t, t), t, s)
+        target = consistency_map(student, x_s, s)
+    return (consistency_map(student, x_t, t) - target).square().flatten(1).mean(dim=1)
+
+
+def train_consistency(job: TrainingJob) -> dict:
+    """Distil the parent checkpoint; resume where it stopped; write the output and return its record."""
+    profile = job.profile
+    config, engine_config = getattr(profile, job.section), profile.engine
+    data = SnapshotData(Path(job.snapshot), Path(job.features_root), profile, "text", config.seed + 101)
+    teacher = build_transformer(profile, job.parent, config.seed).eval().requires_grad_(False)
+    model = build_transformer(profile, job.parent, config.seed)
+    engine = build_engine(model, config.optimizer, engine_config, config.batch_size)
+    teacher.to(engine.device, next(model.parameters()).dtype)
+    average = ExponentialMovingAverage(model, config.ema_decay, gather=engine_config.zero_stage == 3)
+    checkpoints = Checkpoints(Path(job.work), job_fingerprint(job, data.digest), engine_config.keep_checkpoints)
+    start, _ = checkpoints.load({"model": engine}, {"model": average})
+    recorder = Recorder(job, config.steps, data.digest)
+    recorder.resume_at(start)
+    grid = time_grid(config.grid, config.grid_shift)
+    rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
+    try:
+        for step in range(start, config.steps):
+            batch = data.batch(rank_positions(step, config.batch_size, rank, ranks), config.ratios)
+            set_rate(engine, rate_factor(step, config.steps, config.warmup_steps, 0.1))
+            losses = []
+            for part in split_batch(batch, engine.gradient_accumulation_steps()):
+                part = part.to(engine.device, next(model.parameters()).dtype)
+                loss = _loss(engine, teacher, part, grid, config.guidance_scale)
+                engine.backward(loss)
+                engine.step()
+                losses.append(float(loss.detach()))
+            average.update(model)
+            row = {"loss": sum(losses) / len(losses), "gradient_norm": gradient_norm(engine)}
+            recorder.log(step, row, f"loss {row['loss']:.4f}")
+            if (step + 1) % engine_config.checkpoint_every == 0 and step + 1 < config.steps:
+                recorder.flush()
+                checkpoints.save(step + 1, {"model": engine}, {"model": average}, {})
+        recorder.flush()
+        record = {"steps": config.steps, "grid": config.grid, "snapshot_digest": data.digest}
+        if rank == 0:
+            record = write_output(job, model, average, recorder, record)
+    except BaseException as error:
+        recorder.close(error)
+        raise
+    recorder.close()
+    return record
+
+
+def _loss(engine, teacher, part: Batch, grid: Tensor, guidance: float) -> Tensor:
+    index = (part.uniform.float() * (len(grid) - 1)).long().clamp_max(len(grid) - 2) + 1
+    t, s = grid[index.cpu()].to(part.latents), grid[index.cpu() - 1].to(part.latents)
+    conditions = part.conditions()
+
+    def student(x: Tensor, time: Tensor) -> Tensor:
+        return engine(x, time * 1000, return_dict=False, **conditions)[0]
+
+    def guided_teacher(x: Tensor, time: Tensor) -> Tensor:
+        velocity = teacher(x, time * 1000, return_dict=False, **conditions)[0]
+        if guidance == 1.0:
+            return velocity
+        null = {k: v for k, v in conditions.items() if not k.startswith("audio")}
+        null["encoder_hidden_states"] = part.null_text
+        return guided_velocity(velocity, teacher(x, time * 1000, return_dict=False, **null)[0], guidance)
+
+    return consistency_loss(student, guided_teacher, part.latents, part.noise, t, s).mean()

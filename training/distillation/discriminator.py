@@ -1,0 +1,67 @@
+"""APT's discriminator: the diffusion backbone, all of it trained, with three cross-attention heads (APT section 4.3).
+
+The input is a clean sample; the timestep given to the backbone is drawn by `shift(u, s)`. Heads sit at the depths 16/36,
+26/36 and 36/36 of APT's 36 layers: blocks 13, 22, 30 of Wan-1.3B and 18, 29, 40 of Wan-14B.
+"""
+
+from typing import Any
+
+import torch
+from diffusers.models.attention_dispatch import dispatch_attention_fn
+from torch import Tensor, nn
+
+from omnihuman.transformer import OmniHumanTransformer3DModel
+
+DEPTHS = (16 / 36, 26 / 36, 1.0)
+
+
+def head_blocks(layers: int) -> tuple[int, ...]:
+    """Blocks (counted from 1) after which the heads read, for a backbone of `layers` blocks."""
+    return tuple(round(depth * layers) for depth in DEPTHS)
+
+
+class QueryHead(nn.Module):
+    """One learned query attends to all video tokens of a layer; pre-RMSNorm, QK-RMSNorm, residual, MLP."""
+
+    def __init__(self, dim: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Parameter(torch.randn(1, 1, dim) / dim**0.5)
+        self.norm_tokens, self.norm_query, self.norm_mlp = nn.RMSNorm(dim), nn.RMSNorm(dim), nn.RMSNorm(dim)
+        self.to_q, self.to_k, self.to_v, self.to_out = (nn.Linear(dim, dim) for _ in range(4))
+        self.norm_q, self.norm_k = nn.RMSNorm(dim), nn.RMSNorm(dim)
+        self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(approximate="tanh"), nn.Linear(4 * dim, dim))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """`(B, N, dim)` to `(B, dim)`."""
+        tokens = self.norm_tokens(tokens)
+        query = self.query.expand(tokens.shape[0], -1, -1)
+        q = self.norm_q(self.to_q(self.norm_query(query))).unflatten(2, (self.heads, -1))
+        k = self.norm_k(self.to_k(tokens)).unflatten(2, (self.heads, -1))
+        v = self.to_v(tokens).unflatten(2, (self.heads, -1))
+        token = query + self.to_out(dispatch_attention_fn(q, k, v).flatten(2, 3))
+        return (token + self.mlp(self.norm_mlp(token))).squeeze(1)
+
+
+class Discriminator(nn.Module):
+    """Backbone features to one logit per sample; text, reference, audio and pose enter through the backbone."""
+
+    def __init__(self, backbone: OmniHumanTransformer3DModel):
+        """`backbone` holds the original diffusion weights (not the distilled ones) and is trained in place."""
+        super().__init__()
+        self.backbone = backbone.requires_grad_(True)
+        # The velocity read-out is no part of the features; without a gradient it must not look trainable.
+        backbone.proj_out.requires_grad_(False)
+        backbone.scale_shift_table.requires_grad_(False)
+        heads = backbone.config.num_attention_heads
+        dim = heads * backbone.config.attention_head_dim
+        self.blocks = head_blocks(backbone.config.num_layers)
+        self.query_heads = nn.ModuleList(QueryHead(dim, heads) for _ in self.blocks)
+        self.norm_logit = nn.LayerNorm(dim * len(self.blocks))
+        self.logit = nn.Linear(dim * len(self.blocks), 1)
+
+    def forward(self, x: Tensor, t: Tensor, conditions: dict[str, Any]) -> Tensor:
+        """`(B,)` logits of clean latents `(B, 16, F, h, w)` at t `(B,)` in [0, 1]."""
+        seen = self.backbone.features(self.blocks, hidden_states=x, timestep=t * 1000, **conditions)
+        tokens = [head(features) for head, features in zip(self.query_heads, seen, strict=True)]
+        return self.logit(self.norm_logit(torch.cat(tokens, dim=-1))).squeeze(-1)

@@ -1,0 +1,20 @@
+"""What a resume must not change: configuration, data and parent weights."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from training.jobs import TrainingJob
+
+
+def job_fingerprint(job: TrainingJob, snapshot_digest: str) -> str:
+    """16 hex digits over the profile's model, engine and section, the snapshot and the parents' records."""
+    values = job.profile_values
+    parents = [_parent_digest(p) for p in (job.parent, job.diffusion_parent)]
+    engine = {k: v for k, v in values["engine"].items() if k not in ("checkpoint_every", "keep_checkpoints", "log_every", "hostfile", "ranks")}
+    parts = [job.kind, job.section, values["transformer"], values[job.section], engine, snapshot_digest, parents]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _parent_digest(folder: str | None) -> str | None:
+    return None if folder is None else json.loads((Path(folder) / "record.json").read_text())["weights_digest"]

@@ -1,0 +1,37 @@
+"""How the training script is started: always by the DeepSpeed launcher, on one machine or by hostfile on many."""
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+from profiles.schema import EngineConfig
+
+SCRIPT = Path(__file__).with_name("train.py")
+
+
+def launch_command(job_file: Path, engine: EngineConfig) -> list[str]:
+    """The argument list (never a shell string) that trains `job_file` on `engine.ranks` ranks per node."""
+    launcher = [sys.executable, "-m", "deepspeed.launcher.runner", "--master_port", str(_free_port())]
+    if engine.hostfile is None:
+        launcher += ["--num_gpus", str(engine.ranks), "--master_addr", "127.0.0.1"]
+    else:
+        launcher += ["--hostfile", engine.hostfile, "--num_gpus", str(engine.ranks)]
+    return [*launcher, str(SCRIPT), "--job", str(job_file)]
+
+
+def launch_environment() -> dict[str, str]:
+    """Environment for the launcher; on a machine without a GPU it keeps Muon's kernels from being compiled for minutes."""
+    environment = dict(os.environ)
+    root = str(SCRIPT.parent.parent)
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH", "")]))
+    if not any(Path(f"/dev/{name}").exists() for name in ("nvidia0", "kfd")):
+        environment.setdefault("DS_ACCELERATOR", "cpu")
+        environment.setdefault("TORCH_COMPILE_DISABLE", "1")
+    return environment
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

@@ -1,0 +1,44 @@
+"""Where a job's transformer comes from: the previous stage's checkpoint, an official Wan2.1, or the profile's own sizes."""
+
+from pathlib import Path
+
+import torch
+
+from omnihuman.pipeline import load_transformer
+from omnihuman.transformer import OmniHumanTransformer3DModel
+from profiles import resolve_source
+from profiles.schema import Profile
+
+
+def build_transformer(profile: Profile, parent: str | None, seed: int) -> OmniHumanTransformer3DModel:
+    """Load `parent/transformer`, else `profile.transformer.base`, else initialise from `seed`.
+
+    Raises:
+        FileNotFoundError: the parent checkpoint does not exist.
+        ValueError: the parent was made with another model configuration; both sides are named.
+    """
+    config = profile.transformer
+    new_parts = {
+        "audio_dim": config.audio_dim, "audio_layers": config.audio_layers, "audio_window": config.audio_window,
+        "audio_blocks": config.audio_blocks, "pose_keypoints": len(config.pose_keypoints),
+        "pose_channels": config.pose_channels, "reference_position": config.reference_position,
+        "reference_index": config.reference_index,
+    }
+    torch.manual_seed(seed)
+    if parent is not None:
+        model = load_transformer(Path(parent) / "transformer")
+        different = {k: (model.config[k], v) for k, v in new_parts.items() if _plain(model.config[k]) != _plain(v)}
+        if different:
+            raise ValueError(f"checkpoint {parent} and profile {profile.name} disagree (checkpoint, profile): {different}")
+        return model
+    if config.base is not None:
+        return OmniHumanTransformer3DModel.from_wan(resolve_source(config.base), **new_parts)
+    return OmniHumanTransformer3DModel(
+        num_layers=config.num_layers, num_attention_heads=config.num_attention_heads,
+        attention_head_dim=config.attention_head_dim, ffn_dim=config.ffn_dim, text_dim=config.text_dim,
+        freq_dim=config.freq_dim, rope_max_seq_len=config.rope_max_seq_len, **new_parts,
+    )
+
+
+def _plain(value):
+    return list(value) if isinstance(value, (list, tuple)) else value

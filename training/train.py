@@ -1,0 +1,52 @@
+"""Entry point of every training run, started by the DeepSpeed launcher: `deepspeed training/train.py --job JOB.json`.
+
+Rank 0 talks to MLflow and, where Dagster started it, to Dagster Pipes. A run that was killed goes on from its last
+checkpoint when the same job file is started again.
+"""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from training.jobs import TrainingJob
+
+
+def run(job: TrainingJob) -> dict:
+    """Train `job` in this process group and return the record of its output."""
+    if job.kind == "stage":
+        from training.stage import train_stage as train
+    elif job.kind == "consistency":
+        from training.distillation.consistency import train_consistency as train
+    else:
+        from training.distillation.adversarial import train_adversarial as train
+    return train(job)
+
+
+def main() -> int:
+    """Parse the command line, train, report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--job", type=Path, required=True, help="job file written by training.jobs.TrainingJob.write")
+    parser.add_argument("--local_rank", type=int, default=0, help=argparse.SUPPRESS)
+    job = TrainingJob.read(parser.parse_args().job)
+    import deepspeed
+
+    deepspeed.init_distributed(dist_backend="nccl" if torch.cuda.is_available() else "gloo")
+    if "DAGSTER_PIPES_CONTEXT" not in os.environ or torch.distributed.get_rank() != 0:
+        run(job)
+        return 0
+    from dagster_pipes import open_dagster_pipes
+
+    with open_dagster_pipes() as pipes:
+        record = run(job)
+        metadata = {k: v for k, v in record.items() if isinstance(v, (int, float, str)) and v is not None}
+        metadata["section"] = {"raw_value": json.loads(json.dumps(record["section"])), "type": "json"}
+        pipes.report_asset_materialization(metadata=metadata, data_version=record["weights_digest"])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
