@@ -48,9 +48,16 @@ def test_a_round_trip_keeps_frames_rate_and_sound():
     assert np.corrcoef(clip.audio, puppet.audio)[0, 1] > 0.95
 
 
-def test_encoding_the_same_clip_twice_gives_the_same_bytes():
-    puppet = render(21, "clean", 9)
-    assert encode_clip(puppet.frames, 16, puppet.audio) == encode_clip(puppet.frames, 16, puppet.audio)
+@pytest.mark.parametrize("pixel_format", ["yuv444p", "yuv420p"])
+def test_encoding_the_same_clip_again_gives_the_same_bytes(pixel_format):
+    """Content addresses hang on it. With x264's macroblock tree on, the bytes of clips this small vary with what was on
+    the heap before, so the heap is stirred between the runs."""
+    rng, heap, files = np.random.default_rng(0), [], set()
+    puppet = render(50_000_001)
+    for _ in range(8):
+        heap = [rng.integers(0, 255, size, np.uint8) for size in rng.integers(1_000, 200_000, 20)]
+        files.add(encode_clip(puppet.frames, 16, puppet.audio, pixel_format=pixel_format))
+    assert len(files) == 1 and heap
 
 
 @pytest.mark.parametrize("seed", [21, 22, 23])

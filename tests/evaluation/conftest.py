@@ -1,0 +1,76 @@
+"""A small benchmark, and a pipeline that obeys the sound it is given perfectly."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from evaluation.benchmark import Benchmark, build_benchmark
+from profiles import load_profile
+from profiles.schema import EvaluationConfig
+
+
+@dataclass
+class ObedientPipeline:
+    """Returns the true frames of the clip whose sound it hears, and remembers what it was asked.
+
+    `noise` adds that many grey levels of each clip's own generator, `fail_at` raises in that call.
+    """
+
+    benchmark: Benchmark
+    noise: float = 0.0
+    fail_at: int | None = None
+    calls: list[dict[str, Any]] = field(default_factory=list)
+
+    def __call__(self, **inputs: Any) -> SimpleNamespace:
+        if self.fail_at == len(self.calls):
+            raise KeyboardInterrupt
+        self.calls.append(inputs)
+        heard = [int((self.benchmark.audio == sound).all(dim=1).nonzero()[0]) for sound in inputs["audio"]]
+        frames = self.benchmark.frames[heard].float()
+        extra = [torch.randn(frames.shape[1:], generator=g) for g in inputs["generator"]]
+        return SimpleNamespace(frames=self._to_uint8(frames + self.noise * torch.stack(extra)))
+
+    @staticmethod
+    def _to_uint8(frames: Tensor) -> Tensor:
+        return frames.round().clamp(0, 255).to(torch.uint8)
+
+
+@pytest.fixture(scope="session")
+def config() -> EvaluationConfig:
+    return EvaluationConfig(clips=8, batch_size=3, bootstrap=40)
+
+
+@pytest.fixture(scope="session")
+def video():
+    return load_profile("laptop", []).video
+
+
+@pytest.fixture(scope="session")
+def benchmark(tmp_path_factory, config, video) -> Benchmark:
+    return build_benchmark(tmp_path_factory.mktemp("benchmark") / "benchmark_sets", config, video)
+
+
+@pytest.fixture
+def obedient(benchmark) -> type[ObedientPipeline]:
+    return ObedientPipeline
+
+
+@pytest.fixture(scope="session")
+def generated_root(tmp_path_factory, benchmark, config) -> Path:
+    """Every planned model obeys perfectly; the reconstruction is the truth itself with a little noise."""
+    from evaluation.generate import generate_videos
+    from evaluation.plan import AUDIO, generation_plan
+
+    root = tmp_path_factory.mktemp("generated") / "generated_videos"
+    for model in generation_plan(config):
+        for mode in model.modes:
+            pipeline = ObedientPipeline(benchmark, noise=2.0)
+            generate_videos(pipeline, benchmark, root / model.name / mode, mode, model.steps, config, weights="w")
+    folder = root / "reconstruction" / "pixels"
+    generate_videos(ObedientPipeline(benchmark, noise=1.0), benchmark, folder, AUDIO, 1, config, weights="w")
+    return root

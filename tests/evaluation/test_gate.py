@@ -1,0 +1,108 @@
+"""The gate: thresholds, the champion's margin, and nothing passes unmeasured."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from evaluation.gate import decide
+from profiles.schema import GateConfig
+
+GATE = GateConfig(
+    mouth_correlation_min=0.85,
+    missing_joints_max=0.25,
+    colour_error_max=0.03,
+    joint_error_max=1.0,
+    champion_margin=0.02,
+)
+GOOD = {"mouth_correlation": 0.9, "missing_joints": 0.13, "colour_error": 0.012, "joint_error_median": 0.8}
+
+
+def table(width: float = 0.0, **changes: float) -> pd.DataFrame:
+    """Scores of a student; `width` is the half width of every interval."""
+    rows = [
+        {
+            "model": "distilled_student",
+            "mode": "pose" if metric == "joint_error_median" else "audio",
+            "metric": metric,
+            "value": value,
+            "ci_low": value - width,
+            "ci_high": value + width,
+        }
+        for metric, value in (GOOD | changes).items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_a_good_first_model_is_promoted():
+    decision = decide(table(), GATE, None)
+    assert decision.promote and decision.reasons == [] and len(decision.checks) == 4
+    assert all(check.passed for check in decision.checks)
+
+
+@pytest.mark.parametrize(
+    ("metric", "bad"),
+    [("mouth_correlation", 0.849), ("missing_joints", 0.251), ("colour_error", 0.0301), ("joint_error_median", 1.01)],
+)
+def test_each_threshold_alone_refuses(metric, bad):
+    decision = decide(table(**{metric: bad}), GATE, None)
+    assert not decision.promote and len(decision.reasons) == 1 and metric in decision.reasons[0]
+
+
+def test_exactly_the_threshold_passes():
+    values = {"mouth_correlation": 0.85, "missing_joints": 0.25, "colour_error": 0.03, "joint_error_median": 1.0}
+    assert decide(table(**values), GATE, None).promote
+
+
+@pytest.mark.parametrize("metric", GOOD)
+def test_an_absent_metric_refuses(metric):
+    scores = table()
+    decision = decide(scores[scores["metric"] != metric], GATE, None)
+    assert not decision.promote and "was not measured" in decision.reasons[0]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_number_that_is_none_refuses(value):
+    assert not decide(table(joint_error_median=value), GATE, None).promote
+
+
+def test_another_model_or_mode_does_not_count():
+    scores = table()
+    assert not decide(scores.assign(model="teacher"), GATE, None).promote
+    assert not decide(scores.assign(mode="shuffled_audio"), GATE, None).promote
+
+
+def test_the_same_model_again_is_no_worse_than_itself():
+    assert decide(table(), GATE, table()).promote
+
+
+def test_worse_than_the_champion_by_less_than_the_margin_passes_and_by_more_does_not():
+    # The margin is 0.02 of the threshold 0.85: 0.017.
+    assert decide(table(mouth_correlation=0.884), GATE, table()).promote
+    refused = decide(table(mouth_correlation=0.882), GATE, table())
+    assert not refused.promote and "the champion has 0.9" in refused.reasons[0]
+    assert not decide(table(missing_joints=0.136), GATE, table()).promote
+    assert decide(table(missing_joints=0.134), GATE, table()).promote
+
+
+def test_within_the_champions_own_interval_is_not_worse():
+    assert decide(table(mouth_correlation=0.87), GATE, table(width=0.04)).promote
+    assert not decide(table(mouth_correlation=0.855), GATE, table(width=0.04)).promote
+
+
+def test_better_in_one_metric_does_not_pay_for_another():
+    assert not decide(table(mouth_correlation=0.99, missing_joints=0.2), GATE, table()).promote
+
+
+def test_a_champion_without_the_metric_must_be_scored_first():
+    champion = table()
+    decision = decide(table(), GATE, champion[champion["metric"] != "colour_error"])
+    assert not decision.promote and "score it again" in decision.reasons[0]
+
+
+def test_it_is_pure():
+    scores, champion = table(), table()
+    before = scores.copy(), champion.copy()
+    assert decide(scores, GATE, champion) == decide(scores, GATE, champion)
+    pd.testing.assert_frame_equal(scores, before[0])
+    pd.testing.assert_frame_equal(champion, before[1])
