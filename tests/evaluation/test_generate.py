@@ -1,14 +1,24 @@
 """Generation gives each mode its conditions, the same noise to every model, and survives a kill."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 import torch
+from diffusers import AutoencoderKLWan
 
 from evaluation.directories import whole_directory
-from evaluation.generate import GenerationError, generate_videos, load_generated
+from evaluation.generate import GenerationError, generate_videos, load_generated, reconstruct
 from media import decode_clip
+from omnihuman.autoencoder import (
+    LAPTOP_CONFIG,
+    decode_video,
+    encode_video,
+    to_frames,
+    to_pixels,
+    use_rsqrt_norm,
+)
 
 
 def noises(pipeline):
@@ -124,3 +134,14 @@ def test_a_directory_is_old_or_new_and_never_half(tmp_path):
     with whole_directory(place) as folder:
         (folder / "b").write_text("new")
     assert [p.name for p in place.iterdir()] == ["b"] and [p.name for p in tmp_path.iterdir()] == ["place"]
+
+
+def test_reconstruction_is_each_clip_through_the_autoencoder(tmp_path, benchmark):
+    torch.manual_seed(0)
+    autoencoder = use_rsqrt_norm(AutoencoderKLWan(**LAPTOP_CONFIG)).eval().requires_grad_(False).to(torch.bfloat16)
+    two = dataclasses.replace(benchmark, names=benchmark.names[:2], frames=benchmark.frames[:2])
+    folder = reconstruct(autoencoder, two, tmp_path / "reconstruction" / "pixels", batch_size=1)
+    frames, meta = load_generated(folder, two)
+    assert frames.shape == two.frames.shape and (meta["model"], meta["mode"]) == ("reconstruction", "pixels")
+    last = to_frames(decode_video(autoencoder, encode_video(autoencoder, to_pixels(two.frames[1:]))))
+    np.testing.assert_array_equal(frames[1], last[0])
