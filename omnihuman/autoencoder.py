@@ -40,8 +40,8 @@ def use_rsqrt_norm(autoencoder: AutoencoderKLWan) -> AutoencoderKLWan:
     return autoencoder
 
 
-def load_autoencoder(path: str | Path, dtype: torch.dtype = torch.float32) -> AutoencoderKLWan:
-    """Load from a diffusers folder or hub id, ready for inference.
+def load_autoencoder(path: str | Path, dtype: torch.dtype = torch.bfloat16) -> AutoencoderKLWan:
+    """Load from a diffusers folder or hub id, ready for inference in bfloat16 (several times faster than float32 on CPU).
 
     Raises:
         FileNotFoundError: a local folder that does not exist, with the command that makes or fetches it.

@@ -72,8 +72,7 @@ class Recorder:
             file.flush()
             os.fsync(file.fileno())
         if self.run:
-            for row in self.rows:
-                self.run.log({k: v for k, v in row.items() if k != "step"}, step=int(row["step"]))
+            self.run.log_many([(int(row["step"]), {k: v for k, v in row.items() if k != "step"}) for row in self.rows])
         self.rows = []
 
     def losses(self) -> pd.DataFrame:
