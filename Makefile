@@ -1,0 +1,41 @@
+# Everything starts here; each target makes .venv on first use and needs nothing else done before.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: demo test test-unit test-end-to-end ui lint bench clean help
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+# A stamp, not the folder, so that a killed install starts again.
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	.venv/bin/pip install -c constraints.txt -e ".[dev]"
+	touch $(STAMP)
+
+demo: $(STAMP)  ## the whole pipeline on the embedded default: clips in, a promoted student out
+	$(BIN)/omnihuman demo
+
+test: test-unit test-end-to-end  ## unit tests, then the end-to-end ones
+
+test-unit: $(STAMP)  ## unit tests alone
+	$(BIN)/python -m pytest -q -m "not end_to_end"
+
+test-end-to-end: $(STAMP)  ## whole assets and the whole demo, on tiny sizes
+	$(BIN)/python -m pytest -q -m end_to_end
+
+ui: $(STAMP)  ## Dagster and MLflow on 127.0.0.1; prints both addresses
+	$(BIN)/omnihuman ui
+
+lint: $(STAMP)  ## ruff, mypy, and the rooms' import contracts
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP)  ## speed and memory of the parts that decide how long a demo takes
+	$(BIN)/python -m benchmarks
+
+clean:  ## remove what the pipeline made (data, var, inbox, DVC cache); keeps .venv
+	rm -rf data var inbox .dvc/cache .dvc/tmp dvc.lock

@@ -1,0 +1,52 @@
+"""A DVC-versioned folder as an MLflow input data set: its digest stands at the run."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from mlflow.data.dataset_source import DatasetSource
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.entities import DatasetInput, InputTag, RunTag
+from mlflow.tracking import MlflowClient
+
+
+class DvcDatasetSource(DatasetSource):
+    """A data set that DVC versions, named by path and digest."""
+
+    def __init__(self, path: str, digest: str):
+        self.path, self.digest = path, digest
+
+    @staticmethod
+    def _get_source_type() -> str:
+        return "dvc"
+
+    @staticmethod
+    def _can_resolve(raw_source: Any) -> bool:
+        return False
+
+    @classmethod
+    def _resolve(cls, raw_source: Any) -> "DvcDatasetSource":
+        raise ValueError(f"{raw_source!r} is not a DVC source; construct DvcDatasetSource(path, digest)")
+
+    def load(self, **kwargs: Any) -> Path:
+        """The path; `dvc pull` brings its bytes."""
+        return Path(self.path)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {"path": self.path, "digest": self.digest}
+
+    @classmethod
+    def from_dict(cls, source_dict: dict[str, Any]) -> "DvcDatasetSource":
+        """Inverse of `to_dict`."""
+        return cls(source_dict["path"], source_dict["digest"])
+
+
+def log_snapshot(client: MlflowClient, run_id: str, snapshot: Path) -> None:
+    """Log a `snapshot.json` as the run's training input, and its digest as tag `snapshot_digest`."""
+    digest = json.loads(snapshot.read_text())["digest"]
+    # MLflow keeps at most 36 characters of a digest; the tag has it whole.
+    dataset = MetaDataset(DvcDatasetSource(snapshot.parent.name, digest), name="training_snapshot", digest=digest[:32])
+    tag = InputTag("mlflow.data.context", "training")
+    client.log_inputs(run_id, [DatasetInput(dataset._to_mlflow_entity(), [tag])])
+    client.log_batch(run_id, tags=[RunTag("snapshot_digest", digest)])
