@@ -1,4 +1,4 @@
-"""From a clip's own size and rate to the bucket that is trained on. Change anything here and `TRANSFORM` must change."""
+"""From a clip's own size and rate to the bucket that is trained on. With any change here `TRANSFORM` must change."""
 
 from dataclasses import dataclass
 
@@ -44,7 +44,7 @@ def load_bucket_clip(data: bytes, width: int, height: int, fps: float, video: Vi
 
 
 def to_bucket(frames: np.ndarray, video: VideoConfig) -> np.ndarray:
-    """Crop `(T, H, W, 3)` uint8 about its centre to the bucket's shape and resize; already that size, it is returned."""
+    """Crop `(T, H, W, 3)` uint8 about its centre to the bucket's shape and resize; of that size, it is returned."""
     height, width = frames.shape[1:3]
     if (height, width) == (video.height, video.width):
         return frames

@@ -1,7 +1,6 @@
 """The frozen encoders of a profile, loaded once, and the identity that features made with them carry."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch

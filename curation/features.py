@@ -8,7 +8,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 from safetensors import safe_open
@@ -16,7 +15,12 @@ from safetensors import safe_open
 from curation.encoders import ConditionEncoders, encoder_identity, load_encoders
 from curation.samples import ClipRequest, CutSample, Sample, cut_samples, plan_samples
 from curation.storage import (
-    CurationError, read_table, read_table_metadata, sha256_of_file, whole_directory, write_table,
+    CurationError,
+    read_table,
+    read_table_metadata,
+    sha256_of_file,
+    whole_directory,
+    write_table,
 )
 from curation.tensor_rows import TensorRows
 from curation.workers import Progress, map_over_clips
@@ -24,7 +28,12 @@ from profiles import Profile
 
 BATCH = 16
 SAMPLES_SCHEMA = pa.schema(
-    [("sample_id", pa.string()), ("clip_id", pa.string()), ("window_start", pa.int32()), ("reference_frame", pa.int32())]
+    [
+        ("sample_id", pa.string()),
+        ("clip_id", pa.string()),
+        ("window_start", pa.int32()),
+        ("reference_frame", pa.int32()),
+    ]
     + [("reference_outside", pa.bool_()), ("feature_key", pa.string())]
 )
 

@@ -51,7 +51,12 @@ def fingerprint(path: Path) -> str:
         return _content_sha256(str(path), status.st_mtime_ns, status.st_size)
     except OSError:
         status = path.lstat()
-        return "unreadable-" + hashlib.sha256(f"{path}\0{status.st_size}\0{status.st_mtime_ns}".encode(errors="surrogateescape")).hexdigest()[:40]
+        return (
+            "unreadable-"
+            + hashlib.sha256(
+                f"{path}\0{status.st_size}\0{status.st_mtime_ns}".encode(errors="surrogateescape")
+            ).hexdigest()[:40]
+        )
 
 
 @lru_cache(maxsize=200_000)
@@ -95,7 +100,9 @@ def ingest_folder(folder: Path, inbox: Path) -> list[Path]:
         raise CurationError(f"no folder {folder}; give the folder that holds your clips")
     if inbox.resolve().is_relative_to(folder.resolve()) or folder.resolve().is_relative_to(inbox.resolve()):
         raise CurationError(f"{folder} and the inbox {inbox} lie inside one another; clips in the inbox need no ingest")
-    return [_copy_in(path, inbox / folder.resolve().name / path.relative_to(folder)) for path in candidate_files(folder)]
+    return [
+        _copy_in(path, inbox / folder.resolve().name / path.relative_to(folder)) for path in candidate_files(folder)
+    ]
 
 
 def _copy_in(source: Path, target: Path) -> Path:
@@ -119,6 +126,8 @@ def _copy_whole(source: Path, target: Path) -> None:
         os.chmod(temporary, 0o644)
         os.replace(temporary, target)
     except OSError as error:
-        raise CurationError(f"{source} cannot be copied to {target} ({error}); check permissions and free space") from error
+        raise CurationError(
+            f"{source} cannot be copied to {target} ({error}); check permissions and free space"
+        ) from error
     finally:
         Path(temporary).unlink(missing_ok=True)

@@ -14,14 +14,21 @@ import pyarrow as pa
 
 from curation.archive import ARCHIVE, member_name, read_clip, write_archive
 from curation.inbox import find_new_clips, fingerprint, ingest_folder, known_fingerprints, sidecar_path
-from curation.storage import CurationError, read_table, sha256_of_file, whole_directory, write_table
+from curation.storage import CurationError, sha256_of_file, whole_directory, write_table
 from curation.workers import Progress, map_over_clips
 from media import MediaError, decode_clip, probe_clip
 from media.decode import Probe
 from profiles import Profile
 
 __all__ = [
-    "IngestReport", "ShardPlan", "find_new_clips", "ingest_folder", "ingest_shard", "plan_shards", "read_clip", "shard_name",
+    "IngestReport",
+    "ShardPlan",
+    "find_new_clips",
+    "ingest_folder",
+    "ingest_shard",
+    "plan_shards",
+    "read_clip",
+    "shard_name",
 ]
 
 CLIPS_SCHEMA = pa.schema(
@@ -90,7 +97,9 @@ def ingest_shard(
     """
     started = time.monotonic()
     if not 0 < len(files) <= profile.curation.shard_clips:
-        raise CurationError(f"a shard takes 1 to {profile.curation.shard_clips} files, got {len(files)}; cut them with plan_shards")
+        raise CurationError(
+            f"a shard takes 1 to {profile.curation.shard_clips} files, got {len(files)}; cut them with plan_shards"
+        )
     name = shard_name(files)
     destination = shards_root / name
     if (destination / "shard.json").is_file():
@@ -109,7 +118,9 @@ def ingest_shard(
         else:
             clips.append(found)
     if _name_of([found.sha256 for found in clips] + [row[1] for row in quarantined]) != name:
-        raise CurationError(f"files of shard {name} changed while they were examined; wait until copying ends and ingest again")
+        raise CurationError(
+            f"files of shard {name} changed while they were examined; wait until copying ends and ingest again"
+        )
     with whole_directory(destination) as folder:
         _write_shard(folder, name, clips, quarantined, sources)
     return _report(destination, started, reused=False)
@@ -141,7 +152,8 @@ def _examine(limits: _Limits, path: Path) -> _Examined:
             # One picture and the whole sound: the probe decodes pictures only.
             decode_clip(path, fps=limits.fps, max_seconds=0.0)
     except MediaError as error:
-        return _Examined(path, key, None, error.reason, str(error))
+        # The table says the same wherever the inbox stands.
+        return _Examined(path, key, None, error.reason, str(error).replace(str(path), path.name))
     except OSError as error:
         # FFmpeg seeks to where a broken header points; a place before the file's beginning is no fault of the disk.
         broken = error.errno == errno.EINVAL

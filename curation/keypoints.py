@@ -29,12 +29,12 @@ class KeypointDetector(Protocol):
     version: str
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:
-        """`(T, H, W, 3)` uint8 RGB at the bucket's size to `(T, 133, 3)` float32: x, y in pixels, confidence in [0, 1]."""
+        """`(T, H, W, 3)` uint8 RGB in the bucket to `(T, 133, 3)` float32: x, y in pixels, confidence in [0, 1]."""
         ...
 
 
 def mouth_opening(keypoints: np.ndarray) -> np.ndarray:
-    """`(T,)` distance in pixels between the inner lips, NaN where either lip is not seen. `keypoints` is `(T, 133, 3)`."""
+    """`(T,)` pixels between the inner lips, NaN where either is not seen, of `(T, 133, 3)` keypoints."""
     top, bottom = keypoints[:, INNER_LIP_TOP], keypoints[:, INNER_LIP_BOTTOM]
     seen = np.minimum(top[:, 2], bottom[:, 2]) > CONFIDENT
     return np.where(seen, np.hypot(*(bottom - top)[:, :2].T), np.nan)

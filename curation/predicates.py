@@ -10,9 +10,9 @@ import pandas as pd
 from curation.storage import CurationError
 
 _ALLOWED = (
-    ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.UAdd, ast.Invert, ast.BinOp, ast.Add,
-    ast.Sub, ast.Mult, ast.Div, ast.BitAnd, ast.BitOr, ast.Compare, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq,
-    ast.In, ast.NotIn, ast.List, ast.Tuple, ast.Name, ast.Load, ast.Constant,
+    ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.UAdd, ast.Invert, ast.BinOp,
+    ast.Add, ast.Sub, ast.Mult, ast.Div, ast.BitAnd, ast.BitOr, ast.Compare, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq,
+    ast.NotEq, ast.In, ast.NotIn, ast.List, ast.Tuple, ast.Name, ast.Load, ast.Constant,
 )  # fmt: skip
 
 
@@ -38,11 +38,15 @@ def parse_predicate(text: str, columns: Collection[str], where: str = "predicate
     try:
         tree = ast.parse(text.strip(), mode="eval")
     except SyntaxError as error:
-        raise CurationError(f"{where} {text!r} does not parse ({error.msg}); write it like `motion >= 0.05 and has_audio`") from error
+        raise CurationError(
+            f"{where} {text!r} does not parse ({error.msg}); write it like `motion >= 0.05 and has_audio`"
+        ) from error
     for node in ast.walk(tree):
         if not isinstance(node, _ALLOWED):
             kind = type(node).__name__
-            raise CurationError(f"{where} {text!r} uses {kind}, which a predicate may not; only compare columns and numbers")
+            raise CurationError(
+                f"{where} {text!r} uses {kind}, which a predicate may not; only compare columns and numbers"
+            )
     names = sorted({node.id for node in ast.walk(tree) if isinstance(node, ast.Name)})
     unknown = [name for name in names if name not in columns]
     if unknown:

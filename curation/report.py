@@ -75,7 +75,9 @@ def contact_sheet(frames: Sequence[np.ndarray], labels: Sequence[str], columns: 
         ValueError: no pictures, or another number of labels.
     """
     if not frames or len(frames) != len(labels):
-        raise ValueError(f"a contact sheet needs one label per picture, got {len(frames)} pictures and {len(labels)} labels")
+        raise ValueError(
+            f"a contact sheet needs one label per picture, got {len(frames)} pictures and {len(labels)} labels"
+        )
     width = max(round(image.shape[1] * height / image.shape[0]) for image in frames)
     cells = [_cell(image, label, height, width) for image, label in zip(frames, labels, strict=True)]
     columns = min(columns, len(cells))

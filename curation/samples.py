@@ -34,7 +34,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class CutSample:
-    """`frames` `(T, H, W, 3)` and `reference` `(H, W, 3)` uint8; `audio` `(S,)` float32 for exactly the window, or None."""
+    """`frames` `(T, H, W, 3)` and `reference` `(H, W, 3)` uint8; `audio` `(S,)` float32 of the window, or None."""
 
     sample: Sample
     frames: np.ndarray
@@ -74,7 +74,7 @@ def plan_samples(table: pd.DataFrame, video: VideoConfig, identity: dict[str, An
 
 
 def feature_key(sha256: str, caption: str, window: Window, identity: dict[str, Any]) -> str:
-    """Hash of everything a sample's features depend on: clip bytes, caption, window, reference, and encoder identities."""
+    """Hash of all that a sample's features depend on: clip bytes, caption, window, reference, encoder identities."""
     parts = [sha256, caption, window.start, window.reference_frame, identity]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -93,7 +93,9 @@ def cut_samples(work: tuple[Path, VideoConfig], request: ClipRequest) -> list[Cu
         raise CurationError(f"clip {request.clip_id} of {shard_dir} cannot be decoded: {error}") from error
     needed = max(max(s.window.start + video.frames, s.window.reference_frame + 1) for s in request.samples)
     if len(clip.frames) < needed:
-        raise CurationError(f"clip {request.clip_id} of {shard_dir} has fewer frames than its scores say; score the shard again")
+        raise CurationError(
+            f"clip {request.clip_id} of {shard_dir} has fewer frames than its scores say; score the shard again"
+        )
     cut = []
     for sample in request.samples:
         start = sample.window.start

@@ -12,7 +12,14 @@ import pandas as pd
 import pyarrow as pa
 
 from curation.bucket import bucket_name
-from curation.storage import CurationError, read_table, read_table_metadata, sha256_of_file, whole_directory, write_table
+from curation.storage import (
+    CurationError,
+    read_table,
+    read_table_metadata,
+    sha256_of_file,
+    whole_directory,
+    write_table,
+)
 from curation.subsets import SUBSETS, predicates_of
 from profiles import Profile
 
@@ -60,7 +67,9 @@ def freeze_snapshot(
         try:
             usable.append(_read_shard(name, raw_root / name, subsets_root / name, features_root / name, profile))
         except CurationError as error:
-            excluded.append({"shard": name, "reason": str(error)})
+            excluded.append(
+                {"shard": name, "reason": _without_roots(str(error), raw_root, subsets_root, features_root)}
+            )
     encoders = _usual_encoders(usable)
     for shard in [shard for shard in usable if shard.encoders != encoders]:
         usable.remove(shard)
@@ -69,7 +78,9 @@ def freeze_snapshot(
     samples = pd.concat([shard.samples for shard in usable]) if usable else pd.DataFrame(columns=SNAPSHOT_SCHEMA.names)
     samples = samples.drop_duplicates("sample_id").sort_values("sample_id")
     if samples.empty:
-        reasons = "; ".join(f"{entry['shard']}: {entry['reason']}" for entry in excluded) or "no clip is in the text subset"
+        reasons = (
+            "; ".join(f"{entry['shard']}: {entry['reason']}" for entry in excluded) or "no clip is in the text subset"
+        )
         raise CurationError(f"no sample to train on in {len(set(shards))} shards ({reasons})")
     snapshot = _describe(usable, excluded, samples, encoders, profile)
     with whole_directory(destination) as folder:
@@ -77,6 +88,13 @@ def freeze_snapshot(
         (folder / "snapshot.json").write_text(json.dumps(snapshot, indent=1, sort_keys=True) + "\n")
         (folder / "card.md").write_text(_card(snapshot, profile))
     return snapshot["digest"]
+
+
+def _without_roots(message: str, *roots: Path) -> str:
+    """A snapshot is the same bytes wherever its workspace stands: `/a/b/raw_clips/s-1` becomes `raw_clips/s-1`."""
+    for root in roots:
+        message = message.replace(str(root), root.name)
+    return message
 
 
 def _read_shard(name: str, raw: Path, subsets_dir: Path, features: Path, profile: Profile) -> _Shard:
@@ -90,8 +108,9 @@ def _read_shard(name: str, raw: Path, subsets_dir: Path, features: Path, profile
     if read_table_metadata(subsets_dir / "subsets.parquet") != predicates_of(profile.curation):
         raise CurationError("its subsets come from other predicates than the profile's; select the subsets again")
     encoders = _read_encoders(features / "encoders.json")
-    if encoders.get("bucket") != bucket_name(profile.video):
-        raise CurationError(f"its features have bucket {encoders.get('bucket')}, the profile {bucket_name(profile.video)}; build them again")
+    bucket, wanted = encoders.get("bucket"), bucket_name(profile.video)
+    if bucket != wanted:
+        raise CurationError(f"its features have bucket {bucket}, the profile {wanted}; build them again")
     digest = _checked_features(features)
     samples["row"], samples["shard"] = range(len(samples)), name
     joined = samples.merge(subsets[["clip_id", *SUBSETS]], on="clip_id", validate="many_to_one")
@@ -109,7 +128,9 @@ def _checked_features(features: Path) -> str:
     path = features / "features.safetensors"
     expected = read_table_metadata(features / "samples.parquet").get("features_sha256")
     if not path.is_file() or sha256_of_file(path) != expected:
-        raise CurationError("features.safetensors is missing or is not the file that samples.parquet describes; build it again")
+        raise CurationError(
+            "features.safetensors is missing or is not the file that samples.parquet describes; build it again"
+        )
     return str(expected)
 
 
@@ -127,11 +148,16 @@ def _difference(encoders: dict[str, Any], usual: dict[str, Any]) -> str:
 
 
 def _describe(
-    shards: list[_Shard], excluded: list[dict[str, str]], samples: pd.DataFrame, encoders: dict[str, Any], profile: Profile
+    shards: list[_Shard],
+    excluded: list[dict[str, str]],
+    samples: pd.DataFrame,
+    encoders: dict[str, Any],
+    profile: Profile,
 ) -> dict[str, Any]:
     counts = {"clips": sum(shard.clips for shard in shards), **{name: int(samples[name].sum()) for name in SUBSETS}}
     listed = [
-        {"name": s.name, "features_sha256": s.features_sha256, "clips": s.clips, "samples": len(s.samples)} for s in shards
+        {"name": s.name, "features_sha256": s.features_sha256, "clips": s.clips, "samples": len(s.samples)}
+        for s in shards
     ]
     predicates = predicates_of(profile.curation)
     ids = [row._asdict() for row in samples[["sample_id", *SUBSETS]].itertuples(index=False, name="Row")]
@@ -153,14 +179,18 @@ def _card(snapshot: dict[str, Any], profile: Profile) -> str:
     lines = [
         f"# Training snapshot {snapshot['digest'][:12]}",
         "",
-        f"{counts['clips']} clips in {len(snapshot['shards'])} shards, profile `{profile.name}`, bucket {snapshot['encoders']['bucket']}.",
+        f"{counts['clips']} clips in {len(snapshot['shards'])} shards, profile `{profile.name}`, "
+        f"bucket {snapshot['encoders']['bucket']}.",
         "",
         "| subset | samples | minutes | predicate (each subset also needs the ones above it) |",
         "| --- | ---: | ---: | --- |",
         *(f"| {n} | {counts[n]} | {counts[n] * seconds / 60:.1f} | `{snapshot['predicates'][n]}` |" for n in SUBSETS),
         "",
         "## Shards",
-        *(f"- {s['name']}: {s['samples']} samples of {s['clips']} clips, features sha256 {s['features_sha256'][:12]}" for s in snapshot["shards"]),
+        *(
+            f"- {s['name']}: {s['samples']} samples of {s['clips']} clips, features sha256 {s['features_sha256'][:12]}"
+            for s in snapshot["shards"]
+        ),
         "",
         "## Excluded shards",
         *([f"- {entry['shard']}: {entry['reason']}" for entry in snapshot["excluded"]] or ["None."]),

@@ -64,7 +64,7 @@ def read_table(path: Path) -> pd.DataFrame:
         CurationError: the file is absent or is no parquet file.
     """
     if not path.is_file():
-        raise CurationError(f"no table {path}; materialise the asset that writes {path.parent.parent.name} for this shard")
+        raise CurationError(f"no table {path}; materialise {path.parent.parent.name} for this shard")
     try:
         return pd.read_parquet(path)
     except (pa.ArrowInvalid, OSError) as error:

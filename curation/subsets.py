@@ -1,4 +1,4 @@
-"""Nested subsets text ⊇ audio ⊇ pose (OmniHuman-1 section 3.3): what fails a stronger condition trains the weaker ones."""
+"""Nested subsets text ⊇ audio ⊇ pose (OmniHuman-1 section 3.3): one that misses a condition trains the weaker ones."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""A safetensors file that is filled row by row through a memory map, so that a shard of features need not fit in memory."""
+"""A safetensors file filled row by row through a memory map: a shard of features need not fit in memory."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ _DTYPES = {"float16": "F16", "float32": "F32", "uint8": "U8"}
 
 
 class TensorRows:
-    """Named arrays in one safetensors file (https://github.com/huggingface/safetensors#format), writable until `close`."""
+    """Named arrays in one safetensors file (github.com/huggingface/safetensors, Format), writable until `close`."""
 
     def __init__(self, path: Path, shapes: Mapping[str, tuple[tuple[int, ...], str]]):
         """`shapes` gives name to (shape, numpy dtype name: float16, float32 or uint8)."""
@@ -28,9 +28,7 @@ class TensorRows:
             file.write(len(encoded).to_bytes(8, "little") + encoded)
             file.truncate(8 + len(encoded) + offset)
         begin = 8 + len(encoded)
-        self.arrays = {
-            name: _map(path, shapes[name], begin + header[name]["data_offsets"][0]) for name in names
-        }
+        self.arrays = {name: _map(path, shapes[name], begin + header[name]["data_offsets"][0]) for name in names}
 
     def close(self) -> None:
         """Bring everything to disk."""

@@ -22,6 +22,7 @@ SCORES: dict[str, str] = {
     "has_audio": "1",
     "audio_rms_db": sound.VERSION,
     "sound_share": sound.VERSION,
+    "mouth_visibility": mouth_audio.VERSION,
     "mouth_audio_correlation": mouth_audio.VERSION,
     "mouth_audio_lag_frames": mouth_audio.VERSION,
     "pose_visibility": pose.VERSION,
@@ -50,6 +51,7 @@ def score_clip(
     """
     grey = luma(clip.frames)
     keypoints = np.asarray(detector(clip.frames), np.float32)
+    opening = mouth_opening(keypoints)
     values: dict[str, float | bool] = {
         "motion": motion.motion(grey),
         "still_share": stillness.still_share(grey),
@@ -58,17 +60,17 @@ def score_clip(
         "sharpness": sharpness.sharpness(grey),
         "brightness": brightness.brightness(grey),
         "has_audio": clip.audio is not None,
+        "mouth_visibility": mouth_audio.mouth_visibility(opening),
         "pose_visibility": pose.pose_visibility(keypoints, pose_keypoints),
         "keypoint_jitter": pose.keypoint_jitter(keypoints, pose_keypoints),
     }
-    return ClipScores(values | _sound_scores(clip, keypoints, video), keypoints)
+    return ClipScores(values | _sound_scores(clip, opening, video), keypoints)
 
 
-def _sound_scores(clip: BucketClip, keypoints: np.ndarray, video: VideoConfig) -> dict[str, float | bool]:
+def _sound_scores(clip: BucketClip, opening: np.ndarray, video: VideoConfig) -> dict[str, float | bool]:
     if clip.audio is None:
         names = ("audio_rms_db", "sound_share", "mouth_audio_correlation", "mouth_audio_lag_frames")
         return dict.fromkeys(names, float("nan"))
-    opening = mouth_opening(keypoints)
     loudness = sound.envelope(clip.audio, len(clip.frames), video.fps, video.sample_rate)
     return {
         "audio_rms_db": sound.audio_rms_db(clip.audio),

@@ -17,6 +17,12 @@ def mouth_audio_correlation(opening: np.ndarray, envelope: np.ndarray) -> float:
     return float(np.corrcoef(x, y)[0, 1])
 
 
+def mouth_visibility(opening: np.ndarray) -> float:
+    """Share in [0, 1] of frames in which the mouth is seen: where `(T,)` opening is not NaN. A correlation over fewer
+    frames is chance more often."""
+    return float(np.isfinite(opening).mean())
+
+
 def mouth_audio_lag_frames(opening: np.ndarray, envelope: np.ndarray, lags: int = LAGS) -> float:
     """Frames by which the mouth comes after the sound, the best of -5..5 by correlation; NaN where undefined."""
     shifts = range(-lags, lags + 1)

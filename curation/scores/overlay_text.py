@@ -13,8 +13,8 @@ def overlay_text(luma: np.ndarray) -> float:
     """Density of static strokes in the densest band of rows, in [0, 1]; a line of subtitles gives more than 0.5.
 
     A row of letters alternates between bright and dark many times from left to right; outlines of people, stripes and
-    furniture alternate a few times. The score is n / (n + 16) for n alternations per row in the densest band. It reads no letters:
-    a static fence or keyboard in the background scores too.
+    furniture alternate a few times. The score is n / (n + 16) for n alternations per row in the densest band. It reads
+    no letters: a static fence or keyboard in the background scores too.
 
     Args:
         luma: `(T, H, W)` float in [0, 255].

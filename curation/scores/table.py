@@ -54,7 +54,9 @@ def score_shard(
     records = clips[["clip_id", "width", "height", "fps"]].to_dict("records")
     for record, scored in zip(records, map_over_clips(_score, work, records, progress, "scoring clips"), strict=True):
         frames = len(scored.keypoints)
-        rows.append({"clip_id": record["clip_id"], **scored.values, "keypoints_offset": offset, "keypoints_frames": frames})
+        rows.append(
+            {"clip_id": record["clip_id"], **scored.values, "keypoints_offset": offset, "keypoints_frames": frames}
+        )
         keypoints.append(scored.keypoints)
         offset += frames
     versions = score_versions(detector, profile.video, profile.transformer.pose_keypoints)
