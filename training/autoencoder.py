@@ -144,7 +144,7 @@ def _save(model: AutoencoderKLWan, corpus: Tensor, recipe: AutoencoderRecipe, ou
     weights = {name: value.to(torch.bfloat16).contiguous() for name, value in model.state_dict().items()}
     save_file(weights, output / "diffusion_pytorch_model.safetensors", metadata={"format": "pt"})
     scores = score(output)
-    record = {"command": "deepspeed --num_gpus 1 " + " ".join(sys.argv), "recipe": asdict(recipe), "seconds": round(seconds), "held_out": scores}
+    record = {"command": "deepspeed --num_gpus 1 " + " ".join(a for a in sys.argv if not a.startswith("--local_rank")), "recipe": asdict(recipe), "seconds": round(seconds), "held_out": scores}
     if recipe.start:
         record["started_from"] = json.loads((Path(recipe.start) / "RECIPE.json").read_text())
     (output / "RECIPE.json").write_text(json.dumps(record, indent=2) + "\n")

@@ -1,0 +1,72 @@
+"""kill -9 in the middle, start again: the same losses and the same weights as a run that was never interrupted."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from safetensors.torch import load_file
+
+from tests.training.synthetic import finish, kill_at, losses, make_job, start, write_snapshot
+
+pytestmark = pytest.mark.end_to_end
+
+
+def weights(job):
+    return load_file(Path(job.output) / "transformer" / "diffusion_pytorch_model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("training")
+    write_snapshot(folder)
+    parent = make_job(folder, "parent", "stage", "stage_1", 3)
+    finish(parent)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("kind", "section", "steps"), [("stage", "stage_2", 120), ("consistency", "consistency", 60), ("adversarial", "adversarial_videos", 40)]
+)
+def test_a_killed_run_continues_to_the_same_curve_and_weights(root, kind, section, steps):
+    parents = {"parent": str(root / "parent")} | ({"diffusion_parent": str(root / "parent")} if kind == "adversarial" else {})
+    whole = make_job(root, f"{section}-whole", kind, section, steps, **parents)
+    broken = make_job(root, f"{section}-broken", kind, section, steps, **parents)
+    finish(whole)
+    kill_at(broken, 6)
+    assert not Path(broken.output).exists(), "the run ended before it could be killed"
+    finish(broken)
+    pd.testing.assert_frame_equal(losses(whole), losses(broken), check_exact=True)
+    first, second = weights(whole), weights(broken)
+    assert all(first[name].equal(second[name]) for name in first)
+
+
+def test_a_resume_with_another_configuration_is_refused_by_name(root):
+    job = make_job(root, "changed", "stage", "stage_2", 200, parent=str(root / "parent"))
+    kill_at(job, 2)
+    changed = make_job(root, "changed", "stage", "stage_2", 200, ["stage_2.optimizer.lr=0.5"], parent=str(root / "parent"))
+    process = start(changed)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert "ResumeError" in output and "delete" in output
+
+
+def test_a_damaged_checkpoint_is_named(root):
+    job = make_job(root, "damaged", "stage", "stage_2", 200, parent=str(root / "parent"))
+    kill_at(job, 2)
+    checkpoints = Path(job.work) / "checkpoints"
+    record = json.loads((checkpoints / "latest.json").read_text())
+    name = next(n for n in record["files"] if n.endswith("safetensors"))
+    with (checkpoints / name).open("r+b") as file:
+        file.seek(-4, 2)
+        file.write(b"\xff\xff\xff\xff")
+    process = start(job)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode != 0 and name in output and "changed since" in output
+
+
+def test_a_missing_parent_is_one_clear_error(root):
+    job = make_job(root, "orphan", "stage", "stage_2", 2, parent=str(root / "nowhere"))
+    process = start(job)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode != 0 and "nowhere" in output and not Path(job.output).exists()
