@@ -13,7 +13,7 @@ CHALLENGER, CHAMPION, PREVIOUS = "challenger", "champion", "previous"
 EXPERIMENT = "models"
 
 
-class RegistryError(Exception):
+class RegistryError(RuntimeError):
     """A model, version or alias that is not there; the message says what makes it."""
 
 

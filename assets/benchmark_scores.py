@@ -1,0 +1,93 @@
+"""Numbers for every generated video, and the comparison of teacher and student."""
+
+from assets.evaluation_runs import evaluation_run
+from assets.steps import Execution, Markdown, Metadata, Png, Step
+
+
+def make_benchmark_scores(execution: Execution) -> Metadata:
+    """Measure ground truth, reconstruction and every model; the table goes to MLflow as metrics too."""
+    from evaluation.benchmark import load_benchmark
+    from evaluation.score import score_benchmark
+    from omnihuman.autoencoder import load_autoencoder
+    from profiles import resolve_source
+
+    workspace = execution.workspace
+    benchmark = load_benchmark(workspace.data("benchmark_sets"))
+    destination = workspace.data("benchmark_scores")
+    config = workspace.profile.evaluation
+    with evaluation_run(execution, params={"benchmark": benchmark.digest, "bootstrap": config.bootstrap}) as run:
+        scores = score_benchmark(
+            workspace.data("generated_videos"),
+            benchmark,
+            destination,
+            config,
+            autoencoder=load_autoencoder(resolve_source(workspace.profile.encoders.autoencoder)),
+            progress=execution.report,
+        )
+        finite = scores[scores["value"].notna()]
+        run.log({f"{row.model}.{row.mode}.{row.metric}": row.value for row in finite.itertuples()})
+        run.artifact(destination / "scores.parquet")
+    return {
+        "rows": len(scores),
+        "mlflow_run_id": run.run_id,
+        "scores": Markdown(scores.round(4).to_csv(sep="|", index=False).join(("```\n", "```"))),
+    }
+
+
+def make_baseline_comparison(execution: Execution) -> Metadata:
+    """Table, plot, contact sheet and a talking video."""
+    from evaluation.benchmark import load_benchmark
+    from evaluation.compare import compare
+    from evaluation.plan import generation_plan
+    from evaluation.score import load_scores
+
+    workspace = execution.workspace
+    destination = workspace.data("baseline_comparison")
+    benchmark = load_benchmark(workspace.data("benchmark_sets"))
+    with evaluation_run(execution, params={"benchmark": benchmark.digest}) as run:
+        result = compare(
+            load_scores(workspace.data("benchmark_scores")),
+            benchmark,
+            workspace.data("generated_videos"),
+            destination,
+            generation_plan(workspace.profile.evaluation),
+        )
+        differences = result["student_minus_teacher"]
+        run.log({f"student_minus_teacher.{_metric_name(k)}": v for k, v in differences.items() if v is not None})
+        run.artifact(destination)
+    return {
+        "comparison": Markdown((destination / "comparison.md").read_text()),
+        "plot": Png((destination / "scores.png").read_bytes()),
+        "contact_sheet": Png((destination / "contact_sheet.png").read_bytes()),
+        "student_video": destination / "student.mp4",
+        "mlflow_run_id": run.run_id,
+    }
+
+
+def _metric_name(title: str) -> str:
+    """A column's title in the letters that MLflow allows."""
+    return "".join(letter if letter.isascii() and (letter.isalnum() or letter in " ._-/") else "_" for letter in title)
+
+
+BENCHMARK_SCORES = Step(
+    name="benchmark_scores",
+    description="Mouth-to-sound correlation, joint error, missing joints, colour error, detail and latent Fréchet "
+    "distance of every model with bootstrap intervals, beside ceilings and floors.",
+    make=make_benchmark_scores,
+    upstream=("benchmark_sets", "generated_videos"),
+    sections=("evaluation", "encoders"),
+    group="evaluation",
+    kinds=frozenset({"python", "mlflow", "parquet", "dvc"}),
+    marker="scores.parquet",
+)
+BASELINE_COMPARISON = Step(
+    name="baseline_comparison",
+    description="Teacher against student against floors and ceilings: a table, a plot, a contact sheet, and an mp4 with "
+    "sound made by the student.",
+    make=make_baseline_comparison,
+    upstream=("benchmark_sets", "generated_videos", "benchmark_scores"),
+    sections=("evaluation",),
+    group="evaluation",
+    kinds=frozenset({"python", "mlflow", "dvc"}),
+    marker="comparison.json",
+)

@@ -1,0 +1,156 @@
+"""Every set of weights that training makes: three stages, the consistency student, two adversarial phases."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from assets.steps import AssetError, Execution, Metadata, Png, Step
+
+# Engine settings that change the numbers; how often state is saved does not.
+ENGINE = tuple(
+    f"engine.{key}"
+    for key in ("zero_stage", "precision", "gradient_accumulation", "gradient_clipping", "activation_checkpointing")
+)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a training run starts from. `section` of the profile configures it."""
+
+    kind: Literal["stage", "consistency", "adversarial"]
+    section: str
+    parent: str | None = None
+    diffusion_parent: str | None = None
+
+
+def train(name: str, recipe: Recipe) -> Callable[[Execution], Metadata]:
+    """The function that trains `name` in a process of its own, going on where an interrupted attempt stopped."""
+
+    def make(execution: Execution) -> Metadata:
+        from training.jobs import TrainingJob
+        from training.launch import launch_command, launch_environment
+
+        workspace = execution.workspace
+        work = workspace.scratch(name) / execution.fingerprint[:16]
+        _forget_other_attempts(work)
+        output = workspace.data(name)
+        job = TrainingJob(
+            kind=recipe.kind,
+            name=name,
+            profile_values=workspace.profile.model_dump(mode="json"),
+            section=recipe.section,
+            snapshot=str(workspace.data("training_snapshot")),
+            features_root=str(workspace.data("condition_features")),
+            parent=recipe.parent and str(workspace.data(recipe.parent)),
+            diffusion_parent=recipe.diffusion_parent and str(workspace.data(recipe.diffusion_parent)),
+            output=str(output),
+            work=str(work),
+            tracking_uri=workspace.tracking_uri,
+            progress=str(workspace.progress(name)),
+        )
+        before = _finished_at(output)
+        command = launch_command(job.write(work / "job.json"), workspace.profile.engine)
+        execution.launch(command, launch_environment())
+        if _finished_at(output) in (None, before):
+            raise AssetError(f"training of {name} ended without writing {output}; its log is in {workspace.logs}")
+        return describe(output)
+
+    return make
+
+
+def describe(folder: Path) -> Metadata:
+    """What a checkpoint's page shows: its record and its curves."""
+    record = json.loads((folder / "record.json").read_text())
+    shown = {k: v for k, v in record.items() if isinstance(v, (int, float, str, bool))}
+    return {**shown, "section": record["section"], "curves": Png(loss_curves(folder / "losses.parquet"))}
+
+
+def weights_version(folder: Path) -> str:
+    """Digest of the weights: two runs that end in the same weights are the same version."""
+    return json.loads((folder / "record.json").read_text())["weights_digest"]
+
+
+def loss_curves(table: Path) -> bytes:
+    """PNG with one panel per logged quantity over steps."""
+    import io
+
+    import pandas as pd
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    losses = pd.read_parquet(table)
+    columns = [c for c in losses.select_dtypes("number").columns if c != "step" and losses[c].notna().any()][:12]
+    rows = max(1, -(-len(columns) // 3))
+    figure = Figure(figsize=(9, 2.1 * rows), layout="constrained")
+    for place, column in enumerate(columns, start=1):
+        axes = figure.add_subplot(rows, 3, place)
+        known = losses[["step", column]].dropna()
+        axes.plot(known["step"], known[column], linewidth=0.9)
+        axes.set_title(column, fontsize=8)
+        axes.tick_params(labelsize=6)
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer)
+    return buffer.getvalue()
+
+
+def _finished_at(output: Path) -> int | None:
+    record = output / "record.json"
+    return record.stat().st_mtime_ns if record.is_file() else None
+
+
+def _forget_other_attempts(work: Path) -> None:
+    """State of an attempt on other data or settings can never be gone on with."""
+    for stale in work.parent.glob("*"):
+        if stale != work:
+            shutil.rmtree(stale)
+
+
+def _step(name: str, recipe: Recipe, description: str, extra: tuple[str, ...] = ()) -> Step:
+    parents = tuple(p for p in dict.fromkeys((recipe.parent, recipe.diffusion_parent)) if p)
+    return Step(
+        name=name,
+        description=description,
+        make=train(name, recipe),
+        upstream=("training_snapshot", *parents),
+        sections=("transformer", "video", *ENGINE, recipe.section, *extra),
+        group="training" if recipe.kind == "stage" else "distillation",
+        kinds=frozenset({"pytorch", "deepspeed", "mlflow", "dvc"}),
+        marker="record.json",
+        data_version=weights_version,
+        accelerated=True,
+    )
+
+
+STAGE_1_CHECKPOINT = _step(
+    "stage_1_checkpoint",
+    Recipe("stage", "stage_1"),
+    "Stage 1 of omni-conditions training (OmniHuman-1 section 3.3): text and reference, on every usable clip.",
+)
+STAGE_2_CHECKPOINT = _step(
+    "stage_2_checkpoint",
+    Recipe("stage", "stage_2", "stage_1_checkpoint"),
+    "Stage 2: audio joins, at half the samples that have it; the weaker conditions go on with all their data.",
+)
+STAGE_3_CHECKPOINT = _step(
+    "stage_3_checkpoint",
+    Recipe("stage", "stage_3", "stage_2_checkpoint"),
+    "Stage 3: pose joins at half of audio's ratio, because the stronger condition learns faster. This is the teacher.",
+)
+CONSISTENCY_STUDENT = _step(
+    "consistency_student",
+    Recipe("consistency", "consistency", "stage_3_checkpoint"),
+    "Discrete consistency distillation of the teacher: one step, still blurred (APT section 4.2).",
+)
+ADVERSARIAL_IMAGE_STUDENT = _step(
+    "adversarial_image_student",
+    Recipe("adversarial", "adversarial_images", "consistency_student", "stage_3_checkpoint"),
+    "Adversarial post-training against real single frames, R1 approximated; the discriminator starts from the teacher.",
+)
+DISTILLED_STUDENT = _step(
+    "distilled_student",
+    Recipe("adversarial", "adversarial_videos", "adversarial_image_student", "stage_3_checkpoint"),
+    "Adversarial post-training against real videos (APT section 4): the one-step student that may become champion.",
+)

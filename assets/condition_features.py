@@ -1,0 +1,43 @@
+"""Cached latents and condition features of each shard, keyed by content."""
+
+import json
+
+from assets.steps import Execution, Metadata, Step
+
+
+def make_condition_features(execution: Execution) -> Metadata:
+    """Encode the windows of one shard; rows whose key stands already are reused."""
+    from curation.features import build_features
+
+    destination = execution.input("condition_features")
+    report = build_features(
+        execution.input("raw_clips"),
+        execution.input("clip_scores"),
+        destination,
+        execution.workspace.profile,
+        execution.report,
+    )
+    return {
+        "samples": report.samples,
+        "reused": report.reused,
+        "encoded": report.encoded,
+        "seconds": round(report.seconds, 1),
+        "bytes": (destination / "features.safetensors").stat().st_size,
+        "features_sha256": report.features_sha256,
+        "encoders": json.loads((destination / "encoders.json").read_text()),
+    }
+
+
+CONDITION_FEATURES = Step(
+    name="condition_features",
+    description="Video latents, reference latents, text, speech-encoder states and keypoints of every training window. "
+    "A row's key hashes the clip's bytes, the encoders' weights, the transform, the bucket and the dtype, so training on "
+    "a stale cache is impossible.",
+    make=make_condition_features,
+    upstream=("raw_clips", "clip_scores"),
+    sections=("video", "encoders"),
+    group="curation",
+    kinds=frozenset({"pytorch", "huggingface", "dvc"}),
+    marker="features.safetensors",
+    sharded=True,
+)

@@ -1,0 +1,105 @@
+"""The steps as Dagster assets: partitions, versions, pages with plots, and training through Dagster Pipes."""
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from assets.catalogue import STEPS
+from assets.dvc_stages import ensure_repository
+from assets.execute import execute
+from assets.steps import AssetError, Launcher, Markdown, Png, Step, Table
+from assets.workspace import Workspace, open_workspace
+
+SHARDS = dg.DynamicPartitionsDefinition(name="shard")
+OWNERS = ["team:omnihuman"]
+TRAINING_POOL = "training"
+# A DeepSpeed checkpoint takes longer to write than Pipes' 20 seconds.
+TERMINATION_SECONDS = 180.0
+
+INBOX = dg.AssetSpec(
+    "inbox",
+    description="Folder that clips are dropped into, with optional caption sidecars. The sensor observes it.",
+    group_name="curation",
+    kinds={"mp4"},
+    owners=OWNERS,
+)
+
+
+def dagster_asset(step: Step, condition: dg.AutomationCondition | None = None) -> dg.AssetsDefinition:
+    """One asset that executes `step`, with a result that carries its content version."""
+
+    @dg.asset(
+        name=step.name,
+        description=step.description,
+        deps=[INBOX.key] if step.name == "raw_clips" else list(step.upstream),
+        group_name=step.group,
+        kinds=set(step.kinds),
+        owners=OWNERS,
+        code_version=step.version,
+        partitions_def=SHARDS if step.sharded else None,
+        pool=TRAINING_POOL if step.accelerated else None,
+        automation_condition=condition,
+        backfill_policy=dg.BackfillPolicy.multi_run(1) if step.sharded else None,
+        metadata={"folder": f"data/{step.name}", "profile_sections": ", ".join(step.sections) or "(none)"},
+    )
+    def run(context: dg.AssetExecutionContext, processes: dg.PipesSubprocessClient) -> dg.MaterializeResult:
+        workspace = open_workspace()
+        ensure_repository(workspace)
+        shard = context.partition_key if step.sharded else None
+        told: dict[str, Any] = {}
+        outcome = execute(workspace, step, shard, _through_pipes(context, processes, told, step, workspace))
+        metadata = {**told, **dagster_metadata(outcome.metadata), "seconds": round(outcome.seconds, 2)}
+        return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(outcome.data_version))
+
+    return run
+
+
+def all_assets(conditions: Mapping[str, dg.AutomationCondition]) -> list[dg.AssetsDefinition]:
+    """Every step as an asset; `conditions` by asset name."""
+    return [dagster_asset(step, conditions.get(step.name)) for step in STEPS.values()]
+
+
+def _through_pipes(
+    context: dg.AssetExecutionContext,
+    processes: dg.PipesSubprocessClient,
+    told: dict[str, Any],
+    step: Step,
+    workspace: Workspace,
+) -> Launcher:
+    """Start the command under Dagster Pipes; what the child reports about itself goes into `told`."""
+
+    def launch(command: list[str], environment: dict[str, str]) -> None:
+        done = processes.run(context=context, command=command, env=environment, cwd=str(workspace.root))
+        if not step.in_dvc:
+            return
+        # A child that died before it opened Pipes must not look like success.
+        reported = done.get_results(implicit_materializations=False)
+        if len(reported) != 1:
+            raise AssetError(f"training of {step.name} reported {len(reported)} materialisations, not one; see its log")
+        told.update(reported[0].metadata or {})
+
+    return launch
+
+
+def dagster_metadata(values: Mapping[str, Any]) -> dict[str, dg.MetadataValue | Any]:
+    """Neutral values to what the Dagster UI shows; pictures are inlined."""
+    return {name: _metadata_value(value) for name, value in values.items()}
+
+
+def _metadata_value(value: Any) -> Any:
+    if isinstance(value, Png):
+        return dg.MetadataValue.md(f"![plot](data:image/png;base64,{base64.b64encode(value.data).decode()})")
+    if isinstance(value, Markdown):
+        return dg.MetadataValue.md(value.text)
+    if isinstance(value, Table):
+        if not value.rows:
+            return dg.MetadataValue.text("(none)")
+        return dg.MetadataValue.table([dg.TableRecord(row) for row in value.rows])
+    if isinstance(value, Path):
+        return dg.MetadataValue.path(value)
+    if isinstance(value, (dict, list)):
+        return dg.MetadataValue.json(value)
+    return value

@@ -1,0 +1,84 @@
+"""What the demo puts into the inbox: puppets, files that cannot be used, and clips of real people."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from media import encode_clip, write_atomically
+from profiles.schema import DemoConfig
+
+
+@dataclass(frozen=True)
+class PuppetFile:
+    """One puppet to render."""
+
+    seed: int
+    kind: str
+    frames: int
+
+    @property
+    def name(self) -> str:
+        """File name in the inbox."""
+        return f"p{self.seed:07d}-{self.kind}.mp4"
+
+
+def corpus(demo: DemoConfig) -> list[PuppetFile]:
+    """Clean puppets first, then those that each break one rule; every clip has a seed of its own."""
+    from puppets import KINDS
+
+    kinds = ["clean"] * demo.clean + [kind for kind in KINDS if kind != "clean" for _ in range(demo.broken_per_kind)]
+    return [PuppetFile(demo.seed + place, kind, demo.frames) for place, kind in enumerate(kinds)]
+
+
+def corpus_seeds(demo: DemoConfig) -> range:
+    """All seeds of `corpus`."""
+    return range(demo.seed, demo.seed + len(corpus(demo)))
+
+
+def render_puppet(puppet: PuppetFile, folder: Path) -> None:
+    """Write sidecar and mp4, the sidecar first: a clip is never seen without its caption."""
+    import cv2
+
+    from puppets import render
+
+    cv2.setNumThreads(1)
+    made = render(puppet.seed, puppet.kind, puppet.frames)
+    path = folder / puppet.name
+    write_atomically(path.with_name(path.name + ".json"), made.sidecar())
+    write_atomically(path, encode_clip(made.frames, made.fps, made.audio))
+
+
+def unusable_files(demo: DemoConfig) -> dict[str, bytes]:
+    """Names and bytes of files that quarantine must catch, one of each way to be unusable."""
+    import numpy as np
+
+    from puppets import render
+
+    puppet = render(demo.seed, "clean", demo.frames)
+    whole = encode_clip(puppet.frames, puppet.fps, puppet.audio)
+    first = encode_clip(puppet.frames[:5], puppet.fps, puppet.audio[: round(5 / puppet.fps * 16_000)])
+    return {
+        "truncated.mp4": whole[: len(whole) // 2],
+        "text.mp4": b"This is a shopping list, not a video.\n",
+        "zero-bytes.mp4": b"",
+        "sound-only.mp4": sound_only(np.asarray(puppet.audio)),
+        "too-short.mp4": first,
+    }
+
+
+def sound_only(audio) -> bytes:
+    """An mp4 with one AAC stream and no picture."""
+    import io
+
+    import av
+    import numpy as np
+
+    buffer = io.BytesIO()
+    with av.open(buffer, mode="w", format="mp4") as container:
+        stream = container.add_stream("aac", rate=16_000, layout="mono")
+        for start in range(0, len(audio), 1024):
+            chunk = np.ascontiguousarray(audio[None, start : start + 1024], np.float32)
+            frame = av.AudioFrame.from_ndarray(chunk, format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = 16_000, start
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return buffer.getvalue()

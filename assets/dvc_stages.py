@@ -1,0 +1,104 @@
+"""dvc.yaml and dvc.lock: Dagster and the command line write the data, DVC remembers its hash."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import yaml
+
+from assets.steps import Step
+from assets.versions import configuration
+from assets.workspace import Workspace
+from media import write_atomically
+from profiles import Profile
+
+PARAMS_HEADING = "# The resolved profile, as DVC compares it. Written by the pipeline: edit profiles/, not this.\n"
+STAGES_HEADING = """\
+# One stage per asset, the same nodes and edges as the Dagster graph (a test compares them); `python -m assets --sync`
+# writes this file from assets/. Shards are written by Dagster or by the commands below, and committed here.
+# The inbox is no dependency: it may hold files that cannot be read, and shards are named by their content.
+"""
+# Outputs are replaced by rename and must stay ours to write: copies (reflinks where the disk can), never links into the
+# cache, through which a later write would change what the cache holds.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "core": {"analytics": False, "autostage": False, "check_update": False},
+    "cache": {"type": ["reflink", "copy"]},
+}
+
+
+def record_in_dvc(workspace: Workspace, step: Step) -> None:
+    """`dvc commit` of the step's stage: its outputs into the cache, hashes of inputs and outputs into dvc.lock.
+
+    One process at a time: dvc.lock is last-writer-wins for what happens outside DVC's own lock, and that lock gives up
+    after seconds where a file lock simply waits. Started by `dvc repro`, DVC records the stage itself.
+    """
+    if os.environ.get("DVC_STAGE"):
+        return
+    from dvc.repo import Repo
+
+    with _one_writer(workspace):
+        write_params(workspace)
+        with Repo(str(workspace.root), _wait_for_lock=True) as repo:
+            repo.commit(step.name, force=True)
+
+
+def ensure_repository(workspace: Workspace) -> None:
+    """Make `workspace.root` a DVC repository with this project's stages, if it is none yet, and bring params.yaml up."""
+    workspace.root.mkdir(parents=True, exist_ok=True)
+    workspace.inbox.mkdir(exist_ok=True)
+    with _one_writer(workspace):
+        write_params(workspace)
+        if not (workspace.root / "dvc.yaml").is_file():
+            write_atomically(workspace.root / "dvc.yaml", stages_text().encode())
+        if not (workspace.root / ".dvc").is_dir():
+            from dvc.repo import Repo
+
+            with Repo.init(str(workspace.root), no_scm=True) as repo, repo.config.edit() as config:
+                for section, values in SETTINGS.items():
+                    config[section].update(values)
+
+
+def stages_text() -> str:
+    """dvc.yaml as it follows from the steps."""
+    from assets.catalogue import FLOW
+
+    stages = {step.name: _stage(step) for step in FLOW}
+    return STAGES_HEADING + yaml.safe_dump({"stages": stages}, sort_keys=False, width=120, allow_unicode=True)
+
+
+def params_text(profile: Profile) -> str:
+    """params.yaml for a profile: its values, the digests of the frozen weights, and the version of each step's code."""
+    from assets.catalogue import FLOW
+
+    weights = configuration(profile, ("encoders",))["weights"]
+    versions = {step.name: step.version for step in FLOW}
+    values = {**profile.model_dump(mode="json"), "weights": weights, "code_version": versions}
+    return PARAMS_HEADING + yaml.safe_dump(values, sort_keys=False, width=120, allow_unicode=True)
+
+
+def write_params(workspace: Workspace) -> None:
+    """Bring params.yaml up to the workspace's profile; an equal file is left alone."""
+    path, text = workspace.root / "params.yaml", params_text(workspace.profile)
+    if not path.is_file() or path.read_text() != text:
+        write_atomically(path, text.encode())
+
+
+def _stage(step: Step) -> dict[str, Any]:
+    output = f"data/{step.name}"
+    # Without persist DVC would delete all shards, and videos that are done, before it runs the command.
+    keep = step.sharded or step.name == "generated_videos"
+    sections = [*step.sections, *(["weights"] if "encoders" in step.sections else []), f"code_version.{step.name}"]
+    stage: dict[str, Any] = {"cmd": f"python -m assets {step.name}", "desc": step.description}
+    if step.upstream:
+        stage["deps"] = [f"data/{name}" for name in step.upstream]
+    return {**stage, "params": sections, "outs": [{output: {"persist": True}} if keep else output]}
+
+
+@contextmanager
+def _one_writer(workspace: Workspace) -> Iterator[None]:
+    workspace.var.mkdir(parents=True, exist_ok=True)
+    with open(workspace.var / "dvc.writer", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,71 @@
+"""Run one step the same way from Dagster, DVC and the command line, and remember what it was made from."""
+
+import json
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+
+from assets.catalogue import STEPS
+from assets.dvc_stages import record_in_dvc
+from assets.steps import AssetError, Execution, Launcher, Metadata, Step
+from assets.versions import fingerprint, fresh_version
+from assets.workspace import Workspace
+from media import write_atomically
+from tracking.progress import ProgressFile
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an execution left: the content version, seconds, and what the asset's page shows."""
+
+    data_version: str
+    seconds: float
+    metadata: Metadata
+
+
+def is_current(workspace: Workspace, step: Step, shard: str | None = None) -> bool:
+    """Whether the product is there and was made from exactly today's inputs, settings and code version."""
+    record = workspace.record(step.name, shard)
+    if not record.is_file() or not (workspace.data(step.name, shard) / step.marker).is_file():
+        return False
+    return json.loads(record.read_text())["fingerprint"] == fingerprint(workspace, step, shard, STEPS)
+
+
+def execute(workspace: Workspace, step: Step, shard: str | None = None, launch: Launcher | None = None) -> Outcome:
+    """Make one asset, or one shard of it.
+
+    The record is written last: whatever was killed before it runs again, and finds what it had finished.
+
+    Raises:
+        AssetError: the step has shards and none is named, or the other way round, or the product did not appear.
+    """
+    if step.sharded != (shard is not None):
+        raise AssetError(f"{step.name} is made {'per shard: name one' if step.sharded else 'as a whole: name no shard'}")
+    started = time.monotonic()
+    made_from = fingerprint(workspace, step, shard, STEPS)
+    report = ProgressFile(workspace.progress(step.name, shard))
+    metadata = step.make(Execution(step.name, workspace, shard, made_from, report, launch or run_process))
+    folder = workspace.data(step.name, shard)
+    if not (folder / step.marker).is_file():
+        raise AssetError(f"{step.name} ended and {folder / step.marker} is not there; its code must write it")
+    version = fresh_version(workspace, step, shard)
+    seconds = time.monotonic() - started
+    if step.in_dvc:
+        record_in_dvc(workspace, step)
+    record = {"fingerprint": made_from, "data_version": version, "seconds": round(seconds, 2)}
+    write_atomically(workspace.record(step.name, shard), json.dumps(record, indent=1).encode())
+    shutil.rmtree(workspace.scratch(step.name), ignore_errors=True)
+    workspace.progress(step.name, shard).unlink(missing_ok=True)
+    return Outcome(version, seconds, metadata)
+
+
+def run_process(command: list[str], environment: dict[str, str]) -> None:
+    """Run to the end with this process's output.
+
+    Raises:
+        AssetError: it failed.
+    """
+    finished = subprocess.run(command, env=environment, check=False)
+    if finished.returncode:
+        raise AssetError(f"{command[-1]} ended with exit code {finished.returncode}; its last lines above say why")

@@ -1,0 +1,161 @@
+"""Registration as challenger, the gate, and the champion."""
+
+import dataclasses
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assets.clip_scores import markdown_table
+from assets.steps import Execution, Markdown, Metadata, Step
+from media import write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STUDENT, TEACHER = "omnihuman-student", "omnihuman-teacher"
+MODELS = {STUDENT: "distilled_student", TEACHER: "stage_3_checkpoint"}
+SCORES = "benchmark_scores.parquet"
+
+
+def make_registered_model(execution: Execution) -> Metadata:
+    """Save student and teacher as whole pipelines and register both as challenger."""
+    from omnihuman.pipeline import build_pipeline
+    from tracking.registry import CHALLENGER, register_model, set_alias
+
+    workspace = execution.workspace
+    versions: dict[str, Any] = {}
+    for place, (name, asset) in enumerate(MODELS.items()):
+        execution.report(place, len(MODELS), name)
+        record = json.loads((workspace.data(asset) / "record.json").read_text())
+        steps = 1 if name == STUDENT else workspace.profile.evaluation.teacher_steps
+        draft = Path(tempfile.mkdtemp(prefix=".tmp-model-", dir=workspace.var))
+        try:
+            pipeline = build_pipeline(workspace.profile, workspace.data(asset) / "transformer", steps)
+            pipeline.save_pretrained(str(draft), safe_serialization=True)
+            shutil.copy2(workspace.data("benchmark_scores") / "scores.parquet", draft / SCORES)
+            version = register_model(workspace.tracking_uri, name, draft, record["mlflow_run_id"], _tags(execution, record))
+        finally:
+            shutil.rmtree(draft)
+        set_alias(workspace.tracking_uri, name, CHALLENGER, version.version)
+        versions[name] = {"version": version.version, "alias": CHALLENGER, "weights_digest": record["weights_digest"]}
+    data = json.dumps(versions, indent=1).encode()
+    write_atomically(workspace.data("registered_model") / "model_version.json", data)
+    return {f"{name} version": entry["version"] for name, entry in versions.items()}
+
+
+def make_promoted_champion(execution: Execution) -> Metadata:
+    """Let the gate decide; alias `champion` moves to the challenger, or the refusal stands as a tag on it."""
+    import pandas as pd
+
+    from evaluation.gate import decide
+    from tracking.registry import CHAMPION, get_alias, move_champion, set_version_tags
+
+    workspace = execution.workspace
+    registered = json.loads((workspace.data("registered_model") / "model_version.json").read_text())
+    challenger = registered[STUDENT]["version"]
+    champion = get_alias(workspace.tracking_uri, STUDENT, CHAMPION)
+    rival = None if champion is None or champion.version == challenger else champion.version
+    scores = pd.read_parquet(workspace.data("benchmark_scores") / "scores.parquet")
+    rival_scores = None if rival is None else champion_scores(execution, rival)
+    decision = decide(scores, workspace.profile.gate, rival_scores)
+    reasons = "; ".join(decision.reasons)
+    if decision.promote:
+        for name, entry in registered.items():
+            move_champion(workspace.tracking_uri, name, entry["version"])
+        set_version_tags(workspace.tracking_uri, STUDENT, challenger, {"gate": "passed"})
+    else:
+        set_version_tags(workspace.tracking_uri, STUDENT, challenger, {"gate": "failed", "gate.reasons": reasons[:4000]})
+    current = get_alias(workspace.tracking_uri, STUDENT, CHAMPION)
+    record = {
+        "model": STUDENT,
+        "challenger": challenger,
+        "compared_with": rival,
+        "champion": None if current is None else current.version,
+        **dataclasses.asdict(decision),
+    }
+    destination = workspace.data("promoted_champion") / "decision.json"
+    write_atomically(destination, json.dumps(record, indent=1).encode())
+    rows = [{"check": c.name, "passed": c.passed, "message": c.message} for c in decision.checks]
+    return {"promoted": decision.promote, "challenger": challenger, "checks": Markdown(markdown_table(rows))}
+
+
+def champion_scores(execution: Execution, version: int) -> "pd.DataFrame":
+    """The champion's own numbers on today's benchmark: stored ones if they are of it, else measured now."""
+    import pandas as pd
+
+    from evaluation.benchmark import load_benchmark
+    from evaluation.generate import generate_videos, reconstruct
+    from evaluation.plan import AUDIO, PIXELS, POSE, RECONSTRUCTION, ModelPlan
+    from evaluation.plan import STUDENT as STUDENT_ROWS
+    from evaluation.score import score_benchmark
+    from omnihuman.pipeline import OmniHumanPipeline
+    from tracking.registry import get_version, version_folder
+
+    workspace, config = execution.workspace, execution.workspace.profile.evaluation
+    benchmark = load_benchmark(workspace.data("benchmark_sets"))
+    folder = version_folder(workspace.tracking_uri, STUDENT, version)
+    tags = get_version(workspace.tracking_uri, STUDENT, version).tags
+    if tags.get("benchmark") == benchmark.digest:
+        return pd.read_parquet(folder / SCORES)
+    pipeline = OmniHumanPipeline.from_pretrained(str(folder))
+    root = workspace.scratch("promoted_champion") / f"{version}-{benchmark.digest[:16]}"
+    for mode in (AUDIO, POSE):
+        videos = root / STUDENT_ROWS / mode
+        generate_videos(
+            pipeline, benchmark, videos, mode, None, config, execution.report, weights=tags["weights_digest"]
+        )
+    reconstruct(pipeline.vae, benchmark, root / RECONSTRUCTION / PIXELS, config.batch_size)
+    plan = [ModelPlan(STUDENT_ROWS, "champion", (AUDIO, POSE), None)]
+    return score_benchmark(root, benchmark, root / "scores", config, plan=plan)
+
+
+def _tags(execution: Execution, record: dict[str, Any]) -> dict[str, str]:
+    from evaluation.benchmark import load_benchmark
+    from tracking.runs import git_commit
+
+    workspace = execution.workspace
+    snapshot = json.loads((workspace.data("training_snapshot") / "snapshot.json").read_text())
+    return {
+        "weights_digest": record["weights_digest"],
+        "snapshot_digest": snapshot["digest"],
+        "benchmark": load_benchmark(workspace.data("benchmark_sets")).digest,
+        "profile": workspace.profile.name,
+        "git_commit": git_commit(),
+    }
+
+
+def _file_version(name: str):
+    def version(folder: Path) -> str:
+        import hashlib
+
+        return hashlib.sha256((folder / name).read_bytes()).hexdigest()
+
+    return version
+
+
+REGISTERED_MODEL = Step(
+    name="registered_model",
+    description="Student and teacher as whole pipelines (safetensors, no pickle) in the MLflow registry, each a new "
+    "version with alias challenger.",
+    make=make_registered_model,
+    upstream=("distilled_student", "stage_3_checkpoint", "training_snapshot", "benchmark_sets", "benchmark_scores"),
+    sections=("encoders", "video", "evaluation.teacher_steps", "evaluation.guidance_scale"),
+    group="promotion",
+    kinds=frozenset({"mlflow", "huggingface", "dvc"}),
+    marker="model_version.json",
+    data_version=_file_version("model_version.json"),
+)
+PROMOTED_CHAMPION = Step(
+    name="promoted_champion",
+    description="The gate: every metric present, every threshold of the profile met, no worse than the champion that "
+    "stands. Passing moves alias champion, and the old champion becomes previous; refusing says why.",
+    make=make_promoted_champion,
+    upstream=("registered_model", "benchmark_sets", "benchmark_scores"),
+    sections=("gate", "evaluation"),
+    group="promotion",
+    kinds=frozenset({"mlflow", "dvc"}),
+    marker="decision.json",
+    data_version=_file_version("decision.json"),
+)

@@ -1,0 +1,56 @@
+"""Which files of the inbox become which shard: planned once, kept in a file, so that later arrivals change nothing."""
+
+import json
+from pathlib import Path
+
+from assets.steps import AssetError
+from assets.workspace import Workspace
+from media import write_atomically
+
+
+def plan_new_shards(workspace: Workspace) -> list[str]:
+    """Plan shards for the inbox's new files; returns the names of all shards that are planned and not yet made.
+
+    Files of a plan that still waits are not planned twice. A plan whose file has gone or changed is dropped, and its
+    other files are planned anew.
+    """
+    from curation.ingest import find_new_clips, plan_shards, shard_name
+
+    waiting, taken = [], set()
+    for plan in sorted(_folder(workspace).glob("s-*.json")):
+        if workspace.data("raw_clips", plan.stem).is_dir():
+            continue
+        files = _read(workspace, plan)
+        if all(path.is_file() or path.is_symlink() for path in files) and shard_name(files) == plan.stem:
+            waiting.append(plan.stem)
+            taken.update(files)
+        else:
+            plan.unlink()
+    new = [path for path in find_new_clips(workspace.inbox, workspace.data("raw_clips")) if path not in taken]
+    for shard in plan_shards(new, workspace.profile.curation.shard_clips):
+        relative = [path.relative_to(workspace.inbox).as_posix() for path in shard.files]
+        # surrogateescape keeps names that are not UTF-8 through JSON.
+        data = json.dumps({"files": relative}, indent=1).encode("utf-8", "surrogateescape")
+        write_atomically(_folder(workspace) / f"{shard.name}.json", data)
+        waiting.append(shard.name)
+    return waiting
+
+
+def planned_files(workspace: Workspace, shard: str) -> list[Path]:
+    """The files of one planned shard.
+
+    Raises:
+        AssetError: nobody planned it.
+    """
+    plan = _folder(workspace) / f"{shard}.json"
+    if not plan.is_file():
+        raise AssetError(f"no plan {plan} for shard {shard}; `python -m assets raw_clips` plans and ingests the inbox")
+    return _read(workspace, plan)
+
+
+def _folder(workspace: Workspace) -> Path:
+    return workspace.var / "shard_plans"
+
+
+def _read(workspace: Workspace, plan: Path) -> list[Path]:
+    return [workspace.inbox / name for name in json.loads(plan.read_text())["files"]]

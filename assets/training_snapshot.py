@@ -1,0 +1,51 @@
+"""The frozen list of what is trained on."""
+
+import json
+from pathlib import Path
+
+from assets.clip_scores import markdown_table
+from assets.steps import Execution, Markdown, Metadata, Step
+
+
+def make_training_snapshot(execution: Execution) -> Metadata:
+    """Join all shards; a broken one is excluded with its reason and blocks nobody."""
+    from curation.snapshot import freeze_snapshot
+
+    workspace = execution.workspace
+    destination = workspace.data("training_snapshot")
+    digest = freeze_snapshot(
+        workspace.shards("raw_clips"),
+        workspace.data("raw_clips"),
+        workspace.data("filtered_subsets"),
+        workspace.data("condition_features"),
+        destination,
+        workspace.profile,
+    )
+    snapshot = json.loads((destination / "snapshot.json").read_text())
+    return {
+        "digest": digest,
+        "clips": snapshot["counts"]["clips"],
+        **{f"samples_{name}": snapshot["counts"][name] for name in ("text", "audio", "pose")},
+        "shards": len(snapshot["shards"]),
+        "excluded": Markdown(markdown_table(snapshot["excluded"])),
+        "card": Markdown((destination / "card.md").read_text()),
+    }
+
+
+def snapshot_digest(folder: Path) -> str:
+    """The digest that snapshot.json carries."""
+    return json.loads((folder / "snapshot.json").read_text())["digest"]
+
+
+TRAINING_SNAPSHOT = Step(
+    name="training_snapshot",
+    description="A frozen list of shards, samples, predicates and hashes. Training depends on this, never on all shards: "
+    "lineage from a model to its clips is read from here.",
+    make=make_training_snapshot,
+    upstream=("raw_clips", "filtered_subsets", "condition_features"),
+    sections=("curation.text", "curation.audio", "curation.pose", "video", "encoders"),
+    group="curation",
+    kinds=frozenset({"pandas", "parquet", "dvc"}),
+    marker="snapshot.json",
+    data_version=snapshot_digest,
+)

@@ -1,0 +1,89 @@
+"""Content versions: of folders, of frozen encoders, and of everything that a step's result depends on."""
+
+import hashlib
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from assets.steps import Step
+from assets.workspace import Workspace
+from profiles import Profile, resolve_source
+
+ENCODERS = ("autoencoder", "text", "audio")
+
+
+def folder_version(folder: Path) -> str:
+    """sha256 over relative names and bytes of a folder's files; hidden ones are drafts and left out."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and not _hidden(p.relative_to(folder))):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
+        digest.update(_file_sha256(str(path), path.stat().st_mtime_ns, path.stat().st_size))
+    return digest.hexdigest()
+
+
+def content_version(workspace: Workspace, step: Step, shard: str | None) -> str:
+    """The version of what a step left behind: as recorded, or computed for data that came by `dvc pull`."""
+    record = workspace.record(step.name, shard)
+    if record.is_file():
+        return json.loads(record.read_text())["data_version"]
+    return fresh_version(workspace, step, shard)
+
+
+def fresh_version(workspace: Workspace, step: Step, shard: str | None) -> str:
+    """Computed from the files."""
+    return (step.data_version or folder_version)(workspace.data(step.name, shard))
+
+
+def fingerprint(workspace: Workspace, step: Step, shard: str | None, steps: dict[str, Step]) -> str:
+    """sha256 over code version, profile sections, encoder weights and upstream content versions."""
+    upstream: dict[str, Any] = {}
+    for name in step.upstream:
+        above = steps[name]
+        if above.sharded and shard is None:
+            upstream[name] = {s: content_version(workspace, above, s) for s in workspace.shards(name)}
+        elif workspace.data(name, shard if above.sharded else None).is_dir():
+            upstream[name] = content_version(workspace, above, shard if above.sharded else None)
+        else:
+            upstream[name] = None
+    parts = [step.name, step.version, configuration(workspace.profile, step.sections), upstream]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def configuration(profile: Profile, sections: tuple[str, ...]) -> dict[str, Any]:
+    """The values under dotted profile keys. `encoders` brings the digests of the weights along."""
+    values = profile.model_dump(mode="json")
+    found: dict[str, Any] = {}
+    for section in sections:
+        value: Any = values
+        for key in section.split("."):
+            value = value[key]
+        found[section] = value
+    if "encoders" in sections:
+        found["weights"] = {name: source_version(getattr(profile.encoders, name)) for name in ENCODERS}
+    return found
+
+
+def source_version(source: str) -> str:
+    """Digest of a local weights folder; a hub id stands for itself.
+
+    Raises:
+        profiles.ProfileError: a local source that is not there.
+    """
+    resolved = resolve_source(source)
+    return _weights_version(resolved) if Path(resolved).is_dir() else resolved
+
+
+@lru_cache(maxsize=32)
+def _weights_version(folder: str) -> str:
+    return folder_version(Path(folder))
+
+
+@lru_cache(maxsize=100_000)
+def _file_sha256(path: str, modified: int, size: int) -> bytes:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def _hidden(relative: Path) -> bool:
+    return any(part.startswith(".") or part == "__pycache__" for part in relative.parts)
