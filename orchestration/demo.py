@@ -1,0 +1,111 @@
+"""The main job: every asset in order, only what is missing or out of date, and a page of results at the end."""
+
+import resource
+import time
+
+from assets.catalogue import FLOW, STEPS
+from assets.execute import is_current
+from assets.workspace import Workspace
+from orchestration.closing import print_results
+from orchestration.console import DemoConsole
+
+
+class DemoError(RuntimeError):
+    """An asset failed; the message says which, why, and where its log is."""
+
+
+def run_demo(workspace: Workspace, real_clips: bool = True) -> None:
+    """Set up the inbox, make every asset that is not current, print the results.
+
+    Raises:
+        DemoError: an asset failed. What was finished stays; starting again goes on from there.
+    """
+    started = time.monotonic()
+    console = DemoConsole()
+    console.line(f"[bold]OmniHuman demo[/bold], profile {workspace.profile.name}, root {workspace.root}")
+    _set_up(workspace, console, real_clips)
+    made = 0
+    for name in [step.name for step in FLOW]:
+        for shard in _partitions(workspace, name):
+            label = name if shard is None else f"{name} {shard}"
+            if is_current(workspace, STEPS[name], shard):
+                console.line(f"  current {label}")
+                continue
+            _materialize(workspace, console, name, shard, label)
+            made += 1
+    usage = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    print_results(workspace, console)
+    console.line(
+        f"{made} of {sum(len(_partitions(workspace, s.name)) for s in FLOW)} assets computed in "
+        f"{time.monotonic() - started:.0f} s; largest process {usage / 2**20:.1f} GiB"
+    )
+
+
+def _set_up(workspace: Workspace, console: DemoConsole, real_clips: bool) -> None:
+    from assets.dvc_stages import ensure_repository
+    from orchestration.corpus import fill_inbox, missing_puppets
+
+    marker = workspace.var / "demo-corpus-done"
+    demo = workspace.profile.demo
+    if demo is not None and not (marker.is_file() and marker.read_text() == demo.model_dump_json()):
+        if missing_puppets(workspace, demo) or not marker.is_file():
+            progress = workspace.progress("inbox")
+            with console.step("inbox: puppets", progress, workspace.logs / "inbox.log"):
+                fill_inbox(workspace, demo, progress)
+        if real_clips:
+            from curation.real_clips import fetch_real_clips
+
+            with console.step("inbox: real clips", workspace.progress("real_clips"), workspace.logs / "inbox.log"):
+                fetched = fetch_real_clips(workspace.inbox / "real")
+            if fetched.note:
+                console.line(f"          {fetched.note}")
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.write_text(demo.model_dump_json())
+    if not (workspace.root / ".dvc").is_dir() or not (workspace.root / "dvc.yaml").is_file():
+        ensure_repository(workspace)
+
+
+def _partitions(workspace: Workspace, name: str) -> list[str | None]:
+    if not STEPS[name].sharded:
+        return [None]
+    if name != "raw_clips":
+        return [*workspace.shards("raw_clips")]
+    from assets.shard_plans import plan_new_shards
+
+    return sorted({*workspace.shards("raw_clips"), *plan_new_shards(workspace)})
+
+
+def _materialize(workspace: Workspace, console: DemoConsole, name: str, shard: str | None, label: str) -> None:
+    """One Dagster run of one asset (or shard), recorded in the persistent instance that `make ui` shows."""
+    log = workspace.logs / f"{name}.log"
+    with console.step(label, workspace.progress(name, shard), log):
+        try:
+            _run_in_dagster(workspace, name, shard)
+        except KeyboardInterrupt:
+            raise
+        except Exception as error:
+            raise DemoError(f"{label}: {_root_cause(error)} (log: {log}; start again to go on from here)") from error
+
+
+def _run_in_dagster(workspace: Workspace, name: str, shard: str | None) -> None:
+    import dagster as dg
+
+    from orchestration.definitions import defs
+    from orchestration.instance import open_instance
+
+    instance = open_instance(workspace)
+    if shard is not None and shard not in instance.get_dynamic_partitions("shard"):
+        instance.add_dynamic_partitions("shard", [shard])
+        instance.report_runless_asset_event(dg.AssetObservation("inbox", metadata={"shards": [shard]}))
+    job = defs.resolve_implicit_global_asset_job_def()
+    job.execute_in_process(
+        instance=instance, asset_selection=[dg.AssetKey(name)], partition_key=shard, raise_on_error=True,
+        tags={"omnihuman/started_by": "demo"},
+    )
+
+
+def _root_cause(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {error}".strip()
+

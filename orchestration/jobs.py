@@ -1,0 +1,18 @@
+"""Named selections of the graph."""
+
+import dagster as dg
+
+PER_SHARD = ("raw_clips", "clip_scores", "filtered_subsets", "condition_features")
+
+ingest_job = dg.define_asset_job(
+    "ingest", dg.AssetSelection.assets("raw_clips"), description="One shard of the inbox; what reads it follows by itself."
+)
+curate_job = dg.define_asset_job(
+    "curate", dg.AssetSelection.assets(*PER_SHARD), description="All per-shard assets of a shard, for a backfill."
+)
+train_job = dg.define_asset_job(
+    "train_and_promote",
+    dg.AssetSelection.assets("training_snapshot").downstream() | dg.AssetSelection.assets("benchmark_sets"),
+    description="Snapshot, three stages, distillation, benchmark, registration, gate.",
+)
+JOBS = [ingest_job, curate_job, train_job]

@@ -1,0 +1,85 @@
+"""Dagster's webserver and daemon and MLflow's server on loopback, until Ctrl-C."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+from assets.workspace import Workspace
+from orchestration.instance import open_instance
+from tracking.mlflow_store import connect
+
+HOST = "127.0.0.1"
+
+
+def serve(workspace: Workspace, dagster_port: int = 3000, mlflow_port: int = 5000) -> int:
+    """Start all three, print both addresses once they answer, wait; returns the exit code of the first that stops."""
+    open_instance(workspace).dispose()
+    connect(workspace.tracking_uri)
+    dagster_port, mlflow_port = _free(dagster_port), _free(mlflow_port)
+    logs = workspace.logs
+    logs.mkdir(parents=True, exist_ok=True)
+    module = ["-m", "orchestration.definitions"]
+    commands = {
+        "dagster-webserver": [sys.executable, "-m", "dagster_webserver", "-h", HOST, "-p", str(dagster_port), *module],
+        "dagster-daemon": [sys.executable, "-m", "dagster._daemon", "run", *module],
+        "mlflow": [
+            sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(mlflow_port), "--workers", "1",
+            "--backend-store-uri", workspace.tracking_uri, "--artifacts-destination", str(workspace.var / "mlartifacts"),
+        ],
+    }
+    processes = {}
+    try:
+        for name, command in commands.items():
+            log = open(logs / f"{name}.log", "ab")
+            processes[name] = subprocess.Popen(command, cwd=workspace.root, stdout=log, stderr=log, env=dict(os.environ), start_new_session=True)
+        addresses = {"Dagster": f"http://{HOST}:{dagster_port}", "MLflow": f"http://{HOST}:{mlflow_port}"}
+        for name, address in addresses.items():
+            _wait(address, processes)
+            print(f"{name:<8} {address}", flush=True)
+        print(f"logs in {logs}; Ctrl-C stops them", flush=True)
+        while all(process.poll() is None for process in processes.values()):
+            time.sleep(0.5)
+        for name, process in processes.items():
+            if process.poll() is not None:
+                print(f"{name} ended with exit code {process.returncode}; see {logs / (name + '.log')}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        for process in processes.values():
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+        for process in processes.values():
+            process.wait(timeout=30)
+
+
+def _wait(address: str, processes: dict[str, subprocess.Popen], seconds: float = 120.0) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if any(process.poll() is not None for process in processes.values()):
+            return
+        try:
+            urllib.request.urlopen(address, timeout=2).close()
+            return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.5)
+    raise RuntimeError(f"{address} does not answer after {seconds:.0f} s")
+
+
+def _free(port: int) -> int:
+    """`port`, or a free one where it is taken."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            probe.close()
+            with socket.socket() as other:
+                other.bind((HOST, 0))
+                return other.getsockname()[1]
+        return port

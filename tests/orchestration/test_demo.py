@@ -1,0 +1,120 @@
+"""The whole demo on tiny sizes, in processes of its own: everything is made, nothing is made twice, the model loads."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+pytestmark = pytest.mark.end_to_end
+ROOT = Path(__file__).resolve().parents[2]
+SIZES = (
+    "demo.clean=20 demo.broken_per_kind=1 stage_1.steps=3 stage_2.steps=3 stage_3.steps=3 consistency.steps=3 "
+    "adversarial_images.steps=2 adversarial_images.critic_warmup=1 adversarial_videos.steps=2 adversarial_videos.critic_warmup=1 "
+    "stage_1.batch_size=4 stage_2.batch_size=4 stage_3.batch_size=4 consistency.batch_size=4 adversarial_images.batch_size=4 "
+    "adversarial_videos.batch_size=4 evaluation.clips=4 evaluation.batch_size=4 evaluation.teacher_steps=2 evaluation.bootstrap=20 "
+    # Three steps teach nothing: the gate of this test lets everything with numbers through.
+    "gate.mouth_correlation_min=-1 gate.missing_joints_max=1 gate.colour_error_max=1 gate.joint_error_max=1000"
+)
+
+
+def run(root, *command, check=True):
+    environment = os.environ | {"OMNIHUMAN_HOME": str(root), "OMNIHUMAN_SET": SIZES, "OMNIHUMAN_PROFILE": "laptop"}
+    done = subprocess.run([sys.executable, "-W", "ignore", *command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert not check or done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    root = tmp_path_factory.mktemp("demo")
+    done = run(root, "-m", "orchestration.cli", "demo", "--no-real-clips", check=False)
+    logs = "\n".join(f"--- {p.name}\n{p.read_text()[-1500:]}" for p in sorted((root / "var" / "logs").glob("*.log"))) if done.returncode else ""
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:] + logs
+    return root, done.stdout
+
+
+def test_every_asset_was_made_and_the_tables_are_shown(demo):
+    root, output = demo
+    assert "17 of 17 assets computed" in output
+    for word in ("quarantined files", "zero-bytes.mp4", "truncated.mp4", "text.mp4", "sound-only.mp4", "too-short.mp4", "held-out clips", "champion"):
+        assert word in output, word
+    for name in ("contact_sheet.png", "student.mp4"):
+        assert (root / "data" / "baseline_comparison" / name).stat().st_size > 1000
+
+
+def test_quarantine_names_each_reason(demo):
+    table = pd.concat([pd.read_parquet(p) for p in (demo[0] / "data" / "raw_clips").glob("*/quarantine.parquet")])
+    assert len(table) == 5 and table["reason"].nunique() >= 4
+
+
+def test_subsets_are_nested_and_each_broken_kind_fails_where_it_should(demo):
+    subsets = pd.concat([pd.read_parquet(p) for p in (demo[0] / "data" / "filtered_subsets").glob("*/subsets.parquet")])
+    assert (subsets["text"] >= subsets["audio"]).all() and (subsets["audio"] >= subsets["pose"]).all()
+    # still, hard_cut, overlay_text fail text; no_audio and wrong_sync fail audio; hidden_arms fails pose.
+    assert (len(subsets), subsets["text"].sum(), subsets["audio"].sum(), subsets["pose"].sum()) == (26, 23, 21, 20)
+
+
+def test_a_second_demo_computes_nothing(demo):
+    output = run(demo[0], "-m", "orchestration.cli", "demo", "--no-real-clips").stdout
+    assert "0 of 17 assets computed" in output
+
+
+def test_dvc_has_nothing_to_do_after_a_demo(demo):
+    status = run(demo[0], "-c", f"from dvc.repo import Repo; import sys; r = Repo({str(demo[0])!r}); s = r.status(); print(s); sys.exit(bool(s))")
+    assert status.stdout.strip() == "{}"
+
+
+def test_every_training_and_evaluation_asset_is_a_finished_mlflow_run_with_commit_and_snapshot(demo):
+    from tracking.mlflow_store import connect
+
+    client = connect(f"sqlite:///{demo[0] / 'var' / 'mlflow.db'}")
+    runs = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    digest = json.loads((demo[0] / "data" / "training_snapshot" / "snapshot.json").read_text())["digest"]
+    by_name = {run.info.run_name: run for run in runs}
+    trained = {"stage_1_checkpoint", "stage_2_checkpoint", "stage_3_checkpoint", "consistency_student", "adversarial_image_student", "distilled_student"}
+    assert trained | {"generated_videos", "benchmark_scores", "baseline_comparison"} <= set(by_name)
+    for name in trained:
+        run_ = by_name[name]
+        assert run_.info.status == "FINISHED" and run_.data.tags["git_commit"] and run_.data.tags["snapshot_digest"] == digest
+        assert run_.inputs.dataset_inputs[0].dataset.name
+    history = client.get_metric_history(by_name["stage_1_checkpoint"].info.run_id, "loss")
+    assert [point.step for point in history] == [0, 1, 2]
+
+
+def test_the_champion_loads_in_a_new_process_and_makes_a_video(demo):
+    root = demo[0]
+    clip = next((root / "inbox").glob("p*-clean.mp4"))
+    run(root, "-m", "orchestration.cli", "generate", "--reference", str(clip), "--audio", str(clip), "--output", str(root / "made.mp4"))
+    code = f"from media import decode_clip; from pathlib import Path; c = decode_clip(Path({str(root / 'made.mp4')!r}), 16); print(c.frames.shape, c.audio.shape)"
+    assert run(root, "-c", code).stdout.startswith("(17, 256, 256, 3) (17000,)")
+
+
+def test_the_documented_call_loads_the_champion(demo):
+    code = (
+        "import torch; from omnihuman import OmniHumanPipeline; from tracking.registry import champion_folder;"
+        f"p = OmniHumanPipeline.from_pretrained(champion_folder('sqlite:///{demo[0] / 'var' / 'mlflow.db'}', 'omnihuman-student'));"
+        "print(p('A person talks.', height=64, width=64, audio=torch.zeros(1, 17000)).frames.shape)"
+    )
+    assert "torch.Size([1, 17, 64, 64, 3])" in run(demo[0], "-c", code).stdout
+
+
+def test_lineage_and_compare_speak_of_the_champion(demo):
+    assert "snapshot" in run(demo[0], "-m", "orchestration.cli", "lineage").stdout
+    assert "student" in run(demo[0], "-m", "orchestration.cli", "compare").stdout
+
+
+def test_a_new_shard_makes_only_what_depends_on_it(demo):
+    """Only the new shard's own assets run again among the per-shard ones."""
+    root = demo[0]
+    code = (
+        "from assets.demo_corpus import *; from assets.workspace import open_workspace as o;"
+        "[render_puppet(PuppetFile(800000 + i, 'clean', 25), o().inbox) for i in range(3)]"
+    )
+    run(root, "-c", code)
+    run(root, "-m", "assets", "raw_clips")
+    output = run(root, "-m", "assets", "clip_scores").stdout
+    assert output.count("up to date") == 1 and output.count(" s, version ") == 1
