@@ -3,7 +3,7 @@
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from typing import Any
 
 import yaml
@@ -40,7 +40,8 @@ def record_in_dvc(workspace: Workspace, step: Step) -> None:
 
     with _one_writer(workspace):
         write_params(workspace)
-        with Repo(str(workspace.root), _wait_for_lock=True) as repo:
+        # DVC resolves stage names and paths from the current directory.
+        with chdir(workspace.root), Repo(str(workspace.root), _wait_for_lock=True) as repo:
             repo.commit(step.name, force=True)
 
 

@@ -2,6 +2,7 @@
 
 import resource
 import time
+from pathlib import Path
 
 from assets.catalogue import FLOW, STEPS
 from assets.execute import is_current
@@ -62,7 +63,8 @@ def _set_up(workspace: Workspace, console: DemoConsole, real_clips: bool) -> Non
         marker.parent.mkdir(parents=True, exist_ok=True)
         marker.write_text(demo.model_dump_json())
     if not (workspace.root / ".dvc").is_dir() or not (workspace.root / "dvc.yaml").is_file():
-        ensure_repository(workspace)
+        with console.step("dvc: repository", workspace.progress("dvc"), workspace.logs / "dvc.log"):
+            ensure_repository(workspace)
 
 
 def _partitions(workspace: Workspace, name: str) -> list[str | None]:
@@ -84,7 +86,7 @@ def _materialize(workspace: Workspace, console: DemoConsole, name: str, shard: s
         except KeyboardInterrupt:
             raise
         except Exception as error:
-            raise DemoError(f"{label}: {_root_cause(error)} (log: {log}; start again to go on from here)") from error
+            raise DemoError(f"{label}: {_root_cause(error, log)} (log: {log}; start again to go on from here)") from error
 
 
 def _run_in_dagster(workspace: Workspace, name: str, shard: str | None) -> None:
@@ -104,8 +106,13 @@ def _run_in_dagster(workspace: Workspace, name: str, shard: str | None) -> None:
     )
 
 
-def _root_cause(error: BaseException) -> str:
+def _root_cause(error: BaseException, log: Path) -> str:
+    """The first cause; for a process of its own, the error that its rank 0 printed last."""
     while error.__cause__ is not None:
         error = error.__cause__
+    if type(error).__name__ == "DagsterPipesExecutionError":
+        printed = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("[rank0]: ")]
+        named = [line.removeprefix("[rank0]: ") for line in printed if not line.startswith("[rank0]:  ")]
+        if named:
+            return named[-1]
     return f"{type(error).__name__}: {error}".strip()
-

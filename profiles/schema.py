@@ -116,7 +116,6 @@ class EngineConfig(Strict):
     activation_checkpointing: bool = False
     checkpoint_every: Positive = 50
     keep_checkpoints: Positive = 2
-    log_every: Positive = 1
     nonfinite_limit: Positive = 5
 
 
