@@ -42,7 +42,8 @@ def record_in_dvc(workspace: Workspace, step: Step) -> None:
         write_params(workspace)
         # DVC resolves stage names and paths from the current directory.
         with chdir(workspace.root), Repo(str(workspace.root), _wait_for_lock=True) as repo:
-            repo.commit(step.name, force=True)
+            # By its full path: a bare name is looked up in the current folder.
+            repo.commit(f"{workspace.root / 'dvc.yaml'}:{step.name}", force=True)
 
 
 def ensure_repository(workspace: Workspace) -> None:

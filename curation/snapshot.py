@@ -17,10 +17,10 @@ from curation.storage import (
     read_table,
     read_table_metadata,
     sha256_of_file,
-    whole_directory,
     write_table,
 )
 from curation.subsets import SUBSETS, predicates_of
+from media import whole_directory
 from profiles import Profile
 
 SNAPSHOT_SCHEMA = pa.schema(

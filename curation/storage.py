@@ -1,12 +1,7 @@
-"""Directories that appear whole, and parquet tables that carry their own metadata."""
+"""Parquet tables that carry their own metadata."""
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,33 +14,6 @@ METADATA_KEY = b"omnihuman"
 
 class CurationError(Exception):
     """Something that curation cannot go on with; the message names the file and the remedy."""
-
-
-@contextmanager
-def whole_directory(destination: Path) -> Iterator[Path]:
-    """Give a folder to fill; when the block ends well it takes the place of `destination`, else it is removed.
-
-    What a killed process left beside `destination` under this name is cleared away first.
-    """
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    prefix = f".tmp-{destination.name}-"
-    for stale in destination.parent.glob(f"{prefix}*"):
-        shutil.rmtree(stale, ignore_errors=True)
-    temporary = Path(tempfile.mkdtemp(dir=destination.parent, prefix=prefix))
-    try:
-        yield temporary
-        os.chmod(temporary, 0o755)
-        if destination.exists():
-            # POSIX cannot rename over a folder that holds files: the old one steps aside first.
-            retired = Path(tempfile.mkdtemp(dir=destination.parent, prefix=prefix))
-            os.replace(destination, retired / destination.name)
-            os.replace(temporary, destination)
-            shutil.rmtree(retired)
-        else:
-            os.replace(temporary, destination)
-    finally:
-        if temporary.exists():
-            shutil.rmtree(temporary)
 
 
 def write_table(table: pd.DataFrame, path: Path, schema: pa.Schema | None = None, metadata: Any = None) -> None:

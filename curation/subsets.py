@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from curation.predicates import Predicate, evaluate, parse_predicate
 from curation.scores.clip import SCORES
-from curation.storage import CurationError, read_table, whole_directory, write_table
+from curation.storage import CurationError, read_table, write_table
+from media import whole_directory
 from profiles.schema import CurationConfig
 
 SUBSETS = ("text", "audio", "pose")

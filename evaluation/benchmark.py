@@ -13,8 +13,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from evaluation.directories import whole_directory
-from media import decode_clip, encode_clip, write_atomically
+from media import decode_clip, encode_clip, whole_directory, write_atomically
 from profiles.schema import EvaluationConfig, VideoConfig
 from puppets import PuppetKeypoints, render
 from puppets.render import FPS, SIZE

@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 
 from evaluation.benchmark import Benchmark
-from evaluation.directories import whole_directory
 from evaluation.pictures import contact_sheet, score_bars, talking_video
 from evaluation.plan import (
     AUDIO,
@@ -25,7 +24,7 @@ from evaluation.plan import (
     ModelPlan,
 )
 from evaluation.score import score_of
-from media import write_atomically
+from media import whole_directory, write_atomically
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from evaluation.benchmark import Benchmark
-from evaluation.directories import whole_directory
 from evaluation.plan import MODES, PIXELS, POSE, SECOND_SEED, SECOND_SEED_BATCHES, SHUFFLED_AUDIO
-from media import encode_clip, write_atomically
+from media import encode_clip, whole_directory, write_atomically
 from omnihuman.autoencoder import decode_video, encode_video, to_frames, to_pixels
 from profiles.schema import EvaluationConfig
 

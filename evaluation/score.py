@@ -10,7 +10,6 @@ import pandas as pd
 import torch
 
 from evaluation.benchmark import Benchmark
-from evaluation.directories import whole_directory
 from evaluation.generate import Progress, load_generated, shuffled
 from evaluation.metrics import (
     ColourError,
@@ -38,6 +37,7 @@ from evaluation.plan import (
     ModelPlan,
     generation_plan,
 )
+from media import whole_directory
 from omnihuman.autoencoder import encode_video, to_pixels
 from profiles.schema import EvaluationConfig
 from puppets import measure, measure_colours

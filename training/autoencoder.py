@@ -20,7 +20,15 @@ from diffusers import AutoencoderKLWan
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from omnihuman.autoencoder import LAPTOP_CONFIG, decode_video, encode_video, load_autoencoder, to_frames, to_pixels, use_rsqrt_norm
+from omnihuman.autoencoder import (
+    LAPTOP_CONFIG,
+    decode_video,
+    encode_video,
+    load_autoencoder,
+    to_frames,
+    to_pixels,
+    use_rsqrt_norm,
+)
 from profiles.schema import OptimizerConfig
 from puppets import measure, render
 from puppets.measure import MOUTH_WINDOW

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from media import write_atomically
+from media import flush_to_disk, write_atomically
 from training.ema import ExponentialMovingAverage
 
 
@@ -36,7 +35,7 @@ class Checkpoints:
                 save_file(average.average, self.root / tag / f"average-{name}.safetensors")
             files = sorted(p for p in (self.root / tag).rglob("*") if p.is_file())
             for path in files:
-                _sync(path)
+                flush_to_disk(path)
             record = {
                 "tag": tag, "step": step, "fingerprint": self.fingerprint, "state": state,
                 "updates": {name: a.updates for name, a in averages.items()},
@@ -74,14 +73,6 @@ class Checkpoints:
         tags = sorted(p for p in self.root.iterdir() if p.is_dir())
         for stale in [p for p in tags if p.name > newest] + [p for p in tags if p.name <= newest][: -self.keep]:
             shutil.rmtree(stale)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _sha256(path: Path) -> str:

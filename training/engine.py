@@ -60,10 +60,20 @@ def rate_factor(step: int, steps: int, warmup: int, decay_to: float) -> float:
     return rise * fall
 
 
-def gradient_norm(engine: Any) -> float:
-    """Global norm before clipping of the last step."""
-    norm = engine.get_global_grad_norm()
-    return float(norm) if norm is not None else float("nan")
+def take_step(engine: Any) -> float:
+    """`engine.step()`; returns the global gradient norm before clipping, or 0 between accumulation boundaries.
+
+    ZeRO optimisers know their norm; without ZeRO DeepSpeed does not keep it, and the gradients are still whole here.
+    """
+    boundary = engine.is_gradient_accumulation_boundary()
+    norm = 0.0
+    if boundary and engine.zero_optimization_stage() == 0:
+        gradients = [p.grad for p in engine.module.parameters() if p.grad is not None]
+        norm = float(torch.nn.utils.get_total_norm(gradients))
+    engine.step()
+    if boundary and engine.zero_optimization_stage() > 0:
+        norm = float(engine.get_global_grad_norm())
+    return norm
 
 
 def all_ranks_agree(flag: bool) -> bool:
@@ -72,7 +82,3 @@ def all_ranks_agree(flag: bool) -> bool:
     torch.distributed.all_reduce(value, op=torch.distributed.ReduceOp.MIN)
     return bool(value.item())
 
-
-def compute_dtype(engine: EngineConfig) -> torch.dtype:
-    """The dtype of activations."""
-    return torch.bfloat16 if engine.precision == "bf16" else torch.float32

@@ -1,11 +1,10 @@
 """The finished product of a training job: weights in diffusers layout, the curve, and a record, as one atomic folder."""
 
 import json
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
+from media import whole_directory
 from omnihuman.digests import weights_digest
 from omnihuman.transformer import OmniHumanTransformer3DModel
 from training.ema import ExponentialMovingAverage
@@ -21,26 +20,16 @@ def write_output(
     The folder is written beside its place and renamed, so a reader sees the old product or the new one.
     """
     average.copy_to(model)
-    output = Path(job.output)
-    draft = output.parent / f".tmp-{output.name}"
-    shutil.rmtree(draft, ignore_errors=True)
-    model.save_pretrained(str(draft / "transformer"), safe_serialization=True)
-    losses = recorder.losses()
-    losses.to_parquet(draft / "losses.parquet", index=False)
-    record = {
-        "name": job.name, "kind": job.kind, "profile": job.profile.name,
-        "section": getattr(job.profile, job.section).model_dump(mode="json"),
-        "parent": job.parent and Path(job.parent).name, "weights_digest": weights_digest(draft / "transformer"),
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "mlflow_run_id": recorder.run.run_id if recorder.run else None, **recorder.summary(), **record,
-    }
-    (draft / "record.json").write_text(json.dumps(record, indent=1) + "\n")
-    if output.exists():
-        old = output.parent / f".old-{output.name}"
-        shutil.rmtree(old, ignore_errors=True)
-        os.replace(output, old)
-        os.replace(draft, output)
-        shutil.rmtree(old)
-    else:
-        os.replace(draft, output)
+    with whole_directory(Path(job.output)) as draft:
+        model.save_pretrained(str(draft / "transformer"), safe_serialization=True)
+        losses = recorder.losses()
+        losses.to_parquet(draft / "losses.parquet", index=False)
+        record = {
+            "name": job.name, "kind": job.kind, "profile": job.profile.name,
+            "section": getattr(job.profile, job.section).model_dump(mode="json"),
+            "parent": job.parent and Path(job.parent).name, "weights_digest": weights_digest(draft / "transformer"),
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "mlflow_run_id": recorder.run.run_id if recorder.run else None, **recorder.summary(), **record,
+        }
+        (draft / "record.json").write_text(json.dumps(record, indent=1) + "\n")
     return record

@@ -9,7 +9,7 @@ from torch import Tensor
 from training.checkpoint import Checkpoints
 from training.data import Batch, SnapshotData, label_shares, rank_positions
 from training.ema import ExponentialMovingAverage
-from training.engine import NonFiniteLoss, all_ranks_agree, build_engine, gradient_norm, rate_factor, set_rate
+from training.engine import NonFiniteLoss, all_ranks_agree, build_engine, rate_factor, set_rate, take_step
 from training.fingerprint import job_fingerprint
 from training.flow_matching import interpolate, per_sample_loss, sample_timesteps
 from training.jobs import TrainingJob
@@ -66,7 +66,7 @@ def _step(engine, batch: Batch, law: str, shift: float) -> dict[str, float] | No
     accumulation = engine.gradient_accumulation_steps()
     dtype = next(engine.module.parameters()).dtype
     total: dict[str, list[float]] = defaultdict(list)
-    losses = []
+    losses, norm = [], 0.0
     for part in split_batch(batch, accumulation):
         part = part.to(engine.device, dtype)
         t = sample_timesteps(part.uniform.float(), law, shift)
@@ -78,11 +78,11 @@ def _step(engine, batch: Batch, law: str, shift: float) -> dict[str, float] | No
             engine.zero_grad()
             return None
         engine.backward(loss)
-        engine.step()
+        norm = take_step(engine)
         losses.append(float(loss.detach()))
         for label, value in zip(part.labels, each.detach().tolist(), strict=True):
             total[f"loss/{label}"].append(value)
-    row = {"loss": sum(losses) / len(losses), "gradient_norm": gradient_norm(engine)}
+    row = {"loss": sum(losses) / len(losses), "gradient_norm": norm}
     return row | {name: sum(values) / len(values) for name, values in total.items()}
 
 

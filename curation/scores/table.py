@@ -13,9 +13,9 @@ from curation.archive import read_clip
 from curation.bucket import load_bucket_clip
 from curation.keypoints import KEYPOINTS, KeypointDetector
 from curation.scores.clip import SCORES, ClipScores, score_clip, score_versions
-from curation.storage import CurationError, read_table, whole_directory, write_table
+from curation.storage import CurationError, read_table, write_table
 from curation.workers import Progress, map_over_clips
-from media import MediaError
+from media import MediaError, whole_directory
 from profiles import Profile
 
 SCORES_SCHEMA = pa.schema(

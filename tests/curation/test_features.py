@@ -16,10 +16,11 @@ from curation.ingest import find_new_clips, ingest_shard
 from curation.report import contact_sheet, funnel_chart, score_histograms
 from curation.scores import SCORES, score_shard
 from curation.snapshot import freeze_snapshot
-from curation.storage import CurationError, read_table_metadata, whole_directory
+from curation.storage import CurationError, read_table_metadata
 from curation.subsets import select_subsets
 from curation.tensor_rows import TensorRows
 from curation.windows import choose_windows
+from media import whole_directory
 
 
 @pytest.mark.parametrize("frames", [17, 21, 25, 40, 100])
@@ -33,7 +34,7 @@ def test_windows_do_not_overlap_and_references_keep_the_gap_where_they_can(frame
         assert all(b - a >= video.frames for a, b in zip(starts[:-1], starts[1:], strict=True))
         for window in windows:
             last = window.start + video.frames - 1
-            assert 0 <= window.start and last < frames and 0 <= window.reference_frame < frames
+            assert window.start >= 0 and last < frames and 0 <= window.reference_frame < frames
             distance = max(window.start - window.reference_frame, window.reference_frame - last)
             assert window.reference_outside == (distance >= video.reference_gap)
             assert window.reference_outside == (frames > 17)

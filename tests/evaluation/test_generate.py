@@ -8,9 +8,8 @@ import pytest
 import torch
 from diffusers import AutoencoderKLWan
 
-from evaluation.directories import whole_directory
 from evaluation.generate import GenerationError, generate_videos, load_generated, reconstruct
-from media import decode_clip
+from media import decode_clip, whole_directory
 from omnihuman.autoencoder import (
     LAPTOP_CONFIG,
     decode_video,

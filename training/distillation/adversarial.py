@@ -15,7 +15,7 @@ from training.distillation.discriminator import Discriminator
 from training.distillation.objectives import approximated_r1, discriminator_loss, generator_loss, perturb
 from training.distillation.one_step import one_step
 from training.ema import ExponentialMovingAverage
-from training.engine import NonFiniteLoss, all_ranks_agree, build_engine, gradient_norm
+from training.engine import NonFiniteLoss, all_ranks_agree, build_engine, take_step
 from training.fingerprint import job_fingerprint
 from training.flow_matching import shift_timestep
 from training.jobs import TrainingJob
@@ -46,8 +46,7 @@ def train_adversarial(job: TrainingJob) -> dict:
     profile = job.profile
     config: AdversarialConfig = getattr(profile, job.section)
     images = job.section == "adversarial_images"
-    # APT section 4.4: no clipping. A bound that is never reached makes DeepSpeed compute the norm all the same.
-    engine_config = profile.engine.model_copy(update={"gradient_clipping": 1e9})
+    engine_config = profile.engine.model_copy(update={"gradient_clipping": 0.0})  # APT section 4.4: no clipping
     data = SnapshotData(Path(job.snapshot), Path(job.features_root), profile, "text", config.seed + (201 if images else 301))
     generator = build_transformer(profile, job.parent, config.seed)
     torch.manual_seed(config.seed + 7)
@@ -93,7 +92,7 @@ def train_adversarial(job: TrainingJob) -> dict:
 
 def discriminator_step(g_engine: Any, d_engine: Any, parts: list[Batch], config: AdversarialConfig, noise: torch.Generator) -> dict[str, float]:
     """One optimiser step of the discriminator: real against generated, with R1 (and R2 when relativistic)."""
-    rows = []
+    rows, norm = [], 0.0
     for part in parts:
         part = part.to(d_engine.device, next(g_engine.module.parameters()).dtype)
         conditions = part.conditions()
@@ -110,18 +109,18 @@ def discriminator_step(g_engine: Any, d_engine: Any, parts: list[Batch], config:
         r1 = approximated_r1(real, perturbed[0])
         r2 = approximated_r1(fake_logits, perturbed[1]) if len(perturbed) > 1 else torch.zeros(())
         d_engine.backward(loss + config.penalty_weight * (r1 + r2.to(r1)))
-        d_engine.step()
+        norm = take_step(d_engine)
         rows.append({
             "discriminator_loss": float(loss.detach()), "r1": float(r1.detach()), "r2": float(r2.detach()),
             "logit_real": float(real.detach().mean()), "logit_fake": float(fake_logits.detach().mean()),
             "logit_gap": float((real - fake_logits).detach().mean()),
         })
-    return _mean(rows) | {"discriminator_gradient_norm": gradient_norm(d_engine)}
+    return _mean(rows) | {"discriminator_gradient_norm": norm}
 
 
 def generator_step(g_engine: Any, d_engine: Any, parts: list[Batch], config: AdversarialConfig, noise: torch.Generator) -> dict[str, float]:
     """One optimiser step of the generator through the frozen discriminator."""
-    rows = []
+    rows, norm = [], 0.0
     with frozen(d_engine.module):
         for part in parts:
             part = part.to(g_engine.device, next(g_engine.module.parameters()).dtype)
@@ -134,9 +133,9 @@ def generator_step(g_engine: Any, d_engine: Any, parts: list[Batch], config: Adv
             fake = d_engine.module(one_step(g_engine, part.noise, conditions), t, conditions).float()
             loss = generator_loss(real, fake, config.objective)
             g_engine.backward(loss)
-            g_engine.step()
+            norm = take_step(g_engine)
             rows.append({"generator_loss": float(loss.detach())})
-    return _mean(rows) | {"generator_gradient_norm": gradient_norm(g_engine)}
+    return _mean(rows) | {"generator_gradient_norm": norm}
 
 
 def draw_timesteps(batch: int, shift: float, generator: torch.Generator) -> Tensor:

@@ -15,7 +15,7 @@ from omnihuman.guidance import guided_velocity
 from training.checkpoint import Checkpoints
 from training.data import Batch, SnapshotData, rank_positions
 from training.ema import ExponentialMovingAverage
-from training.engine import build_engine, gradient_norm, rate_factor, set_rate
+from training.engine import build_engine, rate_factor, set_rate, take_step
 from training.fingerprint import job_fingerprint
 from training.flow_matching import euler_step, interpolate, shift_timestep
 from training.jobs import TrainingJob
@@ -66,15 +66,15 @@ def train_consistency(job: TrainingJob) -> dict:
         for step in range(start, config.steps):
             batch = data.batch(rank_positions(step, config.batch_size, rank, ranks), config.ratios)
             set_rate(engine, rate_factor(step, config.steps, config.warmup_steps, 0.1))
-            losses = []
+            losses, norm = [], 0.0
             for part in split_batch(batch, engine.gradient_accumulation_steps()):
                 part = part.to(engine.device, next(model.parameters()).dtype)
                 loss = _loss(engine, teacher, part, grid, config.guidance_scale)
                 engine.backward(loss)
-                engine.step()
+                norm = take_step(engine)
                 losses.append(float(loss.detach()))
             average.update(model)
-            row = {"loss": sum(losses) / len(losses), "gradient_norm": gradient_norm(engine)}
+            row = {"loss": sum(losses) / len(losses), "gradient_norm": norm}
             recorder.log(step, row, f"loss {row['loss']:.4f}")
             if (step + 1) % engine_config.checkpoint_every == 0 and step + 1 < config.steps:
                 recorder.flush()

@@ -1,0 +1,47 @@
+"""Directories that appear whole: written beside their place, flushed to disk, then renamed."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def whole_directory(destination: Path) -> Iterator[Path]:
+    """Give a folder to fill; when the block ends well it takes the place of `destination`, else it is removed.
+
+    What a killed process left beside `destination` under this name is cleared away first.
+    """
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    prefix = f".tmp-{destination.name}-"
+    for stale in destination.parent.glob(f"{prefix}*"):
+        shutil.rmtree(stale, ignore_errors=True)
+    temporary = Path(tempfile.mkdtemp(dir=destination.parent, prefix=prefix))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        for path in temporary.rglob("*"):
+            if path.is_file():
+                flush_to_disk(path)
+        if destination.exists():
+            # POSIX cannot rename over a folder that holds files: the old one steps aside first.
+            retired = Path(tempfile.mkdtemp(dir=destination.parent, prefix=prefix))
+            destination.replace(retired / destination.name)
+            temporary.replace(destination)
+            shutil.rmtree(retired)
+        else:
+            temporary.replace(destination)
+    finally:
+        if temporary.exists():
+            shutil.rmtree(temporary)
+
+
+def flush_to_disk(path: Path) -> None:
+    """fsync a file that another library wrote and closed."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
