@@ -80,7 +80,7 @@ def generate_videos(
         "benchmark": benchmark.digest,
     }
     key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
-    work = destination.parent / f".tmp-{mode}-{key}"
+    work = destination.parent / f".batches-{mode}-{key}"
     _forget_other_work(destination.parent, mode, work)
     frames, seconds = [], 0.0
     for start in range(0, clips, config.batch_size):
@@ -178,7 +178,7 @@ def _generate_batch(
 
 
 def _forget_other_work(parent: Path, mode: str, keep: Path) -> None:
-    for stale in parent.glob(f".tmp-{mode}-*"):
+    for stale in parent.glob(f".batches-{mode}-*"):
         if stale != keep:
             shutil.rmtree(stale)
 

@@ -9,6 +9,9 @@ from assets.promotion import STUDENT
 from assets.workspace import Workspace
 from orchestration.console import DemoConsole
 
+# Beginnings of the columns that fit a terminal; comparison.md has them all.
+SHOWN = ("mouth", "missing", "colour", "joints", "s / clip")
+
 
 def print_results(workspace: Workspace, console: DemoConsole) -> None:
     """Print tables from the files that the assets left; nothing is computed."""
@@ -16,6 +19,7 @@ def print_results(workspace: Workspace, console: DemoConsole) -> None:
     _print_scores(workspace, console)
     _print_registry(workspace, console)
     folder = workspace.data("baseline_comparison")
+    console.line(f"all scores       {folder / 'comparison.md'}")
     console.line(f"contact sheet    {folder / 'contact_sheet.png'}")
     console.line(f"student's video  {folder / 'student.mp4'}")
     console.line("open the UIs     make ui")
@@ -24,11 +28,12 @@ def print_results(workspace: Workspace, console: DemoConsole) -> None:
 def _print_scores(workspace: Workspace, console: DemoConsole) -> None:
     result = json.loads((workspace.data("baseline_comparison") / "comparison.json").read_text())
     table = Table(title=f"{result['clips']} held-out clips", title_justify="left")
-    table.add_column("")
-    for column in next(iter(result["table"].values())):
+    table.add_column("", no_wrap=True)
+    columns = [column for column in next(iter(result["table"].values())) if column.startswith(SHOWN)]
+    for column in columns:
         table.add_column(column, justify="right")
     for title, row in result["table"].items():
-        table.add_row(title, *("" if value is None else f"{value:.3f}" for value in row.values()))
+        table.add_row(title, *("" if row[column] is None else f"{row[column]:.3f}" for column in columns))
     console.console.print(table)
 
 
