@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from media import encode_clip, write_atomically
 from profiles.schema import DemoConfig
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -54,19 +58,20 @@ def unusable_files(demo: DemoConfig) -> dict[str, bytes]:
     from puppets import render
 
     puppet = render(demo.seed, "clean", demo.frames)
-    whole = encode_clip(puppet.frames, puppet.fps, puppet.audio)
-    first = encode_clip(puppet.frames[:5], puppet.fps, puppet.audio[: round(5 / puppet.fps * 16_000)])
+    sound = np.asarray(puppet.audio)
+    whole = encode_clip(puppet.frames, puppet.fps, sound)
+    first = encode_clip(puppet.frames[:5], puppet.fps, sound[: round(5 / puppet.fps * 16_000)])
     return {
         "truncated.mp4": whole[: len(whole) // 2],
         "text.mp4": b"This is a shopping list, not a video.\n",
         "zero-bytes.mp4": b"",
-        "sound-only.mp4": sound_only(np.asarray(puppet.audio)),
+        "sound-only.mp4": sound_only(sound),
         "too-short.mp4": first,
     }
 
 
-def sound_only(audio) -> bytes:
-    """An mp4 with one AAC stream and no picture."""
+def sound_only(audio: "np.ndarray") -> bytes:
+    """An mp4 with one AAC stream and no picture, of `(S,)` samples at 16 kHz."""
     import io
 
     import av

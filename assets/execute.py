@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from assets.catalogue import STEPS
 from assets.dvc_stages import record_in_dvc
 from assets.steps import AssetError, Execution, Launcher, Metadata, Step
-from assets.versions import fingerprint, fresh_version
+from assets.versions import content_version, fingerprint, fresh_version, signature
 from assets.workspace import Workspace
 from media import write_atomically
 from tracking.progress import ProgressFile
@@ -29,7 +29,10 @@ def is_current(workspace: Workspace, step: Step, shard: str | None = None) -> bo
     record = workspace.record(step.name, shard)
     if not record.is_file() or not (workspace.data(step.name, shard) / step.marker).is_file():
         return False
-    return json.loads(record.read_text())["fingerprint"] == fingerprint(workspace, step, shard, STEPS)
+    recorded = json.loads(record.read_text())
+    if recorded["data_version"] != content_version(workspace, step, shard):
+        return False
+    return recorded["fingerprint"] == fingerprint(workspace, step, shard, STEPS)
 
 
 def execute(workspace: Workspace, step: Step, shard: str | None = None, launch: Launcher | None = None) -> Outcome:
@@ -53,7 +56,12 @@ def execute(workspace: Workspace, step: Step, shard: str | None = None, launch: 
     seconds = time.monotonic() - started
     if step.in_dvc:
         record_in_dvc(workspace, step)
-    record = {"fingerprint": made_from, "data_version": version, "seconds": round(seconds, 2)}
+    record = {
+        "fingerprint": made_from,
+        "data_version": version,
+        "signature": signature(folder),
+        "seconds": round(seconds, 2),
+    }
     write_atomically(workspace.record(step.name, shard), json.dumps(record, indent=1).encode())
     shutil.rmtree(workspace.scratch(step.name), ignore_errors=True)
     workspace.progress(step.name, shard).unlink(missing_ok=True)

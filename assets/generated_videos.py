@@ -3,10 +3,17 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from assets.evaluation_runs import evaluation_run
-from assets.steps import Execution, Metadata, Step
+from assets.steps import Execution, Metadata, Report, Step
 from assets.versions import ENCODERS, source_version
+from media import write_atomically
+from profiles import resolve_source
+
+if TYPE_CHECKING:
+    from evaluation.benchmark import Benchmark
+    from evaluation.plan import ModelPlan
 
 # Folder under generated_videos -> asset whose weights it samples.
 SOURCES = {
@@ -20,45 +27,18 @@ SOURCES = {
 def make_generated_videos(execution: Execution) -> Metadata:
     """Generate what is not there yet: each model and mode that is done survives a kill."""
     from evaluation.benchmark import load_benchmark
-    from evaluation.generate import generate_videos, reconstruct
-    from evaluation.plan import PIXELS, RECONSTRUCTION, generation_plan
-    from omnihuman.autoencoder import load_autoencoder
-    from omnihuman.pipeline import build_pipeline
-    from profiles import resolve_source
+    from evaluation.plan import generation_plan
 
-    workspace, config = execution.workspace, execution.workspace.profile.evaluation
+    workspace = execution.workspace
     benchmark = load_benchmark(workspace.data("benchmark_sets"))
     root = workspace.data("generated_videos")
-    plan = generation_plan(config)
-    total = sum(len(model.modes) for model in plan) * len(benchmark)
-    done = 0
+    plan = generation_plan(workspace.profile.evaluation)
     with evaluation_run(execution, params={"benchmark": benchmark.digest, "clips": len(benchmark)}) as run:
-        pixels = root / RECONSTRUCTION / PIXELS
-        autoencoder = source_version(workspace.profile.encoders.autoencoder)
-        if not _is_done(pixels, {"benchmark": benchmark.digest}) or _maker(pixels) != autoencoder:
-            source = resolve_source(workspace.profile.encoders.autoencoder)
-            reconstruct(load_autoencoder(source), benchmark, pixels, config.batch_size)
-            (pixels / "maker").write_text(autoencoder)
-        for model in plan:
-            weights = weights_of(execution, SOURCES[model.name])
-            wanted = {"weights": weights, "benchmark": benchmark.digest, "steps": model.steps, "seed": config.seed}
-            wanted |= {"batch_size": config.batch_size}
-            wanted |= {"guidance_scale": None if model.steps is None else config.guidance_scale}
-            left = [mode for mode in model.modes if not _is_done(root / model.name / mode, wanted)]
-            done += (len(model.modes) - len(left)) * len(benchmark)
-            if not left:
-                continue
-            pipeline = build_pipeline(
-                workspace.profile, workspace.data(SOURCES[model.name]) / "transformer", model.steps or 1
-            )
-            for mode in left:
-                start = done
-                generate_videos(
-                    pipeline, benchmark, root / model.name / mode, mode, model.steps, config,
-                    lambda clips, _, note, start=start: execution.report(start + clips, total, note),
-                    weights=weights,
-                )
-                done += len(benchmark)
+        _reconstruct(execution, benchmark)
+        sets = [(model, mode) for model in plan for mode in model.modes]
+        pipelines = _Pipelines(execution)
+        for place, (model, mode) in enumerate(sets):
+            _generate(pipelines, benchmark, model, mode, _share(execution, place, len(sets)))
         seconds = _seconds(root)
         run.log({f"seconds_per_clip.{name}": value for name, value in seconds.items()})
         for video in sorted((root / "distilled_student" / "audio").glob("*.mp4")):
@@ -66,24 +46,77 @@ def make_generated_videos(execution: Execution) -> Metadata:
     return {"videos": sum(1 for _ in root.glob("*/*/*.mp4")), "seconds_per_clip": seconds, "mlflow_run_id": run.run_id}
 
 
+def _reconstruct(execution: Execution, benchmark: "Benchmark") -> None:
+    from evaluation.generate import reconstruct
+    from evaluation.plan import PIXELS, RECONSTRUCTION
+    from omnihuman.autoencoder import load_autoencoder
+
+    profile = execution.workspace.profile
+    pixels = execution.workspace.data("generated_videos") / RECONSTRUCTION / PIXELS
+    maker, autoencoder = pixels / "autoencoder.txt", source_version(profile.encoders.autoencoder)
+    if _is_done(pixels, {"benchmark": benchmark.digest}) and maker.is_file() and maker.read_text() == autoencoder:
+        return
+    source = resolve_source(profile.encoders.autoencoder)
+    reconstruct(load_autoencoder(source), benchmark, pixels, profile.evaluation.batch_size)
+    write_atomically(maker, autoencoder.encode())
+
+
+class _Pipelines:
+    """Loads a model's pipeline when its first video is wanted, and keeps one at a time."""
+
+    def __init__(self, execution: Execution):
+        self.execution, self._name = execution, ""
+        self._pipeline: Any = None
+
+    def get(self, model: "ModelPlan") -> Any:
+        if self._name != model.name:
+            from omnihuman.pipeline import build_pipeline
+
+            workspace = self.execution.workspace
+            checkpoint = workspace.data(SOURCES[model.name]) / "transformer"
+            self._name, self._pipeline = model.name, build_pipeline(workspace.profile, checkpoint, model.steps or 1)
+        return self._pipeline
+
+
+def _generate(pipelines: _Pipelines, benchmark: "Benchmark", model: "ModelPlan", mode: str, report: Report) -> None:
+    from evaluation.generate import generate_videos
+
+    workspace, config = pipelines.execution.workspace, pipelines.execution.workspace.profile.evaluation
+    folder = workspace.data("generated_videos") / model.name / mode
+    weights = weights_of(pipelines.execution, SOURCES[model.name])
+    wanted: dict[str, Any] = {
+        "weights": weights,
+        "benchmark": benchmark.digest,
+        "steps": model.steps,
+        "guidance_scale": None if model.steps is None else config.guidance_scale,
+        "batch_size": config.batch_size,
+        "seed": config.seed,
+    }
+    if not _is_done(folder, wanted):
+        pipeline = pipelines.get(model)
+        generate_videos(pipeline, benchmark, folder, mode, model.steps, config, report, weights=weights)
+
+
+def _share(execution: Execution, place: int, sets: int) -> Report:
+    """Progress within one of `sets` sets as progress in all of them."""
+    return lambda clips, total, note: execution.report(place * total + clips, sets * total, note)
+
+
 def weights_of(execution: Execution, asset: str) -> str:
-    """Digest of everything in the pipeline of a checkpoint: its transformer and the frozen encoders."""
+    """Digest of everything that makes a checkpoint's videos: its transformer, the frozen encoders, this code."""
     record = json.loads((execution.workspace.data(asset) / "record.json").read_text())
     encoders = execution.workspace.profile.encoders
-    parts = [record["weights_digest"], *(source_version(getattr(encoders, name)) for name in ENCODERS)]
+    # With the step's version, because a change of the sampling code makes videos that are done out of date too.
+    parts = [record["weights_digest"], GENERATED_VIDEOS.version, *(source_version(getattr(encoders, name)) for name in ENCODERS)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _is_done(folder: Path, wanted: dict) -> bool:
+def _is_done(folder: Path, wanted: dict[str, Any]) -> bool:
     meta = folder / "meta.json"
     if not meta.is_file():
         return False
     found = json.loads(meta.read_text())
     return all(found.get(key) == value for key, value in wanted.items())
-
-
-def _maker(folder: Path) -> str:
-    return (folder / "maker").read_text() if (folder / "maker").is_file() else ""
 
 
 def _seconds(root: Path) -> dict[str, float]:

@@ -32,7 +32,7 @@ def make_registered_model(execution: Execution) -> Metadata:
         steps = 1 if name == STUDENT else workspace.profile.evaluation.teacher_steps
         draft = Path(tempfile.mkdtemp(prefix=".tmp-model-", dir=workspace.var))
         try:
-            pipeline = build_pipeline(workspace.profile, workspace.data(asset) / "transformer", steps)
+            pipeline: Any = build_pipeline(workspace.profile, workspace.data(asset) / "transformer", steps)
             pipeline.save_pretrained(str(draft), safe_serialization=True)
             shutil.copy2(workspace.data("benchmark_scores") / "scores.parquet", draft / SCORES)
             version = register_model(workspace.tracking_uri, name, draft, record["mlflow_run_id"], _tags(execution, record))

@@ -23,11 +23,22 @@ def folder_version(folder: Path) -> str:
 
 
 def content_version(workspace: Workspace, step: Step, shard: str | None) -> str:
-    """The version of what a step left behind: as recorded, or computed for data that came by `dvc pull`."""
+    """The version of what stands there: as recorded, or computed for data that `dvc checkout` or a hand brought."""
     record = workspace.record(step.name, shard)
     if record.is_file():
-        return json.loads(record.read_text())["data_version"]
+        recorded = json.loads(record.read_text())
+        if recorded.get("signature") == signature(workspace.data(step.name, shard)):
+            return recorded["data_version"]
     return fresh_version(workspace, step, shard)
+
+
+def signature(folder: Path) -> str:
+    """sha256 over names, sizes and times of a folder's files: cheap, and enough to tell that nobody touched them."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and not _hidden(p.relative_to(folder))):
+        status = path.stat()
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
 
 
 def fresh_version(workspace: Workspace, step: Step, shard: str | None) -> str:

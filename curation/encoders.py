@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from diffusers import AutoencoderKLWan
-from torch import Tensor
+from torch import Tensor, nn
 
 from curation.bucket import TRANSFORM, bucket_name
 from curation.samples import CutSample
@@ -110,9 +110,10 @@ def load_encoders(profile: Profile) -> ConditionEncoders:
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     sources = profile.encoders
-    autoencoder = load_autoencoder(resolve_source(sources.autoencoder)).to(device)
+    autoencoder = load_autoencoder(resolve_source(sources.autoencoder))
     text = TextEncoder(resolve_source(sources.text), sources.text_tokens)
     audio = AudioEncoder(resolve_source(sources.audio))
-    text.model.to(device)
-    audio.model.to(device)
+    models: tuple[nn.Module, ...] = (autoencoder, text.model, audio.model)
+    for model in models:
+        model.to(device)
     return ConditionEncoders(autoencoder, text, audio, device, profile)

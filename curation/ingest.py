@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -187,7 +188,7 @@ def _write_shard(
     (folder / "shard.json").write_text(json.dumps(summary, indent=1) + "\n")
 
 
-def _clip_row(found: _Examined, source_name: str) -> dict[str, object]:
+def _clip_row(found: _Examined, source_name: str) -> dict[str, Any]:
     assert found.probe is not None
     clip_id = found.sha256[:16]
     caption, note = _read_caption(found.path)

@@ -1,8 +1,10 @@
 """A safetensors file filled row by row through a memory map: a shard of features need not fit in memory."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +16,8 @@ class TensorRows:
 
     def __init__(self, path: Path, shapes: Mapping[str, tuple[tuple[int, ...], str]]):
         """`shapes` gives name to (shape, numpy dtype name: float16, float32 or uint8)."""
-        header, offset = {}, 0
+        header: dict[str, dict[str, Any]] = {}
+        offset = 0
         # safetensors asks for wide types first so that each tensor is aligned.
         names = sorted(shapes, key=lambda name: (-np.dtype(shapes[name][1]).itemsize, name))
         for name in names:
@@ -26,7 +29,9 @@ class TensorRows:
         encoded += b" " * (-len(encoded) % 8)
         with path.open("wb") as file:
             file.write(len(encoded).to_bytes(8, "little") + encoded)
-            file.truncate(8 + len(encoded) + offset)
+            file.flush()
+            # Claimed now: on a full disk this is an error with a message, a write through the map would be a signal.
+            os.posix_fallocate(file.fileno(), 0, 8 + len(encoded) + offset)
         begin = 8 + len(encoded)
         self.arrays = {name: _map(path, shapes[name], begin + header[name]["data_offsets"][0]) for name in names}
 

@@ -3,7 +3,7 @@
 import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -35,7 +35,7 @@ def map_over_clips(
     `state` reaches each process once, so a detector with weights is not sent with every clip. Processes are spawned:
     the caller may hold threads (Dagster's, torch's), and forking those can deadlock.
     """
-    results = (function(state, item) for item in items)
+    results: Iterator[Result] = (function(state, item) for item in items)
     if len(items) > FEW and processes > 0:
         results = _parallel(function, state, items, processes)
     for done, result in enumerate(results, start=1):
@@ -47,7 +47,8 @@ def map_over_clips(
 def _parallel(function: Callable, state: Any, items: Iterable, processes: int) -> Iterator:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context, initializer=_receive, initargs=(state,)) as pool:
-        waiting, rest = deque(), iter(items)
+        waiting: deque[Future] = deque()
+        rest = iter(items)
         try:
             for item in islice(rest, AHEAD):
                 waiting.append(pool.submit(_call, function, item))

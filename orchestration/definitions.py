@@ -14,7 +14,11 @@ defs = dg.Definitions(
     sensors=[
         inbox_sensor,
         dg.AutomationConditionSensorDefinition(
-            "curation_automation", target=dg.AssetSelection.groups("curation"), minimum_interval_seconds=30
+            "curation_automation",
+            target=dg.AssetSelection.groups("curation"),
+            minimum_interval_seconds=30,
+            # On from the start: clips dropped into the inbox need no click. Training is a schedule, and off.
+            default_status=dg.DefaultSensorStatus.RUNNING,
         ),
     ],
     schedules=[nightly_training],

@@ -2,6 +2,7 @@
 
 import resource
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from assets.catalogue import FLOW, STEPS
@@ -67,7 +68,7 @@ def _set_up(workspace: Workspace, console: DemoConsole, real_clips: bool) -> Non
             ensure_repository(workspace)
 
 
-def _partitions(workspace: Workspace, name: str) -> list[str | None]:
+def _partitions(workspace: Workspace, name: str) -> Sequence[str | None]:
     if not STEPS[name].sharded:
         return [None]
     if name != "raw_clips":

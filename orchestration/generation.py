@@ -57,12 +57,12 @@ def generate_clip(
     sound = np.pad(sound[:wanted], (0, max(0, wanted - len(sound))))
     keypoints = None
     if pose is not None:
-        from assets.detectors import load_detector
+        from assets.detectors import keypoint_detector
 
         clip = to_bucket(decode_clip(pose, video.fps).frames, video)
         if len(clip) < video.frames:
             raise GenerateError(f"{pose} has {len(clip)} frames at {video.fps} fps; pose needs {video.frames}")
-        keypoints = torch.from_numpy(load_detector(workspace.profile)(clip[: video.frames]))[None]
+        keypoints = torch.from_numpy(keypoint_detector(workspace.profile)(clip[: video.frames]))[None]
     frames = pipeline(
         prompt, reference=torch.from_numpy(image)[None], audio=torch.from_numpy(sound)[None], keypoints=keypoints,
         num_frames=video.frames, num_inference_steps=steps, generator=torch.Generator().manual_seed(seed),

