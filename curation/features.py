@@ -12,7 +12,13 @@ import pandas as pd
 import pyarrow as pa
 from safetensors import safe_open
 
-from curation.encoders import ConditionEncoders, encoder_identity, load_encoders
+from curation.encoders import (
+    ConditionEncoders,
+    cores_left_by_decoding,
+    decoding_processes,
+    encoder_identity,
+    load_encoders,
+)
 from curation.samples import ClipRequest, CutSample, Sample, cut_samples, plan_samples
 from curation.storage import (
     CurationError,
@@ -148,15 +154,17 @@ def _encode(
     total: int,
     progress: Progress | None,
 ) -> None:
-    decoded = map_over_clips(cut_samples, (shard_dir, encoders.profile.video), requests)
+    work = (shard_dir, encoders.profile.video)
+    decoded = map_over_clips(cut_samples, work, requests, processes=decoding_processes())
     done = 0
-    for batch in _batches(cut for clip in decoded for cut in clip):
-        index = [where[cut.sample.sample_id] for cut in batch]
-        for name, value in encoders.encode(batch).items():
-            rows.arrays[name][index] = value
-        done += len(batch)
-        if progress is not None:
-            progress(done, total, "encoding conditions")
+    with cores_left_by_decoding():
+        for batch in _batches(cut for clip in decoded for cut in clip):
+            index = [where[cut.sample.sample_id] for cut in batch]
+            for name, value in encoders.encode(batch).items():
+                rows.arrays[name][index] = value
+            done += len(batch)
+            if progress is not None:
+                progress(done, total, "encoding conditions")
 
 
 def _batches(cuts: Iterable[CutSample]) -> Iterator[list[CutSample]]:

@@ -3,7 +3,8 @@
 import cv2
 import numpy as np
 
-VERSION = "farneback-1"
+VERSION = "farneback-2"
+STRIDE = 2  # every second pair of neighbours is measured: flow is half the cost of scoring, and the mean hardly moves
 BORDER = 6  # pixels left out at each edge, where Farneback reports motion even between equal pictures
 
 
@@ -19,7 +20,7 @@ def motion(luma: np.ndarray) -> float:
     buffer = np.zeros((*grey.shape[1:], 2), np.float32)
     flows = [
         cv2.calcOpticalFlowFarneback(before, after, buffer.copy(), 0.5, 3, 11, 2, 5, 1.1, 0)
-        for before, after in zip(grey[:-1], grey[1:], strict=True)
+        for before, after in zip(grey[:-1:STRIDE], grey[1::STRIDE], strict=True)
     ]
     inside = (slice(BORDER, -BORDER), slice(BORDER, -BORDER))
     return float(np.mean([np.hypot(flow[..., 0], flow[..., 1])[inside].mean() for flow in flows]))
