@@ -23,6 +23,7 @@ def run_demo(workspace: Workspace, real_clips: bool = True) -> None:
         DemoError: an asset failed. What was finished stays; starting again goes on from there.
     """
     started = time.monotonic()
+    lock = _hold_alone(workspace)
     console = DemoConsole()
     console.line(f"[bold]OmniHuman demo[/bold], profile {workspace.profile.name}, root {workspace.root}")
     _set_up(workspace, console, real_clips)
@@ -41,6 +42,18 @@ def run_demo(workspace: Workspace, real_clips: bool = True) -> None:
         f"{made} of {sum(len(_partitions(workspace, s.name)) for s in FLOW)} assets computed in "
         f"{time.monotonic() - started:.0f} s; largest process {usage / 2**20:.1f} GiB"
     )
+    lock.close()
+
+
+def _hold_alone(workspace: Workspace) -> IO[str]:
+    """Lock the workspace for this demo; the lock ends with the process, however that ends."""
+    workspace.var.mkdir(parents=True, exist_ok=True)
+    lock = (workspace.var / "demo.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise DemoError(f"another demo is running in {workspace.root}; wait for it or stop it") from error
+    return lock
 
 
 def _set_up(workspace: Workspace, console: DemoConsole, real_clips: bool) -> None:
@@ -94,16 +107,17 @@ def _run_in_dagster(workspace: Workspace, name: str, shard: str | None) -> None:
     import dagster as dg
 
     from orchestration.definitions import defs
-    from orchestration.instance import open_instance
+    from orchestration.instance import STARTED_BY_DEMO, end_abandoned_runs, open_instance
 
     instance = open_instance(workspace)
+    end_abandoned_runs(instance)
     if shard is not None and shard not in instance.get_dynamic_partitions("shard"):
         instance.add_dynamic_partitions("shard", [shard])
         instance.report_runless_asset_event(dg.AssetObservation("inbox", metadata={"shards": [shard]}))
     job = defs.resolve_implicit_global_asset_job_def()
     job.execute_in_process(
         instance=instance, asset_selection=[dg.AssetKey(name)], partition_key=shard, raise_on_error=True,
-        tags={"omnihuman/started_by": "demo"},
+        tags=STARTED_BY_DEMO,
     )
 
 

@@ -7,6 +7,7 @@ import dagster as dg
 from assets.workspace import Workspace
 from media import write_atomically
 
+STARTED_BY_DEMO = {"omnihuman/started_by": "demo"}
 CONFIGURATION = """\
 telemetry:
   enabled: false
@@ -32,3 +33,17 @@ def open_instance(workspace: Workspace) -> dg.DagsterInstance:
     """The persistent instance. Several processes that create its database at once destroy it: call this first."""
     prepare_home(workspace)
     return dg.DagsterInstance.get()
+
+
+def end_abandoned_runs(instance: dg.DagsterInstance) -> int:
+    """Fail the demo's runs whose process was killed, and free their pool slots; returns how many.
+
+    Only for the holder of the demo's lock: a run of the demo that is still "started" then has no process any more. Its slot
+    would block the next run for ever.
+    """
+    started = dg.RunsFilter(tags=STARTED_BY_DEMO, statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
+    runs = instance.get_runs(started)
+    for run in runs:
+        instance.report_run_failed(run, "the process of this run was killed; the demo goes on from its last checkpoint")
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+    return len(runs)

@@ -95,7 +95,7 @@ def test_the_consistency_map_is_the_identity_at_zero_and_exact_for_a_straight_fl
 
 def test_consistency_distillation_of_a_gaussian_converges_to_the_known_one_step_map():
     r"""Data N(m, s^2): the ODE keeps quantiles, so f(z, 1) = m + s z; the teacher's velocity is known in closed form."""
-    mean, std, count = 2.0, 0.5, 64
+    mean, std, count = 2.0, 0.5, 32
     grid = time_grid(count, 1.0)
 
     def teacher(x, t):
@@ -112,19 +112,20 @@ def test_consistency_distillation_of_a_gaussian_converges_to_the_known_one_step_
         index = (t * count).round().long()
         return slope[index, None] * x + offset[index, None]
 
-    optimizer = torch.optim.Adam([slope, offset], lr=0.02)
+    optimizer = torch.optim.Adam([slope, offset], lr=0.05)
     generator = torch.Generator().manual_seed(0)
-    for step in range(1500):
+    for step in range(2000):
         index = torch.randint(1, count + 1, (512,), generator=generator)
         x_0 = mean + std * torch.randn(512, 1, generator=generator)
         noise = torch.randn(512, 1, generator=generator)
-        optimizer.param_groups[0]["lr"] = 0.02 * (1 - step / 1500)
+        optimizer.param_groups[0]["lr"] = 0.05 * min(1.0, 2 * (1 - step / 2000))
         optimizer.zero_grad()
-        consistency_loss(student, teacher, x_0, noise, grid[index], grid[index - 1]).mean().backward()
+        # The map moves by t when the velocity moves by 1: dividing by t^2 trains all grid times alike.
+        (consistency_loss(student, teacher, x_0, noise, grid[index], grid[index - 1]) / grid[index] ** 2).mean().backward()
         optimizer.step()
     z = torch.linspace(-2, 2, 9)[:, None]
     mapped = z - student(z, torch.ones(9)).detach()
-    torch.testing.assert_close(mapped, mean + std * z, atol=0.12, rtol=0)
+    torch.testing.assert_close(mapped, mean + std * z, atol=0.08, rtol=0)
 
 
 def test_one_step_always_asks_at_the_final_timestep():
