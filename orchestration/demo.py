@@ -1,9 +1,11 @@
 """The main job: every asset in order, only what is missing or out of date, and a page of results at the end."""
 
+import fcntl
 import resource
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 from assets.catalogue import FLOW, STEPS
 from assets.execute import is_current
