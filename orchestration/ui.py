@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 from assets.workspace import Workspace
 from orchestration.instance import open_instance
@@ -32,11 +33,13 @@ def serve(workspace: Workspace, dagster_port: int = 3000, mlflow_port: int = 500
             "--backend-store-uri", workspace.tracking_uri, "--artifacts-destination", str(workspace.var / "mlartifacts"),
         ],
     }
-    processes = {}
+    processes: dict[str, subprocess.Popen] = {}
+    # `kill` ends the servers too, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         for name, command in commands.items():
             log = open(logs / f"{name}.log", "ab")
-            processes[name] = subprocess.Popen(command, cwd=workspace.root, stdout=log, stderr=log, env=dict(os.environ), start_new_session=True)
+            processes[name] = subprocess.Popen(command, cwd=workspace.root, stdout=log, stderr=log, env=_environment(), start_new_session=True)
         addresses = {"Dagster": f"http://{HOST}:{dagster_port}", "MLflow": f"http://{HOST}:{mlflow_port}"}
         for name, address in addresses.items():
             _wait(address, processes)
@@ -56,6 +59,14 @@ def serve(workspace: Workspace, dagster_port: int = 3000, mlflow_port: int = 500
                 os.killpg(process.pid, signal.SIGTERM)
         for process in processes.values():
             process.wait(timeout=30)
+
+
+def _environment() -> dict[str, str]:
+    """This process's, with the project's folder importable also where it is not installed: the root may be elsewhere."""
+    project = str(Path(__file__).resolve().parent.parent)
+    search = os.pathsep.join(filter(None, [project, os.environ.get("PYTHONPATH", "")]))
+    # MLflow would start seven more processes for background jobs, which nothing here uses.
+    return {**os.environ, "PYTHONPATH": search, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
 def _wait(address: str, processes: dict[str, subprocess.Popen], seconds: float = 120.0) -> None:
