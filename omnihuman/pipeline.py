@@ -48,7 +48,7 @@ class OmniHumanPipeline(DiffusionPipeline):
         num_inference_steps: int = 20,
         fps: float = 16.0,
         text_tokens: int = 32,
-        pose_keypoints: Sequence[int] = (7, 8, 9, 10),
+        pose_keypoints: list[int] = [7, 8, 9, 10],  # noqa: B006 - diffusers reads this annotation; never changed
         guidance_scale: float = 1.0,
     ):
         super().__init__()

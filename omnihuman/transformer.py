@@ -12,6 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+# ModelMixin is unused here, but diffusers looks for it in the module that a pipeline's model_index.json names; without it
+# `OmniHumanPipeline.from_pretrained` finds no way to load the transformer.
+from diffusers import ModelMixin as ModelMixin
 from diffusers import WanTransformer3DModel
 from diffusers.configuration_utils import register_to_config
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
