@@ -137,7 +137,7 @@ def _open(source: bytes | Path):
         raise MediaError("unreadable", f"the file cannot be opened ({error.strerror}); check its permissions") from error
     try:
         return av.open(handle, mode="r")
-    except (av.FFmpegError, ValueError) as error:
+    except (av.FFmpegError, OSError, ValueError) as error:
         handle.close()
         raise MediaError("not_video", f"not a video container that FFmpeg can read ({error}); re-export the clip") from error
 
