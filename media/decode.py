@@ -72,7 +72,8 @@ def decode_clip(source: bytes | Path, fps: float, sample_rate: int = 16_000, max
     """
     with _open(source) as container:
         stream = _video_stream(container)
-        images, times = [], []
+        images: list[np.ndarray] = []
+        times: list[float] = []
         for frame in _decoded(container, stream):
             if max_seconds is not None and times and frame.time - times[0] > max_seconds:
                 break
@@ -102,7 +103,8 @@ def _decode_audio(source: bytes | Path, sample_rate: int, start: float, seconds:
 def _resampled(source: bytes | Path, sample_rate: int) -> tuple[np.ndarray, float]:
     """All samples, and the time of the first in seconds."""
     resampler = av.AudioResampler(format="fltp", layout="mono", rate=sample_rate)
-    pieces, first_time = [], None
+    pieces: list[np.ndarray] = []
+    first_time = None
     with _open(source) as container:
         try:
             for frame in container.decode(audio=0):

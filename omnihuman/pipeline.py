@@ -186,7 +186,7 @@ def build_pipeline(profile: Profile, transformer: str | Path | OmniHumanTransfor
         num_inference_steps=num_inference_steps,
         fps=profile.video.fps,
         text_tokens=profile.encoders.text_tokens,
-        pose_keypoints=profile.transformer.pose_keypoints,
+        pose_keypoints=list(profile.transformer.pose_keypoints),
         guidance_scale=1.0 if num_inference_steps == 1 else profile.evaluation.guidance_scale,
     )
 

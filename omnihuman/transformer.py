@@ -27,6 +27,8 @@ from omnihuman.audio import AudioProjection, PerFrameAudioAttention
 from omnihuman.pose import PoseGuider
 
 REFERENCE, MOTION = 0, 1
+# What `forward` calls its inputs in diffusers' words, and `pack` in its own.
+_PACK_NAMES = {"encoder_hidden_states": "text", "encoder_hidden_states_image": "image"}
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class PackedSequence:
 class OmniHumanBlock(WanTransformerBlock):
     """Wan's block with audio cross-attention between text cross-attention and feed-forward."""
 
-    def __init__(self, dim: int, ffn_dim: int, num_heads: int, qk_norm: str, cross_attn_norm: bool, eps: float,
+    def __init__(self, dim: int, ffn_dim: int, num_heads: int, qk_norm: str | None, cross_attn_norm: bool, eps: float,
                  added_kv_proj_dim: int | None, with_audio: bool):
         super().__init__(dim, ffn_dim, num_heads, qk_norm, cross_attn_norm, eps, added_kv_proj_dim)
         self.audio_attn = PerFrameAudioAttention(dim, num_heads, eps) if with_audio else None
@@ -124,7 +126,7 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
     @register_to_config
     def __init__(
         self,
-        patch_size: tuple[int, ...] = (1, 2, 2),
+        patch_size: tuple[int, int, int] = (1, 2, 2),
         num_attention_heads: int = 40,
         attention_head_dim: int = 128,
         in_channels: int = 16,
@@ -243,7 +245,8 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
         """Video tokens `(B, N, dim)` after the blocks `at` (counted from 1); the discriminator's view of the backbone."""
         names = ("hidden_states", "timestep", "encoder_hidden_states", "audio", "pose", "reference", "motion",
                  "audio_mask", "pose_mask", "reference_mask", "encoder_hidden_states_image")
-        tokens, packed, _ = self.pack(*(inputs.get(name) for name in names))
+        given: dict[str, Any] = {_PACK_NAMES.get(name, name): inputs.get(name) for name in names}
+        tokens, packed, _ = self.pack(**given)
         seen = []
         for index, block in enumerate(self.blocks[: max(at)], start=1):
             tokens = self._run(block, tokens, packed)

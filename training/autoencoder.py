@@ -67,7 +67,7 @@ class _Flat(nn.Module):
         return weight.flatten(1)
 
 
-def _flatten_convolutions(model: nn.Module) -> list[nn.Module]:
+def _flatten_convolutions(model: nn.Module) -> list[nn.Conv2d | nn.Conv3d]:
     convolutions = [m for m in model.modules() if isinstance(m, (nn.Conv2d, nn.Conv3d))]
     for module in convolutions:
         torch.nn.utils.parametrize.register_parametrization(module, "weight", _Flat(module.weight.shape))

@@ -6,8 +6,9 @@ which noise, which timestep. So resume needs one number, and another number of r
 
 import json
 from collections import Counter
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -55,8 +56,9 @@ class Batch:
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "Batch":
         """Move tensors; strings stay."""
-        moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Batch(**{k: v.to(device, dtype) if isinstance(v, Tensor) else v for k, v in moved.items()})
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        moved: dict[str, Any] = {k: v.to(device, dtype) for k, v in values.items() if isinstance(v, Tensor)}
+        return replace(self, **moved)
 
     def conditions(self) -> dict[str, Tensor]:
         """Keyword arguments for `OmniHumanTransformer3DModel`; a condition that no sample uses is left out."""

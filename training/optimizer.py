@@ -37,9 +37,9 @@ def _muon(parameters: list[tuple[str, nn.Parameter]], config: OptimizerConfig) -
     from deepspeed.runtime.zero.muon.muon_optimizer import MuonWithAuxAdam
 
     for name, parameter in parameters:
-        parameter.use_muon = uses_muon(name, parameter)
+        setattr(parameter, "use_muon", uses_muon(name, parameter))  # noqa: B010 - DeepSpeed's own attribute
     groups = [
-        {"params": [p for _, p in parameters if p.use_muon], "use_muon": True, "lr": config.lr, "momentum": 0.95, "weight_decay": config.weight_decay, "ns_method": "standard"},
-        {"params": [p for _, p in parameters if not p.use_muon], "use_muon": False, "lr": config.adam_lr, "betas": config.betas, "eps": config.eps, "weight_decay": 0.0},
+        {"params": [p for n, p in parameters if uses_muon(n, p)], "use_muon": True, "lr": config.lr, "momentum": 0.95, "weight_decay": config.weight_decay, "ns_method": "standard"},
+        {"params": [p for n, p in parameters if not uses_muon(n, p)], "use_muon": False, "lr": config.adam_lr, "betas": config.betas, "eps": config.eps, "weight_decay": 0.0},
     ]
     return MuonWithAuxAdam([group for group in groups if group["params"]])

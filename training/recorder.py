@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,13 @@ class Recorder:
 
     def __init__(self, job: TrainingJob, total: int, digest: str):
         """Open (or continue) the MLflow run of `job`. On other ranks everything is a no-op."""
-        self.job, self.total, self.rows = job, total, []
+        self.job, self.total = job, total
+        self.rows: list[dict[str, float]] = []
         self.work = Path(job.work)
         self.master = torch.distributed.get_rank() == 0
         self.started = time.time()
         self.run: Run | None = None
-        self._context = None
+        self._context: AbstractContextManager[Run] | None = None
         if not self.master:
             return
         self.work.mkdir(parents=True, exist_ok=True)

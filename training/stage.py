@@ -1,7 +1,9 @@
 """One stage of OmniHuman-1's omni-condition training: flow matching with conditions switched on by ratio."""
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -96,4 +98,5 @@ def split_batch(batch: Batch, parts: int) -> list[Batch]:
 
 def _narrow(batch: Batch, start: int, size: int) -> Batch:
     values = {name: getattr(batch, name) for name in batch.__dataclass_fields__}
-    return Batch(**{k: v.narrow(0, start, size) if isinstance(v, Tensor) else v[start : start + size] for k, v in values.items()})
+    cut: dict[str, Any] = {k: v.narrow(0, start, size) if isinstance(v, Tensor) else v[start : start + size] for k, v in values.items()}
+    return replace(batch, **cut)

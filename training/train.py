@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -47,7 +48,7 @@ def main() -> int:
 
     with open_dagster_pipes() as pipes:
         record = run(job)
-        metadata = {k: v for k, v in record.items() if isinstance(v, (int, float, str)) and v is not None}
+        metadata: dict[str, Any] = {k: v for k, v in record.items() if isinstance(v, (int, float, str)) and v is not None}
         metadata["section"] = {"raw_value": json.loads(json.dumps(record["section"])), "type": "json"}
         pipes.report_asset_materialization(metadata=metadata, data_version=record["weights_digest"])
     return 0
