@@ -75,11 +75,10 @@ def weights_version(folder: Path) -> str:
 
 def loss_curves(table: Path) -> bytes:
     """PNG with one panel per logged quantity over steps."""
-    import io
-
     import pandas as pd
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+
+    from media import png_bytes
 
     losses = pd.read_parquet(table)
     columns = [c for c in losses.select_dtypes("number").columns if c != "step" and losses[c].notna().any()][:12]
@@ -91,9 +90,7 @@ def loss_curves(table: Path) -> bytes:
         axes.plot(known["step"], known[column], linewidth=0.9)
         axes.set_title(column, fontsize=8)
         axes.tick_params(labelsize=6)
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer)
-    return buffer.getvalue()
+    return png_bytes(figure)
 
 
 def _finished_at(output: Path) -> int | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from assets.steps import Step
 from assets.workspace import Workspace
+from media import sha256_of_file
 from profiles import Profile, resolve_source
 
 ENCODERS = ("autoencoder", "text", "audio")
@@ -92,8 +93,7 @@ def _weights_version(folder: str) -> str:
 
 @lru_cache(maxsize=100_000)
 def _file_sha256(path: str, modified: int, size: int) -> bytes:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
+    return bytes.fromhex(sha256_of_file(Path(path)))
 
 
 def _hidden(relative: Path) -> bool:

@@ -24,12 +24,11 @@ from curation.storage import (
     CurationError,
     read_table,
     read_table_metadata,
-    sha256_of_file,
     write_table,
 )
 from curation.tensor_rows import TensorRows
 from curation.workers import Progress, map_over_clips
-from media import whole_directory
+from media import sha256_of_file, whole_directory
 from profiles import Profile
 
 BATCH = 16

@@ -8,7 +8,8 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
-from curation.storage import CurationError, read_table, sha256_of_file
+from curation.storage import CurationError, read_table
+from media import sha256_of_file
 
 TEMPORARY_SUFFIXES = (".part", ".partial", ".tmp", ".crdownload", "~")
 

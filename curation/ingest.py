@@ -15,9 +15,9 @@ import pyarrow as pa
 
 from curation.archive import ARCHIVE, member_name, read_clip, write_archive
 from curation.inbox import find_new_clips, fingerprint, ingest_folder, known_fingerprints, sidecar_path
-from curation.storage import CurationError, sha256_of_file, write_table
+from curation.storage import CurationError, write_table
 from curation.workers import Progress, map_over_clips
-from media import MediaError, decode_clip, probe_clip, whole_directory
+from media import MediaError, decode_clip, probe_clip, sha256_of_file, whole_directory
 from media.decode import Probe
 from profiles import Profile
 

@@ -1,6 +1,5 @@
 """Pictures of what curation did, as PNG bytes: the funnel, score histograms with their thresholds, contact sheets."""
 
-import io
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -8,11 +7,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from curation.scores.clip import SCORES
 from curation.subsets import SUBSETS, predicates_of
+from media import png_bytes
 from profiles.schema import CurationConfig
 
 _THRESHOLD = re.compile(r"\b(\w+)\s*(<=|>=|<|>)\s*(-?\d+(?:\.\d+)?)")
@@ -45,7 +44,7 @@ def score_histograms(scores: pd.DataFrame, config: CurationConfig) -> bytes:
         missing = len(values) - len(shown)
         axes.set_title(name + (f" ({missing} without)" if missing else ""), fontsize=9)
         axes.tick_params(labelsize=7)
-    return _png(figure)
+    return png_bytes(figure)
 
 
 def funnel_chart(funnel: dict[str, Any]) -> bytes:
@@ -59,7 +58,7 @@ def funnel_chart(funnel: dict[str, Any]) -> bytes:
     axes.bar_label(bars, [f"{count} ({count / whole:.0%})" for count in counts[::-1]], padding=3, fontsize=8)
     axes.set_xlim(0, whole * 1.25)
     axes.set_xlabel("clips")
-    return _png(figure)
+    return png_bytes(figure)
 
 
 def contact_sheet(frames: Sequence[np.ndarray], labels: Sequence[str], columns: int = 8, height: int = 128) -> bytes:
@@ -99,9 +98,3 @@ def _cell(image: np.ndarray, label: str, height: int, width: int) -> np.ndarray:
     letters = max(4, width // 7)
     cv2.putText(cell, label[:letters], (2, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.36, (0, 0, 0), 1, cv2.LINE_AA)
     return cell
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer)
-    return buffer.getvalue()

@@ -16,11 +16,10 @@ from curation.storage import (
     CurationError,
     read_table,
     read_table_metadata,
-    sha256_of_file,
     write_table,
 )
 from curation.subsets import SUBSETS, predicates_of
-from media import whole_directory
+from media import sha256_of_file, whole_directory
 from profiles import Profile
 
 SNAPSHOT_SCHEMA = pa.schema(

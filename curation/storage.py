@@ -1,6 +1,5 @@
 """Parquet tables that carry their own metadata."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -43,9 +42,3 @@ def read_table_metadata(path: Path) -> Any:
     """What `write_table` got as `metadata`; an empty dict where there was none."""
     found = (pq.read_schema(path).metadata or {}).get(METADATA_KEY)
     return json.loads(found) if found else {}
-
-
-def sha256_of_file(path: Path) -> str:
-    """Hex sha256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

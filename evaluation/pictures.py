@@ -1,6 +1,5 @@
 """What a person looks at: strips of frames side by side, bars with intervals, a talking video."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from matplotlib.figure import Figure
 from evaluation.benchmark import Benchmark
 from evaluation.generate import enlarge, load_generated
 from evaluation.plan import AUDIO, POSE, RECONSTRUCTION, STUDENT, TEACHER, ModelPlan
-from media import encode_clip
+from media import encode_clip, png_bytes
 
 SHEET_CLIPS = 4
 SHEET_FRAMES = 5
@@ -52,7 +51,7 @@ def contact_sheet(benchmark: Benchmark, generated_root: Path, clips: int = SHEET
         axis.set_title(title, fontsize=11)
     for axis in axes[-1, 1:]:
         axis.set_xlabel("frames " + ", ".join(map(str, times)), fontsize=8)
-    return _png(figure)
+    return png_bytes(figure)
 
 
 def score_bars(scores: pd.DataFrame, plan: Sequence[ModelPlan]) -> bytes:
@@ -75,7 +74,7 @@ def score_bars(scores: pd.DataFrame, plan: Sequence[ModelPlan]) -> bytes:
         # Bars are read by their length, so the axis starts at zero also where every value is zero.
         axis.set_ylim(bottom=min(0.0, float(np.nan_to_num(chosen["ci_low"]).min(initial=0.0))))
         axis.set_title(f"{title}\n({better})", fontsize=10)
-    return _png(figure)
+    return png_bytes(figure)
 
 
 def talking_video(benchmark: Benchmark, generated_root: Path, model: str = STUDENT, clips: int = VIDEO_CLIPS) -> bytes:
@@ -106,10 +105,3 @@ def _labelled(frames: np.ndarray, titles: Sequence[str]) -> np.ndarray:
         place = (index * part + 8, LABEL_ROWS - 9)
         cv2.putText(band, title, place, cv2.FONT_HERSHEY_SIMPLEX, 0.55, (235, 235, 235), 1, cv2.LINE_AA)
     return np.concatenate([np.repeat(band[None], len(frames), axis=0), frames], axis=1)
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    # Without the writer's version in it the same scores give the same bytes.
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()

@@ -1,7 +1,20 @@
-"""Video and audio files in and out: PyAV, no other project code, no framework beyond numpy."""
+"""Files in and out: video and sound through PyAV, whole files and directories, pictures. No other project code."""
 
 from media.decode import Clip, MediaError, decode_clip, probe_clip, read_audio
-from media.directories import flush_to_disk, whole_directory
-from media.encode import encode_clip, write_atomically
+from media.encode import encode_clip
+from media.figures import png_bytes
+from media.files import flush_to_disk, sha256_of_file, whole_directory, write_atomically
 
-__all__ = ["Clip", "MediaError", "decode_clip", "encode_clip", "flush_to_disk", "probe_clip", "read_audio", "whole_directory", "write_atomically"]
+__all__ = [
+    "Clip",
+    "MediaError",
+    "decode_clip",
+    "encode_clip",
+    "flush_to_disk",
+    "png_bytes",
+    "probe_clip",
+    "read_audio",
+    "sha256_of_file",
+    "whole_directory",
+    "write_atomically",
+]

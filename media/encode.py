@@ -1,10 +1,7 @@
 """Write one clip as mp4 (H.264 + AAC)."""
 
 import io
-import os
-import tempfile
 from fractions import Fraction
-from pathlib import Path
 
 import av
 import numpy as np
@@ -60,19 +57,3 @@ def _encode_audio(container, stream, audio: np.ndarray, sample_rate: int) -> Non
         frame.time_base = Fraction(1, sample_rate)
         container.mux(stream.encode(frame))
     container.mux(stream.encode())
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` so that `path` holds either the old bytes or all of the new ones, also after `kill -9`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

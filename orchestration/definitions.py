@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets.dagster_assets import INBOX, all_assets
+from assets.dagster_assets import INBOX, TERMINATION_SECONDS, all_assets
 from orchestration.automation import CONDITIONS
 from orchestration.jobs import JOBS
 from orchestration.schedules import nightly_training
@@ -22,6 +22,5 @@ defs = dg.Definitions(
         ),
     ],
     schedules=[nightly_training],
-    # A checkpoint takes longer to write than Pipes' default of 20 seconds.
-    resources={"processes": dg.PipesSubprocessClient(termination_timeout_seconds=180)},
+    resources={"processes": dg.PipesSubprocessClient(termination_timeout_seconds=TERMINATION_SECONDS)},
 )

@@ -4,14 +4,18 @@ import fcntl
 import resource
 import time
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from assets.catalogue import FLOW, STEPS
 from assets.execute import is_current
 from assets.workspace import Workspace
 from orchestration.closing import print_results
 from orchestration.console import DemoConsole
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
 
 
 class DemoError(RuntimeError):
@@ -29,9 +33,10 @@ def run_demo(workspace: Workspace, real_clips: bool = True) -> None:
     console = DemoConsole()
     console.line(f"[bold]OmniHuman demo[/bold], profile {workspace.profile.name}, root {workspace.root}")
     _set_up(workspace, console, real_clips)
-    made = 0
+    made = seen = 0
     for name in [step.name for step in FLOW]:
         for shard in _partitions(workspace, name):
+            seen += 1
             label = name if shard is None else f"{name} {shard}"
             if is_current(workspace, STEPS[name], shard):
                 console.line(f"  current {label}")
@@ -41,8 +46,8 @@ def run_demo(workspace: Workspace, real_clips: bool = True) -> None:
     usage = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     print_results(workspace, console)
     console.line(
-        f"{made} of {sum(len(_partitions(workspace, s.name)) for s in FLOW)} assets computed in "
-        f"{time.monotonic() - started:.0f} s; largest process {usage / 2**20:.1f} GiB"
+        f"{made} of {seen} assets computed in {time.monotonic() - started:.0f} s; "
+        f"largest process {usage / 2**20:.1f} GiB"
     )
     lock.close()
 
@@ -109,10 +114,9 @@ def _run_in_dagster(workspace: Workspace, name: str, shard: str | None) -> None:
     import dagster as dg
 
     from orchestration.definitions import defs
-    from orchestration.instance import STARTED_BY_DEMO, end_abandoned_runs, open_instance
+    from orchestration.instance import STARTED_BY_DEMO
 
-    instance = open_instance(workspace)
-    end_abandoned_runs(instance)
+    instance = _instance(workspace)
     if shard is not None and shard not in instance.get_dynamic_partitions("shard"):
         instance.add_dynamic_partitions("shard", [shard])
         instance.report_runless_asset_event(dg.AssetObservation("inbox", metadata={"shards": [shard]}))
@@ -121,6 +125,16 @@ def _run_in_dagster(workspace: Workspace, name: str, shard: str | None) -> None:
         instance=instance, asset_selection=[dg.AssetKey(name)], partition_key=shard, raise_on_error=True,
         tags=STARTED_BY_DEMO,
     )
+
+
+@cache
+def _instance(workspace: Workspace) -> "DagsterInstance":
+    """Opened with the first asset that must be made: a demo that computes nothing never imports Dagster."""
+    from orchestration.instance import end_abandoned_runs, open_instance
+
+    instance = open_instance(workspace)
+    end_abandoned_runs(instance)
+    return instance
 
 
 def _root_cause(error: BaseException, log: Path) -> str:

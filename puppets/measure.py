@@ -114,8 +114,3 @@ def measure_colours(frames: np.ndarray) -> np.ndarray:
     """`(T, 4, 3)` mean colours in [0, 1] of the hair, skin, shirt and wall boxes."""
     pixels = frames.astype(np.float32) / 255.0 if frames.dtype == np.uint8 else frames
     return np.stack([pixels[:, rows, columns].mean(axis=(1, 2)) for rows, columns in COLOUR_BOXES], axis=1)
-
-
-def mouth_centre() -> np.ndarray:
-    """`(2,)` nominal mouth centre (x, y) in pixels."""
-    return MOUTH_CENTRE.copy()

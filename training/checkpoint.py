@@ -1,6 +1,5 @@
 """Checkpoints of a running job: complete or absent, last k kept, found again after kill -9."""
 
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -9,8 +8,9 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from media import flush_to_disk, write_atomically
+from media import flush_to_disk, sha256_of_file, write_atomically
 from training.ema import ExponentialMovingAverage
+from training.recorder import Recorder
 
 
 class ResumeError(Exception):
@@ -24,6 +24,15 @@ class Checkpoints:
         """`fingerprint` identifies configuration and data; a resume with another one is refused."""
         self.root, self.fingerprint, self.keep = work / "checkpoints", fingerprint, keep
         self.root.mkdir(parents=True, exist_ok=True)
+
+    def save_when_due(
+        self, step: int, total: int, every: int, recorder: Recorder, engines: dict[str, Any],
+        averages: dict[str, ExponentialMovingAverage], state: dict[str, Any],
+    ) -> None:
+        """After `step` of `total` steps: every `every`, but not at the end, flush the curve and save."""
+        if step % every == 0 and step < total:
+            recorder.flush()
+            self.save(step, engines, averages, state)
 
     def save(self, step: int, engines: dict[str, Any], averages: dict[str, ExponentialMovingAverage], state: dict[str, Any]) -> None:
         """Write everything, then point `latest.json` at it. All ranks call this; rank 0 writes the shared files."""
@@ -39,7 +48,7 @@ class Checkpoints:
             record = {
                 "tag": tag, "step": step, "fingerprint": self.fingerprint, "state": state,
                 "updates": {name: a.updates for name, a in averages.items()},
-                "files": {str(p.relative_to(self.root)): _sha256(p) for p in files},
+                "files": {str(p.relative_to(self.root)): sha256_of_file(p) for p in files},
             }
             write_atomically(self.root / "latest.json", json.dumps(record, indent=1).encode())
             self._prune(tag)
@@ -61,7 +70,7 @@ class Checkpoints:
                 f"delete {self.root.parent} to start over"
             )
         for name, digest in record["files"].items():
-            if not (self.root / name).is_file() or _sha256(self.root / name) != digest:
+            if not (self.root / name).is_file() or sha256_of_file(self.root / name) != digest:
                 raise ResumeError(f"{self.root / name} is missing or changed since it was saved; delete {self.root.parent} to start over")
         for name, engine in engines.items():
             engine.load_checkpoint(str(self.root / record["tag"] / name), tag="engine")
@@ -73,8 +82,3 @@ class Checkpoints:
         tags = sorted(p for p in self.root.iterdir() if p.is_dir())
         for stale in [p for p in tags if p.name > newest] + [p for p in tags if p.name <= newest][: -self.keep]:
             shutil.rmtree(stale)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

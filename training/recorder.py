@@ -6,6 +6,7 @@ import resource
 import time
 from contextlib import AbstractContextManager
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import pandas as pd
@@ -86,10 +87,13 @@ class Recorder:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         return {"seconds": round(time.time() - self.started, 1), "peak_memory_gib": round(peak, 3)}
 
-    def close(self, error: BaseException | None = None) -> None:
+    def __enter__(self) -> "Recorder":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """End the MLflow run, as failed if there was an error."""
         if self._context is not None:
-            self._context.__exit__(type(error) if error else None, error, None)
+            self._context.__exit__(kind, error, trace)
 
 
 def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -35,8 +35,9 @@ def train_stage(job: TrainingJob) -> dict:
     recorder = Recorder(job, stage.steps, data.digest)
     recorder.resume_at(start)
     seen, skipped = Counter(state.get("seen", {})), int(state.get("skipped", 0))
+    every = engine_config.checkpoint_every
     rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
-    try:
+    with recorder:
         for step in range(start, stage.steps):
             batch = data.batch(rank_positions(step, stage.batch_size, rank, ranks), stage.ratios)
             set_rate(engine, rate_factor(step, stage.steps, stage.warmup_steps, stage.decay_to))
@@ -49,17 +50,12 @@ def train_stage(job: TrainingJob) -> dict:
             average.update(model)
             seen.update(batch.labels)
             recorder.log(step, row, f"loss {row['loss']:.4f}")
-            if (step + 1) % engine_config.checkpoint_every == 0 and step + 1 < stage.steps:
-                recorder.flush()
-                checkpoints.save(step + 1, {"model": engine}, {"model": average}, {"seen": dict(seen), "skipped": skipped})
+            state = {"seen": dict(seen), "skipped": skipped}
+            checkpoints.save_when_due(step + 1, stage.steps, every, recorder, {"model": engine}, {"model": average}, state)
         recorder.flush()
         record = {"steps": stage.steps, "snapshot_digest": data.digest, "skipped_steps": skipped, **label_shares(seen)}
         if rank == 0:
             record = write_output(job, model, average, recorder, record)
-    except BaseException as error:
-        recorder.close(error)
-        raise
-    recorder.close()
     return record
 
 

@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,16 @@ def main() -> int:
     import deepspeed
 
     deepspeed.init_distributed(dist_backend="nccl" if torch.cuda.is_available() else "gloo")
-    lock = hold_alone(Path(job.work)) if torch.distributed.get_rank() == 0 else None
-    torch.distributed.barrier()
+    with hold_alone(Path(job.work)) if torch.distributed.get_rank() == 0 else nullcontext():
+        torch.distributed.barrier()
+        _run_and_report(job)
+    return 0
+
+
+def _run_and_report(job: TrainingJob) -> None:
     if "DAGSTER_PIPES_CONTEXT" not in os.environ or torch.distributed.get_rank() != 0:
         run(job)
-        del lock
-        return 0
+        return
     from dagster_pipes import open_dagster_pipes
 
     with open_dagster_pipes() as pipes:
@@ -51,7 +56,6 @@ def main() -> int:
         metadata: dict[str, Any] = {k: v for k, v in record.items() if isinstance(v, (int, float, str)) and v is not None}
         metadata["section"] = {"raw_value": json.loads(json.dumps(record["section"])), "type": "json"}
         pipes.report_asset_materialization(metadata=metadata, data_version=record["weights_digest"])
-    return 0
 
 
 if __name__ == "__main__":

@@ -60,13 +60,14 @@ def train_adversarial(job: TrainingJob) -> dict:
     total = config.critic_warmup + config.steps
     recorder = Recorder(job, total, data.digest)
     recorder.resume_at(start)
+    every = engine_config.checkpoint_every
     rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
 
     def load(draw: int) -> list[Batch]:
         batch = data.batch(rank_positions(draw, config.batch_size, rank, ranks), config.ratios)
         return split_batch(batch.as_images() if images else batch, g_engine.gradient_accumulation_steps())
 
-    try:
+    with recorder:
         for step in range(start, total):
             noise = torch.Generator().manual_seed((config.seed + 1) * 1_000_003 + step * ranks + rank)
             row = discriminator_step(g_engine, d_engine, load(2 * step), config, noise)
@@ -76,17 +77,11 @@ def train_adversarial(job: TrainingJob) -> dict:
             if not all_ranks_agree(all(v == v and abs(v) != float("inf") for v in row.values())):
                 raise NonFiniteLoss(f"update {step} of {job.name} is not finite: {row}; the last good checkpoint is kept in {job.work}")
             recorder.log(step, row, f"D {row['discriminator_loss']:.3f} gap {row['logit_gap']:+.2f}")
-            if (step + 1) % engine_config.checkpoint_every == 0 and step + 1 < total:
-                recorder.flush()
-                checkpoints.save(step + 1, engines, {"generator": average}, {})
+            checkpoints.save_when_due(step + 1, total, every, recorder, engines, {"generator": average}, {})
         recorder.flush()
         record = {"steps": config.steps, "critic_warmup": config.critic_warmup, "objective": config.objective, "snapshot_digest": data.digest}
         if rank == 0:
             record = write_output(job, generator, average, recorder, record)
-    except BaseException as error:
-        recorder.close(error)
-        raise
-    recorder.close()
     return record
 
 

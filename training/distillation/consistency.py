@@ -61,8 +61,9 @@ def train_consistency(job: TrainingJob) -> dict:
     recorder = Recorder(job, config.steps, data.digest)
     recorder.resume_at(start)
     grid = time_grid(config.grid, config.grid_shift)
+    every = engine_config.checkpoint_every
     rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
-    try:
+    with recorder:
         for step in range(start, config.steps):
             batch = data.batch(rank_positions(step, config.batch_size, rank, ranks), config.ratios)
             set_rate(engine, rate_factor(step, config.steps, config.warmup_steps, 0.1))
@@ -76,17 +77,11 @@ def train_consistency(job: TrainingJob) -> dict:
             average.update(model)
             row = {"loss": sum(losses) / len(losses), "gradient_norm": norm}
             recorder.log(step, row, f"loss {row['loss']:.4f}")
-            if (step + 1) % engine_config.checkpoint_every == 0 and step + 1 < config.steps:
-                recorder.flush()
-                checkpoints.save(step + 1, {"model": engine}, {"model": average}, {})
+            checkpoints.save_when_due(step + 1, config.steps, every, recorder, {"model": engine}, {"model": average}, {})
         recorder.flush()
         record = {"steps": config.steps, "grid": config.grid, "snapshot_digest": data.digest}
         if rank == 0:
             record = write_output(job, model, average, recorder, record)
-    except BaseException as error:
-        recorder.close(error)
-        raise
-    recorder.close()
     return record
 
 
