@@ -105,18 +105,63 @@ class OptimizerConfig(Strict):
 
 
 class EngineConfig(Strict):
-    """How DeepSpeed runs: ranks per node, ZeRO stage, precision, and how often state goes to disk."""
+    """How DeepSpeed runs: ranks per node, ZeRO stage, precision, and how often state goes to disk.
+
+    `offload` moves the optimiser's state (ZeRO 1 to 3), or that and the parameters (ZeRO 3), to the host's memory.
+    `sequence_parallel` ranks share one sample's tokens (Ulysses). `peak_tflops` is the device's dense peak, for the
+    model FLOPs utilisation; where it is not given, a table of known devices is asked. A gradient norm above
+    `abnormal_gradient` times the median of the last 64 is noted with its clips.
+    """
 
     ranks: Positive = 1
     hostfile: str | None = None
     zero_stage: Annotated[int, Field(ge=0, le=3)] = 0
+    offload: Literal["none", "optimizer", "parameters"] = "none"
     precision: Literal["fp32", "bf16"] = "fp32"
+    sequence_parallel: Positive = 1
     gradient_accumulation: Positive = 1
     gradient_clipping: Annotated[float, Field(ge=0.0)] = 1.0
     activation_checkpointing: bool = False
+    compile_blocks: bool = False
     checkpoint_every: Positive = 50
     keep_checkpoints: Positive = 2
     nonfinite_limit: Positive = 5
+    abnormal_gradient: Annotated[float, Field(gt=1.0)] = 10.0
+    peak_tflops: Annotated[float, Field(gt=0.0)] | None = None
+
+    @model_validator(mode="after")
+    def _possible(self) -> "EngineConfig":
+        if self.precision == "bf16" and self.zero_stage == 0:
+            raise ValueError("bf16 needs zero_stage 1 to 3, whose optimisers keep float32 master weights")
+        if self.offload == "optimizer" and self.zero_stage == 0:
+            raise ValueError("offload: optimizer needs zero_stage 1 to 3")
+        if self.offload == "parameters" and self.zero_stage != 3:
+            raise ValueError("offload: parameters needs zero_stage 3")
+        if self.hostfile is None and self.ranks % self.sequence_parallel:
+            raise ValueError(f"{self.ranks} ranks do not divide into groups of sequence_parallel = {self.sequence_parallel}")
+        return self
+
+
+class LoraConfig(Strict):
+    """Train low-rank updates of these matrices of the backbone instead of all of it; OmniHuman's new parts train fully."""
+
+    rank: Positive = 16
+    alpha: float = 16.0
+    targets: tuple[str, ...] = ("attn1.to_q", "attn1.to_k", "attn1.to_v", "attn1.to_out.0", "attn2.to_q", "attn2.to_k", "attn2.to_v", "attn2.to_out.0")
+
+
+class WatchConfig(Strict):
+    """What is looked at while a stage trains: the loss on clips that are never trained on, and sample videos.
+
+    `every` steps and at the end; `samples` per condition set at each quantile of the timestep law; `videos` clips
+    sampled in `video_steps` Euler steps, with the same noise each time.
+    """
+
+    every: Positive = 200
+    samples: Positive = 16
+    quantiles: tuple[Ratio, ...] = (0.1, 0.5, 0.9)
+    videos: Annotated[int, Field(ge=0)] = 2
+    video_steps: Positive = 10
 
 
 class StageConfig(Strict):
@@ -132,6 +177,8 @@ class StageConfig(Strict):
     ema_decay: Ratio = 0.995
     timestep_law: Literal["logit_normal", "uniform"] = "logit_normal"
     timestep_shift: float = 1.0
+    lora: LoraConfig | None = None
+    watch: WatchConfig = WatchConfig()
     seed: int = 0
 
 

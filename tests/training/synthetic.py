@@ -77,9 +77,9 @@ def finish(job: TrainingJob, ranks: int = 1) -> str:
     return output
 
 
-def kill_at(job: TrainingJob, step: int) -> None:
+def kill_at(job: TrainingJob, step: int, ranks: int = 1) -> None:
     """kill -9 the whole group as soon as the run's checkpoint of `step` is on disk."""
-    process = start(job)
+    process = start(job, ranks)
     latest = Path(job.work) / "checkpoints" / "latest.json"
     deadline = time.monotonic() + 240
     while not (latest.is_file() and json.loads(latest.read_text())["step"] >= step):
