@@ -19,6 +19,7 @@ class PackedSequence:
             parallelism those of this rank's slice, which may be none or all of it.
         first: position of the slice's first token in the whole sequence; 0 without context parallelism.
         frame_tokens: video tokens of one latent frame.
+        total: tokens of the whole sequence.
         text: `(B, L, dim)` projected text, image tokens first where Wan I2V has them.
         modulation: `(B, 6, dim)` of the video's timestep.
         packed_modulation: the same for timestep 0, or None when nothing is packed.
@@ -32,6 +33,7 @@ class PackedSequence:
     video_tokens: int
     first: int
     frame_tokens: int
+    total: int
     text: Tensor
     modulation: Tensor
     packed_modulation: Tensor | None

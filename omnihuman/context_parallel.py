@@ -8,8 +8,10 @@ through `SequenceExit`. No parameter lies behind the exit, so gradients **sum** 
 
 from typing import Any
 
+import torch
 from diffusers.models._modeling_parallel import ContextParallelConfig, ContextParallelInput, ContextParallelOutput
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 class SequenceEntry(nn.Module):
@@ -37,6 +39,19 @@ PLAN = {
     },
     "sequence_exit": ContextParallelOutput(gather_dim=1, expected_dims=3),
 }
+
+
+def join_slices(sequence_exit: SequenceExit, tokens: Tensor, total: int, ranks: int) -> Tensor:
+    """The slices of all ranks as one sequence of `total` tokens.
+
+    Uneven slices ("anything" mode; the first ranks have one token more) are filled up to one length before they are joined
+    and cut after, because not every communication library gathers unequal sizes.
+    """
+    shortest, longer = divmod(total, ranks)
+    if not longer:
+        return sequence_exit(tokens)
+    joined = sequence_exit(F.pad(tokens, (0, 0, 0, shortest + 1 - tokens.shape[1])))
+    return torch.cat([part[:, : shortest + (rank < longer)] for rank, part in enumerate(joined.chunk(ranks, dim=1))], dim=1)
 
 
 def context_parallel(config: Any) -> ContextParallelConfig | None:

@@ -22,7 +22,15 @@ from torch.nn import functional as F
 
 from omnihuman.audio import AudioProjection
 from omnihuman.block import OmniHumanBlock, PackedSequence
-from omnihuman.context_parallel import PLAN, SequenceEntry, SequenceExit, check_heads, check_tokens, context_parallel
+from omnihuman.context_parallel import (
+    PLAN,
+    SequenceEntry,
+    SequenceExit,
+    check_heads,
+    check_tokens,
+    context_parallel,
+    join_slices,
+)
 from omnihuman.pose import PoseGuider
 from omnihuman.positions import MOTION, REFERENCE, rotary_of_packed
 from omnihuman.wan_checkpoint import WanLoadReport
@@ -224,7 +232,7 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
         )
         for block in self.blocks:
             tokens = self._run(block, tokens, packed)
-        output = self._unpatchify(tokens, temb, hidden_states.shape)
+        output = self._unpatchify(tokens, temb, hidden_states.shape, packed.total)
         return Transformer2DModelOutput(sample=output) if return_dict else (output,)
 
     def features(self, at: tuple[int, ...], **inputs: Any) -> list[Tensor]:
@@ -283,10 +291,11 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
             visible[:, -pieces[-1].shape[1] :] = reference_mask.bool()[:, None]
             key_mask = visible[:, None, None, :]
         heard = None if audio is None else self.audio_projection(audio.to(hidden_states))
+        total = tokens.shape[1]
         tokens, tables, first = self._slice_of_rank(tokens, tables, n)
         here = min(max(n - first, 0), tokens.shape[1])
         return tokens, PackedSequence(
-            here, first, n // grid[0], text, modulation, packed_modulation, tables, key_mask, heard, audio_mask
+            here, first, n // grid[0], total, text, modulation, packed_modulation, tables, key_mask, heard, audio_mask
         ), temb
 
     def _grid(self, latents: Tensor) -> tuple[int, int, int]:
@@ -338,19 +347,19 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
             return self._gradient_checkpointing_func(block, tokens, packed)
         return block(tokens, packed)
 
-    def _unpatchify(self, tokens: Tensor, temb: Tensor, shape: torch.Size) -> Tensor:
+    def _unpatchify(self, tokens: Tensor, temb: Tensor, shape: torch.Size, total: int) -> Tensor:
         batch, _, frames, height, width = shape
         p_t, p_h, p_w = self.config.patch_size
         rows, columns = height // p_h, width // p_w
         video = frames // p_t * rows * columns
-        parallel = context_parallel(self._parallel_config) is not None
-        # A rank's slice is projected whole and cut after joining: behind the joint no weight may stand, and slices are equal.
+        parallel = context_parallel(self._parallel_config)
+        # A rank's slice is projected whole and cut after joining: behind the joint no weight may stand.
         tokens = tokens if parallel else _front(tokens, video)
         shift, scale = (self.scale_shift_table.to(temb.device) + temb.unsqueeze(1)).chunk(2, dim=1)
         tokens = (self.norm_out(tokens.float()) * (1 + scale) + shift).type_as(tokens)
         tokens = self.proj_out(tokens)
         if parallel:
-            tokens = _front(self.sequence_exit(tokens), video)
+            tokens = _front(join_slices(self.sequence_exit, tokens, total, parallel.ulysses_degree or 1), video)
         grid = tokens.reshape(batch, frames // p_t, rows, columns, p_t, p_h, p_w, -1)
         return grid.permute(0, 7, 1, 4, 2, 5, 3, 6).flatten(6, 7).flatten(4, 5).flatten(2, 3)
 

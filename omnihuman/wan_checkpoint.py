@@ -268,7 +268,8 @@ def _headers(folder: Path, files: Mapping[Path, set[str] | None]) -> tuple[dict[
             problems.append(f"the index names {file.name}, which is not in {folder}")
             continue
         try:
-            with safe_open(file, framework="pt") as opened:
+            # As "pt" torch would map the whole file writable, which a machine with less memory than the file refuses.
+            with safe_open(file, framework="np") as opened:
                 for name in opened.keys():  # noqa: SIM118 - a safe_open is no mapping
                     part = opened.get_slice(name)
                     stored[name] = StoredTensor(file, name, tuple(part.get_shape()), part.get_dtype())

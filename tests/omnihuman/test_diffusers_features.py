@@ -4,6 +4,7 @@ import pytest
 import torch
 from diffusers.models.attention_dispatch import AttentionBackendName, _AttentionBackendRegistry
 from peft import LoraConfig
+from torch._dynamo.testing import CompileCounter
 
 from omnihuman import OmniHumanTransformer3DModel
 from omnihuman.transformer import LORA_TARGETS
@@ -77,7 +78,7 @@ def compiler():
 
 def test_a_block_is_one_graph(model, inputs, compiler):
     plain = gradients(model, inputs)
-    traced = torch._dynamo.testing.CompileCounter()
+    traced = CompileCounter()
     model.compile_repeated_blocks(fullgraph=True, backend=traced)
     again = gradients(model, inputs)
     assert traced.frame_count == 1  # once for both blocks
@@ -116,7 +117,7 @@ def test_lora_trains_every_attention_and_survives_saving_and_fusing(model, input
     model.save_lora_adapter(tmp_path)
     fresh = OmniHumanTransformer3DModel(**SIZES)
     fresh.load_state_dict(base)
-    fresh.load_lora_adapter(tmp_path, prefix=None)
+    fresh.load_lora_adapter(tmp_path, prefix=None, use_safetensors=True)
     with torch.no_grad():
         torch.testing.assert_close(fresh(**inputs).sample, after, rtol=1e-5, atol=1e-6)
         fresh.fuse_lora()

@@ -246,7 +246,7 @@ def test_loading_takes_the_memory_of_one_model(tmp_path):
         pytest.skip("this kernel does not let the peak of resident memory be reset")
     before = peak_resident()
     model, report = OmniHumanTransformer3DModel.from_wan(tmp_path, **NEW, return_report=True)
-    assert float(sum(p.sum() for p in model.parameters())) != 0  # every page is read
+    assert sum(float(p.detach().sum()) for p in model.parameters()) != 0  # every page is read
     assert peak_resident() - before < size + 4 * report.new_parameters + 0.2 * size
 
 
@@ -291,7 +291,7 @@ OFFICIAL = {
     "T2V-1.3B": ({"num_layers": 30, "num_attention_heads": 12, "ffn_dim": 8960}, 825, 1_418_996_800),
     "T2V-14B": ({"num_layers": 40, "num_attention_heads": 40, "ffn_dim": 13824}, 1095, 14_288_491_584),
     "I2V-14B": ({"num_layers": 40, "num_attention_heads": 40, "ffn_dim": 13824, "in_channels": 36, "image_dim": 1280, "added_kv_proj_dim": 5120},
-                1303, 16_396_000_000),
+                1303, 16_394_878_784),
 }
 
 
