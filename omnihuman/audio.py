@@ -152,6 +152,7 @@ class PerFrameAudioAttention(nn.Module, AttentionModuleMixin):
     _default_processor_cls = PerFrameAudioProcessor
     _available_processors = [PerFrameAudioProcessor]
     _supports_qkv_fusion = False
+    processor: PerFrameAudioProcessor
 
     def __init__(self, dim: int, heads: int, eps: float):
         super().__init__()
@@ -165,7 +166,7 @@ class PerFrameAudioAttention(nn.Module, AttentionModuleMixin):
         self.to_out = nn.Linear(dim, dim)
         nn.init.zeros_(self.to_out.weight)
         nn.init.zeros_(self.to_out.bias)
-        self.set_processor(PerFrameAudioProcessor())
+        self.processor = PerFrameAudioProcessor()
 
     def forward(self, hidden_states: Tensor, audio_tokens: Tensor, mask: Tensor | None, first: int = 0,
                 frame_tokens: int | None = None) -> Tensor:

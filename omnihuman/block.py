@@ -67,17 +67,18 @@ class OmniHumanBlock(WanTransformerBlock):
         hidden_states = hidden_states + self.attn2(normed, packed.text, None, None)
 
         if self.audio_attn is not None and packed.audio is not None:
-            hidden_states = self._hear(hidden_states, packed)
+            hidden_states = _hear(self.audio_attn, hidden_states, packed, packed.audio)
 
         normed = _per_segment(_modulate, self.norm3(hidden_states.float()), n, video, still, (4, 3))
         grown = self.ffn(normed.type_as(hidden_states)).float()
         return (hidden_states.float() + _per_segment(_gate, grown, n, video, still, (5,))).type_as(hidden_states)
 
-    def _hear(self, hidden_states: Tensor, packed: PackedSequence) -> Tensor:
-        n = packed.video_tokens
-        listening = hidden_states if n == hidden_states.shape[1] else hidden_states[:, :n]
-        heard = listening + self.audio_attn(listening, packed.audio, packed.audio_mask, packed.first, packed.frame_tokens)
-        return heard if n == hidden_states.shape[1] else torch.cat([heard, hidden_states[:, n:]], dim=1)
+
+def _hear(audio_attn: PerFrameAudioAttention, hidden_states: Tensor, packed: PackedSequence, audio: Tensor) -> Tensor:
+    n = packed.video_tokens
+    listening = hidden_states if n == hidden_states.shape[1] else hidden_states[:, :n]
+    heard = listening + audio_attn(listening, audio, packed.audio_mask, packed.first, packed.frame_tokens)
+    return heard if n == hidden_states.shape[1] else torch.cat([heard, hidden_states[:, n:]], dim=1)
 
 
 def _modulate(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
