@@ -92,9 +92,12 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
     ) -> None:
         if reference_position not in ("far", "zero"):
             raise ValueError(f"reference_position is 'far' or 'zero', got {reference_position!r}")
+        # By keyword: diffusers takes positional values for defaults, and `from_config` would leave them out.
         super().__init__(
-            patch_size, num_attention_heads, attention_head_dim, in_channels, out_channels, text_dim, freq_dim, ffn_dim,
-            0, cross_attn_norm, qk_norm, eps, image_dim, added_kv_proj_dim, rope_max_seq_len, pos_embed_seq_len,
+            patch_size=patch_size, num_attention_heads=num_attention_heads, attention_head_dim=attention_head_dim,
+            in_channels=in_channels, out_channels=out_channels, text_dim=text_dim, freq_dim=freq_dim, ffn_dim=ffn_dim,
+            num_layers=0, cross_attn_norm=cross_attn_norm, qk_norm=qk_norm, eps=eps, image_dim=image_dim,
+            added_kv_proj_dim=added_kv_proj_dim, rope_max_seq_len=rope_max_seq_len, pos_embed_seq_len=pos_embed_seq_len,
         )
         # Wan's constructor records its own call; the configuration that is saved is this one.
         self.register_to_config(num_layers=num_layers)

@@ -51,4 +51,5 @@ def rebuild(model: OmniHumanTransformer3DModel, weights: dict[str, Tensor]) -> O
     with torch.device("meta"):
         empty = type(model).from_config(model.config)
     empty.load_state_dict(weights, assign=True)
+    empty.rope = model.rope  # tables that no state dict holds
     return empty
