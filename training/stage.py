@@ -1,6 +1,6 @@
 """One stage of OmniHuman-1's omni-condition training: flow matching with conditions switched on by ratio."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from training.checkpoint import Checkpoints
-from training.data import Batch, SnapshotData, label_shares, rank_positions
+from training.data import Batch, SnapshotData
 from training.ema import ExponentialMovingAverage
 from training.engine import NonFiniteLoss, all_ranks_agree, build_engine, rate_factor, set_rate, take_step
 from training.fingerprint import job_fingerprint
@@ -17,6 +17,7 @@ from training.flow_matching import interpolate, per_sample_loss, sample_timestep
 from training.jobs import TrainingJob
 from training.model import build_transformer
 from training.output import write_output
+from training.realised import RealisedRatios
 from training.recorder import Recorder
 
 
@@ -24,7 +25,9 @@ def train_stage(job: TrainingJob) -> dict:
     """Run or resume the stage and write its output; returns the record."""
     profile = job.profile
     stage, engine_config = getattr(profile, job.section), profile.engine
-    data = SnapshotData(Path(job.snapshot), Path(job.features_root), profile, stage.subset, stage.seed)
+    data = SnapshotData(
+        Path(job.snapshot), Path(job.features_root), profile, stage.subset, stage.seed, stage.batch_size, stage.ratios, stage.image_share
+    )
     model = build_transformer(profile, job.parent, stage.seed)
     if engine_config.activation_checkpointing:
         model.enable_gradient_checkpointing()
@@ -34,12 +37,12 @@ def train_stage(job: TrainingJob) -> dict:
     start, state = checkpoints.load({"model": engine}, {"model": average})
     recorder = Recorder(job, stage.steps, data.digest)
     recorder.resume_at(start)
-    seen, skipped = Counter(state.get("seen", {})), int(state.get("skipped", 0))
+    seen, skipped = RealisedRatios(state.get("seen")), int(state.get("skipped", 0))
     every = engine_config.checkpoint_every
     rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
     with recorder:
         for step in range(start, stage.steps):
-            batch = data.batch(rank_positions(step, stage.batch_size, rank, ranks), stage.ratios)
+            batch = data.batch(step, rank, ranks)
             set_rate(engine, rate_factor(step, stage.steps, stage.warmup_steps, stage.decay_to))
             row = _step(engine, batch, stage.timestep_law, stage.timestep_shift)
             if row is None:
@@ -48,12 +51,12 @@ def train_stage(job: TrainingJob) -> dict:
                     raise NonFiniteLoss(f"{skipped} non-finite losses; the last good checkpoint is kept; clips of the last batch: {batch.clip_ids}")
                 continue
             average.update(model)
-            seen.update(batch.labels)
-            recorder.log(step, row, f"loss {row['loss']:.4f}")
-            state = {"seen": dict(seen), "skipped": skipped}
+            seen.add(data.draws(step))
+            recorder.log(step, row | data.numbers(step), f"loss {row['loss']:.4f}")
+            state = {"seen": dict(seen.counts), "skipped": skipped, "data": data.state(step + 1)}
             checkpoints.save_when_due(step + 1, stage.steps, every, recorder, {"model": engine}, {"model": average}, state)
         recorder.flush()
-        record = {"steps": stage.steps, "snapshot_digest": data.digest, "skipped_steps": skipped, **label_shares(seen)}
+        record = {"steps": stage.steps, "snapshot_digest": data.digest, "skipped_steps": skipped, **data.state(stage.steps), **seen.shares()}
         if rank == 0:
             record = write_output(job, model, average, recorder, record)
     return record
