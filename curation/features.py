@@ -97,7 +97,8 @@ def build_features(
     total = len(samples) - reused
     counted = _Counted(total, progress)
     with whole_directory(destination) as folder:
-        files, places = {}, {}
+        files: dict[str, Path] = {}
+        places: dict[str, Place] = {}
         if samples:
             encoders = encoders or load_encoders(profile)
         for bucket in profile.video.all_buckets:

@@ -137,14 +137,14 @@ RATIO_PRESETS: dict[str, dict[str, float]] = {
 class Ratios(Strict):
     """The share of eligible samples in which a condition is switched on (OmniHuman-1 section 3.3).
 
-    `preset` fills in the conditions up to `strongest`; single numbers given beside it win. `nested` lets a stronger
+    `preset` fills in the conditions up to `strongest` (all, where it is not given); single numbers beside it win. `nested` lets a stronger
     condition appear with all weaker ones only, which is the paper's rule; without it the draws are independent. `motion`
     is no condition of that order: it shows the frames before the window to that share of the samples that have some, and
     changes no other ratio.
     """
 
     preset: Literal["paper_v2", "paper_v3", "default"] | None = None
-    strongest: Condition = "pose"
+    strongest: Condition | None = None
     text: Ratio = 0.9
     reference: Ratio = 0.7
     audio: Ratio = 0.0
@@ -157,7 +157,7 @@ class Ratios(Strict):
     def _from_preset(cls, values: Any) -> Any:
         if not isinstance(values, dict) or values.get("preset") not in RATIO_PRESETS:
             return values
-        last = values.get("strongest", "pose")
+        last = values.get("strongest")
         allowed = CONDITIONS[: CONDITIONS.index(last) + 1] if last in CONDITIONS else CONDITIONS
         preset = RATIO_PRESETS[values["preset"]]
         return {name: preset[name] if name in allowed else 0.0 for name in CONDITIONS} | values
