@@ -113,7 +113,7 @@ def take_step(engine: Any) -> float:
 @contextmanager
 def _no_update(optimizer: torch.optim.Optimizer) -> Iterator[None]:
     """Let the engine count a step and clear its gradients without touching weights or momentum."""
-    optimizer.step = lambda *_, **__: None  # type: ignore[method-assign]
+    optimizer.step = lambda *_, **__: None  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:
