@@ -36,16 +36,17 @@ def build_engine(model: nn.Module, optimizer: OptimizerConfig, engine: EngineCon
             "set engine.gradient_clipping to 0 (Muon does not depend on the gradient's size) or engine.zero_stage to 0"
         )
 
-    replicas, shared = data_replicas(engine.sequence_parallel), engine.sequence_parallel
+    replicas = data_replicas(engine.sequence_parallel)
     micro, rest = divmod(batch_size, replicas * engine.gradient_accumulation)
     if rest or not micro:
         raise ValueError(
             f"batch_size {batch_size} does not divide by {replicas} data-parallel ranks x {engine.gradient_accumulation} accumulation steps"
         )
     built = build_optimizer(model.named_parameters(), optimizer)
-    # DeepSpeed averages gradients over the first axis of the mesh and sums them over the second, as Ulysses needs.
-    mesh = {"mesh_param": (replicas, shared)} if shared > 1 else {}
-    wrapped, *_ = deepspeed.initialize(model=model, optimizer=built, config=engine_configuration(engine, micro, optimizer.name), **mesh)
+    wrapped, *_ = deepspeed.initialize(model=model, optimizer=built, config=engine_configuration(engine, micro, optimizer.name))
+    # DeepSpeed averages over all ranks, but ranks that share a sample's tokens hold parts of its gradient, to be summed.
+    # (Its own `mesh_param` would do the sum, but in 0.19 then reduces over the data axis alone.)
+    wrapped.loss_factor = engine.sequence_parallel
     wrapped.base_rates = [group["lr"] for group in wrapped.optimizer.param_groups]
     return wrapped
 
