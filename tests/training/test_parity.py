@@ -25,15 +25,17 @@ def results(tmp_path_factory):
         "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu",
         "TORCH_COMPILE_DISABLE": "1", "PYTHONPATH": os.pathsep.join([str(WORKER.parents[2]), os.environ.get("PYTHONPATH", "")]),
     }
+    logs = [output.with_name(f"rank-{rank}.log") for rank in range(2)]
     ranks = [
         subprocess.Popen(
             [sys.executable, str(WORKER), str(output)], env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            stdout=log.open("w"), stderr=subprocess.STDOUT,
         )
-        for rank in range(2)
+        for rank, log in enumerate(logs)
     ]
-    told = [rank.communicate(timeout=600)[0] for rank in ranks]
-    assert output.is_file(), "\n".join(text[-3000:] for text in told)
+    for rank in ranks:
+        rank.wait(timeout=800)
+    assert output.is_file(), "\n".join(log.read_text()[-3000:] for log in logs)
     found = json.loads(output.read_text())
     errors = [case for case in found if "error" in case]
     assert not errors, errors

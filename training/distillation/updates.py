@@ -115,6 +115,10 @@ def generator_step(g_engine: Any, d_engine: Any, draws: list[Draw], config: Adve
             g_engine.backward(loss)
             norm = take_step(g_engine)
             rows.append({"generator_loss": loss})
+    if d_engine.zero_optimization_stage() == 3:
+        # The frozen critic's patch embedding also ran on references, which ask for no gradient: ZeRO-3's hook never gave
+        # it back, and whoever gathers the critic's weights next would fail.
+        d_engine.optimizer.empty_partition_cache()
     return _mean(rows) | {"generator_gradient_norm": norm}
 
 
