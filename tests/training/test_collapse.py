@@ -91,7 +91,7 @@ def test_after_a_roll_back_the_run_goes_on_with_other_samples_and_a_kill_changes
     whole, broken = adversarial(root, "whole", 12, *limits), adversarial(root, "broken", 12, *limits)
     finish(whole)
     record = json.loads((Path(whole.output) / "record.json").read_text())
-    assert record["rollbacks"][0]["step"] <= worst
+    assert record["rollbacks"][0]["step"] <= worst + 1  # after that update
     kept = losses(whole)
     assert kept["step"].tolist() == list(range(12))
     after = kept["step"] >= record["rollbacks"][-1]["back_to"]

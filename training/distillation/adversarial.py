@@ -89,7 +89,9 @@ class AdversarialPhase:
         batch = data.batch(rank_positions(0, self.config.probe.conditions, 0, 1), ratios)
         probe = Probe(self.config, batch.as_images() if self.images else batch)
         self.student = self._transformer(self.job.diffusion_parent).eval().requires_grad_(False)
-        self.student.to(self.g_engine.device, next(self.generator.parameters()).dtype)
+        if (dtype := next(self.generator.parameters()).dtype) != self.student.dtype:
+            self.student.to(dtype)
+        self.student.to(self.g_engine.device)
         probe.follow(self.student, Path(self.job.work) / "probe.safetensors", fingerprint, write=self.rank == 0)
         self.student.to("cpu")
         return probe
