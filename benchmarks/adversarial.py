@@ -8,9 +8,10 @@ from benchmarks.interleaved import Comparison, compare
 from benchmarks.transformer import SIZES
 from omnihuman import OmniHumanTransformer3DModel
 from profiles import load_profile
-from training.data import Batch
+from training.batch import Batch, SampleDraw
+from training.conditions import Conditions
 from training.distillation.discriminator import Discriminator
-from training.distillation.one_step import conditions_of, one_step
+from training.distillation.one_step import one_step
 from training.distillation.updates import discriminator_step, draw_parts, frozen, generator_step, repeat_conditions
 from training.engine import build_engine
 
@@ -30,11 +31,11 @@ def adversarial_update(batch_size: int = 16) -> Comparison:
     d_engine = build_engine(discriminator, config.discriminator, engine_config, batch_size)
     batch = _batch(batch_size)
     bare_generator, bare_discriminator = _model(), Discriminator(_model())
-    conditions, t = conditions_of(batch, config.ratios), torch.rand(batch_size)
+    conditions, t = batch.conditions(), torch.rand(batch_size)
 
     def ours() -> None:
-        discriminator_step(g_engine, d_engine, draw_parts(batch, 0, config, 1), config)
-        generator_step(g_engine, d_engine, draw_parts(batch, batch_size, config, 1), config)
+        discriminator_step(g_engine, d_engine, draw_parts(batch, config, 1), config)
+        generator_step(g_engine, d_engine, draw_parts(batch, config, 1), config)
 
     def theirs() -> None:
         bare_generator.zero_grad(), bare_discriminator.zero_grad()
@@ -53,12 +54,13 @@ def _model() -> OmniHumanTransformer3DModel:
 
 
 def _batch(size: int) -> Batch:
-    on = torch.ones(size)
+    on, all_on = torch.ones(size), Conditions(True, True, True, True)
+    samples = tuple(SampleDraw("c", "s", "64x64x17@16", i, False, all_on, all_on, False, False, True, 0.5, i) for i in range(size))
     return Batch(
         latents=torch.randn(size, 16, 5, 8, 8), noise=torch.randn(size, 16, 5, 8, 8), uniform=torch.rand(size),
         text=torch.randn(size, 32, 384), null_text=torch.randn(size, 32, 384), audio=torch.randn(size, 17, 4, 64),
-        pose=torch.rand(size, 4, 17, 32, 32), reference=torch.randn(size, 16, 1, 8, 8), audio_mask=on, pose_mask=on,
-        reference_mask=on, labels=("pose",) * size, clip_ids=("c",) * size,
+        keypoints=torch.rand(size, 17, 4, 3) * 64, reference=torch.randn(size, 16, 1, 8, 8), motion=torch.randn(size, 16, 2, 8, 8),
+        audio_mask=on, pose_mask=on, reference_mask=on, motion_mask=0 * on, samples=samples, given=frozenset({"audio", "pose", "reference"}),
     )
 
 

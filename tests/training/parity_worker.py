@@ -6,6 +6,7 @@
 import json
 import sys
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from unittest.mock import patch
 
 import deepspeed
@@ -37,9 +38,10 @@ def settings(case):
 
 def draws_of(case, config, update, rank, ranks, parts):
     batch = random_batch(BATCH, update)
-    batch = batch.as_images() if case["images"] else batch
+    if case["images"]:
+        batch = replace(batch.as_images(), given=frozenset({"reference"}))
     share = BATCH // ranks
-    return draw_parts(_narrow(batch, rank * share, share), update * BATCH + rank * share, config, parts)
+    return draw_parts(_narrow(batch, rank * share, share), config, parts)
 
 
 def train(g_engine, d_engine, case, config, rank, ranks, parts, cosine=None):

@@ -6,7 +6,8 @@ from torch import nn
 from profiles import load_profile
 from profiles.schema import OptimizerConfig
 from tests.training.synthetic import TINY
-from training.data import Batch
+from training.batch import Batch, SampleDraw
+from training.conditions import Conditions
 from training.distillation.discriminator import Discriminator
 from training.model import build_transformer
 from training.optimizer import build_optimizer
@@ -74,10 +75,13 @@ def random_batch(size: int, seed: int = 0) -> Batch:
     def randn(*shape):
         return torch.randn(shape, generator=generator)
 
-    on = torch.arange(size)
+    on, every = torch.arange(size), Conditions(True, True, True, True)
+    samples = tuple(SampleDraw(f"c{i}", "s-0", "32x32x9@16", i, False, every, every, False, False, True, 0.5, 1000 * seed + i) for i in range(size))
     return Batch(
         latents=randn(size, 16, 3, 4, 4), noise=randn(size, 16, 3, 4, 4), uniform=torch.rand(size, generator=generator),
         text=randn(size, 5, 12), null_text=randn(1, 5, 12).expand(size, -1, -1), audio=randn(size, 9, 2, 8),
-        pose=randn(size, 4, 9, 16, 16).abs(), reference=randn(size, 16, 1, 4, 4), audio_mask=(on % 4 != 3).float(),
-        pose_mask=(on % 2 == 0).float(), reference_mask=(on % 4 != 1).float(), labels=("pose",) * size, clip_ids=("c",) * size,
+        keypoints=torch.cat([32 * torch.rand((size, 9, 4, 2), generator=generator), torch.ones(size, 9, 4, 1)], dim=-1),
+        reference=randn(size, 16, 1, 4, 4), motion=randn(size, 16, 2, 4, 4), audio_mask=(on % 4 != 3).float(),
+        pose_mask=(on % 2 == 0).float(), reference_mask=(on % 4 != 1).float(), motion_mask=torch.zeros(size), samples=samples,
+        given=frozenset({"audio", "pose", "reference"}),
     )

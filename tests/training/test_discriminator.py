@@ -5,7 +5,6 @@ import torch
 
 from tests.training.plain_engine import random_batch, tiny_discriminator, tiny_profile
 from training.distillation.discriminator import Discriminator, head_blocks
-from training.distillation.one_step import conditions_of
 from training.model import build_transformer
 
 PROFILE = tiny_profile()
@@ -22,7 +21,7 @@ def test_it_starts_from_the_backbones_weights_and_trains_all_of_them_but_the_vel
 
 def test_every_trained_weight_gets_a_gradient():
     discriminator, part = tiny_discriminator(PROFILE), random_batch(4)
-    discriminator(part.latents, part.uniform, conditions_of(part, PROFILE.adversarial_videos.ratios)).sum().backward()
+    discriminator(part.latents, part.uniform, part.conditions()).sum().backward()
     missing = [name for name, p in discriminator.named_parameters() if p.requires_grad and p.grad is None]
     assert missing == []
 
@@ -31,7 +30,7 @@ def test_every_trained_weight_gets_a_gradient():
 @pytest.mark.parametrize("name", ["encoder_hidden_states", "audio", "pose", "reference"])
 def test_each_condition_changes_the_logit(name):
     discriminator, part = tiny_discriminator(PROFILE).eval(), random_batch(4)
-    conditions = conditions_of(part, PROFILE.adversarial_videos.ratios)
+    conditions = part.conditions()
     for mask in ("audio_mask", "pose_mask", "reference_mask"):
         conditions[mask] = torch.ones(4)
     logits = discriminator(part.latents, part.uniform, conditions)
@@ -42,7 +41,7 @@ def test_each_condition_changes_the_logit(name):
 @torch.no_grad()
 def test_the_timestep_changes_the_logit():
     discriminator, part = tiny_discriminator(PROFILE).eval(), random_batch(2)
-    conditions = conditions_of(part, PROFILE.adversarial_videos.ratios)
+    conditions = part.conditions()
     made = [discriminator(part.latents, torch.full((2,), t), conditions) for t in (0.1, 0.9)]
     assert (made[0] - made[1]).abs().min() > 1e-4
 
@@ -56,7 +55,7 @@ def test_the_last_layer_variant_reads_one_token_and_the_full_one_three():
 @torch.no_grad()
 def test_in_bfloat16_the_logit_is_float32_and_a_small_perturbation_still_shows():
     discriminator, part = tiny_discriminator(PROFILE).bfloat16().eval(), random_batch(4).to(torch.device("cpu"), torch.bfloat16)
-    conditions = conditions_of(part, PROFILE.adversarial_videos.ratios)
+    conditions = part.conditions()
     t = torch.full((4,), 0.9)
     clean, perturbed = (discriminator(x, t, conditions) for x in (part.latents, part.latents + 0.05 * torch.randn_like(part.latents)))
     assert clean.dtype == torch.float32

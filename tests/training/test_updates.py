@@ -5,9 +5,10 @@ import torch
 from profiles.schema import AdversarialConfig
 from tests.training.plain_engine import PlainEngine, random_batch, tiny_discriminator, tiny_generator, tiny_profile
 from training.distillation.objectives import approximated_r1, generator_loss
-from training.distillation.one_step import conditions_of, one_step
+from training.distillation.one_step import one_step
 from training.distillation.updates import discriminator_step, draw_parts, frozen, generator_step
 from training.flow_matching import shift_timestep
+from training.stage import _narrow
 
 PROFILE = tiny_profile()
 CONFIG = PROFILE.adversarial_videos
@@ -31,7 +32,7 @@ class Seen(torch.nn.Module):
 
 def test_the_generators_gradient_reaches_every_block_through_the_frozen_discriminator():
     generator, discriminator = tiny_generator(PROFILE), tiny_discriminator(PROFILE)
-    generator_step(PlainEngine(generator), PlainEngine(discriminator), draw_parts(random_batch(4), 0, CONFIG, 1), CONFIG)
+    generator_step(PlainEngine(generator), PlainEngine(discriminator), draw_parts(random_batch(4), CONFIG, 1), CONFIG)
     for index, block in enumerate(generator.blocks):
         for part in ("attn1", "attn2", "audio_attn", "ffn"):
             norm = sum(p.grad.norm() for p in getattr(block, part).parameters())
@@ -46,7 +47,7 @@ def test_the_generators_gradient_equals_central_finite_differences(monkeypatch):
     monkeypatch.setattr(torch.Tensor, "float", lambda self: self)
     generator, discriminator = tiny_generator(PROFILE).double(), tiny_discriminator(PROFILE).double()
     part = random_batch(2).to(torch.device("cpu"), torch.float64)
-    conditions, t = conditions_of(part, CONFIG.ratios), shift_timestep(part.uniform, 12.0)
+    conditions, t = part.conditions(), shift_timestep(part.uniform, 12.0)
 
     def loss():
         return generator_loss(None, discriminator(one_step(generator, part.noise, conditions), t, conditions), "non_saturating")
@@ -71,7 +72,7 @@ def test_the_generators_gradient_equals_central_finite_differences(monkeypatch):
 def test_clean_and_perturbed_samples_share_timestep_and_conditions_and_differ_by_sigma_n():
     seen = Seen(tiny_discriminator(PROFILE))
     given = config(objective="relativistic", penalty_sigma=0.25)
-    draws = draw_parts(random_batch(4), 0, given, 1)
+    draws = draw_parts(random_batch(4), given, 1)
     discriminator_step(PlainEngine(tiny_generator(PROFILE)), PlainEngine(seen), draws, given)
     (x, t, conditions), = seen.calls
     real, fake, real_perturbed, fake_perturbed = x.chunk(4)
@@ -88,35 +89,27 @@ def test_clean_and_perturbed_samples_share_timestep_and_conditions_and_differ_by
 
 def test_the_timestep_is_shifted_once_and_stays_in_the_unit_interval():
     batch = random_batch(64)
-    t = draw_parts(batch, 0, config(timestep_shift=12.0), 1)[0].t
+    t = draw_parts(batch, config(timestep_shift=12.0), 1)[0].t
     torch.testing.assert_close(t, 12 * batch.uniform / (1 + 11 * batch.uniform))
-    assert torch.equal(draw_parts(batch, 0, config(timestep_shift=1.0), 1)[0].t, batch.uniform)
+    assert torch.equal(draw_parts(batch, config(timestep_shift=1.0), 1)[0].t, batch.uniform)
 
 
 def test_ranks_and_accumulation_see_the_same_samples_with_the_same_noise():
     batch, given = random_batch(8), CONFIG
-    whole, = draw_parts(batch, 40, given, 1)
-    parts = draw_parts(batch, 40, given, 4)
+    whole, = draw_parts(batch, given, 1)
+    parts = draw_parts(batch, given, 4)
     assert torch.equal(torch.cat([p.perturbation for p in parts], dim=1), whole.perturbation)
     assert torch.equal(torch.cat([p.t for p in parts]), whole.t)
     assert torch.equal(torch.cat([p.batch.latents for p in parts]), batch.latents)
-    second_rank, = draw_parts(random_batch(4), 44, given, 1)
+    second_rank, = draw_parts(_narrow(batch, 4, 4), given, 1)
     assert torch.equal(second_rank.perturbation, whole.perturbation[:, 4:])
-    assert not torch.equal(draw_parts(batch, 48, given, 1)[0].perturbation, whole.perturbation)
-
-
-def test_a_condition_that_the_phase_uses_is_passed_even_when_no_sample_of_the_rank_has_it():
-    import dataclasses
-
-    batch = dataclasses.replace(random_batch(2), audio_mask=torch.zeros(2))
-    assert {"audio", "audio_mask", "pose", "reference"} <= set(conditions_of(batch, CONFIG.ratios))
-    assert not {"audio", "pose"} & set(conditions_of(batch, PROFILE.adversarial_images.ratios))
+    assert not torch.equal(draw_parts(random_batch(8, 1), given, 1)[0].perturbation, whole.perturbation)
 
 
 def test_approximated_r1_over_sigma_squared_tends_to_the_exact_gradient_penalty():
     discriminator = tiny_discriminator(PROFILE).eval().requires_grad_(False)
     part = random_batch(1)
-    conditions = conditions_of(part, CONFIG.ratios)
+    conditions = part.conditions()
     x, t = part.latents.requires_grad_(True), torch.full((1,), 0.9)
     gradient, = torch.autograd.grad(discriminator(x, t, conditions).sum(), x)
     exact, count = gradient.square().sum().item(), 4096
@@ -140,7 +133,7 @@ def test_without_penalty_weight_the_discriminators_gradient_is_that_of_the_loss_
     for weight, sigma in ((0.0, 0.1), (0.0, 3.0), (100.0, 0.1)):
         discriminator = tiny_discriminator(PROFILE)
         given = config(penalty_weight=weight, penalty_sigma=sigma)
-        row = discriminator_step(PlainEngine(tiny_generator(PROFILE)), PlainEngine(discriminator), draw_parts(random_batch(4), 0, given, 1), given)
+        row = discriminator_step(PlainEngine(tiny_generator(PROFILE)), PlainEngine(discriminator), draw_parts(random_batch(4), given, 1), given)
         assert row["r1"] > 0 and row["r2"] == 0
         grads.append(discriminator.logit.weight.grad)
     torch.testing.assert_close(grads[0], grads[1])

@@ -7,12 +7,14 @@ import torch
 from omnihuman.transformer import OmniHumanTransformer3DModel
 from profiles.schema import AdversarialConfig
 from training.checkpoint import Checkpoints
-from training.data import SnapshotData, rank_positions
+from training.compatibility import SnapshotError
+from training.conditions import Conditions
+from training.data import SnapshotData
 from training.distillation.card import write_card
 from training.distillation.collapse import CollapseWatch
 from training.distillation.discriminator import Discriminator
 from training.distillation.gradient_cosine import GradientCosine
-from training.distillation.probe import Probe, probe_ratios
+from training.distillation.probe import Probe, probe_conditions
 from training.distillation.updates import Draw, discriminator_step, draw_parts, generator_step
 from training.ema import ExponentialMovingAverage
 from training.engine import build_engine
@@ -44,7 +46,7 @@ class AdversarialPhase:
         # APT section 4.4: no clipping.
         changed = {"gradient_clipping": 0.0, "gradient_accumulation": self.config.gradient_accumulation or profile.engine.gradient_accumulation}
         self.engine_config = profile.engine.model_copy(update=changed)
-        self.data = self._open("text")
+        self.data = self._open()
         self._build_engines()
         fingerprint = job_fingerprint(job, self.data.digest)
         self.probe = self._build_probe(fingerprint)
@@ -57,9 +59,10 @@ class AdversarialPhase:
         if state:
             self.watch.load(state)
 
-    def _open(self, subset: str) -> SnapshotData:
-        job, seed = self.job, self.config.seed + (201 if self.images else 301)
-        return SnapshotData(Path(job.snapshot), Path(job.features_root), job.profile, subset, seed)
+    def _open(self, held_out: bool = False) -> SnapshotData:
+        job, config, seed = self.job, self.config, self.config.seed + (201 if self.images else 301)
+        profile = job.profile.model_copy(update={"engine": self.engine_config})
+        return SnapshotData(Path(job.snapshot), Path(job.features_root), profile, "text", seed, config.batch_size, config.ratios, held_out=held_out)
 
     def _build_engines(self) -> None:
         config, engine, job = self.config, self.engine_config, self.job
@@ -73,7 +76,7 @@ class AdversarialPhase:
             critic.enable_gradient_checkpointing()
         self.g_engine = build_engine(self.generator, config.generator, engine, config.batch_size)
         self.d_engine = build_engine(discriminator, config.discriminator, engine, config.batch_size)
-        self.average = ExponentialMovingAverage(self.generator, config.ema_decay, gather=engine.zero_stage == 3)
+        self.average = ExponentialMovingAverage(self.generator, config.ema_decay)
         self.engines = {"generator": self.g_engine, "discriminator": self.d_engine}
         self.averages = {"generator": self.average}
         self.cosine = GradientCosine(self.g_engine)
@@ -83,10 +86,16 @@ class AdversarialPhase:
 
     def _build_probe(self, fingerprint: str) -> Probe:
         """The teacher is loaded for its trajectories; its module then holds the averaged weights at each probe."""
-        ratios = probe_ratios(self.config)
-        heard = ratios.audio > 0 and bool(self.data.table["audio"].any())
-        data = self._open("audio") if heard else self.data
-        batch = data.batch(rank_positions(0, self.config.probe.conditions, 0, 1), ratios)
+        try:
+            data = self._open(held_out=True)
+        except SnapshotError as error:
+            print(f"{self.job.name}: the probe's samples are trained on: {error}", flush=True)
+            data = self.data
+        wanted, rows = probe_conditions(self.config), data.table
+        if wanted.audio and not rows["audio"].any():
+            wanted = Conditions(wanted.text, wanted.reference, False, False)
+        rows = rows[(rows["bucket"] == rows["bucket"].iloc[0]) & (rows["audio"] | (not wanted.audio))]
+        batch = data.chosen(list(rows.index[: self.config.probe.conditions]), wanted)
         probe = Probe(self.config, batch.as_images() if self.images else batch)
         self.student = self._transformer(self.job.diffusion_parent).eval().requires_grad_(False)
         if (dtype := next(self.generator.parameters()).dtype) != self.student.dtype:
@@ -111,8 +120,9 @@ class AdversarialPhase:
                 "steps": config.steps, "critic_warmup": config.critic_warmup, "objective": config.objective,
                 "snapshot_digest": self.data.digest, "rollbacks": self.watch.rollbacks,
             }
+            weights = self.average.whole()
             if self.rank == 0:
-                record = write_output(self.job, self.generator, self.average, self.recorder, record, write_card)
+                record = write_output(self.job, self.generator, weights, self.recorder, record, write_card)
         return record
 
     def _advance(self) -> None:
@@ -122,7 +132,7 @@ class AdversarialPhase:
         if step >= self.config.critic_warmup:
             row |= generator_step(self.g_engine, self.d_engine, self._load(2 * step + 1), self.config)
             row |= self.cosine.read()
-            self.average.update(self.generator)
+            self.average.update()
         # Never a checkpoint whose diversity nobody looked at.
         due = step + 1 - self.saved >= every and step + 1 < self.total
         if due or (step + 1) % self.config.probe.every == 0 or step + 1 == self.total:
@@ -136,19 +146,19 @@ class AdversarialPhase:
         elif due and self.watch.healthy:
             self._save()
 
-    def _load(self, draw: int) -> list[Draw]:
+    def _load(self, number: int) -> list[Draw]:
         # After a roll-back other samples with other noise: the same ones would end where they ended.
-        draw += 2 * self.total * len(self.watch.rollbacks)
-        config = self.config
-        batch = self.data.batch(rank_positions(draw, config.batch_size, self.rank, self.ranks), config.ratios)
-        batch = batch.as_images() if self.images else batch
-        first = draw * config.batch_size + self.rank * len(batch.labels)
-        return draw_parts(batch, first, config, self.g_engine.gradient_accumulation_steps())
+        number += 2 * self.total * len(self.watch.rollbacks)
+        batch = self.data.batch(number, self.rank, self.ranks)
+        return draw_parts(batch.as_images() if self.images else batch, self.config, self.g_engine.gradient_accumulation_steps())
 
     def _probe(self) -> dict[str, float]:
         device = self.g_engine.device
         diversity = self.probe.diversity(self.g_engine.module)
-        self.average.copy_to(self.student.to(device))
+        weights = self.average.whole()
+        with torch.no_grad():
+            for name, parameter in self.student.to(device).named_parameters():
+                parameter.copy_(weights[name])
         following = self.probe.following(self.student)
         self.student.to("cpu")
         return {name: value / self.watch.start[name] for name, value in diversity.items()} | following
@@ -167,14 +177,11 @@ class AdversarialPhase:
     def _roll_back(self, reason: str) -> None:
         """Back to the last good pair of engines and their average.
 
-        MLflow and the log keep the failed attempt's numbers, the curve goes on from the checkpoint. A run that is killed
+        MLflow keeps the failed attempt's numbers, the curve goes on from the checkpoint. A run that is killed
         before its next checkpoint comes here again with the same numbers, so the count needs no file of its own.
         """
         self.recorder.flush()
         said = self.watch.note(self.step, self.saved, reason)
         self.step, _ = self.checkpoints.load(self.engines, self.averages)
         self.recorder.resume_at(self.step)
-        if self.rank == 0:
-            print(f"{self.job.name}: {said}", flush=True)
-            if self.recorder.run:
-                self.recorder.run.tag({f"rollback.{len(self.watch.rollbacks)}": said})
+        self.recorder.event(self.step, "roll-back", count=len(self.watch.rollbacks), what=said)

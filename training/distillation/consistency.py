@@ -13,10 +13,9 @@ from torch import Tensor
 
 from profiles.schema import ConsistencyConfig
 from training.checkpoint import Checkpoints
-from training.data import Batch, SnapshotData, rank_positions
+from training.data import Batch, SnapshotData
 from training.distillation.card import write_card
 from training.distillation.guidance import teacher_velocity
-from training.distillation.one_step import conditions_of
 from training.ema import ExponentialMovingAverage
 from training.engine import build_engine, rate_factor, set_rate, take_step
 from training.fingerprint import job_fingerprint
@@ -53,14 +52,14 @@ def train_consistency(job: TrainingJob) -> dict:
     """Distil the parent checkpoint; resume where it stopped; write the output and return its record."""
     profile = job.profile
     config, engine_config = getattr(profile, job.section), profile.engine
-    data = SnapshotData(Path(job.snapshot), Path(job.features_root), profile, "text", config.seed + 101)
+    data = SnapshotData(Path(job.snapshot), Path(job.features_root), profile, "text", config.seed + 101, config.batch_size, config.ratios)
     teacher = build_transformer(profile, job.parent, config.seed).eval().requires_grad_(False)
     model = build_transformer(profile, job.parent, config.seed)
     if engine_config.activation_checkpointing:
         model.enable_gradient_checkpointing()
     engine = build_engine(model, config.optimizer, engine_config, config.batch_size)
     teacher.to(engine.device, next(model.parameters()).dtype)
-    average = ExponentialMovingAverage(model, config.ema_decay, gather=engine_config.zero_stage == 3)
+    average = ExponentialMovingAverage(model, config.ema_decay)
     checkpoints = Checkpoints(Path(job.work), job_fingerprint(job, data.digest), engine_config.keep_checkpoints)
     start, _ = checkpoints.load({"model": engine}, {"model": average})
     recorder = Recorder(job, config.steps, data.digest)
@@ -70,7 +69,7 @@ def train_consistency(job: TrainingJob) -> dict:
     rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
     with recorder:
         for step in range(start, config.steps):
-            batch = data.batch(rank_positions(step, config.batch_size, rank, ranks), config.ratios)
+            batch = data.batch(step, rank, ranks)
             set_rate(engine, rate_factor(step, config.steps, config.warmup_steps, 0.1))
             losses, norm = [], 0.0
             for part in split_batch(batch, engine.gradient_accumulation_steps()):
@@ -79,21 +78,22 @@ def train_consistency(job: TrainingJob) -> dict:
                 engine.backward(loss)
                 norm = take_step(engine)
                 losses.append(float(loss.detach()))
-            average.update(model)
+            average.update()
             row = {"loss": sum(losses) / len(losses), "gradient_norm": norm}
             recorder.log(step, row, f"loss {row['loss']:.4f}")
             checkpoints.save_when_due(step + 1, config.steps, every, recorder, {"model": engine}, {"model": average}, {})
         recorder.flush()
         record = {"steps": config.steps, "grid": config.grid, "snapshot_digest": data.digest}
+        weights = average.whole()
         if rank == 0:
-            record = write_output(job, model, average, recorder, record, write_card)
+            record = write_output(job, model, weights, recorder, record, write_card)
     return record
 
 
 def _loss(engine, teacher, part: Batch, grid: Tensor, config: ConsistencyConfig) -> Tensor:
     index = (part.uniform.float() * (len(grid) - 1)).long().clamp_max(len(grid) - 2) + 1
     t, s = grid[index.cpu()].to(part.latents), grid[index.cpu() - 1].to(part.latents)
-    conditions = conditions_of(part, config.ratios)
+    conditions = part.conditions()
 
     def student(x: Tensor, time: Tensor) -> Tensor:
         return engine(x, time * 1000, return_dict=False, **conditions)[0]

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
 from media import write_atomically
-from profiles.schema import AdversarialConfig, Ratios
-from training.data import Batch
-from training.distillation.one_step import conditions_of, one_step
+from profiles.schema import AdversarialConfig
+from training.batch import Batch
+from training.conditions import Conditions
+from training.distillation.one_step import one_step
 from training.distillation.updates import spread
 from training.flow_matching import euler_step
 
@@ -32,8 +33,8 @@ class Probe:
     """`config.probe.conditions` condition sets and `config.probe.seeds` noises that stay the same through a run."""
 
     def __init__(self, config: AdversarialConfig, batch: Batch):
-        """`batch`: the condition sets, as `probe_ratios` asks for them."""
-        self.conditions = conditions_of(batch, probe_ratios(config))
+        """`batch`: the condition sets, as `probe_conditions` asks for them."""
+        self.conditions = batch.conditions()
         shape = batch.latents.shape[1:]
         self.noise = torch.randn((config.probe.seeds, *shape), generator=torch.Generator().manual_seed(config.seed + 17))
         self.size, self.teacher_steps = len(batch.labels), config.probe.teacher_steps
@@ -94,10 +95,10 @@ class Probe:
         return self.noise.to(parameter), {name: value.to(parameter) for name, value in self.conditions.items()}
 
 
-def probe_ratios(config: AdversarialConfig) -> Ratios:
+def probe_conditions(config: AdversarialConfig) -> Conditions:
     """Every condition that the phase trains with, on; pose, which leaves nothing free, off."""
     used = config.ratios
-    return Ratios(**{name: float(getattr(used, name) > 0) for name in ("text", "reference", "audio")}, pose=0.0)
+    return Conditions(used.text > 0, used.reference > 0, used.audio > 0, False)
 
 
 @torch.no_grad()

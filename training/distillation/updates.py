@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from profiles.schema import AdversarialConfig
 from training.data import Batch
 from training.distillation.objectives import approximated_r1, discriminator_loss, generator_loss
-from training.distillation.one_step import conditions_of, one_step
+from training.distillation.one_step import one_step
 from training.engine import take_step
 from training.flow_matching import shift_timestep
 from training.stage import split_batch
@@ -32,28 +32,21 @@ class Draw:
     perturbation: Tensor
 
 
-def draw_parts(batch: Batch, first: int, config: AdversarialConfig, parts: int) -> list[Draw]:
-    """Cut a rank's batch into `parts` micro-batches.
-
-    Args:
-        batch: of this rank.
-        first: number of its first sample in the whole run; timestep and noise of a sample depend on it and on the seed.
-        config: seed and timestep shift.
-        parts: accumulation steps.
-    """
+def draw_parts(batch: Batch, config: AdversarialConfig, parts: int) -> list[Draw]:
+    """Cut a rank's batch into `parts` micro-batches; timestep and perturbation of a sample depend on its own draw alone."""
     size = len(batch.labels) // parts
     t = shift_timestep(batch.uniform.float(), config.timestep_shift)  # once, in [0, 1] (APT section 4.3)
     shape = (2, *batch.latents.shape[1:])
-    normal = torch.stack([torch.randn(shape, generator=_generator(config.seed, first + i)) for i in range(len(t))], dim=1)
+    normal = torch.stack([torch.randn(shape, generator=_generator(sample.noise_seed)) for sample in batch.samples], dim=1)
     return [
         Draw(part, t.narrow(0, i * size, size), normal.narrow(1, i * size, size))
         for i, part in enumerate(split_batch(batch, parts))
     ]
 
 
-def _generator(seed: int, sample: int) -> torch.Generator:
-    # Another constant than the data's streams use, so that perturbation and generator noise are not the same numbers.
-    return torch.Generator().manual_seed((0x5EED << 44) + (seed % 2**12 << 32) + sample % 2**32)
+def _generator(noise_seed: int) -> torch.Generator:
+    # One bit from the seed of the generator's noise, so that perturbation and noise are not the same numbers.
+    return torch.Generator().manual_seed(noise_seed ^ (1 << 62))
 
 
 @contextmanager
@@ -77,7 +70,7 @@ def discriminator_step(g_engine: Any, d_engine: Any, draws: list[Draw], config: 
     rows, norm = [], 0.0
     for draw in draws:
         part = draw.batch.to(d_engine.device, next(g_engine.module.parameters()).dtype)
-        conditions = conditions_of(part, config.ratios)
+        conditions = part.conditions()
         with torch.no_grad():
             fake = one_step(g_engine.module, part.noise, conditions)
         perturbation = config.penalty_sigma * draw.perturbation.to(fake)
@@ -105,7 +98,7 @@ def generator_step(g_engine: Any, d_engine: Any, draws: list[Draw], config: Adve
     with frozen(d_engine.module):
         for draw in draws:
             part = draw.batch.to(g_engine.device, next(g_engine.module.parameters()).dtype)
-            conditions, t = conditions_of(part, config.ratios), draw.t.to(g_engine.device)
+            conditions, t = part.conditions(), draw.t.to(g_engine.device)
             real = None
             if config.objective == "relativistic":
                 with torch.no_grad():
