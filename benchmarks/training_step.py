@@ -1,17 +1,15 @@
 """Our whole training step (loader, DeepSpeed, average, logging) against a plain torch loop over a batch that is ready."""
 
-import json
 import os
 import tempfile
 from pathlib import Path
 
-import pandas as pd
 import torch
-from safetensors.torch import save_file
 
 from benchmarks.interleaved import Comparison, compare
+from benchmarks.snapshot import write_snapshot
 from profiles import Profile, load_profile
-from training.data import SnapshotData, rank_positions
+from training.data import SnapshotData
 from training.ema import ExponentialMovingAverage
 from training.engine import build_engine, rate_factor, set_rate
 from training.flow_matching import interpolate, per_sample_loss, sample_timesteps
@@ -22,8 +20,6 @@ from training.recorder import Recorder
 from training.stage import optimizer_step
 from training.throughput import Throughput, batch_flops
 
-SAMPLES = 256
-
 
 def training_step(rounds: int = 9) -> Comparison:
     """Stage 3 of the laptop profile, on random features of its shapes."""
@@ -31,9 +27,9 @@ def training_step(rounds: int = 9) -> Comparison:
     stage = profile.stage_3
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        write_features(root, profile)
+        write_snapshot(root, profile)
         start_alone(root)
-        data = SnapshotData(root / "snapshot", root / "features", profile, stage.subset, stage.seed)
+        data = SnapshotData(root / "snapshot", root / "features", profile, stage.subset, stage.seed, stage.batch_size, stage.ratios)
         ours, theirs = _ours(root, profile, data), _theirs(profile, data)
         result = compare(ours, theirs, rounds)
         torch.distributed.destroy_process_group()
@@ -53,7 +49,7 @@ def _ours(root: Path, profile: Profile, data: SnapshotData):
 
     def step() -> None:
         # The same batch each time, so that both sides see the same conditions.
-        batch = data.batch(rank_positions(0, stage.batch_size, 0, 1), stage.ratios)
+        batch = data.batch(0)
         set_rate(engine, rate_factor(1, stage.steps, stage.warmup_steps, stage.decay_to))
         result = optimizer_step(engine, batch, stage)
         average.update()
@@ -68,7 +64,7 @@ def _theirs(profile: Profile, data: SnapshotData):
     model = build_transformer(profile, None, stage.seed)
     optimizer = build_optimizer(model.named_parameters(), stage.optimizer)
     average = ExponentialMovingAverage(model, stage.ema_decay)
-    batch = data.batch(rank_positions(0, stage.batch_size, 0, 1), stage.ratios)
+    batch = data.batch(0)
 
     def step() -> None:
         t = sample_timesteps(batch.uniform, stage.timestep_law, stage.timestep_shift)
@@ -91,26 +87,3 @@ def start_alone(root: Path) -> None:
 
     torch.distributed.init_process_group("gloo", init_method=f"file://{root / 'store'}", rank=0, world_size=1)
     deepspeed.init_distributed(dist_backend="gloo")
-
-
-def write_features(root: Path, profile: Profile) -> None:
-    """A snapshot of `SAMPLES` random samples in the product's own layout and the profile's shapes."""
-    video, model = profile.video, profile.transformer
-    rows, columns, latents = video.height // 8, video.width // 8, video.latent_frames
-    features = root / "features" / "s-0"
-    features.mkdir(parents=True)
-    tensors = {
-        "latents": torch.randn(SAMPLES, 16, latents, rows, columns).half(),
-        "reference_latents": torch.randn(SAMPLES, 16, 1, rows, columns).half(),
-        "text": torch.randn(SAMPLES, profile.encoders.text_tokens, model.text_dim).half(),
-        "null_text": torch.randn(profile.encoders.text_tokens, model.text_dim).half(),
-        "audio": torch.randn(SAMPLES, video.frames, model.audio_layers, model.audio_dim).half(),
-        "has_audio": torch.ones(SAMPLES, dtype=torch.uint8),
-        "keypoints": torch.rand(SAMPLES, video.frames, 133, 3) * video.height,
-    }
-    save_file(tensors, features / "features.safetensors")
-    (root / "snapshot").mkdir()
-    names = [f"c{i:04}" for i in range(SAMPLES)]
-    table = pd.DataFrame({"sample_id": names, "clip_id": names, "shard": "s-0", "row": range(SAMPLES), "text": True, "audio": True, "pose": True})
-    table.to_parquet(root / "snapshot" / "samples.parquet")
-    (root / "snapshot" / "snapshot.json").write_text(json.dumps({"digest": "benchmark"}))

@@ -204,6 +204,7 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
         audio_mask: Tensor | None = None,
         pose_mask: Tensor | None = None,
         reference_mask: Tensor | None = None,
+        motion_mask: Tensor | None = None,
         encoder_hidden_states_image: Tensor | None = None,
         return_dict: bool = True,
         attention_kwargs: dict[str, Any] | None = None,
@@ -220,7 +221,7 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
             motion: `(B, 16, M, h, w)` latents of the frames before this segment (5 frames = 2 latents). Like the reference
                 they go through Wan's patch embedding; where that is wider (I2V), their other channels are zero: no mask, no
                 image.
-            audio_mask, pose_mask, reference_mask: `(B,)`; 0 switches the condition off for that sample.
+            audio_mask, pose_mask, reference_mask, motion_mask: `(B,)`; 0 switches the condition off for that sample.
             encoder_hidden_states_image: `(B, 257, image_dim)`, Wan I2V's image tokens.
 
         Returns:
@@ -231,7 +232,7 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
         """
         tokens, packed, temb = self.pack(
             hidden_states, timestep, encoder_hidden_states, audio, pose, reference, motion, audio_mask, pose_mask,
-            reference_mask, encoder_hidden_states_image,
+            reference_mask, encoder_hidden_states_image, motion_mask,
         )
         for block in self.blocks:
             tokens = self._run(block, tokens, packed)
@@ -247,7 +248,7 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
         if context_parallel(self._parallel_config) is not None:
             raise ValueError("features are not available under context parallelism: call enable_parallelism on the generator only")
         names = ("hidden_states", "timestep", "encoder_hidden_states", "audio", "pose", "reference", "motion",
-                 "audio_mask", "pose_mask", "reference_mask", "encoder_hidden_states_image")
+                 "audio_mask", "pose_mask", "reference_mask", "motion_mask", "encoder_hidden_states_image")
         given: dict[str, Any] = {_PACK_NAMES.get(name, name): inputs.get(name) for name in names}
         tokens, packed, _ = self.pack(**given)
         seen = []
@@ -259,7 +260,8 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
 
     def pack(self, hidden_states: Tensor, timestep: Tensor, text: Tensor, audio: Tensor | None, pose: Tensor | None,
              reference: Tensor | None, motion: Tensor | None, audio_mask: Tensor | None, pose_mask: Tensor | None,
-             reference_mask: Tensor | None, image: Tensor | None) -> tuple[Tensor, PackedSequence, Tensor]:
+             reference_mask: Tensor | None, image: Tensor | None,
+             motion_mask: Tensor | None = None) -> tuple[Tensor, PackedSequence, Tensor]:
         """Embed everything and lay video, motion and reference tokens into one sequence."""
         grid = self._grid(hidden_states)
         self._check_conditions(grid[0], text, image, audio, pose)
@@ -279,20 +281,22 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
 
         rotary = [self.rope(hidden_states)]
         pieces = [tokens]
-        for latents, kind in ((motion, MOTION), (reference, REFERENCE)):
+        masks: list[Tensor | None] = [None]
+        for latents, kind, mask in ((motion, MOTION, motion_mask), (reference, REFERENCE, reference_mask)):
             if latents is not None:
                 embedded = self.patch_embedding(self._widened(latents.to(hidden_states))).flatten(2).transpose(1, 2)
                 pieces.append(embedded + self.token_types[kind].to(embedded))
+                masks.append(mask)
                 rotary.append(self._packed_rotary(latents, kind, hidden_states))
         packed_modulation, key_mask, tables = None, None, rotary[0]
         if len(pieces) > 1:
             packed_modulation = self._modulation_at_zero(timestep, text).unflatten(1, (6, -1))
             tokens = torch.cat(pieces, dim=1)
             tables = (torch.cat([r[0] for r in rotary], dim=1), torch.cat([r[1] for r in rotary], dim=1))
-        if reference is not None and reference_mask is not None:
-            visible = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
-            visible[:, -pieces[-1].shape[1] :] = reference_mask.bool()[:, None]
-            key_mask = visible[:, None, None, :]
+        if any(mask is not None for mask in masks):
+            every = torch.ones(len(tokens), dtype=torch.bool, device=tokens.device)
+            shown = [(every if m is None else m.bool())[:, None].expand(-1, p.shape[1]) for m, p in zip(masks, pieces, strict=True)]
+            key_mask = torch.cat(shown, dim=1)[:, None, None, :]
         heard = None if audio is None else self.audio_projection(audio.to(hidden_states))
         total = tokens.shape[1]
         tokens, tables, first = self._slice_of_rank(tokens, tables, n)

@@ -1,6 +1,7 @@
 """Exponential moving average of the weights; under ZeRO-3 each rank averages its own part of them."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -50,16 +51,16 @@ class ExponentialMovingAverage:
         self.updates = updates
 
 
-def _partitioned(parameter: nn.Parameter) -> bool:
+def _partitioned(parameter: Any) -> bool:
     return hasattr(parameter, "ds_tensor")
 
 
-def _local(parameter: nn.Parameter) -> Tensor:
+def _local(parameter: Any) -> Tensor:
     """The part of a parameter that this rank owns: all of it, or ZeRO-3's flat slice."""
     return parameter.ds_tensor if _partitioned(parameter) else parameter
 
 
-def _gather(parameter: nn.Parameter, local: Tensor) -> Tensor:
+def _gather(parameter: Any, local: Tensor) -> Tensor:
     if not _partitioned(parameter):
         return local.cpu()
     parts = [torch.empty_like(local) for _ in range(torch.distributed.get_world_size())]
@@ -67,7 +68,7 @@ def _gather(parameter: nn.Parameter, local: Tensor) -> Tensor:
     return torch.cat(parts)[: parameter.ds_numel].view(parameter.ds_shape).cpu()
 
 
-def _part(parameter: nn.Parameter, whole: Tensor) -> Tensor:
+def _part(parameter: Any, whole: Tensor) -> Tensor:
     if not _partitioned(parameter):
         return whole
     size = parameter.ds_tensor.numel()

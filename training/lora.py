@@ -1,5 +1,7 @@
 """Low-rank adaptation (LoRA, arXiv 2106.09685) of Wan's own matrices, while OmniHuman's new parts train fully."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -9,7 +11,7 @@ from profiles.schema import LoraConfig
 NEW_PARTS = ("audio_projection", "audio_attn", "pose_guider", "pose_patch_embedding", "token_types")
 
 
-def add_lora(model: nn.Module, config: LoraConfig) -> None:
+def add_lora(model: Any, config: LoraConfig) -> None:
     """Freeze Wan's weights, give the matrices in `config.targets` a trainable low-rank update, leave new parts trainable.
 
     Raises:
@@ -36,7 +38,7 @@ def is_base(name: str) -> bool:
     return not any(part in name.split(".") for part in NEW_PARTS)
 
 
-def merged(weights: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+def merged(weights: dict[str, Tensor], model: Any) -> dict[str, Tensor]:
     """Weights under plain names: W + (alpha / rank) B A where LoRA was, all others unchanged."""
     adapted = {name: module for name, module in model.named_modules() if hasattr(module, "lora_A")}
     plain = {}

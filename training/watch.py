@@ -15,8 +15,8 @@ from torch import Tensor
 from media import encode_clip, png_bytes, write_atomically
 from omnihuman.autoencoder import decode_video, load_autoencoder, to_frames
 from profiles import resolve_source
-from profiles.schema import StageConfig
-from training.conditions import STRENGTH, Conditions
+from profiles.schema import CONDITIONS, StageConfig
+from training.conditions import Conditions
 from training.data import Batch, SnapshotData
 from training.flow_matching import euler_step, interpolate, per_sample_loss, sample_timesteps
 from training.jobs import TrainingJob
@@ -32,10 +32,11 @@ class Watch:
     def __init__(self, job: TrainingJob, stage: StageConfig, held_out: SnapshotData | None):
         """`held_out` reads the held-out part of the stage's subset; None where there is none, and nothing is looked at."""
         self.job, self.stage, self.config, self.data = job, stage, stage.watch, held_out
+        self.sets = [] if held_out is None else list(self._sets(held_out))
 
     def due(self, step: int) -> bool:
         """Whether to look after `step` steps: every `every`, and at the end."""
-        return self.data is not None and (step % self.config.every == 0 or step == self.stage.steps)
+        return bool(self.sets) and (step % self.config.every == 0 or step == self.stage.steps)
 
     def look(self, step: int, engine: Any, recorder: Recorder) -> dict[str, float]:
         """After `step` steps: the held-out losses, for the step's row; sample videos go to MLflow."""
@@ -54,30 +55,34 @@ class Watch:
         Quantiles are those of the stage's timestep law, so that the mean estimates its loss on these sets.
         """
         row = {}
-        for label, conditions, indices in self._sets():
-            batch = self.data.chosen(indices, conditions).to(engine.device, next(engine.module.parameters()).dtype)
+        for label, conditions, rows in self.sets:
+            batch = self._batch(engine, rows, conditions)
             for quantile in self.config.quantiles:
-                uniform = torch.full((len(indices),), quantile)
+                uniform = torch.full((len(rows),), quantile)
                 t = sample_timesteps(uniform, self.stage.timestep_law, self.stage.timestep_shift).to(batch.latents)
                 velocity = engine(interpolate(batch.latents, batch.noise, t), t * 1000, return_dict=False, **batch.conditions())[0]
                 row[f"held_out/{label}/q{quantile:.2f}"] = float(per_sample_loss(velocity, batch.latents, batch.noise).mean())
         return row | {"held_out/loss": sum(row.values()) / len(row)}
 
-    def _sets(self) -> Iterator[tuple[str, Conditions, list[int]]]:
-        """Each condition set that the stage trains, with held-out samples that may use it."""
-        for count, name in enumerate(STRENGTH, start=1):
-            if getattr(self.stage.ratios, name) == 0:
-                continue
-            eligible = np.flatnonzero(self.data.table[name]) if name in ("audio", "pose") else np.arange(len(self.data))
-            if len(eligible):
-                active = dict.fromkeys(STRENGTH, False) | dict.fromkeys(STRENGTH[:count], True)
-                yield name, Conditions(**active), eligible[: self.config.samples].tolist()
+    def _sets(self, data: SnapshotData) -> Iterator[tuple[str, Conditions, list[int]]]:
+        """Each condition set that the stage trains, with held-out samples of the main bucket that may use it."""
+        video = self.job.profile.video
+        main = (data.table["bucket"] == video.name_of(video.main)).to_numpy()
+        for count, name in enumerate(CONDITIONS, start=1):
+            eligible = np.flatnonzero(main & data.table[name].to_numpy() if name in ("audio", "pose") else main)
+            if getattr(self.stage.ratios, name) > 0 and len(eligible):
+                on = {condition: condition in CONDITIONS[:count] for condition in CONDITIONS}
+                yield name, Conditions(**on), eligible[: self.config.samples].tolist()
+
+    def _batch(self, engine: Any, rows: list[int], conditions: Conditions) -> Batch:
+        assert self.data is not None, "there are no sets without data"
+        return self.data.chosen(rows, conditions).to(engine.device, next(engine.module.parameters()).dtype)
 
     @torch.no_grad()
     def videos(self, step: int, engine: Any, recorder: Recorder) -> Path:
         """Sample `videos` clips under the strongest set of the stage; mp4s and a contact sheet beside the truth."""
-        label, conditions, indices = list(self._sets())[-1]
-        batch = self.data.chosen(indices[: self.config.videos], conditions).to(engine.device, next(engine.module.parameters()).dtype)
+        label, conditions, rows = self.sets[-1]
+        batch = self._batch(engine, rows[: self.config.videos], conditions)
         latents = sample(engine, batch, self.config.video_steps)
         autoencoder = load_autoencoder(resolve_source(self.job.profile.encoders.autoencoder)).to(engine.device)
         made, truth = (to_frames(decode_video(autoencoder, x)).cpu().numpy() for x in (latents, batch.latents))

@@ -91,7 +91,7 @@ def test_without_conditions_forward_and_backward_run_wans_operations_and_no_othe
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("name", ["audio", "pose", "reference"])
+@pytest.mark.parametrize("name", ["audio", "pose", "reference", "motion"])
 def test_a_masked_condition_equals_an_absent_one(model, inputs, name):
     base, conditions, packed = inputs
     given = (conditions | packed)[name]
@@ -100,6 +100,16 @@ def test_a_masked_condition_equals_an_absent_one(model, inputs, name):
     torch.testing.assert_close(mixed[1], model(**base).sample[1], rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(mixed[0], model(**base, **{name: given}).sample[0], rtol=1e-5, atol=1e-6)
     assert (mixed[0] - model(**base).sample[0]).abs().max() > 1e-4
+
+
+@torch.no_grad()
+def test_motion_and_reference_are_masked_each_by_its_own_mask(model, inputs):
+    base, _, packed = inputs
+    awaken(model)
+    masks = {"motion_mask": torch.tensor([1.0, 0.0]), "reference_mask": torch.tensor([0.0, 1.0])}
+    mixed = model(**base, **packed, **masks).sample
+    torch.testing.assert_close(mixed[0], model(**base, motion=packed["motion"]).sample[0], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(mixed[1], model(**base, reference=packed["reference"]).sample[1], rtol=1e-5, atol=1e-6)
 
 
 @torch.no_grad()

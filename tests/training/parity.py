@@ -10,7 +10,7 @@ import torch
 
 from profiles import load_profile
 from tests.training.synthetic import TINY
-from training.data import SnapshotData, rank_positions
+from training.data import SnapshotData
 from training.ema import ExponentialMovingAverage
 from training.engine import build_engine
 from training.flow_matching import interpolate, per_sample_loss, sample_timesteps
@@ -19,6 +19,7 @@ from training.optimizer import build_optimizer
 from training.stage import optimizer_step
 
 STEPS, BATCH = 4, 8
+NO_CLIPPING = {"adamw": [], "muon": ["engine.gradient_clipping=0"]}
 
 
 def plain(profile, data, decay):
@@ -29,13 +30,14 @@ def plain(profile, data, decay):
     average = ExponentialMovingAverage(model, decay)
     losses = []
     for step in range(STEPS):
-        batch = data.batch(rank_positions(step, BATCH, 0, 1), stage.ratios)
+        batch = data.batch(step, 0, 1)
         t = sample_timesteps(batch.uniform, stage.timestep_law, stage.timestep_shift)
         velocity = model(interpolate(batch.latents, batch.noise, t), t * 1000, return_dict=False, **batch.conditions())[0]
         loss = per_sample_loss(velocity, batch.latents, batch.noise).mean()
         optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), profile.engine.gradient_clipping)
+        if profile.engine.gradient_clipping:
+            torch.nn.utils.clip_grad_norm_(model.parameters(), profile.engine.gradient_clipping)
         optimizer.step()
         average.update()
         losses.append(float(loss.detach()))
@@ -51,7 +53,7 @@ def sharded(profile, data, decay):
     average = ExponentialMovingAverage(model, decay)
     losses = []
     for step in range(STEPS):
-        result = optimizer_step(engine, data.batch(rank_positions(step, BATCH, rank, ranks), stage.ratios), stage)
+        result = optimizer_step(engine, data.batch(step, rank, ranks), stage)
         average.update()
         losses.append(result.loss)
     return losses, average.whole()
@@ -63,14 +65,14 @@ def poisoned(profile, data):
     rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
     model = build_transformer(profile, None, stage.seed)
     engine = build_engine(model, stage.optimizer, profile.engine, BATCH)
-    optimizer_step(engine, data.batch(rank_positions(0, BATCH, rank, ranks), stage.ratios), stage)
+    optimizer_step(engine, data.batch(0, rank, ranks), stage)
     before = ExponentialMovingAverage(model, 0.0).whole()
-    batch = data.batch(rank_positions(1, BATCH, rank, ranks), stage.ratios)
+    batch = data.batch(1, rank, ranks)
     if rank == 1:
         batch.latents[0, 0] = float("nan")
     norm = optimizer_step(engine, batch, stage).gradient_norm
     after = ExponentialMovingAverage(model, 0.0).whole()
-    optimizer_step(engine, data.batch(rank_positions(2, BATCH, rank, ranks), stage.ratios), stage)
+    optimizer_step(engine, data.batch(2, rank, ranks), stage)
     later = ExponentialMovingAverage(model, 0.0).whole()
     return {
         "norm": str(norm), "unchanged": all(before[n].equal(after[n]) for n in before),
@@ -89,8 +91,8 @@ def main(root: Path, cases: list[str], report: Path) -> None:
     for case in cases:
         optimizer, zero, accumulation = case.split("-")
         rates = {"adamw": "{name: adamw, lr: 0.001}", "muon": "{name: muon, lr: 0.02, adam_lr: 0.001}"}[optimizer]
-        profile = load_profile("laptop", [*TINY, f"stage_3.optimizer={rates}", f"engine.zero_stage={zero}", f"engine.gradient_accumulation={accumulation}"])
-        data = SnapshotData(root / "snapshot", root / "features", profile, "text", 0)
+        profile = load_profile("laptop", [*TINY, f"stage_3.optimizer={rates}", f"engine.zero_stage={zero}", f"engine.gradient_accumulation={accumulation}", *NO_CLIPPING[optimizer]])
+        data = SnapshotData(root / "snapshot", root / "features", profile, "text", 0, BATCH, profile.stage_3.ratios)
         expected, weights = plain(profile, data, 0.5)
         losses, average = sharded(profile, data, 0.5)
         rows.append({"case": case, "expected": expected, "losses": losses, "distance": distance(average, weights), "poisoned": poisoned(profile, data)})

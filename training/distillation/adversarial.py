@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from profiles.schema import AdversarialConfig
 from training.checkpoint import Checkpoints
-from training.data import Batch, SnapshotData, rank_positions
+from training.data import Batch, SnapshotData
 from training.distillation.discriminator import Discriminator
 from training.distillation.objectives import approximated_r1, discriminator_loss, generator_loss, perturb
 from training.distillation.one_step import one_step
@@ -47,7 +47,8 @@ def train_adversarial(job: TrainingJob) -> dict:
     config: AdversarialConfig = getattr(profile, job.section)
     images = job.section == "adversarial_images"
     engine_config = profile.engine.model_copy(update={"gradient_clipping": 0.0})  # APT section 4.4: no clipping
-    data = SnapshotData(Path(job.snapshot), Path(job.features_root), profile, "text", config.seed + (201 if images else 301))
+    seed = config.seed + (201 if images else 301)
+    data = SnapshotData(Path(job.snapshot), Path(job.features_root), profile, "text", seed, config.batch_size, config.ratios)
     generator = build_transformer(profile, job.parent, config.seed)
     torch.manual_seed(config.seed + 7)
     discriminator = Discriminator(build_transformer(profile, job.diffusion_parent, config.seed))
@@ -64,7 +65,7 @@ def train_adversarial(job: TrainingJob) -> dict:
     rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
 
     def load(draw: int) -> list[Batch]:
-        batch = data.batch(rank_positions(draw, config.batch_size, rank, ranks), config.ratios)
+        batch = data.batch(draw, rank, ranks)
         return split_batch(batch.as_images() if images else batch, g_engine.gradient_accumulation_steps())
 
     with recorder:
