@@ -137,10 +137,10 @@ RATIO_PRESETS: dict[str, dict[str, float]] = {
 class Ratios(Strict):
     """The share of eligible samples in which a condition is switched on (OmniHuman-1 section 3.3).
 
-    `preset` fills in the conditions up to `strongest` (all, where it is not given); single numbers beside it win. `nested` lets a stronger
-    condition appear with all weaker ones only, which is the paper's rule; without it the draws are independent. `motion`
-    is no condition of that order: it shows the frames before the window to that share of the samples that have some, and
-    changes no other ratio.
+    `preset` fills in the conditions up to `strongest` (all, where it is not given); single numbers beside it win. `nested`
+    lets a stronger condition appear with all weaker ones only, which is the paper's rule; without it the draws are independent. `motion`
+    is no condition of that order: in that share of the batches all samples that have some see the frames before their
+    window, and no other ratio changes.
     """
 
     preset: Literal["paper_v2", "paper_v3", "default"] | None = None
@@ -184,18 +184,63 @@ class OptimizerConfig(Strict):
 
 
 class EngineConfig(Strict):
-    """How DeepSpeed runs: ranks per node, ZeRO stage, precision, and how often state goes to disk."""
+    """How DeepSpeed runs: ranks per node, ZeRO stage, precision, and how often state goes to disk.
+
+    `offload` moves the optimiser's state (ZeRO 1 to 3), or that and the parameters (ZeRO 3), to the host's memory.
+    `sequence_parallel` ranks share one sample's tokens (Ulysses). `peak_tflops` is the device's dense peak, for the
+    model FLOPs utilisation; where it is not given, a table of known devices is asked. A gradient norm above
+    `abnormal_gradient` times the median of the last 64 is noted with its clips.
+    """
 
     ranks: Positive = 1
     hostfile: str | None = None
     zero_stage: Annotated[int, Field(ge=0, le=3)] = 0
+    offload: Literal["none", "optimizer", "parameters"] = "none"
     precision: Literal["fp32", "bf16"] = "fp32"
+    sequence_parallel: Positive = 1
     gradient_accumulation: Positive = 1
     gradient_clipping: Annotated[float, Field(ge=0.0)] = 1.0
     activation_checkpointing: bool = False
+    compile_blocks: bool = False
     checkpoint_every: Positive = 50
     keep_checkpoints: Positive = 2
     nonfinite_limit: Positive = 5
+    abnormal_gradient: Annotated[float, Field(gt=1.0)] = 10.0
+    peak_tflops: Annotated[float, Field(gt=0.0)] | None = None
+
+    @model_validator(mode="after")
+    def _possible(self) -> "EngineConfig":
+        if self.precision == "bf16" and self.zero_stage == 0:
+            raise ValueError("bf16 needs zero_stage 1 to 3, whose optimisers keep float32 master weights")
+        if self.offload == "optimizer" and self.zero_stage == 0:
+            raise ValueError("offload: optimizer needs zero_stage 1 to 3")
+        if self.offload == "parameters" and self.zero_stage != 3:
+            raise ValueError("offload: parameters needs zero_stage 3")
+        if self.hostfile is None and self.ranks % self.sequence_parallel:
+            raise ValueError(f"{self.ranks} ranks do not divide into groups of sequence_parallel = {self.sequence_parallel}")
+        return self
+
+
+class LoraConfig(Strict):
+    """Train low-rank updates of these matrices of the backbone instead of all of it; OmniHuman's new parts train fully."""
+
+    rank: Positive = 16
+    alpha: Positive = 16
+    targets: tuple[str, ...] = ("attn1.to_q", "attn1.to_k", "attn1.to_v", "attn1.to_out.0", "attn2.to_q", "attn2.to_k", "attn2.to_v", "attn2.to_out.0")
+
+
+class WatchConfig(Strict):
+    """What is looked at while a stage trains: the loss on clips that are never trained on, and sample videos.
+
+    `every` steps and at the end; `samples` per condition set at each quantile of the timestep law; `videos` clips
+    sampled in `video_steps` Euler steps, with the same noise each time.
+    """
+
+    every: Positive = 200
+    samples: Positive = 16
+    quantiles: tuple[Ratio, ...] = (0.1, 0.5, 0.9)
+    videos: Annotated[int, Field(ge=0)] = 2
+    video_steps: Positive = 10
 
 
 class StageConfig(Strict):
@@ -215,6 +260,8 @@ class StageConfig(Strict):
     ema_decay: Ratio = 0.995
     timestep_law: Literal["logit_normal", "uniform"] = "logit_normal"
     timestep_shift: float = 1.0
+    lora: LoraConfig | None = None
+    watch: WatchConfig = WatchConfig()
     seed: int = 0
 
 
@@ -251,9 +298,13 @@ class AdversarialConfig(Strict):
 
 
 class CurationConfig(Strict):
-    """Predicates over score columns (pandas expressions). Each subset also needs the ones before it."""
+    """Predicates over score columns (pandas expressions). Each subset also needs the ones before it.
+
+    `held_out_share` of all clips, by their ids, are never trained on: the held-out loss is measured on them.
+    """
 
     shard_clips: Positive = 1024
+    held_out_share: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.02
     min_seconds: float = 1.0625
     text: str
     audio: str

@@ -5,8 +5,9 @@ bucket, which conditions, which noise, which timestep. A rank takes its slice of
 another number of ranks sees the same data in the same order.
 """
 
+import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,7 @@ class SnapshotData:
         batch_size: int,
         ratios: Ratios,
         image_share: float = 0.0,
+        held_out: bool = False,
     ):
         """Open the manifest and check that the features are those of this profile.
 
@@ -52,6 +54,7 @@ class SnapshotData:
             batch_size: samples of the main bucket per batch; another bucket's have as many as the same tokens make.
             ratios: of the conditions.
             image_share: of the batches, that are first frames alone.
+            held_out: read the clips that training never sees instead of those that it does.
 
         Raises:
             SnapshotError: missing manifest, an empty subset, or features made with other encoders or sizes.
@@ -63,9 +66,13 @@ class SnapshotData:
         self.digest: str = self.record["digest"]
         table = pd.read_parquet(snapshot / "samples.parquet")
         check_table(table, snapshot)
-        self.table = table[table[subset]].sort_values("sample_id").reset_index(drop=True)
+        kept = table["clip_id"].map(lambda clip: is_held_out(clip, profile.curation.held_out_share)) == held_out
+        self.table = table[table[subset] & kept].sort_values("sample_id").reset_index(drop=True)
         if self.table.empty:
-            raise SnapshotError(f"the snapshot {snapshot} has no sample in the subset {subset!r}; ingest clips that pass its predicate")
+            raise SnapshotError(
+                f"the snapshot {snapshot} has no {'held-out ' if held_out else ''}sample in the subset {subset!r}; "
+                "ingest clips that pass its predicate"
+            )
         self.profile, self.seed, self.ratios = profile, seed, ratios
         self.rows = FeatureRows(features_root)
         check_encoders(self.record.get("encoders", {}), profile, snapshot)
@@ -116,11 +123,14 @@ class SnapshotData:
         if self._drawn is None or self._drawn[0] != number:
             stream, first = self.order.place(number)
             rows = stream.rows_at(first, stream.batch_size, self.seed)
-            drawn = tuple(self._draw(stream, first + i, row) for i, row in enumerate(rows))
+            # One draw for the batch: a single sample with motion tokens would lengthen the whole batch's sequence. A stream
+            # of its own: a run without motion draws the same conditions, times and noise.
+            moved = bool(np.random.default_rng([self.seed, 3, first, *stream.entropy]).random() < self.ratios.motion)
+            drawn = tuple(self._draw(stream, first + i, row, moved) for i, row in enumerate(rows))
             self._drawn = (number, drawn)
         return self._drawn[1]
 
-    def _draw(self, stream: Stream, position: int, row: int) -> SampleDraw:
+    def _draw(self, stream: Stream, position: int, row: int, moved: bool) -> SampleDraw:
         cell = {name: column[row] for name, column in self._column.items()}
         # A picture has no sound and no movement to follow: it trains the weaker conditions.
         eligible = Conditions(True, True, bool(cell["audio"]) and not stream.image, bool(cell["pose"]) and not stream.image)
@@ -128,11 +138,9 @@ class SnapshotData:
         rng = np.random.default_rng([self.seed, 2, position, *stream.entropy])
         on = draw_conditions(self.ratios, eligible, rng)
         uniform, noise_seed = rng.random(), int(rng.integers(2**62))
-        # A stream of its own: a run without motion draws the same conditions, times and noise.
-        moved = np.random.default_rng([self.seed, 3, position, *stream.entropy]).random() < self.ratios.motion
         return SampleDraw(
             clip_id=str(cell["clip_id"]), shard=str(cell["shard"]), bucket=stream.bucket, row=int(cell["row"]),
-            image=stream.image, eligible=eligible, on=on, motion_eligible=has_motion, motion=has_motion and bool(moved),
+            image=stream.image, eligible=eligible, on=on, motion_eligible=has_motion, motion=has_motion and moved,
             reference_outside=bool(cell["reference_outside"]), uniform=uniform, noise_seed=noise_seed,
         )  # fmt: skip
 
@@ -152,6 +160,21 @@ class SnapshotData:
             )
         share = len(draws) // ranks
         return self._load(draws[rank * share : (rank + 1) * share])
+
+    def chosen(self, rows: Sequence[int], on: Conditions) -> Batch:
+        """These rows of `table`, of one bucket, under the given conditions and always with the same noise."""
+        draws = []
+        for row in rows:
+            cell = {name: column[row] for name, column in self._column.items()}
+            seed = int.from_bytes(hashlib.sha256(str(cell["sample_id"]).encode()).digest()[:7], "big")
+            draws.append(
+                SampleDraw(
+                    clip_id=str(cell["clip_id"]), shard=str(cell["shard"]), bucket=str(cell["bucket"]), row=int(cell["row"]), image=False,
+                    eligible=on, on=on, motion_eligible=False, motion=False, reference_outside=bool(cell["reference_outside"]),
+                    uniform=0.5, noise_seed=seed,
+                )
+            )
+        return self._load(tuple(draws))
 
     def _load(self, draws: tuple[SampleDraw, ...]) -> Batch:
         places, bucket, image = [(d.shard, d.row) for d in draws], draws[0].bucket, draws[0].image
@@ -189,6 +212,11 @@ class SnapshotData:
         how often they are the whole subset."""
         samples = self.order.consumed(number)
         return {"seed": self.seed, "samples_consumed": samples, "epoch": samples // len(self)}
+
+
+def is_held_out(clip_id: str, share: float) -> bool:
+    """Whether a clip belongs to the part that no training sees: by its id alone, so the same in every snapshot."""
+    return int.from_bytes(hashlib.sha256(b"held out " + clip_id.encode()).digest()[:4], "big") < share * 2**32
 
 
 def _mask(flags: Iterable[bool]) -> Tensor:

@@ -161,3 +161,9 @@ def test_published_sizes_fit_key_for_key(layers, heads, ffn):
     own = ours.state_dict()
     assert {k: v.shape for k, v in wan.state_dict().items()}.items() <= {k: v.shape for k, v in own.items()}.items()
     print(f"{layers} layers: {sum(p.numel() for p in wan.parameters()):,} of Wan, {sum(p.numel() for p in ours.parameters()):,} with new parts")
+
+
+def test_a_models_own_configuration_builds_the_same_model(model):
+    with torch.device("meta"):
+        again = OmniHumanTransformer3DModel.from_config(model.config)
+    assert {k: v.shape for k, v in again.state_dict().items()} == {k: v.shape for k, v in model.state_dict().items()}

@@ -23,7 +23,7 @@ TINY = [
     "transformer.text_dim=12", "transformer.audio_dim=8", "transformer.audio_layers=2", "transformer.pose_channels=4",
     "video.height=32", "video.width=32", "video.frames=9", "engine.checkpoint_every=2",
     "stage_1.batch_size=4", "stage_2.batch_size=4", "stage_3.batch_size=4", "consistency.batch_size=4",
-    "adversarial_images.batch_size=4", "adversarial_videos.batch_size=4", "adversarial_videos.critic_warmup=2",
+    "curation.held_out_share=0", "adversarial_images.batch_size=4", "adversarial_videos.batch_size=4", "adversarial_videos.critic_warmup=2",
 ]
 
 
@@ -102,9 +102,9 @@ def finish(job: TrainingJob, ranks: int = 1) -> str:
     return output
 
 
-def kill_at(job: TrainingJob, step: int) -> None:
+def kill_at(job: TrainingJob, step: int, ranks: int = 1) -> None:
     """kill -9 the whole group as soon as the run's checkpoint of `step` is on disk."""
-    process = start(job)
+    process = start(job, ranks)
     latest = Path(job.work) / "checkpoints" / "latest.json"
     deadline = time.monotonic() + 240
     while not (latest.is_file() and json.loads(latest.read_text())["step"] >= step):

@@ -54,7 +54,7 @@ def train_adversarial(job: TrainingJob) -> dict:
     discriminator = Discriminator(build_transformer(profile, job.diffusion_parent, config.seed))
     g_engine = build_engine(generator, config.generator, engine_config, config.batch_size)
     d_engine = build_engine(discriminator, config.discriminator, engine_config, config.batch_size)
-    average = ExponentialMovingAverage(generator, config.ema_decay, gather=engine_config.zero_stage == 3)
+    average = ExponentialMovingAverage(generator, config.ema_decay)
     engines = {"generator": g_engine, "discriminator": d_engine}
     checkpoints = Checkpoints(Path(job.work), job_fingerprint(job, data.digest), engine_config.keep_checkpoints)
     start, _ = checkpoints.load(engines, {"generator": average})
@@ -74,15 +74,16 @@ def train_adversarial(job: TrainingJob) -> dict:
             row = discriminator_step(g_engine, d_engine, load(2 * step), config, noise)
             if step >= config.critic_warmup:
                 row |= generator_step(g_engine, d_engine, load(2 * step + 1), config, noise)
-                average.update(generator)
+                average.update()
             if not all_ranks_agree(all(v == v and abs(v) != float("inf") for v in row.values())):
                 raise NonFiniteLoss(f"update {step} of {job.name} is not finite: {row}; the last good checkpoint is kept in {job.work}")
             recorder.log(step, row, f"D {row['discriminator_loss']:.3f} gap {row['logit_gap']:+.2f}")
             checkpoints.save_when_due(step + 1, total, every, recorder, engines, {"generator": average}, {})
         recorder.flush()
         record = {"steps": config.steps, "critic_warmup": config.critic_warmup, "objective": config.objective, "snapshot_digest": data.digest}
+        weights = average.whole()
         if rank == 0:
-            record = write_output(job, generator, average, recorder, record)
+            record = write_output(job, generator, weights, recorder, record)
     return record
 
 

@@ -55,7 +55,7 @@ def train_consistency(job: TrainingJob) -> dict:
     model = build_transformer(profile, job.parent, config.seed)
     engine = build_engine(model, config.optimizer, engine_config, config.batch_size)
     teacher.to(engine.device, next(model.parameters()).dtype)
-    average = ExponentialMovingAverage(model, config.ema_decay, gather=engine_config.zero_stage == 3)
+    average = ExponentialMovingAverage(model, config.ema_decay)
     checkpoints = Checkpoints(Path(job.work), job_fingerprint(job, data.digest), engine_config.keep_checkpoints)
     start, _ = checkpoints.load({"model": engine}, {"model": average})
     recorder = Recorder(job, config.steps, data.digest)
@@ -74,14 +74,15 @@ def train_consistency(job: TrainingJob) -> dict:
                 engine.backward(loss)
                 norm = take_step(engine)
                 losses.append(float(loss.detach()))
-            average.update(model)
+            average.update()
             row = {"loss": sum(losses) / len(losses), "gradient_norm": norm}
             recorder.log(step, row, f"loss {row['loss']:.4f}")
             checkpoints.save_when_due(step + 1, config.steps, every, recorder, {"model": engine}, {"model": average}, {})
         recorder.flush()
         record = {"steps": config.steps, "grid": config.grid, "snapshot_digest": data.digest}
+        weights = average.whole()
         if rank == 0:
-            record = write_output(job, model, average, recorder, record)
+            record = write_output(job, model, weights, recorder, record)
     return record
 
 
