@@ -139,7 +139,7 @@ def optimizer_step(engine: Any, batch: Batch, stage: StageConfig) -> StepResult:
         velocity = engine(x_t, t * 1000, return_dict=False, **part.conditions())[0]
         each = per_sample_loss(velocity, part.latents, part.noise)
         loss = each.mean()
-        engine.backward(torch.where(torch.isfinite(loss), loss, loss * torch.nan))
+        engine.backward(loss * torch.where(torch.isfinite(loss.detach()), 1.0, torch.nan))
         norm = take_step(engine)
         which = torch.tensor([LABELS.index(label) for label in part.labels])
         sums.index_add_(1, which, torch.stack([each.detach().double().cpu(), torch.ones(len(which), dtype=torch.float64)]))
@@ -165,5 +165,5 @@ def split_batch(batch: Batch, parts: int) -> list[Batch]:
 
 def _narrow(batch: Batch, start: int, size: int) -> Batch:
     values = {name: getattr(batch, name) for name in batch.__dataclass_fields__}
-    cut: dict[str, Any] = {k: v.narrow(0, start, size) if isinstance(v, Tensor) else v[start : start + size] for k, v in values.items()}
-    return replace(batch, **cut)
+    cut: dict[str, Any] = {k: v.narrow(0, start, size) for k, v in values.items() if isinstance(v, Tensor)}
+    return replace(batch, **cut, samples=batch.samples[start : start + size])

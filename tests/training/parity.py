@@ -19,6 +19,7 @@ from training.optimizer import build_optimizer
 from training.stage import optimizer_step
 
 STEPS, BATCH = 4, 8
+NO_CLIPPING = {"adamw": [], "muon": ["engine.gradient_clipping=0"]}
 
 
 def plain(profile, data, decay):
@@ -35,7 +36,8 @@ def plain(profile, data, decay):
         loss = per_sample_loss(velocity, batch.latents, batch.noise).mean()
         optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), profile.engine.gradient_clipping)
+        if profile.engine.gradient_clipping:
+            torch.nn.utils.clip_grad_norm_(model.parameters(), profile.engine.gradient_clipping)
         optimizer.step()
         average.update()
         losses.append(float(loss.detach()))
@@ -89,7 +91,7 @@ def main(root: Path, cases: list[str], report: Path) -> None:
     for case in cases:
         optimizer, zero, accumulation = case.split("-")
         rates = {"adamw": "{name: adamw, lr: 0.001}", "muon": "{name: muon, lr: 0.02, adam_lr: 0.001}"}[optimizer]
-        profile = load_profile("laptop", [*TINY, f"stage_3.optimizer={rates}", f"engine.zero_stage={zero}", f"engine.gradient_accumulation={accumulation}"])
+        profile = load_profile("laptop", [*TINY, f"stage_3.optimizer={rates}", f"engine.zero_stage={zero}", f"engine.gradient_accumulation={accumulation}", *NO_CLIPPING[optimizer]])
         data = SnapshotData(root / "snapshot", root / "features", profile, "text", 0, BATCH, profile.stage_3.ratios)
         expected, weights = plain(profile, data, 0.5)
         losses, average = sharded(profile, data, 0.5)
