@@ -36,7 +36,7 @@ def test_losses_and_averaged_weights_agree_with_plain_torch(rows, case):
     row = rows[case]
     assert row["losses"] == pytest.approx(row["expected"], rel=2e-5 if case.startswith("adamw") else 1e-4)
     # Muon makes the rounding in a matrix without a gradient (behind a projection that starts at zero) as large as any gradient.
-    assert row["distance"] < (1e-2 if case.startswith("adamw") else 0.2)
+    assert row["distance"] < (5e-2 if case.startswith("adamw") else 0.2)
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if c.endswith("-1")])
