@@ -56,8 +56,8 @@ class VideoConfig(Bucket):
     windows_per_clip: Positive = 4
     # All shapes that are trained on; empty is the main one alone. A clip goes to the nearest in aspect ratio that it fills.
     buckets: tuple[Bucket, ...] = ()
-    # Batches of the other buckets hold as many samples as have the main one's tokens, rounded down to a multiple of this.
-    # Ranks times accumulation steps must divide it.
+    # Batches of the other buckets hold as many samples as have the main one's tokens, rounded down to a multiple of this
+    # times the accumulation steps. The number of ranks must divide it.
     batch_multiple: Positive = 1
 
     @model_validator(mode="after")

@@ -105,7 +105,8 @@ class SnapshotData:
                 if not len(rows) or (image and not image_share) or (not image and image_share == 1):
                     continue
                 main = bucket == video.main and not image
-                multiple, tokens = video.batch_multiple, self._tokens(bucket, image)
+                multiple = video.batch_multiple * self.profile.engine.gradient_accumulation
+                tokens = self._tokens(bucket, image)
                 size = batch_size if main else max(1, budget // tokens // multiple) * multiple
                 streams.append(Stream(name, image, rows, size, tokens, () if main else stream_entropy(name, image)))
         return streams
@@ -155,8 +156,8 @@ class SnapshotData:
         if len(draws) % parts:
             raise SnapshotError(
                 f"a batch of bucket {draws[0].bucket} has {len(draws)} samples, which do not divide by {ranks} ranks x "
-                f"{self.profile.engine.gradient_accumulation} accumulation steps; set batch_size and video.batch_multiple to "
-                f"multiples of {parts}"
+                f"{self.profile.engine.gradient_accumulation} accumulation steps; make batch_size a multiple of {parts} "
+                f"and video.batch_multiple one of {ranks}"
             )
         share = len(draws) // ranks
         # By the run's ratios and the whole batch, never by this rank's samples: see `Batch.given`.

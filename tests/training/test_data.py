@@ -119,7 +119,7 @@ def test_another_seed_gives_another_order_and_other_noise(one):
 
 
 def test_a_batch_that_does_not_divide_is_one_error_with_the_remedy(one):
-    with pytest.raises(SnapshotError, match=r"10 samples.*4 ranks x 1.*batch_size and video.batch_multiple to multiples of 4"):
+    with pytest.raises(SnapshotError, match=r"10 samples.*4 ranks x 1.*batch_size a multiple of 4 and video.batch_multiple one of 4"):
         open_data(one).batch(0, 0, 4)
     with pytest.raises(SnapshotError, match="2 ranks x 4"):
         open_data(one, ["engine.gradient_accumulation=4"]).batch(0, 0, 2)
@@ -139,6 +139,8 @@ def test_every_batch_is_of_one_bucket_within_the_token_budget(three):
     assert sizes == {"32x32x9@16": 8, "32x48x9@16": 4, "32x32x5@16": 8}
     large = open_data(three, [THREE, "video.batch_multiple=16"], batch_size=8)
     assert {len(large.draws(n)) for n in range(40)} == {8, 16}, "at least one multiple"
+    parts = open_data(three, [THREE, "video.batch_multiple=2", "engine.gradient_accumulation=3"], batch_size=12)
+    assert all(len(parts.draws(n)) % 6 == 0 for n in range(40)), "a multiple for each accumulation step"
 
 
 def test_every_sample_is_seen_once_an_epoch_in_every_bucket(three):
