@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from media import decode_clip
+from media import Span, decode_clip
 from profiles.schema import VideoConfig
 
 TRANSFORM = "centre-crop-area-1"
-# Source frames are held at full size while a clip is decoded; longer or larger clips are used up to this much.
+# Longer or larger clips are used up to so many bytes of source frames, though no more than one is held at a time.
 DECODE_BYTES = 768 * 1024**2
 
 
@@ -26,12 +26,12 @@ def bucket_name(video: VideoConfig) -> str:
     return f"{video.height}x{video.width}x{video.frames}@{video.fps:g}"
 
 
-def load_bucket_clip(data: bytes, width: int, height: int, fps: float, video: VideoConfig) -> BucketClip:
+def load_bucket_clip(data: bytes | Span, width: int, height: int, fps: float, video: VideoConfig) -> BucketClip:
     """Decode a clip's file to the bucket.
 
     Args:
-        data: the media file.
-        width, height, fps: the source's own, from clips.parquet; they bound how many seconds fit in memory.
+        data: the media file, or a part of it.
+        width, height, fps: the source's own, from clips.parquet; they bound how many seconds are used.
         video: the bucket.
 
     Raises:
@@ -39,8 +39,11 @@ def load_bucket_clip(data: bytes, width: int, height: int, fps: float, video: Vi
     """
     affordable = DECODE_BYTES / (width * height * 3 * max(fps, 1.0))
     needed = (video.frames + video.reference_gap + 1) / video.fps
-    clip = decode_clip(data, video.fps, video.sample_rate, max_seconds=max(affordable, needed))
-    return BucketClip(to_bucket(clip.frames, video), clip.audio)
+    # Each frame is brought to the bucket as it is decoded: a clip at its own size need not fit in memory.
+    clip = decode_clip(
+        data, video.fps, video.sample_rate, max(affordable, needed), lambda image: to_bucket(image[None], video)[0]
+    )
+    return BucketClip(clip.frames, clip.audio)
 
 
 def to_bucket(frames: np.ndarray, video: VideoConfig) -> np.ndarray:
