@@ -18,7 +18,9 @@ import pandas as pd
 from curation.storage import CurationError, read_table
 from curation.video_hash import BYTES
 
-DISTANCE = 10  # bits of 128, measured in benchmarks/near_duplicates.py
+# Measured on 400 puppets, which all share one layout: copies at other sizes, rates, brightness and compression lie 0 to 9
+# bits apart (95 %), different puppets 15 and more, half of them 57 and more.
+DISTANCE = 10
 BANDS = 8
 MAX_DISTANCE = 2 * BANDS - 1  # what the bands guarantee
 # hash, clip, the clip that its group is named after, and the shard: 16 + 8 + 8 + 6 bytes and two to spare

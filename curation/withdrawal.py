@@ -16,7 +16,6 @@ import pandas as pd
 from curation.storage import CurationError
 from media import write_atomically
 
-TOMBSTONES = "tombstones.jsonl"
 SELECTORS = ("source_name", "source", "identity")
 
 

@@ -129,10 +129,15 @@ def display_matrix(frame: VideoFrame) -> tuple[int, int, int, int]:
 
     Each is -1, 0 or 1: of other angles the nearest quarter turn. `(1, 0, 0, 1)` for frames that say nothing.
     """
-    found = [data for data in frame.side_data.values() if data.type == SideDataType.DISPLAYMATRIX]
-    if not found:
+    try:
+        data = frame.side_data[SideDataType.DISPLAYMATRIX]  # type: ignore[typeddict-item]
+    except KeyError:
         return 1, 0, 0, 1
-    a, b, _, c, d = np.frombuffer(bytes(found[0]), np.int32)[:5].tolist()
+    except ValueError:  # PyAV does not know some newer kinds of side data; it still tells the angle
+        return {90: (0, -1, 1, 0), -90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), -180: (-1, 0, 0, -1)}.get(
+            round(frame.rotation / 90) * 90, (1, 0, 0, 1)
+        )
+    a, b, _, c, d = np.frombuffer(memoryview(data), np.int32)[:5].tolist()
     if max(abs(a), abs(d)) >= max(abs(b), abs(c)):
         return _sign(a), 0, 0, _sign(d)
     return 0, _sign(b), _sign(c), 0
