@@ -36,6 +36,12 @@ def is_remote(place: str) -> bool:
     return re.match(r"[a-z][a-z0-9+.-]*://", place) is not None
 
 
+def local_name(url: str) -> str:
+    """The folder inside the inbox for what comes from there: its last part, and a piece of the whole's hash."""
+    last = re.sub(r"[^A-Za-z0-9._-]", "-", url.rstrip("/").rpartition("/")[2]).lstrip(".") or "remote"
+    return f"{last}-{hashlib.sha256(url.encode()).hexdigest()[:8]}"
+
+
 def fetch_remote(url: str, folder: Path, storage_options: dict[str, Any] | None = None) -> Fetched:
     """Bring every new or changed object under `url` into `folder`.
 
