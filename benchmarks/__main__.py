@@ -3,6 +3,7 @@
 import resource
 
 from benchmarks.autoencoder import frames_per_second
+from benchmarks.near_duplicates import search_million
 from benchmarks.transformer import conditions_off, one_step_against_teacher
 
 
@@ -14,6 +15,11 @@ def main() -> None:
     print(f"transformer, 1 step / 20 steps of generation:               {step.ratio:.3f}  ({step.ours * 1e3:.0f} / {step.theirs * 1e3:.0f} ms, 16 clips)")
     rates = frames_per_second()
     print(f"autoencoder, 64 x 64 frames per second:                      encode {rates['encode']:.0f}, decode {rates['decode']:.0f}")
+    search = search_million()
+    print(
+        f"near duplicates of {search.asked} clips among {search.clips}:     {search.search_seconds:.1f} s, table {search.table_seconds:.1f} s, "
+        f"{search.found} of {search.planted} planted copies found"
+    )
     print(f"peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 Check = Callable[[pd.DataFrame], "np.ndarray | pd.Series"]
+Rule = tuple[tuple[str, ...], Check]
 HEX_16, HEX_32, HEX_64 = r"[0-9a-f]{16}", r"[0-9a-f]{32}", r"[0-9a-f]{64}"
 
 
@@ -23,15 +24,16 @@ class Contract:
 
     name: str
     key: str | None
-    rules: Mapping[str, tuple[tuple[str, ...], Check]] = field(default_factory=dict)
+    rules: Mapping[str, Rule] = field(default_factory=dict)
 
     def violations(self, table: pd.DataFrame) -> pd.Series:
         """For each row the first rule that it breaks, empty for a row that keeps them all."""
         broken = pd.Series("", index=table.index, dtype=object)
-        rules = dict(self.rules)
+        rules: dict[str, Rule] = {}
         if self.key is not None:
             key = self.key
             rules["key_is_unique"] = ((key,), lambda rows: ~rows[key].duplicated())
+        rules |= self.rules
         for name, (needs, check) in rules.items():
             if len(table) and set(needs) <= set(table.columns):
                 holds = pd.Series(check(table), index=table.index).fillna(False).astype(bool)
@@ -39,11 +41,11 @@ class Contract:
         return broken
 
 
-def _matches(column: str, pattern: str) -> tuple[tuple[str, ...], Check]:
+def _matches(column: str, pattern: str) -> Rule:
     return (column,), lambda rows: rows[column].astype("string").str.fullmatch(pattern)
 
 
-def _between(column: str, low: float, high: float) -> tuple[tuple[str, ...], Check]:
+def _between(column: str, low: float, high: float) -> Rule:
     return (column,), lambda rows: rows[column].between(low, high)
 
 

@@ -242,7 +242,7 @@ def _write_sample(
     if not done:
         raise CurationError(f"OpenCV could not encode the reference of {candidate.name} as PNG")
     row |= _put(folder, "reference", f"references/{sample_id}.png", lambda path: path.write_bytes(png.tobytes()))
-    sound = decode_clip(data, 1.0, video.sample_rate, transform=lambda image: image[:1, :1]).audio
+    sound = decode_clip(data, video.fps, video.sample_rate, transform=lambda image: image[:1, :1]).audio
     if sound is not None:
         samples = sound[: round(probe.duration * video.sample_rate)]
         row |= _put(
