@@ -26,7 +26,8 @@ CLIPS_SCHEMA = pa.schema(
     + [("audio_codec", pa.string()), ("audio_channels", pa.int16()), ("audio_sample_rate", pa.int32())]
     + [("audio_seconds", pa.float64())]
     + [(name, pa.string()) for name in FIELDS if name != "caption"]
-    + [("sidecar_other", pa.string()), ("phash", pa.string()), ("near_duplicate_of", pa.string())]
+    + [("sidecar_other", pa.string()), ("phash", pa.string())]
+    + [("near_duplicate_of", pa.string()), ("near_duplicate", pa.bool_())]
 )
 QUARANTINE_SCHEMA = pa.schema([(name, pa.string()) for name in ("source_name", "sha256", "reason", "message")])
 
@@ -80,6 +81,7 @@ def clip_rows(found: Examined, source_name: str, sidecar: Sidecar) -> list[dict[
                 "sidecar_other": sidecar.other,
                 "phash": piece.phash.hex(),
                 "near_duplicate_of": "",
+                "near_duplicate": False,
             }
         )
     return rows
@@ -91,8 +93,10 @@ def clips_frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def with_duplicates(clips: pd.DataFrame, matches: list[Match | None]) -> pd.DataFrame:
-    """The table with `near_duplicate_of`: the clip that the group of near duplicates is named after."""
-    return clips.assign(near_duplicate_of=[match.root if match else "" for match in matches])
+    """The table with `near_duplicate_of`, the clip that the group of near duplicates is named after, and whether there is
+    one, which a predicate may ask."""
+    roots = [match.root if match else "" for match in matches]
+    return clips.assign(near_duplicate_of=roots, near_duplicate=[root != "" for root in roots])
 
 
 def contract_violations(clips: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[str, str, str, str]]]:

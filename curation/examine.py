@@ -14,7 +14,7 @@ from profiles import Profile
 
 @dataclass(frozen=True)
 class Limits:
-    """What decides over a file: shortest clip in seconds, the bucket's rate and frames, how shots are found."""
+    """What decides over a file: shortest clip in seconds, the rate, frames of the shortest bucket, how shots are found."""
 
     min_seconds: float
     fps: float
@@ -57,7 +57,7 @@ class Examined:
 def limits_of(profile: Profile) -> Limits:
     """The limits that a profile sets."""
     curation, video = profile.curation, profile.video
-    return Limits(curation.min_seconds, video.fps, video.frames, curation.shots)
+    return Limits(curation.min_seconds, video.fps, min(b.frames for b in video.all_buckets), curation.shots)
 
 
 def examine(limits: Limits, path: Path) -> Examined:

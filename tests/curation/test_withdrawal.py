@@ -5,13 +5,18 @@ import json
 import pandas as pd
 import pytest
 
+import puppets
 from assets.catalogue import STEPS
 from assets.dvc_stages import ensure_repository, record_in_dvc
 from assets.exposure import who_saw
 from assets.workspace import Workspace
 from curation.contracts import SNAPSHOT
-from curation.snapshot import SNAPSHOT_SCHEMA
-from curation.storage import CurationError, write_table
+from curation.features import build_features
+from curation.ingest import ingest_shard
+from curation.scores import score_shard
+from curation.snapshot import freeze_snapshot
+from curation.storage import CurationError, read_table, write_table
+from curation.subsets import select_subsets
 from curation.withdrawal import find_clips, read_tombstones, withdraw, withdrawn
 from profiles import load_profile
 
@@ -80,8 +85,9 @@ def workspace(tmp_path, monkeypatch) -> Workspace:
 def put_snapshot(workspace: Workspace, digest: str, *clip_ids: str) -> None:
     folder = workspace.data("training_snapshot")
     folder.mkdir(parents=True, exist_ok=True)
-    rows = [(f"{c}-00000", c, "s-1", n, True, False, False) for n, c in enumerate(clip_ids)]
-    write_table(pd.DataFrame(rows, columns=SNAPSHOT_SCHEMA.names), folder / "samples.parquet", SNAPSHOT_SCHEMA, contract=SNAPSHOT)
+    flags = {"text": True, "audio": False, "pose": False}
+    table = pd.DataFrame([{"sample_id": f"{c}-00000", "clip_id": c, "row": n, **flags} for n, c in enumerate(clip_ids)])
+    write_table(table, folder / "samples.parquet", contract=SNAPSHOT)
     (folder / "snapshot.json").write_text(json.dumps({"digest": digest}))
     (folder / "card.md").write_text("# card\n")
 
@@ -151,3 +157,26 @@ def test_everything_that_saw_a_clip_is_named(workspace):
 
 def test_nothing_has_seen_a_clip_of_a_fresh_workspace(workspace):
     assert who_saw(workspace, {A}) == [] and not (workspace.var / "mlflow.db").exists()
+
+
+def test_a_withdrawn_clip_leaves_the_next_snapshot(inbox, put_puppet, tmp_path, tiny_encoders, loaded_encoders):
+    """The real chain, from files to snapshot."""
+    raw, scores, subsets, features = (tmp_path / name for name in ("raw", "scores", "subsets", "features"))
+    files = [put_puppet(f"{seed}.mp4", seed=seed) for seed in range(3)]
+    shard = ingest_shard(files, raw, tiny_encoders, inbox=inbox).name
+    score_shard(raw / shard, scores / shard, puppets.PuppetKeypoints(), tiny_encoders)
+    tables = raw / shard / "clips.parquet", scores / shard / "scores.parquet"
+    select_subsets(*tables, subsets / shard, tiny_encoders.curation)
+    build_features(raw / shard, scores / shard, features / shard, tiny_encoders, encoders=loaded_encoders)
+
+    def snapshot() -> tuple[str, set[str], dict]:
+        listed = read_tombstones(tmp_path / "tombstones.jsonl")
+        digest = freeze_snapshot([shard], raw, subsets, features, tmp_path / "snapshot", tiny_encoders, listed)
+        record = json.loads((tmp_path / "snapshot" / "snapshot.json").read_text())
+        return digest, set(read_table(tmp_path / "snapshot" / "samples.parquet")["clip_id"]), record
+
+    before, everyone, _ = snapshot()
+    gone = withdraw(tmp_path / "tombstones.jsonl", read_table(tables[0]), "1.mp4", "asked for by the person seen")
+    after, rest, record = snapshot()
+    assert len(everyone) == 3 and everyone - rest == set(gone.clip_ids)
+    assert after != before and record["counts"]["clips"] == 2
