@@ -195,7 +195,7 @@ def odd_clips() -> list[OddClip]:
         OddClip("cut to a tenth.mp4", written(lambda: (lambda d: d[: len(d) // 10])(faststart(clip(4, crf=1)))), ("not_video", "truncated", "no_frames")),
         OddClip("cut to a half.mp4", written(lambda: (lambda d: d[: len(d) // 2])(faststart(clip(5, crf=1)))), ("truncated",)),
         OddClip("cut to 80 percent.mp4", written(lambda: (lambda d: d[: len(d) * 8 // 10])(faststart(clip(6, crf=1)))), ("truncated",)),
-        OddClip("zero frames.mkv", written(lambda: muxed(frames_of(7)[:0])), ("no_frames", "no_video")),
+        OddClip("zero frames.mkv", written(lambda: muxed(frames_of(7)[:0])), ("no_frames", "no_video", "not_video")),
         OddClip("zero frames with sound.mkv", written(lambda: muxed(frames_of(7)[:0], sound=tone(1.5))), ("no_frames", "no_video")),
         OddClip("sound only.mp4", written(lambda: sound_only(tone(2.0))), ("no_video",)),
         OddClip("sound only.wav", written(lambda: sound_only(tone(1.0), "wav", "pcm_s16le")), ("no_video",)),
