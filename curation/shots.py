@@ -15,6 +15,7 @@ NEIGHBOURS = 3  # frames on either side that say what change is usual here
 FLOOR = 3.0  # grey levels (mean over pixels and channels): changes well below this are never a cut
 # As the predicate of the laptop profile on cut_score; puppets with a cut reach 0.51 and more, without one 0.21.
 CONTENT_THRESHOLD = 0.4
+BLENDED_SHARE = 0.25  # of the change across it, that a blended frame has to each of its neighbours
 TRANSNET_THRESHOLD = 0.5  # TransNet V2 (Soucek and Lokoc 2020), section 4: the one they evaluate with
 TRANSNET_WINDOW, TRANSNET_MARGIN = 100, 25  # it was trained on 100 frames and is trusted on the inner 50
 DETECTORS = ("content", "transnetv2", "none")
@@ -65,30 +66,49 @@ class NoDetector:
 
 
 class ContentDetector:
-    """A cut is a change of the picture that stands far above the changes around it, as the score `cut_score` has it."""
+    """A cut is a change of the picture that stands far above the changes around it, as the score `cut_score` has it.
+
+    A cut with one blended or blank frame between the shots is two such changes; unlike at a flash, the pictures on either
+    side of that frame differ as much.
+    """
 
     def __init__(self) -> None:
         self._differences: list[float] = []
-        self._before: np.ndarray | None = None
+        self._across: list[float] = []
+        self._before: list[np.ndarray] = []
 
     def look(self, time: float, picture: np.ndarray) -> None:
-        """Compare with the frame before; only that difference is kept."""
+        """Compare with the two frames before; only those differences are kept."""
         picture = picture.astype(np.float32)
-        if self._before is not None:
-            self._differences.append(float(np.abs(picture - self._before).mean()))
-        self._before = picture
+        apart = [float(np.abs(picture - earlier).mean()) for earlier in self._before]
+        self._differences += apart[-1:]
+        self._across += apart[:-1]
+        self._before = [*self._before[-1:], picture]
 
     def cuts(self) -> list[int]:
-        """Frames where the contrast (d - m) / (d + m) to the largest neighbour m, times d / (d + floor), is high."""
-        difference = np.asarray(self._differences)
-        if not len(difference):
-            return []
-        padded = np.pad(difference, NEIGHBOURS)
-        around = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1).copy()
-        around[:, NEIGHBOURS] = 0.0
-        usual = around.max(axis=1)
-        contrast = np.clip((difference - usual) / np.maximum(difference + usual, 1e-6), 0.0, 1.0)
-        return [int(t) + 1 for t in np.flatnonzero(contrast * difference / (difference + FLOOR) >= CONTENT_THRESHOLD)]
+        """Frames where the change d stands out: (d - m) / (d + m) d / (d + floor), m the largest change near it."""
+        single = np.asarray(self._differences)
+        across = np.asarray(self._across)
+        found = {int(place) + 1 for place in np.flatnonzero(_standing_out(single, single, 1) >= CONTENT_THRESHOLD)}
+        if len(across):
+            blended = np.minimum(single[:-1], single[1:]) >= BLENDED_SHARE * across
+            stands_out = _standing_out(across, single, 2) >= CONTENT_THRESHOLD
+            # Beside a cut that stands out alone, and one frame further, the same cut shows again.
+            places = [int(place) + 1 for place in np.flatnonzero(blended & stands_out)]
+            for place in places:
+                if not found & {place - 1, place, place + 1}:
+                    found.add(place)
+        return sorted(found)
+
+
+def _standing_out(changes: np.ndarray, around: np.ndarray, width: int) -> np.ndarray:
+    """`changes[t]`, which spans `around[t : t + width]`, against the largest of the three on either side of that."""
+    usual = np.zeros(len(changes))
+    padded = np.pad(around, NEIGHBOURS)
+    for shift in [*range(NEIGHBOURS), *range(NEIGHBOURS + width, 2 * NEIGHBOURS + width)]:
+        usual = np.maximum(usual, padded[shift : shift + len(changes)])
+    contrast = np.clip((changes - usual) / np.maximum(changes + usual, 1e-6), 0.0, 1.0)
+    return contrast * changes / (changes + FLOOR)
 
 
 class TransNetDetector:

@@ -50,6 +50,13 @@ def test_a_flash_a_pan_and_a_still_are_no_cuts():
     assert cuts_of(still) == cuts_of(flash) == cuts_of(pan) == []
 
 
+@pytest.mark.parametrize("between", ["blended", "black"])
+def test_a_frame_between_two_shots_hides_no_cut(between):
+    frames = film((1, 30), (2, 30))
+    frames[30] = 0 if between == "black" else frames[[29, 31]].mean(axis=0)
+    assert cuts_of(frames) == [30]
+
+
 def test_shots_have_4n_plus_1_frames_and_stay_clear_of_the_cut():
     times = np.arange(100) / 25
     long_enough, short = split_shots(times, 4.0, [60, 70], fps=16.0, frames=17)
