@@ -2,6 +2,7 @@
 
 import resource
 
+from benchmarks.adversarial import adversarial_update
 from benchmarks.autoencoder import frames_per_second
 from benchmarks.loader import loader_against_step
 from benchmarks.near_duplicates import search_million
@@ -14,6 +15,8 @@ def main() -> None:
     print(f"transformer, conditions off / bare Wan, forward + backward: {off.ratio:.3f}  ({off.ours * 1e3:.0f} / {off.theirs * 1e3:.0f} ms)")
     step = one_step_against_teacher()
     print(f"transformer, 1 step / 20 steps of generation:               {step.ratio:.3f}  ({step.ours * 1e3:.0f} / {step.theirs * 1e3:.0f} ms, 16 clips)")
+    update = adversarial_update()
+    print(f"adversarial update / its forwards and backwards alone:       {update.ratio:.3f}  ({update.ours * 1e3:.0f} / {update.theirs * 1e3:.0f} ms)")
     load = loader_against_step()
     print(f"loader alone / what training consumes, samples per second:   {1 / load.ratio:.1f}  ({16 / load.ours:.0f} / {16 / load.theirs:.0f} samples/s)")
     rates = frames_per_second()

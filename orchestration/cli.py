@@ -153,6 +153,20 @@ def compare() -> None:
 
 
 @app.command()
+def ablate(
+    seeds: Annotated[int, typer.Option(min=1)] = 2,
+    variant: Annotated[list[str] | None, typer.Option(help="a variant of evaluation/ablation.py; repeat for several")] = None,
+    profile: ProfileOption = None,
+    overrides: SetOption = None,
+) -> None:
+    """Train and score the recipe with one thing changed at a time. Hours; killed and started again, it goes on."""
+    from assets.ablation_study import run_ablation
+
+    destination = run_ablation(_open(profile, overrides), seeds, variant or [], " ".join(["omnihuman", *sys.argv[1:]]))
+    print((destination / "ablation.md").read_text())
+
+
+@app.command()
 def sensitivity(
     model: Annotated[str, typer.Option(help="an asset that holds weights: stage_3_checkpoint, consistency_student, distilled_student")] = "stage_3_checkpoint",
     clips: int = 32,

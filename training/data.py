@@ -159,7 +159,11 @@ class SnapshotData:
                 f"multiples of {parts}"
             )
         share = len(draws) // ranks
-        return self._load(draws[rank * share : (rank + 1) * share])
+        # By the run's ratios and the whole batch, never by this rank's samples: see `Batch.given`.
+        possible = ("reference",) if draws[0].image else ("reference", "audio", "pose")
+        given = {name for name in possible if getattr(self.ratios, name) > 0}
+        given |= {"motion"} if any(draw.motion for draw in draws) else set()
+        return self._load(draws[rank * share : (rank + 1) * share], frozenset(given))
 
     def chosen(self, rows: Sequence[int], on: Conditions) -> Batch:
         """These rows of `table`, of one bucket, under the given conditions and always with the same noise."""
@@ -174,9 +178,9 @@ class SnapshotData:
                     uniform=0.5, noise_seed=seed,
                 )
             )
-        return self._load(tuple(draws))
+        return self._load(tuple(draws), frozenset(on.active) - {"text"})
 
-    def _load(self, draws: tuple[SampleDraw, ...]) -> Batch:
+    def _load(self, draws: tuple[SampleDraw, ...], given: frozenset[str]) -> Batch:
         places, bucket, image = [(d.shard, d.row) for d in draws], draws[0].bucket, draws[0].image
 
         def gather(name: str, axis: int | None = None) -> Tensor:
@@ -199,6 +203,7 @@ class SnapshotData:
             reference_mask=_mask(d.on.reference for d in draws),
             motion_mask=_mask(d.motion for d in draws),
             samples=draws,
+            given=given,
         )
 
     def numbers(self, number: int) -> dict[str, float]:
