@@ -5,6 +5,7 @@ import resource
 from benchmarks.adversarial import adversarial_update
 from benchmarks.autoencoder import frames_per_second
 from benchmarks.loader import loader_against_step
+from benchmarks.near_duplicates import search_million
 from benchmarks.transformer import conditions_off, one_step_against_teacher
 
 
@@ -20,6 +21,11 @@ def main() -> None:
     print(f"loader alone / what training consumes, samples per second:   {1 / load.ratio:.1f}  ({16 / load.ours:.0f} / {16 / load.theirs:.0f} samples/s)")
     rates = frames_per_second()
     print(f"autoencoder, 64 x 64 frames per second:                      encode {rates['encode']:.0f}, decode {rates['decode']:.0f}")
+    search = search_million()
+    print(
+        f"near duplicates of {search.asked} clips among {search.clips}:     {search.search_seconds:.1f} s, table {search.table_seconds:.1f} s, "
+        f"{search.found} of {search.planted} planted copies found"
+    )
     print(f"peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from curation.contracts import SUBSETS as CONTRACT
 from curation.predicates import Predicate, evaluate, parse_predicate
 from curation.scores.clip import SCORES
 from curation.storage import CurationError, read_table, write_table
@@ -17,7 +18,7 @@ from media import whole_directory
 from profiles.schema import CurationConfig
 
 SUBSETS = ("text", "audio", "pose")
-CLIP_COLUMNS = ("width", "height", "fps", "seconds", "frames")
+CLIP_COLUMNS = ("width", "height", "fps", "seconds", "frames", "near_duplicate")
 COLUMNS = (*SCORES, *CLIP_COLUMNS)
 SUBSETS_SCHEMA = pa.schema(
     [("clip_id", pa.string()), *((name, pa.bool_()) for name in SUBSETS), ("rejected_by", pa.string())]
@@ -100,7 +101,7 @@ def select_subsets(
     subsets = assign_subsets(join_tables(clips_table, scores_table), config)
     funnel = funnel_of(subsets, config)
     with whole_directory(destination) as folder:
-        write_table(subsets, folder / "subsets.parquet", SUBSETS_SCHEMA, predicates_of(config))
+        write_table(subsets, folder / "subsets.parquet", SUBSETS_SCHEMA, predicates_of(config), CONTRACT)
         (folder / "funnel.json").write_text(json.dumps(funnel, indent=1, sort_keys=True) + "\n")
     return funnel
 

@@ -370,6 +370,10 @@ class CurationConfig(Strict):
     shard_clips: Positive = 1024
     held_out_share: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.02
     min_seconds: float = 1.0625
+    # Where a file with cuts is split: by the change of content, by TransNet V2 (extra `shots`), or not at all.
+    shots: Literal["content", "transnetv2", "none"] = "content"
+    # The share of a table's rows that may break its contract before whatever reads the table is held up.
+    violations_max: Ratio = 0.01
     text: str
     audio: str
     pose: str

@@ -11,6 +11,7 @@ from safetensors.numpy import save_file
 
 from curation.archive import read_clip
 from curation.bucket import load_bucket_clip
+from curation.contracts import SCORES as SCORES_CONTRACT
 from curation.keypoints import KEYPOINTS, KeypointDetector
 from curation.scores.clip import SCORES, ClipScores, score_clip, score_versions
 from curation.storage import CurationError, read_table, write_table
@@ -62,7 +63,7 @@ def score_shard(
     versions = score_versions(detector, profile.video, profile.transformer.pose_keypoints)
     table = pd.DataFrame(rows, columns=SCORES_SCHEMA.names)
     with whole_directory(destination) as folder:
-        write_table(table, folder / "scores.parquet", SCORES_SCHEMA, versions)
+        write_table(table, folder / "scores.parquet", SCORES_SCHEMA, versions, SCORES_CONTRACT)
         every = np.concatenate(keypoints) if keypoints else np.zeros((0, KEYPOINTS, 3), np.float32)
         save_file({"keypoints": every}, folder / "keypoints.safetensors")
     return ScoreReport(destination, len(rows), time.monotonic() - started, versions)
