@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from profiles.scores import ScoresConfig
+
 Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(gt=0)]
 
@@ -53,7 +55,8 @@ class EncoderConfig(Strict):
     text: str
     text_tokens: Positive = 32
     audio: str
-    # "puppet" reads the puppets' coloured joints; otherwise the path of a COCO-WholeBody-133 detector.
+    # "puppet" reads the puppets' coloured joints, "mediapipe" is the packaged detector of real people; otherwise the
+    # folder of a COCO-WholeBody-133 detector's two ONNX files (DWPose, RTMW).
     keypoints: str = "puppet"
 
 
@@ -168,10 +171,11 @@ class AdversarialConfig(Strict):
 
 
 class CurationConfig(Strict):
-    """Predicates over score columns (pandas expressions). Each subset also needs the ones before it."""
+    """Scores, and predicates over their columns (docs/curation.md). Each subset also needs the ones before it."""
 
     shard_clips: Positive = 1024
     min_seconds: float = 1.0625
+    scores: ScoresConfig = ScoresConfig()
     text: str
     audio: str
     pose: str
