@@ -20,15 +20,15 @@ class _Closed(BaseModel):
 class MotionConfig(_Closed):
     """At most `pairs` neighbouring frames are measured; `border` pixels at each edge are left out."""
 
-    pairs: Count = 24
+    pairs: Count = 8
     border: Annotated[int, Field(ge=0)] = 6
 
 
 class CameraConfig(_Closed):
     """`pairs` neighbouring frames in runs of `run`; up to `corners` tracked points; `tolerance` pixels make an inlier."""
 
-    pairs: Count = 24
-    run: Annotated[int, Field(ge=2)] = 6
+    pairs: Count = 10
+    run: Annotated[int, Field(ge=2)] = 5
     corners: Count = 120
     tolerance: Annotated[float, Field(gt=0)] = 0.5
 

@@ -11,7 +11,7 @@ from profiles.scores import MotionConfig
 STRIDE = 2
 
 
-def motion(luma: np.ndarray, pairs: int = 24, border: int = 6) -> float:
+def motion(luma: np.ndarray, pairs: int = 8, border: int = 6) -> float:
     """Mean magnitude of dense optical flow in pixels per frame (Farneback, SCIA 2003; OpenCV), off the picture's edge.
 
     Args:
