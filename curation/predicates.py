@@ -112,7 +112,10 @@ def evaluate_all(texts: dict[str, str], table: pa.Table) -> dict[str, np.ndarray
     """
     check_types(texts.values(), table.schema)
     projection = {name: _strict(text) for name, text in texts.items()}
-    found = ds.dataset(table).to_table(columns=projection)
+    try:
+        found = ds.dataset(table).to_table(columns=projection)
+    except pa.ArrowInvalid as error:  # a text that is no number, met while it is computed with
+        raise CurationError(f"predicates {', '.join(texts.values())} cannot be computed ({error})") from error
     return {name: found[name].to_numpy().astype(bool) for name in texts}
 
 

@@ -96,7 +96,7 @@ def _ranges(dataset: ds.Dataset, columns: list[str]) -> dict[str, tuple[float, f
     fragments = list(dataset.get_fragments())
     chosen = [fragments[i] for i in np.unique(np.linspace(0, len(fragments) - 1, 8).astype(int))]
     each = -(-SAMPLE_ROWS // len(chosen))
-    heads = [fragment.head(each, columns=columns, schema=dataset.schema) for fragment in chosen] if columns else []
+    heads = [fragment.scanner(schema=dataset.schema, columns=columns).head(each) for fragment in chosen] if columns else []
     found = {}
     for name in columns:
         values = np.concatenate([head[name].to_numpy() for head in heads]).astype(float)

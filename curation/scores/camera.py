@@ -10,6 +10,7 @@ from curation.scores.material import Material
 from profiles.scores import CameraConfig
 
 COLUMNS = ("camera_motion", "body_motion", "shakiness")
+EDGE = 3  # pixels
 FEWEST = 6  # tracked corners; fewer cannot tell four parameters from noise
 
 
@@ -39,7 +40,9 @@ def global_motion(before: np.ndarray, after: np.ndarray, corners: int, tolerance
     if found is None or len(found) < FEWEST:
         return None
     moved, status, _ = cv2.calcOpticalFlowPyrLK(before, after, found, None, winSize=(15, 15), maxLevel=3)
-    kept = status[:, 0] == 1
+    # A corner that leaves the picture is tracked to somewhere else.
+    room = np.array(before.shape[::-1]) - EDGE
+    kept = (status[:, 0] == 1) & ((moved[:, 0] >= EDGE) & (moved[:, 0] < room)).all(axis=1)
     source, target = found[kept, 0], moved[kept, 0]
     if len(source) < FEWEST:
         return None

@@ -6,6 +6,8 @@ from curation.scores.contract import Score, Values, floats
 from curation.scores.material import Material
 from profiles.scores import ResolutionConfig
 
+ROUNDING = 12.0  # times the rounding's mean power: fewer than one in 100,000 of its own values lie above
+
 
 def detail_bandwidth(grey: np.ndarray, energy: float = 0.99, window: int = 256) -> float:
     """The spatial frequency, as a share of Nyquist's, below which `energy` of the gradient's energy lies.
@@ -23,11 +25,14 @@ def detail_bandwidth(grey: np.ndarray, energy: float = 0.99, window: int = 256) 
     taper = np.outer(np.hanning(height), np.hanning(width)).astype(np.float32)
     fy, fx = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None]
     radius = np.hypot(fy, fx) / 0.5
+    # Rounding to whole grey levels is noise of variance 1/12 in every frequency; what does not stand above it is not there.
+    floor = ROUNDING * np.square(taper).sum() / 12
     order = np.argsort(radius, axis=None)
     found = []
     for image in grey[:, top : top + height, left : left + width].astype(np.float32):
         # Weighted by frequency, as a gradient is: otherwise brightness alone would decide.
-        power = (np.abs(np.fft.rfft2((image - image.mean()) * taper)) * radius) ** 2
+        power = np.abs(np.fft.rfft2((image - image.mean()) * taper)) ** 2
+        power = np.where(power > floor, power, 0.0) * radius**2
         total = np.cumsum(power.ravel()[order])
         if total[-1] > 0:
             found.append(radius.ravel()[order][np.searchsorted(total, energy * total[-1])])
