@@ -22,7 +22,7 @@ def make_condition_features(execution: Execution) -> Metadata:
         "reused": report.reused,
         "encoded": report.encoded,
         "seconds": round(report.seconds, 1),
-        "bytes": (destination / "features.safetensors").stat().st_size,
+        "bytes": report.bytes,
         "features_sha256": report.features_sha256,
         "encoders": json.loads((destination / "encoders.json").read_text()),
     }
@@ -30,7 +30,7 @@ def make_condition_features(execution: Execution) -> Metadata:
 
 CONDITION_FEATURES = Step(
     name="condition_features",
-    description="Video latents, reference latents, text, speech-encoder states and keypoints of every training window. "
+    description="Video, reference and motion latents, text, speech-encoder states and keypoints of every training window. "
     "A row's key hashes the clip's bytes, the encoders' weights, the transform, the bucket and the dtype, so training on "
     "a stale cache is impossible.",
     make=make_condition_features,
@@ -38,6 +38,7 @@ CONDITION_FEATURES = Step(
     sections=("video", "encoders"),
     group="curation",
     kinds=frozenset({"pytorch", "huggingface", "dvc"}),
-    marker="features.safetensors",
+    marker="samples.parquet",
     sharded=True,
+    version="2",  # buckets, motion latents
 )

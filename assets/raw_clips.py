@@ -42,7 +42,7 @@ RAW_CLIPS = Step(
     "quarantine table with the reason for every file that could not be used.",
     make=make_raw_clips,
     upstream=(),
-    sections=("video.fps", "video.frames", "curation.min_seconds"),
+    sections=("video.fps", "video.frames", "video.buckets", "curation.min_seconds"),
     group="curation",
     kinds=frozenset({"python", "parquet", "dvc"}),
     marker="shard.json",

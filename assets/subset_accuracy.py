@@ -38,7 +38,7 @@ class SubsetAccuracy:
 
     def row(self) -> dict[str, str | int]:
         """For a table, with 95 % Wilson intervals."""
-        counts = {"subset": self.subset, "clips": self.clips, "belong": self.belong, "kept": self.kept}
+        counts: dict[str, str | int] = {"subset": self.subset, "clips": self.clips, "belong": self.belong, "kept": self.kept}
         low, high = wilson(self.right, self.kept)
         precision = f"{self.precision:.3f} [{low:.3f}, {high:.3f}]"
         low, high = wilson(self.right, self.belong)

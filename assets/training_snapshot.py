@@ -26,6 +26,9 @@ def make_training_snapshot(execution: Execution) -> Metadata:
         "digest": digest,
         "clips": snapshot["counts"]["clips"],
         **{f"samples_{name}": snapshot["counts"][name] for name in ("text", "audio", "pose")},
+        "reference_outside": snapshot["counts"]["reference_outside"],
+        "has_motion": snapshot["counts"]["has_motion"],
+        "buckets": snapshot["buckets"],
         "shards": len(snapshot["shards"]),
         "excluded": Markdown(markdown_table(snapshot["excluded"])),
         "card": Markdown((destination / "card.md").read_text()),
@@ -48,4 +51,5 @@ TRAINING_SNAPSHOT = Step(
     kinds=frozenset({"pandas", "parquet", "dvc"}),
     marker="snapshot.json",
     data_version=snapshot_digest,
+    version="2",  # names each sample's bucket
 )

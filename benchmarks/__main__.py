@@ -3,6 +3,7 @@
 import resource
 
 from benchmarks.autoencoder import frames_per_second
+from benchmarks.loader import loader_against_step
 from benchmarks.transformer import conditions_off, one_step_against_teacher
 
 
@@ -12,6 +13,8 @@ def main() -> None:
     print(f"transformer, conditions off / bare Wan, forward + backward: {off.ratio:.3f}  ({off.ours * 1e3:.0f} / {off.theirs * 1e3:.0f} ms)")
     step = one_step_against_teacher()
     print(f"transformer, 1 step / 20 steps of generation:               {step.ratio:.3f}  ({step.ours * 1e3:.0f} / {step.theirs * 1e3:.0f} ms, 16 clips)")
+    load = loader_against_step()
+    print(f"loader alone / what training consumes, samples per second:   {1 / load.ratio:.1f}  ({16 / load.ours:.0f} / {16 / load.theirs:.0f} samples/s)")
     rates = frames_per_second()
     print(f"autoencoder, 64 x 64 frames per second:                      encode {rates['encode']:.0f}, decode {rates['decode']:.0f}")
     print(f"peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")

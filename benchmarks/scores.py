@@ -4,6 +4,7 @@ import argparse
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -81,13 +82,16 @@ def time_scores(name: str, data: bytes, video: VideoConfig, scores: ScoresConfig
     shared, parts = float("inf"), {score.name: float("inf") for score in switched_on(scores)}
     for _ in range(rounds):
         material = Material(bench, record, lambda: data)
-        frames = material.frames
-        material.__dict__["detected"] = Detected(bench.detector(frames), None)
-        shared = min(shared, _seconds(lambda: (material.luma, material.native_grey, material.envelope, material.opening)))
+        material.__dict__["detected"] = Detected(bench.detector(material.frames), None)
+        shared = min(shared, _seconds(partial(_share, material)))
         for score in switched_on(scores):
-            config = score.config(scores)
-            parts[score.name] = min(parts[score.name], _seconds(lambda: score.compute(material, config)))
+            seconds = _seconds(partial(score.compute, material, score.config(scores)))
+            parts[score.name] = min(parts[score.name], seconds)
     return ScoreTimes(name, decode, shared, parts)
+
+
+def _share(material: Material) -> None:
+    _ = material.luma, material.native_grey, material.envelope, material.opening
 
 
 def _seconds(call: Callable[[], object]) -> float:

@@ -1,12 +1,13 @@
 """From a clip's own size and rate to the bucket that is trained on. With any change here `TRANSFORM` must change."""
 
+import math
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from media import decode_clip
-from profiles.schema import VideoConfig
+from profiles.schema import Bucket, VideoConfig
 
 TRANSFORM = "centre-crop-area-1"
 # Source frames are held at full size while a clip is decoded; longer or larger clips are used up to this much.
@@ -21,38 +22,53 @@ class BucketClip:
     audio: np.ndarray | None
 
 
-def bucket_name(video: VideoConfig) -> str:
-    """For example `64x64x17@16`: height, width, frames, rate."""
-    return f"{video.height}x{video.width}x{video.frames}@{video.fps:g}"
+def bucket_names(video: VideoConfig) -> list[str]:
+    """Every bucket's name, in the profile's order."""
+    return [video.name_of(bucket) for bucket in video.all_buckets]
+
+
+def choose_bucket(width: int, height: int, frames: int, video: VideoConfig) -> Bucket:
+    """The bucket nearest in aspect ratio (least |log ratio|) among those that `frames` frames fill.
+
+    Of equally near ones the longest wins, then the largest, then the first of the list. A clip that fills none, which is
+    never cut, goes to the shortest.
+    """
+    every = video.all_buckets
+    filled = [b for b in every if b.frames <= frames] or [b for b in every if b.frames == min(x.frames for x in every)]
+    ratio = math.log(width / height)
+    return min(filled, key=lambda b: (round(abs(ratio - math.log(b.width / b.height)), 9), -b.frames, -b.height * b.width))
 
 
 def load_bucket_clip(data: bytes, width: int, height: int, fps: float, video: VideoConfig) -> BucketClip:
-    """Decode a clip's file to the bucket.
+    """Decode a clip's file to the bucket that `choose_bucket` gives it.
 
     Args:
         data: the media file.
         width, height, fps: the source's own, from clips.parquet; they bound how many seconds fit in memory.
-        video: the bucket.
+        video: the buckets.
 
     Raises:
         MediaError: the file cannot be decoded.
     """
     affordable = DECODE_BYTES / (width * height * 3 * max(fps, 1.0))
-    needed = (video.frames + video.reference_gap + 1) / video.fps
+    longest = max(bucket.frames for bucket in video.all_buckets)
+    needed = (longest + video.reference_gap + 1) / video.fps
     clip = decode_clip(data, video.fps, video.sample_rate, max_seconds=max(affordable, needed))
-    return BucketClip(to_bucket(clip.frames, video), clip.audio)
+    # The table's size, not the decoded one: features plan with the table, and both must agree.
+    bucket = choose_bucket(width, height, len(clip.frames), video)
+    return BucketClip(to_bucket(clip.frames, bucket), clip.audio)
 
 
-def to_bucket(frames: np.ndarray, video: VideoConfig) -> np.ndarray:
+def to_bucket(frames: np.ndarray, bucket: Bucket) -> np.ndarray:
     """Crop `(T, H, W, 3)` uint8 about its centre to the bucket's shape and resize; of that size, it is returned."""
     height, width = frames.shape[1:3]
-    if (height, width) == (video.height, video.width):
+    if (height, width) == (bucket.height, bucket.width):
         return frames
-    scale = max(video.height / height, video.width / width)
-    crop_height = min(height, max(1, round(video.height / scale)))
-    crop_width = min(width, max(1, round(video.width / scale)))
+    scale = max(bucket.height / height, bucket.width / width)
+    crop_height = min(height, max(1, round(bucket.height / scale)))
+    crop_width = min(width, max(1, round(bucket.width / scale)))
     top, left = (height - crop_height) // 2, (width - crop_width) // 2
     cropped = frames[:, top : top + crop_height, left : left + crop_width]
     # Averaging keeps small pictures free of aliasing; enlarging needs interpolation.
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return np.stack([cv2.resize(image, (video.width, video.height), interpolation=how) for image in cropped])
+    return np.stack([cv2.resize(image, (bucket.width, bucket.height), interpolation=how) for image in cropped])

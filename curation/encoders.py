@@ -11,18 +11,22 @@ import torch
 from diffusers import AutoencoderKLWan
 from torch import Tensor
 
-from curation.bucket import TRANSFORM, bucket_name
+from curation.bucket import TRANSFORM, bucket_names
 from curation.samples import CutSample
+from curation.windows import MOTION_FRAMES
 from omnihuman.audio import AudioEncoder
 from omnihuman.autoencoder import encode_video, load_autoencoder, to_pixels
 from omnihuman.digests import weights_digest
 from omnihuman.text import TextEncoder
 from profiles import Profile, resolve_source
+from profiles.schema import VideoConfig
 
 DTYPE = "float16"
+# Which tensors stand in a row; another set makes every row anew.
+ROW = "motion-1"
 
 
-def encoder_identity(profile: Profile, keypoints: str) -> dict[str, str | int]:
+def encoder_identity(profile: Profile, keypoints: str) -> dict[str, str | int | list[str]]:
     """What stands in encoders.json. `keypoints` is the detector's name and version.
 
     Raises:
@@ -36,8 +40,9 @@ def encoder_identity(profile: Profile, keypoints: str) -> dict[str, str | int]:
         "audio": weights_digest(resolve_source(sources.audio)),
         "keypoints": keypoints,
         "transform": TRANSFORM,
-        "bucket": bucket_name(profile.video),
+        "buckets": bucket_names(profile.video),
         "dtype": DTYPE,
+        "row": ROW,
     }
 
 
@@ -51,16 +56,17 @@ class ConditionEncoders:
     device: torch.device
     profile: Profile
 
-    def shapes(self, samples: int) -> dict[str, tuple[tuple[int, ...], str]]:
-        """Shapes and types of features.safetensors for so many samples; found by encoding one empty sample."""
-        video = self.profile.video
-        latents, _ = self._latents(np.zeros((1, 1, video.height, video.width, 3), np.uint8), None)
-        channels, _, height, width = latents.shape[1:]
+    def shapes(self, samples: int, video: VideoConfig) -> dict[str, tuple[tuple[int, ...], str]]:
+        """Shapes and types of the features of so many samples of one bucket; found by encoding one empty sample."""
+        latents = self._see(np.zeros((1, MOTION_FRAMES, video.height, video.width, 3), np.uint8))
+        channels, motion, height, width = latents.shape[1:]
         text = tuple(self.text.encode([""]).shape[1:])
-        audio = tuple(self._hear([np.zeros(0, np.float32)]).shape[1:])
+        audio = tuple(self._hear([np.zeros(0, np.float32)], video).shape[1:])
         return {
             "latents": ((samples, channels, video.latent_frames, height, width), DTYPE),
             "reference_latents": ((samples, channels, 1, height, width), DTYPE),
+            "motion_latents": ((samples, channels, motion, height, width), DTYPE),
+            "has_motion": ((samples,), "uint8"),
             "text": ((samples, *text), DTYPE),
             "null_text": (text, DTYPE),
             "audio": ((samples, *audio), DTYPE),
@@ -68,35 +74,43 @@ class ConditionEncoders:
             "keypoints": ((samples, video.frames, 133, 3), "float32"),
         }
 
-    def encode(self, batch: list[CutSample]) -> dict[str, np.ndarray]:
-        """Every encoded feature of a batch, float32 but for `has_audio`; a silent sample's audio is all zero."""
-        frames = np.stack([cut.frames for cut in batch])
-        latents, reference = self._latents(frames, np.stack([cut.reference for cut in batch])[:, None])
+    def encode(self, batch: list[CutSample], video: VideoConfig) -> dict[str, np.ndarray]:
+        """Every encoded feature of a batch of one bucket, float32 but for `has_audio` and `has_motion`.
+
+        A silent sample's audio and the motion of a sample without frames before its window are all zero. Motion frames
+        are encoded alone, as at inference: what the causal autoencoder would remember of still earlier frames is not there.
+        """
+        latents = self._see(np.stack([cut.frames for cut in batch]))
+        reference = self._see(np.stack([cut.reference for cut in batch])[:, None])
         has_audio = np.array([cut.audio is not None for cut in batch], np.uint8)
-        heard = self._hear([np.zeros(0, np.float32) if cut.audio is None else cut.audio for cut in batch])
+        heard = self._hear([np.zeros(0, np.float32) if cut.audio is None else cut.audio for cut in batch], video)
         heard[has_audio == 0] = 0.0
         return {
             "latents": latents,
             "reference_latents": reference,
+            **self._motion(batch, reference),
             "text": self.text.encode([cut.sample.caption for cut in batch]).cpu().numpy(),
             "audio": heard,
             "has_audio": has_audio,
         }
 
+    def _motion(self, batch: list[CutSample], like: np.ndarray) -> dict[str, np.ndarray]:
+        pasts = [cut.motion for cut in batch if cut.motion is not None]
+        has_motion = np.array([cut.motion is not None for cut in batch], np.uint8)
+        latents = np.zeros((*like.shape[:2], 1 + (MOTION_FRAMES - 1) // 4, *like.shape[3:]), np.float32)
+        if pasts:
+            latents[has_motion == 1] = self._see(np.stack(pasts))
+        return {"motion_latents": latents, "has_motion": has_motion}
+
     def null_text(self) -> np.ndarray:
         """`(L, D)` states of the empty prompt, what the text condition becomes when it is dropped."""
         return self.text.encode([""])[0].cpu().numpy()
-
-    def _latents(self, frames: np.ndarray, reference: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        encoded = [self._see(value) for value in (frames, frames[:, :1] if reference is None else reference)]
-        return encoded[0], encoded[1]
 
     def _see(self, frames: np.ndarray) -> np.ndarray:
         pixels = to_pixels(torch.from_numpy(np.ascontiguousarray(frames)).to(self.device))
         return _array(encode_video(self.autoencoder, pixels))
 
-    def _hear(self, waveforms: list[np.ndarray]) -> np.ndarray:
-        video = self.profile.video
+    def _hear(self, waveforms: list[np.ndarray], video: VideoConfig) -> np.ndarray:
         length = round(video.frames / video.fps * video.sample_rate)
         padded = np.stack([np.pad(wave[:length], (0, max(0, length - len(wave)))) for wave in waveforms])
         return _array(self.audio.encode(torch.from_numpy(padded).to(self.device), video.frames, video.fps))

@@ -1,4 +1,7 @@
-"""Condition features of a shard: every frozen encoder run once per sample, cached under a key of all it depends on."""
+"""Condition features of a shard: every frozen encoder run once per sample, cached under a key of all it depends on.
+
+Rows of one bucket stand in one file, `features-<bucket>.safetensors`: a tensor's rows have one shape.
+"""
 
 import json
 import time
@@ -9,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 from safetensors import safe_open
 
 from curation.encoders import (
@@ -19,6 +21,7 @@ from curation.encoders import (
     encoder_identity,
     load_encoders,
 )
+from curation.feature_files import SAMPLES_SCHEMA, features_digest, features_file
 from curation.samples import ClipRequest, CutSample, Sample, cut_samples, plan_samples
 from curation.storage import (
     CurationError,
@@ -30,22 +33,18 @@ from curation.tensor_rows import TensorRows
 from curation.workers import Progress, map_over_clips
 from media import sha256_of_file, whole_directory
 from profiles import Profile
+from profiles.schema import Bucket, VideoConfig
 
 BATCH = 16
-SAMPLES_SCHEMA = pa.schema(
-    [
-        ("sample_id", pa.string()),
-        ("clip_id", pa.string()),
-        ("window_start", pa.int32()),
-        ("reference_frame", pa.int32()),
-    ]
-    + [("reference_outside", pa.bool_()), ("feature_key", pa.string())]
-)
+Place = tuple[str, int]  # bucket and row of its file
 
 
 @dataclass(frozen=True)
 class FeatureReport:
-    """`samples` rows, of which `reused` came from the features that were there and `encoded` were computed."""
+    """`samples` rows, of which `reused` came from the features that were there and `encoded` were computed.
+
+    `bytes` counts the feature files; `features_sha256` is a hash over theirs.
+    """
 
     path: Path
     samples: int
@@ -53,6 +52,7 @@ class FeatureReport:
     encoded: int
     seconds: float
     features_sha256: str
+    bytes: int
 
 
 def build_features(
@@ -63,7 +63,7 @@ def build_features(
     progress: Progress | None = None,
     encoders: ConditionEncoders | None = None,
 ) -> FeatureReport:
-    """Write `destination/` samples.parquet, features.safetensors, encoders.json.
+    """Write `destination/` samples.parquet, encoders.json and a features file per bucket that has samples.
 
     Rows whose feature key stands in `destination` already are copied; when all do, nothing is written and no encoder
     is loaded.
@@ -72,7 +72,7 @@ def build_features(
         shard_dir: the raw shard.
         scores_dir: its scores; they say how many frames a clip has and where its keypoints are.
         destination: this shard's features.
-        profile: bucket and encoders.
+        profile: buckets and encoders.
         progress: called with (samples done, samples to encode, note).
         encoders: loaded already, when several shards follow one another.
 
@@ -88,82 +88,126 @@ def build_features(
     columns = ["clip_id", "keypoints_offset", "keypoints_frames"]
     requests = plan_samples(clips.merge(scores[columns], on="clip_id"), profile.video, identity)
     samples = [sample for request in requests for sample in request.samples]
-    cached = _cached_rows(destination)
-    if samples and list(cached) == [sample.feature_key for sample in samples]:
-        digest = read_table_metadata(destination / "samples.parquet")["features_sha256"]
-        return FeatureReport(destination, len(samples), len(samples), 0, time.monotonic() - started, digest)
-    encoders = encoders or load_encoders(profile)
+    cached = _cached_places(destination)
+    reused = sum(sample.feature_key in cached for sample in samples)
+    if list(cached) == [sample.feature_key for sample in samples] and _made_with(destination) == identity:
+        made = read_table_metadata(destination / "samples.parquet")
+        seconds = time.monotonic() - started
+        return FeatureReport(destination, len(samples), reused, 0, seconds, made["features_sha256"], made["features_bytes"])
+    total = len(samples) - reused
+    counted = _Counted(total, progress)
     with whole_directory(destination) as folder:
-        path = folder / "features.safetensors"
-        rows = TensorRows(path, encoders.shapes(len(samples)))
-        rows.arrays["null_text"][:] = encoders.null_text()
-        _write_keypoints(rows, samples, scores_dir, profile.video.frames)
-        reused = _copy_cached(rows, samples, cached, destination / path.name)
-        missing = [_only(request, cached) for request in requests]
-        total = len(samples) - reused
-        where = {sample.sample_id: row for row, sample in enumerate(samples)}
-        _encode(rows, encoders, [request for request in missing if request.samples], shard_dir, where, total, progress)
-        rows.close()
-        digest = sha256_of_file(path)
-        metadata = {"features_sha256": digest, "features_bytes": path.stat().st_size}
-        write_table(_samples_table(samples), folder / "samples.parquet", SAMPLES_SCHEMA, metadata)
+        files: dict[str, Path] = {}
+        places: dict[str, Place] = {}
+        if samples:
+            encoders = encoders or load_encoders(profile)
+        for bucket in profile.video.all_buckets:
+            mine = [r for r in requests if r.samples and r.samples[0].bucket == bucket]
+            if not mine:
+                continue
+            assert encoders is not None
+            work = _BucketWork(shard_dir, scores_dir, destination, encoders, profile.video, bucket, cached)
+            path = features_file(folder, work.name)
+            places |= work.write(path, mine, counted)
+            files[work.name] = path
+        hashes = {name: sha256_of_file(path) for name, path in files.items()}
+        size = sum(path.stat().st_size for path in files.values())
+        digest = features_digest(hashes)
+        metadata = {"features_sha256": digest, "features_bytes": size, "files": hashes}
+        write_table(_samples_table(samples, places), folder / "samples.parquet", SAMPLES_SCHEMA, metadata)
         (folder / "encoders.json").write_text(json.dumps(identity, indent=1, sort_keys=True) + "\n")
-    return FeatureReport(destination, len(samples), reused, total, time.monotonic() - started, digest)
+    return FeatureReport(destination, len(samples), reused, total, time.monotonic() - started, digest, size)
 
 
-def _cached_rows(destination: Path) -> dict[str, int]:
-    if not (destination / "samples.parquet").is_file() or not (destination / "features.safetensors").is_file():
+def _cached_places(destination: Path) -> dict[str, Place]:
+    """Feature key to where it stands; nothing unless every file that the table names is there."""
+    if not (destination / "samples.parquet").is_file():
         return {}
-    keys = read_table(destination / "samples.parquet")["feature_key"]
-    return {key: row for row, key in enumerate(keys)}
+    table = read_table(destination / "samples.parquet")
+    if not {"bucket", "row"} <= set(table.columns):  # made before there were buckets
+        return {}
+    if not all(features_file(destination, bucket).is_file() for bucket in table["bucket"].unique()):
+        return {}
+    return dict(zip(table["feature_key"], zip(table["bucket"], table["row"].tolist(), strict=True), strict=True))
 
 
-def _only(request: ClipRequest, cached: dict[str, int]) -> ClipRequest:
+def _made_with(destination: Path) -> Any:
+    path = destination / "encoders.json"
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+class _Counted:
+    """Progress over all buckets."""
+
+    def __init__(self, total: int, progress: Progress | None):
+        self.total, self.progress, self.done = total, progress, 0
+
+    def add(self, samples: int) -> None:
+        self.done += samples
+        if self.progress is not None:
+            self.progress(self.done, self.total, "encoding conditions")
+
+
+@dataclass(frozen=True)
+class _BucketWork:
+    """One bucket's samples of one shard, from clips and cached rows to one file."""
+
+    shard_dir: Path
+    scores_dir: Path
+    destination: Path
+    encoders: ConditionEncoders
+    video: VideoConfig
+    bucket: Bucket
+    cached: dict[str, Place]
+
+    @property
+    def name(self) -> str:
+        return self.video.name_of(self.bucket)
+
+    def write(self, path: Path, requests: list[ClipRequest], counted: _Counted) -> dict[str, Place]:
+        """Returns sample id to place."""
+        samples = [sample for request in requests for sample in request.samples]
+        rows = TensorRows(path, self.encoders.shapes(len(samples), self.video.only(self.bucket)))
+        rows.arrays["null_text"][:] = self.encoders.null_text()
+        self._write_keypoints(rows, samples)
+        self._copy_cached(rows, samples)
+        where = {sample.sample_id: row for row, sample in enumerate(samples)}
+        self._encode(rows, [m for r in requests if (m := _only(r, self.cached)).samples], where, counted)
+        rows.close()
+        return {sample_id: (self.name, row) for sample_id, row in where.items()}
+
+    def _write_keypoints(self, rows: TensorRows, samples: list[Sample]) -> None:
+        with safe_open(self.scores_dir / "keypoints.safetensors", "np") as file:
+            every = file.get_tensor("keypoints")
+        for row, sample in enumerate(samples):
+            start = sample.keypoints_start
+            rows.arrays["keypoints"][row] = every[start : start + self.bucket.frames]
+
+    def _copy_cached(self, rows: TensorRows, samples: list[Sample]) -> None:
+        pairs = [(row, self.cached[s.feature_key][1]) for row, s in enumerate(samples) if s.feature_key in self.cached]
+        if not pairs:
+            return
+        # Keypoints come from the scores each time: they are not encoded. The key holds the bucket: all are in one old file.
+        with safe_open(features_file(self.destination, self.name), "np") as file:
+            for name in (name for name in rows.arrays if name not in ("null_text", "keypoints")):
+                old = file.get_slice(name)
+                for row, old_row in pairs:
+                    rows.arrays[name][row] = old[old_row : old_row + 1][0]
+
+    def _encode(self, rows: TensorRows, requests: list[ClipRequest], where: dict[str, int], counted: _Counted) -> None:
+        video = self.video.only(self.bucket)
+        decoded = map_over_clips(cut_samples, (self.shard_dir, self.video), requests, processes=decoding_processes())
+        with cores_left_by_decoding():
+            for batch in _batches(cut for clip in decoded for cut in clip):
+                index = [where[cut.sample.sample_id] for cut in batch]
+                for name, value in self.encoders.encode(batch, video).items():
+                    rows.arrays[name][index] = value
+                counted.add(len(batch))
+
+
+def _only(request: ClipRequest, cached: dict[str, Place]) -> ClipRequest:
     missing = tuple(sample for sample in request.samples if sample.feature_key not in cached)
     return ClipRequest(request.clip_id, request.width, request.height, request.fps, missing)
-
-
-def _write_keypoints(rows: TensorRows, samples: list[Sample], scores_dir: Path, frames: int) -> None:
-    with safe_open(scores_dir / "keypoints.safetensors", "np") as file:
-        every = file.get_tensor("keypoints")
-    for row, sample in enumerate(samples):
-        rows.arrays["keypoints"][row] = every[sample.keypoints_start : sample.keypoints_start + frames]
-
-
-def _copy_cached(rows: TensorRows, samples: list[Sample], cached: dict[str, int], source: Path) -> int:
-    pairs = [(row, cached[s.feature_key]) for row, s in enumerate(samples) if s.feature_key in cached]
-    if not pairs:
-        return 0
-    # Keypoints come from the scores each time: they are not encoded.
-    names = [name for name in rows.arrays if name not in ("null_text", "keypoints")]
-    with safe_open(source, "np") as file:
-        for name in names:
-            old = file.get_slice(name)
-            for row, old_row in pairs:
-                rows.arrays[name][row] = old[old_row : old_row + 1][0]
-    return len(pairs)
-
-
-def _encode(
-    rows: TensorRows,
-    encoders: ConditionEncoders,
-    requests: list[ClipRequest],
-    shard_dir: Path,
-    where: dict[str, int],
-    total: int,
-    progress: Progress | None,
-) -> None:
-    work = (shard_dir, encoders.profile.video)
-    decoded = map_over_clips(cut_samples, work, requests, processes=decoding_processes())
-    done = 0
-    with cores_left_by_decoding():
-        for batch in _batches(cut for clip in decoded for cut in clip):
-            index = [where[cut.sample.sample_id] for cut in batch]
-            for name, value in encoders.encode(batch).items():
-                rows.arrays[name][index] = value
-            done += len(batch)
-            if progress is not None:
-                progress(done, total, "encoding conditions")
 
 
 def _batches(cuts: Iterable[CutSample]) -> Iterator[list[CutSample]]:
@@ -172,14 +216,17 @@ def _batches(cuts: Iterable[CutSample]) -> Iterator[list[CutSample]]:
         yield batch
 
 
-def _samples_table(samples: list[Sample]) -> pd.DataFrame:
+def _samples_table(samples: list[Sample], places: dict[str, Place]) -> pd.DataFrame:
     rows: list[dict[str, Any]] = [
         {
             "sample_id": sample.sample_id,
             "clip_id": sample.clip_id,
+            "bucket": places[sample.sample_id][0],
+            "row": places[sample.sample_id][1],
             "window_start": sample.window.start,
             "reference_frame": sample.window.reference_frame,
             "reference_outside": sample.window.reference_outside,
+            "has_motion": sample.window.has_motion,
             "feature_key": sample.feature_key,
         }
         for sample in samples

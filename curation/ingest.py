@@ -108,7 +108,8 @@ def ingest_shard(
     known = known_fingerprints(shards_root)
     sources = {path: _source_name(path, inbox) for path in sorted(files)}
     clips, quarantined = [], []
-    limits = _Limits(profile.curation.min_seconds, profile.video.fps, profile.video.frames)
+    shortest = min(bucket.frames for bucket in profile.video.all_buckets)
+    limits = _Limits(profile.curation.min_seconds, profile.video.fps, shortest)
     for found in map_over_clips(_examine, limits, list(sources), progress, f"examining clips of {name}"):
         reason, message = found.reason, found.message
         if not reason and found.sha256 in known:

@@ -27,8 +27,15 @@ class KeypointDetector(Protocol):
     It must be picklable: each decoding process gets a copy once.
     """
 
-    name: str
-    version: str
+    @property
+    def name(self) -> str:
+        """Of the method."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Of its code and weights."""
+        ...
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:
         """`(T, H, W, 3)` uint8 RGB in the bucket to `(T, 133, 3)` float32: x, y in pixels, confidence in [0, 1]."""

@@ -1,6 +1,7 @@
 """Pictures of what curation did, as PNG bytes: the funnel, score histograms with thresholds, sweeps, contact sheets."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import cv2
@@ -79,7 +80,7 @@ def sweep_chart(found: Sweep) -> bytes:
         axes.set_title(f"{curve.subset}: {curve.clause}", fontsize=9)
         axes.set_ylabel("share of all hours", fontsize=8)
         axes.tick_params(labelsize=7)
-        right = axes.secondary_yaxis("right", functions=(lambda share: share * whole, lambda hours: hours / whole))
+        right = axes.secondary_yaxis("right", functions=(partial(np.multiply, whole), partial(np.multiply, 1 / whole)))
         right.set_ylabel("hours", fontsize=8)
         right.tick_params(labelsize=7)
         axes.legend(fontsize=7)

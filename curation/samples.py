@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 
 from curation.archive import read_clip
-from curation.bucket import load_bucket_clip
+from curation.bucket import choose_bucket, load_bucket_clip
 from curation.storage import CurationError
-from curation.windows import Window, choose_windows
+from curation.windows import MOTION_FRAMES, Window, choose_windows
 from media import MediaError
-from profiles.schema import VideoConfig
+from profiles.schema import Bucket, VideoConfig
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Sample:
     sample_id: str
     clip_id: str
     caption: str
+    bucket: Bucket
     window: Window
     keypoints_start: int
     feature_key: str
@@ -34,11 +35,13 @@ class Sample:
 
 @dataclass(frozen=True)
 class CutSample:
-    """`frames` `(T, H, W, 3)` and `reference` `(H, W, 3)` uint8; `audio` `(S,)` float32 of the window, or None."""
+    """`frames` `(T, H, W, 3)` and `reference` `(H, W, 3)` uint8; `motion` `(5, H, W, 3)`, the frames before the window, or
+    None; `audio` `(S,)` float32 of the window, or None."""
 
     sample: Sample
     frames: np.ndarray
     reference: np.ndarray
+    motion: np.ndarray | None
     audio: np.ndarray | None
 
 
@@ -56,16 +59,22 @@ class ClipRequest:
 def plan_samples(table: pd.DataFrame, video: VideoConfig, identity: dict[str, Any]) -> list[ClipRequest]:
     """Every sample of a shard. `table` joins clips with their scores; `identity` is what stands in encoders.json."""
     requests = []
+    # A sample's features depend on its own bucket, not on which others the profile lists.
+    shared = {key: value for key, value in identity.items() if key != "buckets"}
     for row in table.sort_values("clip_id").itertuples():
-        windows = choose_windows(row.sha256, int(row.keypoints_frames), video)
+        frames = int(row.keypoints_frames)
+        bucket = choose_bucket(int(row.width), int(row.height), frames, video)
+        windows = choose_windows(row.sha256, frames, video.only(bucket))
+        made_with = shared | {"bucket": video.name_of(bucket)}
         samples = tuple(
             Sample(
                 sample_id=f"{row.clip_id}-{window.start:05d}",
                 clip_id=row.clip_id,
                 caption=row.caption,
+                bucket=bucket,
                 window=window,
                 keypoints_start=int(row.keypoints_offset) + window.start,
-                feature_key=feature_key(row.sha256, row.caption, window, identity),
+                feature_key=feature_key(row.sha256, row.caption, window, made_with),
             )
             for window in windows
         )
@@ -91,7 +100,7 @@ def cut_samples(work: tuple[Path, VideoConfig], request: ClipRequest) -> list[Cu
         clip = load_bucket_clip(data, request.width, request.height, request.fps, video)
     except MediaError as error:
         raise CurationError(f"clip {request.clip_id} of {shard_dir} cannot be decoded: {error}") from error
-    needed = max(max(s.window.start + video.frames, s.window.reference_frame + 1) for s in request.samples)
+    needed = max(max(s.window.start + s.bucket.frames, s.window.reference_frame + 1) for s in request.samples)
     if len(clip.frames) < needed:
         raise CurationError(
             f"clip {request.clip_id} of {shard_dir} has fewer frames than its scores say; score the shard again"
@@ -99,9 +108,10 @@ def cut_samples(work: tuple[Path, VideoConfig], request: ClipRequest) -> list[Cu
     cut = []
     for sample in request.samples:
         start = sample.window.start
-        audio = None if clip.audio is None else _cut_audio(clip.audio, start, video)
-        frames = clip.frames[start : start + video.frames]
-        cut.append(CutSample(sample, frames, clip.frames[sample.window.reference_frame], audio))
+        audio = None if clip.audio is None else _cut_audio(clip.audio, start, video.only(sample.bucket))
+        frames = clip.frames[start : start + sample.bucket.frames]
+        motion = clip.frames[start - MOTION_FRAMES : start] if sample.window.has_motion else None
+        cut.append(CutSample(sample, frames, clip.frames[sample.window.reference_frame], motion, audio))
     return cut
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from curation.bucket import bucket_name
+from curation.bucket import bucket_names
+from curation.feature_files import features_digest, features_file
 from curation.storage import (
     CurationError,
     read_table,
@@ -23,8 +24,9 @@ from media import sha256_of_file, whole_directory
 from profiles import Profile
 
 SNAPSHOT_SCHEMA = pa.schema(
-    [("sample_id", pa.string()), ("clip_id", pa.string()), ("shard", pa.string()), ("row", pa.int64())]
-    + [(name, pa.bool_()) for name in SUBSETS]
+    [("sample_id", pa.string()), ("clip_id", pa.string()), ("shard", pa.string()), ("bucket", pa.string())]
+    + [("row", pa.int64())]
+    + [(name, pa.bool_()) for name in (*SUBSETS, "reference_outside", "has_motion")]
 )
 
 
@@ -56,7 +58,7 @@ def freeze_snapshot(
         shards: names of all shards that exist.
         raw_root, subsets_root, features_root: each holds a folder per shard.
         destination: the snapshot's folder.
-        profile: predicates and bucket that every shard must have been made with.
+        profile: predicates and buckets that every shard must have been made with.
 
     Raises:
         CurationError: not one sample is left; the message lists why.
@@ -85,7 +87,7 @@ def freeze_snapshot(
     with whole_directory(destination) as folder:
         write_table(samples, folder / "samples.parquet", SNAPSHOT_SCHEMA, {"digest": snapshot["digest"]})
         (folder / "snapshot.json").write_text(json.dumps(snapshot, indent=1, sort_keys=True) + "\n")
-        (folder / "card.md").write_text(_card(snapshot, profile))
+        (folder / "card.md").write_text(_card(snapshot, samples, profile))
     return snapshot["digest"]
 
 
@@ -107,11 +109,11 @@ def _read_shard(name: str, raw: Path, subsets_dir: Path, features: Path, profile
     if read_table_metadata(subsets_dir / "subsets.parquet") != predicates_of(profile.curation):
         raise CurationError("its subsets come from other predicates than the profile's; select the subsets again")
     encoders = _read_encoders(features / "encoders.json")
-    bucket, wanted = encoders.get("bucket"), bucket_name(profile.video)
-    if bucket != wanted:
-        raise CurationError(f"its features have bucket {bucket}, the profile {wanted}; build them again")
+    buckets, wanted = encoders.get("buckets"), bucket_names(profile.video)
+    if buckets != wanted:
+        raise CurationError(f"its features have buckets {buckets}, the profile {wanted}; build them again")
     digest = _checked_features(features)
-    samples["row"], samples["shard"] = range(len(samples)), name
+    samples["shard"] = name
     joined = samples.merge(subsets[["clip_id", *SUBSETS]], on="clip_id", validate="many_to_one")
     return _Shard(name, joined.loc[joined["text"], SNAPSHOT_SCHEMA.names], len(clips), digest, encoders)
 
@@ -124,13 +126,12 @@ def _read_encoders(path: Path) -> dict[str, Any]:
 
 
 def _checked_features(features: Path) -> str:
-    path = features / "features.safetensors"
-    expected = read_table_metadata(features / "samples.parquet").get("features_sha256")
-    if not path.is_file() or sha256_of_file(path) != expected:
-        raise CurationError(
-            "features.safetensors is missing or is not the file that samples.parquet describes; build it again"
-        )
-    return str(expected)
+    made = read_table_metadata(features / "samples.parquet")
+    for bucket, expected in made.get("files", {}).items():
+        path = features_file(features, bucket)
+        if not path.is_file() or sha256_of_file(path) != expected:
+            raise CurationError(f"{path.name} is missing or is not the file that samples.parquet describes; build it again")
+    return features_digest(made.get("files", {}))
 
 
 def _usual_encoders(shards: list[_Shard]) -> dict[str, Any]:
@@ -153,7 +154,9 @@ def _describe(
     encoders: dict[str, Any],
     profile: Profile,
 ) -> dict[str, Any]:
-    counts = {"clips": sum(shard.clips for shard in shards), **{name: int(samples[name].sum()) for name in SUBSETS}}
+    flags = (*SUBSETS, "reference_outside", "has_motion")
+    counts = {"clips": sum(shard.clips for shard in shards), **{name: int(samples[name].sum()) for name in flags}}
+    in_buckets = samples["bucket"].value_counts()
     listed = [
         {"name": s.name, "features_sha256": s.features_sha256, "clips": s.clips, "samples": len(s.samples)}
         for s in shards
@@ -168,22 +171,26 @@ def _describe(
         "excluded": excluded,
         "predicates": predicates,
         "counts": counts,
+        "buckets": {name: int(in_buckets.get(name, 0)) for name in encoders["buckets"]},
         "encoders": encoders,
     }
 
 
-def _card(snapshot: dict[str, Any], profile: Profile) -> str:
+def _card(snapshot: dict[str, Any], samples: pd.DataFrame, profile: Profile) -> str:
     counts, video = snapshot["counts"], profile.video
-    seconds = video.frames / video.fps
+    seconds = samples["bucket"].map({video.name_of(b): b.frames / video.fps for b in video.all_buckets})
+    minutes = {name: float(seconds[samples[name].astype(bool)].sum()) / 60 for name in SUBSETS}
     lines = [
         f"# Training snapshot {snapshot['digest'][:12]}",
         "",
-        f"{counts['clips']} clips in {len(snapshot['shards'])} shards, profile `{profile.name}`, "
-        f"bucket {snapshot['encoders']['bucket']}.",
+        f"{counts['clips']} clips in {len(snapshot['shards'])} shards, profile `{profile.name}`, buckets "
+        f"{', '.join(f'{name} ({count} samples)' for name, count in snapshot['buckets'].items())}.",
+        f"Of {counts['text']} samples, {counts['reference_outside']} have their reference from outside the window and "
+        f"{counts['has_motion']} have motion frames before it.",
         "",
         "| subset | samples | minutes | predicate (each subset also needs the ones above it) |",
         "| --- | ---: | ---: | --- |",
-        *(f"| {n} | {counts[n]} | {counts[n] * seconds / 60:.1f} | `{snapshot['predicates'][n]}` |" for n in SUBSETS),
+        *(f"| {n} | {counts[n]} | {minutes[n]:.1f} | `{snapshot['predicates'][n]}` |" for n in SUBSETS),
         "",
         "## Shards",
         *(

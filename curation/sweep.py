@@ -118,18 +118,31 @@ class _Counter:
     @classmethod
     def of(cls, threshold: Threshold, limits: tuple[float, float]) -> "_Counter":
         low, high = min(limits[0], threshold.number), max(limits[1], threshold.number)
-        values = np.unique(np.append(np.linspace(low, high, POINTS), threshold.number))
+        # An even grid through the profile's own number, so that a value's gap is arithmetic and not a search.
+        step = (high - low) / (POINTS - 1) or 1.0
+        first = -int(np.ceil((threshold.number - low) / step))
+        values = threshold.number + step * np.arange(first, first + POINTS + 1)
         shape = (len(SUBSETS) + 1) * (len(values) + 1)
         return cls(threshold, values, np.zeros(shape), np.zeros(shape))
 
     def add(self, values: np.ndarray, level: np.ndarray, seconds: np.ndarray) -> None:
-        used = (level > 0) & ~np.isnan(values)
-        # A value equal to a threshold passes >= and <=, not > and <: it must fall on the side where it counts.
-        side = "right" if self.threshold.comparison in (">=", "<") else "left"
-        gap = np.searchsorted(self.values, values[used], side)
-        place = gap + level[used].astype(np.int64) * (len(self.values) + 1)
+        used = np.flatnonzero(level)
+        used = used[~np.isnan(values[used])]
+        place = self._gap(values[used]) + level[used].astype(np.int32) * np.int32(len(self.values) + 1)
         self.clips[:] += np.bincount(place, minlength=len(self.clips))
         self.seconds[:] += np.bincount(place, seconds[used], minlength=len(self.seconds))
+
+    def _gap(self, values: np.ndarray) -> np.ndarray:
+        """How many thresholds lie at or below each value; for > and <=, how many lie below it. A value that equals a
+        threshold passes >= and <=, not > and <, so it must fall on the side where it counts."""
+        step = self.values[1] - self.values[0]
+        guess = np.clip((values - self.values[0]) * (1 / step) + 1, 0, len(self.values)).astype(np.int32)
+        # The guess may be one off where a value lies on a threshold to within rounding: the thresholds themselves decide.
+        edges = np.concatenate([[-np.inf], self.values, [np.inf]])
+        below, above = edges[guess], edges[guess + 1]
+        if self.threshold.comparison in (">=", "<"):
+            return guess - (values < below) + (values >= above)
+        return guess - (values <= below) + (values > above)
 
     def curve(self, subset: str, clause: str, level: int) -> Curve:
         inner = SUBSETS[level:]

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from diffusers.models.attention import AttentionModuleMixin
 from diffusers.models.attention_dispatch import dispatch_attention_fn
 from diffusers.models.normalization import FP32LayerNorm
 from torch import Tensor, nn
@@ -105,8 +106,53 @@ def _shift(x: Tensor, step: int) -> Tensor:
     return x[:, index]
 
 
-class PerFrameAudioAttention(nn.Module):
+class PerFrameAudioProcessor:
+    """The arithmetic of `PerFrameAudioAttention`, apart from its weights as diffusers has it.
+
+    It has a backend and no parallel configuration: audio tokens are few and whole on every rank, so context parallelism
+    splits the video tokens only.
+    """
+
+    _attention_backend = None
+
+    def __call__(self, attn: "PerFrameAudioAttention", hidden_states: Tensor, audio_tokens: Tensor, first: int,
+                 frame_tokens: int) -> Tensor:
+        """Video tokens `(B, N, dim)` at positions `first` and on, to what each hears of its own latent frame."""
+        count, frames = hidden_states.shape[1], audio_tokens.shape[1]
+        start, stop, before = frames_of_slice(first, count, frame_tokens, frames)
+        after = (stop - start) * frame_tokens - before - count
+        tokens = (audio_tokens if stop - start == frames else audio_tokens[:, start:stop]).flatten(0, 1)
+        query = attn.norm_q(attn.to_q(hidden_states)).unflatten(2, (attn.heads, -1))
+        if before or after:
+            # A slice may start or end in mid-frame: its frames are filled up with queries whose answers are cut off again.
+            query = F.pad(query, (0, 0, 0, 0, before, after))
+        key = attn.norm_k(attn.to_k(tokens)).unflatten(2, (attn.heads, -1))
+        value = attn.to_v(tokens).unflatten(2, (attn.heads, -1))
+        query = query.unflatten(1, (stop - start, frame_tokens)).flatten(0, 1)
+        heard = dispatch_attention_fn(query, key, value, backend=self._attention_backend).flatten(2, 3).type_as(query)
+        heard = heard.unflatten(0, (-1, stop - start)).flatten(1, 2)
+        return attn.to_out(heard[:, before : before + count] if before or after else heard)
+
+
+def frames_of_slice(first: int, count: int, frame_tokens: int, frames: int) -> tuple[int, int, int]:
+    """Latent frames `start` to `stop` that `count` tokens from position `first` touch, and the tokens before them in `start`.
+
+    A slice without video tokens counts as an empty part of the last frame, so that every rank runs every layer: collectives
+    of gradients need the same parameters everywhere.
+    """
+    if count == 0:
+        return frames - 1, frames, 0
+    start = first // frame_tokens
+    return start, -(-(first + count) // frame_tokens), first - start * frame_tokens
+
+
+class PerFrameAudioAttention(nn.Module, AttentionModuleMixin):
     """Video tokens of a latent frame attend to that latent's audio tokens and to no others; output starts at zero."""
+
+    _default_processor_cls = PerFrameAudioProcessor
+    _available_processors = [PerFrameAudioProcessor]
+    _supports_qkv_fusion = False
+    processor: PerFrameAudioProcessor
 
     def __init__(self, dim: int, heads: int, eps: float):
         super().__init__()
@@ -120,15 +166,23 @@ class PerFrameAudioAttention(nn.Module):
         self.to_out = nn.Linear(dim, dim)
         nn.init.zeros_(self.to_out.weight)
         nn.init.zeros_(self.to_out.bias)
+        self.processor = PerFrameAudioProcessor()
 
-    def forward(self, hidden_states: Tensor, audio_tokens: Tensor, mask: Tensor | None) -> Tensor:
-        """`(B, F * N, dim)` video tokens, `(B, F, 4, dim)` audio tokens, optional `(B,)` mask; the increment, same shape."""
-        batch, frames = audio_tokens.shape[:2]
+    def forward(self, hidden_states: Tensor, audio_tokens: Tensor, mask: Tensor | None, first: int = 0,
+                frame_tokens: int | None = None) -> Tensor:
+        """What audio adds to the video tokens.
+
+        Args:
+            hidden_states: `(B, N, dim)` video tokens; under context parallelism a slice of them.
+            audio_tokens: `(B, F, 4, dim)` of every latent frame.
+            mask: `(B,)` or None; 0 mutes a sample.
+            first: position of the first video token given.
+            frame_tokens: video tokens of a latent frame; left out, the tokens given are all there are.
+
+        Returns:
+            `(B, N, dim)`.
+        """
         normed = self.norm(hidden_states.float()).type_as(hidden_states)
-        query = self.norm_q(self.to_q(normed)).view(batch * frames, -1, self.heads, normed.shape[-1] // self.heads)
-        tokens = audio_tokens.flatten(0, 1)
-        key = self.norm_k(self.to_k(tokens)).unflatten(2, (self.heads, -1))
-        value = self.to_v(tokens).unflatten(2, (self.heads, -1))
-        attended = dispatch_attention_fn(query, key, value).flatten(2, 3).type_as(query)
-        increment = self.to_out(attended).view_as(hidden_states)
+        per_frame = hidden_states.shape[1] // audio_tokens.shape[1] if frame_tokens is None else frame_tokens
+        increment = self.processor(self, normed, audio_tokens, first, per_frame)
         return increment if mask is None else increment * mask.view(-1, 1, 1).to(increment)

@@ -5,11 +5,8 @@ at zero, so step 0 is the base model. Sources: OmniHuman-1 (arXiv 2502.01061) se
 the far reference index are Wan2.2-S2V's.
 """
 
-import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import torch
 
@@ -19,88 +16,32 @@ from diffusers import ModelMixin as ModelMixin
 from diffusers import WanTransformer3DModel
 from diffusers.configuration_utils import register_to_config
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
-from diffusers.models.transformers.transformer_wan import WanTransformerBlock
-from diffusers.utils import apply_lora_scale
+from diffusers.utils import apply_lora_scale, logging
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from omnihuman.audio import AudioProjection, PerFrameAudioAttention
+from omnihuman.audio import AudioProjection
+from omnihuman.block import OmniHumanBlock, PackedSequence
+from omnihuman.context_parallel import (
+    PLAN,
+    SequenceEntry,
+    SequenceExit,
+    check_heads,
+    check_tokens,
+    context_parallel,
+    join_slices,
+)
 from omnihuman.pose import PoseGuider
+from omnihuman.positions import MOTION, REFERENCE, rotary_of_packed
+from omnihuman.wan_checkpoint import WanLoadReport
+from omnihuman.wan_weights import check_loading_info, empty_for_wan, save_wan_part, start_from_wan
 
-REFERENCE, MOTION = 0, 1
+# For peft's LoraConfig(target_modules=...): every attention projection, the audio attention's too.
+LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "audio_attn.to_out")
 # What `forward` calls its inputs in diffusers' words, and `pack` in its own.
 _PACK_NAMES = {"encoder_hidden_states": "text", "encoder_hidden_states_image": "image"}
-
-
-@dataclass(frozen=True)
-class PackedSequence:
-    """What every block reads beside the hidden states.
-
-    Attributes:
-        video_tokens: how many tokens at the front are video; motion and reference tokens follow.
-        text: `(B, L, dim)` projected text, image tokens first where Wan I2V has them.
-        modulation: `(B, 6, dim)` of the video's timestep.
-        packed_modulation: the same for timestep 0, or None when nothing is packed.
-        rotary: cosine and sine, `(1, N, 1, head_dim)` each.
-        key_mask: `(B, 1, 1, N)` bool, or None when every token is visible to all.
-        audio: `(B, F, 4, dim)` audio tokens or None.
-        audio_mask: `(B,)` or None.
-    """
-
-    video_tokens: int
-    text: Tensor
-    modulation: Tensor
-    packed_modulation: Tensor | None
-    rotary: tuple[Tensor, Tensor]
-    key_mask: Tensor | None
-    audio: Tensor | None
-    audio_mask: Tensor | None
-
-
-class OmniHumanBlock(WanTransformerBlock):
-    """Wan's block with audio cross-attention between text cross-attention and feed-forward."""
-
-    def __init__(self, dim: int, ffn_dim: int, num_heads: int, qk_norm: str | None, cross_attn_norm: bool, eps: float,
-                 added_kv_proj_dim: int | None, with_audio: bool):
-        super().__init__(dim, ffn_dim, num_heads, qk_norm, cross_attn_norm, eps, added_kv_proj_dim)
-        self.audio_attn = PerFrameAudioAttention(dim, num_heads, eps) if with_audio else None
-
-    def forward(self, hidden_states: Tensor, packed: PackedSequence) -> Tensor:
-        """`(B, N, dim)` to the same, the arithmetic of `WanTransformerBlock` where no condition is given."""
-        n = packed.video_tokens
-        video = (self.scale_shift_table + packed.modulation.float()).chunk(6, dim=1)
-        still = None
-        if packed.packed_modulation is not None:
-            still = (self.scale_shift_table + packed.packed_modulation.float()).chunk(6, dim=1)
-
-        normed = _per_segment(_modulate, self.norm1(hidden_states.float()), n, video, still, (1, 0))
-        attended = self.attn1(normed.type_as(hidden_states), None, packed.key_mask, packed.rotary)
-        hidden_states = (hidden_states.float() + _per_segment(_gate, attended, n, video, still, (2,))).type_as(hidden_states)
-
-        normed = self.norm2(hidden_states.float()).type_as(hidden_states)
-        hidden_states = hidden_states + self.attn2(normed, packed.text, None, None)
-
-        if self.audio_attn is not None and packed.audio is not None:
-            increment = self.audio_attn(hidden_states[:, :n], packed.audio, packed.audio_mask)
-            hidden_states = torch.cat([hidden_states[:, :n] + increment, hidden_states[:, n:]], dim=1)
-
-        normed = _per_segment(_modulate, self.norm3(hidden_states.float()), n, video, still, (4, 3))
-        grown = self.ffn(normed.type_as(hidden_states)).float()
-        return (hidden_states.float() + _per_segment(_gate, grown, n, video, still, (5,))).type_as(hidden_states)
-
-
-def _modulate(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    return x * (1 + scale) + shift
-
-
-def _gate(x: Tensor, gate: Tensor) -> Tensor:
-    return x * gate
-
-
-def _per_segment(function: Callable[..., Tensor], x: Tensor, n: int, video: tuple[Tensor, ...],
-                 still: tuple[Tensor, ...] | None, which: tuple[int, ...]) -> Tensor:
-    """Video tokens take the modulation of their timestep, packed tokens that of timestep 0."""
-    front = function(x if still is None else x[:, :n], *(video[i] for i in which))
-    return front if still is None else torch.cat([front, function(x[:, n:], *(still[i] for i in which))], dim=1)
+_I2V_TEXT_TOKENS = 512
+logger = logging.get_logger(__name__)
 
 
 class OmniHumanTransformer3DModel(WanTransformer3DModel):
@@ -119,9 +60,7 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
 
     _no_split_modules = ["OmniHumanBlock"]
     _repeated_blocks = ["OmniHumanBlock"]
-    # Wan's plan splits the video's own rotary table; packed tokens and per-frame audio would be split wrongly. None makes
-    # `enable_parallelism` refuse instead.
-    _cp_plan = None
+    _cp_plan = PLAN
 
     @register_to_config
     def __init__(
@@ -153,9 +92,12 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
     ) -> None:
         if reference_position not in ("far", "zero"):
             raise ValueError(f"reference_position is 'far' or 'zero', got {reference_position!r}")
+        # By keyword: diffusers takes positional values for defaults, and `from_config` would leave them out.
         super().__init__(
-            patch_size, num_attention_heads, attention_head_dim, in_channels, out_channels, text_dim, freq_dim, ffn_dim,
-            0, cross_attn_norm, qk_norm, eps, image_dim, added_kv_proj_dim, rope_max_seq_len, pos_embed_seq_len,
+            patch_size=patch_size, num_attention_heads=num_attention_heads, attention_head_dim=attention_head_dim,
+            in_channels=in_channels, out_channels=out_channels, text_dim=text_dim, freq_dim=freq_dim, ffn_dim=ffn_dim,
+            num_layers=0, cross_attn_norm=cross_attn_norm, qk_norm=qk_norm, eps=eps, image_dim=image_dim,
+            added_kv_proj_dim=added_kv_proj_dim, rope_max_seq_len=rope_max_seq_len, pos_embed_seq_len=pos_embed_seq_len,
         )
         # Wan's constructor records its own call; the configuration that is saved is this one.
         self.register_to_config(num_layers=num_layers)
@@ -167,36 +109,86 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
             OmniHumanBlock(dim, ffn_dim, num_attention_heads, qk_norm, cross_attn_norm, eps, added_kv_proj_dim, i in heard)
             for i in range(num_layers)
         )
-        self.audio_projection = AudioProjection(audio_dim, audio_layers, dim, audio_window)
-        self.pose_guider = PoseGuider(pose_keypoints, pose_channels)
+        self._build_new_parts()
+        self.sequence_entry, self.sequence_exit = SequenceEntry(), SequenceExit()
+
+    def _build_new_parts(self) -> None:
+        """OmniHuman's own modules outside the blocks, with the values that training starts from."""
+        dim = self.config.num_attention_heads * self.config.attention_head_dim
+        patch = self.config.patch_size
+        self.audio_projection = AudioProjection(self.config.audio_dim, self.config.audio_layers, dim, self.config.audio_window)
+        self.pose_guider = PoseGuider(self.config.pose_keypoints, self.config.pose_channels)
         # The pose channels' slice of a widened patch embedding: conv([latent, pose]) = conv(latent) + conv'(pose). Kept
         # apart so that Wan's own `patch_embedding.weight` loads with its published shape.
-        self.pose_patch_embedding = nn.Conv3d(self.pose_guider.out_channels, dim, patch_size, patch_size, bias=False)
+        self.pose_patch_embedding = nn.Conv3d(self.pose_guider.out_channels, dim, patch, patch, bias=False)
         nn.init.zeros_(self.pose_patch_embedding.weight)
         self.token_types = nn.Parameter(torch.zeros(2, dim))
 
+    @overload
     @classmethod
-    def from_wan(cls, path_or_id: str, **new_parts: Any) -> "OmniHumanTransformer3DModel":
-        """Start from an official Wan2.1 diffusers transformer (folder or hub id), key for key.
+    def from_wan(cls, path_or_id: str | Path, *, torch_dtype: torch.dtype | None = None, return_report: Literal[False] = False,
+                 **new_parts: Any) -> "OmniHumanTransformer3DModel": ...
+
+    @overload
+    @classmethod
+    def from_wan(cls, path_or_id: str | Path, *, torch_dtype: torch.dtype | None = None, return_report: Literal[True],
+                 **new_parts: Any) -> "tuple[OmniHumanTransformer3DModel, WanLoadReport]": ...
+
+    @classmethod
+    def from_wan(cls, path_or_id: str | Path, *, torch_dtype: torch.dtype | None = None, return_report: bool = False,
+                 **new_parts: Any) -> "OmniHumanTransformer3DModel | tuple[OmniHumanTransformer3DModel, WanLoadReport]":
+        """Start from an official Wan2.1 transformer, key for key. Only the new parts are initialised.
 
         Args:
-            path_or_id: a folder with `config.json` and safetensors, or a hub id with a `transformer` subfolder.
+            path_or_id: diffusers' or Wan's original layout; see `omnihuman.wan_checkpoint.open_wan`.
+            torch_dtype: None keeps each weight's dtype in the file. What Wan keeps in float32 is float32 either way.
+            return_report: also return which keys were loaded and which are new.
             new_parts: OmniHuman's own configuration (`audio_dim` and so on).
 
         Raises:
-            ValueError: a published key is missing, left over, or has another shape.
+            FileNotFoundError: nothing there.
+            WanCheckpointError: (a ValueError) a published key is missing, left over or has another shape, a file is cut off
+                or absent, or it is another kind of model; all at once, with the remedy.
         """
-        subfolder = None if (Path(path_or_id) / "config.json").is_file() else "transformer"
-        wan = WanTransformer3DModel.from_pretrained(path_or_id, subfolder=subfolder, use_safetensors=True)
-        known = set(inspect.signature(WanTransformer3DModel.__init__).parameters)
-        model = cls(**{k: v for k, v in wan.config.items() if k in known}, **new_parts)
-        own, base = model.state_dict(), wan.state_dict()
-        left_over = sorted(set(base) - set(own))
-        misshapen = sorted(k for k in base if k in own and base[k].shape != own[k].shape)
-        if left_over or misshapen:
-            raise ValueError(f"{path_or_id}: keys without a place {left_over[:5]}, keys of another shape {misshapen[:5]}")
-        model.load_state_dict(base, strict=False)
-        return model.to(wan.dtype)
+        model, report = start_from_wan(cls, path_or_id, torch_dtype, new_parts)
+        return (model, report) if return_report else model
+
+    @classmethod
+    def inspect_wan(cls, path_or_id: str | Path, **new_parts: Any) -> WanLoadReport:
+        """What `from_wan` would load, from the headers alone: seconds and no memory for 14B. Raises the same."""
+        return empty_for_wan(cls, path_or_id, new_parts)[2]
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, **kwargs: Any) -> Any:
+        """As diffusers', but a key that is missing or left over is an error there and not a warning.
+
+        Raises:
+            WanCheckpointError: (a ValueError) with the place and the keys.
+        """
+        wanted = kwargs.pop("output_loading_info", False)
+        model, info = super().from_pretrained(pretrained_model_name_or_path, output_loading_info=True, **kwargs)
+        check_loading_info(pretrained_model_name_or_path, info)
+        return (model, info) if wanted else model
+
+    def save_wan(self, folder: str | Path) -> None:
+        """Write Wan's part alone, so that diffusers' `WanTransformer3DModel.from_pretrained(folder)` reads it.
+
+        Raises:
+            FileExistsError: the folder holds something.
+            ValueError: LoRA adapters are attached.
+        """
+        save_wan_part(self, Path(folder))
+
+    def enable_parallelism(self, *, config: Any, cp_plan: Any = None) -> None:
+        """As diffusers'; context parallelism is Ulysses over the packed sequence (`omnihuman.context_parallel`).
+
+        Raises:
+            ValueError: the heads do not divide by the ranks, or ring attention is asked for.
+        """
+        asked = context_parallel(config)
+        if asked is not None:
+            check_heads(self.config.num_attention_heads, asked)
+        super().enable_parallelism(config=config, cp_plan=cp_plan)
 
     @apply_lora_scale("attention_kwargs")
     def forward(
@@ -212,6 +204,7 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
         audio_mask: Tensor | None = None,
         pose_mask: Tensor | None = None,
         reference_mask: Tensor | None = None,
+        motion_mask: Tensor | None = None,
         encoder_hidden_states_image: Tensor | None = None,
         return_dict: bool = True,
         attention_kwargs: dict[str, Any] | None = None,
@@ -219,45 +212,59 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
         """Predict the velocity eps - x_0. Every condition is optional; with none this is `WanTransformer3DModel.forward`.
 
         Args:
-            hidden_states: `(B, 16, F, h, w)` noisy latents.
+            hidden_states: `(B, in_channels, F, h, w)` noisy latents; for Wan I2V 36 channels: latents, mask and image latents.
             timestep: `(B,)` in [0, 1000].
             encoder_hidden_states: `(B, L, text_dim)`.
             audio: `(B, 4F-3, K, audio_dim)` wav2vec hidden states, one per video frame.
             pose: `(B, keypoints, 4F-3, 4h, 4w)` heatmaps from `omnihuman.pose.render_heatmaps`.
             reference: `(B, 16, R, h, w)` latents of reference images.
-            motion: `(B, 16, M, h, w)` latents of the frames before this segment (5 frames = 2 latents).
-            audio_mask, pose_mask, reference_mask: `(B,)`; 0 switches the condition off for that sample.
-            encoder_hidden_states_image: Wan I2V's image tokens.
+            motion: `(B, 16, M, h, w)` latents of the frames before this segment (5 frames = 2 latents). Like the reference
+                they go through Wan's patch embedding; where that is wider (I2V), their other channels are zero: no mask, no
+                image.
+            audio_mask, pose_mask, reference_mask, motion_mask: `(B,)`; 0 switches the condition off for that sample.
+            encoder_hidden_states_image: `(B, 257, image_dim)`, Wan I2V's image tokens.
 
         Returns:
             `(B, 16, F, h, w)`.
+
+        Raises:
+            ValueError: sizes of the conditions that do not fit the video or the model.
         """
         tokens, packed, temb = self.pack(
             hidden_states, timestep, encoder_hidden_states, audio, pose, reference, motion, audio_mask, pose_mask,
-            reference_mask, encoder_hidden_states_image,
+            reference_mask, encoder_hidden_states_image, motion_mask,
         )
         for block in self.blocks:
             tokens = self._run(block, tokens, packed)
-        output = self._unpatchify(tokens[:, : packed.video_tokens], temb, hidden_states.shape)
+        output = self._unpatchify(tokens, temb, hidden_states.shape, packed.total)
         return Transformer2DModelOutput(sample=output) if return_dict else (output,)
 
     def features(self, at: tuple[int, ...], **inputs: Any) -> list[Tensor]:
-        """Video tokens `(B, N, dim)` after the blocks `at` (counted from 1); the discriminator's view of the backbone."""
+        """Video tokens `(B, N, dim)` after the blocks `at` (counted from 1); the discriminator's view of the backbone.
+
+        Raises:
+            ValueError: under context parallelism: weights that read whole features would get their gradients once per rank.
+        """
+        if context_parallel(self._parallel_config) is not None:
+            raise ValueError("features are not available under context parallelism: call enable_parallelism on the generator only")
         names = ("hidden_states", "timestep", "encoder_hidden_states", "audio", "pose", "reference", "motion",
-                 "audio_mask", "pose_mask", "reference_mask", "encoder_hidden_states_image")
+                 "audio_mask", "pose_mask", "reference_mask", "motion_mask", "encoder_hidden_states_image")
         given: dict[str, Any] = {_PACK_NAMES.get(name, name): inputs.get(name) for name in names}
         tokens, packed, _ = self.pack(**given)
         seen = []
         for index, block in enumerate(self.blocks[: max(at)], start=1):
             tokens = self._run(block, tokens, packed)
             if index in at:
-                seen.append(tokens[:, : packed.video_tokens])
+                seen.append(_front(tokens, packed.video_tokens))
         return seen
 
     def pack(self, hidden_states: Tensor, timestep: Tensor, text: Tensor, audio: Tensor | None, pose: Tensor | None,
              reference: Tensor | None, motion: Tensor | None, audio_mask: Tensor | None, pose_mask: Tensor | None,
-             reference_mask: Tensor | None, image: Tensor | None) -> tuple[Tensor, PackedSequence, Tensor]:
+             reference_mask: Tensor | None, image: Tensor | None,
+             motion_mask: Tensor | None = None) -> tuple[Tensor, PackedSequence, Tensor]:
         """Embed everything and lay video, motion and reference tokens into one sequence."""
+        grid = self._grid(hidden_states)
+        self._check_conditions(grid[0], text, image, audio, pose)
         tokens = self.patch_embedding(hidden_states)
         if pose is not None:
             guided = self.pose_guider(pose.to(hidden_states))
@@ -274,22 +281,62 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
 
         rotary = [self.rope(hidden_states)]
         pieces = [tokens]
-        for latents, kind in ((motion, MOTION), (reference, REFERENCE)):
+        masks: list[Tensor | None] = [None]
+        for latents, kind, mask in ((motion, MOTION, motion_mask), (reference, REFERENCE, reference_mask)):
             if latents is not None:
-                embedded = self.patch_embedding(latents.to(hidden_states)).flatten(2).transpose(1, 2)
+                embedded = self.patch_embedding(self._widened(latents.to(hidden_states))).flatten(2).transpose(1, 2)
                 pieces.append(embedded + self.token_types[kind].to(embedded))
+                masks.append(mask)
                 rotary.append(self._packed_rotary(latents, kind, hidden_states))
-        packed_modulation, key_mask = None, None
+        packed_modulation, key_mask, tables = None, None, rotary[0]
         if len(pieces) > 1:
             packed_modulation = self._modulation_at_zero(timestep, text).unflatten(1, (6, -1))
             tokens = torch.cat(pieces, dim=1)
-        if reference is not None and reference_mask is not None:
-            visible = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
-            visible[:, -pieces[-1].shape[1] :] = reference_mask.bool()[:, None]
-            key_mask = visible[:, None, None, :]
-        tables = (torch.cat([r[0] for r in rotary], dim=1), torch.cat([r[1] for r in rotary], dim=1))
+            tables = (torch.cat([r[0] for r in rotary], dim=1), torch.cat([r[1] for r in rotary], dim=1))
+        if any(mask is not None for mask in masks):
+            every = torch.ones(len(tokens), dtype=torch.bool, device=tokens.device)
+            shown = [(every if m is None else m.bool())[:, None].expand(-1, p.shape[1]) for m, p in zip(masks, pieces, strict=True)]
+            key_mask = torch.cat(shown, dim=1)[:, None, None, :]
         heard = None if audio is None else self.audio_projection(audio.to(hidden_states))
-        return tokens, PackedSequence(n, text, modulation, packed_modulation, tables, key_mask, heard, audio_mask), temb
+        total = tokens.shape[1]
+        tokens, tables, first = self._slice_of_rank(tokens, tables, n)
+        here = min(max(n - first, 0), tokens.shape[1])
+        return tokens, PackedSequence(
+            here, first, n // grid[0], total, text, modulation, packed_modulation, tables, key_mask, heard, audio_mask
+        ), temb
+
+    def _grid(self, latents: Tensor) -> tuple[int, int, int]:
+        """Latents, token rows and token columns."""
+        p_t, p_h, p_w = self.config.patch_size
+        return latents.shape[2] // p_t, latents.shape[3] // p_h, latents.shape[4] // p_w
+
+    def _check_conditions(self, frames: int, text: Tensor, image: Tensor | None, audio: Tensor | None, pose: Tensor | None) -> None:
+        """Sizes that would broadcast or be cut in silence."""
+        given = {"audio": None if audio is None else audio.shape[1], "pose": None if pose is None else pose.shape[2]}
+        for name, frames_given in given.items():
+            if frames_given is not None and frames_given % 4 == 1 and frames_given != 4 * frames - 3:
+                raise ValueError(f"{name} has {frames_given} frames; {frames} latents are {4 * frames - 3} frames")
+        if image is not None and text.shape[1] != _I2V_TEXT_TOKENS:
+            logger.warning_once(
+                f"Wan's I2V attention takes the last {_I2V_TEXT_TOKENS} tokens for text and the rest for the image, but there are "
+                f"{text.shape[1]} text tokens: pad the text as Wan's pipeline does"
+            )
+
+    def _widened(self, latents: Tensor) -> Tensor:
+        """Zeros in the channels that only the video has (Wan I2V: mask and image latents)."""
+        missing = self.config.in_channels - latents.shape[1]
+        return F.pad(latents, (0, 0, 0, 0, 0, 0, 0, missing)) if missing > 0 else latents
+
+    def _slice_of_rank(self, tokens: Tensor, tables: tuple[Tensor, Tensor], video: int) -> tuple[Tensor, tuple[Tensor, Tensor], int]:
+        """This rank's tokens and rotary tables, and the position they begin at; everything and 0 without context parallelism."""
+        parallel = context_parallel(self._parallel_config)
+        if parallel is None:
+            return tokens, tables, 0
+        check_tokens(video, tokens.shape[1] - video, parallel)
+        # On the CPU, so that reading the first position does not wait for the device.
+        positions = torch.arange(tokens.shape[1], device="cpu")
+        tokens, cosine, sine, positions = self.sequence_entry(tokens, *tables, positions)
+        return tokens, (cosine, sine), int(positions[0])
 
     def _modulation_at_zero(self, timestep: Tensor, text: Tensor) -> Tensor:
         """`(B, 6 dim)`: reference and motion tokens are clean, so they are modulated as at timestep 0 (Wan2.2-S2V)."""
@@ -298,49 +345,32 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
         return embedder.time_proj(embedder.act_fn(embedder.time_embedder(projected).type_as(text)))
 
     def _packed_rotary(self, latents: Tensor, kind: int, video: Tensor) -> tuple[Tensor, Tensor]:
-        """Positions that no video token has: motion at negative times, the reference far away or beside the frame."""
-        count, rows, columns = latents.shape[2], latents.shape[3] // 2, latents.shape[4] // 2
-        row_0 = column_0 = 0
-        if kind == MOTION:
-            times = list(range(-count, 0))
-        elif self.config.reference_position == "far":
-            times = list(range(self.config.reference_index, self.config.reference_index + count))
-            if video.shape[2] > self.config.reference_index:
-                raise ValueError(
-                    f"{video.shape[2]} video latents reach the reference's temporal index {self.config.reference_index}; "
-                    "raise reference_index or use reference_position='zero'"
-                )
-        else:
-            times = [0] * count
-            row_0, column_0 = video.shape[3] // 2, video.shape[4] // 2
-        return self._rotary_at(times, range(row_0, row_0 + rows), range(column_0, column_0 + columns))
-
-    def _rotary_at(self, times: list[int], rows: range, columns: range) -> tuple[Tensor, Tensor]:
-        """Rotary tables at any integer positions; cos is even and sin is odd, which gives negative times."""
-        sizes = [self.rope.t_dim, self.rope.h_dim, self.rope.w_dim]
-        tables = []
-        for table, odd in ((self.rope.freqs_cos, False), (self.rope.freqs_sin, True)):
-            t, h, w = table.split(sizes, dim=1)
-            signs = torch.tensor([-1.0 if odd and i < 0 else 1.0 for i in times]).to(table)
-            shape = (len(times), len(rows), len(columns), -1)
-            parts = (
-                (t[[abs(i) for i in times]] * signs[:, None])[:, None, None].expand(shape),
-                h[list(rows)][None, :, None].expand(shape),
-                w[list(columns)][None, None].expand(shape),
-            )
-            tables.append(torch.cat(parts, dim=-1).reshape(1, len(times) * len(rows) * len(columns), 1, -1))
-        return tables[0], tables[1]
+        return rotary_of_packed(
+            self.rope, kind, self._grid(latents), self._grid(video), self.config.reference_position, self.config.reference_index
+        )
 
     def _run(self, block: nn.Module, tokens: Tensor, packed: PackedSequence) -> Tensor:
         if torch.is_grad_enabled() and self.gradient_checkpointing:
             return self._gradient_checkpointing_func(block, tokens, packed)
         return block(tokens, packed)
 
-    def _unpatchify(self, tokens: Tensor, temb: Tensor, shape: torch.Size) -> Tensor:
+    def _unpatchify(self, tokens: Tensor, temb: Tensor, shape: torch.Size, total: int) -> Tensor:
         batch, _, frames, height, width = shape
         p_t, p_h, p_w = self.config.patch_size
+        rows, columns = height // p_h, width // p_w
+        video = frames // p_t * rows * columns
+        parallel = context_parallel(self._parallel_config)
+        # A rank's slice is projected whole and cut after joining: behind the joint no weight may stand.
+        tokens = tokens if parallel else _front(tokens, video)
         shift, scale = (self.scale_shift_table.to(temb.device) + temb.unsqueeze(1)).chunk(2, dim=1)
         tokens = (self.norm_out(tokens.float()) * (1 + scale) + shift).type_as(tokens)
         tokens = self.proj_out(tokens)
-        grid = tokens.reshape(batch, frames // p_t, height // p_h, width // p_w, p_t, p_h, p_w, -1)
+        if parallel:
+            tokens = _front(join_slices(self.sequence_exit, tokens, total, parallel.ulysses_degree or 1), video)
+        grid = tokens.reshape(batch, frames // p_t, rows, columns, p_t, p_h, p_w, -1)
         return grid.permute(0, 7, 1, 4, 2, 5, 3, 6).flatten(6, 7).flatten(4, 5).flatten(2, 3)
+
+
+def _front(tokens: Tensor, count: int) -> Tensor:
+    """The first tokens; all of them without a slice, whose backward pass would copy."""
+    return tokens if tokens.shape[1] == count else tokens[:, :count]

@@ -151,6 +151,28 @@ def compare() -> None:
 
 
 @app.command()
+def sensitivity(
+    model: Annotated[str, typer.Option(help="an asset that holds weights: stage_3_checkpoint, consistency_student, distilled_student")] = "stage_3_checkpoint",
+    clips: int = 32,
+) -> None:
+    """Swap one condition at a time and measure on benchmark puppets what changes: mouth, joints, identity."""
+    from evaluation.benchmark import load_benchmark
+    from evaluation.sensitivity import as_markdown, measure_sensitivity
+    from omnihuman.pipeline import build_pipeline
+
+    workspace = _open()
+    profile = workspace.profile
+    steps = 1 if "student" in model else profile.evaluation.teacher_steps
+    pipeline = build_pipeline(profile, workspace.data(model) / "transformer", steps)
+    benchmark = load_benchmark(workspace.data("benchmark_sets"))
+    with typer.progressbar(length=7, label=model, file=sys.stderr) as bar:
+        rows = measure_sensitivity(
+            pipeline, benchmark, clips, steps, profile.evaluation.seed, profile.evaluation.batch_size, lambda done, total, title: bar.update(1)
+        )
+    print(as_markdown(rows))
+
+
+@app.command()
 def lineage(version: Annotated[int | None, typer.Argument(help="student version; default the champion")] = None) -> None:
     """From a registered student back to snapshot, shards and clips."""
     from assets.promotion import STUDENT

@@ -9,6 +9,8 @@ from media import write_atomically
 
 STARTED_BY_DEMO = {"omnihuman/started_by": "demo"}
 CONFIGURATION = """\
+nux:
+  enabled: false
 telemetry:
   enabled: false
 concurrency:

@@ -1,6 +1,6 @@
 """The shape of a profile. An unknown key is an error; inside the project these values are trusted and typed."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -16,18 +16,12 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class VideoConfig(Strict):
-    """The bucket that clips are brought to. Pixels, frames per second, Hz."""
+class Bucket(Strict):
+    """A shape that clips are brought to: pixels, and 4n+1 frames."""
 
     height: Positive = 64
     width: Positive = 64
     frames: Positive = 17
-    fps: float = 16.0
-    sample_rate: Positive = 16_000
-    # A reference frame lies at least this many frames outside the training window where the clip allows it
-    # (OmniHuman-1.5 section 3: a reference from inside freezes motion).
-    reference_gap: Positive = 4
-    windows_per_clip: Positive = 4
 
     @field_validator("frames")
     @classmethod
@@ -37,7 +31,7 @@ class VideoConfig(Strict):
         return frames
 
     @model_validator(mode="after")
-    def _strides(self) -> "VideoConfig":
+    def _strides(self) -> Self:
         if self.height % 16 or self.width % 16:
             raise ValueError(f"height and width must divide by 16 (stride 8, patch 2), got {self.height}x{self.width}")
         return self
@@ -46,6 +40,55 @@ class VideoConfig(Strict):
     def latent_frames(self) -> int:
         """Frame 0 gives latent 0, every four more frames one more latent."""
         return 1 + (self.frames - 1) // 4
+
+    @property
+    def frame_tokens(self) -> int:
+        """Tokens of one latent frame: stride 8, patch 2."""
+        return self.height // 16 * (self.width // 16)
+
+
+class VideoConfig(Bucket):
+    """The main bucket (height, width, frames), rates in frames per second and Hz, and the other buckets, if any."""
+
+    fps: float = 16.0
+    sample_rate: Positive = 16_000
+    # A reference frame lies at least this many frames outside the training window where the clip allows it
+    # (OmniHuman-1.5 section 3: a reference from inside freezes motion). 0 takes any frame of the clip, inside too.
+    reference_gap: Annotated[int, Field(ge=0)] = 4
+    windows_per_clip: Positive = 4
+    # All shapes that are trained on; empty is the main one alone. A clip goes to the nearest in aspect ratio that it fills.
+    buckets: tuple[Bucket, ...] = ()
+    # Batches of the other buckets hold as many samples as have the main one's tokens, rounded down to a multiple of this.
+    # Ranks times accumulation steps must divide it.
+    batch_multiple: Positive = 1
+
+    @model_validator(mode="after")
+    def _main_is_a_bucket(self) -> Self:
+        if self.buckets and self.main not in self.buckets:
+            raise ValueError(
+                f"buckets must list the main one too, {self.height}x{self.width}x{self.frames}: batch sizes count its samples"
+            )
+        if len(set(self.buckets)) < len(self.buckets):
+            raise ValueError("buckets lists a shape twice")
+        return self
+
+    @property
+    def main(self) -> Bucket:
+        """The shape that height, width and frames give."""
+        return Bucket(height=self.height, width=self.width, frames=self.frames)
+
+    @property
+    def all_buckets(self) -> tuple[Bucket, ...]:
+        """Every shape, in the profile's order."""
+        return self.buckets or (self.main,)
+
+    def name_of(self, bucket: Bucket) -> str:
+        """For example `64x64x17@16`: height, width, frames, rate."""
+        return f"{bucket.height}x{bucket.width}x{bucket.frames}@{self.fps:g}"
+
+    def only(self, bucket: Bucket) -> "VideoConfig":
+        """The same rates with one bucket, for code that cuts or encodes one shape."""
+        return self.model_copy(update={**bucket.model_dump(include={"height", "width", "frames"}), "buckets": ()})
 
 
 class EncoderConfig(Strict):
@@ -81,18 +124,54 @@ class TransformerConfig(Strict):
     reference_index: Positive = 30
 
 
-class Ratios(Strict):
-    """The share of eligible samples in which a condition is switched on (OmniHuman-1 section 3.3)."""
+CONDITIONS = ("text", "reference", "audio", "pose")  # weakest first
+Condition = Literal["text", "reference", "audio", "pose"]
 
+# OmniHuman-1 is two papers under one number. v2 (Feb 2025) ends with pose at .50; of the others it gives what its ablations
+# prefer, reference .70 and audio .50, and for text nothing: .90 is v3's. v3 (ICCV 2025) gives text .90, audio .50 and pose
+# .25, and for the reference nothing: .70 is v2's. That makes this project's default the same numbers as v3.
+RATIO_PRESETS: dict[str, dict[str, float]] = {
+    "paper_v2": {"text": 0.9, "reference": 0.7, "audio": 0.5, "pose": 0.5},
+    "paper_v3": {"text": 0.9, "reference": 0.7, "audio": 0.5, "pose": 0.25},
+    "default": {"text": 0.9, "reference": 0.7, "audio": 0.5, "pose": 0.25},
+}
+
+
+class Ratios(Strict):
+    """The share of eligible samples in which a condition is switched on (OmniHuman-1 section 3.3).
+
+    `preset` fills in the conditions up to `strongest` (all, where it is not given); single numbers beside it win. `nested`
+    lets a stronger condition appear with all weaker ones only, which is the paper's rule; without it the draws are independent. `motion`
+    is no condition of that order: in that share of the batches all samples that have some see the frames before their
+    window, and no other ratio changes.
+    """
+
+    preset: Literal["paper_v2", "paper_v3", "default"] | None = None
+    strongest: Condition | None = None
     text: Ratio = 0.9
     reference: Ratio = 0.7
     audio: Ratio = 0.0
     pose: Ratio = 0.0
+    nested: bool = True
+    motion: Ratio = 0.5
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_preset(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or values.get("preset") not in RATIO_PRESETS:
+            return values
+        last = values.get("strongest")
+        allowed = CONDITIONS[: CONDITIONS.index(last) + 1] if last in CONDITIONS else CONDITIONS
+        preset = RATIO_PRESETS[values["preset"]]
+        return {name: preset[name] if name in allowed else 0.0 for name in CONDITIONS} | values
 
     @model_validator(mode="after")
-    def _fall_with_strength(self) -> "Ratios":
-        if not self.text >= self.reference >= self.audio >= self.pose:
-            raise ValueError("ratios must not grow from text to reference to audio to pose: the stronger the condition, the smaller its ratio")
+    def _fall_with_strength(self) -> Self:
+        if self.nested and not self.text >= self.reference >= self.audio >= self.pose:
+            raise ValueError(
+                "ratios must not grow from text to reference to audio to pose: the stronger the condition, the smaller its "
+                "ratio; nested: false draws each by itself"
+            )
         return self
 
 
@@ -108,25 +187,74 @@ class OptimizerConfig(Strict):
 
 
 class EngineConfig(Strict):
-    """How DeepSpeed runs: ranks per node, ZeRO stage, precision, and how often state goes to disk."""
+    """How DeepSpeed runs: ranks per node, ZeRO stage, precision, and how often state goes to disk.
+
+    `offload` moves the optimiser's state (ZeRO 1 to 3), or that and the parameters (ZeRO 3), to the host's memory.
+    `sequence_parallel` ranks share one sample's tokens (Ulysses). `peak_tflops` is the device's dense peak, for the
+    model FLOPs utilisation; where it is not given, a table of known devices is asked. A gradient norm above
+    `abnormal_gradient` times the median of the last 64 is noted with its clips.
+    """
 
     ranks: Positive = 1
     hostfile: str | None = None
     zero_stage: Annotated[int, Field(ge=0, le=3)] = 0
+    offload: Literal["none", "optimizer", "parameters"] = "none"
     precision: Literal["fp32", "bf16"] = "fp32"
+    sequence_parallel: Positive = 1
     gradient_accumulation: Positive = 1
     gradient_clipping: Annotated[float, Field(ge=0.0)] = 1.0
     activation_checkpointing: bool = False
+    compile_blocks: bool = False
     checkpoint_every: Positive = 50
     keep_checkpoints: Positive = 2
     nonfinite_limit: Positive = 5
+    abnormal_gradient: Annotated[float, Field(gt=1.0)] = 10.0
+    peak_tflops: Annotated[float, Field(gt=0.0)] | None = None
+
+    @model_validator(mode="after")
+    def _possible(self) -> "EngineConfig":
+        if self.precision == "bf16" and self.zero_stage == 0:
+            raise ValueError("bf16 needs zero_stage 1 to 3, whose optimisers keep float32 master weights")
+        if self.offload == "optimizer" and self.zero_stage == 0:
+            raise ValueError("offload: optimizer needs zero_stage 1 to 3")
+        if self.offload == "parameters" and self.zero_stage != 3:
+            raise ValueError("offload: parameters needs zero_stage 3")
+        if self.hostfile is None and self.ranks % self.sequence_parallel:
+            raise ValueError(f"{self.ranks} ranks do not divide into groups of sequence_parallel = {self.sequence_parallel}")
+        return self
+
+
+class LoraConfig(Strict):
+    """Train low-rank updates of these matrices of the backbone instead of all of it; OmniHuman's new parts train fully."""
+
+    rank: Positive = 16
+    alpha: Positive = 16
+    targets: tuple[str, ...] = ("attn1.to_q", "attn1.to_k", "attn1.to_v", "attn1.to_out.0", "attn2.to_q", "attn2.to_k", "attn2.to_v", "attn2.to_out.0")
+
+
+class WatchConfig(Strict):
+    """What is looked at while a stage trains: the loss on clips that are never trained on, and sample videos.
+
+    `every` steps and at the end; `samples` per condition set at each quantile of the timestep law; `videos` clips
+    sampled in `video_steps` Euler steps, with the same noise each time.
+    """
+
+    every: Positive = 200
+    samples: Positive = 16
+    quantiles: tuple[Ratio, ...] = (0.1, 0.5, 0.9)
+    videos: Annotated[int, Field(ge=0)] = 2
+    video_steps: Positive = 10
 
 
 class StageConfig(Strict):
-    """One training stage. `batch_size` counts samples per optimiser step over all ranks."""
+    """One training stage. `batch_size` counts samples of the main bucket per optimiser step over all ranks.
+
+    `image_share` of the batches train on first frames alone, as many of them as have the same number of tokens.
+    """
 
     steps: Positive
     batch_size: Positive = 16
+    image_share: Ratio = 0.0
     subset: Literal["text", "audio", "pose"] = "text"
     ratios: Ratios
     optimizer: OptimizerConfig
@@ -135,6 +263,8 @@ class StageConfig(Strict):
     ema_decay: Ratio = 0.995
     timestep_law: Literal["logit_normal", "uniform"] = "logit_normal"
     timestep_shift: float = 1.0
+    lora: LoraConfig | None = None
+    watch: WatchConfig = WatchConfig()
     seed: int = 0
 
 
@@ -171,9 +301,13 @@ class AdversarialConfig(Strict):
 
 
 class CurationConfig(Strict):
-    """Scores, and predicates over their columns (docs/curation.md). Each subset also needs the ones before it."""
+    """Scores, and predicates over their columns (docs/curation.md). Each subset also needs the ones before it.
+
+    `held_out_share` of all clips, by their ids, are never trained on: the held-out loss is measured on them.
+    """
 
     shard_clips: Positive = 1024
+    held_out_share: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.02
     min_seconds: float = 1.0625
     scores: ScoresConfig = ScoresConfig()
     text: str
@@ -229,3 +363,14 @@ class Profile(Strict):
     evaluation: EvaluationConfig
     gate: GateConfig
     demo: DemoConfig | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _each_stage_adds_one_condition(cls, values: Any) -> Any:
+        """A stage takes a preset up to its own strongest condition: reference, audio, pose (OmniHuman-1 section 3.3)."""
+        filled = dict(values) if isinstance(values, dict) else {}
+        for name, strongest in (("stage_1", "reference"), ("stage_2", "audio"), ("stage_3", "pose")):
+            stage = filled.get(name)
+            if isinstance(stage, dict) and isinstance(stage.get("ratios"), dict) and stage["ratios"].get("preset"):
+                filled[name] = {**stage, "ratios": {"strongest": strongest, **stage["ratios"]}}
+        return filled or values

@@ -1,4 +1,4 @@
-"""Checkpoints of a running job: complete or absent, last k kept, found again after kill -9."""
+"""Checkpoints of a running job: complete or absent, the last k and the best kept, found again after kill -9."""
 
 import json
 import shutil
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from media import flush_to_disk, sha256_of_file, write_atomically
 from training.ema import ExponentialMovingAverage
@@ -18,7 +18,10 @@ class ResumeError(Exception):
 
 
 class Checkpoints:
-    """Named engines and averages of one job under `work/checkpoints/step-N`, with `latest.json` naming the valid one."""
+    """Named engines and averages of one job under `work/checkpoints/step-N`, with `latest.json` naming the valid one.
+
+    `best.json` names the one with the lowest held-out loss, where the job measures it.
+    """
 
     def __init__(self, work: Path, fingerprint: str, keep: int):
         """`fingerprint` identifies configuration and data; a resume with another one is refused."""
@@ -27,30 +30,44 @@ class Checkpoints:
 
     def save_when_due(
         self, step: int, total: int, every: int, recorder: Recorder, engines: dict[str, Any],
-        averages: dict[str, ExponentialMovingAverage], state: dict[str, Any],
+        averages: dict[str, ExponentialMovingAverage], state: dict[str, Any], score: float | None = None,
     ) -> None:
         """After `step` of `total` steps: every `every`, but not at the end, flush the curve and save."""
         if step % every == 0 and step < total:
             recorder.flush()
-            self.save(step, engines, averages, state)
+            self.save(step, engines, averages, state, score)
 
-    def save(self, step: int, engines: dict[str, Any], averages: dict[str, ExponentialMovingAverage], state: dict[str, Any]) -> None:
-        """Write everything, then point `latest.json` at it. All ranks call this; rank 0 writes the shared files."""
+    def save(
+        self, step: int, engines: dict[str, Any], averages: dict[str, ExponentialMovingAverage], state: dict[str, Any], score: float | None = None
+    ) -> None:
+        """Write everything, then point `latest.json` at it. All ranks call this; rank 0 writes the shared files.
+
+        Args:
+            step: optimiser steps done.
+            engines, averages: what `load` restores, by name.
+            state: JSON values for the caller.
+            score: a held-out loss; the checkpoint with the lowest is kept beside the last ones.
+        """
         tag = f"step-{step:07d}"
+        rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
         for name, engine in engines.items():
             engine.save_checkpoint(str(self.root / tag / name), tag="engine", save_latest=False)
-        if torch.distributed.get_rank() == 0:
-            for name, average in averages.items():
-                save_file(average.average, self.root / tag / f"average-{name}.safetensors")
+        save_file(random_state(), self.root / tag / f"random-{rank:04d}.safetensors")
+        for name, average in averages.items():
+            whole = average.whole()
+            if rank == 0:
+                save_file(whole, self.root / tag / f"average-{name}.safetensors")
+        torch.distributed.barrier()
+        if rank == 0:
             files = sorted(p for p in (self.root / tag).rglob("*") if p.is_file())
             for path in files:
                 flush_to_disk(path)
             record = {
-                "tag": tag, "step": step, "fingerprint": self.fingerprint, "state": state,
+                "tag": tag, "step": step, "fingerprint": self.fingerprint, "ranks": ranks, "score": score, "state": state,
                 "updates": {name: a.updates for name, a in averages.items()},
                 "files": {str(p.relative_to(self.root)): sha256_of_file(p) for p in files},
             }
-            write_atomically(self.root / "latest.json", json.dumps(record, indent=1).encode())
+            self._publish(record)
             self._prune(tag)
         torch.distributed.barrier()
 
@@ -64,6 +81,25 @@ class Checkpoints:
         if not path.is_file():
             return 0, {}
         record = json.loads(path.read_text())
+        self._check(path, record)
+        folder = self.root / record["tag"]
+        for name, engine in engines.items():
+            load_engine(engine, folder / name, record["ranks"])
+        for name, average in averages.items():
+            average.load(folder / f"average-{name}.safetensors", record["updates"][name])
+        own = folder / f"random-{torch.distributed.get_rank():04d}.safetensors"
+        if own.is_file():
+            set_random_state(load_file(own))
+        return int(record["step"]), record["state"]
+
+    def _publish(self, record: dict[str, Any]) -> None:
+        encoded = json.dumps(record, indent=1).encode()
+        best = self.root / "best.json"
+        if record["score"] is not None and (not best.is_file() or record["score"] < json.loads(best.read_text())["score"]):
+            write_atomically(best, encoded)
+        write_atomically(self.root / "latest.json", encoded)
+
+    def _check(self, path: Path, record: dict[str, Any]) -> None:
         if record["fingerprint"] != self.fingerprint:
             raise ResumeError(
                 f"{path} was written by configuration {record['fingerprint']}, this run is {self.fingerprint}; "
@@ -72,13 +108,38 @@ class Checkpoints:
         for name, digest in record["files"].items():
             if not (self.root / name).is_file() or sha256_of_file(self.root / name) != digest:
                 raise ResumeError(f"{self.root / name} is missing or changed since it was saved; delete {self.root.parent} to start over")
-        for name, engine in engines.items():
-            engine.load_checkpoint(str(self.root / record["tag"] / name), tag="engine")
-        for name, average in averages.items():
-            average.load(self.root / record["tag"] / f"average-{name}.safetensors", record["updates"][name])
-        return int(record["step"]), record["state"]
 
     def _prune(self, newest: str) -> None:
+        best = self.root / "best.json"
+        kept = {json.loads(best.read_text())["tag"]} if best.is_file() else set()
         tags = sorted(p for p in self.root.iterdir() if p.is_dir())
         for stale in [p for p in tags if p.name > newest] + [p for p in tags if p.name <= newest][: -self.keep]:
-            shutil.rmtree(stale)
+            if stale.name not in kept:
+                shutil.rmtree(stale)
+
+
+def load_engine(engine: Any, folder: Path, ranks: int) -> None:
+    """Restore a DeepSpeed engine from `folder/engine`, saved with `ranks` ranks.
+
+    Without ZeRO any number of ranks can read it. ZeRO's optimiser state is cut by rank; for another number of ranks it is
+    first rewritten by DeepSpeed's own universal conversion, once, beside the original.
+    """
+    if engine.zero_optimization_stage() == 0 or ranks == torch.distributed.get_world_size():
+        engine.load_checkpoint(str(folder), tag="engine")
+        return
+    from training.universal import load_universal
+
+    load_universal(engine, folder)
+
+
+def random_state() -> dict[str, torch.Tensor]:
+    """The torch generators of this process."""
+    state = {"cpu": torch.get_rng_state()}
+    return state | ({"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {})
+
+
+def set_random_state(state: dict[str, torch.Tensor]) -> None:
+    """Undo what happened to the generators since `random_state`."""
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])

@@ -8,10 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from profiles.schema import Ratios
-
-# Weakest first. A stronger condition never appears without the weaker ones.
-STRENGTH = ("text", "reference", "audio", "pose")
+from profiles.schema import CONDITIONS, Ratios
 
 
 @dataclass(frozen=True)
@@ -24,31 +21,32 @@ class Conditions:
     pose: bool
 
     @property
+    def active(self) -> tuple[str, ...]:
+        """Names of those that are on, weakest first."""
+        return tuple(name for name in CONDITIONS if getattr(self, name))
+
+    @property
     def label(self) -> str:
-        """Name of the condition set for logs: the strongest active one, or "none"."""
-        active = [name for name in STRENGTH if getattr(self, name)]
-        return active[-1] if active else "none"
+        """Name of the condition set for logs: the strongest where all weaker ones are on too, "none", or `only-` and all."""
+        active = self.active
+        if not active:
+            return "none"
+        return active[-1] if active == CONDITIONS[: len(active)] else "-".join(("only", *active))
 
 
-def draw_conditions(ratios: Ratios, audio_eligible: bool, pose_eligible: bool, rng: np.random.Generator) -> Conditions:
-    """Activate conditions with exactly the given marginal ratios among eligible samples.
+def draw_conditions(ratios: Ratios, eligible: Conditions, rng: np.random.Generator) -> Conditions:
+    """Activate conditions with the given marginal ratios among eligible samples.
 
-    One uniform draw u switches on every condition whose ratio exceeds u, so that with ratios that fall with strength
-    the sets are nested: P(audio) = ratio of audio, and audio implies text and reference.
-
-    Args:
-        ratios: must fall (or stay) from text to pose.
-        audio_eligible: the sample is in the audio subset.
-        pose_eligible: the sample is in the pose subset.
-        rng: source of the draw.
-
-    Raises:
-        ValueError: a stronger condition has a larger ratio than a weaker one.
+    Nested: one uniform draw u switches on every condition whose ratio exceeds u. Ratios fall with strength, so the marginals
+    are exact and a stronger condition never appears without the weaker ones; a sample that may not have audio may not have
+    pose either. Not nested: a draw for each, and eligibility of each, by itself.
     """
-    values = [getattr(ratios, name) for name in STRENGTH]
-    if any(strong > weak for weak, strong in zip(values, values[1:], strict=False)):
-        raise ValueError(f"ratios must not grow from text to pose, got {dict(zip(STRENGTH, values, strict=True))}")
+    if not ratios.nested:
+        draws = rng.random(len(CONDITIONS))
+        on = {n: bool(u < getattr(ratios, n)) and getattr(eligible, n) for n, u in zip(CONDITIONS, draws, strict=True)}
+        return Conditions(**on)
     u = rng.random()
-    on = {name: u < value for name, value in zip(STRENGTH, values, strict=True)}
-    audio = on["audio"] and audio_eligible
-    return Conditions(on["text"], on["reference"], audio, on["pose"] and audio and pose_eligible)
+    on, weaker = {}, True
+    for name in CONDITIONS:
+        weaker = on[name] = weaker and getattr(eligible, name) and bool(u < getattr(ratios, name))
+    return Conditions(**on)

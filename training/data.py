@@ -1,86 +1,60 @@
-"""Batches from a frozen snapshot: memory-mapped features, an order that depends on seed and position alone.
+"""Batches from a frozen snapshot: memory-mapped features, an order that depends on seed and number alone.
 
-Sample number p of a run (p counts from 0 over all epochs and ranks) is fixed by the seed: which clip, which conditions,
-which noise, which timestep. So resume needs one number, and another number of ranks sees the same data in the same order.
+Batch number k, one optimiser step's over all ranks, is fixed by snapshot, seed and configuration: which clips, of which
+bucket, which conditions, which noise, which timestep. A rank takes its slice of it. So resume needs one number, and
+another number of ranks sees the same data in the same order.
 """
 
+import hashlib
 import json
-from collections import Counter
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
-from omnihuman.pose import render_heatmaps
-from profiles.schema import Profile, Ratios
+from profiles.schema import Bucket, Profile, Ratios
+from training.batch import Batch as Batch
+from training.batch import SampleDraw as SampleDraw
+from training.compatibility import SnapshotError as SnapshotError
+from training.compatibility import check_encoders, check_shapes, check_table
 from training.conditions import Conditions, draw_conditions
+from training.feature_rows import FeatureRows
+from training.order import BatchOrder, Stream, stream_entropy
+from training.realised import RealisedRatios
 
-
-class SnapshotError(Exception):
-    """The snapshot cannot be trained on; the message says which side disagrees and what to re-run."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """One rank's samples. Masks are `(B,)` floats; `labels` names each sample's strongest condition.
-
-    Attributes:
-        latents: `(B, 16, F, h, w)` normalised clean latents x_0.
-        noise: the same shape, standard normal.
-        uniform: `(B,)` draws for the timestep.
-        text: `(B, L, D)`, the null prompt where text is off.
-        null_text: `(B, L, D)`, the null prompt.
-        audio: `(B, 4F-3, K, D)`.
-        pose: `(B, keypoints, 4F-3, 4h, 4w)` heatmaps.
-        reference: `(B, 16, 1, h, w)`.
-    """
-
-    latents: Tensor
-    noise: Tensor
-    uniform: Tensor
-    text: Tensor
-    null_text: Tensor
-    audio: Tensor
-    pose: Tensor
-    reference: Tensor
-    audio_mask: Tensor
-    pose_mask: Tensor
-    reference_mask: Tensor
-    labels: tuple[str, ...]
-    clip_ids: tuple[str, ...]
-
-    def to(self, device: torch.device, dtype: torch.dtype) -> "Batch":
-        """Move tensors; strings stay."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        moved: dict[str, Any] = {k: v.to(device, dtype) for k, v in values.items() if isinstance(v, Tensor)}
-        return replace(self, **moved)
-
-    def conditions(self) -> dict[str, Tensor]:
-        """Keyword arguments for `OmniHumanTransformer3DModel`; a condition that no sample uses is left out."""
-        given: dict[str, Tensor] = {"encoder_hidden_states": self.text}
-        for name in ("audio", "pose", "reference"):
-            mask = getattr(self, f"{name}_mask")
-            if bool(mask.any()):
-                given |= {name: getattr(self, name), f"{name}_mask": mask}
-        return given
-
-    def as_images(self) -> "Batch":
-        """The first latent frame alone: latent 0 of the causal autoencoder is an image."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        values |= {k: values[k][:, :, :1] for k in ("latents", "noise", "pose")}
-        return Batch(**values | {"audio": self.audio[:, :1]})
+MOTION_LATENTS = 2
 
 
 class SnapshotData:
-    """Reads samples of one subset of a snapshot by global position."""
+    """Reads batches of one subset of a snapshot by number."""
 
-    def __init__(self, snapshot: Path, features_root: Path, profile: Profile, subset: str, seed: int):
+    def __init__(
+        self,
+        snapshot: Path,
+        features_root: Path,
+        profile: Profile,
+        subset: str,
+        seed: int,
+        batch_size: int,
+        ratios: Ratios,
+        image_share: float = 0.0,
+        held_out: bool = False,
+    ):
         """Open the manifest and check that the features are those of this profile.
+
+        Args:
+            snapshot: folder with snapshot.json and samples.parquet.
+            features_root: folder with one folder of features per shard.
+            profile: buckets, encoders and model that the features must fit.
+            subset: "text", "audio" or "pose".
+            seed: of order and draws.
+            batch_size: samples of the main bucket per batch; another bucket's have as many as the same tokens make.
+            ratios: of the conditions.
+            image_share: of the batches, that are first frames alone.
+            held_out: read the clips that training never sees instead of those that it does.
 
         Raises:
             SnapshotError: missing manifest, an empty subset, or features made with other encoders or sizes.
@@ -89,101 +63,165 @@ class SnapshotData:
         if not manifest.is_file():
             raise SnapshotError(f"no {manifest}; materialise training_snapshot first")
         self.record = json.loads(manifest.read_text())
-        table = pd.read_parquet(snapshot / "samples.parquet")
-        self.table = table[table[subset]].sort_values("sample_id").reset_index(drop=True)
-        if self.table.empty:
-            raise SnapshotError(f"the snapshot {snapshot} has no sample in the subset {subset!r}; ingest clips that pass its predicate")
         self.digest: str = self.record["digest"]
-        self.features_root, self.profile, self.seed = features_root, profile, seed
-        self._files: dict[str, safe_open] = {}
-        self._check_sizes()
-
-    def _check_sizes(self) -> None:
-        made, model = self._row("audio", 0).shape[1:], self.profile.transformer
-        if tuple(made) != (model.audio_layers, model.audio_dim):
+        table = pd.read_parquet(snapshot / "samples.parquet")
+        check_table(table, snapshot)
+        kept = table["clip_id"].map(lambda clip: is_held_out(clip, profile.curation.held_out_share)) == held_out
+        self.table = table[table[subset] & kept].sort_values("sample_id").reset_index(drop=True)
+        if self.table.empty:
             raise SnapshotError(
-                f"the snapshot's audio features are {tuple(made)} (hidden states, width), the profile's transformer takes "
-                f"({model.audio_layers}, {model.audio_dim}); re-run condition_features with the profile's encoders.audio"
+                f"the snapshot {snapshot} has no {'held-out ' if held_out else ''}sample in the subset {subset!r}; "
+                "ingest clips that pass its predicate"
             )
-        text = self._row("text", 0).shape[-1]
-        if text != model.text_dim:
-            raise SnapshotError(f"the snapshot's text features are {text} wide, the profile's transformer takes {model.text_dim}")
+        self.profile, self.seed, self.ratios = profile, seed, ratios
+        self.rows = FeatureRows(features_root)
+        check_encoders(self.record.get("encoders", {}), profile, snapshot)
+        # Columns as arrays: a cell of a data frame costs a hundred times one of an array.
+        self._column = {name: self.table[name].to_numpy() for name in self.table.columns}
+        self._buckets = {profile.video.name_of(b): b for b in profile.video.all_buckets}
+        self._check_buckets(snapshot)
+        self.order = BatchOrder(self._streams(batch_size, image_share), image_share)
+        self._drawn: tuple[int, tuple[SampleDraw, ...]] | None = None
+
+    def _check_buckets(self, snapshot: Path) -> None:
+        for bucket, rows in self.table.groupby("bucket", sort=True).indices.items():
+            name = str(bucket)
+            if name not in self._buckets:
+                raise SnapshotError(
+                    f"the snapshot {snapshot} has samples of the bucket {name}, the profile {self.profile.name} has "
+                    f"{', '.join(self._buckets)}; re-run condition_features and training_snapshot with this profile"
+                )
+            shard = str(self._column["shard"][rows[0]])
+            made = self.rows.tensors(shard, name)
+            check_shapes(made, self._buckets[name], self.profile, self.rows.path(shard, name))
+
+    def _streams(self, batch_size: int, image_share: float) -> list[Stream]:
+        video = self.profile.video
+        budget = batch_size * self._tokens(video.main, image=False)
+        streams = []
+        for name, bucket in self._buckets.items():
+            rows = np.flatnonzero(self._column["bucket"] == name)
+            for image in (False, True):
+                if not len(rows) or (image and not image_share) or (not image and image_share == 1):
+                    continue
+                main = bucket == video.main and not image
+                multiple, tokens = video.batch_multiple, self._tokens(bucket, image)
+                size = batch_size if main else max(1, budget // tokens // multiple) * multiple
+                streams.append(Stream(name, image, rows, size, tokens, () if main else stream_entropy(name, image)))
+        return streams
+
+    def _tokens(self, bucket: Bucket, image: bool) -> int:
+        """Tokens of one sample, with the reference's and the motion frames' that are packed beside it."""
+        packed = (self.ratios.reference > 0) + MOTION_LATENTS * (self.ratios.motion > 0 and not image)
+        return bucket.frame_tokens * ((1 if image else bucket.latent_frames) + packed)
 
     def __len__(self) -> int:
         return len(self.table)
 
-    def _file(self, shard: str):
-        if shard not in self._files:
-            path = self.features_root / shard / "features.safetensors"
-            if not path.is_file():
-                raise SnapshotError(f"the snapshot names shard {shard}, but {path} is missing; re-run condition_features --shard {shard}")
-            self._files[shard] = safe_open(path, framework="pt")
-        return self._files[shard]
+    def draws(self, number: int) -> tuple[SampleDraw, ...]:
+        """Every sample of batch `number`, over all ranks: which and with what."""
+        if self._drawn is None or self._drawn[0] != number:
+            stream, first = self.order.place(number)
+            rows = stream.rows_at(first, stream.batch_size, self.seed)
+            # One draw for the batch: a single sample with motion tokens would lengthen the whole batch's sequence. A stream
+            # of its own: a run without motion draws the same conditions, times and noise.
+            moved = bool(np.random.default_rng([self.seed, 3, first, *stream.entropy]).random() < self.ratios.motion)
+            drawn = tuple(self._draw(stream, first + i, row, moved) for i, row in enumerate(rows))
+            self._drawn = (number, drawn)
+        return self._drawn[1]
 
-    def _row(self, name: str, index: int) -> Tensor:
-        entry = self.table.iloc[index]
-        return self._file(entry["shard"]).get_slice(name)[int(entry["row"])]
+    def _draw(self, stream: Stream, position: int, row: int, moved: bool) -> SampleDraw:
+        cell = {name: column[row] for name, column in self._column.items()}
+        # A picture has no sound and no movement to follow: it trains the weaker conditions.
+        eligible = Conditions(True, True, bool(cell["audio"]) and not stream.image, bool(cell["pose"]) and not stream.image)
+        has_motion = bool(cell["has_motion"]) and not stream.image
+        rng = np.random.default_rng([self.seed, 2, position, *stream.entropy])
+        on = draw_conditions(self.ratios, eligible, rng)
+        uniform, noise_seed = rng.random(), int(rng.integers(2**62))
+        return SampleDraw(
+            clip_id=str(cell["clip_id"]), shard=str(cell["shard"]), bucket=stream.bucket, row=int(cell["row"]),
+            image=stream.image, eligible=eligible, on=on, motion_eligible=has_motion, motion=has_motion and moved,
+            reference_outside=bool(cell["reference_outside"]), uniform=uniform, noise_seed=noise_seed,
+        )  # fmt: skip
 
-    def index_at(self, position: int) -> int:
-        """Which row of the subset is sample number `position`: a fresh permutation each epoch."""
-        epoch, offset = divmod(position, len(self.table))
-        return int(self._permutation(epoch)[offset])
+    def batch(self, number: int, rank: int = 0, ranks: int = 1) -> Batch:
+        """Load this rank's slice of batch `number`.
 
-    def _permutation(self, epoch: int) -> np.ndarray:
-        if getattr(self, "_epoch", None) != epoch:
-            self._epoch, self._order = epoch, np.random.default_rng([self.seed, 1, epoch]).permutation(len(self.table))
-        return self._order
+        Raises:
+            SnapshotError: the batch does not divide by ranks and accumulation steps.
+        """
+        draws = self.draws(number)
+        parts = ranks * self.profile.engine.gradient_accumulation
+        if len(draws) % parts:
+            raise SnapshotError(
+                f"a batch of bucket {draws[0].bucket} has {len(draws)} samples, which do not divide by {ranks} ranks x "
+                f"{self.profile.engine.gradient_accumulation} accumulation steps; set batch_size and video.batch_multiple to "
+                f"multiples of {parts}"
+            )
+        share = len(draws) // ranks
+        return self._load(draws[rank * share : (rank + 1) * share])
 
-    def batch(self, positions: range, ratios: Ratios) -> Batch:
-        """Load the samples at `positions`, drawing conditions, timestep and noise for each from (seed, position)."""
-        rows = [self._sample(position, ratios) for position in positions]
-        conditions = [c for c, _ in rows]
-        tensors = {name: torch.stack([sample[name] for _, sample in rows]) for name in rows[0][1] if name != "clip_id"}
-        masks = {f"{n}_mask": torch.tensor([float(getattr(c, n)) for c in conditions]) for n in ("audio", "pose", "reference")}
-        keypoints = tensors.pop("keypoints")
-        height, width = tensors["latents"].shape[-2:]
-        pose = render_heatmaps(keypoints, self.profile.transformer.pose_keypoints, height, width)
+    def chosen(self, rows: Sequence[int], on: Conditions) -> Batch:
+        """These rows of `table`, of one bucket, under the given conditions and always with the same noise."""
+        draws = []
+        for row in rows:
+            cell = {name: column[row] for name, column in self._column.items()}
+            seed = int.from_bytes(hashlib.sha256(str(cell["sample_id"]).encode()).digest()[:7], "big")
+            draws.append(
+                SampleDraw(
+                    clip_id=str(cell["clip_id"]), shard=str(cell["shard"]), bucket=str(cell["bucket"]), row=int(cell["row"]), image=False,
+                    eligible=on, on=on, motion_eligible=False, motion=False, reference_outside=bool(cell["reference_outside"]),
+                    uniform=0.5, noise_seed=seed,
+                )
+            )
+        return self._load(tuple(draws))
+
+    def _load(self, draws: tuple[SampleDraw, ...]) -> Batch:
+        places, bucket, image = [(d.shard, d.row) for d in draws], draws[0].bucket, draws[0].image
+
+        def gather(name: str, axis: int | None = None) -> Tensor:
+            return self.rows.gather(places, bucket, name, (axis, 1) if image and axis is not None else None)
+
+        latents, null_text = gather("latents", 2), gather("null_text")
+        with_text = _mask(d.on.text for d in draws).bool()[:, None, None]
         return Batch(
-            **tensors, **masks, pose=pose, labels=tuple(c.label for c in conditions),
-            clip_ids=tuple(sample["clip_id"] for _, sample in rows),
+            latents=latents,
+            noise=torch.stack([_noise(latents.shape[1:], d.noise_seed) for d in draws]),
+            uniform=torch.tensor([d.uniform for d in draws], dtype=torch.float32),
+            text=torch.where(with_text, gather("text"), null_text),
+            null_text=null_text,
+            audio=gather("audio", 1),
+            keypoints=gather("keypoints", 1)[:, :, list(self.profile.transformer.pose_keypoints)],
+            reference=gather("reference_latents"),
+            motion=gather("motion_latents"),
+            audio_mask=_mask(d.on.audio for d in draws),
+            pose_mask=_mask(d.on.pose for d in draws),
+            reference_mask=_mask(d.on.reference for d in draws),
+            motion_mask=_mask(d.motion for d in draws),
+            samples=draws,
         )
 
-    def _sample(self, position: int, ratios: Ratios) -> tuple[Conditions, dict]:
-        index = self.index_at(position)
-        entry = self.table.iloc[index]
-        file, row = self._file(entry["shard"]), int(entry["row"])
-        rng = np.random.default_rng([self.seed, 2, position])
-        active = draw_conditions(ratios, bool(entry["audio"]), bool(entry["pose"]), rng)
-        uniform = torch.tensor(rng.random(), dtype=torch.float32)
-        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        latents = file.get_slice("latents")[row].float()
-        return active, {
-            "latents": latents,
-            "noise": torch.randn(latents.shape, generator=generator),
-            "uniform": uniform,
-            "text": (file.get_slice("text")[row] if active.text else file.get_tensor("null_text")).float(),
-            "null_text": file.get_tensor("null_text").float(),
-            "audio": file.get_slice("audio")[row].float(),
-            "reference": file.get_slice("reference_latents")[row].float(),
-            "keypoints": file.get_slice("keypoints")[row].float(),
-            "clip_id": str(entry["clip_id"]),
-        }
+    def numbers(self, number: int) -> dict[str, float]:
+        """What a step logs of batch `number`, over all ranks: tokens, packed ones counted too, and realised ratios."""
+        realised, (stream, _) = RealisedRatios(), self.order.place(number)
+        realised.add(self.draws(number))
+        return {"tokens": stream.tokens * stream.batch_size, **realised.marginals()}
+
+    def state(self, number: int) -> dict[str, int]:
+        """Where the loader stands before batch `number`: seed, samples consumed over all ranks, and epoch, which counts
+        how often they are the whole subset."""
+        samples = self.order.consumed(number)
+        return {"seed": self.seed, "samples_consumed": samples, "epoch": samples // len(self)}
 
 
-def rank_positions(step: int, batch_size: int, rank: int, ranks: int) -> range:
-    """The global positions that `rank` of `ranks` trains on in optimiser step `step`: its slice of one shared batch.
-
-    Raises:
-        ValueError: the batch does not divide by the number of ranks.
-    """
-    if batch_size % ranks:
-        raise ValueError(f"batch_size {batch_size} does not divide by {ranks} ranks")
-    share = batch_size // ranks
-    start = step * batch_size + rank * share
-    return range(start, start + share)
+def is_held_out(clip_id: str, share: float) -> bool:
+    """Whether a clip belongs to the part that no training sees: by its id alone, so the same in every snapshot."""
+    return int.from_bytes(hashlib.sha256(b"held out " + clip_id.encode()).digest()[:4], "big") < share * 2**32
 
 
-def label_shares(batches: Counter[str]) -> dict[str, float]:
-    """Realised share of each condition set."""
-    total = sum(batches.values())
-    return {f"share/{name}": count / total for name, count in sorted(batches.items())}
+def _mask(flags: Iterable[bool]) -> Tensor:
+    return torch.tensor([float(flag) for flag in flags])
+
+
+def _noise(shape: torch.Size, seed: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))

@@ -1,7 +1,7 @@
-"""Exponential moving average of the weights, also where ZeRO-3 keeps them in parts."""
+"""Exponential moving average of the weights; under ZeRO-3 each rank averages its own part of them."""
 
-from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -9,42 +9,68 @@ from torch import Tensor, nn
 
 
 class ExponentialMovingAverage:
-    """float32 average with a warm-up: the decay is min(decay, (1 + n) / (10 + n)) after n updates."""
+    """float32 average with a warm-up: the decay is min(decay, (1 + n) / (10 + n)) after n updates.
 
-    def __init__(self, model: nn.Module, decay: float, gather: bool = False):
-        self.decay, self.gather, self.updates = decay, gather, 0
-        self.average: dict[str, Tensor] = {}
-        with self._whole(model):
-            for name, parameter in model.named_parameters():
-                self.average[name] = parameter.detach().float().clone()
+    Only trainable weights are averaged. Built after the engine: ZeRO-3 cuts parameters then, and the average is cut alike,
+    so it costs 4 bytes per parameter over all ranks and no communication per step.
+    """
 
-    def _whole(self, model: nn.Module):
-        if not self.gather:
-            return nullcontext()
-        import deepspeed
-
-        return deepspeed.zero.GatheredParameters(list(model.parameters()))
+    def __init__(self, model: nn.Module, decay: float):
+        self.decay, self.updates = decay, 0
+        self.model = model
+        self.average = {n: _local(p).detach().float().clone() for n, p in model.named_parameters() if p.requires_grad}
 
     @torch.no_grad()
-    def update(self, model: nn.Module) -> None:
+    def update(self) -> None:
         """Move the average towards the model's weights."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
-        with self._whole(model):
-            names, parameters = zip(*model.named_parameters(), strict=True)
-            averages = [self.average[name] for name in names]
-            torch._foreach_lerp_(averages, [p.detach().float() for p in parameters], 1 - decay)
+        local = {name: _local(p).detach().float() for name, p in self.model.named_parameters()}
+        torch._foreach_lerp_(list(self.average.values()), [local[name] for name in self.average], 1 - decay)
 
     @torch.no_grad()
-    def copy_to(self, model: nn.Module) -> None:
-        """Overwrite the model's weights with the average."""
-        for name, parameter in model.named_parameters():
-            parameter.copy_(self.average[name])
+    def whole(self) -> dict[str, Tensor]:
+        """The averaged weights, and the frozen ones as they are, whole and on the CPU. Every rank must call this."""
+        return {
+            name: _gather(p, self.average[name] if name in self.average else _local(p).detach())
+            for name, p in self.model.named_parameters()
+        }
 
     def load(self, path: Path, updates: int) -> None:
-        """Restore what `average` held, from a safetensors file."""
+        """Restore the average from a safetensors file of whole weights, written with any number of ranks.
+
+        Raises:
+            ValueError: the file holds the average of another model.
+        """
         stored = load_file(path)
-        if set(stored) != set(self.average):
-            different = sorted(set(stored) ^ set(self.average))[:5]
-            raise ValueError(f"{path} holds the average of another model; keys that differ: {different}")
-        self.average, self.updates = stored, updates
+        parameters = dict(self.model.named_parameters())
+        if not set(self.average) <= set(stored):
+            raise ValueError(f"{path} holds the average of another model; keys that are missing: {sorted(set(self.average) - set(stored))[:5]}")
+        for name, average in self.average.items():
+            average.copy_(_part(parameters[name], stored[name]))
+        self.updates = updates
+
+
+def _partitioned(parameter: Any) -> bool:
+    return hasattr(parameter, "ds_tensor")
+
+
+def _local(parameter: Any) -> Tensor:
+    """The part of a parameter that this rank owns: all of it, or ZeRO-3's flat slice."""
+    return parameter.ds_tensor if _partitioned(parameter) else parameter
+
+
+def _gather(parameter: Any, local: Tensor) -> Tensor:
+    if not _partitioned(parameter):
+        return local.cpu()
+    parts = [torch.empty_like(local) for _ in range(torch.distributed.get_world_size())]
+    torch.distributed.all_gather(parts, local.contiguous())
+    return torch.cat(parts)[: parameter.ds_numel].view(parameter.ds_shape).cpu()
+
+
+def _part(parameter: Any, whole: Tensor) -> Tensor:
+    if not _partitioned(parameter):
+        return whole
+    size = parameter.ds_tensor.numel()
+    flat = torch.nn.functional.pad(whole.flatten(), (0, size * torch.distributed.get_world_size() - whole.numel()))
+    return flat.narrow(0, size * torch.distributed.get_rank(), size)

@@ -1,5 +1,8 @@
 """DeepSpeed engines: built from the profile, stepped with a learning rate that depends on the step alone."""
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -10,7 +13,7 @@ from training.optimizer import build_optimizer
 
 
 class NonFiniteLoss(Exception):
-    """Too many non-finite losses in a row; the message names the clips of the last batch."""
+    """Too many non-finite steps in a row; the message names the clips of the last batch."""
 
 
 def build_engine(model: nn.Module, optimizer: OptimizerConfig, engine: EngineConfig, batch_size: int) -> Any:
@@ -27,24 +30,49 @@ def build_engine(model: nn.Module, optimizer: OptimizerConfig, engine: EngineCon
     """
     import deepspeed
 
-    ranks = torch.distributed.get_world_size()
-    micro, rest = divmod(batch_size, ranks * engine.gradient_accumulation)
+    replicas, shared = data_replicas(engine.sequence_parallel), engine.sequence_parallel
+    micro, rest = divmod(batch_size, replicas * engine.gradient_accumulation)
     if rest or not micro:
-        raise ValueError(f"batch_size {batch_size} does not divide by {ranks} ranks x {engine.gradient_accumulation} accumulation steps")
-    config = {
-        "train_micro_batch_size_per_gpu": micro,
-        "gradient_accumulation_steps": engine.gradient_accumulation,
-        "gradient_clipping": engine.gradient_clipping,
-        "zero_optimization": {"stage": engine.zero_stage},
-        "zero_allow_untested_optimizer": True,
-        "zero_force_ds_cpu_optimizer": False,
-        "bf16": {"enabled": engine.precision == "bf16"},
-        "steps_per_print": 10**9,
-    }
+        raise ValueError(
+            f"batch_size {batch_size} does not divide by {replicas} data-parallel ranks x {engine.gradient_accumulation} accumulation steps"
+        )
     built = build_optimizer(model.named_parameters(), optimizer)
-    wrapped, *_ = deepspeed.initialize(model=model, optimizer=built, config=config)
+    # DeepSpeed averages gradients over the first axis of the mesh and sums them over the second, as Ulysses needs.
+    mesh = {"mesh_param": (replicas, shared)} if shared > 1 else {}
+    wrapped, *_ = deepspeed.initialize(model=model, optimizer=built, config=engine_configuration(engine, micro), **mesh)
     wrapped.base_rates = [group["lr"] for group in wrapped.optimizer.param_groups]
     return wrapped
+
+
+def engine_configuration(engine: EngineConfig, micro_batch: int) -> dict[str, Any]:
+    """DeepSpeed's own configuration for `micro_batch` samples per rank and accumulation step."""
+    zero: dict[str, Any] = {"stage": engine.zero_stage}
+    if engine.offload != "none":
+        zero["offload_optimizer"] = {"device": "cpu", "pin_memory": torch.cuda.is_available()}
+    if engine.offload == "parameters":
+        zero["offload_param"] = {"device": "cpu", "pin_memory": torch.cuda.is_available()}
+    return {
+        "train_micro_batch_size_per_gpu": micro_batch,
+        "gradient_accumulation_steps": engine.gradient_accumulation,
+        "gradient_clipping": engine.gradient_clipping,
+        "zero_optimization": zero,
+        "zero_allow_untested_optimizer": True,
+        "zero_force_ds_cpu_optimizer": False,
+        "bf16": {"enabled": engine.precision == "bf16", "check_grad_overflow": True},
+        "steps_per_print": 10**9,
+    }
+
+
+def data_replicas(sequence_parallel: int) -> int:
+    """How many samples' worth of ranks there are: all ranks over those that share one sample's tokens.
+
+    Raises:
+        ValueError: the ranks do not divide into such groups.
+    """
+    ranks = torch.distributed.get_world_size()
+    if ranks % sequence_parallel:
+        raise ValueError(f"{ranks} ranks do not divide into groups of sequence_parallel = {sequence_parallel}")
+    return ranks // sequence_parallel
 
 
 def set_rate(engine: Any, factor: float) -> None:
@@ -63,17 +91,33 @@ def rate_factor(step: int, steps: int, warmup: int, decay_to: float) -> float:
 def take_step(engine: Any) -> float:
     """`engine.step()`; returns the global gradient norm before clipping, or 0 between accumulation boundaries.
 
-    ZeRO optimisers know their norm; without ZeRO DeepSpeed does not keep it, and the gradients are still whole here.
+    A norm that is not finite means that every rank left weights and optimiser as they were. ZeRO's optimisers see to
+    that and know their norm; without ZeRO both are done here, where the gradients are still whole.
     """
-    boundary = engine.is_gradient_accumulation_boundary()
-    norm = 0.0
-    if boundary and engine.zero_optimization_stage() == 0:
+    if not engine.is_gradient_accumulation_boundary():
+        engine.step()
+        return 0.0
+    if engine.zero_optimization_stage() == 0:
         gradients = [p.grad for p in engine.module.parameters() if p.grad is not None]
         norm = float(torch.nn.utils.get_total_norm(gradients))
+        if math.isfinite(norm):
+            engine.step()
+        else:
+            with _no_update(engine.optimizer):
+                engine.step()
+        return norm
     engine.step()
-    if boundary and engine.zero_optimization_stage() > 0:
-        norm = float(engine.get_global_grad_norm())
-    return norm
+    return math.inf if engine.optimizer.overflow else float(engine.get_global_grad_norm())
+
+
+@contextmanager
+def _no_update(optimizer: torch.optim.Optimizer) -> Iterator[None]:
+    """Let the engine count a step and clear its gradients without touching weights or momentum."""
+    optimizer.step = lambda *_, **__: None  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        del optimizer.step
 
 
 def all_ranks_agree(flag: bool) -> bool:
@@ -81,4 +125,3 @@ def all_ranks_agree(flag: bool) -> bool:
     value = torch.tensor([float(flag)])
     torch.distributed.all_reduce(value, op=torch.distributed.ReduceOp.MIN)
     return bool(value.item())
-

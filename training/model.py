@@ -1,6 +1,7 @@
 """Where a job's transformer comes from: the previous stage's checkpoint, an official Wan2.1, or the profile's own sizes."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -17,13 +18,7 @@ def build_transformer(profile: Profile, parent: str | None, seed: int) -> OmniHu
         FileNotFoundError: the parent checkpoint does not exist.
         ValueError: the parent was made with another model configuration; both sides are named.
     """
-    config = profile.transformer
-    new_parts = {
-        "audio_dim": config.audio_dim, "audio_layers": config.audio_layers, "audio_window": config.audio_window,
-        "audio_blocks": config.audio_blocks, "pose_keypoints": len(config.pose_keypoints),
-        "pose_channels": config.pose_channels, "reference_position": config.reference_position,
-        "reference_index": config.reference_index,
-    }
+    config, new_parts = profile.transformer, own_configuration(profile)
     torch.manual_seed(seed)
     if parent is not None:
         model = load_transformer(Path(parent) / "transformer")
@@ -32,12 +27,26 @@ def build_transformer(profile: Profile, parent: str | None, seed: int) -> OmniHu
             raise ValueError(f"checkpoint {parent} and profile {profile.name} disagree (checkpoint, profile): {different}")
         return model
     if config.base is not None:
-        return OmniHumanTransformer3DModel.from_wan(resolve_source(config.base), **new_parts)
+        model, report = OmniHumanTransformer3DModel.from_wan(resolve_source(config.base), **new_parts, return_report=True)
+        if not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
+            print(report, flush=True)
+        return model
     return OmniHumanTransformer3DModel(
         num_layers=config.num_layers, num_attention_heads=config.num_attention_heads,
         attention_head_dim=config.attention_head_dim, ffn_dim=config.ffn_dim, text_dim=config.text_dim,
         freq_dim=config.freq_dim, rope_max_seq_len=config.rope_max_seq_len, **new_parts,
     )
+
+
+def own_configuration(profile: Profile) -> dict[str, Any]:
+    """What OmniHuman adds to Wan's configuration, by the names that `OmniHumanTransformer3DModel` takes."""
+    config = profile.transformer
+    return {
+        "audio_dim": config.audio_dim, "audio_layers": config.audio_layers, "audio_window": config.audio_window,
+        "audio_blocks": config.audio_blocks, "pose_keypoints": len(config.pose_keypoints),
+        "pose_channels": config.pose_channels, "reference_position": config.reference_position,
+        "reference_index": config.reference_index,
+    }
 
 
 def _plain(value):

@@ -4,32 +4,52 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from media import whole_directory
 from omnihuman.digests import weights_digest
 from omnihuman.transformer import OmniHumanTransformer3DModel
-from training.ema import ExponentialMovingAverage
 from training.jobs import TrainingJob
+from training.lora import merged
 from training.recorder import Recorder
 
 
 def write_output(
-    job: TrainingJob, model: OmniHumanTransformer3DModel, average: ExponentialMovingAverage, recorder: Recorder, record: dict[str, Any]
+    job: TrainingJob, model: OmniHumanTransformer3DModel, weights: dict[str, Tensor], recorder: Recorder, record: dict[str, Any]
 ) -> dict[str, Any]:
-    """Save the averaged weights as `transformer/` beside `record.json` and `losses.parquet`; returns the record.
+    """Save `weights` as `transformer/` beside `record.json` and `losses.parquet`; returns the record. Rank 0 only.
 
     The folder is written beside its place and renamed, so a reader sees the old product or the new one.
+
+    Args:
+        job: names the folder.
+        model: of whose configuration the weights are; its own weights may be in parts (ZeRO-3) and are not read.
+        weights: whole, on the CPU; LoRA's factors are merged into the matrices they belong to.
+        recorder: holds the curve.
+        record: numbers of this kind of job.
     """
-    average.copy_to(model)
+    dtype = next(model.parameters()).dtype
+    finished = rebuild(model, {name: weight.to(dtype) for name, weight in merged(weights, model).items()})
     with whole_directory(Path(job.output)) as draft:
-        model.save_pretrained(str(draft / "transformer"), safe_serialization=True)
+        finished.save_pretrained(str(draft / "transformer"), safe_serialization=True)
         losses = recorder.losses()
         losses.to_parquet(draft / "losses.parquet", index=False)
         record = {
             "name": job.name, "kind": job.kind, "profile": job.profile.name,
             "section": getattr(job.profile, job.section).model_dump(mode="json"),
             "parent": job.parent and Path(job.parent).name, "weights_digest": weights_digest(draft / "transformer"),
-            "parameters": sum(p.numel() for p in model.parameters()),
+            "parameters": sum(p.numel() for p in finished.parameters()),
             "mlflow_run_id": recorder.run.run_id if recorder.run else None, **recorder.summary(), **record,
         }
         (draft / "record.json").write_text(json.dumps(record, indent=1) + "\n")
     return record
+
+
+def rebuild(model: OmniHumanTransformer3DModel, weights: dict[str, Tensor]) -> OmniHumanTransformer3DModel:
+    """A model of the same configuration that holds `weights`, without allocating twice."""
+    with torch.device("meta"):
+        empty = type(model).from_config(model.config)
+    empty.load_state_dict(weights, assign=True)
+    empty.rope = model.rope  # tables that no state dict holds
+    return empty

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from media import write_atomically
 from tracking.progress import ProgressFile
 from tracking.runs import Run, open_run
 from training.jobs import TrainingJob
@@ -24,6 +25,7 @@ class Recorder:
         """Open (or continue) the MLflow run of `job`. On other ranks everything is a no-op."""
         self.job, self.total = job, total
         self.rows: list[dict[str, float]] = []
+        self.measured: list[tuple[int, dict[str, float]]] = []
         self.work = Path(job.work)
         self.master = torch.distributed.get_rank() == 0
         self.started = time.time()
@@ -33,6 +35,7 @@ class Recorder:
             return
         self.work.mkdir(parents=True, exist_ok=True)
         self.table = self.work / "losses.jsonl"
+        self.events = self.work / "events.jsonl"
         self.progress = ProgressFile(Path(job.progress)) if job.progress else None
         if job.tracking_uri:
             self._open_run(digest)
@@ -51,32 +54,58 @@ class Recorder:
         remembered.write_text(self.run.run_id)
 
     def resume_at(self, step: int) -> None:
-        """Forget rows of steps at or after `step`: they will be computed again."""
-        if self.master and self.table.is_file():
-            kept = [line for line in self.table.read_text().splitlines() if line and json.loads(line)["step"] < step]
-            self.table.write_text("".join(line + "\n" for line in kept))
+        """Forget rows and events of steps at or after `step`: they will be computed again."""
+        for path in (self.table, self.events) if self.master else ():
+            if path.is_file():
+                kept = [line for line in path.read_text().splitlines() if line and json.loads(line)["step"] < step]
+                write_atomically(path, "".join(line + "\n" for line in kept).encode())
 
-    def log(self, step: int, row: dict[str, float], note: str) -> None:
-        """One step's numbers; `note` is what the progress bar shows."""
+    def log(self, step: int, row: dict[str, float], note: str, measured: dict[str, float] | None = None) -> None:
+        """One step's numbers.
+
+        Args:
+            step: counted from 0.
+            row: what the seed decides; kept in `losses.parquet`.
+            note: what the progress bar shows.
+            measured: seconds, memory and the like, which differ from run to run; sent to MLflow only.
+        """
         if not self.master:
             return
         self.rows.append({"step": step, **row})
+        if measured:
+            self.measured.append((step, measured))
         if self.progress:
             self.progress(step + 1, self.total, note)
         if step % 20 == 0 or step + 1 == self.total:
             print(f"{self.job.name} {step + 1}/{self.total} {note} {time.time() - self.started:.0f} s", flush=True)
 
+    def event(self, step: int, kind: str, **details: Any) -> None:
+        """Something that a person should see: printed, kept in `events.jsonl`, and a tag of the MLflow run."""
+        if not self.master:
+            return
+        print(f"{self.job.name} step {step}: {kind} {details}", flush=True)
+        _append(self.events, [{"step": step, "event": kind, **details}])
+        if self.run:
+            self.run.tag({f"event.{kind.replace(' ', '_')}.{step}": json.dumps(details)[:4000]})
+
+    def event_count(self) -> int:
+        """How many events the run has seen, over all attempts."""
+        return len(self.events.read_text().splitlines()) if self.events.is_file() else 0
+
+    def artifact(self, path: Path, folder: str) -> None:
+        """Upload a file or a folder's contents to the MLflow run."""
+        if self.run:
+            self.run.artifact(path, folder)
+
     def flush(self) -> None:
         """Append the rows to `losses.jsonl` and send them to MLflow."""
         if not self.master or not self.rows:
             return
-        with self.table.open("a") as file:
-            file.writelines(json.dumps(row) + "\n" for row in self.rows)
-            file.flush()
-            os.fsync(file.fileno())
+        _append(self.table, self.rows)
         if self.run:
-            self.run.log_many([(int(row["step"]), {k: v for k, v in row.items() if k != "step"}) for row in self.rows])
-        self.rows = []
+            rows = [(int(row["step"]), {k: v for k, v in row.items() if k != "step"}) for row in self.rows]
+            self.run.log_many(rows + self.measured)
+        self.rows, self.measured = [], []
 
     def losses(self) -> pd.DataFrame:
         """The whole curve, over all attempts."""
@@ -94,6 +123,13 @@ class Recorder:
         """End the MLflow run, as failed if there was an error."""
         if self._context is not None:
             self._context.__exit__(kind, error, trace)
+
+
+def _append(path: Path, rows: list[dict[str, Any]]) -> None:
+    with path.open("a") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -39,11 +39,13 @@ def global_motion(before: np.ndarray, after: np.ndarray, corners: int, tolerance
     found = cv2.goodFeaturesToTrack(before, corners, 0.01, distance)
     if found is None or len(found) < FEWEST:
         return None
-    moved, status, _ = cv2.calcOpticalFlowPyrLK(before, after, found, None, winSize=(15, 15), maxLevel=3)
+    start = np.asarray(found, np.float32)
+    tracked = cv2.calcOpticalFlowPyrLK(before, after, start, start.copy(), winSize=(15, 15), maxLevel=3)
+    moved, status = np.asarray(tracked[0]), np.asarray(tracked[1])
     # A corner that leaves the picture is tracked to somewhere else.
     room = np.array(before.shape[::-1]) - EDGE
     kept = (status[:, 0] == 1) & ((moved[:, 0] >= EDGE) & (moved[:, 0] < room)).all(axis=1)
-    source, target = found[kept, 0], moved[kept, 0]
+    source, target = start[kept, 0], moved[kept, 0]
     if len(source) < FEWEST:
         return None
     matrix, _ = cv2.estimateAffinePartial2D(source, target, method=cv2.RANSAC, ransacReprojThreshold=tolerance)

@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from curation.bucket import DECODE_BYTES, TRANSFORM, BucketClip, to_bucket
+from curation.bucket import DECODE_BYTES, TRANSFORM, BucketClip, bucket_names, choose_bucket, to_bucket
 from curation.keypoints import Detected, KeypointDetector, detect, mouth_opening
 from curation.scores.luma import grey, luma
 from curation.scores.sound import envelope
@@ -24,7 +24,7 @@ class Bench:
     """What every clip of a shard is scored with.
 
     Attributes:
-        video: the bucket.
+        video: the buckets.
         detector: finds keypoints.
         pose_keypoints: indices that the pose condition needs.
         native_frames: pictures kept at the source's own size.
@@ -38,7 +38,7 @@ class Bench:
     def identity(self, source: str) -> Any:
         """What decides the content of one part of the material besides the clip's bytes; part of a column's key."""
         video = self.video
-        bucket = f"{TRANSFORM} {video.height}x{video.width}@{video.fps:g} {WORKING_SHORT_SIDE}"
+        bucket = [TRANSFORM, bucket_names(video), WORKING_SHORT_SIDE]
         found: dict[str, Any] = {
             "frames": bucket,
             "native": [f"{TRANSFORM} {video.fps:g}", self.native_frames],
@@ -87,10 +87,23 @@ class Material:
     def _decoded(self) -> tuple[BucketClip, np.ndarray]:
         video, record = self.bench.video, self.record
         affordable = DECODE_BYTES / (record["width"] * record["height"] * 3 * max(record["fps"], 1.0))
-        needed = (video.frames + video.reference_gap + 1) / video.fps
+        longest = max(bucket.frames for bucket in video.all_buckets)
+        needed = (longest + video.reference_gap + 1) / video.fps
         clip = decode_clip(self.data, video.fps, video.sample_rate, max_seconds=max(affordable, needed))
         native = clip.frames[evenly(len(clip.frames), self.bench.native_frames)]
-        return BucketClip(to_bucket(clip.frames, video), clip.audio), native
+        # The table's size, not the decoded one: features plan with the table, and both must agree.
+        bucket = choose_bucket(record["width"], record["height"], len(clip.frames), video)
+        return BucketClip(to_bucket(clip.frames, bucket), clip.audio), native
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the clip's bucket, known without decoding where the keypoints are."""
+        if "_decoded" in self.__dict__ or "detected" not in self.__dict__:
+            height, width = self.frames.shape[1:3]
+            return height, width
+        frames = len(self.detected.keypoints)
+        bucket = choose_bucket(self.record["width"], self.record["height"], frames, self.bench.video)
+        return bucket.height, bucket.width
 
     @property
     def frames(self) -> np.ndarray:

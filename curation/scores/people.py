@@ -17,7 +17,7 @@ COLUMNS = (
 
 def group_visibility(keypoints: np.ndarray, group: slice | list[int], confident: float, share: float) -> np.ndarray:
     """`(T,)` bool: at least `share` of the group's points of `(T, 133, 3)` have a confidence above `confident`."""
-    return (keypoints[:, group, 2] > confident).mean(axis=1) >= share
+    return np.asarray((keypoints[:, group, 2] > confident).mean(axis=1) >= share)
 
 
 def face_height(keypoints: np.ndarray, confident: float) -> np.ndarray:
@@ -46,7 +46,7 @@ def cut_off(keypoints: np.ndarray, height: int, width: int, confident: float) ->
     """`(T,)` bool: a point that counts as seen lies outside the picture: the detector guesses what the edge cuts off."""
     x, y = keypoints[..., 0], keypoints[..., 1]
     outside = (x < 0) | (x >= width) | (y < 0) | (y >= height)
-    return (outside & (keypoints[..., 2] > confident)).any(axis=1)
+    return np.any(outside & (keypoints[..., 2] > confident), axis=1)
 
 
 def people(detected: Detected, height: int, width: int, config: PeopleConfig) -> Values:
@@ -84,8 +84,8 @@ def _median(values: np.ndarray) -> float:
 
 def score(material: Material, config: PeopleConfig) -> Values:
     """All columns."""
-    video = material.bench.video
-    return people(material.detected, video.height, video.width, config)
+    height, width = material.size
+    return people(material.detected, height, width, config)
 
 
 PEOPLE = Score("people", "1", floats(*COLUMNS), ("keypoints",), score)

@@ -18,8 +18,8 @@ MEAN, DEVIATION = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 
 SMALLEST = 5  # pixels of the network's picture: the short side of a box
 UNCLIP = 1.6  # the network marks shrunken text; boxes are grown by area * UNCLIP / circumference (Liao et al., AAAI 2020)
 REMEDY = (
-    "run `pip install --no-deps rapidocr-onnxruntime==1.4.4` (without its dependencies, which name a second OpenCV), give "
-    "the path of a PP-OCR detector, or set it to null"
+    "run `make people-and-text` (rapidocr-onnxruntime==1.4.4 without its dependencies, which name a second OpenCV), give the "
+    "path of a PP-OCR detector, or set it to null"
 )
 
 
@@ -59,8 +59,8 @@ def boxes_of(probability: np.ndarray, config: TextBoxesConfig, scale: float) -> 
         confidence = float(cv2.mean(probability[top : top + height, left : left + width], inside)[0])
         if confidence >= config.box_confidence:
             grow = width * height * UNCLIP / (2 * (width + height))
-            corners = np.array([left - grow, top - grow, left + width + grow, top + height + grow]) / scale
-            found.append(TextBox(*corners.tolist(), confidence))
+            low, high = (left - grow) / scale, (left + width + grow) / scale
+            found.append(TextBox(low, (top - grow) / scale, high, (top + height + grow) / scale, confidence))
     return found
 
 

@@ -31,8 +31,8 @@ def decode_grid(output: np.ndarray, height: int, width: int) -> tuple[np.ndarray
         x, y = np.meshgrid(np.arange(columns), np.arange(rows))
         cells.append(np.stack([x, y], axis=-1).reshape(-1, 2))
         strides.append(np.full((rows * columns, 1), stride))
-    grid, stride = np.concatenate(cells), np.concatenate(strides)
-    centre, size = (output[:, :2] + grid) * stride, np.exp(output[:, 2:4]) * stride
+    grid, pixels = np.concatenate(cells), np.concatenate(strides)
+    centre, size = (output[:, :2] + grid) * pixels, np.exp(output[:, 2:4]) * pixels
     boxes = np.concatenate([centre - size / 2, centre + size / 2], axis=1)
     return boxes, output[:, 4] * output[:, 5 + PERSON]
 

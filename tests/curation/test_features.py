@@ -1,16 +1,20 @@
 """From shard to snapshot: windows, features that are reused, and shards that are left out with a reason."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from safetensors.numpy import load_file
 
 import puppets
-from curation.bucket import to_bucket
+from curation.archive import read_clip
+from curation.bucket import choose_bucket, load_bucket_clip, to_bucket
 from curation.features import build_features
 from curation.ingest import find_new_clips, ingest_shard
 from curation.report import contact_sheet, funnel_chart, score_histograms
@@ -20,15 +24,25 @@ from curation.storage import CurationError
 from curation.subsets import select_subsets
 from curation.tensor_rows import TensorRows
 from curation.windows import choose_windows
-from media import whole_directory
+from media import encode_clip, whole_directory
+from omnihuman.autoencoder import encode_video, to_pixels
+from profiles import load_profile
+from profiles.schema import Bucket
+
+FILE = "features-64x64x17@16.safetensors"
+
+
+def sha256_of(seed: int) -> str:
+    """Placement reads the first digits of a hash: counting up in the last ones would test one placement many times."""
+    return hashlib.sha256(str(seed).encode()).hexdigest()
 
 
 @pytest.mark.parametrize("frames", [17, 21, 25, 40, 100])
 def test_windows_do_not_overlap_and_references_keep_the_gap_where_they_can(frames, laptop):
     video = laptop.video
     for seed in range(20):
-        windows = choose_windows(f"{seed:064x}", frames, video)
-        assert windows == choose_windows(f"{seed:064x}", frames, video)
+        windows = choose_windows(sha256_of(seed), frames, video)
+        assert windows == choose_windows(sha256_of(seed), frames, video)
         assert len(windows) == min(video.windows_per_clip, frames // video.frames)
         starts = [window.start for window in windows]
         assert all(b - a >= video.frames for a, b in zip(starts[:-1], starts[1:], strict=True))
@@ -39,6 +53,22 @@ def test_windows_do_not_overlap_and_references_keep_the_gap_where_they_can(frame
             assert window.reference_outside == (distance >= video.reference_gap)
             assert window.reference_outside == (frames > 17)
     assert choose_windows("0" * 64, 16, video) == []
+
+
+def test_a_gap_of_zero_takes_the_reference_from_anywhere_and_records_where(laptop):
+    video = laptop.video.model_copy(update={"reference_gap": 0})
+    windows = [choose_windows(sha256_of(seed), 25, video)[0] for seed in range(200)]
+    inside = [w.start <= w.reference_frame < w.start + 17 for w in windows]
+    assert [w.reference_outside for w in windows] == [not i for i in inside]
+    # Any of 25 frames, 17 of which lie inside: 136 of 200, standard error 6.6.
+    assert abs(sum(inside) - 136) < 20
+    assert all(0 <= w.reference_frame < 25 for w in windows)
+
+
+def test_a_fair_share_of_short_clips_has_motion_frames_before_its_window(laptop):
+    windows = [choose_windows(sha256_of(seed), 25, laptop.video)[0] for seed in range(200)]
+    assert all(w.has_motion == (w.start >= 5) for w in windows)
+    assert 0.3 < np.mean([w.has_motion for w in windows]) < 0.6
 
 
 def test_the_bucket_is_a_centre_crop(laptop):
@@ -78,6 +108,7 @@ class Workspace:
     def __init__(self, root: Path, inbox: Path, profile, encoders):
         self.root, self.inbox, self.profile, self.encoders = root, inbox, profile, encoders
         self.shards: list[str] = []
+        self.detector: Any = puppets.PuppetKeypoints()
 
     def ingest(self) -> str:
         new = find_new_clips(self.inbox, self.root / "raw")
@@ -88,7 +119,7 @@ class Workspace:
 
     def score(self, name: str) -> None:
         raw, scores = self.root / "raw" / name, self.root / "scores" / name
-        score_shard(raw, scores, puppets.PuppetKeypoints(), self.profile)
+        score_shard(raw, scores, self.detector, self.profile)
         select_subsets(
             raw / "clips.parquet", scores / "scores.parquet", self.root / "subsets" / name, self.profile.curation
         )
@@ -96,6 +127,11 @@ class Workspace:
     def features(self, name: str):
         raw, scores, features = (self.root / part / name for part in ("raw", "scores", "features"))
         return build_features(raw, scores, features, self.profile, encoders=self.encoders)
+
+    def decoded(self, name: str, clip_id: str) -> np.ndarray:
+        clip = pd.read_parquet(self.root / "raw" / name / "clips.parquet").set_index("clip_id").loc[clip_id]
+        data = read_clip(self.root / "raw" / name, clip_id)
+        return load_bucket_clip(data, int(clip["width"]), int(clip["height"]), float(clip["fps"]), self.profile.video).frames
 
     def freeze(self) -> str:
         roots = [self.root / part for part in ("raw", "subsets", "features")]
@@ -120,10 +156,11 @@ def test_a_shards_tables_and_features_line_up(workspace, put_puppet):
     table = pd.read_parquet(scores / "scores.parquet")
     columns = columns_of(workspace.profile.curation.scores)
     assert table["keypoints_frames"].tolist() == [25] * 4 and set(columns) <= set(table.columns)
-    samples, data = pd.read_parquet(features / "samples.parquet"), load_file(features / "features.safetensors")
+    samples, data = pd.read_parquet(features / "samples.parquet"), load_file(features / FILE)
     assert report.samples == report.encoded == len(samples) == 4
     assert data["latents"].shape == (4, 16, 5, 8, 8) and data["latents"].dtype == np.float16
     assert data["reference_latents"].shape == (4, 16, 1, 8, 8)
+    assert data["motion_latents"].shape == (4, 16, 2, 8, 8)
     assert data["text"].shape == (4, 32, 384) and data["null_text"].shape == (32, 384)
     assert data["audio"].shape == (4, 17, 3, 16) and data["keypoints"].shape == (4, 17, 133, 3)
     for row, sample in enumerate(samples.itertuples()):
@@ -143,6 +180,90 @@ def _seed_and_kind(source_name: str) -> tuple[int, str]:
     return ["clean", "no_audio", "still", "hidden_arms"].index(kind), kind
 
 
+def test_motion_latents_are_the_five_frames_before_the_window_encoded_alone(workspace, put_puppet, loaded_encoders):
+    for seed in range(8):
+        put_puppet(f"{seed}.mp4", seed=seed)
+    name = workspace.ingest()
+    workspace.features(name)
+    samples = pd.read_parquet(workspace.root / "features" / name / "samples.parquet")
+    data = load_file(workspace.root / "features" / name / FILE)
+    assert data["has_motion"].tolist() == samples["has_motion"].tolist() == [start >= 5 for start in samples["window_start"]]
+    assert 0 < samples["has_motion"].sum() < 8, "the test needs both kinds"
+    for row, sample in enumerate(samples.itertuples()):
+        if not sample.has_motion:
+            assert not data["motion_latents"][row].any()
+            continue
+        clip = workspace.decoded(name, sample.clip_id)
+        before = to_pixels(torch.from_numpy(clip[sample.window_start - 5 : sample.window_start])[None])
+        expected = encode_video(loaded_encoders.autoencoder, before)[0].float().numpy()
+        assert np.abs(data["motion_latents"][row] - expected).max() < 0.05
+
+
+class BrightestPoint:
+    """A detector for clips of any size: keypoint 0 is the middle of what is bright."""
+
+    name, version = "brightest-point", "1"
+
+    def __call__(self, frames: np.ndarray) -> np.ndarray:
+        found = np.zeros((len(frames), 133, 3), np.float32)
+        for row, frame in enumerate(frames.mean(axis=3)):
+            y, x = np.nonzero(frame > 128)
+            found[row, 0] = (x.mean(), y.mean(), 1.0)
+        return found
+
+
+def test_clips_go_to_the_bucket_of_their_shape_and_length(workspace):
+    shapes = [{"height": 64, "width": 64, "frames": 17}, {"height": 64, "width": 96, "frames": 17}, {"height": 64, "width": 64, "frames": 9}]
+    video = workspace.profile.video.model_copy(update={"buckets": tuple(Bucket(**shape) for shape in shapes)})
+    curation = workspace.profile.curation.model_copy(update={"text": "motion >= 0", "min_seconds": 0.5})
+    workspace.profile = workspace.profile.model_copy(update={"video": video, "curation": curation})
+    workspace.detector = BrightestPoint()
+    for name, height, width, frames in [("square", 80, 80, 25), ("wide", 80, 120, 25), ("short", 64, 64, 11), ("short wide", 64, 96, 12)]:
+        clip = np.full((frames, height, width, 3), 40, np.uint8)
+        clip[:, height // 4 : height // 2, width // 2 : 3 * width // 4] = 220
+        (workspace.inbox / f"{name}.mp4").write_bytes(encode_clip(clip, 16.0))
+    name = workspace.ingest()
+    report = workspace.features(name)
+    folder = workspace.root / "features" / name
+    clips = pd.read_parquet(workspace.root / "raw" / name / "clips.parquet").set_index("clip_id")["source_name"]
+    samples = pd.read_parquet(folder / "samples.parquet")
+    placed = {clips[s.clip_id]: (s.bucket, s.row) for s in samples.itertuples()}
+    wide, short = "64x96x17@16", "64x64x9@16"
+    assert placed["square.mp4"] == ("64x64x17@16", 0) and placed["wide.mp4"] == (wide, 0)
+    assert {placed["short.mp4"], placed["short wide.mp4"]} == {(short, 0), (short, 1)}
+    data = {bucket: load_file(folder / f"features-{bucket}.safetensors") for bucket in (wide, short, "64x64x17@16")}
+    assert data[wide]["latents"].shape == (1, 16, 5, 8, 12) and data[short]["latents"].shape == (2, 16, 3, 8, 8)
+    assert data[short]["audio"].shape[1] == data[short]["keypoints"].shape[1] == 9
+    # The bright box is centred at 5/8 of the width and 3/8 of the height, whatever the bucket.
+    assert np.abs(data[wide]["keypoints"][0, :, 0, :2] - (59.5, 23.5)).max() < 1.0
+    assert np.abs(data["64x64x17@16"]["keypoints"][0, :, 0, :2] - (39.5, 23.5)).max() < 1.0
+    workspace.freeze()
+    frozen = pd.read_parquet(workspace.root / "snapshot" / "samples.parquet")
+    assert {(s.bucket, s.row) for s in frozen.itertuples()} == set(placed.values())
+    assert workspace.snapshot()["buckets"] == {"64x64x17@16": 1, wide: 1, short: 2}
+    # Without the wide bucket the others keep their rows, and the snapshot asks for features of the new list.
+    workspace.profile = workspace.profile.model_copy(update={"video": video.model_copy(update={"buckets": (video.main, video.buckets[2])})})
+    with pytest.raises(CurationError, match="its features have buckets.*build them again"):
+        workspace.freeze()
+    again = workspace.features(name)
+    assert report.encoded == 4 and (again.reused, again.encoded) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("size", "frames", "expected"),
+    [
+        ((1920, 1080), 100, (480, 832, 81)), ((1080, 1920), 100, (832, 480, 81)), ((500, 480), 100, (624, 624, 81)),
+        ((1920, 1080), 80, (480, 832, 49)), ((1920, 1080), 50, (480, 832, 49)), ((1080, 1920), 60, (480, 832, 49)),
+        ((640, 480), 100, (480, 832, 81)), ((4096, 512), 81, (480, 832, 81)), ((1920, 1080), 3, (480, 832, 49)),
+    ],
+)  # fmt: skip
+def test_the_nearest_bucket_that_a_clip_fills(size, frames, expected):
+    video = load_profile("wan2.1-1.3b", []).video
+    video = video.model_copy(update={"buckets": (*video.buckets, Bucket(height=480, width=832, frames=49))})
+    bucket = choose_bucket(*size, frames, video)
+    assert (bucket.height, bucket.width, bucket.frames) == expected
+
+
 def test_unchanged_features_are_reused_and_changed_captions_are_not(workspace, put_puppet):
     files = [put_puppet(f"{seed}.mp4", seed=seed) for seed in range(2)]
     name = workspace.ingest()
@@ -153,9 +274,9 @@ def test_unchanged_features_are_reused_and_changed_captions_are_not(workspace, p
     table = pd.read_parquet(clips)
     table.loc[0, "caption"] = "Somebody else."
     table.to_parquet(clips)
-    before = load_file(workspace.root / "features" / name / "features.safetensors")
+    before = load_file(workspace.root / "features" / name / FILE)
     changed = workspace.features(name)
-    after = load_file(workspace.root / "features" / name / "features.safetensors")
+    after = load_file(workspace.root / "features" / name / FILE)
     assert (changed.reused, changed.encoded) == (1, 1) and len(files) == 2
     assert (before["text"][1] == after["text"][1]).all() and (before["text"][0] != after["text"][0]).any()
     assert (before["latents"][1] == after["latents"][1]).all()
@@ -169,14 +290,17 @@ def test_a_broken_shard_is_excluded_with_its_reason_and_blocks_nobody(workspace,
         workspace.features(names[-1])
     whole = workspace.freeze()
     first = workspace.snapshot()
-    assert first["counts"] == {"clips": 2, "text": 2, "audio": 2, "pose": 2} and first["excluded"] == []
+    samples = pd.read_parquet(workspace.root / "snapshot" / "samples.parquet")
+    assert samples["bucket"].tolist() == ["64x64x17@16"] * 2 and first["buckets"] == {"64x64x17@16": 2}
+    flags = {"reference_outside": 2, "has_motion": int(samples["has_motion"].sum())}
+    assert first["counts"] == {"clips": 2, "text": 2, "audio": 2, "pose": 2, **flags} and first["excluded"] == []
     assert workspace.freeze() == whole and workspace.snapshot() == first
-    file = workspace.root / "features" / names[0] / "features.safetensors"
+    file = workspace.root / "features" / names[0] / FILE
     good = file.read_bytes()
     file.write_bytes(good[:-1] + b"\x99")
     assert workspace.freeze() != whole
     (excluded,) = workspace.snapshot()["excluded"]
-    assert excluded["shard"] == names[0] and "features.safetensors" in excluded["reason"]
+    assert excluded["shard"] == names[0] and FILE in excluded["reason"]
     assert names[0] in (workspace.root / "snapshot" / "card.md").read_text()
     file.write_bytes(good)
     shutil.rmtree(workspace.root / "subsets" / names[1])

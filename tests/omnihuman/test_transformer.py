@@ -65,7 +65,7 @@ def test_trained_weights_without_conditions_are_still_wans_forward(wan, model, i
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("name", ["audio", "pose", "reference"])
+@pytest.mark.parametrize("name", ["audio", "pose", "reference", "motion"])
 def test_a_masked_condition_equals_an_absent_one(model, inputs, name):
     base, conditions, packed = inputs
     given = (conditions | packed)[name]
@@ -74,6 +74,16 @@ def test_a_masked_condition_equals_an_absent_one(model, inputs, name):
     torch.testing.assert_close(mixed[1], model(**base).sample[1], rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(mixed[0], model(**base, **{name: given}).sample[0], rtol=1e-5, atol=1e-6)
     assert (mixed[0] - model(**base).sample[0]).abs().max() > 1e-4
+
+
+@torch.no_grad()
+def test_motion_and_reference_are_masked_each_by_its_own_mask(model, inputs):
+    base, _, packed = inputs
+    awaken(model)
+    masks = {"motion_mask": torch.tensor([1.0, 0.0]), "reference_mask": torch.tensor([0.0, 1.0])}
+    mixed = model(**base, **packed, **masks).sample
+    torch.testing.assert_close(mixed[0], model(**base, motion=packed["motion"]).sample[0], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(mixed[1], model(**base, reference=packed["reference"]).sample[1], rtol=1e-5, atol=1e-6)
 
 
 @torch.no_grad()
@@ -151,3 +161,9 @@ def test_published_sizes_fit_key_for_key(layers, heads, ffn):
     own = ours.state_dict()
     assert {k: v.shape for k, v in wan.state_dict().items()}.items() <= {k: v.shape for k, v in own.items()}.items()
     print(f"{layers} layers: {sum(p.numel() for p in wan.parameters()):,} of Wan, {sum(p.numel() for p in ours.parameters()):,} with new parts")
+
+
+def test_a_models_own_configuration_builds_the_same_model(model):
+    with torch.device("meta"):
+        again = OmniHumanTransformer3DModel.from_config(model.config)
+    assert {k: v.shape for k, v in again.state_dict().items()} == {k: v.shape for k, v in model.state_dict().items()}

@@ -10,6 +10,28 @@ def test_every_shipped_profile_validates(name):
     assert load_profile(name, []).name == name
 
 
+@pytest.mark.parametrize("name", available_profiles())
+def test_every_batch_of_a_shipped_profile_divides_by_ranks_and_accumulation_steps(name):
+    profile = load_profile(name, [])
+    parts = profile.engine.ranks * profile.engine.gradient_accumulation
+    trainings = ("stage_1", "stage_2", "stage_3", "consistency", "adversarial_images", "adversarial_videos")
+    assert [t for t in trainings if getattr(profile, t).batch_size % parts] == []
+    assert len(profile.video.all_buckets) == 1 or profile.video.batch_multiple % parts == 0
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("video.buckets=[{height: 64, width: 96, frames: 17}]", "must list the main one too, 64x64x17"),
+        ("video.buckets=[{height: 64, width: 64, frames: 17}, {height: 64, width: 64, frames: 17}]", "twice"),
+        ("video.buckets=[{height: 64, width: 64, frames: 18}]", "4n.1"),
+    ],
+)
+def test_buckets_that_cannot_work_are_refused(override, message):
+    with pytest.raises(ProfileError, match=message):
+        load_profile("laptop", [override])
+
+
 def test_an_unknown_key_names_itself():
     with pytest.raises(ProfileError, match="stage_1.stepz"):
         load_profile("laptop", ["stage_1.stepz=3"])

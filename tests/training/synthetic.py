@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -21,33 +23,56 @@ TINY = [
     "transformer.text_dim=12", "transformer.audio_dim=8", "transformer.audio_layers=2", "transformer.pose_channels=4",
     "video.height=32", "video.width=32", "video.frames=9", "engine.checkpoint_every=2",
     "stage_1.batch_size=4", "stage_2.batch_size=4", "stage_3.batch_size=4", "consistency.batch_size=4",
-    "adversarial_images.batch_size=4", "adversarial_videos.batch_size=4", "adversarial_videos.critic_warmup=2",
+    "curation.held_out_share=0", "adversarial_images.batch_size=4", "adversarial_videos.batch_size=4", "adversarial_videos.critic_warmup=2",
 ]
 
 
-def write_snapshot(root: Path, samples: int = 24) -> None:
-    """`root/snapshot` and `root/features/s-0`."""
+@dataclass(frozen=True)
+class Rows:
+    """So many samples of one bucket of 32 x 32 pixels or the like, in one shard."""
+
+    shard: str = "s-0"
+    samples: int = 24
+    height: int = 32
+    width: int = 32
+    frames: int = 9
+
+    @property
+    def bucket(self) -> str:
+        return f"{self.height}x{self.width}x{self.frames}@16"
+
+
+def write_snapshot(root: Path, parts: Sequence[Rows] = (Rows(),)) -> None:
+    """`root/snapshot` and `root/features/<shard>`: random features; of four samples, three may have audio and two pose."""
     generator = torch.Generator().manual_seed(0)
+    tables = []
+    for number, part in enumerate(parts):
+        folder = root / "features" / part.shard
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(_features(part, generator), folder / f"features-{part.bucket}.safetensors")
+        ids = [f"c{number or ''}{i:03}" for i in range(part.samples)]
+        table = pd.DataFrame({"sample_id": ids, "clip_id": ids, "shard": part.shard, "bucket": part.bucket, "row": range(part.samples)})
+        table["text"], table["audio"], table["pose"] = True, table.index % 4 != 0, table.index % 4 > 1
+        table["reference_outside"], table["has_motion"] = table.index % 8 != 7, table.index % 3 != 0
+        tables.append(table)
+    (root / "snapshot").mkdir()
+    pd.concat(tables).to_parquet(root / "snapshot" / "samples.parquet")
+    digest = hashlib.sha256(b"synthetic").hexdigest()
+    (root / "snapshot" / "snapshot.json").write_text(json.dumps({"digest": digest}))
+
+
+def _features(part: Rows, generator: torch.Generator) -> dict[str, torch.Tensor]:
+    n, h, w = part.samples, part.height // 8, part.width // 8
 
     def randn(*shape):
         return torch.randn(shape, generator=generator)
 
-    features = root / "features" / "s-0"
-    features.mkdir(parents=True)
-    save_file(
-        {
-            "latents": randn(samples, 16, 3, 4, 4).half(), "reference_latents": randn(samples, 16, 1, 4, 4).half(),
-            "text": randn(samples, 5, 12).half(), "null_text": randn(5, 12).half(), "audio": randn(samples, 9, 2, 8).half(),
-            "has_audio": torch.ones(samples, dtype=torch.uint8), "keypoints": torch.rand((samples, 9, 133, 3), generator=generator) * 32,
-        },
-        features / "features.safetensors",
-    )
-    (root / "snapshot").mkdir()
-    table = pd.DataFrame({"sample_id": [f"c{i:03}" for i in range(samples)], "clip_id": [f"c{i:03}" for i in range(samples)], "shard": "s-0", "row": range(samples)})
-    table["text"], table["audio"], table["pose"] = True, table.index % 4 != 0, table.index % 2 == 1
-    table.to_parquet(root / "snapshot" / "samples.parquet")
-    digest = hashlib.sha256(b"synthetic").hexdigest()
-    (root / "snapshot" / "snapshot.json").write_text(json.dumps({"digest": digest}))
+    return {
+        "latents": randn(n, 16, 1 + part.frames // 4, h, w).half(), "reference_latents": randn(n, 16, 1, h, w).half(),
+        "motion_latents": randn(n, 16, 2, h, w).half(), "has_motion": torch.ones(n, dtype=torch.uint8),
+        "text": randn(n, 5, 12).half(), "null_text": randn(5, 12).half(), "audio": randn(n, part.frames, 2, 8).half(),
+        "has_audio": torch.ones(n, dtype=torch.uint8), "keypoints": torch.rand((n, part.frames, 133, 3), generator=generator) * 32,
+    }
 
 
 def make_job(root: Path, name: str, kind: str, section: str, steps: int, overrides: list[str] | None = None, **parents) -> TrainingJob:
@@ -77,9 +102,9 @@ def finish(job: TrainingJob, ranks: int = 1) -> str:
     return output
 
 
-def kill_at(job: TrainingJob, step: int) -> None:
+def kill_at(job: TrainingJob, step: int, ranks: int = 1) -> None:
     """kill -9 the whole group as soon as the run's checkpoint of `step` is on disk."""
-    process = start(job)
+    process = start(job, ranks)
     latest = Path(job.work) / "checkpoints" / "latest.json"
     deadline = time.monotonic() + 240
     while not (latest.is_file() and json.loads(latest.read_text())["step"] >= step):

@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from profiles.schema import Ratios
-from training.conditions import draw_conditions
 from training.distillation import approximated_r1, shift_timestep
 from training.distillation.consistency import consistency_loss, consistency_map, time_grid
 from training.distillation.discriminator import head_blocks
@@ -138,27 +136,6 @@ def test_one_step_always_asks_at_the_final_timestep():
     noise = torch.randn(2, 16, 1, 2, 2)
     torch.testing.assert_close(one_step(model, noise, {}), noise / 2)
     assert asked[0].tolist() == [1000.0, 1000.0]
-
-
-def test_realised_ratios_and_nesting_over_100000_draws():
-    ratios = Ratios(text=0.9, reference=0.7, audio=0.5, pose=0.25)
-    rng = np.random.default_rng(0)
-    draws = [draw_conditions(ratios, True, True, rng) for _ in range(100_000)]
-    for name, expected in ratios.model_dump().items():
-        assert np.mean([getattr(d, name) for d in draws]) == pytest.approx(expected, abs=0.005)
-    assert all(d.text >= d.reference >= d.audio >= d.pose for d in draws)
-
-
-def test_a_clip_outside_a_subset_still_trains_the_weaker_conditions():
-    rng = np.random.default_rng(0)
-    draws = [draw_conditions(Ratios(text=0.9, reference=0.7, audio=0.5, pose=0.25), False, True, rng) for _ in range(20_000)]
-    assert not any(d.audio or d.pose for d in draws)
-    assert np.mean([d.reference for d in draws]) == pytest.approx(0.7, abs=0.01)
-
-
-def test_ratios_that_grow_with_strength_are_refused():
-    with pytest.raises(ValueError, match="must not grow"):
-        Ratios(text=0.5, reference=0.7)
 
 
 def test_the_rate_warms_up_and_decays_to_its_end():

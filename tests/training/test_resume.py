@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from tests.training.synthetic import finish, kill_at, losses, make_job, start, write_snapshot
@@ -39,6 +40,24 @@ def test_a_killed_run_continues_to_the_same_curve_and_weights(root, kind, sectio
     pd.testing.assert_frame_equal(losses(whole), losses(broken), check_exact=True)
     first, second = weights(whole), weights(broken)
     assert all(first[name].equal(second[name]) for name in first)
+
+
+@pytest.mark.parametrize("zero", [2, 3])
+def test_two_ranks_resume_exactly_and_one_rank_goes_on_with_the_same_data(root, zero):
+    sharded = [f"engine.zero_stage={zero}", "stage_2.optimizer={name: adamw, lr: 0.001}"]
+    parents = {"parent": str(root / "parent")}
+    whole, broken, fewer = (make_job(root, f"ranks-{zero}-{n}", "stage", "stage_2", 60, sharded, **parents) for n in ("whole", "broken", "fewer"))
+    finish(whole, ranks=2)
+    for job, ranks in ((broken, 2), (fewer, 1)):
+        kill_at(job, 6, ranks=2)
+        assert not Path(job.output).exists(), "the run ended before it could be killed"
+        finish(job, ranks=ranks)
+    pd.testing.assert_frame_equal(losses(whole), losses(broken), check_exact=True)
+    first, second, third = weights(whole), weights(broken), weights(fewer)
+    assert all(first[name].equal(second[name]) for name in first)
+    # The same samples in the same order on one rank: only the order of additions differs.
+    pd.testing.assert_frame_equal(losses(whole), losses(fewer), rtol=1e-3)
+    assert all(torch.allclose(first[name], third[name], rtol=1e-2, atol=1e-4) for name in first)
 
 
 def test_a_resume_with_another_configuration_is_refused_by_name(root):

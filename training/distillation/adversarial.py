@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from profiles.schema import AdversarialConfig
 from training.checkpoint import Checkpoints
-from training.data import Batch, SnapshotData, rank_positions
+from training.data import Batch, SnapshotData
 from training.distillation.discriminator import Discriminator
 from training.distillation.objectives import approximated_r1, discriminator_loss, generator_loss, perturb
 from training.distillation.one_step import one_step
@@ -47,13 +47,14 @@ def train_adversarial(job: TrainingJob) -> dict:
     config: AdversarialConfig = getattr(profile, job.section)
     images = job.section == "adversarial_images"
     engine_config = profile.engine.model_copy(update={"gradient_clipping": 0.0})  # APT section 4.4: no clipping
-    data = SnapshotData(Path(job.snapshot), Path(job.features_root), profile, "text", config.seed + (201 if images else 301))
+    seed = config.seed + (201 if images else 301)
+    data = SnapshotData(Path(job.snapshot), Path(job.features_root), profile, "text", seed, config.batch_size, config.ratios)
     generator = build_transformer(profile, job.parent, config.seed)
     torch.manual_seed(config.seed + 7)
     discriminator = Discriminator(build_transformer(profile, job.diffusion_parent, config.seed))
     g_engine = build_engine(generator, config.generator, engine_config, config.batch_size)
     d_engine = build_engine(discriminator, config.discriminator, engine_config, config.batch_size)
-    average = ExponentialMovingAverage(generator, config.ema_decay, gather=engine_config.zero_stage == 3)
+    average = ExponentialMovingAverage(generator, config.ema_decay)
     engines = {"generator": g_engine, "discriminator": d_engine}
     checkpoints = Checkpoints(Path(job.work), job_fingerprint(job, data.digest), engine_config.keep_checkpoints)
     start, _ = checkpoints.load(engines, {"generator": average})
@@ -64,7 +65,7 @@ def train_adversarial(job: TrainingJob) -> dict:
     rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
 
     def load(draw: int) -> list[Batch]:
-        batch = data.batch(rank_positions(draw, config.batch_size, rank, ranks), config.ratios)
+        batch = data.batch(draw, rank, ranks)
         return split_batch(batch.as_images() if images else batch, g_engine.gradient_accumulation_steps())
 
     with recorder:
@@ -73,15 +74,16 @@ def train_adversarial(job: TrainingJob) -> dict:
             row = discriminator_step(g_engine, d_engine, load(2 * step), config, noise)
             if step >= config.critic_warmup:
                 row |= generator_step(g_engine, d_engine, load(2 * step + 1), config, noise)
-                average.update(generator)
+                average.update()
             if not all_ranks_agree(all(v == v and abs(v) != float("inf") for v in row.values())):
                 raise NonFiniteLoss(f"update {step} of {job.name} is not finite: {row}; the last good checkpoint is kept in {job.work}")
             recorder.log(step, row, f"D {row['discriminator_loss']:.3f} gap {row['logit_gap']:+.2f}")
             checkpoints.save_when_due(step + 1, total, every, recorder, engines, {"generator": average}, {})
         recorder.flush()
         record = {"steps": config.steps, "critic_warmup": config.critic_warmup, "objective": config.objective, "snapshot_digest": data.digest}
+        weights = average.whole()
         if rank == 0:
-            record = write_output(job, generator, average, recorder, record)
+            record = write_output(job, generator, weights, recorder, record)
     return record
 
 

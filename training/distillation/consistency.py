@@ -13,7 +13,7 @@ from torch import Tensor
 
 from omnihuman.guidance import guided_velocity
 from training.checkpoint import Checkpoints
-from training.data import Batch, SnapshotData, rank_positions
+from training.data import Batch, SnapshotData
 from training.ema import ExponentialMovingAverage
 from training.engine import build_engine, rate_factor, set_rate, take_step
 from training.fingerprint import job_fingerprint
@@ -50,12 +50,12 @@ def train_consistency(job: TrainingJob) -> dict:
     """Distil the parent checkpoint; resume where it stopped; write the output and return its record."""
     profile = job.profile
     config, engine_config = getattr(profile, job.section), profile.engine
-    data = SnapshotData(Path(job.snapshot), Path(job.features_root), profile, "text", config.seed + 101)
+    data = SnapshotData(Path(job.snapshot), Path(job.features_root), profile, "text", config.seed + 101, config.batch_size, config.ratios)
     teacher = build_transformer(profile, job.parent, config.seed).eval().requires_grad_(False)
     model = build_transformer(profile, job.parent, config.seed)
     engine = build_engine(model, config.optimizer, engine_config, config.batch_size)
     teacher.to(engine.device, next(model.parameters()).dtype)
-    average = ExponentialMovingAverage(model, config.ema_decay, gather=engine_config.zero_stage == 3)
+    average = ExponentialMovingAverage(model, config.ema_decay)
     checkpoints = Checkpoints(Path(job.work), job_fingerprint(job, data.digest), engine_config.keep_checkpoints)
     start, _ = checkpoints.load({"model": engine}, {"model": average})
     recorder = Recorder(job, config.steps, data.digest)
@@ -65,7 +65,7 @@ def train_consistency(job: TrainingJob) -> dict:
     rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
     with recorder:
         for step in range(start, config.steps):
-            batch = data.batch(rank_positions(step, config.batch_size, rank, ranks), config.ratios)
+            batch = data.batch(step, rank, ranks)
             set_rate(engine, rate_factor(step, config.steps, config.warmup_steps, 0.1))
             losses, norm = [], 0.0
             for part in split_batch(batch, engine.gradient_accumulation_steps()):
@@ -74,14 +74,15 @@ def train_consistency(job: TrainingJob) -> dict:
                 engine.backward(loss)
                 norm = take_step(engine)
                 losses.append(float(loss.detach()))
-            average.update(model)
+            average.update()
             row = {"loss": sum(losses) / len(losses), "gradient_norm": norm}
             recorder.log(step, row, f"loss {row['loss']:.4f}")
             checkpoints.save_when_due(step + 1, config.steps, every, recorder, {"model": engine}, {"model": average}, {})
         recorder.flush()
         record = {"steps": config.steps, "grid": config.grid, "snapshot_digest": data.digest}
+        weights = average.whole()
         if rank == 0:
-            record = write_output(job, model, average, recorder, record)
+            record = write_output(job, model, weights, recorder, record)
     return record
 
 

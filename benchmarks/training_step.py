@@ -1,0 +1,89 @@
+"""Our whole training step (loader, DeepSpeed, average, logging) against a plain torch loop over a batch that is ready."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+
+from benchmarks.interleaved import Comparison, compare
+from benchmarks.snapshot import write_snapshot
+from profiles import Profile, load_profile
+from training.data import SnapshotData
+from training.ema import ExponentialMovingAverage
+from training.engine import build_engine, rate_factor, set_rate
+from training.flow_matching import interpolate, per_sample_loss, sample_timesteps
+from training.jobs import TrainingJob
+from training.model import build_transformer
+from training.optimizer import build_optimizer
+from training.recorder import Recorder
+from training.stage import optimizer_step
+from training.throughput import Throughput, batch_flops
+
+
+def training_step(rounds: int = 9) -> Comparison:
+    """Stage 3 of the laptop profile, on random features of its shapes."""
+    profile = load_profile("laptop")
+    stage = profile.stage_3
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        write_snapshot(root, profile)
+        start_alone(root)
+        data = SnapshotData(root / "snapshot", root / "features", profile, stage.subset, stage.seed, stage.batch_size, stage.ratios)
+        ours, theirs = _ours(root, profile, data), _theirs(profile, data)
+        result = compare(ours, theirs, rounds)
+        torch.distributed.destroy_process_group()
+    return result
+
+
+def _ours(root: Path, profile: Profile, data: SnapshotData):
+    stage = profile.stage_3
+    model = build_transformer(profile, None, stage.seed)
+    engine = build_engine(model, stage.optimizer, profile.engine, stage.batch_size)
+    average = ExponentialMovingAverage(model, stage.ema_decay)
+    job = TrainingJob(
+        kind="stage", name="bench", profile_values=profile.model_dump(mode="json"), section="stage_3", snapshot=str(root / "snapshot"),
+        features_root=str(root / "features"), output=str(root / "out"), work=str(root / "work"), progress=str(root / "progress.json"),
+    )
+    recorder, throughput = Recorder(job, stage.steps, data.digest), Throughput(None, 1)
+
+    def step() -> None:
+        # The same batch each time, so that both sides see the same conditions.
+        batch = data.batch(0)
+        set_rate(engine, rate_factor(1, stage.steps, stage.warmup_steps, stage.decay_to))
+        result = optimizer_step(engine, batch, stage)
+        average.update()
+        tokens, flops = batch_flops(model.config, batch)
+        recorder.log(1, result.row(), "bench", throughput.row(1.0, tokens, flops))
+
+    return step
+
+
+def _theirs(profile: Profile, data: SnapshotData):
+    stage = profile.stage_3
+    model = build_transformer(profile, None, stage.seed)
+    optimizer = build_optimizer(model.named_parameters(), stage.optimizer)
+    average = ExponentialMovingAverage(model, stage.ema_decay)
+    batch = data.batch(0)
+
+    def step() -> None:
+        t = sample_timesteps(batch.uniform, stage.timestep_law, stage.timestep_shift)
+        velocity = model(interpolate(batch.latents, batch.noise, t), t * 1000, return_dict=False, **batch.conditions())[0]
+        loss = per_sample_loss(velocity, batch.latents, batch.noise).mean()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), profile.engine.gradient_clipping)
+        optimizer.step()
+        optimizer.zero_grad()
+        average.update()
+
+    return step
+
+
+def start_alone(root: Path) -> None:
+    """A process group of one."""
+    os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    os.environ |= {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
+    import deepspeed
+
+    torch.distributed.init_process_group("gloo", init_method=f"file://{root / 'store'}", rank=0, world_size=1)
+    deepspeed.init_distributed(dist_backend="gloo")

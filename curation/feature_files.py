@@ -1,0 +1,32 @@
+"""Where a shard's features stand and what their table holds. No torch: the snapshot reads with this alone."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pyarrow as pa
+
+SAMPLES_SCHEMA = pa.schema(
+    [
+        ("sample_id", pa.string()),
+        ("clip_id", pa.string()),
+        ("bucket", pa.string()),
+        ("row", pa.int64()),
+        ("window_start", pa.int32()),
+        ("reference_frame", pa.int32()),
+        ("reference_outside", pa.bool_()),
+        ("has_motion", pa.bool_()),
+        ("feature_key", pa.string()),
+    ]
+)
+
+
+def features_file(folder: Path, bucket: str) -> Path:
+    """The rows of one bucket: a tensor's rows have one shape, so each bucket has a file."""
+    return folder / f"features-{bucket}.safetensors"
+
+
+def features_digest(files: Mapping[str, str]) -> str:
+    """One sha256 for bucket to sha256 of its file."""
+    return hashlib.sha256(json.dumps(sorted(files.items())).encode()).hexdigest()

@@ -1,0 +1,92 @@
+"""Moving weights between Wan2.1 and OmniHuman's model: start from Wan, report, save Wan's part, and no silent gaps."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from diffusers import WanTransformer3DModel
+from diffusers.models.transformers.transformer_wan import WanRotaryPosEmbed
+
+from media.files import whole_directory
+from omnihuman.audio import PerFrameAudioAttention
+from omnihuman.wan_checkpoint import WAN_CONFIG, WanCheckpoint, WanCheckpointError, WanLoadReport, open_wan
+
+if TYPE_CHECKING:
+    from omnihuman.transformer import OmniHumanTransformer3DModel
+
+NEW_PARTS = ("audio_projection", "pose_guider", "pose_patch_embedding")
+
+
+def start_from_wan(
+    model_class: "type[OmniHumanTransformer3DModel]", path_or_id: str | Path, dtype: torch.dtype | None, new_parts: dict[str, Any]
+) -> "tuple[OmniHumanTransformer3DModel, WanLoadReport]":
+    """Build the model without memory, let the checkpoint's weights take their places, and initialise the rest.
+
+    Raises: as `open_wan` and `WanCheckpoint.compare`.
+    """
+    model, checkpoint, report = empty_for_wan(model_class, path_or_id, new_parts)
+    for weights in checkpoint.read(report.loaded, dtype):
+        model.load_state_dict(weights, strict=False, assign=True)
+    config = model.config
+    own_dtype = checkpoint.dtype_of("patch_embedding.weight", dtype)
+    # Tables that no checkpoint holds, and everything of ours, are still without memory.
+    model.rope = WanRotaryPosEmbed(config.attention_head_dim, config.patch_size, config.rope_max_seq_len)
+    model._build_new_parts()
+    for name in NEW_PARTS:
+        getattr(model, name).to(own_dtype)
+    model.token_types.data = model.token_types.data.to(own_dtype)
+    dim = config.num_attention_heads * config.attention_head_dim
+    for block in model.blocks:
+        if block.audio_attn is not None:
+            block.audio_attn = PerFrameAudioAttention(dim, config.num_attention_heads, config.eps).to(own_dtype)
+    return model, report
+
+
+def empty_for_wan(
+    model_class: "type[OmniHumanTransformer3DModel]", path_or_id: str | Path, new_parts: dict[str, Any]
+) -> "tuple[OmniHumanTransformer3DModel, WanCheckpoint, WanLoadReport]":
+    """The model on the meta device, the checkpoint that fits it, and what of it would be loaded.
+
+    Raises: as `open_wan` and `WanCheckpoint.compare`.
+    """
+    checkpoint = open_wan(path_or_id)
+    with torch.device("meta"):
+        model = model_class(**checkpoint.config, **new_parts)
+        wan = WanTransformer3DModel(**checkpoint.config)
+    checkpoint.compare({k: v.shape for k, v in wan.state_dict().items()})
+    return model, checkpoint, WanLoadReport.of(checkpoint, {k: v.shape for k, v in model.state_dict().items()})
+
+
+def save_wan_part(model: "OmniHumanTransformer3DModel", folder: Path) -> None:
+    """Write Wan's keys under Wan's class name.
+
+    Raises:
+        FileExistsError: the folder holds something.
+        ValueError: LoRA adapters are attached.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileExistsError(f"{folder} is not empty: name a new folder for Wan's weights")
+    with torch.device("meta"):
+        wan = WanTransformer3DModel(**{name: model.config[name] for name in WAN_CONFIG})
+    own = model.state_dict()
+    if wan.state_dict().keys() - own.keys():
+        raise ValueError("LoRA adapters are attached: fuse_lora() and unload_lora(), or delete_adapters(), before save_wan")
+    wan.load_state_dict({k: own[k] for k in wan.state_dict()}, assign=True)
+    with whole_directory(folder) as temporary:
+        wan.save_pretrained(temporary)
+
+
+def check_loading_info(source: Any, info: dict[str, Any]) -> None:
+    """Refuse what diffusers' `from_pretrained` only warns of: it fills missing weights with random ones.
+
+    Raises:
+        WanCheckpointError: (a ValueError) with the place and the keys.
+    """
+    kinds = ("missing_keys", "unexpected_keys", "mismatched_keys")
+    wrong = {kind.replace("_", " "): sorted(map(str, info[kind])) for kind in kinds if info[kind]}
+    if wrong:
+        raise WanCheckpointError(
+            f"{source} does not hold this model's weights: "
+            + "; ".join(f"{len(keys)} {kind}: {', '.join(keys[:5])}" for kind, keys in wrong.items())
+            + ". Save it again with save_pretrained, or correct its config.json; from_wan reads an official Wan2.1 one"
+        )

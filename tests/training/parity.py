@@ -1,0 +1,102 @@
+"""Run by `test_engine.py` on two ranks: DeepSpeed's steps against plain torch on the same global batch."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import deepspeed
+import torch
+
+from profiles import load_profile
+from tests.training.synthetic import TINY
+from training.data import SnapshotData
+from training.ema import ExponentialMovingAverage
+from training.engine import build_engine
+from training.flow_matching import interpolate, per_sample_loss, sample_timesteps
+from training.model import build_transformer
+from training.optimizer import build_optimizer
+from training.stage import optimizer_step
+
+STEPS, BATCH = 4, 8
+
+
+def plain(profile, data, decay):
+    """The same steps without DeepSpeed on one process: losses, weights, average."""
+    stage = profile.stage_3
+    model = build_transformer(profile, None, stage.seed)
+    optimizer = build_optimizer(model.named_parameters(), stage.optimizer)
+    average = ExponentialMovingAverage(model, decay)
+    losses = []
+    for step in range(STEPS):
+        batch = data.batch(step, 0, 1)
+        t = sample_timesteps(batch.uniform, stage.timestep_law, stage.timestep_shift)
+        velocity = model(interpolate(batch.latents, batch.noise, t), t * 1000, return_dict=False, **batch.conditions())[0]
+        loss = per_sample_loss(velocity, batch.latents, batch.noise).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), profile.engine.gradient_clipping)
+        optimizer.step()
+        average.update()
+        losses.append(float(loss.detach()))
+    return losses, average.whole()
+
+
+def sharded(profile, data, decay):
+    """The product's own steps on all ranks."""
+    stage = profile.stage_3
+    rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
+    model = build_transformer(profile, None, stage.seed)
+    engine = build_engine(model, stage.optimizer, profile.engine, BATCH)
+    average = ExponentialMovingAverage(model, decay)
+    losses = []
+    for step in range(STEPS):
+        result = optimizer_step(engine, data.batch(step, rank, ranks), stage)
+        average.update()
+        losses.append(result.loss)
+    return losses, average.whole()
+
+
+def poisoned(profile, data):
+    """One step on a batch with a NaN: whether the norm says so and the weights stayed."""
+    stage = profile.stage_3
+    rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
+    model = build_transformer(profile, None, stage.seed)
+    engine = build_engine(model, stage.optimizer, profile.engine, BATCH)
+    optimizer_step(engine, data.batch(0, rank, ranks), stage)
+    before = ExponentialMovingAverage(model, 0.0).whole()
+    batch = data.batch(1, rank, ranks)
+    if rank == 1:
+        batch.latents[0, 0] = float("nan")
+    norm = optimizer_step(engine, batch, stage).gradient_norm
+    after = ExponentialMovingAverage(model, 0.0).whole()
+    optimizer_step(engine, data.batch(2, rank, ranks), stage)
+    later = ExponentialMovingAverage(model, 0.0).whole()
+    return {
+        "norm": str(norm), "unchanged": all(before[n].equal(after[n]) for n in before),
+        "moves_again": any(not after[n].equal(later[n]) for n in after), "finite": all(bool(w.isfinite().all()) for w in later.values()),
+    }
+
+
+def distance(first, second):
+    """Largest difference of any weight, relative to that weight's largest value."""
+    return max(float((first[n] - second[n]).abs().max() / second[n].abs().max().clamp_min(1e-3)) for n in second)
+
+
+def main(root: Path, cases: list[str], report: Path) -> None:
+    deepspeed.init_distributed(dist_backend="gloo")
+    rows = []
+    for case in cases:
+        optimizer, zero, accumulation = case.split("-")
+        rates = {"adamw": "{name: adamw, lr: 0.001}", "muon": "{name: muon, lr: 0.02, adam_lr: 0.001}"}[optimizer]
+        profile = load_profile("laptop", [*TINY, f"stage_3.optimizer={rates}", f"engine.zero_stage={zero}", f"engine.gradient_accumulation={accumulation}"])
+        data = SnapshotData(root / "snapshot", root / "features", profile, "text", 0, BATCH, profile.stage_3.ratios)
+        expected, weights = plain(profile, data, 0.5)
+        losses, average = sharded(profile, data, 0.5)
+        rows.append({"case": case, "expected": expected, "losses": losses, "distance": distance(average, weights), "poisoned": poisoned(profile, data)})
+    if int(os.environ["RANK"]) == 0:
+        report.write_text(json.dumps(rows))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[3].split(","), Path(sys.argv[2]))

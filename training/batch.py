@@ -1,0 +1,120 @@
+"""What a training step reads: one rank's samples of one batch, and which of their conditions are on."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from omnihuman.pose import render_heatmaps
+from training.conditions import Conditions
+
+
+@dataclass(frozen=True)
+class SampleDraw:
+    """One sample of a batch: which it is, what it may train with and what it trains with.
+
+    Attributes:
+        clip_id: the clip it was cut from.
+        shard, bucket, row: where its features stand.
+        image: it trains as its first frame alone.
+        eligible, on: conditions that it may have and that it has.
+        motion_eligible, motion: whether there are frames before its window, and whether they are shown.
+        reference_outside: whether its reference frame lies outside its window.
+        uniform: in [0, 1), decides its timestep.
+        noise_seed: decides its noise.
+    """
+
+    clip_id: str
+    shard: str
+    bucket: str
+    row: int
+    image: bool
+    eligible: Conditions
+    on: Conditions
+    motion_eligible: bool
+    motion: bool
+    reference_outside: bool
+    uniform: float
+    noise_seed: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One rank's samples, all of one bucket. Masks are `(B,)` floats.
+
+    Attributes:
+        latents: `(B, 16, F, h, w)` normalised clean latents x_0.
+        noise: the same shape, standard normal.
+        uniform: `(B,)` draws for the timestep.
+        text: `(B, L, D)`, the null prompt where text is off.
+        null_text: `(B, L, D)`, the null prompt.
+        audio: `(B, 4F-3, K, D)`.
+        keypoints: `(B, 4F-3, keypoints, 3)`: x, y in pixels, confidence; those that the pose condition draws.
+        reference: `(B, 16, 1, h, w)`.
+        motion: `(B, 16, 2, h, w)` latents of the 5 frames before the window.
+        samples: which each one is and what was drawn for it.
+    """
+
+    latents: Tensor
+    noise: Tensor
+    uniform: Tensor
+    text: Tensor
+    null_text: Tensor
+    audio: Tensor
+    keypoints: Tensor
+    reference: Tensor
+    motion: Tensor
+    audio_mask: Tensor
+    pose_mask: Tensor
+    reference_mask: Tensor
+    motion_mask: Tensor
+    samples: tuple[SampleDraw, ...]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Each sample's condition set."""
+        return tuple(sample.on.label for sample in self.samples)
+
+    @property
+    def clip_ids(self) -> tuple[str, ...]:
+        """For errors: whom a bad step was computed from."""
+        return tuple(sample.clip_id for sample in self.samples)
+
+    @property
+    def bucket(self) -> str:
+        """The name of the bucket that all samples are in."""
+        return self.samples[0].bucket
+
+    @property
+    def tokens(self) -> int:
+        """Video tokens of all samples (patch 1x2x2), without the packed ones."""
+        return self.latents[:, 0].numel() // 4
+
+    @property
+    def pose(self) -> Tensor:
+        """`(B, keypoints, 4F-3, 4h, 4w)` heatmaps, drawn where they are needed: they are far larger than the keypoints."""
+        height, width = self.latents.shape[-2:]
+        drawn = render_heatmaps(self.keypoints, range(self.keypoints.shape[2]), height, width)
+        return drawn.to(self.latents.dtype)
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> "Batch":
+        """Move tensors; keypoints stay float32, because bfloat16 would round pixels."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        moved: dict[str, Any] = {k: v.to(device, dtype) for k, v in values.items() if isinstance(v, Tensor)}
+        return replace(self, **moved | {"keypoints": self.keypoints.to(device)})
+
+    def conditions(self) -> dict[str, Tensor]:
+        """Keyword arguments for `OmniHumanTransformer3DModel`; a condition that no sample uses is left out."""
+        given: dict[str, Tensor] = {"encoder_hidden_states": self.text}
+        for name in ("audio", "pose", "reference", "motion"):
+            mask = getattr(self, f"{name}_mask")
+            if bool(mask.any()):
+                given |= {name: getattr(self, name), f"{name}_mask": mask}
+        return given
+
+    def as_images(self) -> "Batch":
+        """The first latent frame alone: latent 0 of the causal autoencoder is an image. An image has no past."""
+        first = {k: getattr(self, k)[:, :, :1] for k in ("latents", "noise")}
+        first |= {k: getattr(self, k)[:, :1] for k in ("audio", "keypoints")}
+        return replace(self, **first, motion_mask=torch.zeros_like(self.motion_mask))

@@ -1,0 +1,87 @@
+"""Whether a snapshot's features are what this profile trains on; every error names both sides."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+from torch import Tensor
+
+from omnihuman.digests import weights_digest
+from profiles import ProfileError, resolve_source
+from profiles.schema import Bucket, Profile
+
+COLUMNS = ("sample_id", "clip_id", "shard", "bucket", "row", "text", "audio", "pose", "reference_outside", "has_motion")
+
+
+class SnapshotError(Exception):
+    """The snapshot cannot be trained on; the message says which side disagrees and what to re-run."""
+
+
+def check_table(table: pd.DataFrame, snapshot: Path) -> None:
+    """Raises SnapshotError when samples.parquet was written by an earlier version."""
+    missing = [name for name in COLUMNS if name not in table.columns]
+    if missing:
+        raise SnapshotError(
+            f"{snapshot / 'samples.parquet'} has no column {', '.join(missing)}: it was frozen by an earlier version; "
+            "re-run condition_features and training_snapshot"
+        )
+
+
+def check_encoders(made_with: Mapping[str, object], profile: Profile, snapshot: Path) -> None:
+    """Compare the hashes that snapshot.json records with the weights that the profile names, where they are on this disk.
+
+    Training itself needs no encoder, so weights that are elsewhere are no error; the shapes are checked in any case.
+
+    Raises:
+        SnapshotError: the features were made with other weights.
+    """
+    different = []
+    for name in ("autoencoder", "text", "audio"):
+        source = getattr(profile.encoders, name)
+        here = _digest(source) if name in made_with else None
+        if here is not None and made_with[name] != here:
+            different.append(f"{name}: made with {str(made_with[name])[:12]}, the profile's {source} is {here[:12]}")
+    tokens = made_with.get("text_tokens", profile.encoders.text_tokens)
+    if tokens != profile.encoders.text_tokens:
+        different.append(f"text_tokens: made with {tokens}, the profile has {profile.encoders.text_tokens}")
+    if different:
+        raise SnapshotError(
+            f"the features of {snapshot} were made with other encoders than those of profile {profile.name}: "
+            f"{'; '.join(different)}; re-run condition_features and training_snapshot, or name the encoders that made them"
+        )
+
+
+def _digest(source: str) -> str | None:
+    try:
+        return weights_digest(resolve_source(source))
+    except (ProfileError, FileNotFoundError):
+        return None
+
+
+def check_shapes(made: Mapping[str, Tensor], bucket: Bucket, profile: Profile, path: Path) -> None:
+    """Compare the tensors of a features file with what bucket and model take.
+
+    Raises:
+        SnapshotError: a tensor is missing or its rows have another shape.
+    """
+    model = profile.transformer
+    grid = (bucket.height // 8, bucket.width // 8)
+    expected: dict[str, tuple[int | None, ...]] = {
+        "latents": (None, bucket.latent_frames, *grid),
+        "reference_latents": (None, 1, *grid),
+        "motion_latents": (None, 2, *grid),
+        "text": (None, model.text_dim),
+        "audio": (bucket.frames, model.audio_layers, model.audio_dim),
+        "keypoints": (bucket.frames, 133, 3),
+    }
+    wrong = []
+    for name, shape in expected.items():
+        found = tuple(made[name].shape[1:]) if name in made else None
+        if found is None or len(found) != len(shape) or any(w is not None and f != w for f, w in zip(found, shape, strict=True)):
+            wanted = "x".join("any" if size is None else str(size) for size in shape)
+            wrong.append(f"{name}: rows of {'x'.join(map(str, found)) if found else 'nothing'}, the profile takes {wanted}")
+    if wrong:
+        raise SnapshotError(
+            f"{path} does not fit profile {profile.name} (video and transformer): {'; '.join(wrong)}; "
+            "re-run condition_features with this profile's encoders and buckets"
+        )

@@ -1,0 +1,55 @@
+"""Low-rank adaptation (LoRA, arXiv 2106.09685) of Wan's own matrices, while OmniHuman's new parts train fully."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from profiles.schema import LoraConfig
+
+# Parts that Wan does not have: they start at zero or at random and cannot be adapted, only trained.
+NEW_PARTS = ("audio_projection", "audio_attn", "pose_guider", "pose_patch_embedding", "token_types")
+
+
+def add_lora(model: Any, config: LoraConfig) -> None:
+    """Freeze Wan's weights, give the matrices in `config.targets` a trainable low-rank update, leave new parts trainable.
+
+    Raises:
+        ValueError: a target names no matrix of the model.
+    """
+    from peft import LoraConfig as PeftConfig
+
+    targets = [
+        name for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and is_base(name) and any(name.endswith(target) for target in config.targets)
+    ]
+    unmatched = [t for t in config.targets if not any(name.endswith(t) for name in targets)]
+    if unmatched:
+        raise ValueError(f"lora.targets {unmatched} name no matrix of the backbone; for example attn1.to_q, attn2.to_v, ffn.net.2")
+    model.requires_grad_(False)
+    model.add_adapter(PeftConfig(r=config.rank, lora_alpha=config.alpha, target_modules=targets, init_lora_weights=True))
+    for name, parameter in model.named_parameters():
+        if not is_base(name):
+            parameter.requires_grad_(True)
+
+
+def is_base(name: str) -> bool:
+    """Whether a module or parameter is Wan's own."""
+    return not any(part in name.split(".") for part in NEW_PARTS)
+
+
+def merged(weights: dict[str, Tensor], model: Any) -> dict[str, Tensor]:
+    """Weights under plain names: W + (alpha / rank) B A where LoRA was, all others unchanged."""
+    adapted = {name: module for name, module in model.named_modules() if hasattr(module, "lora_A")}
+    plain = {}
+    for name, weight in weights.items():
+        if ".lora_" in name:
+            continue
+        plain[name.replace(".base_layer.", ".")] = weight
+    with torch.no_grad():
+        for name, module in adapted.items():
+            for adapter, scale in module.scaling.items():
+                down = weights[f"{name}.lora_A.{adapter}.weight"]
+                up = weights[f"{name}.lora_B.{adapter}.weight"]
+                plain[f"{name}.weight"] = plain[f"{name}.weight"] + scale * (up.float() @ down.float()).to(down)
+    return plain
