@@ -38,7 +38,12 @@ class SubsetAccuracy:
 
     def row(self) -> dict[str, str | int]:
         """For a table, with 95 % Wilson intervals."""
-        counts: dict[str, str | int] = {"subset": self.subset, "clips": self.clips, "belong": self.belong, "kept": self.kept}
+        counts: dict[str, str | int] = {
+            "subset": self.subset,
+            "clips": self.clips,
+            "belong": self.belong,
+            "kept": self.kept,
+        }
         low, high = wilson(self.right, self.kept)
         precision = f"{self.precision:.3f} [{low:.3f}, {high:.3f}]"
         low, high = wilson(self.right, self.belong)
@@ -77,7 +82,13 @@ def measure_accuracy(profile: Profile, per_kind: int, kinds: Sequence[str] = tup
             frames, height, width = puppet.frames.shape[:3]
             clip = load_bucket_clip(data, width, height, puppet.fps, profile.video)
             scored = score_clip(clip, detector, profile.video, wanted, profile.curation.scores)
-            own = {"width": width, "height": height, "fps": puppet.fps, "frames": frames, "seconds": frames / puppet.fps}
+            own = {
+                "width": width,
+                "height": height,
+                "fps": puppet.fps,
+                "frames": frames,
+                "seconds": frames / puppet.fps,
+            }
             rows.append({"clip_id": f"{kind}-{index}", **own, **scored.values})
             strongest = STRONGEST[kind]
             truth.append([strongest is not None and SUBSETS.index(strongest) >= level for level in range(len(SUBSETS))])

@@ -68,7 +68,9 @@ def walking_texture(height: int, width: int, frames: int, fps: float) -> bytes:
         noise = np.roll(grain, 7919 * t)[: picture[..., 0].size].reshape(height, width, 1)
         pictures.append(np.clip(picture + noise, 0, 255).astype(np.uint8))
     seconds = frames / fps
-    sound = (0.2 * rng.standard_normal(round(seconds * RATE)) * (np.arange(round(seconds * RATE)) // 4000 % 2)).astype(np.float32)
+    sound = (0.2 * rng.standard_normal(round(seconds * RATE)) * (np.arange(round(seconds * RATE)) // 4000 % 2)).astype(
+        np.float32
+    )
     return encode_clip(np.stack(pictures), fps, sound, crf=23, pixel_format="yuv420p")
 
 
@@ -107,7 +109,8 @@ def main() -> None:
     options = parser.parse_args()
     scores = ScoresConfig()
     named = {path.name: path.read_bytes() for path in options.clips} or {
-        f"made, {width}x{height}, 3 s": walking_texture(height, width, 75, 25.0) for height, width in ((360, 640), (480, 832))
+        f"made, {width}x{height}, 3 s": walking_texture(height, width, 75, 25.0)
+        for height, width in ((360, 640), (480, 832))
     }
     for name, data in named.items():
         probe = probe_clip(data)

@@ -69,7 +69,13 @@ def question(folder: Path, which: str) -> dict[str, float]:
     found = select(dataset, config) if which == "query" else sweep(dataset, config).selection
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    return {"seconds": seconds, "gib": peak, "clips": found.clips, "hours": found.hours, "pose": found.keep_rate("pose")}
+    return {
+        "seconds": seconds,
+        "gib": peak,
+        "clips": found.clips,
+        "hours": found.hours,
+        "pose": found.keep_rate("pose"),
+    }
 
 
 def gathering(folder: Path) -> float:

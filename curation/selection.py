@@ -69,7 +69,9 @@ def _gather(prefix: str, tables: dict[str, Path], folder: Path) -> Path:
     for shard, path in tables.items():
         table = pq.read_table(path)
         table = table.drop_columns([name for name in NOT_GATHERED if name in table.column_names])
-        pieces.append(table.append_column("shard", pa.array([shard] * len(table), pa.string())).replace_schema_metadata())
+        pieces.append(
+            table.append_column("shard", pa.array([shard] * len(table), pa.string())).replace_schema_metadata()
+        )
     temporary = part.with_suffix(".tmp")
     # Shards scored under another profile have other columns; what one lacks is missing there.
     pq.write_table(pa.concat_tables(pieces, promote_options="default"), temporary, row_group_size=BATCH_ROWS)
@@ -90,20 +92,34 @@ def select(dataset: ds.Dataset, config: CurationConfig) -> Selection:
         CurationError: a predicate is wrong, or reads a column that no shard has.
     """
     predicates = parse_predicates(config)
-    _check(dataset, [predicate.text for predicate in predicates.values()], config)
+    check_predicates(dataset, [predicate.text for predicate in predicates.values()], config)
     projection = {name: predicate.expression for name, predicate in predicates.items()}
-    clips, seconds = 0, 0.0
-    counts, kept = dict.fromkeys(SUBSETS, 0), dict.fromkeys(SUBSETS, 0.0)
+    tally = Tally()
     for batch in batches(dataset, {**projection, "seconds": ds.field("seconds")}):
-        lengths = column(batch, "seconds")
-        clips, seconds = clips + len(lengths), seconds + float(lengths.sum())
-        inside = np.ones(len(lengths), bool)
+        level, inside = np.zeros(len(batch), np.int8), np.ones(len(batch), bool)
         for name in SUBSETS:
             inside = inside & column(batch, name)
-            counts[name] += int(inside.sum())
-            kept[name] += float(lengths @ inside)
-    hours = {name: value / SECONDS_PER_HOUR for name, value in kept.items()}
-    return Selection(clips, seconds / SECONDS_PER_HOUR, counts, hours)
+            level += inside
+        tally.add(level, column(batch, "seconds"))
+    return tally.selection()
+
+
+class Tally:
+    """Clips and seconds by level: 0 for a clip in no subset, 1 for one in the outermost alone, and so on inwards."""
+
+    def __init__(self) -> None:
+        self.clips, self.seconds = np.zeros(len(SUBSETS) + 1), np.zeros(len(SUBSETS) + 1)
+
+    def add(self, level: np.ndarray, seconds: np.ndarray) -> None:
+        """Count `(rows,)` levels with their clips' lengths."""
+        self.clips += np.bincount(level, minlength=len(self.clips))
+        self.seconds += np.bincount(level, seconds, minlength=len(self.seconds))
+
+    def selection(self) -> Selection:
+        """What was counted so far."""
+        clips = {name: int(self.clips[i:].sum()) for i, name in enumerate(SUBSETS, start=1)}
+        hours = {name: float(self.seconds[i:].sum()) / SECONDS_PER_HOUR for i, name in enumerate(SUBSETS, start=1)}
+        return Selection(int(self.clips.sum()), float(self.seconds.sum()) / SECONDS_PER_HOUR, clips, hours)
 
 
 def selected_clips(dataset: ds.Dataset, config: CurationConfig, subset: str) -> pa.Table:
@@ -116,7 +132,7 @@ def selected_clips(dataset: ds.Dataset, config: CurationConfig, subset: str) -> 
         raise CurationError(f"no subset {subset!r}; there are {', '.join(SUBSETS)}")
     predicates = parse_predicates(config)
     needed = [predicates[name] for name in SUBSETS[: SUBSETS.index(subset) + 1]]
-    _check(dataset, [predicate.text for predicate in needed], config)
+    check_predicates(dataset, [predicate.text for predicate in needed], config)
     condition = needed[0].expression
     for predicate in needed[1:]:
         condition = condition & predicate.expression
@@ -143,10 +159,16 @@ def column(batch: pa.RecordBatch, name: str) -> np.ndarray:
     return batch.column(name).to_numpy(zero_copy_only=False)
 
 
-def _check(dataset: ds.Dataset, texts: Sequence[str], config: CurationConfig) -> None:
-    """Say what is wrong before a single row is read."""
+def check_predicates(dataset: ds.Dataset, texts: Sequence[str], config: CurationConfig) -> None:
+    """Say what is wrong before a single row is read.
+
+    Raises:
+        CurationError: a predicate is wrong, or reads a column that no shard has.
+    """
     for text in texts:
         for name in parse_predicate(text, known_columns(config)).columns:
             if name not in dataset.schema.names:
-                raise CurationError(f"no shard has the column {name!r} that `{text}` reads; materialise clip_scores again")
+                raise CurationError(
+                    f"no shard has the column {name!r} that `{text}` reads; materialise clip_scores again"
+                )
     check_types(texts, dataset.schema)

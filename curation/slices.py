@@ -32,7 +32,9 @@ def slice_rows(clips: pd.DataFrame, scores: pd.DataFrame, subsets: pd.DataFrame)
     table = scores.merge(subsets[["clip_id", *SUBSETS]], on="clip_id").merge(clips[own], on="clip_id")
     if "head_yaw" in table:
         table["absolute_yaw"] = table["head_yaw"].abs()
-    labels = {name: _cut(table[column], edges, names) for name, (column, edges, names) in EDGES.items() if column in table}
+    labels = {
+        name: _cut(table[column], edges, names) for name, (column, edges, names) in EDGES.items() if column in table
+    }
     if "source_name" in table:
         labels["source"] = np.array([_folder(name) for name in table["source_name"]], dtype=object)
     rows: list[dict[str, Any]] = []

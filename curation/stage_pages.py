@@ -25,7 +25,11 @@ def write_scores_page(path: Path, shard_dir: Path, scores_dir: Path, config: Cur
     """Histograms with thresholds, quantiles, and the clips at either end of each score that decides."""
     scores = read_table(scores_dir / "scores.parquet")
     sections = [
-        Section("Histograms", "Red lines are the thresholds of the profile's predicates.", pictures=[score_histograms(scores, config)]),
+        Section(
+            "Histograms",
+            "Red lines are the thresholds of the profile's predicates.",
+            pictures=[score_histograms(scores, config)],
+        ),
         Section("Quantiles", rows=quantile_rows(scores)),
     ]
     for column, limits in thresholds(config).items():
@@ -46,7 +50,15 @@ def quantile_rows(scores: pd.DataFrame) -> list[dict[str, Any]]:
             continue
         values = scores[name].dropna()
         low, middle, high = values.quantile([0.1, 0.5, 0.9]) if len(values) else (np.nan,) * 3
-        rows.append({"score": name, "p10": round(low, 4), "p50": round(middle, 4), "p90": round(high, 4), "clips with it": len(values)})
+        rows.append(
+            {
+                "score": name,
+                "p10": round(low, 4),
+                "p50": round(middle, 4),
+                "p90": round(high, 4),
+                "clips with it": len(values),
+            }
+        )
     return rows
 
 
@@ -141,4 +153,6 @@ def _near_duplicates(clips: pd.DataFrame) -> tuple[str, Sequence[dict[str, Any]]
     copies = clips[clips["near_duplicate_of"].fillna("") != ""]
     groups = copies.groupby("near_duplicate_of")["clip_id"].agg([("copies", "size"), ("such as", "first")])
     found = groups.sort_values("copies", ascending=False).head(20).reset_index().to_dict("records")
-    return f"{len(copies)} clips are near-duplicates of another.", [{str(k): v for k, v in row.items()} for row in found]
+    return f"{len(copies)} clips are near-duplicates of another.", [
+        {str(k): v for k, v in row.items()} for row in found
+    ]

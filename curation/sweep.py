@@ -1,17 +1,22 @@
 """What every threshold costs: clips and hours of each subset as one number moves and all others stay."""
 
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from curation.predicates import Threshold, parse_predicate, threshold_of
-from curation.selection import SECONDS_PER_HOUR, Selection, batches, column, select
+from curation.selection import SECONDS_PER_HOUR, Selection, Tally, batches, check_predicates, column
 from curation.subsets import SUBSETS, known_columns, parse_predicates
 from profiles.schema import CurationConfig
 
 POINTS = 60
+THREADS = 2  # that count; numpy lets go of the interpreter's lock for most of it
 SAMPLE_ROWS = 50_000
 TAILS = (0.5, 99.5)  # percent: the range of thresholds that is drawn
 OMNIHUMAN_KEEP_RATE = 0.13  # of the hours, after lip-sync and pose visibility (OmniHuman-1 section 4.1)
@@ -56,8 +61,9 @@ def sweep(dataset: ds.Dataset, config: CurationConfig) -> Sweep:
     Raises:
         CurationError: a predicate is wrong, or reads a column that no shard has.
     """
-    selection = select(dataset, config)
-    clauses = [(name, clause) for name, predicate in parse_predicates(config).items() for clause in predicate.clauses]
+    predicates = parse_predicates(config)
+    check_predicates(dataset, [predicate.text for predicate in predicates.values()], config)
+    clauses = [(name, clause) for name, predicate in predicates.items() for clause in predicate.clauses]
     movable = {i: found for i, (_, clause) in enumerate(clauses) if (found := threshold_of(clause)) is not None}
     columns = sorted({threshold.column for threshold in movable.values()})
     ranges = _ranges(dataset, columns)
@@ -65,24 +71,40 @@ def sweep(dataset: ds.Dataset, config: CurationConfig) -> Sweep:
     levels = np.array([SUBSETS.index(name) for name, _ in clauses])
     known = known_columns(config)
     projection = {f"clause {i}": parse_predicate(text, known).expression for i, (_, text) in enumerate(clauses)}
-    projection |= {name: pc.field(name) for name in ["seconds", *columns]}
-    for batch in batches(dataset, projection):
+    projection["seconds"] = pc.field("seconds")
+    # Missing values become NaN in Arrow, on its threads; numpy would copy each column for them.
+    projection |= {f"value {name}": pc.coalesce(pc.field(name).cast("float64"), pc.scalar(np.nan)) for name in columns}
+    tally, lock = Tally(), Lock()
+
+    def count(batch: pa.RecordBatch) -> None:
         seconds = column(batch, "seconds")
-        holds = np.stack([column(batch, f"clause {i}") for i in range(len(clauses))])
-        values = {name: column(batch, name) for name in columns}
-        for i, counter in counters.items():
-            level = _level_without(holds, levels, i)
-            counter.add(values[movable[i].column], level, seconds)
-    curves = [
-        counter.curve(*clauses[i], int(levels[i])) for i, counter in counters.items()
-    ]
-    return Sweep(selection, curves)
+        holds = [column(batch, f"clause {i}") for i in range(len(clauses))]
+        own = _level_without(holds, levels, None)
+        found = {
+            i: counter.of_batch(column(batch, f"value {movable[i].column}"), _level_without(holds, levels, i), seconds)
+            for i, counter in counters.items()
+        }
+        with lock:
+            tally.add(own, seconds)
+            for i, counted in found.items():
+                counters[i].add(*counted)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        waiting: deque[Future] = deque()
+        for batch in batches(dataset, projection):
+            waiting.append(pool.submit(count, batch))
+            if len(waiting) > THREADS:
+                waiting.popleft().result()
+        for future in waiting:
+            future.result()
+    curves = [counter.curve(*clauses[i], int(levels[i])) for i, counter in counters.items()]
+    return Sweep(tally.selection(), curves)
 
 
-def _level_without(holds: np.ndarray, levels: np.ndarray, left_out: int) -> np.ndarray:
+def _level_without(holds: list[np.ndarray], levels: np.ndarray, left_out: int | None) -> np.ndarray:
     """`(rows,)` int8: how many of the nested subsets a clip is in when clause `left_out` is taken to hold."""
-    inside = np.ones(holds.shape[1], bool)
-    level = np.zeros(holds.shape[1], np.int8)
+    inside = np.ones(len(holds[0]), bool)
+    level = np.zeros(len(holds[0]), np.int8)
     for subset in range(len(SUBSETS)):
         for i in np.flatnonzero(levels == subset):
             if i != left_out:
@@ -96,7 +118,9 @@ def _ranges(dataset: ds.Dataset, columns: list[str]) -> dict[str, tuple[float, f
     fragments = list(dataset.get_fragments())
     chosen = [fragments[i] for i in np.unique(np.linspace(0, len(fragments) - 1, 8).astype(int))]
     each = -(-SAMPLE_ROWS // len(chosen))
-    heads = [fragment.scanner(schema=dataset.schema, columns=columns).head(each) for fragment in chosen] if columns else []
+    heads = (
+        [fragment.scanner(schema=dataset.schema, columns=columns).head(each) for fragment in chosen] if columns else []
+    )
     found = {}
     for name in columns:
         values = np.concatenate([head[name].to_numpy() for head in heads]).astype(float)
@@ -125,12 +149,16 @@ class _Counter:
         shape = (len(SUBSETS) + 1) * (len(values) + 1)
         return cls(threshold, values, np.zeros(shape), np.zeros(shape))
 
-    def add(self, values: np.ndarray, level: np.ndarray, seconds: np.ndarray) -> None:
-        used = np.flatnonzero(level)
-        used = used[~np.isnan(values[used])]
+    def of_batch(self, values: np.ndarray, level: np.ndarray, seconds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Clips and seconds of one batch, for `add`."""
+        used = np.flatnonzero((level > 0) & ~np.isnan(values))
         place = self._gap(values[used]) + level[used].astype(np.int32) * np.int32(len(self.values) + 1)
-        self.clips[:] += np.bincount(place, minlength=len(self.clips))
-        self.seconds[:] += np.bincount(place, seconds[used], minlength=len(self.seconds))
+        size = len(self.clips)
+        return np.bincount(place, minlength=size), np.bincount(place, seconds[used], minlength=size)
+
+    def add(self, clips: np.ndarray, seconds: np.ndarray) -> None:
+        self.clips[:] += clips
+        self.seconds[:] += seconds
 
     def _gap(self, values: np.ndarray) -> np.ndarray:
         """How many thresholds lie at or below each value; for > and <=, how many lie below it. A value that equals a

@@ -44,6 +44,4 @@ def score(material: Material, config: CompressionConfig) -> Values:
     }
 
 
-COMPRESSION = Score(
-    "compression", "1", floats("blockiness", "bits_per_pixel"), ("native", "record", "data"), score
-)
+COMPRESSION = Score("compression", "1", floats("blockiness", "bits_per_pixel"), ("native", "record", "data"), score)

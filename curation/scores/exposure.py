@@ -43,6 +43,4 @@ def score(material: Material, config: ExposureConfig) -> Values:
     }
 
 
-EXPOSURE = Score(
-    "exposure", "2", floats("brightness", "contrast", "black_share", "white_share"), ("native",), score
-)
+EXPOSURE = Score("exposure", "2", floats("brightness", "contrast", "black_share", "white_share"), ("native",), score)

@@ -12,7 +12,10 @@ BLOCK_SECONDS, HOP_SECONDS = 0.4, 0.1
 ABSOLUTE_GATE, RELATIVE_GATE = -70.0, -10.0  # ITU-R BS.1770-4, annex 1
 # The two stages of K-weighting as analogue prototypes: (gain dB, Q, Hz). At 48 kHz they give the standard's own
 # coefficients; the standard tabulates no other rate.
-HEAD, LOW_CUT = (3.999843853973347, 0.7071752369554193, 1681.9744509555319), (0.0, 0.5003270373238773, 38.13547087613982)
+HEAD, LOW_CUT = (
+    (3.999843853973347, 0.7071752369554193, 1681.9744509555319),
+    (0.0, 0.5003270373238773, 38.13547087613982),
+)
 
 
 def loudness_lufs(audio: np.ndarray, sample_rate: int) -> float:
@@ -43,7 +46,11 @@ def _k_weighted(audio: np.ndarray, sample_rate: int) -> np.ndarray:
         high = 10 ** (gain / 20)
         middle = high**0.499666774155
         a0 = 1 + k / quality + k * k
-        shelf = [(high + middle * k / quality + k * k) / a0, 2 * (k * k - high) / a0, (high - middle * k / quality + k * k) / a0]
+        shelf = [
+            (high + middle * k / quality + k * k) / a0,
+            2 * (k * k - high) / a0,
+            (high - middle * k / quality + k * k) / a0,
+        ]
         b = shelf if stage == 0 else [1.0, -2.0, 1.0]
         found = lfilter(b, [1.0, 2 * (k * k - 1) / a0, (1 - k / quality + k * k) / a0], found)
     return found

@@ -27,9 +27,7 @@ def mouth_visibility(opening: np.ndarray) -> float:
     return float(np.isfinite(opening).mean())
 
 
-def mouth_audio_lag_frames(
-    opening: np.ndarray, envelope: np.ndarray, lags: int = LAGS, fewest: int = FEWEST
-) -> float:
+def mouth_audio_lag_frames(opening: np.ndarray, envelope: np.ndarray, lags: int = LAGS, fewest: int = FEWEST) -> float:
     """Frames by which the mouth comes after the sound, the best of -lags..lags by correlation; NaN where undefined."""
     shifts = range(-lags, lags + 1)
     found = np.array([mouth_audio_correlation(*_shifted(opening, envelope, shift), fewest) for shift in shifts])

@@ -27,9 +27,7 @@ from curation.scores.syncnet import LIP_SYNC
 from curation.scores.text_boxes import TEXT_BOXES
 from profiles.scores import ScoresConfig
 
-SOUND = Score(
-    "sound", "2", {"has_audio": "bool", **floats("audio_rms_db", "sound_share")}, ("audio",), sound_score
-)
+SOUND = Score("sound", "2", {"has_audio": "bool", **floats("audio_rms_db", "sound_share")}, ("audio",), sound_score)
 SCORES: tuple[Score, ...] = (
     MOTION, CAMERA, STILLNESS, CUTS, STROKES, TEXT_BOXES, SHARPNESS, EXPOSURE, NOISE, COMPRESSION, LETTERBOX,
     RESOLUTION, QUALITY, SOUND, LOUDNESS, SPEECH, MOUTH_AUDIO, LIP_SYNC, POSE, PEOPLE, CAPTION,

@@ -31,7 +31,9 @@ def speech_probabilities(session: Any, audio: np.ndarray) -> np.ndarray:
 
 def model_file(config: SpeechConfig) -> Path:
     """The network's ONNX file."""
-    return weights_file(config.model, "curation.scores.speech.model", "run `pip install silero-vad==6.2.3`, or set it to null")
+    return weights_file(
+        config.model, "curation.scores.speech.model", "run `pip install silero-vad==6.2.3`, or set it to null"
+    )
 
 
 @lru_cache(maxsize=2)
@@ -62,5 +64,10 @@ def _at_16_khz(material: Material) -> np.ndarray:
 
 
 SPEECH = Score(
-    "speech", "silero-6-1", floats("speech_share"), ("audio",), score, lambda config: weights_version(model_file(config))
+    "speech",
+    "silero-6-1",
+    floats("speech_share"),
+    ("audio",),
+    score,
+    lambda config: weights_version(model_file(config)),
 )

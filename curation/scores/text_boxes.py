@@ -16,7 +16,9 @@ from profiles.scores import TextBoxesConfig
 WIDTH, HEIGHT = 640, 352  # the network takes multiples of 32; a picture is fitted inside and padded
 MEAN, DEVIATION = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32)
 SMALLEST = 5  # pixels of the network's picture: the short side of a box
-UNCLIP = 1.6  # the network marks shrunken text; boxes are grown by area * UNCLIP / circumference (Liao et al., AAAI 2020)
+UNCLIP = (
+    1.6  # the network marks shrunken text; boxes are grown by area * UNCLIP / circumference (Liao et al., AAAI 2020)
+)
 REMEDY = (
     "run `make people-and-text` (rapidocr-onnxruntime==1.4.4 without its dependencies, which name a second OpenCV), give the "
     "path of a PP-OCR detector, or set it to null"
@@ -40,7 +42,9 @@ def network_input(image: np.ndarray) -> tuple[np.ndarray, float]:
     scale = min(WIDTH / width, HEIGHT / height)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     fitted = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-    fitted[: size[1], : size[0]] = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    fitted[: size[1], : size[0]] = cv2.resize(
+        image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    )
     values = (fitted[..., ::-1].astype(np.float32) / 255 - MEAN) / DEVIATION  # trained on BGR pictures
     return np.ascontiguousarray(values.transpose(2, 0, 1)[None]), scale
 
@@ -75,7 +79,9 @@ def covered_share(boxes: list[TextBox], height: int, width: int) -> float:
     """Share in [0, 1] of the picture that boxes cover; overlaps count once."""
     covered = np.zeros((height, width), bool)
     for box in boxes:
-        covered[max(0, round(box.top)) : max(0, round(box.bottom)), max(0, round(box.left)) : max(0, round(box.right))] = True
+        covered[
+            max(0, round(box.top)) : max(0, round(box.bottom)), max(0, round(box.left)) : max(0, round(box.right))
+        ] = True
     return float(covered.mean())
 
 

@@ -46,7 +46,9 @@ class MediaPipeHolistic:
         try:
             return cls(metadata.version(PACKAGE))
         except metadata.PackageNotFoundError as error:
-            raise CurationError(f"encoders.keypoints is 'mediapipe' and {PACKAGE} is not installed; {REMEDY}") from error
+            raise CurationError(
+                f"encoders.keypoints is 'mediapipe' and {PACKAGE} is not installed; {REMEDY}"
+            ) from error
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:
         """`(T, H, W, 3)` uint8 RGB to `(T, 133, 3)` float32."""

@@ -15,7 +15,9 @@ def crop_of(box: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.nd
     centre = (box[:2] + box[2:]) / 2
     size = (box[2:] - box[:2]) * PADDING
     aspect = width / height
-    size = np.array([size[0], size[0] / aspect]) if size[0] > size[1] * aspect else np.array([size[1] * aspect, size[1]])
+    size = (
+        np.array([size[0], size[0] / aspect]) if size[0] > size[1] * aspect else np.array([size[1] * aspect, size[1]])
+    )
     return centre, size
 
 

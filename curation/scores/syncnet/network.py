@@ -77,5 +77,7 @@ def load_syncnet(path: Path) -> SyncNet:
             # Only tensors are unpickled: a weights file must not be able to run code.
             network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:
-        raise CurationError(f"{path} does not hold SyncNet v2's weights ({error}); download syncnet_v2.model again") from error
+        raise CurationError(
+            f"{path} does not hold SyncNet v2's weights ({error}); download syncnet_v2.model again"
+        ) from error
     return network.eval()
