@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test test-unit test-end-to-end ui lint bench clean help
+.PHONY: demo test test-unit test-end-to-end ui people-and-text lint bench clean help
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -28,6 +28,9 @@ test-end-to-end: $(STAMP)  ## whole assets and the whole demo, on tiny sizes
 
 ui: $(STAMP)  ## Dagster and MLflow on 127.0.0.1; prints both addresses
 	$(BIN)/omnihuman ui
+
+people-and-text: $(STAMP)  ## MediaPipe and a text detector, for clips of real people
+	.venv/bin/pip install --no-deps -r people-and-text.txt
 
 lint: $(STAMP)  ## ruff, mypy, and the rooms' import contracts
 	$(BIN)/ruff check .

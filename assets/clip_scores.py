@@ -2,30 +2,33 @@
 
 from assets.detectors import keypoint_detector
 from assets.steps import Execution, Markdown, Metadata, Png, Step
+from curation.scores.registry import versions_digest
 
 
 def make_clip_scores(execution: Execution) -> Metadata:
-    """Decode and score every clip of one shard."""
+    """Score every clip of one shard; what was scored before under the same version and configuration is kept."""
     import pandas as pd
 
     from curation.report import score_histograms
     from curation.scores import score_shard
+    from curation.stage_pages import quantile_rows, write_scores_page
 
-    profile = execution.workspace.profile
-    destination = execution.input("clip_scores")
+    workspace = execution.workspace
+    profile, destination = workspace.profile, execution.input("clip_scores")
     detector = keypoint_detector(profile)
-    report = score_shard(execution.input("raw_clips"), destination, detector, profile, execution.report)
+    shard_dir, cache = execution.input("raw_clips"), workspace.var / "score_cache"
+    report = score_shard(shard_dir, destination, detector, profile, execution.report, cache)
     scores = pd.read_parquet(destination / "scores.parquet")
-    numbers = scores.drop(columns=["clip_id", "keypoints_offset", "keypoints_frames"]).select_dtypes("number")
-    quantiles = numbers.quantile([0.1, 0.5, 0.9]).T.round(4)
-    quantiles.columns = ["p10", "p50", "p90"]
+    page = workspace.var / "reports" / "clip_scores" / f"{execution.shard}.html"
     return {
         "clips": report.clips,
         "seconds": round(report.seconds, 1),
         "keypoint_detector": f"{detector.name} {detector.version}",
+        "computed_now": report.computed,
         "score_versions": report.versions,
-        "score_quantiles": Markdown(markdown_table(quantiles.reset_index(names="score").to_dict("records"))),
+        "score_quantiles": Markdown(markdown_table(quantile_rows(scores))),
         "histograms": Png(score_histograms(scores, profile.curation)),
+        "report": write_scores_page(page, shard_dir, destination, profile.curation),
     }
 
 
@@ -39,13 +42,14 @@ def markdown_table(rows: list[dict]) -> str:
 
 CLIP_SCORES = Step(
     name="clip_scores",
-    description="Motion, cuts, overlay text, sharpness, loudness, mouth-to-sound correlation and pose visibility of "
-    "every clip, as columns, with its keypoints. No clip is dropped: filters are predicates over these columns.",
+    description="Picture, motion, overlay text, people, sound and lip-sync scores of every clip, as columns, with its "
+    "keypoints. No clip is dropped: filters are predicates over these columns.",
     make=make_clip_scores,
     upstream=("raw_clips",),
-    sections=("video", "encoders.keypoints", "transformer.pose_keypoints"),
+    sections=("video", "encoders.keypoints", "transformer.pose_keypoints", "curation.scores"),
     group="curation",
     kinds=frozenset({"python", "opencv", "parquet", "dvc"}),
     marker="scores.parquet",
     sharded=True,
+    version=versions_digest(),
 )

@@ -11,21 +11,27 @@ if TYPE_CHECKING:
 
 
 def keypoint_detector(profile: Profile) -> "KeypointDetector":
-    """`puppet` reads the puppets' coloured joints; anything else is the path of a detector's weights.
+    """`puppet` reads the puppets' coloured joints, `mediapipe` is the packaged detector of real people, anything else is
+    the folder of a detector's two ONNX files.
 
     Raises:
-        AssetError: the path is not there, or no reader for its format is part of this version.
+        AssetError: the path is not there.
+        curation.storage.CurationError: the folder holds other files, or the package is not installed.
     """
     source = profile.encoders.keypoints
     if source == "puppet":
         from puppets import PuppetKeypoints
 
         return PuppetKeypoints()
+    if source == "mediapipe":
+        from curation.wholebody import MediaPipeHolistic
+
+        return MediaPipeHolistic.packaged()
     if not Path(source).exists():
         raise AssetError(
             f"encoders.keypoints is {source!r} and there is no such file; download a COCO-WholeBody-133 detector (DWPose "
-            "or RTMW, ONNX) and give its path, or set `encoders.keypoints: puppet`"
+            "or RTMW, ONNX) and give its folder, or set `encoders.keypoints: mediapipe` or `puppet`"
         )
-    raise AssetError(
-        f"encoders.keypoints is {source!r}: this version reads puppets' keypoints only; set `encoders.keypoints: puppet`"
-    )
+    from curation.wholebody import OnnxWholeBody
+
+    return OnnxWholeBody.from_folder(Path(source))

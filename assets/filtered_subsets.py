@@ -7,28 +7,24 @@ from assets.steps import Execution, Markdown, Metadata, Png, Step
 def make_filtered_subsets(execution: Execution) -> Metadata:
     """Apply the profile's predicates to one shard's scores."""
     from curation.report import funnel_chart
+    from curation.stage_pages import rejection_rows, write_subsets_page
     from curation.subsets import select_subsets
 
-    funnel = select_subsets(
-        execution.input("raw_clips") / "clips.parquet",
-        execution.input("clip_scores") / "scores.parquet",
-        execution.input("filtered_subsets"),
-        execution.workspace.profile.curation,
-    )
-    rejections = [
-        {"subset": subset, "clause": clause, "clips": count}
-        for subset, clauses in funnel["rejections"].items()
-        for clause, count in clauses.items()
-    ]
+    workspace, config = execution.workspace, execution.workspace.profile.curation
+    shard_dir, scores_dir = execution.input("raw_clips"), execution.input("clip_scores")
+    destination = execution.input("filtered_subsets")
+    funnel = select_subsets(shard_dir / "clips.parquet", scores_dir / "scores.parquet", destination, config)
     clips = max(funnel["clips_in"], 1)
+    page = workspace.var / "reports" / "filtered_subsets" / f"{execution.shard}.html"
     return {
         **{f"clips_{name}": funnel[name] for name in ("text", "audio", "pose")},
         "clips_in": funnel["clips_in"],
         "keep_rate_text": funnel["text"] / clips,
         "keep_rate_pose": funnel["pose"] / clips,
         "predicates": funnel["predicates"],
-        "rejections": Markdown(markdown_table(rejections)),
+        "rejections": Markdown(markdown_table(rejection_rows(funnel))),
         "funnel": Png(funnel_chart(funnel)),
+        "report": write_subsets_page(page, shard_dir, scores_dir, destination, funnel, config),
     }
 
 
@@ -40,7 +36,8 @@ FILTERED_SUBSETS = Step(
     upstream=("raw_clips", "clip_scores"),
     sections=("curation.text", "curation.audio", "curation.pose"),
     group="curation",
-    kinds=frozenset({"pandas", "parquet", "dvc"}),
+    kinds=frozenset({"pyarrow", "parquet", "dvc"}),
     marker="subsets.parquet",
     sharded=True,
+    version="2",
 )

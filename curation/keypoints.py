@@ -1,5 +1,6 @@
 """Keypoints in the COCO-WholeBody-133 layout that DWPose and RTMW give, and what a detector of them must be."""
 
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -9,6 +10,7 @@ LEFT_SHOULDER, RIGHT_SHOULDER = 5, 6
 LEFT_ELBOW, RIGHT_ELBOW = 7, 8
 LEFT_WRIST, RIGHT_WRIST = 9, 10
 BODY = slice(0, 17)
+UPPER_BODY = slice(0, 13)  # nose to hips: what a talking person shows
 FEET = slice(17, 23)
 FACE = slice(23, 91)
 LEFT_HAND = slice(91, 112)
@@ -25,12 +27,43 @@ class KeypointDetector(Protocol):
     It must be picklable: each decoding process gets a copy once.
     """
 
-    name: str
-    version: str
+    @property
+    def name(self) -> str:
+        """Of the method."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Of its code and weights."""
+        ...
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:
         """`(T, H, W, 3)` uint8 RGB in the bucket to `(T, 133, 3)` float32: x, y in pixels, confidence in [0, 1]."""
         ...
+
+
+@dataclass(frozen=True)
+class Detected:
+    """`keypoints` `(T, 133, 3)` float32 of the main person; `people` `(T,)` how many are seen, None if not counted."""
+
+    keypoints: np.ndarray
+    people: np.ndarray | None
+
+
+@runtime_checkable
+class PeopleDetector(Protocol):
+    """A keypoint detector that also counts."""
+
+    def detect(self, frames: np.ndarray) -> Detected:
+        """`(T, H, W, 3)` uint8 RGB in the bucket to keypoints and counts."""
+        ...
+
+
+def detect(detector: KeypointDetector, frames: np.ndarray) -> Detected:
+    """Keypoints, and the number of people where the detector counts them."""
+    if isinstance(detector, PeopleDetector):
+        return detector.detect(frames)
+    return Detected(np.asarray(detector(frames), np.float32), None)
 
 
 def mouth_opening(keypoints: np.ndarray) -> np.ndarray:

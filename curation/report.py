@@ -1,7 +1,7 @@
-"""Pictures of what curation did, as PNG bytes: the funnel, score histograms with their thresholds, contact sheets."""
+"""Pictures of what curation did, as PNG bytes: the funnel, score histograms with thresholds, sweeps, contact sheets."""
 
-import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import cv2
@@ -9,37 +9,40 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from curation.scores.clip import SCORES
-from curation.subsets import SUBSETS, predicates_of
+from curation.predicates import threshold_of
+from curation.scores.registry import columns_of
+from curation.subsets import SUBSETS, parse_predicates
+from curation.sweep import OMNIHUMAN_KEEP_RATE, Curve, Sweep
 from media import png_bytes
 from profiles.schema import CurationConfig
 
-_THRESHOLD = re.compile(r"\b(\w+)\s*(<=|>=|<|>)\s*(-?\d+(?:\.\d+)?)")
 COLUMNS = 4
+BLUE, RED, GREY = "#4477aa", "#cc3311", "#888888"
+SUBSET_COLOURS = dict(zip(SUBSETS, ("#4477aa", "#ee7733", "#228833"), strict=True))
 
 
 def thresholds(config: CurationConfig) -> dict[str, list[tuple[str, str, float]]]:
-    """Column to (subset, comparison, number) for every plain `column < number` in the predicates."""
+    """Column to (subset, comparison, number) for every clause `column < number` of the predicates."""
     found: dict[str, list[tuple[str, str, float]]] = {}
-    for subset, text in predicates_of(config).items():
-        for column, comparison, number in _THRESHOLD.findall(text):
-            found.setdefault(column, []).append((subset, comparison, float(number)))
+    for subset, predicate in parse_predicates(config).items():
+        for threshold in filter(None, map(threshold_of, predicate.clauses)):
+            found.setdefault(threshold.column, []).append((subset, threshold.comparison, threshold.number))
     return found
 
 
 def score_histograms(scores: pd.DataFrame, config: CurationConfig) -> bytes:
     """One histogram per score column of a shard's table; a predicate's threshold is a red line."""
-    names = [name for name in SCORES if name in scores and name != "has_audio"]
-    rows = -(-len(names) // COLUMNS)
-    figure = Figure(figsize=(3.2 * COLUMNS, 2.2 * rows), layout="constrained")
+    names = [name for name, kind in columns_of(config.scores).items() if name in scores and kind == "float"]
     limits = thresholds(config)
+    names.sort(key=lambda name: name not in limits)  # those that decide come first
+    figure = Figure(figsize=(3.2 * COLUMNS, 2.2 * -(-len(names) // COLUMNS)), layout="constrained")
     for place, name in enumerate(names, start=1):
-        axes = figure.add_subplot(rows, COLUMNS, place)
+        axes = figure.add_subplot(-(-len(names) // COLUMNS), COLUMNS, place)
         values = scores[name].to_numpy(float)
         shown = values[np.isfinite(values)]
-        axes.hist(shown, bins=40, color="#4477aa")
+        axes.hist(shown, bins=40, color=BLUE)
         for subset, comparison, number in limits.get(name, []):
-            axes.axvline(number, color="#cc3311", linewidth=1.2, label=f"{subset}: {comparison} {number:g}")
+            axes.axvline(number, color=RED, linewidth=1.2, label=f"{subset}: {comparison} {number:g}")
             axes.legend(fontsize=7)
         missing = len(values) - len(shown)
         axes.set_title(name + (f" ({missing} without)" if missing else ""), fontsize=9)
@@ -53,12 +56,60 @@ def funnel_chart(funnel: dict[str, Any]) -> bytes:
     counts = [funnel[stage] for stage in stages]
     figure = Figure(figsize=(5.0, 2.2), layout="constrained")
     axes = figure.add_subplot()
-    bars = axes.barh(stages[::-1], counts[::-1], color="#4477aa")
+    bars = axes.barh(stages[::-1], counts[::-1], color=BLUE)
     whole = max(counts[0], 1)
     axes.bar_label(bars, [f"{count} ({count / whole:.0%})" for count in counts[::-1]], padding=3, fontsize=8)
     axes.set_xlim(0, whole * 1.25)
     axes.set_xlabel("clips")
     return png_bytes(figure)
+
+
+def sweep_chart(found: Sweep) -> bytes:
+    """Keep-rate and hours of each subset against each threshold; OmniHuman's 13 % is the dotted line."""
+    columns = min(3, max(1, len(found.curves)))
+    rows = max(1, -(-len(found.curves) // columns))
+    figure = Figure(figsize=(4.6 * columns, 3.2 * rows), layout="constrained")
+    whole = max(found.selection.hours, 1e-12)
+    for place, curve in enumerate(found.curves, start=1):
+        axes = figure.add_subplot(rows, columns, place)
+        for name, hours in curve.hours.items():
+            axes.plot(curve.values, hours / whole, color=SUBSET_COLOURS[name], label=name)
+        axes.axvline(curve.threshold.number, color=RED, linewidth=1.2)
+        axes.axhline(OMNIHUMAN_KEEP_RATE, color=GREY, linestyle=":", label="OmniHuman: 13 %")
+        axes.set_ylim(0, 1.02)
+        axes.set_title(f"{curve.subset}: {curve.clause}", fontsize=9)
+        axes.set_ylabel("share of all hours", fontsize=8)
+        axes.tick_params(labelsize=7)
+        right = axes.secondary_yaxis("right", functions=(partial(np.multiply, whole), partial(np.multiply, 1 / whole)))
+        right.set_ylabel("hours", fontsize=8)
+        right.tick_params(labelsize=7)
+        axes.legend(fontsize=7)
+    return png_bytes(figure)
+
+
+def sweep_rows(found: Sweep, points: int = 7) -> list[dict[str, Any]]:
+    """The curves as a table: at most `points` thresholds each, the profile's own marked `*`."""
+    rows: list[dict[str, Any]] = []
+    for curve in found.curves:
+        for index in _shown(curve, points):
+            own = curve.values[index] == curve.threshold.number
+            row: dict[str, Any] = {
+                "subset": curve.subset,
+                "threshold": f"{curve.threshold.column} {curve.threshold.comparison} {curve.values[index]:.4g}",
+                "profile": "*" if own else "",
+            }
+            for name in SUBSETS:
+                hours = curve.hours[name][index] if name in curve.hours else found.selection.subset_hours[name]
+                row[f"{name} hours"] = f"{hours:.4g}"
+                row[f"{name} share"] = f"{hours / found.selection.hours:.1%}" if found.selection.hours else "-"
+            rows.append(row)
+    return rows
+
+
+def _shown(curve: Curve, points: int) -> list[int]:
+    spread = np.linspace(0, len(curve.values) - 1, points).round().astype(int)
+    own = int(np.flatnonzero(curve.values == curve.threshold.number)[0])
+    return sorted({*spread.tolist(), own})
 
 
 def contact_sheet(frames: Sequence[np.ndarray], labels: Sequence[str], columns: int = 8, height: int = 128) -> bytes:

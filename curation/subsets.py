@@ -11,15 +11,14 @@ import pandas as pd
 import pyarrow as pa
 
 from curation.contracts import SUBSETS as CONTRACT
-from curation.predicates import Predicate, evaluate, parse_predicate
-from curation.scores.clip import SCORES
+from curation.predicates import Predicate, Threshold, evaluate_all, parse_predicate, threshold_of
+from curation.scores.registry import columns_of
+from curation.scores.table import CLIP_COLUMNS
 from curation.storage import CurationError, read_table, write_table
 from media import whole_directory
 from profiles.schema import CurationConfig
 
 SUBSETS = ("text", "audio", "pose")
-CLIP_COLUMNS = ("width", "height", "fps", "seconds", "frames", "near_duplicate")
-COLUMNS = (*SCORES, *CLIP_COLUMNS)
 SUBSETS_SCHEMA = pa.schema(
     [("clip_id", pa.string()), *((name, pa.bool_()) for name in SUBSETS), ("rejected_by", pa.string())]
 )
@@ -27,12 +26,18 @@ SUBSETS_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Verdict:
-    """One clause on one clip: the values of the columns it reads, and whether it holds."""
+    """One clause on one clip: the values of the columns it reads, its threshold if it has one, and whether it holds."""
 
     subset: str
     clause: str
     values: dict[str, float | bool]
     passed: bool
+    threshold: Threshold | None = None
+
+
+def known_columns(config: CurationConfig) -> dict[str, str]:
+    """Columns that a predicate may read, and what they hold: those of the scores that are on, and the clip's own."""
+    return {**CLIP_COLUMNS, **columns_of(config.scores)}
 
 
 def predicates_of(config: CurationConfig) -> dict[str, str]:
@@ -46,7 +51,8 @@ def parse_predicates(config: CurationConfig) -> dict[str, Predicate]:
     Raises:
         CurationError: naming the profile key, the fault, and the known columns.
     """
-    return {name: parse_predicate(text, COLUMNS, f"curation.{name}") for name, text in predicates_of(config).items()}
+    columns = known_columns(config)
+    return {name: parse_predicate(text, columns, f"curation.{name}") for name, text in predicates_of(config).items()}
 
 
 def join_tables(clips: pd.DataFrame | Path, scores: pd.DataFrame | Path) -> pd.DataFrame:
@@ -60,22 +66,35 @@ def join_tables(clips: pd.DataFrame | Path, scores: pd.DataFrame | Path) -> pd.D
     if set(clips["clip_id"]) != set(scores["clip_id"]):
         odd = sorted(set(clips["clip_id"]) ^ set(scores["clip_id"]))
         raise CurationError(f"clips and scores differ in {len(odd)} clips (such as {odd[0]}); score this shard again")
-    return clips[["clip_id", *CLIP_COLUMNS]].merge(scores, on="clip_id", validate="one_to_one").sort_values("clip_id")
+    own = ["clip_id", *(name for name in CLIP_COLUMNS if name not in scores)]
+    return clips[own].merge(scores, on="clip_id", validate="one_to_one").sort_values("clip_id")
 
 
 def assign_subsets(table: pd.DataFrame, config: CurationConfig) -> pd.DataFrame:
     """`clip_id`, nested bools `text`, `audio`, `pose`, and `rejected_by`: `subset: clause` of the first subset missed,
     clauses joined by `; `, empty for a clip that is in all three."""
+    predicates = parse_predicates(config)
+    holds = _clauses_on(table, predicates)
     inside = np.ones(len(table), bool)
     rejected = np.full(len(table), "", dtype=object)
     columns: dict[str, Any] = {"clip_id": table["clip_id"].to_numpy()}
-    for name, predicate in parse_predicates(config).items():
-        passes = inside & predicate.passes(table)
-        failed = {clause: ~evaluate(clause, table) for clause in predicate.clauses}
+    for name, predicate in predicates.items():
+        passes = inside & np.all([holds[clause] for clause in predicate.clauses], axis=0)
         for row in np.flatnonzero(inside & ~passes):
-            rejected[row] = f"{name}: " + "; ".join(clause for clause, misses in failed.items() if misses[row])
+            missed = [clause for clause in predicate.clauses if not holds[clause][row]]
+            rejected[row] = f"{name}: " + "; ".join(missed)
         columns[name] = inside = passes
     return pd.DataFrame({**columns, "rejected_by": rejected}, columns=SUBSETS_SCHEMA.names)
+
+
+def _clauses_on(table: pd.DataFrame, predicates: dict[str, Predicate]) -> dict[str, np.ndarray]:
+    """`(rows,)` bool for every clause of every predicate."""
+    read = sorted({column for predicate in predicates.values() for column in predicate.columns})
+    missing = [column for column in read if column not in table]
+    if missing:
+        raise CurationError(f"the score table has no column {missing[0]!r}; score this shard again")
+    clauses = {clause: clause for predicate in predicates.values() for clause in predicate.clauses}
+    return evaluate_all(clauses, pa.Table.from_pandas(table[["clip_id", *read]], preserve_index=False))
 
 
 def funnel_of(subsets: pd.DataFrame, config: CurationConfig) -> dict[str, Any]:
@@ -118,10 +137,12 @@ def explain(
     row = table[table["clip_id"].str.startswith(clip_id)]
     if len(row) != 1:
         raise CurationError(f"{len(row)} clips have an id that begins with {clip_id!r}; look it up in clips.parquet")
+    predicates = parse_predicates(config)
+    holds = _clauses_on(row, predicates)
     verdicts = []
-    for name, predicate in parse_predicates(config).items():
+    for name, predicate in predicates.items():
         for clause in predicate.clauses:
-            columns = parse_predicate(clause, COLUMNS).columns
+            columns = parse_predicate(clause, known_columns(config)).columns
             values = {column: row[column].iloc[0].item() for column in columns}
-            verdicts.append(Verdict(name, clause, values, bool(evaluate(clause, row)[0])))
+            verdicts.append(Verdict(name, clause, values, bool(holds[clause][0]), threshold_of(clause)))
     return verdicts

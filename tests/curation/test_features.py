@@ -18,9 +18,9 @@ from curation.bucket import choose_bucket, load_bucket_clip, to_bucket
 from curation.features import build_features
 from curation.ingest import find_new_clips, ingest_shard
 from curation.report import contact_sheet, funnel_chart, score_histograms
-from curation.scores import SCORES, score_shard
+from curation.scores import columns_of, score_shard
 from curation.snapshot import freeze_snapshot
-from curation.storage import CurationError, read_table_metadata
+from curation.storage import CurationError
 from curation.subsets import select_subsets
 from curation.tensor_rows import TensorRows
 from curation.windows import choose_windows
@@ -154,8 +154,8 @@ def test_a_shards_tables_and_features_line_up(workspace, put_puppet):
     raw, scores, features = (workspace.root / part / name for part in ("raw", "scores", "features"))
     clips = pd.read_parquet(raw / "clips.parquet").set_index("clip_id")
     table = pd.read_parquet(scores / "scores.parquet")
-    assert read_table_metadata(scores / "scores.parquet")["scores"] == SCORES
-    assert table["keypoints_frames"].tolist() == [25] * 4 and set(SCORES) <= set(table.columns)
+    columns = columns_of(workspace.profile.curation.scores)
+    assert table["keypoints_frames"].tolist() == [25] * 4 and set(columns) <= set(table.columns)
     samples, data = pd.read_parquet(features / "samples.parquet"), load_file(features / FILE)
     assert report.samples == report.encoded == len(samples) == 4
     assert data["latents"].shape == (4, 16, 5, 8, 8) and data["latents"].dtype == np.float16

@@ -5,12 +5,12 @@ import pytest
 
 import puppets
 from curation.keypoints import LEFT_ELBOW, LEFT_WRIST, RIGHT_ELBOW, RIGHT_WRIST, KeypointDetector, mouth_opening
-from curation.scores.brightness import brightness
 from curation.scores.cuts import cut_curve, cut_score
+from curation.scores.exposure import brightness
 from curation.scores.luma import luma
 from curation.scores.motion import motion
 from curation.scores.mouth_audio import mouth_audio_correlation, mouth_audio_lag_frames, mouth_visibility
-from curation.scores.overlay_text import overlay_text
+from curation.scores.overlay_text import static_strokes
 from curation.scores.pose import keypoint_jitter, pose_visibility
 from curation.scores.sharpness import sharpness
 from curation.scores.sound import audio_rms_db, envelope, sound_share
@@ -75,9 +75,9 @@ def test_smooth_motion_is_not_a_cut_however_fast(step):
 def test_static_text_scores_and_the_same_text_in_motion_does_not():
     text = puppets.render(3, "overlay_text", 25)
     grey = luma(text.frames)
-    assert overlay_text(grey) > 0.5
+    assert static_strokes(grey) > 0.5
     scrolling = np.stack([np.roll(image, 3 * t, axis=1) for t, image in enumerate(grey)])
-    assert overlay_text(scrolling) < 0.1
+    assert static_strokes(scrolling) < 0.1
 
 
 def test_sharpness_falls_with_blur_and_brightness_is_the_mean():

@@ -1,0 +1,70 @@
+"""Questions to the scores of all shards: how much each condition has, and what each threshold costs."""
+
+import csv
+import io
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assets.workspace import Workspace
+from media import write_atomically
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
+
+
+def scores_of_all_shards(workspace: Workspace) -> "ds.Dataset":
+    """Every scored shard, gathered under `var/score_table`.
+
+    Raises:
+        curation.storage.CurationError: no shard is scored.
+    """
+    from curation.selection import gather_scores, open_scores
+
+    tables = {shard: workspace.data("clip_scores", shard) / "scores.parquet" for shard in workspace.shards("clip_scores")}
+    whole = {shard: path for shard, path in tables.items() if path.is_file()}
+    return open_scores(gather_scores(whole, workspace.var / "score_table"))
+
+
+def count_lines(workspace: Workspace) -> list[str]:
+    """One line per condition: clips, hours, share of all hours; then captions that repeat."""
+    from curation.selection import repeated_captions, select
+    from curation.subsets import SUBSETS
+
+    found = select(scores_of_all_shards(workspace), workspace.profile.curation)
+    lines = [f"{'all':<6} {found.clips:>12,} clips {found.hours:>12,.2f} h"]
+    for name in SUBSETS:
+        clips, hours = found.subset_clips[name], found.subset_hours[name]
+        lines.append(f"{name:<6} {clips:>12,} clips {hours:>12,.2f} h  {found.keep_rate(name):6.1%} of all hours")
+    captions = repeated_captions(workspace.data("raw_clips", shard) / "clips.parquet" for shard in workspace.shards("raw_clips"))
+    if captions:
+        often, times = next(iter(captions.items()))
+        lines.append(f"{len(captions)} captions stand at more than one clip, the most frequent at {times}: {often[:80]!r}")
+    return lines
+
+
+def write_sweep(workspace: Workspace, folder: Path) -> list[str]:
+    """Write sweep.png, sweep.csv and sweep.html into `folder`; returns what to print."""
+    from assets.clip_scores import markdown_table
+    from curation.pages import Section, write_page
+    from curation.report import sweep_chart, sweep_rows
+    from curation.sweep import sweep
+
+    started = time.monotonic()
+    found = sweep(scores_of_all_shards(workspace), workspace.profile.curation)
+    seconds = time.monotonic() - started
+    picture, rows = sweep_chart(found), sweep_rows(found)
+    write_atomically(folder / "sweep.png", picture)
+    write_atomically(folder / "sweep.csv", _csv(rows).encode())
+    note = f"{found.selection.clips:,} clips, {found.selection.hours:,.2f} hours; no score was computed."
+    write_page(folder / "sweep.html", "Thresholds", [Section("Share of all hours", note, rows, [picture])])
+    return [markdown_table(rows), f"{note} {seconds:.2f} s; {folder / 'sweep.html'}, sweep.png, sweep.csv"]
+
+
+def _csv(rows: list[dict]) -> str:
+    text = io.StringIO()
+    if rows:
+        writer = csv.DictWriter(text, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,68 @@
+"""What a score is: a name, a version, the columns it writes, what of the clip it reads, and the function."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from curation.scores.material import Bench, Material
+from profiles.scores import ScoresConfig
+
+Values = dict[str, float | int | bool]
+Compute = Callable[[Material, Any], Values]
+
+
+@dataclass(frozen=True)
+class Score:
+    """One score.
+
+    Attributes:
+        name: its key in the profile under `curation.scores`.
+        version: raised by hand when the code gives another value for the same clip.
+        columns: names and what they hold ("float" or "bool").
+        reads: parts of the material: frames, native, audio, keypoints, pose_keypoints, record, data.
+        compute: the material and the score's configuration to a value for each column; NaN where it has no meaning.
+        weights: the version of the weights that a configuration names; empty for a score without weights.
+    """
+
+    name: str
+    version: str
+    columns: dict[str, str]
+    reads: tuple[str, ...]
+    compute: Compute
+    weights: Callable[[Any], str] = lambda config: ""
+
+    def config(self, scores: ScoresConfig) -> BaseModel | None:
+        """This score's configuration, None where it is off."""
+        return getattr(scores, self.name)
+
+    def key(self, scores: ScoresConfig, bench: Bench) -> str:
+        """16 hex that decide the columns' values together with the clip's bytes: name, version, configuration, weights,
+        and what the material that it reads is made with."""
+        config = self.config(scores)
+        parts = [
+            self.name,
+            self.version,
+            config.model_dump(mode="json") if config else None,
+            self.weights(config) if config else "",
+            {source: bench.identity(source) for source in self.reads},
+        ]
+        return digest(parts)
+
+
+def digest(value: Any) -> str:
+    """16 hex of the sha256 over a JSON value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def floats(*names: str) -> dict[str, str]:
+    """Columns that hold numbers."""
+    return dict.fromkeys(names, "float")
+
+
+def without_meaning(*names: str) -> Values:
+    """NaN for each of these columns."""
+    return dict.fromkeys(names, float("nan"))

@@ -1,0 +1,73 @@
+"""Speech: how much of the sound is somebody talking, by silero-vad (MIT; its weights ship in its package)."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from curation.scores.contract import Score, Values, floats, without_meaning
+from curation.scores.material import Material
+from curation.weights import onnx_session, weights_file, weights_version
+from profiles.scores import SpeechConfig
+
+RATE = 16_000
+WINDOW, CONTEXT = 512, 64  # samples; the network sees each window with the end of the one before
+
+
+def speech_probabilities(session: Any, audio: np.ndarray) -> np.ndarray:
+    """`(n,)` probability of speech in each whole 32 ms window of `(S,)` samples at 16 kHz, in order: it has memory."""
+    state = np.zeros((2, 1, 128), np.float32)
+    before = np.zeros((1, CONTEXT), np.float32)
+    rate = np.array(RATE, np.int64)
+    found = []
+    for start in range(0, len(audio) - WINDOW + 1, WINDOW):
+        window = np.concatenate([before, audio[None, start : start + WINDOW].astype(np.float32)], axis=1)
+        probability, state = session.run(None, {"input": window, "state": state, "sr": rate})
+        before = window[:, -CONTEXT:]
+        found.append(float(probability[0, 0]))
+    return np.array(found)
+
+
+def model_file(config: SpeechConfig) -> Path:
+    """The network's ONNX file."""
+    return weights_file(
+        config.model, "curation.scores.speech.model", "run `pip install silero-vad==6.2.3`, or set it to null"
+    )
+
+
+@lru_cache(maxsize=2)
+def _session(path: str) -> Any:
+    return onnx_session(path)
+
+
+def score(material: Material, config: SpeechConfig) -> Values:
+    """Column `speech_share`: windows that are speech over all windows; NaN without sound.
+
+    Raises:
+        CurationError: no such model, or sound at another rate than 16 kHz.
+    """
+    if material.audio is None:
+        return without_meaning("speech_share")
+    found = speech_probabilities(_session(str(model_file(config))), _at_16_khz(material))
+    return {"speech_share": float((found >= config.threshold).mean()) if len(found) else float("nan")}
+
+
+def _at_16_khz(material: Material) -> np.ndarray:
+    audio, rate = material.audio, material.bench.video.sample_rate
+    assert audio is not None
+    if rate == RATE:
+        return audio
+    from scipy.signal import resample_poly
+
+    return resample_poly(audio, RATE, rate).astype(np.float32)
+
+
+SPEECH = Score(
+    "speech",
+    "silero-6-1",
+    floats("speech_share"),
+    ("audio",),
+    score,
+    lambda config: weights_version(model_file(config)),
+)

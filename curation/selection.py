@@ -1,0 +1,174 @@
+"""Questions to all shards at once: the score tables gathered into few files, and subsets counted over them by Arrow."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from curation.predicates import check_types, parse_predicate
+from curation.storage import CurationError
+from curation.subsets import SUBSETS, known_columns, parse_predicates
+from profiles.schema import CurationConfig
+
+BATCH_ROWS = 256 * 1024
+BUCKET = 2  # letters of a shard's hash that say which gathered file it goes to: 256 files at most
+NOT_GATHERED = ("keypoints_offset", "keypoints_frames")
+SECONDS_PER_HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class Selection:
+    """How many clips and hours there are, and how many are in each subset."""
+
+    clips: int
+    hours: float
+    subset_clips: dict[str, int]
+    subset_hours: dict[str, float]
+
+    def keep_rate(self, subset: str) -> float:
+        """Share in [0, 1] of all hours that the subset keeps."""
+        return self.subset_hours[subset] / self.hours if self.hours else 0.0
+
+
+def gather_scores(tables: dict[str, Path], folder: Path) -> list[Path]:
+    """Bring the score tables of all shards into at most 256 files, which one query reads faster than 10,000 small ones.
+
+    A file is named by what is in it. When a shard is new or scored again, only the file that it belongs to is written
+    anew.
+
+    Args:
+        tables: shard name to its scores.parquet.
+        folder: where the gathered files are.
+
+    Raises:
+        CurationError: no shard is scored.
+    """
+    if not tables:
+        raise CurationError("no shard is scored yet; run `omnihuman demo` or materialise clip_scores")
+    folder.mkdir(parents=True, exist_ok=True)
+    groups: dict[str, list[str]] = {}
+    for shard in sorted(tables):
+        groups.setdefault(hashlib.sha256(shard.encode()).hexdigest()[:BUCKET], []).append(shard)
+    parts = [_gather(prefix, {shard: tables[shard] for shard in shards}, folder) for prefix, shards in groups.items()]
+    for stale in set(folder.glob("*.parquet")) - set(parts):
+        stale.unlink()
+    return sorted(parts)
+
+
+def _gather(prefix: str, tables: dict[str, Path], folder: Path) -> Path:
+    stats = [(shard, path.stat().st_mtime_ns, path.stat().st_size) for shard, path in tables.items()]
+    part = folder / f"{prefix}-{hashlib.sha256(repr(stats).encode()).hexdigest()[:16]}.parquet"
+    if part.is_file():
+        return part
+    pieces = []
+    for shard, path in tables.items():
+        table = pq.read_table(path)
+        table = table.drop_columns([name for name in NOT_GATHERED if name in table.column_names])
+        pieces.append(
+            table.append_column("shard", pa.array([shard] * len(table), pa.string())).replace_schema_metadata()
+        )
+    temporary = part.with_suffix(".tmp")
+    # Shards scored under another profile have other columns; what one lacks is missing there.
+    pq.write_table(pa.concat_tables(pieces, promote_options="default"), temporary, row_group_size=BATCH_ROWS)
+    temporary.replace(part)
+    return part
+
+
+def open_scores(parts: Sequence[Path]) -> ds.Dataset:
+    """The gathered files as one table, with every column that any of them has."""
+    schemas = [pq.read_schema(path) for path in parts]
+    return ds.dataset([str(path) for path in parts], schema=pa.unify_schemas(schemas, promote_options="default"))
+
+
+def select(dataset: ds.Dataset, config: CurationConfig) -> Selection:
+    """Count clips and hours of every subset. Batches pass through: memory does not grow with the table.
+
+    Raises:
+        CurationError: a predicate is wrong, or reads a column that no shard has.
+    """
+    predicates = parse_predicates(config)
+    check_predicates(dataset, [predicate.text for predicate in predicates.values()], config)
+    projection = {name: predicate.expression for name, predicate in predicates.items()}
+    tally = Tally()
+    for batch in batches(dataset, {**projection, "seconds": ds.field("seconds")}):
+        level, inside = np.zeros(len(batch), np.int8), np.ones(len(batch), bool)
+        for name in SUBSETS:
+            inside = inside & column(batch, name)
+            level += inside
+        tally.add(level, column(batch, "seconds"))
+    return tally.selection()
+
+
+class Tally:
+    """Clips and seconds by level: 0 for a clip in no subset, 1 for one in the outermost alone, and so on inwards."""
+
+    def __init__(self) -> None:
+        self.clips, self.seconds = np.zeros(len(SUBSETS) + 1), np.zeros(len(SUBSETS) + 1)
+
+    def add(self, level: np.ndarray, seconds: np.ndarray) -> None:
+        """Count `(rows,)` levels with their clips' lengths."""
+        self.clips += np.bincount(level, minlength=len(self.clips))
+        self.seconds += np.bincount(level, seconds, minlength=len(self.seconds))
+
+    def selection(self) -> Selection:
+        """What was counted so far."""
+        clips = {name: int(self.clips[i:].sum()) for i, name in enumerate(SUBSETS, start=1)}
+        hours = {name: float(self.seconds[i:].sum()) / SECONDS_PER_HOUR for i, name in enumerate(SUBSETS, start=1)}
+        return Selection(int(self.clips.sum()), float(self.seconds.sum()) / SECONDS_PER_HOUR, clips, hours)
+
+
+def selected_clips(dataset: ds.Dataset, config: CurationConfig, subset: str) -> pa.Table:
+    """`clip_id` and `shard` of the clips in a subset.
+
+    Raises:
+        CurationError: no such subset, or see `select`.
+    """
+    if subset not in SUBSETS:
+        raise CurationError(f"no subset {subset!r}; there are {', '.join(SUBSETS)}")
+    predicates = parse_predicates(config)
+    needed = [predicates[name] for name in SUBSETS[: SUBSETS.index(subset) + 1]]
+    check_predicates(dataset, [predicate.text for predicate in needed], config)
+    condition = needed[0].expression
+    for predicate in needed[1:]:
+        condition = condition & predicate.expression
+    return dataset.to_table(columns=["clip_id", "shard"], filter=condition)
+
+
+def repeated_captions(tables: Iterable[Path]) -> dict[str, int]:
+    """Captions that more than one clip of these clips.parquet files has, and how many, the most frequent first."""
+    found = pa.concat_tables([pq.read_table(path, columns=["caption"]) for path in tables])
+    counts = found.group_by("caption").aggregate([("caption", "count")]).to_pydict()
+    pairs = zip(counts["caption"], counts["caption_count"], strict=True)
+    repeated = [(caption, count) for caption, count in pairs if count > 1]
+    return dict(sorted(repeated, key=lambda pair: (-pair[1], pair[0])))
+
+
+def batches(dataset: ds.Dataset, columns: dict[str, ds.Expression]) -> Iterator[pa.RecordBatch]:
+    """The table piece by piece; few wait, so that memory stays small."""
+    scanner = dataset.scanner(columns=columns, batch_size=BATCH_ROWS, batch_readahead=2, fragment_readahead=1)
+    return iter(scanner.to_batches())
+
+
+def column(batch: pa.RecordBatch, name: str) -> np.ndarray:
+    """A column as numpy; a missing number is NaN."""
+    return batch.column(name).to_numpy(zero_copy_only=False)
+
+
+def check_predicates(dataset: ds.Dataset, texts: Sequence[str], config: CurationConfig) -> None:
+    """Say what is wrong before a single row is read.
+
+    Raises:
+        CurationError: a predicate is wrong, or reads a column that no shard has.
+    """
+    for text in texts:
+        for name in parse_predicate(text, known_columns(config)).columns:
+            if name not in dataset.schema.names:
+                raise CurationError(
+                    f"no shard has the column {name!r} that `{text}` reads; materialise clip_scores again"
+                )
+    check_types(texts, dataset.schema)

@@ -1,0 +1,190 @@
+"""What each score of a clip may be told. A score without a configuration (null) is off and has no columns.
+
+The values are those of the calibration in tests/curation/test_calibration.py; a changed one computes that score anew, and
+no other.
+"""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Count = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Level = Annotated[float, Field(ge=0.0, le=255.0)]
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class MotionConfig(_Closed):
+    """At most `pairs` neighbouring frames are measured; `border` pixels at each edge are left out."""
+
+    pairs: Count = 8
+    border: Annotated[int, Field(ge=0)] = 6
+
+
+class CameraConfig(_Closed):
+    """`pairs` neighbouring frames in runs of `run`; up to `corners` tracked points; `tolerance` pixels make an inlier."""
+
+    pairs: Count = 10
+    run: Annotated[int, Field(ge=2)] = 5
+    corners: Count = 120
+    tolerance: Annotated[float, Field(gt=0)] = 0.5
+
+
+class StillnessConfig(_Closed):
+    """`repeated`: grey levels (mean over the picture) below which two frames are the same picture."""
+
+    repeated: Level = 0.35
+
+
+class CutsConfig(_Closed):
+    """`neighbours` frames on either side say what change is usual; changes well below `floor` grey levels are no cut."""
+
+    neighbours: Count = 3
+    floor: Level = 3.0
+
+
+class StrokesConfig(_Closed):
+    """Strokes that stand still over `frames` frames: see `curation.scores.overlay_text`."""
+
+    frames: Count = 16
+    static: Level = 6.0
+    stroke: Level = 60.0
+    band: Share = 5 / 64
+    full: Annotated[float, Field(gt=0)] = 16.0
+
+
+class TextBoxesConfig(_Closed):
+    """PP-OCR's text detector: `model` is a path or `package:NAME/FILE`; `frames` pictures of a clip are read."""
+
+    model: str = "package:rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx"
+    frames: Count = 3
+    pixel_confidence: Share = 0.3
+    box_confidence: Share = 0.6
+
+
+class SharpnessConfig(_Closed):
+    """The picture scores read `native_frames` pictures; this one needs nothing else."""
+
+
+class ExposureConfig(_Closed):
+    """Luma at or below `dark` and at or above `bright` is lost."""
+
+    dark: Level = 8.0
+    bright: Level = 250.0
+
+
+class NoiseConfig(_Closed):
+    """Noise is read where the picture is flattest: in this `flattest` share of the blocks."""
+
+    flattest: Annotated[float, Field(gt=0, le=1)] = 0.25
+
+
+class CompressionConfig(_Closed):
+    """`block`: pixels of the coder's grid."""
+
+    block: Annotated[int, Field(ge=4)] = 8
+
+
+class LetterboxConfig(_Closed):
+    """A row or column is a bar where 98 % of it stays at or below `dark`."""
+
+    dark: Level = 24.0
+
+
+class ResolutionConfig(_Closed):
+    """`detail_bandwidth` is the frequency below which this share of the gradient's energy lies."""
+
+    energy: Annotated[float, Field(gt=0, lt=1)] = 0.99
+    window: Annotated[int, Field(ge=32)] = 256
+
+
+class QualityConfig(_Closed):
+    """Where each part of `weightless_quality` is worth one half: sharpness, noise, blockiness, lost exposure."""
+
+    sharpness: float = 60.0
+    noise: float = 8.0
+    blockiness: float = 0.35
+    lost: float = 0.2
+
+
+class PeopleConfig(_Closed):
+    """A keypoint counts as seen above `confident`, a group of them where `share` of it is seen."""
+
+    confident: Share = 0.5
+    share: Share = 0.5
+
+
+class PoseConfig(_Closed):
+    """A keypoint counts as seen above `confident`."""
+
+    confident: Share = 0.5
+
+
+class MouthAudioConfig(_Closed):
+    """Lags of up to `lags` frames; fewer than `fewest` frames say nothing."""
+
+    lags: Count = 5
+    fewest: Count = 8
+
+
+class SoundConfig(_Closed):
+    """A 20 ms window counts as sound above `audible_db`."""
+
+    audible_db: float = -45.0
+
+
+class LoudnessConfig(_Closed):
+    """`clip_level` of full scale held for `clip_run` samples is clipping."""
+
+    clip_level: Share = 0.985
+    clip_run: Count = 3
+
+
+class SpeechConfig(_Closed):
+    """silero-vad: a window of 32 ms is speech at this probability."""
+
+    model: str = "package:silero_vad/data/silero_vad.onnx"
+    threshold: Share = 0.5
+
+
+class LipSyncConfig(_Closed):
+    """SyncNet v2's weights by path, and its protocol (syncnet_python: `vshift` 15, crop scale 0.4)."""
+
+    weights: str
+    vshift: Count = 15
+    crop_scale: float = 0.4
+    batch_size: Count = 20
+
+
+class CaptionConfig(_Closed):
+    """Counts the caption's words."""
+
+
+class ScoresConfig(_Closed):
+    """Every score; null switches one off. `native_frames` pictures at the source's size serve the picture scores."""
+
+    native_frames: Count = 4
+    motion: MotionConfig | None = MotionConfig()
+    camera: CameraConfig | None = CameraConfig()
+    stillness: StillnessConfig | None = StillnessConfig()
+    cuts: CutsConfig | None = CutsConfig()
+    strokes: StrokesConfig | None = StrokesConfig()
+    text_boxes: TextBoxesConfig | None = None
+    sharpness: SharpnessConfig | None = SharpnessConfig()
+    exposure: ExposureConfig | None = ExposureConfig()
+    noise: NoiseConfig | None = NoiseConfig()
+    compression: CompressionConfig | None = CompressionConfig()
+    letterbox: LetterboxConfig | None = LetterboxConfig()
+    resolution: ResolutionConfig | None = ResolutionConfig()
+    quality: QualityConfig | None = QualityConfig()
+    people: PeopleConfig | None = PeopleConfig()
+    pose: PoseConfig | None = PoseConfig()
+    mouth_audio: MouthAudioConfig | None = MouthAudioConfig()
+    sound: SoundConfig | None = SoundConfig()
+    loudness: LoudnessConfig | None = LoudnessConfig()
+    speech: SpeechConfig | None = None
+    lip_sync: LipSyncConfig | None = None
+    caption: CaptionConfig | None = CaptionConfig()

@@ -1,0 +1,144 @@
+"""Only what changed is computed: counted by calls, per score and clip."""
+
+import dataclasses
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import puppets
+from curation.ingest import find_new_clips, ingest_shard
+from curation.scores import clip as clip_module
+from curation.scores import registry, score_shard, versions_digest
+from curation.scores import table as table_module
+from curation.scores.material import Material
+from curation.subsets import select_subsets
+
+CLIPS = 3
+
+
+class Counting:
+    """A puppet detector that says how often it ran; clips are few, so everything runs in this process."""
+
+    name, version = "counting", "1"
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, frames):
+        self.calls += 1
+        return puppets.PuppetKeypoints()(frames)
+
+
+class Bench:
+    """A shard that is scored again and again with one cache."""
+
+    def __init__(self, root: Path, shard: Path, profile, monkeypatch):
+        self.root, self.shard, self.profile = root, shard, profile
+        self.detector, self.decoded, self.scored = Counting(), 0, []
+        count = clip_module.score_material
+
+        def counted(material, which, scores):
+            self.scored += [score.name for score in which]
+            return count(material, which, scores)
+
+        monkeypatch.setattr(table_module, "score_material", counted)
+        decode = Material._decoded.func
+
+        def decoded(material):
+            self.decoded += 1
+            return decode(material)
+
+        replaced = type(Material._decoded)(decoded)
+        replaced.__set_name__(Material, "_decoded")
+        monkeypatch.setattr(Material, "_decoded", replaced)
+
+    def run(self, **scores):
+        """Score with changed configurations; returns the report and what was called."""
+        config = self.profile.curation.scores.model_copy(update=scores)
+        curation = self.profile.curation.model_copy(update={"scores": config})
+        profile = self.profile.model_copy(update={"curation": curation})
+        self.scored, self.decoded, self.detector.calls = [], 0, 0
+        report = score_shard(self.shard, self.root / "scores", self.detector, profile, cache=self.root / "cache")
+        return report
+
+    def table(self) -> pd.DataFrame:
+        return pd.read_parquet(self.root / "scores" / "scores.parquet")
+
+
+@pytest.fixture
+def bench(tmp_path, inbox, put_puppet, laptop, monkeypatch) -> Bench:
+    for seed in range(CLIPS):
+        put_puppet(f"{seed}.mp4", seed=seed)
+    name = ingest_shard(find_new_clips(inbox, tmp_path / "raw"), tmp_path / "raw", laptop, inbox=inbox).name
+    return Bench(tmp_path, tmp_path / "raw" / name, laptop, monkeypatch)
+
+
+def test_each_clip_is_decoded_once_and_a_second_run_does_nothing(bench):
+    first = bench.run()
+    assert bench.decoded == CLIPS and bench.detector.calls == CLIPS
+    assert set(first.computed.values()) == {CLIPS}
+    before = bench.table()
+    again = bench.run()
+    assert (bench.decoded, bench.detector.calls, bench.scored) == (0, 0, [])
+    assert set(again.computed.values()) == {0}
+    pd.testing.assert_frame_equal(bench.table(), before)
+
+
+def test_a_scores_new_version_computes_its_columns_and_no_others(bench, monkeypatch):
+    bench.run()
+    digest = versions_digest()
+    before = bench.table()
+    newer = dataclasses.replace(registry.CUTS, version="3", compute=lambda material, config: {"cut_score": 0.25})
+    changed = tuple(newer if score.name == "cuts" else score for score in registry.SCORES)
+    monkeypatch.setattr(registry, "SCORES", changed)
+    report = bench.run()
+    assert bench.scored == ["cuts"] * CLIPS and bench.detector.calls == 0
+    assert {name for name, count in report.computed.items() if count} == {"cuts"}
+    after = bench.table()
+    assert (after["cut_score"] == 0.25).all()
+    pd.testing.assert_frame_equal(after.drop(columns="cut_score"), before.drop(columns="cut_score"))
+    assert versions_digest() != digest, "the step's version follows its scores'"
+
+
+def test_a_scores_new_configuration_computes_its_columns_and_going_back_computes_none(bench):
+    bench.run()
+    config = bench.profile.curation.scores.sound
+    bench.run(sound=config.model_copy(update={"audible_db": -20.0}))
+    assert bench.scored == ["sound"] * CLIPS and bench.detector.calls == 0
+    bench.run()
+    assert bench.scored == [] and bench.decoded == 0
+
+
+def test_a_score_of_keypoints_alone_does_not_decode(bench):
+    bench.run()
+    config = bench.profile.curation.scores.pose
+    bench.run(pose=config.model_copy(update={"confident": 0.9}))
+    assert bench.scored == ["pose"] * CLIPS and bench.decoded == 0 and bench.detector.calls == 0
+
+
+def test_another_detector_computes_what_reads_keypoints(bench):
+    bench.run()
+    bench.detector.version = "2"
+    bench.run()
+    assert sorted(set(bench.scored)) == ["mouth_audio", "pose"]
+    assert bench.detector.calls == bench.decoded == CLIPS
+
+
+def test_a_threshold_computes_no_score(bench):
+    bench.run()
+    bench.scored, bench.decoded = [], 0
+    rules = bench.profile.curation.model_copy(update={"text": "motion >= 1000"})
+    funnel = select_subsets(
+        bench.shard / "clips.parquet", bench.root / "scores" / "scores.parquet", bench.root / "subsets", rules
+    )
+    assert (funnel["clips_in"], funnel["text"]) == (CLIPS, 0)
+    assert (bench.scored, bench.decoded, bench.detector.calls) == ([], 0, CLIPS)
+
+
+def test_a_damaged_cache_file_is_work_to_do_again(bench):
+    bench.run()
+    for path in (bench.root / "cache").rglob("*.parquet"):
+        path.write_bytes(b"half")
+    report = bench.run()
+    assert report.computed["motion"] == CLIPS and report.computed["keypoints"] == 0
