@@ -30,8 +30,8 @@ def _of_picture(image: np.ndarray, block: int) -> float:
     return found
 
 
-def bits_per_pixel(size: int, width: int, height: int, frames: int) -> float:
-    """Bits of the whole file (sound too) over the pixels of all its frames; NaN without a file."""
+def bits_per_pixel(size: float, width: int, height: int, frames: int) -> float:
+    """Bits of the clip as it is coded (sound too) over the pixels of all its frames; NaN without a file."""
     return 8.0 * size / (width * height * frames) if size and frames else float("nan")
 
 
@@ -40,7 +40,7 @@ def score(material: Material, config: CompressionConfig) -> Values:
     record = material.record
     return {
         "blockiness": blockiness(material.native_grey, config.block),
-        "bits_per_pixel": bits_per_pixel(len(material.data), record["width"], record["height"], record["frames"]),
+        "bits_per_pixel": bits_per_pixel(material.coded_bytes, record["width"], record["height"], record["frames"]),
     }
 
 

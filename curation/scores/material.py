@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -13,6 +14,7 @@ from curation.keypoints import Detected, KeypointDetector, detect, mouth_opening
 from curation.scores.luma import grey, luma
 from curation.scores.sound import envelope
 from media import decode_clip
+from media.containers import Source, open_media
 from profiles.schema import VideoConfig
 
 # Scores of motion look at pictures of at most this short side: optical flow at full size would cost more than decoding.
@@ -57,12 +59,12 @@ class Material:
     Args:
         bench: what is shared by all clips.
         record: the clip's row of clips.parquet (`width`, `height`, `fps`, `frames`, `caption`, ...).
-        read: gives the file's bytes.
+        read: gives the file's bytes, with a range of seconds where the clip is a part of the file.
         detected: keypoints from an earlier run, in which case no detector runs.
     """
 
     def __init__(
-        self, bench: Bench, record: dict[str, Any], read: Callable[[], bytes], detected: Detected | None = None
+        self, bench: Bench, record: dict[str, Any], read: Callable[[], Source], detected: Detected | None = None
     ):
         self.bench, self.record, self._read = bench, record, read
         if detected is not None:
@@ -79,9 +81,21 @@ class Material:
         return made
 
     @cached_property
-    def data(self) -> bytes:
-        """The media file."""
+    def data(self) -> Source:
+        """What is decoded."""
         return self._read()
+
+    @property
+    def coded_bytes(self) -> float:
+        """Size of the clip as it is coded: of a part of a file its share of the file's seconds."""
+        source = self.data
+        if isinstance(source, bytes):
+            return float(len(source))
+        if isinstance(source, Path):
+            return float(source.stat().st_size)
+        with open_media(source.data) as container:
+            seconds = (container.duration or 0) / 1e6
+        return len(source.data) * ((source.end - source.start) / seconds if seconds > 0 else 1.0)
 
     @cached_property
     def _decoded(self) -> tuple[BucketClip, np.ndarray]:

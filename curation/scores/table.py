@@ -21,6 +21,7 @@ from curation.scores.registry import columns_of, switched_on
 from curation.storage import CurationError, read_table, write_table
 from curation.workers import Progress, map_over_clips
 from media import MediaError, whole_directory
+from media.containers import Span
 from profiles import Profile
 from profiles.scores import ScoresConfig
 
@@ -165,7 +166,7 @@ def _job(record: dict[str, Any], kept: _Kept, scores: ScoresConfig) -> _Job:
 
 
 def _score(work: _Work, job: _Job) -> _Result:
-    def read() -> bytes:
+    def read() -> bytes | Span:
         return read_clip(work.shard_dir, job.record["clip_id"])
 
     material = Material(work.bench, job.record, read, job.detected)
