@@ -7,7 +7,7 @@ import textwrap
 from assets.catalogue import FLOW, STEPS
 from assets.dvc_stages import ensure_repository, stages_text, write_params
 from assets.execute import execute, is_current
-from assets.shard_plans import plan_new_shards
+from assets.shard_plans import bring_remote_clips, plan_new_shards
 from assets.steps import Step
 from assets.workspace import Workspace, open_workspace
 from media import write_atomically
@@ -24,6 +24,7 @@ Assets, in the order of the flow:
 
 OMNIHUMAN_HOME is the root that holds inbox/, data/ and var/; OMNIHUMAN_PROFILE names the profile (laptop);
 OMNIHUMAN_SET overrides keys of it: OMNIHUMAN_SET="stage_1.steps=10 demo.clean=40".
+OMNIHUMAN_INBOX may be an fsspec URL (s3://bucket/clips): its new objects are brought into inbox/ first.
 """
 
 
@@ -56,6 +57,7 @@ def _make(workspace: Workspace, step: Step, shard: str | None, force: bool) -> i
     if step.sharded:
         known = workspace.shards("raw_clips")
         if step.name == "raw_clips":
+            bring_remote_clips(workspace)
             known = sorted({*known, *plan_new_shards(workspace)})
         shards = [shard] if shard else list(known)
         if not shards:

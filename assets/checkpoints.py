@@ -63,6 +63,8 @@ def train(name: str, recipe: Recipe) -> Callable[[Execution], Metadata]:
 
 def describe(folder: Path) -> Metadata:
     """What a checkpoint's page shows: its record and its curves."""
+    from training.curves import loss_curves
+
     record = json.loads((folder / "record.json").read_text())
     shown = {k: v for k, v in record.items() if isinstance(v, (int, float, str, bool))}
     return {**shown, "section": record["section"], "curves": Png(loss_curves(folder / "losses.parquet"))}
@@ -71,26 +73,6 @@ def describe(folder: Path) -> Metadata:
 def weights_version(folder: Path) -> str:
     """Digest of the weights: two runs that end in the same weights are the same version."""
     return json.loads((folder / "record.json").read_text())["weights_digest"]
-
-
-def loss_curves(table: Path) -> bytes:
-    """PNG with one panel per logged quantity over steps."""
-    import pandas as pd
-    from matplotlib.figure import Figure
-
-    from media import png_bytes
-
-    losses = pd.read_parquet(table)
-    columns = [c for c in losses.select_dtypes("number").columns if c != "step" and losses[c].notna().any()][:12]
-    rows = max(1, -(-len(columns) // 3))
-    figure = Figure(figsize=(9, 2.1 * rows), layout="constrained")
-    for place, column in enumerate(columns, start=1):
-        axes = figure.add_subplot(rows, 3, place)
-        known = losses[["step", column]].dropna()
-        axes.plot(known["step"], known[column], linewidth=0.9)
-        axes.set_title(column, fontsize=8)
-        axes.tick_params(labelsize=6)
-    return png_bytes(figure)
 
 
 def _finished_at(output: Path) -> int | None:

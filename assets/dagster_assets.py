@@ -8,9 +8,10 @@ from typing import Any
 import dagster as dg
 
 from assets.catalogue import STEPS
+from assets.contract_checks import NAME as CHECK
 from assets.dvc_stages import ensure_repository
 from assets.execute import execute
-from assets.steps import AssetError, Launcher, Markdown, Png, Step, Table
+from assets.steps import AssetError, Check, Launcher, Markdown, Png, Step, Table
 from assets.workspace import Workspace, open_workspace
 
 SHARDS = dg.DynamicPartitionsDefinition(name="shard")
@@ -44,6 +45,7 @@ def dagster_asset(step: Step, condition: dg.AutomationCondition | None = None) -
         automation_condition=condition,
         backfill_policy=dg.BackfillPolicy.multi_run(1) if step.sharded else None,
         metadata={"folder": f"data/{step.name}", "profile_sections": ", ".join(step.sections) or "(none)"},
+        check_specs=[] if step.check is None else [dg.AssetCheckSpec(CHECK, asset=step.name, blocking=True)],
     )
     def run(context: dg.AssetExecutionContext, processes: dg.PipesSubprocessClient) -> dg.MaterializeResult:
         workspace = open_workspace()
@@ -52,9 +54,15 @@ def dagster_asset(step: Step, condition: dg.AutomationCondition | None = None) -
         told: dict[str, Any] = {}
         outcome = execute(workspace, step, shard, _through_pipes(context, processes, told, step, workspace))
         metadata = {**told, **dagster_metadata(outcome.metadata), "seconds": round(outcome.seconds, 2)}
-        return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(outcome.data_version))
+        checks = [] if step.check is None else [_check_result(step.check(workspace, shard))]
+        version = dg.DataVersion(outcome.data_version)
+        return dg.MaterializeResult(metadata=metadata, data_version=version, check_results=checks)
 
     return run
+
+
+def _check_result(check: Check) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=check.passed, check_name=check.name, description=check.message)
 
 
 def all_assets(conditions: Mapping[str, dg.AutomationCondition]) -> list[dg.AssetsDefinition]:

@@ -52,6 +52,8 @@ def ensure_repository(workspace: Workspace) -> None:
     workspace.inbox.mkdir(exist_ok=True)
     with _one_writer(workspace):
         write_params(workspace)
+        # A dependency must exist for DVC: nothing is withdrawn yet.
+        workspace.tombstones.touch()
         if not (workspace.root / "dvc.yaml").is_file():
             write_atomically(workspace.root / "dvc.yaml", stages_text().encode())
         if not (workspace.root / ".dvc").is_dir():
@@ -93,8 +95,8 @@ def _stage(step: Step) -> dict[str, Any]:
     keep = step.sharded or step.name == "generated_videos"
     sections = [*step.sections, *(["weights"] if "encoders" in step.sections else []), f"code_version.{step.name}"]
     stage: dict[str, Any] = {"cmd": f"python -m assets {step.name}", "desc": step.description}
-    if step.upstream:
-        stage["deps"] = [f"data/{name}" for name in step.upstream]
+    if step.upstream or step.files:
+        stage["deps"] = [*(f"data/{name}" for name in step.upstream), *step.files]
     return {**stage, "params": sections, "outs": [{output: {"persist": True}} if keep else output]}
 
 

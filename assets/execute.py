@@ -45,6 +45,7 @@ def execute(workspace: Workspace, step: Step, shard: str | None = None, launch: 
     """
     if step.sharded != (shard is not None):
         raise AssetError(f"{step.name} is made {'per shard: name one' if step.sharded else 'as a whole: name no shard'}")
+    _hold_up_behind_failed_checks(workspace, step, shard)
     started = time.monotonic()
     made_from = fingerprint(workspace, step, shard, STEPS)
     report = ProgressFile(workspace.progress(step.name, shard))
@@ -66,6 +67,20 @@ def execute(workspace: Workspace, step: Step, shard: str | None = None, launch: 
     shutil.rmtree(workspace.scratch(step.name), ignore_errors=True)
     workspace.progress(step.name, shard).unlink(missing_ok=True)
     return Outcome(version, seconds, metadata)
+
+
+def _hold_up_behind_failed_checks(workspace: Workspace, step: Step, shard: str | None) -> None:
+    """Nothing is made of a shard whose check fails. What reads all shards leaves such a shard out by itself."""
+    for above in (STEPS[name] for name in step.upstream if name in STEPS):
+        if above.check is None or above.sharded != (shard is not None):
+            continue
+        if (workspace.data(above.name, shard) / above.marker).is_file():
+            check = above.check(workspace, shard)
+            if not check.passed:
+                raise AssetError(
+                    f"{step.name} is held up: check {check.name} of {above.name} {shard or ''} fails: {check.message}; "
+                    "repair what its quarantine names, or raise curation.violations_max"
+                )
 
 
 def run_process(command: list[str], environment: dict[str, str]) -> None:

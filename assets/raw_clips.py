@@ -2,24 +2,28 @@
 
 import json
 
+from assets.contract_checks import contract_check
 from assets.shard_plans import planned_files
 from assets.steps import AssetError, Execution, Metadata, Step, Table
 from assets.versions import folder_version
 
 QUARANTINE_SHOWN = 100
+GROUPS_SHOWN = 20
 
 
 def make_raw_clips(execution: Execution) -> Metadata:
     """Ingest the planned files of one shard."""
-    from curation.ingest import ingest_shard
+    from curation.ingest import ingest_shard, is_shard
+    from curation.near_duplicates import near_duplicate_groups
     from curation.storage import read_table
 
     workspace, shard = execution.workspace, execution.shard
     assert shard is not None
     root = workspace.data("raw_clips")
-    if not (root / shard / "shard.json").is_file():
+    if not is_shard(root / shard):
         files = planned_files(workspace, shard)
-        report = ingest_shard(files, root, workspace.profile, execution.report, workspace.inbox)
+        index = workspace.var / "near_duplicates.index"
+        report = ingest_shard(files, root, workspace.profile, execution.report, workspace.inbox, index)
         if report.name != shard:
             raise AssetError(
                 f"files of shard {shard} changed in {workspace.inbox} since they were planned (now {report.name}); "
@@ -27,8 +31,12 @@ def make_raw_clips(execution: Execution) -> Metadata:
             )
     summary = json.loads((root / shard / "shard.json").read_text())
     quarantine = read_table(root / shard / "quarantine.parquet")
+    groups = near_duplicate_groups([read_table(root / shard / "clips.parquet")])
     return {
         "clips": summary["clips"],
+        "files": summary["files"],
+        "near_duplicates": summary["near_duplicates"],
+        "near_duplicate_groups": Table([{"clips": len(g), "ids": ", ".join(g)} for g in groups[:GROUPS_SHOWN]]),
         "quarantined": sum(summary["quarantined"].values()),
         "seconds_of_video": summary["seconds_of_video"],
         "bytes": summary["bytes"],
@@ -42,10 +50,12 @@ RAW_CLIPS = Step(
     "quarantine table with the reason for every file that could not be used.",
     make=make_raw_clips,
     upstream=(),
-    sections=("video.fps", "video.frames", "video.buckets", "curation.min_seconds"),
+    sections=("video.fps", "video.frames", "video.buckets", "curation.min_seconds", "curation.shots"),
     group="curation",
     kinds=frozenset({"python", "parquet", "dvc"}),
     marker="shard.json",
     sharded=True,
+    version="2",
     data_version=folder_version,
+    check=contract_check("raw_clips", "clips.parquet"),
 )

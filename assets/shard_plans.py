@@ -1,10 +1,11 @@
 """Which files of the inbox become which shard: planned once, kept in a file, so that later arrivals change nothing."""
 
 import json
+import os
 from pathlib import Path
 
 from assets.steps import AssetError
-from assets.workspace import Workspace
+from assets.workspace import INBOX_VARIABLE, Workspace
 from media import write_atomically
 
 
@@ -34,6 +35,16 @@ def plan_new_shards(workspace: Workspace) -> list[str]:
         write_atomically(_folder(workspace) / f"{shard.name}.json", data)
         waiting.append(shard.name)
     return waiting
+
+
+def bring_remote_clips(workspace: Workspace) -> int:
+    """With `$OMNIHUMAN_INBOX`, an fsspec URL: new objects come into the local inbox; returns how many."""
+    url = os.environ.get(INBOX_VARIABLE, "")
+    if not url:
+        return 0
+    from curation.remote_inbox import fetch_remote, local_name
+
+    return len(fetch_remote(url, workspace.inbox / local_name(url)).paths)
 
 
 def planned_files(workspace: Workspace, shard: str) -> list[Path]:

@@ -38,6 +38,15 @@ class Table:
 Metadata = Mapping[str, "int | float | str | bool | Path | Png | Markdown | Table | dict[str, Any] | list[Any]"]
 
 
+@dataclass(frozen=True)
+class Check:
+    """Whether a product may be read by what comes after it. `message` says what was counted."""
+
+    name: str
+    passed: bool
+    message: str
+
+
 class Launcher(Protocol):
     """Runs a command in another process to its end and raises when it fails."""
 
@@ -76,6 +85,8 @@ class Step:
         data_version: content version of the finished folder.
         accelerated: waits for the pool of the training hardware.
         marker: file inside the folder that tells that it is there.
+        check: asked after it is made, and before anything that reads it is made; failing holds those up.
+        files: at the workspace's root and under version control, that decide its result too.
         in_dvc: whether dvc.yaml has it; only things outside the flow have not.
     """
 
@@ -92,3 +103,5 @@ class Step:
     data_version: Callable[[Path], str] | None = None
     accelerated: bool = False
     in_dvc: bool = True
+    check: Callable[[Workspace, str | None], Check] | None = None
+    files: tuple[str, ...] = ()

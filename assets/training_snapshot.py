@@ -5,11 +5,13 @@ from pathlib import Path
 
 from assets.clip_scores import markdown_table
 from assets.steps import Execution, Markdown, Metadata, Step
+from assets.workspace import TOMBSTONES
 
 
 def make_training_snapshot(execution: Execution) -> Metadata:
     """Join all shards; a broken one is excluded with its reason and blocks nobody."""
     from curation.snapshot import freeze_snapshot
+    from curation.withdrawal import read_tombstones
 
     workspace = execution.workspace
     destination = workspace.data("training_snapshot")
@@ -20,6 +22,7 @@ def make_training_snapshot(execution: Execution) -> Metadata:
         workspace.data("condition_features"),
         destination,
         workspace.profile,
+        read_tombstones(workspace.tombstones),
     )
     snapshot = json.loads((destination / "snapshot.json").read_text())
     return {
@@ -42,7 +45,7 @@ def snapshot_digest(folder: Path) -> str:
 
 TRAINING_SNAPSHOT = Step(
     name="training_snapshot",
-    description="A frozen list of shards, samples, predicates and hashes. Training depends on this, never on all shards: "
+    description="A frozen list of shards, samples, predicates and hashes, without withdrawn clips. Training depends on this, never on all shards: "
     "lineage from a model to its clips is read from here.",
     make=make_training_snapshot,
     upstream=("raw_clips", "filtered_subsets", "condition_features"),
@@ -51,5 +54,6 @@ TRAINING_SNAPSHOT = Step(
     kinds=frozenset({"pandas", "parquet", "dvc"}),
     marker="snapshot.json",
     data_version=snapshot_digest,
+    files=(TOMBSTONES,),
     version="2",  # names each sample's bucket
 )

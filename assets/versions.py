@@ -59,7 +59,13 @@ def fingerprint(workspace: Workspace, step: Step, shard: str | None, steps: dict
         else:
             upstream[name] = None
     parts = [step.name, step.version, configuration(workspace.profile, step.sections), upstream]
+    if step.files:
+        parts.append({name: _root_file_version(workspace.root / name) for name in step.files})
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _root_file_version(path: Path) -> str | None:
+    return sha256_of_file(path) if path.is_file() else None
 
 
 def configuration(profile: Profile, sections: tuple[str, ...]) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from pathlib import Path
 from profiles import Profile, load_profile
 
 HOME_VARIABLE = "OMNIHUMAN_HOME"
+INBOX_VARIABLE = "OMNIHUMAN_INBOX"
+TOMBSTONES = "tombstones.jsonl"
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,11 @@ class Workspace:
     def inbox(self) -> Path:
         """Dropped clips."""
         return self.root / "inbox"
+
+    @property
+    def tombstones(self) -> Path:
+        """Withdrawn clips, one a line; under version control."""
+        return self.root / TOMBSTONES
 
     @property
     def var(self) -> Path:

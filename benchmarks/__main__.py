@@ -2,8 +2,10 @@
 
 import resource
 
+from benchmarks.adversarial import adversarial_update
 from benchmarks.autoencoder import frames_per_second
 from benchmarks.loader import loader_against_step
+from benchmarks.near_duplicates import search_million
 from benchmarks.transformer import conditions_off, one_step_against_teacher
 
 
@@ -13,10 +15,17 @@ def main() -> None:
     print(f"transformer, conditions off / bare Wan, forward + backward: {off.ratio:.3f}  ({off.ours * 1e3:.0f} / {off.theirs * 1e3:.0f} ms)")
     step = one_step_against_teacher()
     print(f"transformer, 1 step / 20 steps of generation:               {step.ratio:.3f}  ({step.ours * 1e3:.0f} / {step.theirs * 1e3:.0f} ms, 16 clips)")
+    update = adversarial_update()
+    print(f"adversarial update / its forwards and backwards alone:       {update.ratio:.3f}  ({update.ours * 1e3:.0f} / {update.theirs * 1e3:.0f} ms)")
     load = loader_against_step()
     print(f"loader alone / what training consumes, samples per second:   {1 / load.ratio:.1f}  ({16 / load.ours:.0f} / {16 / load.theirs:.0f} samples/s)")
     rates = frames_per_second()
     print(f"autoencoder, 64 x 64 frames per second:                      encode {rates['encode']:.0f}, decode {rates['decode']:.0f}")
+    search = search_million()
+    print(
+        f"near duplicates of {search.asked} clips among {search.clips}:     {search.search_seconds:.1f} s, table {search.table_seconds:.1f} s, "
+        f"{search.found} of {search.planted} planted copies found"
+    )
     print(f"peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
 
 

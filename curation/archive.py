@@ -1,14 +1,18 @@
-"""A shard's media: one tar whose bytes depend on its clips alone, read at random."""
+"""A shard's media: one tar whose bytes depend on its files alone, read at random. A clip is a file or a range of one."""
 
 import hashlib
 import os
 import re
 import tarfile
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from curation.storage import CurationError
+from media import Span
 
 ARCHIVE = "clips.tar"
 
@@ -49,25 +53,56 @@ class _HashingReader:
         return block
 
 
-def read_clip(shard_dir: Path, clip_id: str) -> bytes:
-    """The bytes of one clip's media file, by seeking.
+def read_clip(shard_dir: Path, clip_id: str) -> bytes | Span:
+    """The bytes of one clip's media file, by seeking; with its range of seconds where the clip is a part of the file.
 
     Raises:
         CurationError: no such clip in the shard, or no archive.
     """
-    path = shard_dir / ARCHIVE
+    path, table = shard_dir / ARCHIVE, shard_dir / "clips.parquet"
     if not path.is_file():
         raise CurationError(f"no archive {path}; pull it with `dvc pull` or ingest the clips again")
-    status = path.stat()
-    index = _index(str(path), status.st_mtime_ns, status.st_size)
-    if clip_id not in index:
+    members, places = _index(*_stamp(path)), _places(*_stamp(table)) if table.is_file() else {}
+    place = places.get(clip_id)
+    member = clip_id if place is None else place.member
+    if member not in members:
         raise CurationError(f"clip {clip_id} is not in {path}; its clips.parquet belongs to another archive")
-    offset, size = index[clip_id]
+    offset, size = members[member]
     with path.open("rb") as file:
-        return os.pread(file.fileno(), size, offset)
+        data = os.pread(file.fileno(), size, offset)
+    if len(data) != size:
+        raise CurationError(f"{path} ends before clip {clip_id} does; pull it with `dvc pull` or ingest the clips again")
+    return data if place is None or place.whole else Span(data, place.start, place.end)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a clip lies: the member's name without suffix, and the range of it in seconds."""
+
+    member: str
+    start: float
+    end: float
+    whole: bool
+
+
+def _stamp(path: Path) -> tuple[str, int, int]:
+    status = path.stat()
+    return str(path), status.st_mtime_ns, status.st_size
 
 
 @lru_cache(maxsize=8)
 def _index(path: str, modified: int, size: int) -> dict[str, tuple[int, int]]:
     with tarfile.open(path, "r:") as archive:
         return {Path(m.name).stem: (m.offset_data, m.size) for m in archive.getmembers() if m.isfile()}
+
+
+@lru_cache(maxsize=8)
+def _places(path: str, modified: int, size: int) -> dict[str, _Place]:
+    columns = ["clip_id", "member", "sha256", "source_sha256", "start_seconds", "end_seconds"]
+    rows = pq.read_table(path, columns=columns).to_pylist()
+    return {
+        row["clip_id"]: _Place(
+            Path(row["member"]).stem, row["start_seconds"], row["end_seconds"], row["sha256"] == row["source_sha256"]
+        )
+        for row in rows
+    }

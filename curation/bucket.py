@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from media import decode_clip
+from media import Clip, Span, decode_clip
 from profiles.schema import Bucket, VideoConfig
 
 TRANSFORM = "centre-crop-area-1"
-# Source frames are held at full size while a clip is decoded; longer or larger clips are used up to this much.
+# Longer or larger clips are used up to so many bytes of source frames, though no more than one is held at a time.
 DECODE_BYTES = 768 * 1024**2
 
 
@@ -39,12 +39,12 @@ def choose_bucket(width: int, height: int, frames: int, video: VideoConfig) -> B
     return min(filled, key=lambda b: (round(abs(ratio - math.log(b.width / b.height)), 9), -b.frames, -b.height * b.width))
 
 
-def load_bucket_clip(data: bytes, width: int, height: int, fps: float, video: VideoConfig) -> BucketClip:
+def load_bucket_clip(data: bytes | Span, width: int, height: int, fps: float, video: VideoConfig) -> BucketClip:
     """Decode a clip's file to the bucket that `choose_bucket` gives it.
 
     Args:
-        data: the media file.
-        width, height, fps: the source's own, from clips.parquet; they bound how many seconds fit in memory.
+        data: the media file, or a part of it.
+        width, height, fps: the source's own, from clips.parquet; they bound how many seconds are used.
         video: the buckets.
 
     Raises:
@@ -53,10 +53,20 @@ def load_bucket_clip(data: bytes, width: int, height: int, fps: float, video: Vi
     affordable = DECODE_BYTES / (width * height * 3 * max(fps, 1.0))
     longest = max(bucket.frames for bucket in video.all_buckets)
     needed = (longest + video.reference_gap + 1) / video.fps
-    clip = decode_clip(data, video.fps, video.sample_rate, max_seconds=max(affordable, needed))
+
+    def decode(bucket: Bucket) -> Clip:
+        # Each frame is brought to the bucket as it is decoded: a clip at its own size need not fit in memory.
+        transform = lambda image: to_bucket(image[None], bucket)[0]  # noqa: E731
+        return decode_clip(data, video.fps, video.sample_rate, max(affordable, needed), transform)
+
+    likely = choose_bucket(width, height, longest, video)
+    clip = decode(likely)
     # The table's size, not the decoded one: features plan with the table, and both must agree.
     bucket = choose_bucket(width, height, len(clip.frames), video)
-    return BucketClip(to_bucket(clip.frames, bucket), clip.audio)
+    if (bucket.height, bucket.width) != (likely.height, likely.width):
+        # Too few frames for the likely one, which only decoding tells.
+        clip = decode(bucket)
+    return BucketClip(clip.frames, clip.audio)
 
 
 def to_bucket(frames: np.ndarray, bucket: Bucket) -> np.ndarray:

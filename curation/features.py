@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 from safetensors import safe_open
 
+from curation.contracts import SAMPLES
 from curation.encoders import (
     ConditionEncoders,
     cores_left_by_decoding,
@@ -114,7 +115,7 @@ def build_features(
         size = sum(path.stat().st_size for path in files.values())
         digest = features_digest(hashes)
         metadata = {"features_sha256": digest, "features_bytes": size, "files": hashes}
-        write_table(_samples_table(samples, places), folder / "samples.parquet", SAMPLES_SCHEMA, metadata)
+        write_table(_samples_table(samples, places), folder / "samples.parquet", SAMPLES_SCHEMA, metadata, SAMPLES)
         (folder / "encoders.json").write_text(json.dumps(identity, indent=1, sort_keys=True) + "\n")
     return FeatureReport(destination, len(samples), reused, total, time.monotonic() - started, digest, size)
 

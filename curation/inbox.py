@@ -4,10 +4,12 @@ import hashlib
 import logging
 import os
 import shutil
+import stat
 import tempfile
 from functools import lru_cache
 from pathlib import Path
 
+from curation.sidecar import has_sidecar, sidecar_path
 from curation.storage import CurationError, read_table
 from media import sha256_of_file
 
@@ -16,30 +18,44 @@ TEMPORARY_SUFFIXES = (".part", ".partial", ".tmp", ".crdownload", "~")
 _log = logging.getLogger(__name__)
 
 
-def sidecar_path(clip: Path) -> Path:
-    """`<file name>.json` beside the clip."""
-    return clip.with_name(clip.name + ".json")
-
-
 def candidate_files(folder: Path) -> list[Path]:
     """Every file under `folder` that might be a clip, sorted.
 
-    Hidden and temporary files and sidecars are passed over. A symlink that leads out of the folder is refused (a shared
-    inbox must not let one user read another's files) and logged; linked folders are not entered.
+    Hidden and temporary files and sidecars are passed over, pipes, sockets and devices too. A symlink that leads out of
+    the folder is refused (a shared inbox must not let one user read another's files) and logged; linked folders are not
+    entered, so loops of links end. A link that leads nowhere, or round in a circle, is a candidate that cannot be read.
     """
     root, found = folder.resolve(), []
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder, onerror=_log_unreadable):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             path = Path(parent) / name
             if name.startswith(".") or name.endswith((".json", *TEMPORARY_SUFFIXES)):
                 continue
-            if path.is_symlink() and not path.resolve().is_relative_to(root):
+            if path.is_symlink() and not _stays_inside(path, root):
                 _log.warning("%s links out of %s and is not ingested; copy the file in instead", path, folder)
                 continue
-            if path.is_file() or path.is_symlink():
+            if _is_regular_or_dangling(path):
                 found.append(path)
     return sorted(found)
+
+
+def _log_unreadable(error: OSError) -> None:
+    _log.warning("folder %s cannot be listed (%s) and is not ingested; check its permissions", error.filename, error.strerror)
+
+
+def _stays_inside(path: Path, root: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(root)
+    except (OSError, RuntimeError):  # a circle of links leads nowhere
+        return True
+
+
+def _is_regular_or_dangling(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return path.is_symlink()
 
 
 def fingerprint(path: Path) -> str:
@@ -66,18 +82,21 @@ def _content_sha256(path: str, modified: int, size: int) -> str:
     return sha256_of_file(Path(path))
 
 
-def known_fingerprints(shards_root: Path) -> set[str]:
-    """Fingerprints of everything in any shard, ingested or quarantined."""
+def known_fingerprints(shards_root: Path, without: str = "") -> set[str]:
+    """Fingerprints of everything in any shard but the one named, ingested or quarantined."""
     known: set[str] = set()
     for shard in sorted(shards_root.glob("s-*")):
-        known |= _shard_fingerprints(str(shard), shard.stat().st_mtime_ns)
+        if shard.name != without:
+            known |= _shard_fingerprints(str(shard), shard.stat().st_mtime_ns)
     return known
 
 
 @lru_cache(maxsize=20_000)
 def _shard_fingerprints(shard: str, modified: int) -> frozenset[str]:
-    tables = (read_table(Path(shard) / name) for name in ("clips.parquet", "quarantine.parquet"))
-    return frozenset(value for table in tables for value in table["sha256"])
+    clips, quarantine = (read_table(Path(shard) / name) for name in ("clips.parquet", "quarantine.parquet"))
+    # Of a clip that is a part of a file, the file.
+    files = clips["source_sha256" if "source_sha256" in clips else "sha256"]
+    return frozenset([*files, *quarantine["sha256"]])
 
 
 def find_new_clips(inbox: Path, shards_root: Path) -> list[Path]:
@@ -112,7 +131,7 @@ def _copy_in(source: Path, target: Path) -> Path:
         target = target.with_name(f"{target.stem}-{key[:8]}{target.suffix}")
     target.parent.mkdir(parents=True, exist_ok=True)
     # The sidecar first: a clip must never be seen without its caption.
-    if sidecar_path(source).is_file():
+    if has_sidecar(source):
         _copy_whole(sidecar_path(source), sidecar_path(target))
     if not target.exists():
         _copy_whole(source, target)

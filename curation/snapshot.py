@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from curation.bucket import bucket_names
+from curation.contracts import SNAPSHOT
 from curation.feature_files import features_digest, features_file
 from curation.storage import (
     CurationError,
@@ -20,6 +21,7 @@ from curation.storage import (
     write_table,
 )
 from curation.subsets import SUBSETS, predicates_of
+from curation.withdrawal import Tombstone, withdrawn
 from media import sha256_of_file, whole_directory
 from profiles import Profile
 
@@ -48,6 +50,7 @@ def freeze_snapshot(
     features_root: Path,
     destination: Path,
     profile: Profile,
+    tombstones: Sequence[Tombstone] = (),
 ) -> str:
     """Write `destination/` snapshot.json, samples.parquet and card.md; returns the digest.
 
@@ -59,6 +62,7 @@ def freeze_snapshot(
         raw_root, subsets_root, features_root: each holds a folder per shard.
         destination: the snapshot's folder.
         profile: predicates and buckets that every shard must have been made with.
+        tombstones: withdrawals; the clips they name are left out.
 
     Raises:
         CurationError: not one sample is left; the message lists why.
@@ -66,7 +70,8 @@ def freeze_snapshot(
     usable, excluded = [], []
     for name in sorted(set(shards)):
         try:
-            usable.append(_read_shard(name, raw_root / name, subsets_root / name, features_root / name, profile))
+            shard = _read_shard(name, raw_root / name, subsets_root / name, features_root / name, profile)
+            usable.append(_without_withdrawn(shard, raw_root / name, tombstones))
         except CurationError as error:
             excluded.append(
                 {"shard": name, "reason": _without_roots(str(error), raw_root, subsets_root, features_root)}
@@ -85,10 +90,19 @@ def freeze_snapshot(
         raise CurationError(f"no sample to train on in {len(set(shards))} shards ({reasons})")
     snapshot = _describe(usable, excluded, samples, encoders, profile)
     with whole_directory(destination) as folder:
-        write_table(samples, folder / "samples.parquet", SNAPSHOT_SCHEMA, {"digest": snapshot["digest"]})
+        write_table(samples, folder / "samples.parquet", SNAPSHOT_SCHEMA, {"digest": snapshot["digest"]}, SNAPSHOT)
         (folder / "snapshot.json").write_text(json.dumps(snapshot, indent=1, sort_keys=True) + "\n")
         (folder / "card.md").write_text(_card(snapshot, samples, profile))
     return snapshot["digest"]
+
+
+def _without_withdrawn(shard: _Shard, raw: Path, tombstones: Sequence[Tombstone]) -> _Shard:
+    clips = read_table(raw / "clips.parquet")
+    gone = clips.loc[withdrawn(clips, tombstones), "clip_id"]
+    if gone.empty:
+        return shard
+    samples = shard.samples[~shard.samples["clip_id"].isin(gone)]
+    return replace(shard, samples=samples, clips=shard.clips - len(gone))
 
 
 def _without_roots(message: str, *roots: Path) -> str:

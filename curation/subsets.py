@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from curation.contracts import SUBSETS as CONTRACT
 from curation.predicates import Predicate, Threshold, evaluate_all, parse_predicate, threshold_of
 from curation.scores.registry import columns_of
 from curation.scores.table import CLIP_COLUMNS
@@ -119,7 +120,7 @@ def select_subsets(
     subsets = assign_subsets(join_tables(clips_table, scores_table), config)
     funnel = funnel_of(subsets, config)
     with whole_directory(destination) as folder:
-        write_table(subsets, folder / "subsets.parquet", SUBSETS_SCHEMA, predicates_of(config))
+        write_table(subsets, folder / "subsets.parquet", SUBSETS_SCHEMA, predicates_of(config), CONTRACT)
         (folder / "funnel.json").write_text(json.dumps(funnel, indent=1, sort_keys=True) + "\n")
     return funnel
 

@@ -4,6 +4,7 @@ import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -29,22 +30,48 @@ def map_over_clips(
     progress: Progress | None = None,
     note: str = "",
     processes: int = PROCESSES,
+    lost: Callable[[Item], Result] | None = None,
 ) -> Iterator[Result]:
     """`function(state, item)` for each item, in order.
 
     `state` reaches each process once, so a detector with weights is not sent with every clip. Processes are spawned:
     the caller may hold threads (Dagster's, torch's), and forking those can deadlock.
+
+    Args:
+        function, state, items: what to call.
+        progress, note: told after each item.
+        processes: 0 works in this one, as a few items do.
+        lost: the result for an item on which a process died (a decoder's crash, the kernel's memory limit); without it
+            that is a `BrokenProcessPool`.
     """
     results: Iterator[Result] = (function(state, item) for item in items)
     if len(items) > FEW and processes > 0:
-        results = _parallel(function, state, items, processes)
+        results = _parallel(function, state, items, processes, lost)
     for done, result in enumerate(results, start=1):
         yield result
         if progress is not None:
             progress(done, len(items), note)
 
 
-def _parallel(function: Callable, state: Any, items: Iterable, processes: int) -> Iterator:
+def _parallel(
+    function: Callable, state: Any, items: Sequence, processes: int, lost: Callable[[Any], Any] | None
+) -> Iterator:
+    done = 0
+    while done < len(items):
+        try:
+            for result in _pooled(function, state, items[done:], processes):
+                yield result
+                done += 1
+        except BrokenProcessPool:
+            if lost is None:
+                raise
+            # Any of those under way may have ended the process: each is tried again alone, and the rest goes on.
+            for item in items[done : done + AHEAD]:
+                yield _alone(function, state, item, lost)
+                done += 1
+
+
+def _pooled(function: Callable, state: Any, items: Iterable, processes: int) -> Iterator:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context, initializer=_receive, initargs=(state,)) as pool:
         waiting: deque[Future] = deque()
@@ -58,6 +85,13 @@ def _parallel(function: Callable, state: Any, items: Iterable, processes: int) -
                 yield result
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _alone(function: Callable, state: Any, item: Any, lost: Callable[[Any], Any]) -> Any:
+    try:
+        return next(_pooled(function, state, [item], 1))
+    except BrokenProcessPool:
+        return lost(item)
 
 
 def _receive(state: Any) -> None:

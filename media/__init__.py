@@ -1,13 +1,17 @@
 """Files in and out: video and sound through PyAV, whole files and directories, pictures. No other project code."""
 
-from media.decode import Clip, MediaError, decode_clip, probe_clip, read_audio
+from media.containers import MediaError, Span
+from media.decode import Clip, decode_clip, read_audio
 from media.encode import encode_clip
 from media.figures import png_bytes
 from media.files import flush_to_disk, sha256_of_file, whole_directory, write_atomically
+from media.probe import Probe, probe_clip
 
 __all__ = [
     "Clip",
     "MediaError",
+    "Probe",
+    "Span",
     "decode_clip",
     "encode_clip",
     "flush_to_disk",

@@ -1,19 +1,23 @@
-"""Read one clip: frames at a fixed rate, sound at a fixed rate, errors that say what is wrong with the file."""
+"""Read one clip: frames at a fixed rate, sound at a fixed rate. One source frame is held at a time."""
 
-import io
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
 
+from media.containers import MediaError, Source, Span, open_media, reading_failed, video_stream
+from media.pictures import FrameStream, PictureConverter, frame_rate
+from media.probe import bad_audio, no_frames
 
-class MediaError(Exception):
-    """A file that cannot be used. `reason` is a short code for tables, the message is for people."""
-
-    def __init__(self, reason: str, message: str):
-        super().__init__(message)
-        self.reason = reason
+# Frames may be shown a little before their time: clocks of containers round to milliseconds.
+TOLERANCE = 1e-3
+# Going to a key frame costs about as much as decoding so many seconds.
+SEEK_SECONDS = 4.0
+Transform = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -26,95 +30,172 @@ class Clip:
     sample_rate: int
 
 
-@dataclass(frozen=True)
-class Probe:
-    """What a file declares and holds. Durations in seconds, `fps` the average rate."""
-
-    width: int
-    height: int
-    fps: float
-    duration: float
-    frames: int
-    has_audio: bool
-
-
-def probe_clip(source: bytes | Path) -> Probe:
-    """Decode the whole video stream once and report it. Raises `MediaError` for anything unusable.
-
-    Decoding everything is what finds a truncated file; container headers alone promise frames that are not there.
-    """
-    with _open(source) as container:
-        stream = _video_stream(container)
-        times, size = [], (0, 0)
-        for frame in _decoded(container, stream):
-            times.append(float(frame.time or 0.0))
-            size = (frame.width, frame.height)
-        if not times:
-            raise MediaError("no_frames", "the video stream holds no decodable frame; re-export the clip")
-        declared = stream.frames
-        if declared and len(times) < declared * 0.9:
-            raise MediaError(
-                "truncated", f"{len(times)} of {declared} declared frames can be decoded; copy the file again"
-            )
-        fps = float(stream.average_rate or stream.guessed_rate or 0) or 25.0
-        duration = max(times) - min(times) + 1.0 / fps
-        return Probe(size[0], size[1], fps, duration, len(times), bool(container.streams.audio))
-
-
-def decode_clip(source: bytes | Path, fps: float, sample_rate: int = 16_000, max_seconds: float | None = None) -> Clip:
+def decode_clip(
+    source: Source,
+    fps: float,
+    sample_rate: int = 16_000,
+    max_seconds: float | None = None,
+    transform: Transform | None = None,
+) -> Clip:
     """Decode to constant `fps` (nearest earlier frame, so variable rates are handled) and mono `sample_rate`.
 
+    Pictures come upright (the display matrix is applied) and in 8-bit BT.709 colours, whatever the file's bit depth and
+    dynamic range.
+
     Args:
-        source: the file's bytes or its path.
+        source: the file's bytes or its path, or a part of it.
         fps: frames per second wanted.
         sample_rate: audio samples per second wanted.
         max_seconds: stop decoding video there.
+        transform: what becomes of each frame, `(H, W, 3)` uint8 to an array of one fixed shape. Given a crop and resize,
+            memory holds the small frames and one large one, however large and long the clip is.
+
+    Raises:
+        MediaError: the file cannot be used.
     """
-    with _open(source) as container:
-        stream = _video_stream(container)
-        images: list[np.ndarray] = []
-        times: list[float] = []
-        for frame in _decoded(container, stream):
-            if max_seconds is not None and times and frame.time - times[0] > max_seconds:
-                break
-            images.append(frame.to_ndarray(format="rgb24"))
-            times.append(float(frame.time or 0.0))
-        if not images:
-            raise MediaError("no_frames", "the video stream holds no decodable frame; re-export the clip")
-        rate = float(stream.average_rate or stream.guessed_rate or 0) or 25.0
-        start, end = times[0], times[-1] + 1.0 / rate
-        wanted = np.arange(max(1, int((end - start) * fps + 1e-3))) / fps + start
-        index = np.searchsorted(np.asarray(times), wanted + 1e-3, side="right") - 1
-        frames = np.stack([images[i] for i in np.clip(index, 0, len(images) - 1)])
+    with open_media(source) as container:
+        stream = FrameStream(container, video_stream(container))
+        span = (source.start, source.end) if isinstance(source, Span) else None
+        paced = _Pacing(fps, transform)
+        start = paced.run(_from_start(stream, span), stream, span, max_seconds)
         has_audio = bool(container.streams.audio)
+    frames = paced.frames()
     audio = _decode_audio(source, sample_rate, start, len(frames) / fps) if has_audio else None
     return Clip(frames, fps, audio, sample_rate)
 
 
-def _decode_audio(source: bytes | Path, sample_rate: int, start: float, seconds: float) -> np.ndarray:
-    """Mono float32, cut or padded with silence so that it covers exactly the video's span."""
-    samples, first_time = _resampled(source, sample_rate)
+class _Pacing:
+    """Turns frames at their own times into frames at a constant rate."""
+
+    def __init__(self, fps: float, transform: Transform | None):
+        self.fps, self._transform, self._convert = fps, transform, PictureConverter()
+        # One growing buffer: a list that is stacked at the end would hold everything twice.
+        self._pixels, self._count = bytearray(), 0
+        self._shape: tuple[int, ...] = (0, 0)
+
+    def run(
+        self,
+        timed: Iterable[tuple[float, VideoFrame]],
+        stream: FrameStream,
+        span: tuple[float, float] | None,
+        max_seconds: float | None,
+    ) -> float:
+        """Take all frames; returns the time of the first one that is wanted, in the file's clock."""
+        start: float | None = None
+        held, first, last, seen = _Held(), 0.0, 0.0, 0
+        for time, frame in timed:
+            if start is None:
+                first, start = time, time + (span[0] if span else 0.0)
+            if max_seconds is not None and seen and time - start > max_seconds:
+                break
+            if span and time - first >= span[1] - TOLERANCE and seen:
+                break
+            while held.frame is not None and start + self._count / self.fps + TOLERANCE < time:
+                self._put(held)
+            held, last, seen = _Held(frame), time, seen + 1
+        if start is None or held.frame is None:
+            raise no_frames()
+        end = first + span[1] if span else last + 1.0 / frame_rate(stream.stream, seen, first, last)
+        wanted = max(1, int((end - start) * self.fps + TOLERANCE))
+        while self._count < wanted:
+            self._put(held)
+        self._count = wanted
+        return start
+
+    def frames(self) -> np.ndarray:
+        """`(T, ...)` uint8."""
+        size = self._count * int(np.prod(self._shape))
+        return np.frombuffer(self._pixels, np.uint8)[:size].reshape(self._count, *self._shape)
+
+    def _put(self, held: "_Held") -> None:
+        if held.image is None:
+            assert held.frame is not None
+            image = self._convert.full(held.frame)
+            held.image = np.ascontiguousarray(image if self._transform is None else self._transform(image))
+        if self._count and held.image.shape != self._shape:
+            raise MediaError(
+                "size_changes",
+                f"pictures change from {self._shape[1]} x {self._shape[0]} to {held.image.shape[1]} x "
+                f"{held.image.shape[0]} pixels; re-export the clip at one size",
+            )
+        self._shape = held.image.shape
+        self._pixels += held.image.reshape(-1).data
+        self._count += 1
+
+
+@dataclass
+class _Held:
+    """The frame that is shown until the next one comes; converted only if it is wanted."""
+
+    frame: VideoFrame | None = None
+    image: np.ndarray | None = None
+
+
+def _from_start(stream: FrameStream, span: tuple[float, float] | None) -> Iterator[tuple[float, VideoFrame]]:
+    """All frames, or the first one and then those from the last key frame before the span on."""
+    timed = iter(stream)
+    first = next(timed, None)
+    if first is None:
+        return
+    yield first
+    if span is not None and span[0] > SEEK_SECONDS:
+        timed = _sought(stream, first[0], span[0])
+    yield from timed
+
+
+def _sought(stream: FrameStream, first: float, offset: float) -> Iterator[tuple[float, VideoFrame]]:
+    stream.seek(first + offset)
+    timed = iter(stream)
+    landed = next(timed, None)
+    if landed is None or landed[0] > first + offset + TOLERANCE:
+        # A file without a good index: it is read from its beginning.
+        stream.seek(first)
+        timed = iter(stream)
+    else:
+        yield landed
+    yield from timed
+
+
+def _decode_audio(source: Source, sample_rate: int, start: float, seconds: float) -> np.ndarray | None:
+    """Mono float32, cut or padded with silence so that it covers exactly the video's span; None without a sample."""
     length = round(seconds * sample_rate)
-    offset = round((first_time - start) * sample_rate)
-    samples = np.pad(samples, (offset, 0)) if offset > 0 else samples[-offset:]
-    return np.pad(samples[:length], (0, max(0, length - len(samples)))).astype(np.float32)
+    wanted = np.zeros(length, np.float32)
+    with open_media(source) as container:
+        heard = isinstance(source, Span) and start > SEEK_SECONDS
+        if heard:
+            container.seek(int((start - 1.0) * 1_000_000), backward=True)
+        place: int | None = None
+        for time, samples in _resampled(container, sample_rate):
+            if place is None:
+                place = round((time - start) * sample_rate)
+            heard = True
+            if place >= length:
+                break
+            left, right = max(0, -place), min(len(samples), length - place)
+            if right > left:
+                wanted[place + left : place + right] = samples[left:right]
+            place += len(samples)
+    return wanted if heard else None
 
 
-def _resampled(source: bytes | Path, sample_rate: int) -> tuple[np.ndarray, float]:
-    """All samples, and the time of the first in seconds."""
+def _resampled(container: InputContainer, sample_rate: int) -> Iterable[tuple[float, np.ndarray]]:
+    """Mono float32 pieces of the first audio stream, each with the time at which the first one begins."""
+    stream = container.streams.audio[0]
+    if stream.codec_context is None:
+        raise bad_audio("no decoder")
     resampler = av.AudioResampler(format="fltp", layout="mono", rate=sample_rate)
-    pieces: list[np.ndarray] = []
-    first_time = None
-    with _open(source) as container:
-        try:
-            for frame in container.decode(audio=0):
-                if first_time is None:
-                    first_time = float(frame.time or 0.0)
-                pieces.extend(piece.to_ndarray()[0] for piece in resampler.resample(frame))
-            pieces.extend(piece.to_ndarray()[0] for piece in resampler.resample(None))
-        except av.FFmpegError as error:
-            raise MediaError("bad_audio", f"the audio stream cannot be decoded ({error}); re-export the clip") from error
-    return (np.concatenate(pieces) if pieces else np.zeros(0, np.float32)), first_time or 0.0
+    time: float | None = None
+    try:
+        for frame in container.decode(stream):
+            time = float(frame.time or 0.0) if time is None else time
+            for piece in resampler.resample(frame):
+                yield time, piece.to_ndarray()[0]
+        for piece in resampler.resample(None) if time is not None else ():
+            yield time or 0.0, piece.to_ndarray()[0]
+    except av.FFmpegError as error:
+        raise bad_audio(error) from error
+    except OSError as error:
+        raise reading_failed(error) from error
 
 
 def read_audio(source: bytes | Path, sample_rate: int = 16_000) -> np.ndarray:
@@ -123,37 +204,8 @@ def read_audio(source: bytes | Path, sample_rate: int = 16_000) -> np.ndarray:
     Raises:
         MediaError: no audio stream, or one that cannot be decoded.
     """
-    with _open(source) as container:
+    with open_media(source) as container:
         if not container.streams.audio:
             raise MediaError("no_audio", "the file has no audio stream; give a sound file or a video with sound")
-    return _resampled(source, sample_rate)[0]
-
-
-def _open(source: bytes | Path):
-    if isinstance(source, bytes) and not source:
-        raise MediaError("empty", "the file has zero bytes; copy it again")
-    try:
-        # A file: URL keeps odd names (leading '-', ':' or '%') from being read as anything but a path.
-        handle = io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb")
-    except OSError as error:
-        raise MediaError("unreadable", f"the file cannot be opened ({error.strerror}); check its permissions") from error
-    try:
-        return av.open(handle, mode="r")
-    except (av.FFmpegError, OSError, ValueError) as error:
-        handle.close()
-        raise MediaError("not_video", f"not a video container that FFmpeg can read ({error}); re-export the clip") from error
-
-
-def _video_stream(container):
-    if not container.streams.video:
-        raise MediaError("no_video", "the file has no video stream; talking-human clips need one")
-    stream = container.streams.video[0]
-    stream.thread_type = "NONE"
-    return stream
-
-
-def _decoded(container, stream):
-    try:
-        yield from container.decode(stream)
-    except av.FFmpegError as error:
-        raise MediaError("truncated", f"decoding stops early ({error}); copy or re-export the file") from error
+        pieces = [samples for _, samples in _resampled(container, sample_rate)]
+    return np.concatenate(pieces).astype(np.float32) if pieces else np.zeros(0, np.float32)

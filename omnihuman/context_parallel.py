@@ -4,6 +4,9 @@ diffusers splits and gathers at module boundaries. Wan's own plan splits the vid
 with motion and reference tokens packed behind the video, the sequence exists only after packing. Two modules without
 parameters mark the places: everything with a token axis passes through `SequenceEntry` once, and the projected output
 through `SequenceExit`. No parameter lies behind the exit, so gradients **sum** over the ranks to those of one rank.
+
+Ranks that share a sequence must be given the same inputs, noise and timesteps too. Beside data parallelism, hand
+`ContextParallelConfig` a mesh with the axes ("data", "ring", "ulysses") of sizes (replicas, 1, ranks per sequence).
 """
 
 from typing import Any

@@ -12,6 +12,8 @@ from assets.workspace import open_workspace
 app = typer.Typer(help="Raw clips in, a promoted one-step talking-human video model out.", no_args_is_help=True, add_completion=False)
 subsets_app = typer.Typer(help="Which clips train which conditions, and why.", no_args_is_help=True)
 app.add_typer(subsets_app, name="subsets")
+testset_app = typer.Typer(help="Frozen test sets, disjoint from training.", no_args_is_help=True)
+app.add_typer(testset_app, name="testset")
 
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="override a profile key: --set stage_1.steps=10")]
 ProfileOption = Annotated[str | None, typer.Option(help="laptop, wan2.1-1.3b, wan2.1-14b, or a .yaml path")]
@@ -46,13 +48,62 @@ def demo(profile: ProfileOption = None, overrides: SetOption = None, real_clips:
 
 
 @app.command()
-def ingest(folder: Annotated[Path, typer.Argument(help="your clips; captions beside them as FILE.json {\"caption\": ...}")]) -> None:
+def ingest(folder: Annotated[str, typer.Argument(help="your clips, a folder or an fsspec URL (s3://bucket/clips); captions, licence, source, identity and consent beside them as FILE.json")]) -> None:
     """Copy a folder's clips into the inbox; the sensor (or `omnihuman demo`) makes shards of them."""
     from curation.inbox import ingest_folder
+    from curation.remote_inbox import fetch_remote, is_remote, local_name
 
     workspace = _open()
-    copied = ingest_folder(folder, workspace.inbox)
+    if is_remote(folder):
+        fetched = fetch_remote(folder, workspace.inbox / local_name(folder))
+        for name, why in fetched.refused.items():
+            print(f"not copied: {name}: {why}", file=sys.stderr)
+        copied: tuple[Path, ...] | list[Path] = fetched.paths
+    else:
+        copied = ingest_folder(Path(folder), workspace.inbox)
     print(f"{len(copied)} files copied into {workspace.inbox}")
+
+
+@app.command()
+def withdraw(
+    target: Annotated[str, typer.Argument(help="clip id, or a source_name, source or identity of clips.parquet")],
+    reason: Annotated[str, typer.Option(help="why; it stays in tombstones.jsonl")] = "",
+    dry_run: Annotated[bool, typer.Option(help="only list what saw the clips")] = False,
+) -> None:
+    """Keep clips out of every later snapshot, and list each snapshot, checkpoint, version and score that saw them."""
+    from orchestration.withdrawing import exposure_of, withdraw_clips
+
+    workspace = _open()
+    if dry_run:
+        exposures = exposure_of(workspace, target)
+    else:
+        tombstone, alike, exposures = withdraw_clips(workspace, target, reason)
+        print(f"{len(tombstone.clip_ids)} clips withdrawn by {tombstone.selector}; commit {workspace.tombstones}")
+        for clip_id in alike:
+            print(f"near duplicate, not withdrawn: {clip_id}")
+    for exposure in exposures:
+        print(f"{exposure.kind:<12} {exposure.name:<44} {exposure.detail}")
+    if not exposures:
+        print("nothing has seen them")
+
+
+@testset_app.command("build")
+def testset_build(
+    local_copy: Annotated[Path | None, typer.Argument(help="folder of the set; none for kind packaged")] = None,
+    kind: Annotated[str, typer.Option(help="celebv-hq, ravdess, cyberhost, folder, or packaged")] = "folder",
+    name: Annotated[str | None, typer.Option(help="of the test set; default the kind")] = None,
+    limit: Annotated[int | None, typer.Option(help="at most so many samples, as many people as possible")] = None,
+    exclude_overlap: Annotated[bool, typer.Option(help="leave out what meets training instead of refusing")] = False,
+    pose: Annotated[bool, typer.Option(help="find each sample's pose with the profile's keypoint detector")] = False,
+    profile: ProfileOption = None,
+) -> None:
+    """Freeze reference images, sound and pose of a local copy into data/test_sets/NAME."""
+    from orchestration.test_sets import build
+
+    made = build(_open(profile), kind, local_copy, name, limit, exclude_overlap, pose)
+    for file, why in made.skipped.items():
+        print(f"left out: {file}: {why}")
+    print(f"{made.path}: {len(made.manifest)} samples of {made.manifest['identity'].nunique()} people, digest {made.digest[:12]}")
 
 
 @app.command()
@@ -148,6 +199,20 @@ def compare() -> None:
     if not path.is_file():
         raise RuntimeError(f"no {path}; run `omnihuman demo` first")
     print(path.read_text())
+
+
+@app.command()
+def ablate(
+    seeds: Annotated[int, typer.Option(min=1)] = 2,
+    variant: Annotated[list[str] | None, typer.Option(help="a variant of evaluation/ablation.py; repeat for several")] = None,
+    profile: ProfileOption = None,
+    overrides: SetOption = None,
+) -> None:
+    """Train and score the recipe with one thing changed at a time. Hours; killed and started again, it goes on."""
+    from assets.ablation_study import run_ablation
+
+    destination = run_ablation(_open(profile, overrides), seeds, variant or [], " ".join(["omnihuman", *sys.argv[1:]]))
+    print((destination / "ablation.md").read_text())
 
 
 @app.command()

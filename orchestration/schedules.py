@@ -15,10 +15,25 @@ from orchestration.jobs import train_job
 )
 def nightly_training(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Compare today's finished shards with those of the last snapshot."""
-    new = changed_shards(open_workspace())
-    if not new:
-        return dg.SkipReason("every finished shard is in the last training snapshot as it is")
-    return dg.RunRequest(tags={"changed_shards": str(len(new))})
+    workspace = open_workspace()
+    new, gone = changed_shards(workspace), withdrawn_from_snapshot(workspace)
+    if not new and not gone:
+        return dg.SkipReason("every finished shard is in the last training snapshot as it is, and no clip of it is withdrawn")
+    return dg.RunRequest(tags={"changed_shards": str(len(new)), "withdrawn_clips": str(gone)})
+
+
+def withdrawn_from_snapshot(workspace: Workspace) -> int:
+    """How many clips of the last snapshot have been withdrawn since."""
+    from curation.storage import read_table
+    from curation.withdrawal import read_tombstones, withdrawn
+
+    tombstones = read_tombstones(workspace.tombstones)
+    path = workspace.data("training_snapshot") / "samples.parquet"
+    if not tombstones or not path.is_file():
+        return 0
+    listed = set(read_table(path)["clip_id"])
+    tables = [read_table(workspace.data("raw_clips", shard) / "clips.parquet") for shard in workspace.shards("raw_clips")]
+    return len({clip_id for clips in tables for clip_id in clips.loc[withdrawn(clips, tombstones), "clip_id"]} & listed)
 
 
 def changed_shards(workspace: Workspace) -> list[str]:

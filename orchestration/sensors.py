@@ -3,7 +3,7 @@
 import dagster as dg
 
 from assets.dagster_assets import SHARDS
-from assets.shard_plans import plan_new_shards
+from assets.shard_plans import bring_remote_clips, plan_new_shards
 from assets.workspace import open_workspace
 from orchestration.jobs import ingest_job
 
@@ -17,6 +17,7 @@ from orchestration.jobs import ingest_job
 def inbox_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """One run request per planned shard. The plan is kept on disk, so a tick that dies repeats nothing."""
     workspace = open_workspace()
+    bring_remote_clips(workspace)
     known = set(context.instance.get_dynamic_partitions("shard"))
     planned = plan_new_shards(workspace)
     if not planned:

@@ -58,8 +58,8 @@ class VideoConfig(Bucket):
     windows_per_clip: Positive = 4
     # All shapes that are trained on; empty is the main one alone. A clip goes to the nearest in aspect ratio that it fills.
     buckets: tuple[Bucket, ...] = ()
-    # Batches of the other buckets hold as many samples as have the main one's tokens, rounded down to a multiple of this.
-    # Ranks times accumulation steps must divide it.
+    # Batches of the other buckets hold as many samples as have the main one's tokens, rounded down to a multiple of this
+    # times the accumulation steps. The number of ranks must divide it.
     batch_multiple: Positive = 1
 
     @model_validator(mode="after")
@@ -268,40 +268,104 @@ class StageConfig(Strict):
     seed: int = 0
 
 
+class GuidanceConfig(Strict):
+    """Scales of the teacher's classifier-free guidance, per condition; 1 is none."""
+
+    text: float = 1.0
+    audio: float = 1.0
+
+
+# By the papers' names: APT section 4.2 distils with a constant 7.5, APT2 section 3.2 without guidance.
+GUIDANCE = {"apt": {"text": 7.5, "audio": 7.5}, "apt2": {"text": 1.0, "audio": 1.0}}
+
+
 class ConsistencyConfig(Strict):
-    """Discrete consistency distillation (APT section 4.2; the 32 steps are APT2's)."""
+    """Discrete consistency distillation (APT section 4.2; the 32 steps are APT2's).
+
+    `guidance` is `apt`, `apt2`, or a scale for each of text and audio.
+    """
 
     steps: Positive
     batch_size: Positive = 16
     grid: Positive = 32
     grid_shift: float = 1.0
-    guidance_scale: float = 1.0
+    guidance: GuidanceConfig = GuidanceConfig()
     ratios: Ratios
     optimizer: OptimizerConfig
     warmup_steps: Positive = 10
     ema_decay: Ratio = 0.99
     seed: int = 0
 
+    @field_validator("guidance", mode="before")
+    @classmethod
+    def _by_name(cls, given: object) -> object:
+        if isinstance(given, str) and given not in GUIDANCE:
+            raise ValueError(f"guidance is {' or '.join(GUIDANCE)}, or scales for text and audio; got {given!r}")
+        return GUIDANCE[given] if isinstance(given, str) else given
+
+
+class ProbeConfig(Strict):
+    """What is measured on fixed conditions and noise while the adversaries train."""
+
+    every: Positive = 5
+    conditions: Annotated[int, Field(ge=2)] = 4
+    seeds: Annotated[int, Field(ge=2)] = 4
+    # Euler steps of the teacher's trajectories, made once a run.
+    teacher_steps: Positive = 8
+
+
+class CollapseConfig(Strict):
+    """When a run has collapsed. It then goes back to its last good checkpoint and on with other samples and noise.
+
+    Non-finite values count always. At a gap of 10 the discriminator's loss is below 1e-4: it has won, and what the
+    generator still hears is the direction of one hyperplane. Diversity is that across seeds or prompts, whichever is
+    smaller, as a share of its value at the start of the phase.
+    """
+
+    gap_limit: Annotated[float, Field(gt=0.0)] = 10.0
+    gap_updates: Positive = 20
+    diversity_min: Ratio = 0.5
+    max_rollbacks: Annotated[int, Field(ge=0)] = 2
+
 
 class AdversarialConfig(Strict):
-    """One phase of adversarial post-training (APT section 4, APT2 section 3.3)."""
+    """One phase of adversarial post-training (APT section 4, APT2 section 3.3).
+
+    Attributes:
+        steps: updates of the generator; each follows one of the discriminator.
+        critic_warmup: updates of the discriminator alone before them.
+        batch_size: samples per update over all ranks and accumulation steps.
+        gradient_accumulation: of this phase; None is the engine's.
+        penalty_weight: lambda of the approximated R1 (and R2); 0 trains without, and still records them.
+        penalty_sigma: size of the perturbation.
+        timestep_shift: s of the discriminator's timestep: 1 for images, 12 for videos.
+        heads: `apt` reads at 16/36, 26/36 and 36/36 of the depth, `last` at the last block only (APT's ablation).
+        discriminator_from: the original diffusion weights, or (APT's ablation) the distilled generator's.
+        generator_from: the parent checkpoint, or the diffusion weights: no consistency initialisation.
+    """
 
     steps: Positive
     critic_warmup: Annotated[int, Field(ge=0)] = 0
     batch_size: Positive = 16
+    gradient_accumulation: Positive | None = None
     objective: Literal["non_saturating", "relativistic"] = "non_saturating"
-    penalty_weight: float = 100.0
-    penalty_sigma: float = 0.1
-    timestep_shift: float = 12.0
+    penalty_weight: Annotated[float, Field(ge=0.0)] = 100.0
+    penalty_sigma: Annotated[float, Field(gt=0.0)] = 0.1
+    timestep_shift: Annotated[float, Field(gt=0.0)] = 12.0
+    heads: Literal["apt", "last"] = "apt"
+    discriminator_from: Literal["diffusion", "distilled"] = "diffusion"
+    generator_from: Literal["parent", "diffusion"] = "parent"
     generator: OptimizerConfig
     discriminator: OptimizerConfig
     ema_decay: Ratio = 0.995
     ratios: Ratios
+    probe: ProbeConfig = ProbeConfig()
+    collapse: CollapseConfig = CollapseConfig()
     seed: int = 0
 
 
 class CurationConfig(Strict):
-    """Scores, and predicates over their columns (docs/curation.md). Each subset also needs the ones before it.
+    """Scores, and predicates over their columns (docs/scores.md). Each subset also needs the ones before it.
 
     `held_out_share` of all clips, by their ids, are never trained on: the held-out loss is measured on them.
     """
@@ -310,6 +374,10 @@ class CurationConfig(Strict):
     held_out_share: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.02
     min_seconds: float = 1.0625
     scores: ScoresConfig = ScoresConfig()
+    # Where a file with cuts is split: by the change of content, by TransNet V2 (extra `shots`), or not at all.
+    shots: Literal["content", "transnetv2", "none"] = "content"
+    # The share of a table's rows that may break its contract before whatever reads the table is held up.
+    violations_max: Ratio = 0.01
     text: str
     audio: str
     pose: str

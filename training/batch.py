@@ -54,6 +54,9 @@ class Batch:
         reference: `(B, 16, 1, h, w)`.
         motion: `(B, 16, 2, h, w)` latents of the 5 frames before the window.
         samples: which each one is and what was drawn for it.
+        given: conditions that the model is given, masked where a sample has them off. The same on every rank, whatever its
+            own samples are: ranks whose parameters take part differently would wait for each other for ever, or worse, add
+            gradients of different parameters.
     """
 
     latents: Tensor
@@ -70,6 +73,7 @@ class Batch:
     reference_mask: Tensor
     motion_mask: Tensor
     samples: tuple[SampleDraw, ...]
+    given: frozenset[str]
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -105,16 +109,14 @@ class Batch:
         return replace(self, **moved | {"keypoints": self.keypoints.to(device)})
 
     def conditions(self) -> dict[str, Tensor]:
-        """Keyword arguments for `OmniHumanTransformer3DModel`; a condition that no sample uses is left out."""
-        given: dict[str, Tensor] = {"encoder_hidden_states": self.text}
-        for name in ("audio", "pose", "reference", "motion"):
-            mask = getattr(self, f"{name}_mask")
-            if bool(mask.any()):
-                given |= {name: getattr(self, name), f"{name}_mask": mask}
-        return given
+        """Keyword arguments for `OmniHumanTransformer3DModel`: text and what is in `given`."""
+        arguments: dict[str, Tensor] = {"encoder_hidden_states": self.text}
+        for name in sorted(self.given):
+            arguments |= {name: getattr(self, name), f"{name}_mask": getattr(self, f"{name}_mask")}
+        return arguments
 
     def as_images(self) -> "Batch":
         """The first latent frame alone: latent 0 of the causal autoencoder is an image. An image has no past."""
         first = {k: getattr(self, k)[:, :, :1] for k in ("latents", "noise")}
         first |= {k: getattr(self, k)[:, :1] for k in ("audio", "keypoints")}
-        return replace(self, **first, motion_mask=torch.zeros_like(self.motion_mask))
+        return replace(self, **first, motion_mask=torch.zeros_like(self.motion_mask), given=self.given - {"motion"})

@@ -105,7 +105,8 @@ class SnapshotData:
                 if not len(rows) or (image and not image_share) or (not image and image_share == 1):
                     continue
                 main = bucket == video.main and not image
-                multiple, tokens = video.batch_multiple, self._tokens(bucket, image)
+                multiple = video.batch_multiple * self.profile.engine.gradient_accumulation
+                tokens = self._tokens(bucket, image)
                 size = batch_size if main else max(1, budget // tokens // multiple) * multiple
                 streams.append(Stream(name, image, rows, size, tokens, () if main else stream_entropy(name, image)))
         return streams
@@ -155,11 +156,15 @@ class SnapshotData:
         if len(draws) % parts:
             raise SnapshotError(
                 f"a batch of bucket {draws[0].bucket} has {len(draws)} samples, which do not divide by {ranks} ranks x "
-                f"{self.profile.engine.gradient_accumulation} accumulation steps; set batch_size and video.batch_multiple to "
-                f"multiples of {parts}"
+                f"{self.profile.engine.gradient_accumulation} accumulation steps; make batch_size a multiple of {parts} "
+                f"and video.batch_multiple one of {ranks}"
             )
         share = len(draws) // ranks
-        return self._load(draws[rank * share : (rank + 1) * share])
+        # By the run's ratios and the whole batch, never by this rank's samples: see `Batch.given`.
+        possible = ("reference",) if draws[0].image else ("reference", "audio", "pose")
+        given = {name for name in possible if getattr(self.ratios, name) > 0}
+        given |= {"motion"} if any(draw.motion for draw in draws) else set()
+        return self._load(draws[rank * share : (rank + 1) * share], frozenset(given))
 
     def chosen(self, rows: Sequence[int], on: Conditions) -> Batch:
         """These rows of `table`, of one bucket, under the given conditions and always with the same noise."""
@@ -174,9 +179,9 @@ class SnapshotData:
                     uniform=0.5, noise_seed=seed,
                 )
             )
-        return self._load(tuple(draws))
+        return self._load(tuple(draws), frozenset(on.active) - {"text"})
 
-    def _load(self, draws: tuple[SampleDraw, ...]) -> Batch:
+    def _load(self, draws: tuple[SampleDraw, ...], given: frozenset[str]) -> Batch:
         places, bucket, image = [(d.shard, d.row) for d in draws], draws[0].bucket, draws[0].image
 
         def gather(name: str, axis: int | None = None) -> Tensor:
@@ -199,6 +204,7 @@ class SnapshotData:
             reference_mask=_mask(d.on.reference for d in draws),
             motion_mask=_mask(d.motion for d in draws),
             samples=draws,
+            given=given,
         )
 
     def numbers(self, number: int) -> dict[str, float]:

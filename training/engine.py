@@ -26,27 +26,35 @@ def build_engine(model: nn.Module, optimizer: OptimizerConfig, engine: EngineCon
         batch_size: samples per optimiser step over all ranks.
 
     Raises:
-        ValueError: the batch does not divide by ranks and accumulation.
+        ValueError: the batch does not divide by ranks and accumulation, or Muon with ZeRO and clipping.
     """
     import deepspeed
 
-    replicas, shared = data_replicas(engine.sequence_parallel), engine.sequence_parallel
+    if optimizer.name == "muon" and engine.zero_stage and engine.gradient_clipping:
+        raise ValueError(
+            "under ZeRO 1 to 3 DeepSpeed clips after Muon's orthogonalisation, which scales every update to nearly nothing; "
+            "set engine.gradient_clipping to 0 (Muon does not depend on the gradient's size) or engine.zero_stage to 0"
+        )
+
+    replicas = data_replicas(engine.sequence_parallel)
     micro, rest = divmod(batch_size, replicas * engine.gradient_accumulation)
     if rest or not micro:
         raise ValueError(
             f"batch_size {batch_size} does not divide by {replicas} data-parallel ranks x {engine.gradient_accumulation} accumulation steps"
         )
     built = build_optimizer(model.named_parameters(), optimizer)
-    # DeepSpeed averages gradients over the first axis of the mesh and sums them over the second, as Ulysses needs.
-    mesh = {"mesh_param": (replicas, shared)} if shared > 1 else {}
-    wrapped, *_ = deepspeed.initialize(model=model, optimizer=built, config=engine_configuration(engine, micro), **mesh)
+    wrapped, *_ = deepspeed.initialize(model=model, optimizer=built, config=engine_configuration(engine, micro, optimizer.name))
+    # DeepSpeed averages over all ranks, but ranks that share a sample's tokens hold parts of its gradient, to be summed.
+    # (Its own `mesh_param` would do the sum, but in 0.19 then reduces over the data axis alone.)
+    wrapped.loss_factor = engine.sequence_parallel
     wrapped.base_rates = [group["lr"] for group in wrapped.optimizer.param_groups]
     return wrapped
 
 
-def engine_configuration(engine: EngineConfig, micro_batch: int) -> dict[str, Any]:
+def engine_configuration(engine: EngineConfig, micro_batch: int, optimizer: str) -> dict[str, Any]:
     """DeepSpeed's own configuration for `micro_batch` samples per rank and accumulation step."""
-    zero: dict[str, Any] = {"stage": engine.zero_stage}
+    # Muon needs whole gradients of a matrix on the rank that updates it.
+    zero: dict[str, Any] = {"stage": engine.zero_stage, "reduce_scatter": optimizer != "muon"}
     if engine.offload != "none":
         zero["offload_optimizer"] = {"device": "cpu", "pin_memory": torch.cuda.is_available()}
     if engine.offload == "parameters":

@@ -1,9 +1,11 @@
 """The finished product of a training job: weights in diffusers layout, the curve, and a record, as one atomic folder."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -14,9 +16,12 @@ from training.jobs import TrainingJob
 from training.lora import merged
 from training.recorder import Recorder
 
+Extra = Callable[[Path, TrainingJob, dict[str, Any], pd.DataFrame], None]
+
 
 def write_output(
-    job: TrainingJob, model: OmniHumanTransformer3DModel, weights: dict[str, Tensor], recorder: Recorder, record: dict[str, Any]
+    job: TrainingJob, model: OmniHumanTransformer3DModel, weights: dict[str, Tensor], recorder: Recorder,
+    record: dict[str, Any], extra: Extra | None = None,
 ) -> dict[str, Any]:
     """Save `weights` as `transformer/` beside `record.json` and `losses.parquet`; returns the record. Rank 0 only.
 
@@ -28,6 +33,7 @@ def write_output(
         weights: whole, on the CPU; LoRA's factors are merged into the matrices they belong to.
         recorder: holds the curve.
         record: numbers of this kind of job.
+        extra: adds files to the folder before it appears; it gets the folder, the job, the record and the curve.
     """
     dtype = next(model.parameters()).dtype
     finished = rebuild(model, {name: weight.to(dtype) for name, weight in merged(weights, model).items()})
@@ -43,6 +49,8 @@ def write_output(
             "mlflow_run_id": recorder.run.run_id if recorder.run else None, **recorder.summary(), **record,
         }
         (draft / "record.json").write_text(json.dumps(record, indent=1) + "\n")
+        if extra is not None:
+            extra(draft, job, record, losses)
     return record
 
 

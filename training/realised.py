@@ -18,12 +18,13 @@ class RealisedRatios:
 
     def add(self, draws: Iterable[SampleDraw]) -> None:
         """Count the samples of one batch, over all ranks."""
-        for draw in draws:
-            seen = ["samples", f"set/{draw.on.label}"]
-            seen += [f"eligible/{name}" for name in draw.eligible.active] + [f"on/{name}" for name in draw.on.active]
-            seen += ["eligible/motion"] * draw.motion_eligible + ["on/motion"] * draw.motion + ["images"] * draw.image
-            seen += ["reference_outside"] * (draw.on.reference and draw.reference_outside)
-            self.counts.update(seen)
+        alike = Counter((d.on, d.eligible, d.motion, d.motion_eligible, d.image, d.reference_outside) for d in draws)
+        for (on, eligible, motion, motion_eligible, image, outside), count in alike.items():
+            seen = ["samples", f"set/{on.label}"]
+            seen += [f"eligible/{name}" for name in eligible.active] + [f"on/{name}" for name in on.active]
+            seen += ["eligible/motion"] * motion_eligible + ["on/motion"] * motion + ["images"] * image
+            seen += ["reference_outside"] * (on.reference and outside)
+            self.counts.update(dict.fromkeys(seen, count))
 
     def marginals(self) -> dict[str, float]:
         """`ratio/<condition>`: the share of all samples that trained with it."""

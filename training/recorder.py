@@ -31,11 +31,10 @@ class Recorder:
         self.started = time.time()
         self.run: Run | None = None
         self._context: AbstractContextManager[Run] | None = None
+        self.table, self.events = self.work / "losses.jsonl", self.work / "events.jsonl"
         if not self.master:
             return
         self.work.mkdir(parents=True, exist_ok=True)
-        self.table = self.work / "losses.jsonl"
-        self.events = self.work / "events.jsonl"
         self.progress = ProgressFile(Path(job.progress)) if job.progress else None
         if job.tracking_uri:
             self._open_run(digest)

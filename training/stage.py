@@ -24,6 +24,7 @@ from training.model import build_transformer
 from training.output import write_output
 from training.realised import RealisedRatios
 from training.recorder import Recorder
+from training.sequence_parallel import share_tokens
 from training.throughput import Throughput, batch_flops, peak_tflops
 from training.watch import Watch
 
@@ -100,12 +101,14 @@ def open_held_out(job: TrainingJob, stage: StageConfig) -> SnapshotData | None:
 
 
 def prepare_model(job: TrainingJob, stage: StageConfig) -> Any:
-    """The parent's weights, with what the profile asks of them: recomputed activations, compiled blocks, LoRA."""
+    """The parent's weights, with what the profile asks of them: recomputed activations, LoRA, shared tokens, compiled blocks."""
     model = build_transformer(job.profile, job.parent, stage.seed)
     if job.profile.engine.activation_checkpointing:
         model.enable_gradient_checkpointing()
     if stage.lora is not None:
         add_lora(model, stage.lora)
+    if job.profile.engine.sequence_parallel > 1:
+        share_tokens(model, job.profile.engine.sequence_parallel)
     if job.profile.engine.compile_blocks:
         model.compile_repeated_blocks()
     return model
@@ -139,7 +142,7 @@ def optimizer_step(engine: Any, batch: Batch, stage: StageConfig) -> StepResult:
         velocity = engine(x_t, t * 1000, return_dict=False, **part.conditions())[0]
         each = per_sample_loss(velocity, part.latents, part.noise)
         loss = each.mean()
-        engine.backward(torch.where(torch.isfinite(loss), loss, loss * torch.nan))
+        engine.backward(loss * torch.where(torch.isfinite(loss.detach()), engine.loss_factor, torch.nan))
         norm = take_step(engine)
         which = torch.tensor([LABELS.index(label) for label in part.labels])
         sums.index_add_(1, which, torch.stack([each.detach().double().cpu(), torch.ones(len(which), dtype=torch.float64)]))
@@ -165,5 +168,5 @@ def split_batch(batch: Batch, parts: int) -> list[Batch]:
 
 def _narrow(batch: Batch, start: int, size: int) -> Batch:
     values = {name: getattr(batch, name) for name in batch.__dataclass_fields__}
-    cut: dict[str, Any] = {k: v.narrow(0, start, size) if isinstance(v, Tensor) else v[start : start + size] for k, v in values.items()}
-    return replace(batch, **cut)
+    cut: dict[str, Any] = {k: v.narrow(0, start, size) for k, v in values.items() if isinstance(v, Tensor)}
+    return replace(batch, **cut, samples=batch.samples[start : start + size])

@@ -43,12 +43,14 @@ def forward_flops(config: Any, frames: int, height: int, width: int, packed: int
 
 
 def batch_flops(config: Any, batch: Any) -> tuple[int, float]:
-    """Tokens and forward FLOPs of a rank's batch, packed tokens counted where a condition is on for any sample."""
+    """Tokens and forward FLOPs of a rank's batch, packed tokens counted where the model is given them.
+
+    Asks for names and shapes alone: `batch.conditions()` would draw the heatmaps, gigabytes at Wan2.1's sizes.
+    """
     samples, _, frames, height, width = batch.latents.shape
     grid = (height // 2) * (width // 2)
-    given = batch.conditions()
-    packed = sum(given[name].shape[2] * grid for name in ("reference", "motion") if name in given)
-    flops = forward_flops(config, frames, height, width, packed, batch.text.shape[1], "audio" in given)
+    packed = sum(getattr(batch, name).shape[2] * grid for name in ("reference", "motion") if name in batch.given)
+    flops = forward_flops(config, frames, height, width, packed, batch.text.shape[1], "audio" in batch.given)
     return samples * (frames * grid + packed), samples * flops
 
 

@@ -19,7 +19,13 @@ from training.jobs import TrainingJob
 
 
 def run(job: TrainingJob) -> dict:
-    """Train `job` in this process group and return the record of its output."""
+    """Train `job` in this process group and return the record of its output.
+
+    Raises:
+        ValueError: sequence parallelism in a distillation, whose discriminator reads whole features.
+    """
+    if job.kind != "stage" and job.profile.engine.sequence_parallel > 1:
+        raise ValueError(f"{job.kind} training takes engine.sequence_parallel = 1; raise the accumulation or ZeRO stage instead")
     if job.kind == "stage":
         from training.stage import train_stage as train
     elif job.kind == "consistency":

@@ -12,8 +12,8 @@ from curation.bucket import DECODE_BYTES, TRANSFORM, BucketClip, bucket_names, c
 from curation.keypoints import Detected, KeypointDetector, detect, mouth_opening
 from curation.scores.luma import grey, luma
 from curation.scores.sound import envelope
-from media import decode_clip
-from profiles.schema import VideoConfig
+from media import Clip, Span, decode_clip
+from profiles.schema import Bucket, VideoConfig
 
 # Scores of motion look at pictures of at most this short side: optical flow at full size would cost more than decoding.
 WORKING_SHORT_SIDE = 120
@@ -62,7 +62,7 @@ class Material:
     """
 
     def __init__(
-        self, bench: Bench, record: dict[str, Any], read: Callable[[], bytes], detected: Detected | None = None
+        self, bench: Bench, record: dict[str, Any], read: Callable[[], bytes | Span], detected: Detected | None = None
     ):
         self.bench, self.record, self._read = bench, record, read
         if detected is not None:
@@ -79,8 +79,8 @@ class Material:
         return made
 
     @cached_property
-    def data(self) -> bytes:
-        """The media file."""
+    def data(self) -> bytes | Span:
+        """The media file, or the part of one that the clip is."""
         return self._read()
 
     @cached_property
@@ -88,12 +88,35 @@ class Material:
         video, record = self.bench.video, self.record
         affordable = DECODE_BYTES / (record["width"] * record["height"] * 3 * max(record["fps"], 1.0))
         longest = max(bucket.frames for bucket in video.all_buckets)
-        needed = (longest + video.reference_gap + 1) / video.fps
-        clip = decode_clip(self.data, video.fps, video.sample_rate, max_seconds=max(affordable, needed))
-        native = clip.frames[evenly(len(clip.frames), self.bench.native_frames)]
+        seconds = max(affordable, (longest + video.reference_gap + 1) / video.fps)
+        length = record.get("seconds", record["frames"] / max(record["fps"], 1.0))
+        expected = min(record["frames"], int(min(seconds, length) * video.fps))
+        likely = choose_bucket(record["width"], record["height"], longest, video)
+        clip, native = self._decode(likely, seconds, expected)
         # The table's size, not the decoded one: features plan with the table, and both must agree.
         bucket = choose_bucket(record["width"], record["height"], len(clip.frames), video)
-        return BucketClip(to_bucket(clip.frames, bucket), clip.audio), native
+        if (bucket.height, bucket.width) != (likely.height, likely.width):
+            # Too few frames for the likely one, which only decoding tells.
+            clip, native = self._decode(bucket, seconds, expected)
+        return BucketClip(clip.frames, clip.audio), native
+
+    def _decode(self, bucket: Bucket, seconds: float, expected: int) -> tuple[Clip, np.ndarray]:
+        """Each frame is brought to the bucket as it is decoded; a few stay at their own size."""
+        wanted = set(evenly(max(1, expected), self.bench.native_frames).tolist())
+        kept: dict[int, np.ndarray] = {}
+        seen = 0
+
+        def transform(image: np.ndarray) -> np.ndarray:
+            nonlocal seen
+            if seen == 0 or seen in wanted:
+                kept[seen] = image.copy()
+            seen += 1
+            return to_bucket(image[None], bucket)[0]
+
+        clip = decode_clip(self.data, self.bench.video.fps, self.bench.video.sample_rate, seconds, transform)
+        if len(kept) > 1 and 0 not in wanted:
+            del kept[0]  # kept in case the clip was shorter than its record says
+        return clip, np.stack(list(kept.values()))
 
     @property
     def size(self) -> tuple[int, int]:

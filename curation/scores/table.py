@@ -11,6 +11,7 @@ import pyarrow as pa
 from safetensors.numpy import save_file
 
 from curation.archive import read_clip
+from curation.contracts import SCORES as CONTRACT
 from curation.keypoints import KEYPOINTS, Detected, KeypointDetector
 from curation.scores.cache import ColumnCache
 from curation.scores.clip import score_material
@@ -19,12 +20,14 @@ from curation.scores.material import Bench, Material
 from curation.scores.registry import columns_of, switched_on
 from curation.storage import CurationError, read_table, write_table
 from curation.workers import Progress, map_over_clips
-from media import MediaError, whole_directory
+from media import MediaError, Span, whole_directory
 from profiles import Profile
 from profiles.scores import ScoresConfig
 
 # Facts of the clip itself that predicates may read; with them here a query over all shards needs no other table.
-CLIP_COLUMNS = {"width": "float", "height": "float", "fps": "float", "seconds": "float", "frames": "float"}
+CLIP_COLUMNS = {
+    "width": "float", "height": "float", "fps": "float", "seconds": "float", "frames": "float", "near_duplicate": "bool",
+}  # fmt: skip
 ARROW = {"float": pa.float64(), "bool": pa.bool_()}
 KEYPOINTS_KEY = "keypoints"
 
@@ -163,7 +166,7 @@ def _job(record: dict[str, Any], kept: _Kept, scores: ScoresConfig) -> _Job:
 
 
 def _score(work: _Work, job: _Job) -> _Result:
-    def read() -> bytes:
+    def read() -> bytes | Span:
         return read_clip(work.shard_dir, job.record["clip_id"])
 
     material = Material(work.bench, job.record, read, job.detected)
@@ -183,13 +186,13 @@ def _write(folder: Path, clips: pd.DataFrame, kept: _Kept, scores: ScoresConfig,
     for record in clips.to_dict("records"):
         sha256 = record["sha256"]
         points = kept.keypoints[sha256].keypoints
-        row: dict[str, Any] = {"clip_id": record["clip_id"], **{name: float(record[name]) for name in CLIP_COLUMNS}}
+        row: dict[str, Any] = {"clip_id": record["clip_id"], **{name: record[name] for name in CLIP_COLUMNS}}
         for columns in kept.columns.values():
             row |= columns[sha256]
         rows.append({**row, "keypoints_offset": offset, "keypoints_frames": len(points)})
         keypoints.append(points)
         offset += len(points)
     schema = scores_schema(scores)
-    write_table(pd.DataFrame(rows, columns=schema.names), folder / "scores.parquet", schema, versions)
+    write_table(pd.DataFrame(rows, columns=schema.names), folder / "scores.parquet", schema, versions, CONTRACT)
     every = np.concatenate(keypoints) if keypoints else np.zeros((0, KEYPOINTS, 3), np.float32)
     save_file({"keypoints": every}, folder / "keypoints.safetensors")

@@ -73,7 +73,7 @@ def test_the_funnel_counts_every_clause(scored, simple):
 
 
 def test_explain_gives_each_clause_its_values(scored, simple):
-    clips = scored[["clip_id"]].assign(width=64, height=64, fps=16.0, seconds=1.5, frames=25)
+    clips = scored[["clip_id"]].assign(width=64, height=64, fps=16.0, seconds=1.5, frames=25, near_duplicate=False)
     verdicts = explain("ab", clips, scored, simple)
     assert [(v.subset, v.passed) for v in verdicts] == [("text", True), ("audio", False), ("pose", True)]
     assert verdicts[0].values == {"motion": 1.0}

@@ -41,6 +41,6 @@ def test_real_faces_are_found_and_cartoons_are_not(tmp_path: Path) -> None:
     found = assign_subsets(join_tables(clips, scores), profile.curation).merge(clips, on="clip_id")
     found["name"] = [Path(name).name for name in found["source_name"]]
     table = found.set_index("name")
-    assert FACES <= set(table.index[table["text"]]), table["rejected_by"].to_dict()
+    assert set(table.index[table["text"]]) >= FACES, table["rejected_by"].to_dict()
     assert not table.loc[[name for name in table.index if name in NOBODY], "text"].any()
     assert not table["audio"].any(), "none of them has speech"

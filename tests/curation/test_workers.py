@@ -1,5 +1,9 @@
 """Work over clips in processes keeps its order, and a failure comes back as itself."""
 
+import os
+import signal
+from concurrent.futures.process import BrokenProcessPool
+
 import pytest
 
 from curation.storage import CurationError
@@ -24,3 +28,17 @@ def test_results_keep_their_order_and_progress_reaches_the_total():
 def test_an_error_in_a_process_is_raised_here():
     with pytest.raises(CurationError, match="clip 13 is broken"):
         list(map_over_clips(_add, 0, list(range(3 * FEW))))
+
+
+def _crash(state: str, item: int) -> str:
+    if item in (4, 21):
+        os.kill(os.getpid(), signal.SIGKILL)  # as a decoder's segmentation fault or the kernel's memory limit would
+    return f"{state} {item}"
+
+
+def test_an_item_on_which_a_process_dies_is_lost_alone():
+    items = list(range(3 * FEW))
+    found = list(map_over_clips(_crash, "clip", items, lost=lambda item: f"lost {item}"))
+    assert found == [f"lost {n}" if n in (4, 21) else f"clip {n}" for n in items]
+    with pytest.raises(BrokenProcessPool):
+        list(map_over_clips(_crash, "clip", items))

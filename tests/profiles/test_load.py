@@ -13,10 +13,12 @@ def test_every_shipped_profile_validates(name):
 @pytest.mark.parametrize("name", available_profiles())
 def test_every_batch_of_a_shipped_profile_divides_by_ranks_and_accumulation_steps(name):
     profile = load_profile(name, [])
-    parts = profile.engine.ranks * profile.engine.gradient_accumulation
-    trainings = ("stage_1", "stage_2", "stage_3", "consistency", "adversarial_images", "adversarial_videos")
-    assert [t for t in trainings if getattr(profile, t).batch_size % parts] == []
-    assert len(profile.video.all_buckets) == 1 or profile.video.batch_multiple % parts == 0
+    engine = profile.engine
+    parts = engine.ranks * engine.gradient_accumulation
+    assert [t for t in ("stage_1", "stage_2", "stage_3", "consistency") if getattr(profile, t).batch_size % parts] == []
+    for phase in (profile.adversarial_images, profile.adversarial_videos):
+        assert phase.batch_size % (engine.ranks * (phase.gradient_accumulation or engine.gradient_accumulation)) == 0
+    assert len(profile.video.all_buckets) == 1 or profile.video.batch_multiple % profile.engine.ranks == 0
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from profiles.schema import EngineConfig
-from training.engine import NonFiniteLoss
+from profiles.schema import EngineConfig, OptimizerConfig
+from training.engine import NonFiniteLoss, build_engine
 from training.guard import Guard
 
 
@@ -52,3 +52,8 @@ def test_an_abnormal_norm_is_noted_and_the_state_survives_a_resume(tmp_path):
     ((step, kind, details),) = notes.seen
     assert (step, kind, details["clips"], details["norm"]) == (21, "abnormal gradient norm", ["c", "d"], 50.0)
     assert details["median"] == pytest.approx(1.1, abs=0.02)
+
+
+def test_muon_with_zero_and_clipping_is_refused():
+    with pytest.raises(ValueError, match="gradient_clipping to 0"):
+        build_engine(torch.nn.Linear(2, 2), OptimizerConfig(name="muon"), EngineConfig(zero_stage=2), 4)

@@ -1,149 +1,187 @@
 """Adversarial post-training of the one-step generator against real data, images then videos (APT section 4)."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
 
+from omnihuman.transformer import OmniHumanTransformer3DModel
 from profiles.schema import AdversarialConfig
 from training.checkpoint import Checkpoints
-from training.data import Batch, SnapshotData
+from training.compatibility import SnapshotError
+from training.conditions import Conditions
+from training.data import SnapshotData
+from training.distillation.card import write_card
+from training.distillation.collapse import CollapseWatch
 from training.distillation.discriminator import Discriminator
-from training.distillation.objectives import approximated_r1, discriminator_loss, generator_loss, perturb
-from training.distillation.one_step import one_step
+from training.distillation.gradient_cosine import GradientCosine
+from training.distillation.probe import Probe, probe_conditions
+from training.distillation.updates import Draw, discriminator_step, draw_parts, generator_step
 from training.ema import ExponentialMovingAverage
-from training.engine import NonFiniteLoss, all_ranks_agree, build_engine, take_step
+from training.engine import build_engine
 from training.fingerprint import job_fingerprint
-from training.flow_matching import shift_timestep
 from training.jobs import TrainingJob
 from training.model import build_transformer
 from training.output import write_output
 from training.recorder import Recorder
-from training.stage import split_batch
-
-
-@contextmanager
-def frozen(module: nn.Module) -> Iterator[None]:
-    """Gradients flow through `module` but not into it.
-
-    In the generator's step an unfrozen critic is silently wrong under ZeRO 0 and 1 and an assertion under 2 and 3.
-    """
-    trainable = [p for p in module.parameters() if p.requires_grad]
-    for parameter in trainable:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in trainable:
-            parameter.requires_grad_(True)
 
 
 def train_adversarial(job: TrainingJob) -> dict:
-    """Run or resume one phase; write the generator's average and return the record."""
-    profile = job.profile
-    config: AdversarialConfig = getattr(profile, job.section)
-    images = job.section == "adversarial_images"
-    engine_config = profile.engine.model_copy(update={"gradient_clipping": 0.0})  # APT section 4.4: no clipping
-    seed = config.seed + (201 if images else 301)
-    data = SnapshotData(Path(job.snapshot), Path(job.features_root), profile, "text", seed, config.batch_size, config.ratios)
-    generator = build_transformer(profile, job.parent, config.seed)
-    torch.manual_seed(config.seed + 7)
-    discriminator = Discriminator(build_transformer(profile, job.diffusion_parent, config.seed))
-    g_engine = build_engine(generator, config.generator, engine_config, config.batch_size)
-    d_engine = build_engine(discriminator, config.discriminator, engine_config, config.batch_size)
-    average = ExponentialMovingAverage(generator, config.ema_decay)
-    engines = {"generator": g_engine, "discriminator": d_engine}
-    checkpoints = Checkpoints(Path(job.work), job_fingerprint(job, data.digest), engine_config.keep_checkpoints)
-    start, _ = checkpoints.load(engines, {"generator": average})
-    total = config.critic_warmup + config.steps
-    recorder = Recorder(job, total, data.digest)
-    recorder.resume_at(start)
-    every = engine_config.checkpoint_every
-    rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
+    """Run or resume one phase; write the generator's average and return the record.
 
-    def load(draw: int) -> list[Batch]:
-        batch = data.batch(draw, rank, ranks)
-        return split_batch(batch.as_images() if images else batch, g_engine.gradient_accumulation_steps())
-
-    with recorder:
-        for step in range(start, total):
-            noise = torch.Generator().manual_seed((config.seed + 1) * 1_000_003 + step * ranks + rank)
-            row = discriminator_step(g_engine, d_engine, load(2 * step), config, noise)
-            if step >= config.critic_warmup:
-                row |= generator_step(g_engine, d_engine, load(2 * step + 1), config, noise)
-                average.update()
-            if not all_ranks_agree(all(v == v and abs(v) != float("inf") for v in row.values())):
-                raise NonFiniteLoss(f"update {step} of {job.name} is not finite: {row}; the last good checkpoint is kept in {job.work}")
-            recorder.log(step, row, f"D {row['discriminator_loss']:.3f} gap {row['logit_gap']:+.2f}")
-            checkpoints.save_when_due(step + 1, total, every, recorder, engines, {"generator": average}, {})
-        recorder.flush()
-        record = {"steps": config.steps, "critic_warmup": config.critic_warmup, "objective": config.objective, "snapshot_digest": data.digest}
-        weights = average.whole()
-        if rank == 0:
-            record = write_output(job, generator, weights, recorder, record)
-    return record
+    Raises:
+        training.distillation.collapse.Collapsed: collapsed once more than it may; the last good checkpoint is kept.
+    """
+    return AdversarialPhase(job).run()
 
 
-def discriminator_step(g_engine: Any, d_engine: Any, parts: list[Batch], config: AdversarialConfig, noise: torch.Generator) -> dict[str, float]:
-    """One optimiser step of the discriminator: real against generated, with R1 (and R2 when relativistic)."""
-    rows, norm = [], 0.0
-    for part in parts:
-        part = part.to(d_engine.device, next(g_engine.module.parameters()).dtype)
-        conditions = part.conditions()
+class AdversarialPhase:
+    """Two engines, the generator's average, and the watch over them."""
+
+    def __init__(self, job: TrainingJob):
+        self.job, profile = job, job.profile
+        self.config: AdversarialConfig = getattr(profile, job.section)
+        self.images = job.section == "adversarial_images"
+        self.rank, self.ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
+        self.total = self.config.critic_warmup + self.config.steps
+        # APT section 4.4: no clipping.
+        changed = {"gradient_clipping": 0.0, "gradient_accumulation": self.config.gradient_accumulation or profile.engine.gradient_accumulation}
+        self.engine_config = profile.engine.model_copy(update=changed)
+        self.data = self._open()
+        self._build_engines()
+        fingerprint = job_fingerprint(job, self.data.digest)
+        self.probe = self._build_probe(fingerprint)
+        self.watch = CollapseWatch(self.config.collapse)
+        self.checkpoints = Checkpoints(Path(job.work), fingerprint, self.engine_config.keep_checkpoints)
+        self.step, state = self.checkpoints.load(self.engines, self.averages)
+        self.recorder = Recorder(job, self.total, self.data.digest)
+        self.recorder.resume_at(self.step)
+        self.saved = self.step
+        if state:
+            self.watch.load(state)
+
+    def _open(self, held_out: bool = False) -> SnapshotData:
+        job, config, seed = self.job, self.config, self.config.seed + (201 if self.images else 301)
+        profile = job.profile.model_copy(update={"engine": self.engine_config})
+        return SnapshotData(Path(job.snapshot), Path(job.features_root), profile, "text", seed, config.batch_size, config.ratios, held_out=held_out)
+
+    def _build_engines(self) -> None:
+        config, engine, job = self.config, self.engine_config, self.job
+        start = job.parent if config.generator_from == "parent" else job.diffusion_parent
+        self.generator = self._transformer(start)
+        torch.manual_seed(config.seed + 7)
+        critic = self._transformer(job.diffusion_parent if config.discriminator_from == "diffusion" else job.parent)
+        discriminator = Discriminator(critic, config.heads)
+        if engine.activation_checkpointing:
+            self.generator.enable_gradient_checkpointing()
+            critic.enable_gradient_checkpointing()
+        self.g_engine = build_engine(self.generator, config.generator, engine, config.batch_size)
+        self.d_engine = build_engine(discriminator, config.discriminator, engine, config.batch_size)
+        self.average = ExponentialMovingAverage(self.generator, config.ema_decay)
+        self.engines = {"generator": self.g_engine, "discriminator": self.d_engine}
+        self.averages = {"generator": self.average}
+        self.cosine = GradientCosine(self.g_engine)
+
+    def _transformer(self, parent: str | None) -> OmniHumanTransformer3DModel:
+        return build_transformer(self.job.profile, parent, self.config.seed)
+
+    def _build_probe(self, fingerprint: str) -> Probe:
+        """The teacher is loaded for its trajectories; its module then holds the averaged weights at each probe."""
+        try:
+            data = self._open(held_out=True)
+        except SnapshotError as error:
+            print(f"{self.job.name}: the probe's samples are trained on: {error}", flush=True)
+            data = self.data
+        wanted, rows = probe_conditions(self.config), data.table
+        if wanted.audio and not rows["audio"].any():
+            wanted = Conditions(wanted.text, wanted.reference, False, False)
+        rows = rows[(rows["bucket"] == rows["bucket"].iloc[0]) & (rows["audio"] | (not wanted.audio))]
+        batch = data.chosen(list(rows.index[: self.config.probe.conditions]), wanted)
+        probe = Probe(self.config, batch.as_images() if self.images else batch)
+        self.student = self._transformer(self.job.diffusion_parent).eval().requires_grad_(False)
+        if (dtype := next(self.generator.parameters()).dtype) != self.student.dtype:
+            self.student.to(dtype)
+        self.student.to(self.g_engine.device)
+        probe.follow(self.student, Path(self.job.work) / "probe.safetensors", fingerprint, write=self.rank == 0)
+        self.student.to("cpu")
+        return probe
+
+    def run(self) -> dict:
+        """Train to the end, rolling back where it collapses."""
+        config = self.config
+        with self.recorder:
+            if not self.watch.start:
+                self.watch.start = self.probe.diversity(self.g_engine.module)
+                if config.collapse.max_rollbacks:
+                    self._save()
+            while self.step < self.total:
+                self._advance()
+            self.recorder.flush()
+            record = {
+                "steps": config.steps, "critic_warmup": config.critic_warmup, "objective": config.objective,
+                "snapshot_digest": self.data.digest, "rollbacks": self.watch.rollbacks,
+            }
+            weights = self.average.whole()
+            if self.rank == 0:
+                record = write_output(self.job, self.generator, weights, self.recorder, record, write_card)
+        return record
+
+    def _advance(self) -> None:
+        """One update of the discriminator, one of the generator after the warm-up, and what follows from the numbers."""
+        step, every = self.step, self.engine_config.checkpoint_every
+        row = discriminator_step(self.g_engine, self.d_engine, self._load(2 * step), self.config)
+        if step >= self.config.critic_warmup:
+            row |= generator_step(self.g_engine, self.d_engine, self._load(2 * step + 1), self.config)
+            row |= self.cosine.read()
+            self.average.update()
+        # Never a checkpoint whose diversity nobody looked at.
+        due = step + 1 - self.saved >= every and step + 1 < self.total
+        if due or (step + 1) % self.config.probe.every == 0 or step + 1 == self.total:
+            row |= self._probe()
+        row = self._over_ranks(row) | {"rollbacks": float(len(self.watch.rollbacks))}
+        reason = self.watch.observe(row)
+        self.recorder.log(step, row, f"D {row['discriminator_loss']:.3f} gap {row['logit_gap']:+.2f}")
+        self.step += 1
+        if reason is not None:
+            self._roll_back(reason)
+        elif due and self.watch.healthy:
+            self._save()
+
+    def _load(self, number: int) -> list[Draw]:
+        # After a roll-back other samples with other noise: the same ones would end where they ended.
+        number += 2 * self.total * len(self.watch.rollbacks)
+        batch = self.data.batch(number, self.rank, self.ranks)
+        return draw_parts(batch.as_images() if self.images else batch, self.config, self.g_engine.gradient_accumulation_steps())
+
+    def _probe(self) -> dict[str, float]:
+        device = self.g_engine.device
+        diversity = self.probe.diversity(self.g_engine.module)
+        weights = self.average.whole()
         with torch.no_grad():
-            fake = one_step(g_engine.module, part.noise, conditions)
-        t = draw_timesteps(len(fake), config.timestep_shift, noise).to(fake)
-        samples = [part.latents, fake, perturb(part.latents, config.penalty_sigma, noise)]
-        if config.objective == "relativistic":
-            samples.append(perturb(fake, config.penalty_sigma, noise))
-        # One forward for all: the same t for clean and perturbed, and one backward through the engine.
-        logits = d_engine(torch.cat(samples), t.repeat(len(samples)), repeat_conditions(conditions, len(samples)))
-        real, fake_logits, *perturbed = logits.float().chunk(len(samples))
-        loss = discriminator_loss(real, fake_logits, config.objective)
-        r1 = approximated_r1(real, perturbed[0])
-        r2 = approximated_r1(fake_logits, perturbed[1]) if len(perturbed) > 1 else torch.zeros(())
-        d_engine.backward(loss + config.penalty_weight * (r1 + r2.to(r1)))
-        norm = take_step(d_engine)
-        rows.append({
-            "discriminator_loss": float(loss.detach()), "r1": float(r1.detach()), "r2": float(r2.detach()),
-            "logit_real": float(real.detach().mean()), "logit_fake": float(fake_logits.detach().mean()),
-            "logit_gap": float((real - fake_logits).detach().mean()),
-        })
-    return _mean(rows) | {"discriminator_gradient_norm": norm}
+            for name, parameter in self.student.to(device).named_parameters():
+                parameter.copy_(weights[name])
+        following = self.probe.following(self.student)
+        self.student.to("cpu")
+        return {name: value / self.watch.start[name] for name, value in diversity.items()} | following
 
+    def _over_ranks(self, row: dict[str, float]) -> dict[str, float]:
+        """Means over ranks: every rank reads the same numbers and decides alike."""
+        values = torch.tensor(list(row.values()), dtype=torch.float64, device=self.g_engine.device)
+        torch.distributed.all_reduce(values)
+        return dict(zip(row, (values / self.ranks).tolist(), strict=True))
 
-def generator_step(g_engine: Any, d_engine: Any, parts: list[Batch], config: AdversarialConfig, noise: torch.Generator) -> dict[str, float]:
-    """One optimiser step of the generator through the frozen discriminator."""
-    rows, norm = [], 0.0
-    with frozen(d_engine.module):
-        for part in parts:
-            part = part.to(g_engine.device, next(g_engine.module.parameters()).dtype)
-            conditions = part.conditions()
-            t = draw_timesteps(len(part.latents), config.timestep_shift, noise).to(part.latents)
-            real = None
-            if config.objective == "relativistic":
-                with torch.no_grad():
-                    real = d_engine.module(part.latents, t, conditions).float()
-            fake = d_engine.module(one_step(g_engine, part.noise, conditions), t, conditions).float()
-            loss = generator_loss(real, fake, config.objective)
-            g_engine.backward(loss)
-            norm = take_step(g_engine)
-            rows.append({"generator_loss": float(loss.detach())})
-    return _mean(rows) | {"generator_gradient_norm": norm}
+    def _save(self) -> None:
+        self.recorder.flush()
+        self.checkpoints.save(self.step, self.engines, self.averages, self.watch.state())
+        self.saved = self.step
 
+    def _roll_back(self, reason: str) -> None:
+        """Back to the last good pair of engines and their average.
 
-def draw_timesteps(batch: int, shift: float, generator: torch.Generator) -> Tensor:
-    """`(batch,)` t ~ U(0, 1), shifted once (APT section 4.3: t = 0 collapses)."""
-    return shift_timestep(torch.rand(batch, generator=generator), shift)
-
-
-def repeat_conditions(conditions: dict[str, Tensor], times: int) -> dict[str, Tensor]:
-    """Conditions for `times` stacked copies of a batch."""
-    return {name: torch.cat([value] * times) for name, value in conditions.items()}
-
-
-def _mean(rows: list[dict[str, float]]) -> dict[str, float]:
-    return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
+        MLflow keeps the failed attempt's numbers, the curve goes on from the checkpoint. A run that is killed
+        before its next checkpoint comes here again with the same numbers, so the count needs no file of its own.
+        """
+        self.recorder.flush()
+        said = self.watch.note(self.step, self.saved, reason)
+        self.step, _ = self.checkpoints.load(self.engines, self.averages)
+        self.recorder.resume_at(self.step)
+        self.recorder.event(self.step, "roll-back", count=len(self.watch.rollbacks), what=said)

@@ -11,9 +11,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from omnihuman.guidance import guided_velocity
+from profiles.schema import ConsistencyConfig
 from training.checkpoint import Checkpoints
 from training.data import Batch, SnapshotData
+from training.distillation.card import write_card
+from training.distillation.guidance import teacher_velocity
 from training.ema import ExponentialMovingAverage
 from training.engine import build_engine, rate_factor, set_rate, take_step
 from training.fingerprint import job_fingerprint
@@ -53,6 +55,8 @@ def train_consistency(job: TrainingJob) -> dict:
     data = SnapshotData(Path(job.snapshot), Path(job.features_root), profile, "text", config.seed + 101, config.batch_size, config.ratios)
     teacher = build_transformer(profile, job.parent, config.seed).eval().requires_grad_(False)
     model = build_transformer(profile, job.parent, config.seed)
+    if engine_config.activation_checkpointing:
+        model.enable_gradient_checkpointing()
     engine = build_engine(model, config.optimizer, engine_config, config.batch_size)
     teacher.to(engine.device, next(model.parameters()).dtype)
     average = ExponentialMovingAverage(model, config.ema_decay)
@@ -70,7 +74,7 @@ def train_consistency(job: TrainingJob) -> dict:
             losses, norm = [], 0.0
             for part in split_batch(batch, engine.gradient_accumulation_steps()):
                 part = part.to(engine.device, next(model.parameters()).dtype)
-                loss = _loss(engine, teacher, part, grid, config.guidance_scale)
+                loss = _loss(engine, teacher, part, grid, config)
                 engine.backward(loss)
                 norm = take_step(engine)
                 losses.append(float(loss.detach()))
@@ -82,11 +86,11 @@ def train_consistency(job: TrainingJob) -> dict:
         record = {"steps": config.steps, "grid": config.grid, "snapshot_digest": data.digest}
         weights = average.whole()
         if rank == 0:
-            record = write_output(job, model, weights, recorder, record)
+            record = write_output(job, model, weights, recorder, record, write_card)
     return record
 
 
-def _loss(engine, teacher, part: Batch, grid: Tensor, guidance: float) -> Tensor:
+def _loss(engine, teacher, part: Batch, grid: Tensor, config: ConsistencyConfig) -> Tensor:
     index = (part.uniform.float() * (len(grid) - 1)).long().clamp_max(len(grid) - 2) + 1
     t, s = grid[index.cpu()].to(part.latents), grid[index.cpu() - 1].to(part.latents)
     conditions = part.conditions()
@@ -95,11 +99,6 @@ def _loss(engine, teacher, part: Batch, grid: Tensor, guidance: float) -> Tensor
         return engine(x, time * 1000, return_dict=False, **conditions)[0]
 
     def guided_teacher(x: Tensor, time: Tensor) -> Tensor:
-        velocity = teacher(x, time * 1000, return_dict=False, **conditions)[0]
-        if guidance == 1.0:
-            return velocity
-        null = {k: v for k, v in conditions.items() if not k.startswith("audio")}
-        null["encoder_hidden_states"] = part.null_text
-        return guided_velocity(velocity, teacher(x, time * 1000, return_dict=False, **null)[0], guidance)
+        return teacher_velocity(teacher, x, time, conditions, part.null_text, config.guidance)
 
     return consistency_loss(student, guided_teacher, part.latents, part.noise, t, s).mean()

@@ -8,16 +8,19 @@ from typing import Any
 
 import torch
 from diffusers.models.attention_dispatch import dispatch_attention_fn
+from diffusers.models.normalization import FP32LayerNorm
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from omnihuman.transformer import OmniHumanTransformer3DModel
 
-DEPTHS = (16 / 36, 26 / 36, 1.0)
+# `last` is what APT section 5.3 found to get proportions wrong.
+DEPTHS = {"apt": (16 / 36, 26 / 36, 1.0), "last": (1.0,)}
 
 
-def head_blocks(layers: int) -> tuple[int, ...]:
+def head_blocks(layers: int, heads: str = "apt") -> tuple[int, ...]:
     """Blocks (counted from 1) after which the heads read, for a backbone of `layers` blocks."""
-    return tuple(round(depth * layers) for depth in DEPTHS)
+    return tuple(round(depth * layers) for depth in DEPTHS[heads])
 
 
 class QueryHead(nn.Module):
@@ -43,25 +46,33 @@ class QueryHead(nn.Module):
         return (token + self.mlp(self.norm_mlp(token))).squeeze(1)
 
 
+class Float32Linear(nn.Linear):
+    """Computes in float32: R1 is the square of a small difference of logits, below bfloat16's spacing."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """`(B, in)` to `(B, out)` float32."""
+        return F.linear(input.float(), self.weight.float(), self.bias.float())
+
+
 class Discriminator(nn.Module):
     """Backbone features to one logit per sample; text, reference, audio and pose enter through the backbone."""
 
-    def __init__(self, backbone: OmniHumanTransformer3DModel):
+    def __init__(self, backbone: OmniHumanTransformer3DModel, heads: str = "apt"):
         """`backbone` holds the original diffusion weights (not the distilled ones) and is trained in place."""
         super().__init__()
         self.backbone = backbone.requires_grad_(True)
         # The velocity read-out is no part of the features; without a gradient it must not look trainable.
         backbone.proj_out.requires_grad_(False)
         backbone.scale_shift_table.requires_grad_(False)
-        heads = backbone.config.num_attention_heads
-        dim = heads * backbone.config.attention_head_dim
-        self.blocks = head_blocks(backbone.config.num_layers)
-        self.query_heads = nn.ModuleList(QueryHead(dim, heads) for _ in self.blocks)
-        self.norm_logit = nn.LayerNorm(dim * len(self.blocks))
-        self.logit = nn.Linear(dim * len(self.blocks), 1)
+        attention_heads = backbone.config.num_attention_heads
+        dim = attention_heads * backbone.config.attention_head_dim
+        self.blocks = head_blocks(backbone.config.num_layers, heads)
+        self.query_heads = nn.ModuleList(QueryHead(dim, attention_heads) for _ in self.blocks)
+        self.norm_logit = FP32LayerNorm(dim * len(self.blocks))
+        self.logit = Float32Linear(dim * len(self.blocks), 1)
 
     def forward(self, x: Tensor, t: Tensor, conditions: dict[str, Any]) -> Tensor:
-        """`(B,)` logits of clean latents `(B, 16, F, h, w)` at t `(B,)` in [0, 1]."""
+        """`(B,)` float32 logits of clean latents `(B, 16, F, h, w)` at t `(B,)` in [0, 1]."""
         seen = self.backbone.features(self.blocks, hidden_states=x, timestep=t * 1000, **conditions)
         tokens = [head(features) for head, features in zip(self.query_heads, seen, strict=True)]
-        return self.logit(self.norm_logit(torch.cat(tokens, dim=-1))).squeeze(-1)
+        return self.logit(self.norm_logit(torch.cat(tokens, dim=-1).float())).squeeze(-1)

@@ -1,0 +1,112 @@
+"""Open media files that strangers made: known containers only, nothing beside them is read, every handle is closed."""
+
+import errno
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+# FFmpeg also reads playlists, which name further files and addresses, and draws text files as pictures: a stranger's
+# file gets neither. Names as in `ffmpeg -demuxers`.
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,mxf,nut,ivf,h264,hevc,obu,m4v,dv,gif,"
+    "y4m,yuv4mpegpipe,rm,wav,w64,mp3,flac,aac,aiff,caf,au,amr,ac3,eac3,oga,opus"
+)
+# An 8K frame (8192 x 4320) and a little more. The header alone makes a decoder take memory for several of these.
+MAX_PIXELS = 36_000_000
+
+
+class MediaError(Exception):
+    """A file that cannot be used. `reason` is a short code for tables, the message is for people."""
+
+    def __init__(self, reason: str, message: str):
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Span:
+    """A part of a media file: its bytes, and seconds from its first picture on, `end` exclusive."""
+
+    data: bytes
+    start: float
+    end: float
+
+
+Source = bytes | Path | Span
+
+
+@contextmanager
+def open_media(source: Source) -> Iterator[InputContainer]:
+    """Open for reading; container and file are closed when the block ends, however it ends.
+
+    Raises:
+        MediaError: `empty`, `unreadable`, or `not_video` for what is no known container.
+    """
+    data = source.data if isinstance(source, Span) else source
+    try:
+        handle = io.BytesIO(data) if isinstance(data, bytes) else open(data, "rb")
+    except OSError as error:
+        raise MediaError("unreadable", f"the file cannot be opened ({error.strerror}); check its permissions") from error
+    with handle:
+        if not handle.read(1):
+            raise MediaError("empty", "the file has zero bytes; copy it again")
+        handle.seek(0)
+        with _container(handle) as container:
+            yield container
+
+
+def _container(handle: io.BufferedIOBase) -> InputContainer:
+    # Without a protocol no format can reach for another file. Odd bytes in a title are no reason to refuse a clip.
+    options = {"format_whitelist": FORMATS, "protocol_whitelist": "none"}
+    try:
+        return av.open(handle, mode="r", options=options, metadata_errors="replace")
+    except (av.FFmpegError, ValueError) as error:
+        raise _not_video(error) from error
+    except OSError as error:
+        raise reading_failed(error) from error
+
+
+def reading_failed(error: OSError) -> MediaError:
+    """What a failing read of the file itself means.
+
+    FFmpeg seeks to where a broken header points; a place before the file's beginning is no fault of the disk.
+    """
+    if error.errno == errno.EINVAL:
+        return _not_video(error)
+    return MediaError("unreadable", f"reading fails ({error}); copy or re-export the file")
+
+
+def _not_video(error: Exception) -> MediaError:
+    return MediaError("not_video", f"not a video container that FFmpeg can read ({error}); re-export the clip")
+
+
+def video_stream(container: InputContainer) -> VideoStream:
+    """The first video stream that is no cover picture.
+
+    Raises:
+        MediaError: `no_video`, `no_decoder` or `too_large`.
+    """
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not streams:
+        raise MediaError("no_video", "the file has no video stream; talking-human clips need one")
+    stream = streams[0]
+    if stream.codec_context is None:
+        raise MediaError("no_decoder", "FFmpeg has no decoder for the video stream; re-export the clip as H.264")
+    check_size(stream.codec_context.width, stream.codec_context.height)
+    stream.thread_type = "NONE"
+    return stream
+
+
+def check_size(width: int, height: int) -> None:
+    """Refuse pictures that would take a decoder's memory by the gigabyte. Raises `MediaError` `too_large`."""
+    if width * height > MAX_PIXELS:
+        raise MediaError(
+            "too_large", f"pictures of {width} x {height} pixels, at most {MAX_PIXELS} are read; scale the clip down"
+        )

@@ -1,0 +1,171 @@
+"""Decoded frames one at a time, with their times, upright, as 8-bit RGB in the colours of a common screen."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.sidedata.sidedata import Type as SideDataType
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc, Interpolation, VideoReformatter
+from av.video.stream import VideoStream
+
+from media.containers import MediaError, check_size, reading_failed
+
+# Transfer functions of high dynamic range: BT.2100's perceptual quantiser and hybrid log-gamma.
+HDR = {int(ColorTrc.SMPTE2084): "pq", int(ColorTrc.ARIB_STD_B67): "hlg"}
+# Longer without a new picture is no film of a person; the times are broken, or the file is a slide show.
+MAX_GAP_SECONDS = 30.0
+
+
+@dataclass
+class FrameStream:
+    """The frames of one stream with their times in seconds; times never fall, `damaged` counts what cannot be decoded.
+
+    Raises (while iterated):
+        MediaError: `truncated` when the container itself ends early, `time_gap`, `too_large`, `unreadable`.
+    """
+
+    container: InputContainer
+    stream: VideoStream
+    damaged: int = 0
+    _last: float | None = field(default=None, repr=False)
+
+    def __iter__(self) -> Iterator[tuple[float, VideoFrame]]:
+        for frame in self._frames():
+            check_size(frame.width, frame.height)
+            time = self._time(frame)
+            if self._last is not None and time - self._last > MAX_GAP_SECONDS:
+                raise MediaError(
+                    "time_gap",
+                    f"no picture for {time - self._last:.0f} s after {self._last:.2f} s; cut the clip or repair its times",
+                )
+            self._last = time
+            yield time, frame
+
+    def seek(self, seconds: float) -> None:
+        """Go to the last key frame at or before so many seconds of the stream's own clock."""
+        assert self.stream.time_base is not None
+        self.container.seek(int(seconds / self.stream.time_base), stream=self.stream, backward=True)
+        self._last = None
+
+    def _frames(self) -> Iterator[VideoFrame]:
+        packets = self.container.demux(self.stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.FFmpegError as error:
+                raise MediaError("truncated", f"decoding stops early ({error}); copy or re-export the file") from error
+            except OSError as error:
+                raise reading_failed(error) from error
+            if packet is None:
+                return
+            try:
+                frames = packet.decode()
+            except av.EOFError:
+                return
+            except av.FFmpegError:
+                self.damaged += 1
+                continue
+            self.damaged += sum(frame.is_corrupt for frame in frames)
+            yield from frames
+
+    def _time(self, frame: VideoFrame) -> float:
+        """The frame's time; one without, or before the last one's, stands one frame after that."""
+        time = None if frame.pts is None else frame.time
+        if self._last is None:
+            return float(time or 0.0)
+        return float(time) if time is not None and time >= self._last else self._last + 1.0 / header_rate(self.stream)
+
+
+def header_rate(stream: VideoStream) -> float:
+    """Frames per second as the header has them, 25 where it has none."""
+    return float(stream.average_rate or stream.guessed_rate or 0) or 25.0
+
+
+def frame_rate(stream: VideoStream, count: int, first: float, last: float) -> float:
+    """Frames per second: the header's where the times agree within a tenth, else what the times say."""
+    declared = header_rate(stream)
+    if count < 2 or last <= first:
+        return declared
+    measured = (count - 1) / (last - first)
+    return declared if abs(declared - measured) <= 0.1 * measured else measured
+
+
+class PictureConverter:
+    """Frames to arrays. One converter per stream: FFmpeg's scaler is set up once, not with every frame."""
+
+    def __init__(self) -> None:
+        self._scaler = VideoReformatter()
+
+    def full(self, frame: VideoFrame) -> np.ndarray:
+        """`(H, W, 3)` uint8 RGB, upright, at the frame's own size."""
+        return upright(self._rgb(frame, None, None, Interpolation.BILINEAR), display_matrix(frame))
+
+    def small(self, frame: VideoFrame, width: int, height: int) -> np.ndarray:
+        """`(height, width, 3)` uint8 RGB, upright, averaged down without a full-size RGB picture between."""
+        matrix = display_matrix(frame)
+        across, down = (height, width) if is_transposed(matrix) else (width, height)
+        return upright(self._rgb(frame, across, down, Interpolation.AREA), matrix)
+
+    def _rgb(self, frame: VideoFrame, width: int | None, height: int | None, how: Interpolation) -> np.ndarray:
+        colours: dict[str, int] = {}
+        if frame.color_trc in HDR:
+            # FFmpeg's own colour mapping (libswscale): BT.2100 to the transfer and primaries of BT.709.
+            colours = {
+                "dst_colorspace": Colorspace.ITU709,
+                "dst_color_trc": ColorTrc.BT709,
+                "dst_color_primaries": ColorPrimaries.BT709,
+            }
+        # One thread: clips are decoded side by side already.
+        return self._scaler.reformat(
+            frame, width, height, "rgb24", interpolation=how, threads=1, **colours
+        ).to_ndarray()
+
+
+def display_matrix(frame: VideoFrame) -> tuple[int, int, int, int]:
+    """a, b, c, d of the display matrix (ISO 14496-12): the pixel (x, y) is shown at (a x + c y, b x + d y).
+
+    Each is -1, 0 or 1: of other angles the nearest quarter turn. `(1, 0, 0, 1)` for frames that say nothing.
+    """
+    try:
+        data = frame.side_data[SideDataType.DISPLAYMATRIX]  # type: ignore[typeddict-item]
+    except KeyError:
+        return 1, 0, 0, 1
+    except ValueError:  # PyAV does not know some newer kinds of side data; it still tells the angle
+        return {90: (0, -1, 1, 0), -90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), -180: (-1, 0, 0, -1)}.get(
+            round(frame.rotation / 90) * 90, (1, 0, 0, 1)
+        )
+    a, b, _, c, d = np.frombuffer(memoryview(data), np.int32)[:5].tolist()
+    if max(abs(a), abs(d)) >= max(abs(b), abs(c)):
+        return _sign(a), 0, 0, _sign(d)
+    return 0, _sign(b), _sign(c), 0
+
+
+def is_transposed(matrix: tuple[int, int, int, int]) -> bool:
+    """Whether rows are shown as columns."""
+    return matrix[0] == 0
+
+
+def rotation_of(matrix: tuple[int, int, int, int]) -> tuple[int, bool]:
+    """Clockwise quarter turn in degrees, and whether the picture is mirrored left to right before it."""
+    a, b, c, d = matrix
+    mirrored = a * d - b * c < 0
+    a, b = (-a, -b) if mirrored else (a, b)
+    return {(1, 0): 0, (0, 1): 90, (-1, 0): 180, (0, -1): 270}[a, b], mirrored
+
+
+def upright(image: np.ndarray, matrix: tuple[int, int, int, int]) -> np.ndarray:
+    """`(H, W, 3)` as it is to be shown."""
+    if matrix == (1, 0, 0, 1):
+        return image
+    a, b, c, d = matrix
+    if is_transposed(matrix):
+        image, a, d = image.transpose(1, 0, 2), c, b
+    image = image[:, ::-1] if a < 0 else image
+    return np.ascontiguousarray(image[::-1] if d < 0 else image)
+
+
+def _sign(value: int) -> int:
+    return -1 if value < 0 else 1

@@ -1,0 +1,163 @@
+"""What a file holds: decoded once from end to end, because headers promise what is not there."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import av
+import numpy as np
+
+from media.containers import MediaError, Source, open_media, reading_failed, video_stream
+from media.pictures import HDR, FrameStream, PictureConverter, display_matrix, frame_rate, is_transposed, rotation_of
+
+LOOK_SIZE = (48, 27)  # width and height of the small pictures; those that TransNetV2 was trained on
+DAMAGED_SHARE = 0.02  # of the pictures: below it a repaired spot, above it a broken file
+DECLARED_SHARE = 0.9  # of the pictures that the header counts
+Look = Callable[[float, np.ndarray], None]
+"""Called with every frame: its time in seconds from the first, and `(27, 48, 3)` uint8 RGB, upright."""
+
+
+@dataclass(frozen=True)
+class Sound:
+    """The first audio stream. `seconds` counts decoded samples; `channels` and `sample_rate` are the file's own."""
+
+    codec: str
+    channels: int
+    sample_rate: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a file holds.
+
+    Attributes:
+        width, height: in pixels, as shown: a phone's upright clip is higher than wide.
+        fps: the average rate.
+        duration: seconds from the first picture to the end of the last.
+        frames: how many decode.
+        has_audio: an audio stream with at least one sample.
+        container, video_codec, pixel_format: FFmpeg's names.
+        bit_depth: bits per colour component.
+        hdr: `pq` or `hlg` for high dynamic range, which decoding brings to BT.709; else empty.
+        rotation: clockwise quarter turn in degrees that decoding applies; `mirrored` likewise.
+        variable_rate: frames do not follow one another evenly.
+        damaged: pictures or packets that did not decode cleanly.
+        sound: None without a usable audio stream.
+    """
+
+    width: int
+    height: int
+    fps: float
+    duration: float
+    frames: int
+    has_audio: bool
+    container: str
+    video_codec: str
+    pixel_format: str
+    bit_depth: int
+    hdr: str
+    rotation: int
+    mirrored: bool
+    variable_rate: bool
+    damaged: int
+    sound: Sound | None
+
+
+def probe_clip(source: Source, look: Look | None = None) -> Probe:
+    """Decode the whole video and audio once and report them; one frame is held at a time.
+
+    Args:
+        source: the file.
+        look: shown each frame, small.
+
+    Raises:
+        MediaError: anything unusable: `empty`, `unreadable`, `not_video`, `no_video`, `no_decoder`, `too_large`,
+            `no_frames`, `truncated`, `damaged`, `time_gap`, `bad_audio`.
+    """
+    sound = probe_sound(source)
+    with open_media(source) as container:
+        stream = video_stream(container)
+        frames, convert = FrameStream(container, stream), PictureConverter()
+        times: list[float] = []
+        frame = None
+        for time, frame in frames:
+            times.append(time)
+            if look is not None:
+                look(time - times[0], convert.small(frame, *LOOK_SIZE))
+        if frame is None:
+            raise no_frames()
+        _check_whole(len(times), stream.frames, frames.damaged)
+        matrix = display_matrix(frame)
+        rotation, mirrored = rotation_of(matrix)
+        size = (frame.height, frame.width) if is_transposed(matrix) else (frame.width, frame.height)
+        fps = frame_rate(stream, len(times), times[0], times[-1])
+        return Probe(
+            width=size[0],
+            height=size[1],
+            fps=fps,
+            duration=times[-1] - times[0] + 1.0 / fps,
+            frames=len(times),
+            has_audio=sound is not None,
+            container=container.format.name,
+            video_codec=stream.codec_context.name,
+            pixel_format=frame.format.name,
+            bit_depth=max(component.bits for component in frame.format.components),
+            hdr=HDR.get(frame.color_trc, ""),
+            rotation=rotation,
+            mirrored=mirrored,
+            variable_rate=_varies(np.diff(times)),
+            damaged=frames.damaged,
+            sound=sound,
+        )
+
+
+def no_frames() -> MediaError:
+    """For a video stream of which nothing decodes."""
+    return MediaError("no_frames", "the video stream holds no decodable frame; re-export the clip")
+
+
+def probe_sound(source: Source) -> Sound | None:
+    """Decode the first audio stream, keeping nothing; None without a stream or without a single sample in it.
+
+    Raises:
+        MediaError: `bad_audio` for a stream that cannot be decoded.
+    """
+    with open_media(source) as container:
+        if not container.streams.audio:
+            return None
+        stream = container.streams.audio[0]
+        if stream.codec_context is None:
+            raise bad_audio("no decoder")
+        seconds = 0.0
+        try:
+            for frame in container.decode(stream):
+                seconds += frame.samples / (frame.sample_rate or math.inf)
+        except av.FFmpegError as error:
+            raise bad_audio(error) from error
+        except OSError as error:
+            raise reading_failed(error) from error
+        if not seconds:
+            return None
+        context = stream.codec_context
+        return Sound(context.name, context.channels, context.sample_rate, seconds)
+
+
+def bad_audio(why: object) -> MediaError:
+    """For an audio stream that is there and cannot be decoded."""
+    return MediaError("bad_audio", f"the audio stream cannot be decoded ({why}); re-export the clip")
+
+
+def _check_whole(found: int, declared: int, damaged: int) -> None:
+    if declared and found < declared * DECLARED_SHARE:
+        raise MediaError("truncated", f"{found} of {declared} declared frames can be decoded; copy the file again")
+    if damaged > DAMAGED_SHARE * (found + damaged):
+        raise MediaError("damaged", f"{damaged} pictures beside {found} good ones are damaged; copy or re-export the file")
+
+
+def _varies(intervals: np.ndarray) -> bool:
+    """Whether an interval is half as long again as the usual one, or half of it; rounding to milliseconds is not that."""
+    if len(intervals) < 2:
+        return False
+    usual = float(np.median(intervals))
+    return bool(((intervals > 1.5 * usual) | (intervals < 0.5 * usual)).any())

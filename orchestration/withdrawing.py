@@ -1,0 +1,39 @@
+"""`omnihuman withdraw`: onto the list, and what saw the clip."""
+
+import pandas as pd
+
+from assets.exposure import Exposure, who_saw
+from assets.workspace import Workspace
+from curation.near_duplicates import near_duplicate_groups
+from curation.storage import CurationError, read_table
+from curation.withdrawal import Tombstone, find_clips, withdraw
+
+
+def all_clips(workspace: Workspace) -> pd.DataFrame:
+    """Every shard's clips.parquet, one after another.
+
+    Raises:
+        CurationError: no shard.
+    """
+    shards = workspace.shards("raw_clips")
+    if not shards:
+        raise CurationError(f"no clips in {workspace.data('raw_clips')}; ingest some first")
+    return pd.concat([read_table(workspace.data("raw_clips", shard) / "clips.parquet") for shard in shards])
+
+
+def withdraw_clips(workspace: Workspace, target: str, reason: str) -> tuple[Tombstone, list[str], list[Exposure]]:
+    """Withdraw, and report near duplicates that are not withdrawn with it, and everything that saw the clips."""
+    clips = all_clips(workspace)
+    tombstone = withdraw(workspace.tombstones, clips, target, reason)
+    return tombstone, _alike(clips, set(tombstone.clip_ids)), who_saw(workspace, tombstone.clip_ids)
+
+
+def exposure_of(workspace: Workspace, target: str) -> list[Exposure]:
+    """What saw the clips that `target` means; nothing is written."""
+    _, rows = find_clips(all_clips(workspace), target)
+    return who_saw(workspace, set(rows["clip_id"]))
+
+
+def _alike(clips: pd.DataFrame, ids: set[str]) -> list[str]:
+    groups = [set(group) for group in near_duplicate_groups([clips])]
+    return sorted({other for group in groups if group & ids for other in group - ids})

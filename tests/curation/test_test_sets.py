@@ -1,0 +1,123 @@
+"""Frozen test sets out of folders that are named as the real sets are, and that meet no training data."""
+
+import json
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from safetensors.numpy import load_file
+
+import puppets
+from curation.identities import identity_by_name, why_not
+from curation.ingest import ingest_shard
+from curation.real_clips import BENCHMARK_CLIPS, TRAINING_CLIPS
+from curation.storage import CurationError
+from curation.test_sets import Training, build_test_set, find_overlap, load_test_set, training_content
+from media import encode_clip
+
+NOBODY = Training(pd.DataFrame(columns=["clip_id"]), "all ingested clips")
+
+
+@pytest.fixture
+def celebv(tmp_path, puppet_bytes):
+    folder = tmp_path / "CelebV-HQ" / "videos"
+    folder.mkdir(parents=True)
+    for seed, name in enumerate(["M2Ohb0FAaJU_1.mp4", "M2Ohb0FAaJU_2.mp4", "-_abcDEF012_0.mp4", "readme.mp4"]):
+        (folder / name).write_bytes(puppet_bytes(seed))
+    return folder.parent
+
+
+@pytest.fixture
+def ravdess(tmp_path, puppet_bytes):
+    folder = tmp_path / "RAVDESS"
+    names = ["01-01-01-01-01-01-01.mp4", "01-01-03-01-02-01-02.mp4", "02-01-01-01-01-01-03.mp4", "01-02-01-01-01-01-04.mp4", "03-01-01-01-01-01-05.wav"]
+    for seed, name in enumerate(names):
+        actor = folder / f"Actor_{name[18:20]}"
+        actor.mkdir(parents=True, exist_ok=True)
+        (actor / name).write_bytes(puppet_bytes(20 + seed))
+    return folder
+
+
+def test_names_of_the_real_sets_tell_who_is_seen():
+    assert identity_by_name("celebv-hq", "x/-_abcDEF012_0.mp4") == "celebv-hq:-_abcDEF012"
+    assert identity_by_name("ravdess", "Actor_12/01-01-06-01-02-01-12.mp4") == "ravdess:12"
+    assert identity_by_name("cyberhost", "person_7/clip.mp4") == "person_7" and identity_by_name("folder", "clip.mp4") == ""
+    assert "speech" in why_not("ravdess", "01-02-06-01-02-01-12.mp4") and "picture and sound" in why_not("ravdess", "03-01-06-01-02-01-12.wav")
+    assert why_not("cyberhost", "clip.mp4") and not why_not("cyberhost", "p/clip.mp4")
+
+
+def test_a_sample_has_a_reference_outside_its_window_its_sound_and_its_pose(celebv, tmp_path, laptop):
+    made = build_test_set(celebv, tmp_path / "set", "celebv-hq", laptop.video, NOBODY, puppets.PuppetKeypoints())
+    assert len(made.manifest) == 3 and made.manifest["identity"].nunique() == 2
+    assert list(made.skipped) == ["videos/readme.mp4"]
+    row = made.manifest[made.manifest["name"] == "videos/M2Ohb0FAaJU_1.mp4"].iloc[0]
+    truth = puppets.render(0)
+    reference = cv2.cvtColor(cv2.imread(str(made.path / row["reference"])), cv2.COLOR_BGR2RGB)
+    assert row["reference_frame"] == 16 + laptop.video.reference_gap
+    assert np.abs(reference.astype(int) - truth.frames[row["reference_frame"]]).mean() < 3
+    sound, rate = soundfile.read(made.path / row["audio"])
+    assert rate == 16_000 and len(sound) == 25_000 and np.corrcoef(sound, truth.audio)[0, 1] > 0.95
+    keypoints = load_file(made.path / row["pose"])["keypoints"]
+    assert keypoints.shape == (17, 133, 3)
+    record = json.loads((made.path / "test_set.json").read_text())
+    assert (record["kind"], record["samples"], record["identities"]) == ("celebv-hq", 3, 2)
+
+
+def test_it_is_frozen(celebv, tmp_path, laptop):
+    first = build_test_set(celebv, tmp_path / "one", "celebv-hq", laptop.video, NOBODY)
+    assert first.digest == build_test_set(celebv, tmp_path / "two", "celebv-hq", laptop.video, NOBODY).digest
+    assert load_test_set(tmp_path / "one").digest == first.digest
+    (tmp_path / "one" / first.manifest["audio"][0]).write_bytes(b"other")
+    with pytest.raises(CurationError, match="not the frozen file"):
+        load_test_set(tmp_path / "one")
+
+
+def test_a_limit_takes_as_many_people_as_possible(celebv, tmp_path, laptop):
+    made = build_test_set(celebv, tmp_path / "set", "celebv-hq", laptop.video, NOBODY, limit=2)
+    assert made.manifest["identity"].nunique() == 2
+
+
+def test_ravdess_gives_speech_with_picture_and_sound_alone(ravdess, tmp_path, laptop):
+    made = build_test_set(ravdess, tmp_path / "set", "ravdess", laptop.video, NOBODY)
+    assert sorted(made.manifest["identity"]) == ["ravdess:01", "ravdess:02"] and len(made.skipped) == 3
+
+
+@pytest.mark.parametrize("meeting", ["content", "identity by name", "identity by sidecar", "near duplicate"])
+def test_what_meets_training_is_refused_and_can_be_left_out(meeting, ravdess, inbox, tmp_path, laptop, puppet_bytes):
+    name, data, sidecar = "trained.mp4", puppet_bytes(77), {}
+    if meeting == "content":
+        data = puppet_bytes(20)
+    elif meeting == "identity by name":
+        name = "01-01-08-02-02-02-01.mp4"
+    elif meeting == "identity by sidecar":
+        sidecar = {"identity": "ravdess:01"}
+    else:
+        data = encode_clip(puppets.render(20).frames, 16, crf=26, pixel_format="yuv420p")
+    (inbox / name).write_bytes(data)
+    (inbox / f"{name}.json").write_text(json.dumps(sidecar))
+    ingest_shard([inbox / name], tmp_path / "raw", laptop, inbox=inbox)
+    training = training_content(tmp_path / "raw", tmp_path / "no snapshot")
+    with pytest.raises(CurationError, match="1 of 2 files .*Actor_01/01-01-01-01-01-01-01.mp4.*--exclude-overlap"):
+        build_test_set(ravdess, tmp_path / "set", "ravdess", laptop.video, training)
+    assert not (tmp_path / "set").exists()
+    made = build_test_set(ravdess, tmp_path / "set", "ravdess", laptop.video, training, exclude_overlap=True)
+    assert made.manifest["identity"].tolist() == ["ravdess:02"]
+    reason = made.skipped["Actor_01/01-01-01-01-01-01-01.mp4"]
+    assert {"content": "same file", "near duplicate": "nearly the same"}.get(meeting, "same identity (ravdess:01)") in reason
+    assert find_overlap(made.manifest, training) == {}
+
+
+def test_an_empty_folder_and_an_unknown_kind_say_what_to_do(tmp_path, laptop):
+    with pytest.raises(CurationError, match="it holds no file"):
+        build_test_set(tmp_path, tmp_path / "set", "folder", laptop.video, NOBODY)
+    with pytest.raises(CurationError, match="choose one of celebv-hq, ravdess"):
+        build_test_set(tmp_path, tmp_path / "set", "vox", laptop.video, NOBODY)
+    with pytest.raises(CurationError, match="give the local copy"):
+        build_test_set(tmp_path / "none", tmp_path / "set", "folder", laptop.video, NOBODY)
+
+
+def test_nobody_of_the_packaged_benchmark_is_seen_in_training():
+    held_out, trained = ({clip.identity for clip in clips} - {""} for clips in (BENCHMARK_CLIPS, TRAINING_CLIPS))
+    assert held_out and trained and not held_out & trained

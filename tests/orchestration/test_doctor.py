@@ -1,0 +1,45 @@
+"""`omnihuman doctor` looks into a Wan base before anybody trains on it."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from diffusers import WanTransformer3DModel
+from safetensors.torch import load_file, save_file
+
+from orchestration.doctor import examine
+from profiles import load_profile
+
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+
+
+@pytest.fixture
+def base(tmp_path):
+    torch.manual_seed(0)
+    WanTransformer3DModel(num_attention_heads=2, attention_head_dim=24, text_dim=32, ffn_dim=64, num_layers=1).save_pretrained(tmp_path / "base")
+    return tmp_path / "base"
+
+
+def finding(folder, source):
+    profile = load_profile("laptop")
+    profile = profile.model_copy(update={"transformer": profile.transformer.model_copy(update={"base": source})})
+    return next(f for f in examine(SimpleNamespace(profile=profile, root=folder)) if f.name == "Wan base")
+
+
+def test_a_whole_base_is_reported_with_what_is_loaded_and_what_is_new(base):
+    found = finding(base.parent, str(base))
+    assert found.ok and "loaded:" in found.message and "blocks.*.audio_attn" in found.message
+
+
+def test_a_base_with_a_gap_is_found_before_training(base):
+    weights = load_file(base / WEIGHTS)
+    del weights["proj_out.weight"]
+    save_file(weights, base / WEIGHTS)
+    found = finding(base.parent, str(base))
+    assert not found.ok and "1 missing: proj_out.weight" in found.message and str(base) in found.message
+
+
+def test_an_absent_base_is_named_and_a_hub_id_is_not_fetched(tmp_path):
+    absent = finding(tmp_path, str(tmp_path / "nowhere"))
+    assert not absent.ok and "nowhere" in absent.message
+    assert finding(tmp_path, "nobody/nothing").ok

@@ -1,0 +1,121 @@
+"""One rank of the parity test: every case in one process, rank 0 compares with plain torch and writes what it found.
+
+    python tests/training/parity_worker.py OUTPUT.json      with RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT set
+"""
+
+import json
+import sys
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from unittest.mock import patch
+
+import deepspeed
+import torch
+
+from tests.training.plain_engine import PlainEngine, random_batch, tiny_discriminator, tiny_generator, tiny_profile
+from training.distillation import updates
+from training.distillation.gradient_cosine import GradientCosine
+from training.distillation.updates import discriminator_step, draw_parts, generator_step
+from training.engine import build_engine
+from training.stage import _narrow
+
+UPDATES, BATCH = 3, 8
+# eps well above rounding: a gradient that is zero but for rounding (a key's bias) must not become a whole step.
+ADAM = {"name": "rmsprop", "lr": 1e-3, "eps": 1e-4}
+CASES = [
+    {"zero": zero, "accumulation": accumulation, "objective": objective, "images": images, "freeze": True}
+    for zero in (0, 1, 2, 3) for accumulation in (1, 2)
+    for objective, images in ((("non_saturating", False),) if accumulation == 1 else (("relativistic", False), ("non_saturating", True)))
+] + [{"zero": zero, "accumulation": 1, "objective": "non_saturating", "images": False, "freeze": False} for zero in (0, 1)]
+
+
+def settings(case):
+    section = "adversarial_images" if case["images"] else "adversarial_videos"
+    config = getattr(tiny_profile(), section)
+    optimizer = config.generator.model_copy(update=ADAM)
+    return config.model_copy(update={"objective": case["objective"], "generator": optimizer, "discriminator": optimizer, "batch_size": BATCH})
+
+
+def draws_of(case, config, update, rank, ranks, parts):
+    batch = random_batch(BATCH, update)
+    if case["images"]:
+        batch = replace(batch.as_images(), given=frozenset({"reference"}))
+    share = BATCH // ranks
+    return draw_parts(_narrow(batch, rank * share, share), config, parts)
+
+
+def train(g_engine, d_engine, case, config, rank, ranks, parts, cosine=None):
+    rows = []
+    for update in range(UPDATES):
+        row = discriminator_step(g_engine, d_engine, draws_of(case, config, 2 * update, rank, ranks, parts), config)
+        row |= generator_step(g_engine, d_engine, draws_of(case, config, 2 * update + 1, rank, ranks, parts), config)
+        rows.append(row | (cosine.read() if cosine else {}))
+    return rows
+
+
+def weights(module, gather):
+    parameters = dict(module.named_parameters())
+    with deepspeed.zero.GatheredParameters(list(parameters.values())) if gather else nullcontext():
+        return {name: p.detach().float().clone() for name, p in parameters.items()}
+
+
+def difference(ours, theirs, start):
+    """Largest difference, and the largest movement it is to be compared with."""
+    return max(float((ours[n] - theirs[n]).abs().max()) for n in ours), max(float((theirs[n] - start[n]).abs().max()) for n in ours)
+
+
+@contextmanager
+def unfrozen(module):
+    yield
+
+
+def run_case(case, rank, ranks):
+    config, parts = settings(case), case["accumulation"]
+    engine_config = tiny_profile().engine.model_copy(update={"zero_stage": case["zero"], "gradient_accumulation": parts, "gradient_clipping": 0.0})
+    profile = tiny_profile()
+    g_engine = build_engine(tiny_generator(profile), config.generator, engine_config, BATCH)
+    d_engine = build_engine(tiny_discriminator(profile), config.discriminator, engine_config, BATCH)
+    cosine = GradientCosine(g_engine)
+    with nullcontext() if case["freeze"] else patch.object(updates, "frozen", unfrozen):
+        rows = train(g_engine, d_engine, case, config, rank, ranks, parts, cosine)
+    found = [weights(e.module, case["zero"] == 3) for e in (g_engine, d_engine)]
+    for engine in (g_engine, d_engine):
+        engine.destroy()
+    if rank:
+        return None
+    plain = [PlainEngine(tiny_generator(profile), config.generator), PlainEngine(tiny_discriminator(profile), config.discriminator)]
+    start = [weights(e.module, False) for e in plain]
+    gradients = []
+    plain[0].optimizer.register_step_pre_hook(lambda *_: gradients.append(
+        torch.cat([p.grad.flatten() for p in plain[0].module.parameters() if p.grad is not None])
+    ))
+    expected = train(*plain, case, config, 0, 1, 1)
+    result = dict(case)
+    for name, ours, engine, before in zip(("generator", "discriminator"), found, plain, start, strict=True):
+        result[f"{name}_difference"], result[f"{name}_moved"] = difference(ours, weights(engine.module, False), before)
+        key = f"{name}_gradient_norm"
+        result[f"{name}_norms"] = [[row[key] for row in rows], [row[key] for row in expected]]
+    result["cosine"] = [rows[-1]["generator_gradient_cosine"], float(torch.cosine_similarity(gradients[-1], gradients[-2], dim=0))]
+    return result
+
+
+def main():
+    torch.set_num_threads(1)
+    deepspeed.init_distributed(dist_backend="gloo")
+    rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
+    results = []
+    for case in CASES:
+        try:
+            results.append(run_case(case, rank, ranks))
+        except (RuntimeError, AssertionError, ValueError, TypeError, AttributeError) as error:
+            import traceback
+
+            results.append(case | {"error": f"{error}\n{traceback.format_exc()[-1500:]}"})
+            break  # the other rank may wait for this one
+    if rank == 0:
+        with open(sys.argv[1], "w") as file:
+            json.dump(results, file)
+
+
+if __name__ == "__main__":
+    main()

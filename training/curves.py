@@ -1,0 +1,23 @@
+"""A run's curve as a picture."""
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from media import png_bytes
+
+
+def loss_curves(losses: pd.DataFrame | Path) -> bytes:
+    """PNG with one panel per logged quantity over steps, from a table or its parquet file; dots where few were logged."""
+    table = pd.read_parquet(losses) if isinstance(losses, Path) else losses
+    columns = [c for c in table.select_dtypes("number").columns if c != "step" and table[c].notna().any()]
+    rows = max(1, -(-len(columns) // 3))
+    figure = Figure(figsize=(9, 2.1 * rows), layout="constrained")
+    for place, column in enumerate(columns, start=1):
+        axes = figure.add_subplot(rows, 3, place)
+        known = table[["step", column]].dropna()
+        axes.plot(known["step"], known[column], linewidth=0.9, marker="." if len(known) < len(table) / 2 else "")
+        axes.set_title(column, fontsize=8)
+        axes.tick_params(labelsize=6)
+    return png_bytes(figure)

@@ -1,0 +1,101 @@
+"""What stands beside a student's weights: how to sample it in diffusers' own layout, its curves, and a card for people."""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from diffusers import FlowMatchEulerDiscreteScheduler
+
+from profiles.schema import Profile
+from training.curves import loss_curves
+from training.jobs import TrainingJob
+
+CARD = """\
+---
+library_name: diffusers
+tags: [one-step, talking-human, omnihuman]
+---
+# {name}
+A one-step generator of the profile `{profile}`, made by {how}.
+
+| | |
+| --- | --- |
+| parent | {parent} |
+| {critic_title} | {critic} |
+| snapshot | `{snapshot}` |
+| weights | `{weights}` |
+| parameters | {parameters:,} |
+| updates | {updates} |
+| roll-backs | {rollbacks} |
+| seconds, peak memory of this attempt | {seconds:g} s, {memory:g} GiB |
+| MLflow run | {run} |
+
+## Sampling
+`model_index.json` and `scheduler/` ask for one step without guidance; the frozen encoders are the profile's.
+```python
+from omnihuman.pipeline import build_pipeline
+from profiles import load_profile
+
+pipe = build_pipeline(load_profile("{profile}"), "{folder}/transformer", num_inference_steps=1)
+frames = pipe("A person talks.", reference=image[None], audio=sound[None]).frames
+frames = pipe("A person talks.", reference=image[None], audio=sound[None], num_inference_steps=2).frames
+```
+
+## Recipe
+```yaml
+{recipe}```
+
+## Curves
+![curves](curves.png)
+
+All numbers are in `losses.parquet`.
+
+## Scores
+Training measures none on held-out clips; `benchmark_scores` does, and its table goes with the registered model.
+"""
+HOW = {
+    "consistency": "discrete consistency distillation of its parent (APT section 4.2)",
+    "adversarial": "adversarial post-training against real samples (APT section 4)",
+}
+
+
+def write_card(folder: Path, job: TrainingJob, record: dict[str, Any], losses: pd.DataFrame) -> None:
+    """Write `README.md`, `curves.png`, `model_index.json` and `scheduler/` into a student's folder."""
+    (folder / "curves.png").write_bytes(loss_curves(losses))
+    FlowMatchEulerDiscreteScheduler(shift=1.0).save_pretrained(str(folder / "scheduler"))
+    (folder / "model_index.json").write_text(json.dumps(model_index(job.profile), indent=2) + "\n")
+    (folder / "README.md").write_text(_card(job, record))
+
+
+def model_index(profile: Profile) -> dict[str, Any]:
+    """`OmniHumanPipeline`'s configuration for one step. The frozen encoders are none of this folder's: they are given to
+    `from_pretrained`, and the registered model holds them."""
+    given = {"transformer": ["omnihuman.transformer", "OmniHumanTransformer3DModel"], "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"]}
+    absent = {name: [None, None] for name in ("vae", "text_encoder", "tokenizer", "audio_encoder")}
+    return {
+        "_class_name": "OmniHumanPipeline", "_diffusers_version": version("diffusers"), **given, **absent,
+        "num_inference_steps": 1, "guidance_scale": 1.0, "fps": profile.video.fps,
+        "text_tokens": profile.encoders.text_tokens, "pose_keypoints": list(profile.transformer.pose_keypoints),
+    }
+
+
+def _card(job: TrainingJob, record: dict[str, Any]) -> str:
+    rollbacks = record.get("rollbacks", [])
+    return CARD.format(
+        name=job.name, profile=job.profile.name, how=HOW[job.kind], parent=_origin(job.parent),
+        critic_title="diffusion weights" if job.diffusion_parent else "teacher", critic=_origin(job.diffusion_parent or job.parent),
+        snapshot=record["snapshot_digest"][:16], weights=record["weights_digest"][:16], parameters=record["parameters"],
+        updates=record["steps"], rollbacks="; ".join(r["reason"] for r in rollbacks) or "none", seconds=record["seconds"],
+        memory=record["peak_memory_gib"], run=record["mlflow_run_id"] or "none", folder=job.name,
+        recipe=yaml.safe_dump(record["section"], sort_keys=False, width=100),
+    )
+
+
+def _origin(parent: str | None) -> str:
+    if parent is None:
+        return "none"
+    digest = json.loads((Path(parent) / "record.json").read_text())["weights_digest"]
+    return f"{Path(parent).name} `{digest[:16]}`"

@@ -1,0 +1,42 @@
+r"""The consistency teacher's velocity under classifier-free guidance with a scale for each of text and audio.
+
+The weaker condition first, each against the branch without it:
+$v = v(\varnothing) + s_{text} (v(text) - v(\varnothing)) + s_{audio} (v(text, audio) - v(text))$.
+With equal scales the middle branch cancels, and this is the guidance that OmniHuman samples with. Reference and pose stay
+in every branch (OmniHuman-1 v3 guides text and audio only).
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from omnihuman.guidance import guided_velocity
+from profiles.schema import GuidanceConfig
+
+
+@torch.no_grad()
+def teacher_velocity(
+    teacher: nn.Module, x: Tensor, t: Tensor, conditions: dict[str, Any], null_text: Tensor, scales: GuidanceConfig
+) -> Tensor:
+    """Guided velocity at `x` `(B, 16, F, h, w)`, t `(B,)` in [0, 1], in as few evaluations as the scales allow.
+
+    Args:
+        conditions: of `OmniHumanTransformer3DModel`, with `encoder_hidden_states`.
+        null_text: `(B, L, D)`, the null prompt of every sample. A sample whose text or audio is off already has the
+            same branches, so guidance leaves it alone.
+    """
+
+    def velocity(given: dict[str, Any]) -> Tensor:
+        return teacher(x, t * 1000, return_dict=False, **given)[0]
+
+    silent = {name: value for name, value in conditions.items() if not name.startswith("audio")}
+    null = silent | {"encoder_hidden_states": null_text}
+    full = velocity(conditions)
+    if scales.text == scales.audio:
+        return full if scales.text == 1.0 else guided_velocity(full, velocity(null), scales.text)
+    if silent.keys() == conditions.keys():
+        return full if scales.text == 1.0 else guided_velocity(full, velocity(null), scales.text)
+    unheard = velocity(silent)
+    guided = unheard if scales.text == 1.0 else guided_velocity(unheard, velocity(null), scales.text)
+    return guided + scales.audio * (full - unheard)

@@ -1,0 +1,26 @@
+"""Ulysses sequence parallelism in training: ranks in groups share one sample's tokens (diffusers' context parallelism).
+
+The ranks of a group each hold a part of the same sample's gradient: `build_engine` sees to it that they are added up.
+"""
+
+from typing import Any
+
+import torch
+
+
+def share_tokens(model: Any, degree: int) -> None:
+    """Let groups of `degree` neighbouring ranks work on one sample.
+
+    Raises:
+        ValueError: the model's heads do not divide by `degree`, or there is no accelerator (diffusers asks for one).
+    """
+    from diffusers import ContextParallelConfig
+    from torch.distributed.device_mesh import init_device_mesh
+
+    if torch.accelerator.device_count() == 0:
+        raise ValueError(f"engine.sequence_parallel = {degree} needs an accelerator; set it to 1 on a machine without")
+    device = torch.accelerator.current_accelerator()
+    kind = "cpu" if device is None else device.type
+    shape = (torch.distributed.get_world_size() // degree, 1, degree)
+    mesh = init_device_mesh(kind, shape, mesh_dim_names=("data", "ring", "ulysses"))
+    model.enable_parallelism(config=ContextParallelConfig(ulysses_degree=degree, mesh=mesh["ring", "ulysses"]))
