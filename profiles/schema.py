@@ -365,7 +365,7 @@ class AdversarialConfig(Strict):
 
 
 class CurationConfig(Strict):
-    """Scores, and predicates over their columns (docs/curation.md). Each subset also needs the ones before it.
+    """Scores, and predicates over their columns (docs/scores.md). Each subset also needs the ones before it.
 
     `held_out_share` of all clips, by their ids, are never trained on: the held-out loss is measured on them.
     """
@@ -373,11 +373,11 @@ class CurationConfig(Strict):
     shard_clips: Positive = 1024
     held_out_share: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.02
     min_seconds: float = 1.0625
+    scores: ScoresConfig = ScoresConfig()
     # Where a file with cuts is split: by the change of content, by TransNet V2 (extra `shots`), or not at all.
     shots: Literal["content", "transnetv2", "none"] = "content"
     # The share of a table's rows that may break its contract before whatever reads the table is held up.
     violations_max: Ratio = 0.01
-    scores: ScoresConfig = ScoresConfig()
     text: str
     audio: str
     pose: str

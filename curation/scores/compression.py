@@ -4,6 +4,7 @@ import numpy as np
 
 from curation.scores.contract import Score, Values, floats
 from curation.scores.material import Material
+from media import Span
 from profiles.scores import CompressionConfig
 
 
@@ -30,17 +31,21 @@ def _of_picture(image: np.ndarray, block: int) -> float:
     return found
 
 
-def bits_per_pixel(size: float, width: int, height: int, frames: int) -> float:
-    """Bits of the clip as it is coded (sound too) over the pixels of all its frames; NaN without a file."""
+def bits_per_pixel(size: int, width: int, height: int, frames: int) -> float:
+    """Bits of the file (sound too) over the pixels of all its frames; NaN without a file."""
     return 8.0 * size / (width * height * frames) if size and frames else float("nan")
 
 
 def score(material: Material, config: CompressionConfig) -> Values:
-    """Columns `blockiness` and `bits_per_pixel`, both at the source's own size."""
-    record = material.record
+    """Columns `blockiness` and `bits_per_pixel`, both at the source's own size.
+
+    What a part of a file takes of its bytes nobody knows without reading its packets: there `bits_per_pixel` is NaN.
+    """
+    record, data = material.record, material.data
+    size = 0 if isinstance(data, Span) else len(data)
     return {
         "blockiness": blockiness(material.native_grey, config.block),
-        "bits_per_pixel": bits_per_pixel(material.coded_bytes, record["width"], record["height"], record["frames"]),
+        "bits_per_pixel": bits_per_pixel(size, record["width"], record["height"], record["frames"]),
     }
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -13,9 +12,8 @@ from curation.bucket import DECODE_BYTES, TRANSFORM, BucketClip, bucket_names, c
 from curation.keypoints import Detected, KeypointDetector, detect, mouth_opening
 from curation.scores.luma import grey, luma
 from curation.scores.sound import envelope
-from media import decode_clip
-from media.containers import Source, open_media
-from profiles.schema import VideoConfig
+from media import Clip, Span, decode_clip
+from profiles.schema import Bucket, VideoConfig
 
 # Scores of motion look at pictures of at most this short side: optical flow at full size would cost more than decoding.
 WORKING_SHORT_SIDE = 120
@@ -59,12 +57,12 @@ class Material:
     Args:
         bench: what is shared by all clips.
         record: the clip's row of clips.parquet (`width`, `height`, `fps`, `frames`, `caption`, ...).
-        read: gives the file's bytes, with a range of seconds where the clip is a part of the file.
+        read: gives the file's bytes.
         detected: keypoints from an earlier run, in which case no detector runs.
     """
 
     def __init__(
-        self, bench: Bench, record: dict[str, Any], read: Callable[[], Source], detected: Detected | None = None
+        self, bench: Bench, record: dict[str, Any], read: Callable[[], bytes | Span], detected: Detected | None = None
     ):
         self.bench, self.record, self._read = bench, record, read
         if detected is not None:
@@ -81,33 +79,44 @@ class Material:
         return made
 
     @cached_property
-    def data(self) -> Source:
-        """What is decoded."""
+    def data(self) -> bytes | Span:
+        """The media file, or the part of one that the clip is."""
         return self._read()
-
-    @property
-    def coded_bytes(self) -> float:
-        """Size of the clip as it is coded: of a part of a file its share of the file's seconds."""
-        source = self.data
-        if isinstance(source, bytes):
-            return float(len(source))
-        if isinstance(source, Path):
-            return float(source.stat().st_size)
-        with open_media(source.data) as container:
-            seconds = (container.duration or 0) / 1e6
-        return len(source.data) * ((source.end - source.start) / seconds if seconds > 0 else 1.0)
 
     @cached_property
     def _decoded(self) -> tuple[BucketClip, np.ndarray]:
         video, record = self.bench.video, self.record
         affordable = DECODE_BYTES / (record["width"] * record["height"] * 3 * max(record["fps"], 1.0))
         longest = max(bucket.frames for bucket in video.all_buckets)
-        needed = (longest + video.reference_gap + 1) / video.fps
-        clip = decode_clip(self.data, video.fps, video.sample_rate, max_seconds=max(affordable, needed))
-        native = clip.frames[evenly(len(clip.frames), self.bench.native_frames)]
+        seconds = max(affordable, (longest + video.reference_gap + 1) / video.fps)
+        length = record.get("seconds", record["frames"] / max(record["fps"], 1.0))
+        expected = min(record["frames"], int(min(seconds, length) * video.fps))
+        likely = choose_bucket(record["width"], record["height"], longest, video)
+        clip, native = self._decode(likely, seconds, expected)
         # The table's size, not the decoded one: features plan with the table, and both must agree.
         bucket = choose_bucket(record["width"], record["height"], len(clip.frames), video)
-        return BucketClip(to_bucket(clip.frames, bucket), clip.audio), native
+        if (bucket.height, bucket.width) != (likely.height, likely.width):
+            # Too few frames for the likely one, which only decoding tells.
+            clip, native = self._decode(bucket, seconds, expected)
+        return BucketClip(clip.frames, clip.audio), native
+
+    def _decode(self, bucket: Bucket, seconds: float, expected: int) -> tuple[Clip, np.ndarray]:
+        """Each frame is brought to the bucket as it is decoded; a few stay at their own size."""
+        wanted = set(evenly(max(1, expected), self.bench.native_frames).tolist())
+        kept: dict[int, np.ndarray] = {}
+        seen = 0
+
+        def transform(image: np.ndarray) -> np.ndarray:
+            nonlocal seen
+            if seen == 0 or seen in wanted:
+                kept[seen] = image.copy()
+            seen += 1
+            return to_bucket(image[None], bucket)[0]
+
+        clip = decode_clip(self.data, self.bench.video.fps, self.bench.video.sample_rate, seconds, transform)
+        if len(kept) > 1 and 0 not in wanted:
+            del kept[0]  # kept in case the clip was shorter than its record says
+        return clip, np.stack(list(kept.values()))
 
     @property
     def size(self) -> tuple[int, int]:

@@ -20,15 +20,15 @@ from curation.scores.material import Bench, Material
 from curation.scores.registry import columns_of, switched_on
 from curation.storage import CurationError, read_table, write_table
 from curation.workers import Progress, map_over_clips
-from media import MediaError, whole_directory
-from media.containers import Span
+from media import MediaError, Span, whole_directory
 from profiles import Profile
 from profiles.scores import ScoresConfig
 
 # Facts of the clip itself that predicates may read; with them here a query over all shards needs no other table.
-CLIP_COLUMNS = {"width": "float", "height": "float", "fps": "float", "seconds": "float", "frames": "float", "near_duplicate": "bool"}
+CLIP_COLUMNS = {
+    "width": "float", "height": "float", "fps": "float", "seconds": "float", "frames": "float", "near_duplicate": "bool",
+}  # fmt: skip
 ARROW = {"float": pa.float64(), "bool": pa.bool_()}
-CLIP_COLUMN_TYPES: dict[str, type] = {"float": float, "bool": bool}
 KEYPOINTS_KEY = "keypoints"
 
 
@@ -186,7 +186,7 @@ def _write(folder: Path, clips: pd.DataFrame, kept: _Kept, scores: ScoresConfig,
     for record in clips.to_dict("records"):
         sha256 = record["sha256"]
         points = kept.keypoints[sha256].keypoints
-        row: dict[str, Any] = {"clip_id": record["clip_id"], **{name: CLIP_COLUMN_TYPES[kind](record[name]) for name, kind in CLIP_COLUMNS.items()}}
+        row: dict[str, Any] = {"clip_id": record["clip_id"], **{name: record[name] for name in CLIP_COLUMNS}}
         for columns in kept.columns.values():
             row |= columns[sha256]
         rows.append({**row, "keypoints_offset": offset, "keypoints_frames": len(points)})
