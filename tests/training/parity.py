@@ -21,8 +21,11 @@ from training.stage import optimizer_step
 
 STEPS, BATCH = 4, 8
 NO_CLIPPING = {"adamw": [], "muon": ["engine.gradient_clipping=0"]}
+SPECIAL = {
+    "": [], "shared": ["engine.ranks=2", "engine.sequence_parallel=2"], "offload": ["engine.offload=optimizer"],
+    "all_offloaded": ["engine.offload=parameters"], "bf16": ["engine.precision=bf16"],
+}
 # diffusers counts accelerators before it splits a sequence; two processes on a CPU split it as well.
-SHARED: dict[bool, list[str]] = {False: [], True: ["engine.ranks=2", "engine.sequence_parallel=2"]}
 torch.accelerator.device_count = lambda: 1
 
 
@@ -100,15 +103,15 @@ def main(root: Path, cases: list[str], report: Path) -> None:
     deepspeed.init_distributed(dist_backend="gloo")
     rows = []
     for case in cases:
-        optimizer, zero, accumulation, *shared = case.split("-")
+        optimizer, zero, accumulation, special = (*case.split("-"), "")[:4]
         rates = {"adamw": "{name: adamw, lr: 0.001}", "muon": "{name: muon, lr: 0.02, adam_lr: 0.001}"}[optimizer]
-        profile = load_profile("laptop", [*TINY, f"stage_3.optimizer={rates}", f"engine.zero_stage={zero}", f"engine.gradient_accumulation={accumulation}", *NO_CLIPPING[optimizer], *SHARED[bool(shared)]])
+        profile = load_profile("laptop", [*TINY, f"stage_3.optimizer={rates}", f"engine.zero_stage={zero}", f"engine.gradient_accumulation={accumulation}", *NO_CLIPPING[optimizer], *SPECIAL[special]])
         data = SnapshotData(root / "snapshot", root / "features", profile, "text", 0, BATCH, profile.stage_3.ratios)
         start = ExponentialMovingAverage(build_transformer(profile, None, profile.stage_3.seed), 0.0).whole()
         expected, weights = plain(profile, data, 0.5)
         losses, average = sharded(profile, data, 0.5)
         rows.append({"case": case, "expected": expected, "losses": losses, "distance": distance(average, weights, start)})
-        if not shared:
+        if special in ("", "bf16"):
             rows[-1]["poisoned"] = poisoned(profile, data)
     if int(os.environ["RANK"]) == 0:
         report.write_text(json.dumps(rows))
