@@ -6,15 +6,18 @@ from benchmarks.adversarial import adversarial_update
 from benchmarks.autoencoder import frames_per_second
 from benchmarks.loader import loader_against_step
 from benchmarks.near_duplicates import search_million
+from benchmarks.training_step import training_step
 from benchmarks.transformer import conditions_off, one_step_against_teacher
 
 
 def main() -> None:
-    """Run all of them, about a minute on two cores."""
+    """Run all of them, a few minutes on two cores."""
     off = conditions_off()
     print(f"transformer, conditions off / bare Wan, forward + backward: {off.ratio:.3f}  ({off.ours * 1e3:.0f} / {off.theirs * 1e3:.0f} ms)")
     step = one_step_against_teacher()
     print(f"transformer, 1 step / 20 steps of generation:               {step.ratio:.3f}  ({step.ours * 1e3:.0f} / {step.theirs * 1e3:.0f} ms, 16 clips)")
+    whole = training_step()
+    print(f"whole training step / plain torch loop:                      {whole.ratio:.3f}  ({whole.ours * 1e3:.0f} / {whole.theirs * 1e3:.0f} ms)")
     update = adversarial_update()
     print(f"adversarial update / its forwards and backwards alone:       {update.ratio:.3f}  ({update.ours * 1e3:.0f} / {update.theirs * 1e3:.0f} ms)")
     load = loader_against_step()

@@ -10,6 +10,7 @@ import puppets
 from curation.archive import read_clip
 from curation.bucket import load_bucket_clip
 from curation.ingest import find_new_clips, ingest_shard
+from curation.scores import score_shard
 from curation.shots import ContentDetector, Shot, shot_detector, split_shots
 from curation.storage import CurationError
 from media import Span, encode_clip, probe_clip
@@ -89,6 +90,10 @@ def test_a_film_becomes_several_clips_of_one_file(inbox, laptop):
         assert np.abs(clip.frames.astype(int) - frames[first : first + row.frames]).mean() < 3
         assert clip.audio.mean() == pytest.approx(sound[first * 1000 : (first + row.frames) * 1000].mean(), abs=0.01)
     assert find_new_clips(inbox, raw) == []
+    score_shard(report.path, inbox.parent / "scores", puppets.PuppetKeypoints(), laptop)
+    scores = pd.read_parquet(inbox.parent / "scores" / "scores.parquet").set_index("clip_id").loc[clips["clip_id"]]
+    assert scores["keypoints_frames"].tolist() == [37, 49] and (scores["cut_score"] < 0.4).all(), "each is scored by itself"
+    assert scores["bits_per_pixel"].isna().all(), "nobody knows what a part takes of its file"
 
 
 def test_a_clip_without_cuts_is_its_file(inbox, put_puppet, laptop):
