@@ -19,6 +19,7 @@ def make_clip_scores(execution: Execution) -> Metadata:
     shard_dir, cache = execution.input("raw_clips"), workspace.var / "score_cache"
     report = score_shard(shard_dir, destination, detector, profile, execution.report, cache)
     scores = pd.read_parquet(destination / "scores.parquet")
+    histograms = score_histograms(scores, profile.curation)
     page = workspace.var / "reports" / "clip_scores" / f"{execution.shard}.html"
     return {
         "clips": report.clips,
@@ -27,8 +28,8 @@ def make_clip_scores(execution: Execution) -> Metadata:
         "computed_now": report.computed,
         "score_versions": report.versions,
         "score_quantiles": Markdown(markdown_table(quantile_rows(scores))),
-        "histograms": Png(score_histograms(scores, profile.curation)),
-        "report": write_scores_page(page, shard_dir, destination, profile.curation),
+        "histograms": Png(histograms),
+        "report": write_scores_page(page, shard_dir, destination, histograms, profile.curation),
     }
 
 

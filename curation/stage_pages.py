@@ -10,7 +10,7 @@ import pandas as pd
 from curation.archive import read_clip
 from curation.pages import Section, write_page
 from curation.predicates import Threshold, threshold_of
-from curation.report import contact_sheet, funnel_chart, score_histograms, thresholds
+from curation.report import contact_sheet, funnel_chart, thresholds
 from curation.scores.table import CLIP_COLUMNS
 from curation.slices import slice_rows
 from curation.storage import read_table
@@ -21,14 +21,16 @@ from profiles.schema import CurationConfig
 SHOWN = 8  # pictures in a row of a contact sheet
 
 
-def write_scores_page(path: Path, shard_dir: Path, scores_dir: Path, config: CurationConfig) -> Path:
-    """Histograms with thresholds, quantiles, and the clips at either end of each score that decides."""
+def write_scores_page(
+    path: Path, shard_dir: Path, scores_dir: Path, histograms: bytes, config: CurationConfig
+) -> Path:
+    """`score_histograms`, quantiles, and the clips at either end of each score that decides."""
     scores = read_table(scores_dir / "scores.parquet")
     sections = [
         Section(
             "Histograms",
             "Red lines are the thresholds of the profile's predicates.",
-            pictures=[score_histograms(scores, config)],
+            pictures=[histograms],
         ),
         Section("Quantiles", rows=quantile_rows(scores)),
     ]

@@ -10,9 +10,11 @@ import pytest
 import puppets
 from curation.ingest import find_new_clips, ingest_shard
 from curation.pages import Section, write_page
+from curation.report import score_histograms
 from curation.scores import score_shard
 from curation.slices import slice_rows
 from curation.stage_pages import condition_rows, just_rejected, write_scores_page, write_subsets_page
+from curation.storage import read_table
 from curation.subsets import select_subsets, threshold_of
 
 
@@ -33,7 +35,8 @@ def pictures(page: str) -> int:
 
 def test_the_scores_page_shows_every_score_and_both_ends_of_those_that_decide(shard, tmp_path, laptop):
     raw, scores, _, _ = shard
-    page = write_scores_page(tmp_path / "page.html", raw, scores, laptop.curation).read_text()
+    histograms = score_histograms(read_table(scores / "scores.parquet"), laptop.curation)
+    page = write_scores_page(tmp_path / "page.html", raw, scores, histograms, laptop.curation).read_text()
     assert "http" not in re.sub(r"base64,[^\"]*", "", page), "nothing is loaded from elsewhere"
     assert "<td>cut_score</td>" in page and "Lowest and highest motion" in page and "text: motion &gt;= 0.01" in page
     assert pictures(page) >= 1 + 2 * 4
