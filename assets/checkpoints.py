@@ -94,7 +94,8 @@ def _step(name: str, recipe: Recipe, description: str, extra: tuple[str, ...] = 
         description=description,
         make=train(name, recipe),
         upstream=("training_snapshot", *parents),
-        sections=("transformer", "video", *ENGINE, recipe.section, *extra),
+        sections=("transformer", "video", "curation.held_out_share", *ENGINE, recipe.section, *extra),
+        version="2",  # held-out clips, motion frames, the same conditions on every rank
         group="training" if recipe.kind == "stage" else "distillation",
         kinds=frozenset({"pytorch", "deepspeed", "mlflow", "dvc"}),
         marker="record.json",
