@@ -6,6 +6,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 
@@ -208,4 +209,15 @@ def read_audio(source: bytes | Path, sample_rate: int = 16_000) -> np.ndarray:
         if not container.streams.audio:
             raise MediaError("no_audio", "the file has no audio stream; give a sound file or a video with sound")
         pieces = [samples for _, samples in _resampled(container, sample_rate)]
-    return np.concatenate(pieces).astype(np.float32) if pieces else np.zeros(0, np.float32)
+        padding = _padding(container.streams.audio[0], sum(map(len, pieces)), sample_rate)
+    whole = np.concatenate(pieces).astype(np.float32) if pieces else np.zeros(0, np.float32)
+    return whole[: len(whole) - padding]
+
+
+def _padding(stream: AudioStream, found: int, sample_rate: int) -> int:
+    """Samples past the length that the file declares: a codec fills its last frame up, and FFmpeg decodes what it filled in."""
+    context = stream.codec_context
+    if stream.duration is None or stream.time_base is None or not context.frame_size:
+        return 0
+    beyond = found - round(stream.duration * stream.time_base * sample_rate)
+    return beyond if 0 < beyond < context.frame_size / context.sample_rate * sample_rate else 0

@@ -5,6 +5,8 @@ from fractions import Fraction
 
 import av
 import numpy as np
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
 
 
 def encode_clip(
@@ -37,23 +39,30 @@ def encode_clip(
         video.options = {"crf": str(crf), "preset": "veryfast", "threads": "1", "mbtree": "0"}
         sound = None
         if audio is not None:
-            sound = container.add_stream("aac", rate=sample_rate, layout="mono")
-            sound.bit_rate = audio_bitrate
+            sound = aac_stream(container, sample_rate, audio_bitrate)
         for image in frames:
             container.mux(video.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")))
         container.mux(video.encode())
         if sound is not None and audio is not None:
-            _encode_audio(container, sound, audio, sample_rate)
+            encode_samples(container, sound, audio, sample_rate)
+            container.mux(sound.encode())
     return buffer.getvalue()
 
 
-def _encode_audio(container, stream, audio: np.ndarray, sample_rate: int) -> None:
+def aac_stream(container: OutputContainer, sample_rate: int, bitrate: int = 96_000) -> AudioStream:
+    """A mono AAC stream of an open file; `bitrate` in bits per second."""
+    stream = container.add_stream("aac", rate=sample_rate, layout="mono")
+    stream.bit_rate = bitrate
+    return stream
+
+
+def encode_samples(container: OutputContainer, stream: AudioStream, audio: np.ndarray, sample_rate: int, first: int = 0) -> None:
+    """Encode `(S,)` float samples, of which the first one is number `first` of the stream; the encoder is not flushed."""
     samples = np.ascontiguousarray(audio, dtype=np.float32)[None]
     for start in range(0, samples.shape[1], 1024):
         chunk = np.ascontiguousarray(samples[:, start : start + 1024])
         frame = av.AudioFrame.from_ndarray(chunk, format="fltp", layout="mono")
         frame.sample_rate = sample_rate
-        frame.pts = start
+        frame.pts = first + start
         frame.time_base = Fraction(1, sample_rate)
         container.mux(stream.encode(frame))
-    container.mux(stream.encode())

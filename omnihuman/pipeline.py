@@ -1,30 +1,36 @@
 """`OmniHumanPipeline`: prompt, reference image, sound and keypoints in, video frames out."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKLWan, DiffusionPipeline, FlowMatchEulerDiscreteScheduler
-from diffusers.utils import BaseOutput
+from diffusers.utils import BaseOutput, logging
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Wav2Vec2Model
 
 from omnihuman.audio import AudioEncoder, encode_audio
 from omnihuman.autoencoder import decode_video, encode_video, load_autoencoder, to_frames, to_pixels, use_rsqrt_norm
-from omnihuman.guidance import annealed_scale, guided_velocity
+from omnihuman.conditions import activate_conditions
+from omnihuman.guidance import OmniHumanGuidance
 from omnihuman.pose import render_heatmaps
 from omnihuman.text import TextEncoder, encode_text
 from omnihuman.transformer import OmniHumanTransformer3DModel
 from profiles import Profile, resolve_source
 
+logger = logging.get_logger(__name__)
+
 
 @dataclass
 class OmniHumanOutput(BaseOutput):
-    """`frames`: `(B, T, H, W, 3)` uint8, or normalised latents `(B, 16, F, h, w)` for `output_type="latents"`."""
+    """`frames`: `(B, T, H, W, 3)` uint8, or normalised latents `(B, 16, F, h, w)` for `output_type="latents"`;
+    `conditions`: what was on, what was off and why, and by what the video is driven."""
 
     frames: Tensor
+    conditions: dict[str, object] = field(default_factory=dict)
 
 
 class OmniHumanPipeline(DiffusionPipeline):
@@ -77,8 +83,11 @@ class OmniHumanPipeline(DiffusionPipeline):
         width: int | None = None,
         generator: torch.Generator | Sequence[torch.Generator] | None = None,
         output_type: str = "frames",
+        guidance: OmniHumanGuidance | None = None,
+        activate: str | None = None,
+        without: Collection[str] = (),
     ) -> OmniHumanOutput:
-        """Generate one clip per prompt.
+        """Generate one clip per prompt. `omnihuman.long_video.generate_segments` makes longer ones.
 
         Args:
             prompt: captions.
@@ -92,56 +101,135 @@ class OmniHumanPipeline(DiffusionPipeline):
             height, width: needed without a reference; multiples of 16.
             generator: one for all, or one per clip, for repeatable noise.
             output_type: "frames" or "latents".
+            guidance: scales of their own for text and audio, or another annealing; instead of the two above.
+            activate: the strongest condition to use, see `omnihuman.conditions.activate_conditions`; default all given.
+            without: conditions to leave out although given.
 
         Raises:
-            ValueError: sizes that do not fit each other or the model's strides.
+            ValueError: sizes that do not fit each other or the model's strides, guidance for a one-step student, or
+                (`ConditionError`) conditions that do not go together.
         """
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
         height, width = _size(reference, height, width)
         if num_frames % 4 != 1:
             raise ValueError(f"num_frames is 4n+1 (the causal autoencoder), got {num_frames}")
+        inputs = {"text": any(p.strip() for p in prompts) or None, "reference": reference, "audio": audio, "pose": keypoints}
+        active = activate_conditions([k for k, v in inputs.items() if v is not None], activate, without)
+        reference, audio, keypoints = (inputs[k] if k in active.on else None for k in ("reference", "audio", "pose"))
         steps = num_inference_steps or self.config.num_inference_steps
-        scale = self.config.guidance_scale if guidance_scale is None else guidance_scale
-        end = scale if guidance_scale_end is None else guidance_scale_end
-        conditions = self.encode_conditions(prompts, reference, audio, keypoints, num_frames, height, width)
-        shape = (16, 1 + (num_frames - 1) // 4, height // 8, width // 8)
-        latents = _noise(len(prompts), shape, generator).to(self.transformer.device)
-        self.scheduler.set_timesteps(sigmas=torch.linspace(1.0, 0.0, steps + 1)[:-1].tolist())
-        for index, timestep in enumerate(self.progress_bar(self.scheduler.timesteps)):
-            time = timestep.expand(len(prompts)).to(latents)
-            velocity = self._velocity(latents, time, conditions, annealed_scale(index, steps, scale, end))
-            latents = self.scheduler.step(velocity, timestep, latents, return_dict=False)[0]
-        if output_type == "latents":
-            return OmniHumanOutput(frames=latents)
-        return OmniHumanOutput(frames=to_frames(decode_video(self.vae, latents)))
+        guidance = self.choose_guidance(steps, guidance_scale, guidance_scale_end, guidance)
+        conditions = self.encode_conditions(
+            prompts if "text" in active.on else [""] * len(prompts), reference, audio, keypoints, num_frames, height, width
+        )
+        latents = self.sample(conditions, len(prompts), num_frames, height, width, steps, guidance, generator)
+        made = latents if output_type == "latents" else to_frames(decode_video(self.vae, latents))
+        return OmniHumanOutput(frames=made, conditions=active.record())
+
+    def choose_guidance(
+        self, steps: int, scale: float | None = None, end: float | None = None, guidance: OmniHumanGuidance | None = None
+    ) -> OmniHumanGuidance | None:
+        """The guider for a call, None where sampling takes no second pass.
+
+        Args:
+            steps: sampling steps.
+            scale: on text and audio; default the model's own.
+            end: at the last step; default the same.
+            guidance: instead of both.
+
+        Raises:
+            ValueError: both ways at once, or guidance for one step of a student, whose distillation has it inside.
+        """
+        if guidance is not None and (scale is not None or end is not None):
+            raise ValueError("give guidance, or guidance_scale and guidance_scale_end, not both")
+        scale = self.config.guidance_scale if scale is None else scale
+        asked = guidance is not None or scale != 1.0 or end not in (None, 1.0)
+        if asked and steps == 1 and self.config.num_inference_steps == 1:
+            raise ValueError(
+                "a one-step student samples without guidance (its distillation took that in): leave guidance out, or sample "
+                "the teacher"
+            )
+        return guidance or (OmniHumanGuidance.joint(scale, end) if asked else None)
 
     def encode_conditions(
         self, prompts: Sequence[str], reference: Tensor | None, audio: Tensor | None, keypoints: Tensor | None,
         frames: int, height: int, width: int,
     ) -> dict[str, Tensor]:
         """Keyword arguments for the transformer, beside latents and timestep."""
-        dtype, device = self.transformer.dtype, self.transformer.device
-        text = encode_text(self.text_encoder, self.tokenizer, prompts, self.config.text_tokens)
-        conditions = {"encoder_hidden_states": text}
+        return self.encode_person(prompts, reference) | self.encode_movement(audio, keypoints, frames, height, width)
+
+    def encode_person(self, prompts: Sequence[str], reference: Tensor | None) -> dict[str, Tensor]:
+        """Text and reference: what stays the same over a whole video. Warns of prompts that the encoder does not take whole."""
+        self._warn_of_prompts(prompts)
+        conditions = {"encoder_hidden_states": encode_text(self.text_encoder, self.tokenizer, prompts, self.config.text_tokens)}
+        if reference is not None:
+            conditions["reference"] = encode_video(self.vae, to_pixels(reference[:, None]))
+        return self._for_transformer(conditions)
+
+    def encode_movement(
+        self, audio: Tensor | None, keypoints: Tensor | None, frames: int, height: int, width: int
+    ) -> dict[str, Tensor]:
+        """Audio and pose of one segment."""
+        conditions = {}
         if audio is not None:
             conditions["audio"] = encode_audio(self.audio_encoder, audio, frames, self.config.fps)
         if keypoints is not None:
             conditions["pose"] = render_heatmaps(keypoints, self.config.pose_keypoints, height // 8, width // 8)
-        if reference is not None:
-            conditions["reference"] = encode_video(self.vae, to_pixels(reference[:, None]))
-        return {name: value.to(device, dtype) for name, value in conditions.items()}
+        return self._for_transformer(conditions)
 
-    def _velocity(self, latents: Tensor, time: Tensor, conditions: dict[str, Tensor], scale: float) -> Tensor:
-        inputs = latents.to(self.transformer.dtype)
-        velocity = self.transformer(inputs, time, return_dict=False, **conditions)[0].float()
-        if scale == 1.0:
-            return velocity
-        null = encode_text(self.text_encoder, self.tokenizer, [""] * len(latents), self.config.text_tokens)
-        unconditional = {k: v for k, v in conditions.items() if k != "audio"}
-        unconditional["encoder_hidden_states"] = null.to(inputs)
-        return guided_velocity(
-            velocity, self.transformer(inputs, time, return_dict=False, **unconditional)[0].float(), scale
-        )
+    @torch.no_grad()
+    def sample(
+        self, conditions: dict[str, Tensor], batch: int, num_frames: int, height: int, width: int, steps: int,
+        guidance: OmniHumanGuidance | None = None, generator: torch.Generator | Sequence[torch.Generator] | None = None,
+    ) -> Tensor:
+        """From noise to latents `(batch, 16, F, h, w)`, the transformer's conditions given (`motion` among them)."""
+        shape = (16, 1 + (num_frames - 1) // 4, height // 8, width // 8)
+        latents = _noise(batch, shape, generator).to(self.transformer.device)
+        null = self._null_text(conditions) if guidance else None
+        self.scheduler.set_timesteps(sigmas=torch.linspace(1.0, 0.0, steps + 1)[:-1].tolist())
+        for index, timestep in enumerate(self.progress_bar(self.scheduler.timesteps)):
+            time = timestep.expand(batch).to(latents)
+            if guidance is None:
+                velocity = self._velocity(latents, time, conditions)
+            else:
+                guidance.set_state(index, steps, timestep)
+                velocity = self._guided(latents, time, conditions, null, guidance)
+            latents = self.scheduler.step(velocity, timestep, latents, return_dict=False)[0]
+        return latents
+
+    def _velocity(self, latents: Tensor, time: Tensor, conditions: dict[str, Any]) -> Tensor:
+        return self.transformer(latents.to(self.transformer.dtype), time, return_dict=False, **conditions)[0].float()
+
+    def _guided(
+        self, latents: Tensor, time: Tensor, conditions: dict[str, Tensor], null: Tensor | None, guidance: OmniHumanGuidance
+    ) -> Tensor:
+        text = conditions["encoder_hidden_states"]
+        data: dict[str, Any] = conditions | {"encoder_hidden_states": (text, text, null)}
+        guidance.set_conditions(text=not torch.equal(text, null), audio="audio" in conditions)
+        if "audio" in conditions:
+            data["audio"] = (conditions["audio"], None, None)
+        branches = guidance.prepare_inputs(data)
+        for branch in branches:
+            guidance.prepare_models(self.transformer)
+            branch.noise_pred = self._velocity(latents, time, {name: branch[name] for name in data})
+        return guidance(branches).pred
+
+    def _null_text(self, conditions: dict[str, Tensor]) -> Tensor:
+        text = conditions["encoder_hidden_states"]
+        null = encode_text(self.text_encoder, self.tokenizer, [""] * len(text), self.config.text_tokens)
+        return null.to(self.transformer.device, self.transformer.dtype)
+
+    def _for_transformer(self, conditions: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: value.to(self.transformer.device, self.transformer.dtype) for name, value in conditions.items()}
+
+    def _warn_of_prompts(self, prompts: Sequence[str]) -> None:
+        limit, unknown = self.config.text_tokens, self.tokenizer.unk_token_id
+        for prompt in prompts:
+            tokens = self.tokenizer(prompt, verbose=False)["input_ids"]
+            shown = prompt if len(prompt) <= 40 else prompt[:40] + "..."
+            if len(tokens) > limit:
+                logger.warning(f"the text encoder takes {limit} tokens; the last {len(tokens) - limit} of {shown!r} are cut off")
+            if tokens.count(unknown) * 2 > len(tokens):
+                logger.warning(f"the text encoder does not know most of {shown!r}; is it in a script that it was not trained on?")
 
 
 def _size(reference: Tensor | None, height: int | None, width: int | None) -> tuple[int, int]:

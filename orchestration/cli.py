@@ -116,22 +116,66 @@ def ui(dagster_port: int = 3000, mlflow_port: int = 5000) -> None:
 
 @app.command()
 def generate(
-    reference: Annotated[Path, typer.Option(help="image (or video) of the person")],
-    audio: Annotated[Path, typer.Option(help="sound, or a video with sound")],
-    output: Annotated[Path, typer.Option(help="mp4 to write")],
-    prompt: str = "A person talks.",
+    output: Annotated[Path, typer.Option("--output", "-o", help="FILE.mp4, FILE.safetensors (latents), or a folder for PNG frames")],
+    image: Annotated[Path | None, typer.Option("--image", "--reference", help="picture (or video) of the person")] = None,
+    audio: Annotated[Path | None, typer.Option(help="sound, or a video with sound")] = None,
     pose: Annotated[Path | None, typer.Option(help="video whose pose drives the body")] = None,
-    model: Annotated[str, typer.Option(help="models:/NAME@ALIAS, or a pipeline folder")] = "models:/omnihuman-student@champion",
+    prompt: str = "A person talks.",
+    seconds: Annotated[float | None, typer.Option(help="length; default the sound's, else the pose's")] = None,
+    model: Annotated[str, typer.Option(help="alias of omnihuman-student, models:/NAME@ALIAS, models:/NAME/VERSION, or a pipeline folder")] = "champion",
     seed: int = 0,
-    steps: Annotated[int | None, typer.Option(help="sampling steps; default is the model's own")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="sampling steps; default is the model's own")] = None,
+    activate: Annotated[str | None, typer.Option(help="strongest condition to use (text, reference, audio, pose); weaker ones go with it")] = None,
+    without: Annotated[list[str] | None, typer.Option(help="condition to leave out although given; repeat for several")] = None,
+    guidance: Annotated[str | None, typer.Option(help="scale on text and audio, START or START:END; not for a one-step student")] = None,
+    audio_guidance: Annotated[str | None, typer.Option(help="scale on audio where it is another")] = None,
+    annealing: Annotated[str, typer.Option(help="linear, cosine or constant")] = "linear",
+    mark: Annotated[bool, typer.Option(help='visible "AI-generated" on the pictures; without it you are answerable for telling viewers')] = True,
+    face_check: Annotated[bool, typer.Option(help="refuse a picture without a face, or with several people")] = True,
     profile: ProfileOption = None,
 ) -> None:
-    """Make a talking clip from a picture and a sound."""
-    from orchestration.generation import generate_clip, load_model
+    """Make a talking video of any length from a picture and a sound. Stopped and started again, it goes on."""
+    from orchestration.generation import Request, generate_video, load_model, parse_guidance
 
     workspace = _open(profile)
-    generate_clip(workspace, load_model(workspace, model), reference, audio, prompt, pose, seed, steps, output)
-    print(output)
+    request = Request(
+        output, image, audio, pose, prompt, seconds, seed, steps, activate, without or (), parse_guidance(guidance, audio_guidance, annealing),
+        mark, face_check,
+    )
+    if not mark:
+        print("note: no visible mark; telling viewers that a model made this, as law and decency ask, is up to you", file=sys.stderr)
+
+    def show(done: int, total: int, note: str) -> None:
+        print(f"{note} {done}/{total}", file=sys.stderr)
+
+    print(generate_video(workspace, load_model(workspace, model), request, lambda note: print(f"note: {note}", file=sys.stderr), show))
+
+
+@app.command()
+def drift(
+    model: Annotated[str, typer.Option(help="as in generate; a model of puppets")] = "champion",
+    segments: Annotated[int, typer.Option(min=1)] = 20,
+    clips: Annotated[int, typer.Option(min=1, help="puppets, made as one batch")] = 8,
+    steps: Annotated[int | None, typer.Option(min=1, help="sampling steps; default is the model's own")] = None,
+    output: Annotated[Path | None, typer.Option(help="also write every segment's numbers as CSV")] = None,
+) -> None:
+    """Make long puppet videos and measure whether identity, lip-sync and joints drift from segment to segment."""
+    import pandas as pd
+
+    from evaluation.drift import as_markdown, measure_drift
+    from media import write_atomically
+    from orchestration.generation import load_model
+
+    workspace = _open()
+    config = workspace.profile
+    pipeline = load_model(workspace, model).pipeline
+    with typer.progressbar(length=2 * segments, label="segments", file=sys.stderr) as bar:
+        rows = measure_drift(
+            pipeline, clips, segments, config.video.frames, config.evaluation.seed, steps, lambda done, total, title: bar.update(1)
+        )
+    if output is not None:
+        write_atomically(output, pd.DataFrame([vars(row) for row in rows]).to_csv(index=False).encode())
+    print(as_markdown(rows))
 
 
 @subsets_app.command("explain")

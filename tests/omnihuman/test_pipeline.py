@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+from diffusers.utils import logging
 
 from omnihuman import OmniHumanPipeline
+from omnihuman.guidance import OmniHumanGuidance
 from omnihuman.pipeline import build_pipeline
 from profiles import load_profile
 from training.model import build_transformer
@@ -48,3 +50,45 @@ def test_two_steps_and_guidance_work_on_the_same_weights(pipeline):
 def test_sizes_that_cannot_work_are_refused(pipeline, change, message):
     with pytest.raises(ValueError, match=message):
         pipeline(**inputs() | change)
+
+
+def test_the_output_says_which_conditions_were_on(pipeline):
+    made = pipeline(**inputs(), output_type="latents", without=("text",), generator=torch.Generator().manual_seed(1))
+    assert made.conditions["on"] == ["reference", "audio"] and made.conditions["off"]["text"] == "left out on request"
+    null = pipeline(**inputs() | {"prompt": ""}, output_type="latents", generator=torch.Generator().manual_seed(1))
+    assert torch.equal(made.frames, null.frames) and null.conditions["off"]["text"] == "not given"
+
+
+def test_guided_velocity_is_the_weighted_sum_of_the_branches(pipeline):
+    conditions = pipeline.encode_conditions(["A person."], inputs()["reference"], inputs()["audio"], None, 17, 64, 64)
+    conditions["audio"] = conditions["audio"] + 1
+    for block in pipeline.transformer.blocks:
+        torch.nn.init.normal_(block.audio_attn.to_out.weight, std=0.1)
+    guidance = OmniHumanGuidance(text_scale=2.0, text_scale_end=2.0, audio_scale=4.0, audio_scale_end=4.0)
+    guidance.set_state(0, 1, torch.tensor(500.0))
+    noise, time = torch.randn(1, 16, 5, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([500.0])
+    null = pipeline._null_text(conditions)
+    silent = {k: v for k, v in conditions.items() if k != "audio"}
+    branches = [pipeline._velocity(noise, time, c) for c in (conditions, silent, silent | {"encoder_hidden_states": null})]
+    assert not torch.allclose(branches[0], branches[1], atol=1e-3)
+    expected = branches[2] + 2 * (branches[1] - branches[2]) + 4 * (branches[0] - branches[1])
+    torch.testing.assert_close(pipeline._guided(noise, time, conditions, null, guidance), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_one_step_student_refuses_guidance_and_runs_without(pipeline):
+    with pytest.raises(ValueError, match="one-step student samples without guidance"):
+        pipeline(**inputs(), guidance_scale=2.0)
+    with pytest.raises(ValueError, match="one-step student samples without guidance"):
+        pipeline(**inputs(), guidance=OmniHumanGuidance())
+    assert pipeline.choose_guidance(1) is None and pipeline.choose_guidance(1, scale=1.0) is None
+
+
+@pytest.mark.parametrize(
+    ("prompt", "message"), [("word " * 60, "are cut off"), ("一个人在说话，他的手臂放得很低", "does not know most of")]
+)
+def test_a_prompt_that_the_encoder_does_not_take_is_a_warning(pipeline, prompt, message, caplog):
+    with caplog.at_level("WARNING"):
+        logging.enable_propagation()
+        made = pipeline(**inputs() | {"prompt": prompt}, generator=torch.Generator().manual_seed(1))
+        logging.disable_propagation()
+    assert made.frames.shape == (1, 17, 64, 64, 3) and message in caplog.text

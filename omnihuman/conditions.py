@@ -1,0 +1,75 @@
+"""Which conditions drive a video: activating one activates the weaker ones too, unless told otherwise (OmniHuman-1 section 3.4)."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+# Weakest first, as section 3.2 orders them.
+STRENGTH = ("text", "reference", "audio", "pose")
+
+
+class ConditionError(ValueError):
+    """A combination of conditions that cannot be; the message says why and what to change."""
+
+
+@dataclass(frozen=True)
+class ActiveConditions:
+    """The resolved set: `on` in order of strength, and for each condition that is off, why."""
+
+    on: tuple[str, ...]
+    off: tuple[tuple[str, str], ...]
+
+    @property
+    def driven_by(self) -> str:
+        """The paper's names: audio-driven is all but pose, pose-only is pose without audio."""
+        if "pose" in self.on:
+            return "pose and audio" if "audio" in self.on else "pose only"
+        return f"{self.on[-1]}" if self.on[-1] == "audio" else f"{self.on[-1]} only"
+
+    def record(self) -> dict[str, object]:
+        """For metadata: JSON-ready."""
+        return {"on": list(self.on), "off": dict(self.off), "driven_by": self.driven_by}
+
+
+def activate_conditions(given: Collection[str], activate: str | None = None, without: Collection[str] = ()) -> ActiveConditions:
+    """Decide what is on.
+
+    Args:
+        given: conditions for which there is an input.
+        activate: the strongest one to use. It and every weaker one must be given or named in `without`. None uses whatever
+            is given: an input left out is a condition switched off.
+        without: conditions to leave out although they are given or weaker than `activate`; `("audio",)` with pose is the
+            paper's pose-only.
+
+    Raises:
+        ConditionError: an unknown name, a contradiction, an input that is missing, or nothing left that is on.
+    """
+    _known(given, activate, without)
+    if activate is not None and activate in without:
+        raise ConditionError(f"{activate} is both activated and left out: name it in one of the two")
+    strongest = STRENGTH.index(activate) if activate else len(STRENGTH) - 1
+    on, off, missing = [], [], []
+    for strength, name in enumerate(STRENGTH):
+        if name in without:
+            off.append((name, "left out on request"))
+        elif strength > strongest:
+            off.append((name, f"stronger than {activate}, which was activated" if name in given else "not given"))
+        elif name in given:
+            on.append(name)
+        else:
+            missing.append(name)
+            off.append((name, "not given"))
+    if activate is not None and missing:
+        raise ConditionError(
+            f"activating {activate} activates every weaker condition, but {' and '.join(missing)} "
+            f"{'was' if len(missing) == 1 else 'were'} not given: give {'it' if len(missing) == 1 else 'them'}, or leave out on "
+            f"purpose (without {', '.join(missing)})"
+        )
+    if not on:
+        raise ConditionError(f"no condition is on: give at least one of {', '.join(STRENGTH)}, and do not leave all of them out")
+    return ActiveConditions(tuple(on), tuple(off))
+
+
+def _known(given: Collection[str], activate: str | None, without: Collection[str]) -> None:
+    strange = sorted({*given, *without, *([activate] if activate else [])} - set(STRENGTH))
+    if strange:
+        raise ConditionError(f"there is no condition {', '.join(strange)}; conditions are {', '.join(STRENGTH)}, weakest first")

@@ -1,0 +1,207 @@
+"""Pictures, sound and pose as people have them, to what the model takes; each bad input is one error that says what to do."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from curation.bucket import choose_bucket, to_bucket
+from curation.keypoints import CONFIDENT, FACE, KeypointDetector, detect
+from media import MediaError, decode_clip, read_audio
+from media.photographs import is_photograph, read_photograph
+from profiles.schema import Bucket, VideoConfig
+
+# An hour of sound is more likely a mistake than a wish: a longer video is made only when its length is said.
+LONGEST_UNASKED = 600.0
+SILENCE = 1e-4  # root mean square of samples in [-1, 1]: 80 dB below full scale
+# Of a frame: files declare their length to the millisecond, and so little sound is not worth a picture.
+REMNANT = 0.05
+CHUNK = 64  # pictures of a pose video at a time
+CROPPED = 0.1  # share of the reference beyond which cutting to the model's shape is worth a note
+
+
+class GenerateError(RuntimeError):
+    """An input that cannot be used; the message names the file and the remedy."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """`image` `(H, W, 3)` uint8 in the bucket that is nearest to the picture's own shape; `notes` for people."""
+
+    image: np.ndarray
+    bucket: Bucket
+    notes: tuple[str, ...]
+
+
+def read_reference(path: Path, video: VideoConfig, detector: KeypointDetector | None) -> Reference:
+    """The person, from a picture or from the first frame of a video.
+
+    Args:
+        path: picture or video.
+        video: buckets to choose from.
+        detector: finds the face; None does not look for one.
+
+    Raises:
+        GenerateError: no such file, nothing readable, too large or too small, no face, or several people.
+    """
+    picture = _picture(path, video.fps)
+    height, width = picture.shape[:2]
+    bucket = choose_bucket(width, height, max(b.frames for b in video.all_buckets), video)
+    image = to_bucket(picture[None], bucket)[0]
+    if detector is not None:
+        _check_face(path, image, detector)
+    lost = 1 - min(width / height, bucket.width / bucket.height) / max(width / height, bucket.width / bucket.height)
+    cut = f"{path}: {lost:.0%} of the {width}x{height} picture is cut off about its centre to fit {bucket.width}x{bucket.height}"
+    return Reference(image, bucket, (cut,) if lost > CROPPED else ())
+
+
+@dataclass(frozen=True)
+class SoundTrack:
+    """`samples` `(S,)` float32 mono at the profile's rate; `notes` for people."""
+
+    samples: np.ndarray
+    notes: tuple[str, ...]
+
+
+def read_sound(path: Path, video: VideoConfig, seconds: float | None) -> SoundTrack:
+    """A sound file, or a video with sound, of any rate and any number of channels (mixed to one).
+
+    Args:
+        path: of the file.
+        video: the rate wanted.
+        seconds: length of the video to make; None is the sound's own.
+
+    Raises:
+        GenerateError: no such file, no sound, shorter than one frame, not finite, or very long without `seconds`.
+    """
+    _check_file(path, "audio")
+    try:
+        samples = read_audio(path, video.sample_rate)
+    except MediaError as error:
+        raise GenerateError(f"{path}: {error}") from error
+    length = len(samples) / video.sample_rate
+    if length * video.fps < 1 - 1e-6:
+        raise GenerateError(f"{path} has {len(samples)} samples ({length:.4f} s); a video frame lasts {1 / video.fps:.4f} s: give a longer sound")
+    if not np.isfinite(samples).all():
+        count = int((~np.isfinite(samples)).sum())
+        raise GenerateError(f"{path} holds {count} samples that are not finite (NaN or infinite); export it again as 16-bit WAV")
+    if seconds is None and length > LONGEST_UNASKED:
+        raise GenerateError(f"{path} is {length:.0f} s long; more than {LONGEST_UNASKED:.0f} s are made only with --seconds")
+    quiet = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) < SILENCE
+    return SoundTrack(samples, (f"{path} is silent: the mouth will stay closed",) if quiet else ())
+
+
+@dataclass(frozen=True)
+class Pose:
+    """`keypoints` `(T, 133, 3)` float32 in the bucket's pixels; `notes` for people."""
+
+    keypoints: np.ndarray
+    notes: tuple[str, ...]
+
+
+def read_pose(path: Path, video: VideoConfig, bucket: Bucket, detector: KeypointDetector, drawn: list[int]) -> Pose:
+    """Keypoints of a video of any length: memory holds `CHUNK` pictures of the bucket's size.
+
+    Args:
+        path: of the video.
+        video: the rate wanted.
+        bucket: the shape that is generated.
+        detector: of keypoints.
+        drawn: keypoints that the model is shown. One that is missing in a frame leaves its map empty there, and the model
+            chooses.
+
+    Raises:
+        GenerateError: no such file, no video, or none of the keypoints in any frame.
+    """
+    _check_file(path, "pose")
+
+    finding = _ChunkedDetection(detector, bucket)
+    try:
+        shown = decode_clip(path, video.fps, video.sample_rate, transform=finding.take).frames
+    except MediaError as error:
+        raise GenerateError(f"{path}: {error}") from error
+    keypoints = finding.keypoints()[np.ascontiguousarray(shown).view(np.uint32)[:, 0]]
+    seen = keypoints[:, drawn, 2] >= CONFIDENT
+    if not seen.any():
+        raise GenerateError(f"{path}: none of the joints that the model knows is seen in any frame (detector {detector.name}); give a video in which the arms can be seen")
+    missing = f"{path}: {1 - seen.mean():.0%} of the joints are not seen; there the model chooses"
+    return Pose(keypoints, (missing,) if not seen.all() else ())
+
+
+class _ChunkedDetection:
+    """Finds keypoints of the pictures that it is shown. A detector follows a person within a chunk, as it does within a clip."""
+
+    def __init__(self, detector: KeypointDetector, bucket: Bucket):
+        self._detector, self._bucket = detector, bucket
+        self._waiting: list[np.ndarray] = []
+        self._found: list[np.ndarray] = []
+        self._taken = 0
+
+    def take(self, image: np.ndarray) -> np.ndarray:
+        """Remember one picture; returns its number as bytes: what a decoder keeps of it, and repeats where the video stands."""
+        self._waiting.append(to_bucket(image[None], self._bucket)[0])
+        if len(self._waiting) == CHUNK:
+            self._detect()
+        self._taken += 1
+        return np.array([self._taken - 1], np.uint32).view(np.uint8)
+
+    def keypoints(self) -> np.ndarray:
+        """`(pictures, 133, 3)` float32."""
+        self._detect()
+        return np.concatenate(self._found)
+
+    def _detect(self) -> None:
+        if self._waiting:
+            self._found.append(detect(self._detector, np.stack(self._waiting)).keypoints)
+            self._waiting = []
+
+
+def frames_wanted(video: VideoConfig, seconds: float | None, sound: SoundTrack | None, pose: Pose | None, default: int) -> int:
+    """Length of the video: as asked, else of the sound, else of the pose, else one segment.
+
+    Sound that ends earlier goes on in silence, sound or pose that goes on is cut; pose that ends earlier is refused.
+
+    Raises:
+        GenerateError: no length at all, or a pose that is too short.
+    """
+    if seconds is not None:
+        frames = round(seconds * video.fps)
+    elif sound is not None:
+        frames = max(1, int(np.ceil(len(sound.samples) / video.sample_rate * video.fps - REMNANT)))
+    else:
+        frames = default if pose is None else len(pose.keypoints)
+    if frames < 1:
+        raise GenerateError(f"--seconds {seconds:g} is less than one frame ({1 / video.fps:.4f} s); ask for more")
+    if pose is not None and len(pose.keypoints) < frames:
+        raise GenerateError(
+            f"the pose video has {len(pose.keypoints)} frames at {video.fps:g} fps and {frames} are to be made; give a longer one, "
+            f"or --seconds {len(pose.keypoints) / video.fps:g}"
+        )
+    return frames
+
+
+def _picture(path: Path, fps: float) -> np.ndarray:
+    _check_file(path, "image")
+    if is_photograph(path):
+        try:
+            return read_photograph(path)
+        except MediaError as error:
+            raise GenerateError(str(error)) from error
+    try:
+        return decode_clip(path, fps, max_seconds=0.1).frames[0]
+    except MediaError as error:
+        raise GenerateError(f"{path} is neither a picture nor a video that can be read: {error}") from error
+
+
+def _check_file(path: Path, option: str) -> None:
+    if not path.is_file():
+        raise GenerateError(f"--{option} {path}: no such file")
+
+
+def _check_face(path: Path, image: np.ndarray, detector: KeypointDetector) -> None:
+    found = detect(detector, image[None])
+    if found.people is not None and found.people[0] > 1:
+        raise GenerateError(f"{path} shows {found.people[0]} people (detector {detector.name}); cut it to the one who is to talk, or pass --no-face-check")
+    if not (found.keypoints[0, FACE, 2] >= CONFIDENT).any():
+        raise GenerateError(f"{path} shows no face (detector {detector.name}); give a picture of one person from the front, or pass --no-face-check")
+

@@ -1,0 +1,58 @@
+"""Drift over segments, on a pipeline that draws what it is told: truth at its ceiling, and drift that is put in is found."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+import evaluation.drift as drift
+from evaluation.drift import ALONE, JOINED, TRUTH, as_markdown, measure_drift
+from puppets import render
+
+SEED, LENGTH, SEGMENTS, CLIPS = 60_000_000, 17, 4, 3
+
+
+@pytest.fixture
+def faded(monkeypatch):
+    """Joined segments lose a twentieth of their brightness with every segment; alone they are the truth."""
+    frames = LENGTH * SEGMENTS
+    people = [render(SEED + i, frames=frames + (1 - frames) % 4) for i in range(CLIPS)]
+    truth = np.stack([p.frames[:frames] for p in people])
+
+    def generate(pipeline, video):
+        assert video.frames == frames and video.seeds == [SEED, SEED + 1, SEED + 2]
+        for index in range(video.segments):
+            part = truth[:, index * LENGTH : (index + 1) * LENGTH]
+            fading = 1 - 0.05 * index if video.joined else 1.0
+            yield SimpleNamespace(frames=torch.from_numpy((part * fading).astype(np.uint8)))
+
+    monkeypatch.setattr(drift, "generate_segments", generate)
+    return measure_drift(None, CLIPS, SEGMENTS, LENGTH, SEED)
+
+
+def test_colours_that_fade_are_found_and_the_rest_is_at_its_ceiling(faded):
+    rows = {made: [row for row in faded if row.made == made] for made in (JOINED, ALONE, TRUTH)}
+    assert [row.segment for row in rows[JOINED]] == list(range(SEGMENTS))
+    errors = [row.colour_error for row in rows[JOINED]]
+    assert errors[0] < 0.01 and all(b - a > 0.015 for a, b in zip(errors, errors[1:], strict=False))
+    for made in (ALONE, TRUTH):
+        assert max(row.colour_error for row in rows[made]) < 0.01 and min(row.mouth_correlation for row in rows[made]) > 0.97
+
+
+def test_a_seam_that_jumps_stands_out_against_the_change_within(faded):
+    joined = [row for row in faded if row.made == JOINED]
+    truth = [row for row in faded if row.made == TRUTH]
+    assert np.isnan(joined[0].seam_change)
+    assert min(row.seam_change for row in joined[1:]) > 2 * max(row.seam_change for row in truth[1:])
+    assert all(0.3 < row.seam_change / row.inner_change < 3 for row in truth[1:])
+
+
+def test_the_table_has_a_line_for_each(faded):
+    table = as_markdown(faded)
+    assert [line.split("|")[1].strip() for line in table.splitlines()[2:]] == [JOINED, ALONE, TRUTH]
+
+
+def test_nothing_to_measure_is_refused():
+    with pytest.raises(ValueError, match="at least one clip and one segment"):
+        measure_drift(None, 0, 4, LENGTH, SEED)

@@ -1,0 +1,149 @@
+"""Files out: exact lengths, sound that begins with the pictures, provenance, the mark, and going on after a kill."""
+
+import av
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from media import probe_clip, read_audio
+from media.decode import decode_clip
+from media.mark import mark_frames
+from media.photographs import read_photograph
+from omnihuman.exports import LatentsExport, Mp4Export, PngExport, Provenance, export_segments, read_provenance
+from omnihuman.long_video import Segment
+
+FPS, RATE, FRAMES, LENGTH = 16.0, 16_000, 45, 17
+PROVENANCE = Provenance("omnihuman-student version 3", "ab12", "cd34", 7, 1, {}, "A person talks.", {"on": ["text"]}, {"audio": "ef56"}, False)
+
+
+def pictures() -> np.ndarray:
+    """`(45, 64, 64, 3)`: frame t has its own grey, so that each can be told from its neighbours."""
+    return np.broadcast_to((20 + 4 * np.arange(FRAMES))[:, None, None, None], (FRAMES, 64, 64, 3)).astype(np.uint8)
+
+
+def segments(first=0, motion=None, stop=None):
+    for index in range(first, 3):
+        if index == stop:
+            raise KeyboardInterrupt
+        start = index * LENGTH
+        frames = torch.from_numpy(pictures()[None, start : start + LENGTH].copy())
+        yield Segment(index, start, frames, torch.full((1, 16, 5, 8, 8), float(index)), torch.full((1, 16, 2, 8, 8), float(index)))
+
+
+def sound() -> np.ndarray:
+    """Noise, which correlates with itself at one lag only."""
+    length = round(FRAMES / FPS * RATE)
+    return (np.random.default_rng(0).standard_normal(length) * 0.1).astype(np.float32)
+
+
+def test_an_mp4_has_every_frame_and_sound_to_the_sample(tmp_path):
+    path = export_segments(segments, 3, Mp4Export(tmp_path / "out.mp4", PROVENANCE, FPS, sound(), RATE), tmp_path / "out.mp4", {})
+    found = probe_clip(path)
+    assert (found.frames, found.fps, found.video_codec, found.sound.codec) == (FRAMES, FPS, "h264", "aac")
+    greys = decode_clip(path, FPS).frames.mean(axis=(1, 2, 3))
+    assert np.abs(greys - pictures().mean(axis=(1, 2, 3))).max() < 2
+    heard = read_audio(path, RATE)
+    assert len(heard) == len(sound())
+    lags = range(-40, 41)
+    products = [float((np.roll(heard, lag)[100:-100] * sound()[100:-100]).sum()) for lag in lags]
+    assert lags[int(np.argmax(products))] == 0
+    assert not list(tmp_path.glob("*partial*")) and not list(tmp_path.glob(".*"))
+
+
+def test_a_video_without_sound_has_no_audio_stream(tmp_path):
+    path = export_segments(segments, 3, Mp4Export(tmp_path / "out.mp4", PROVENANCE, FPS, None), tmp_path / "out.mp4", {})
+    found = probe_clip(path)
+    assert found.frames == FRAMES and not found.has_audio
+
+
+def test_a_killed_export_goes_on_after_the_last_finished_segment(tmp_path):
+    whole = export_segments(segments, 3, mp4(tmp_path / "whole.mp4"), tmp_path / "whole.mp4", {})
+    asked = []
+
+    def make(first, motion):
+        asked.append((first, None if motion is None else float(motion.mean())))
+        return segments(first, motion, stop=2 if len(asked) == 1 else None)
+
+    with pytest.raises(KeyboardInterrupt):
+        export_segments(make, 3, mp4(tmp_path / "out.mp4"), tmp_path / "out.mp4", {"seed": 1})
+    assert not (tmp_path / "out.mp4").exists()
+    growing = decode_clip(tmp_path / "out.partial.mp4", FPS)
+    assert len(growing.frames) >= LENGTH
+    export_segments(make, 3, mp4(tmp_path / "out.mp4"), tmp_path / "out.mp4", {"seed": 1})
+    assert asked == [(0, None), (2, 1.0)]
+    assert (tmp_path / "out.mp4").read_bytes() == whole.read_bytes()
+
+
+def test_unfinished_work_of_other_settings_is_not_used(tmp_path):
+    asked = []
+
+    def make(first, motion):
+        asked.append(first)
+        return segments(first, motion, stop=2 if len(asked) == 1 else None)
+
+    with pytest.raises(KeyboardInterrupt):
+        export_segments(make, 3, mp4(tmp_path / "out.mp4"), tmp_path / "out.mp4", {"seed": 1})
+    export_segments(make, 3, mp4(tmp_path / "out.mp4"), tmp_path / "out.mp4", {"seed": 2})
+    assert asked == [0, 0]
+
+
+def mp4(path):
+    return Mp4Export(path, PROVENANCE, FPS, sound(), RATE)
+
+
+def test_png_frames_are_the_pictures_four_times_enlarged(tmp_path):
+    folder = export_segments(segments, 3, PngExport(PROVENANCE), tmp_path / "frames", {})
+    files = sorted(folder.iterdir())
+    assert [f.name for f in files] == [f"frame-{i:06d}.png" for i in range(FRAMES)]
+    assert (read_photograph(files[30]) == pictures()[30, 0, 0]).all() and read_photograph(files[0]).shape == (256, 256, 3)
+    assert read_provenance(files[30])["seed"] == 7
+
+
+def test_latents_are_written_segment_by_segment(tmp_path):
+    path = export_segments(segments, 3, LatentsExport(PROVENANCE), tmp_path / "out.safetensors", {})
+    latents = load_file(path)["latents"]
+    assert latents.shape == (3, 16, 5, 8, 8) and latents.mean(dim=(1, 2, 3, 4)).tolist() == [0, 1, 2]
+    assert read_provenance(path)["model"] == "omnihuman-student version 3"
+
+
+def test_an_mp4_says_what_made_it(tmp_path):
+    path = export_segments(segments, 3, mp4(tmp_path / "out.mp4"), tmp_path / "out.mp4", {})
+    found = read_provenance(path)
+    assert found["ai_generated"] is True and found["digital_source_type"].endswith("trainedAlgorithmicMedia")
+    assert {k: found[k] for k in vars(PROVENANCE)} == vars(PROVENANCE)
+    with av.open(str(path)) as container:
+        assert "AI-generated by omnihuman-student version 3" in container.metadata["title"]
+
+
+def test_a_file_of_another_origin_has_no_provenance(tmp_path):
+    from media import encode_clip
+
+    (tmp_path / "other.mp4").write_bytes(encode_clip(pictures(), FPS))
+    with pytest.raises(ValueError, match="carries no provenance"):
+        read_provenance(tmp_path / "other.mp4")
+
+
+@pytest.mark.parametrize("size", [(256, 256), (480, 832), (832, 480)])
+@pytest.mark.parametrize("grey", [0, 128, 255])
+def test_the_mark_can_be_read_on_any_picture_and_leaves_the_rest_alone(size, grey):
+    frames = np.full((2, *size, 3), grey, np.uint8)
+    marked = mark_frames(frames)
+    assert (frames == grey).all()
+    changed = (marked != frames).any(axis=-1)
+    letters = marked.min(axis=-1) > 200
+    strip = changed | letters & (np.arange(size[0])[:, None] > 0.85 * size[0])
+    assert not changed[:, : int(0.85 * size[0])].any()
+    background = marked[:, -1, 0].max()
+    assert background <= 85 and (letters & strip)[:, int(0.85 * size[0]) :].sum() > 0.001 * size[0] * size[1]
+
+
+def test_exports_are_marked_unless_switched_off(tmp_path):
+    import dataclasses
+
+    plain = export_segments(segments, 3, PngExport(PROVENANCE), tmp_path / "plain", {})
+    marked = export_segments(segments, 3, PngExport(dataclasses.replace(PROVENANCE, marked=True)), tmp_path / "marked", {})
+    for number in (0, 44):
+        name = f"frame-{number:06d}.png"
+        difference = (read_photograph(plain / name) != read_photograph(marked / name)).any(axis=-1)
+        assert difference.any() and not difference[:210].any()
