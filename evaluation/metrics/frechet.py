@@ -71,7 +71,8 @@ def frechet_distance_of_features(first: np.ndarray, second: np.ndarray) -> float
     Raises:
         ValueError: other shapes, or values that are not finite.
     """
-    means, factors, traces = [], [], []
+    means, traces = [], []
+    factors: list[np.ndarray] = []
     for features in (first, second):
         features = np.asarray(features, np.float64)
         if features.ndim != 2 or len(features) < 2 or features.shape[1] != np.shape(first)[-1]:
@@ -81,7 +82,8 @@ def frechet_distance_of_features(first: np.ndarray, second: np.ndarray) -> float
         means.append(features.mean(axis=0))
         centred = (features - means[-1]) / np.sqrt(len(features) - 1)
         traces.append(np.square(centred).sum())
-        factors.append(np.linalg.qr(centred, mode="r") if len(centred) > centred.shape[1] else centred)
+        tall = len(centred) > centred.shape[1]
+        factors.append(np.asarray(np.linalg.qr(centred, mode="r")) if tall else centred)
     cross = np.linalg.svd(factors[0] @ factors[1].T, compute_uv=False).sum()
     return float(max(np.square(means[0] - means[1]).sum() + traces[0] + traces[1] - 2 * cross, 0.0))
 

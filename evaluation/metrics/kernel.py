@@ -25,7 +25,8 @@ class ClipKernels:
     def of(cls, real: Sequence[np.ndarray], generated: Sequence[np.ndarray]) -> "ClipKernels":
         """From the features of each clip, `(n_i, D)` and `(m_i, D)`. Memory holds one clip's rows against all."""
         within = [_sums(side, side) - np.diag([_diagonal(rows) for rows in side]) for side in (real, generated)]
-        return cls(*within, _sums(real, generated), *(np.array([len(rows) for rows in side]) for side in (real, generated)))
+        rows = [np.array([len(x) for x in side]) for side in (real, generated)]
+        return cls(within[0], within[1], _sums(real, generated), rows[0], rows[1])
 
     def __call__(self, weights: np.ndarray) -> float:
         """MMD^2 with clip i taken `weights[i]` times, `(N,)`. NaN with fewer than two rows on a side.
