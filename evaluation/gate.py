@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from evaluation.plan import AUDIO, POSE, STUDENT
+from evaluation.usable import why_unusable
 from profiles.schema import GateConfig
 
 
@@ -54,6 +55,10 @@ def decide(
         if value is None or not math.isfinite(value["value"]):
             checks.append(_absent(criterion, model))
             continue
+        unusable = why_unusable(scores, criterion.metric)
+        if unusable:
+            checks.append(_unusable(criterion, float(value["value"]), unusable))
+            continue
         checks.append(_against_threshold(criterion, float(value["value"])))
         if champion_scores is not None:
             champion = _row(champion_scores, model, criterion)
@@ -81,6 +86,11 @@ def _row(scores: pd.DataFrame, model: str, criterion: _Criterion) -> pd.Series |
 def _absent(criterion: _Criterion, model: str) -> Check:
     message = f"{criterion.metric} of {model} in mode {criterion.mode} was not measured; run `python -m assets benchmark_scores`"
     return Check(f"{criterion.metric} measured", math.nan, criterion.threshold, False, message)
+
+
+def _unusable(criterion: _Criterion, value: float, reason: str) -> Check:
+    message = f"{criterion.metric} ({criterion.mode}) cannot gate on this benchmark: {reason}"
+    return Check(f"{criterion.metric} usable", value, criterion.threshold, False, message)
 
 
 def _against_threshold(criterion: _Criterion, value: float) -> Check:

@@ -237,10 +237,32 @@ def subsets_accuracy(per_kind: Annotated[int, typer.Option(help="puppets of each
 
 
 @app.command()
-def compare() -> None:
-    """Print the last comparison of teacher, student, ceilings and floors."""
-    path = _open().data("baseline_comparison") / "comparison.md"
-    if not path.is_file():
+def compare(
+    baseline: Annotated[list[str] | None, typer.Option(help="NAME=FOLDER of videos named as the samples; repeat for several")] = None,
+    truth: Annotated[Path | None, typer.Option(help="folder of the real clips; default the puppet benchmark, with our own models beside it")] = None,
+    inception: Annotated[Path | None, typer.Option(help="pt_inception-2015-12-05-6726825d.pth: FID, KID")] = None,
+    i3d: Annotated[Path | None, typer.Option(help="i3d_torchscript.pt: FVD, KVD")] = None,
+    arcface: Annotated[Path | None, typer.Option(help="an ArcFace ONNX: CSIM, identity drift")] = None,
+    syncnet: Annotated[Path | None, typer.Option(help="syncnet_v2.model: Sync-C, Sync-D")] = None,
+    keypoints: Annotated[bool, typer.Option(help="find keypoints with the profile's detector: HKC, HKV, AKD")] = True,
+    fit: Annotated[bool, typer.Option(help="resize, resample and cut videos to their samples instead of refusing them")] = False,
+    limit: Annotated[int | None, typer.Option(help="at most so many samples")] = None,
+    bootstrap: Annotated[int, typer.Option(help="resamples of the intervals")] = 200,
+    published: Annotated[str, typer.Option(help="published numbers beside Table 1: celebv-hq or ravdess")] = "celebv-hq",
+    output: Annotated[Path | None, typer.Option(help="folder to write; default var/comparisons/NAME")] = None,
+    profile: ProfileOption = None,
+) -> None:
+    """Print the last comparison of teacher and student; with --baseline or --truth, score folders of videos on the same samples."""
+    workspace = _open(profile)
+    path = workspace.data("baseline_comparison") / "comparison.md"
+    if baseline or truth:
+        from orchestration.comparing import NetworkPaths, compare_folders
+
+        path = compare_folders(
+            workspace, baseline or [], truth, NetworkPaths(inception, i3d, arcface, syncnet), fit=fit, keypoints=keypoints,
+            limit=limit, resamples=bootstrap, published_set=published, output=output,
+        ) / "comparison.md"  # fmt: skip
+    elif not path.is_file():
         raise RuntimeError(f"no {path}; run `omnihuman demo` first")
     print(path.read_text())
 

@@ -1,28 +1,76 @@
-"""Metrics, each named for what it computes. All are pure numpy; none needs a network unless its name says so."""
+"""Metrics, each named for what it computes.
+
+Those of the puppets' known truth are values over arrays; those that score any video are fed clip by clip
+(`evaluation.metrics.streaming`) and name the network that looked, with its weights' hash.
+"""
 
 from evaluation.metrics.bootstrap import Estimate, Metric, estimate
 from evaluation.metrics.colour import ColourError
+from evaluation.metrics.distributions import (
+    FrechetInceptionDistance,
+    FrechetVideoDistance,
+    KernelInceptionDistance,
+    KernelVideoDistance,
+)
 from evaluation.metrics.diversity import JointDiversity, PixelDiversity
+from evaluation.metrics.face_similarity import CosineSimilarity, IdentityDrift
 from evaluation.metrics.fidelity import PeakSignalToNoise
-from evaluation.metrics.frechet import frechet_distance, frechet_distance_of_samples
+from evaluation.metrics.frechet import (
+    frechet_distance,
+    frechet_distance_of_features,
+    frechet_distance_of_samples,
+)
 from evaluation.metrics.joints import DiscMass, JointErrorMean, JointErrorMedian, MissingJoints
+from evaluation.metrics.keypoints import (
+    AverageKeypointDistance,
+    HandKeypointConfidence,
+    HandKeypointVariance,
+    MissingKeypoints,
+)
+from evaluation.metrics.lip_sync import Sync, SyncConfidence, SyncDistance, SyncJudge, SyncOffset
 from evaluation.metrics.mouth import MouthCorrelation
 from evaluation.metrics.sharpness import HighFrequencyRatio
+from evaluation.metrics.streaming import ClipMean, MetricError, Network, Score, StreamingMetric
+from evaluation.metrics.temporal import ColourDrift, Flicker, MotionMagnitude
 
 __all__ = [
+    "AverageKeypointDistance",
+    "ClipMean",
+    "ColourDrift",
     "ColourError",
+    "CosineSimilarity",
     "DiscMass",
     "Estimate",
+    "Flicker",
+    "FrechetInceptionDistance",
+    "FrechetVideoDistance",
+    "HandKeypointConfidence",
+    "HandKeypointVariance",
     "HighFrequencyRatio",
+    "IdentityDrift",
     "JointDiversity",
     "JointErrorMean",
     "JointErrorMedian",
+    "KernelInceptionDistance",
+    "KernelVideoDistance",
     "Metric",
+    "MetricError",
     "MissingJoints",
+    "MissingKeypoints",
+    "MotionMagnitude",
     "MouthCorrelation",
+    "Network",
     "PeakSignalToNoise",
     "PixelDiversity",
+    "Score",
+    "StreamingMetric",
+    "Sync",
+    "SyncConfidence",
+    "SyncDistance",
+    "SyncJudge",
+    "SyncOffset",
     "estimate",
     "frechet_distance",
+    "frechet_distance_of_features",
     "frechet_distance_of_samples",
 ]

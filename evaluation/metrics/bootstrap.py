@@ -40,7 +40,7 @@ class Estimate:
     ci_high: float
 
 
-def estimate(metric: Metric, resamples: int, seed: int = 0, level: float = 0.95) -> Estimate:
+def estimate(metric: Metric, resamples: int, seed: int = 0, level: float = 0.95, centred: bool = False) -> Estimate:
     """Evaluate on all clips and bootstrap over clips.
 
     Args:
@@ -48,6 +48,8 @@ def estimate(metric: Metric, resamples: int, seed: int = 0, level: float = 0.95)
         resamples: how many times to draw as many clips as there are, with replacement.
         seed: of the draws.
         level: share of the bootstrap distribution inside the interval.
+        centred: move the distribution so that its median is the value. For distances between sets, which every
+            repeated clip makes larger: uncentred, the interval need not hold the value.
     """
     clips = len(metric)
     draws = np.random.default_rng(seed).integers(0, clips, (resamples, clips))
@@ -56,5 +58,7 @@ def estimate(metric: Metric, resamples: int, seed: int = 0, level: float = 0.95)
     values = values[np.isfinite(values)]
     if not values.size:
         return Estimate(value, float("nan"), float("nan"))
+    if centred:
+        values = values - np.median(values) + value
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return Estimate(value, float(low), float(high))

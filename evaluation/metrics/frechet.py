@@ -58,6 +58,36 @@ def frechet_distance_of_samples(first: np.ndarray, second: np.ndarray) -> float:
     return frechet_distance(*moments)
 
 
+def frechet_distance_of_features(first: np.ndarray, second: np.ndarray) -> float:
+    """The same distance for any number of samples, without forming a covariance.
+
+    With A_i the centred features over sqrt(n_i - 1), S_i = A_i^T A_i and tr (S1^1/2 S2 S1^1/2)^1/2 = |A1 A2^T|_*, the sum of
+    singular values of a matrix as small as the smaller of samples and features. Fewer samples than features give a number
+    that is biased by the sample count: whoever reports it must say so.
+
+    Args:
+        first, second: `(N, D)` and `(M, D)` features, N and M at least 2.
+
+    Raises:
+        ValueError: other shapes, or values that are not finite.
+    """
+    means, traces = [], []
+    factors: list[np.ndarray] = []
+    for features in (first, second):
+        features = np.asarray(features, np.float64)
+        if features.ndim != 2 or len(features) < 2 or features.shape[1] != np.shape(first)[-1]:
+            raise ValueError(f"features must be (N, D) with N of 2 or more, got {np.shape(first)} and {np.shape(second)}")
+        if not np.isfinite(features).all():
+            raise ValueError("features must be finite; look for NaN or infinity in the videos or the network")
+        means.append(features.mean(axis=0))
+        centred = (features - means[-1]) / np.sqrt(len(features) - 1)
+        traces.append(np.square(centred).sum())
+        tall = len(centred) > centred.shape[1]
+        factors.append(np.asarray(np.linalg.qr(centred, mode="r")) if tall else centred)
+    cross = np.linalg.svd(factors[0] @ factors[1].T, compute_uv=False).sum()
+    return float(max(np.square(means[0] - means[1]).sum() + traces[0] + traces[1] - 2 * cross, 0.0))
+
+
 def _checked_symmetric(matrix: np.ndarray, name: str) -> np.ndarray:
     scale = max(float(np.abs(matrix).max()), 1e-300)
     if np.abs(matrix - matrix.T).max() > 1e-6 * scale:

@@ -74,3 +74,19 @@ def generated_root(tmp_path_factory, benchmark, config) -> Path:
     folder = root / "reconstruction" / "pixels"
     generate_videos(ObedientPipeline(benchmark, noise=1.0), benchmark, folder, AUDIO, 1, config, weights="w")
     return root
+
+
+@pytest.fixture(scope="session")
+def inception_file(tmp_path_factory) -> Path:
+    """Random weights in the published form of FID's Inception: no counters of batches. He's scale keeps signals alive."""
+    from evaluation.networks.inception import InceptionV3
+
+    torch.manual_seed(0)
+    model = InceptionV3()
+    for module in model.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight)
+    state = {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
+    path = tmp_path_factory.mktemp("inception") / "pt_inception.pth"
+    torch.save(state, path)
+    return path

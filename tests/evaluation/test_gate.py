@@ -106,3 +106,33 @@ def test_it_is_pure():
     assert decide(scores, GATE, champion) == decide(scores, GATE, champion)
     pd.testing.assert_frame_equal(scores, before[0])
     pd.testing.assert_frame_equal(champion, before[1])
+
+
+def with_floors(mouth_floor: float, colour_floor: float) -> pd.DataFrame:
+    """The table, with the rows that hold ceilings and floors of two metrics."""
+    rows = [
+        ("ground_truth", "pixels", "mouth_correlation", 0.98),
+        ("teacher", "shuffled_audio", "mouth_correlation", mouth_floor),
+        ("ground_truth", "pixels", "colour_error", 0.004),
+        ("ground_truth", "other_identity", "colour_error", colour_floor),
+    ]
+    columns = ["model", "mode", "metric", "value", "ci_low", "ci_high"]
+    return pd.concat([table(), pd.DataFrame([(*row, row[3] - 0.01, row[3] + 0.01) for row in rows], columns=columns)])
+
+
+def test_metrics_with_their_floor_below_their_ceiling_gate_as_before():
+    assert decide(with_floors(0.1, 0.2), GATE, None).promote
+
+
+def test_a_metric_that_cannot_tell_its_floor_from_its_ceiling_cannot_gate():
+    refused = decide(with_floors(0.975, 0.2), GATE, None)
+    assert len(refused.reasons) == 1 and "mouth_correlation (audio) cannot gate on this benchmark" in refused.reasons[0]
+    refused = decide(with_floors(0.1, 0.012), GATE, table())
+    assert len(refused.reasons) == 1 and "colour_error" in refused.reasons[0] and "0.012" in refused.reasons[0]
+
+
+def test_an_undefined_floor_is_no_evidence_and_an_undefined_ceiling_is():
+    assert decide(with_floors(math.nan, 0.2), GATE, None).promote
+    scores = with_floors(0.1, 0.2)
+    scores.loc[(scores["model"] == "ground_truth") & (scores["metric"] == "mouth_correlation"), "value"] = math.nan
+    assert not decide(scores, GATE, None).promote

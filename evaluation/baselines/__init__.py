@@ -1,0 +1,24 @@
+"""Any method's folder of videos, scored on the same samples as everything else, beside ceilings and floors."""
+
+from evaluation.baselines.comparison import BaselineComparison, compare_baselines
+from evaluation.baselines.instruments import Instruments
+from evaluation.baselines.videos import (
+    ArrayVideos,
+    BaselineError,
+    FolderVideos,
+    Samples,
+    folder_samples,
+    puppet_samples,
+)
+
+__all__ = [
+    "ArrayVideos",
+    "BaselineComparison",
+    "BaselineError",
+    "FolderVideos",
+    "Instruments",
+    "Samples",
+    "compare_baselines",
+    "folder_samples",
+    "puppet_samples",
+]

@@ -1,0 +1,248 @@
+"""Every metric against an independent reference on fixed random input: scipy's closed forms, or the definition in plain loops."""
+
+import math
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+
+from evaluation.metrics import (
+    AverageKeypointDistance,
+    ColourDrift,
+    CosineSimilarity,
+    Flicker,
+    FrechetInceptionDistance,
+    FrechetVideoDistance,
+    HandKeypointConfidence,
+    HandKeypointVariance,
+    IdentityDrift,
+    KernelInceptionDistance,
+    KernelVideoDistance,
+    MissingKeypoints,
+    MotionMagnitude,
+    Network,
+)
+from evaluation.metrics.puppet_truth import (
+    PuppetColourError,
+    PuppetJointError,
+    PuppetMissingJoints,
+    PuppetMouthCorrelation,
+    PuppetTruth,
+)
+
+CLIPS = 3
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """`error` is relative to the reference's value; `reference` says what that is."""
+
+    reference: str
+    error: float
+
+
+def agreements() -> dict[str, Agreement]:
+    """Of every metric that this room computes by itself. Sync-C and Sync-D come from a judge that is tested where it lives."""
+    return {name: Agreement(reference, _relative(*pair())) for name, (reference, pair) in _CASES.items()}
+
+
+def _relative(ours: float, theirs: float) -> float:
+    return abs(ours - theirs) / max(abs(theirs), 1e-12)
+
+
+def _network(architecture: str) -> Network:
+    return Network(architecture, "0" * 64, "random input")
+
+
+def _frechet(kind: type) -> Callable[[], tuple[float, float]]:
+    def pair() -> tuple[float, float]:
+        from scipy.linalg import sqrtm
+
+        rng, metric = np.random.default_rng(0), kind(_network(kind.architecture))  # type: ignore[attr-defined]
+        sides = [[rng.normal(m, s, (60, 24)) for _ in range(CLIPS)] for m, s in ((0.0, 1.0), (0.3, 1.4))]
+        for clip, (real, generated) in enumerate(zip(*sides, strict=True)):
+            metric.update(str(clip), real, generated)
+        (m1, s1), (m2, s2) = ((x.mean(0), np.cov(x, rowvar=False)) for x in map(np.concatenate, sides))
+        theirs = ((m1 - m2) ** 2).sum() + np.trace(s1 + s2 - 2 * sqrtm(s1 @ s2).real)
+        return metric.compute().value, float(theirs)
+
+    return pair
+
+
+def _kernel(kind: type) -> Callable[[], tuple[float, float]]:
+    def pair() -> tuple[float, float]:
+        rng, metric = np.random.default_rng(1), kind(_network(kind.architecture))  # type: ignore[attr-defined]
+        sides = [[rng.normal(m, 1.0, (4, 6)) for _ in range(CLIPS)] for m in (0.0, 0.5)]
+        for clip, (real, generated) in enumerate(zip(*sides, strict=True)):
+            metric.update(str(clip), real, generated)
+        x, y = map(np.concatenate, sides)
+
+        def k(a: np.ndarray, b: np.ndarray) -> float:
+            return (sum(p * q for p, q in zip(a, b, strict=True)) / 6 + 1) ** 3
+
+        n = len(x)
+        own = sum(k(s[i], s[j]) for s in (x, y) for i in range(n) for j in range(n) if i != j) / (n * (n - 1))
+        return metric.compute().value, own - 2 * sum(k(a, b) for a in x for b in y) / n**2
+
+    return pair
+
+
+def _keypoints(seed: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    places, seen = rng.uniform(0, 64, (CLIPS, 5, 133, 2)), rng.uniform(0, 1, (CLIPS, 5, 133, 1))
+    seen[:, :, 5:7] = 0.9  # shoulders
+    return list(np.concatenate([places, seen], axis=-1))
+
+
+def _hkc() -> tuple[float, float]:
+    metric = HandKeypointConfidence(_network("keypoints"))
+    clips = _keypoints(2)
+    for clip, points in enumerate(clips):
+        metric.update(str(clip), points)
+    return metric.compute().value, statistics.fmean(p[2] for points in clips for frame in points for p in frame[91:133])
+
+
+def _hkv(per_body_length: bool) -> Callable[[], tuple[float, float]]:
+    def pair() -> tuple[float, float]:
+        metric, values = HandKeypointVariance(_network("keypoints"), per_body_length), []
+        for clip, points in enumerate(_keypoints(3)):
+            metric.update(str(clip), points)
+            width = statistics.median(math.dist(frame[5][:2], frame[6][:2]) for frame in points)
+            spread = []
+            for k in range(91, 133):
+                seen = [frame[k] for frame in points if frame[k][2] > 0.5]
+                if len(seen) >= 2:
+                    spread.append(statistics.pvariance(p[0] for p in seen) + statistics.pvariance(p[1] for p in seen))
+            values.append(statistics.fmean(spread) / (width**2 if per_body_length else 1.0))
+        return metric.compute().value, statistics.fmean(values)
+
+    return pair
+
+
+def _akd() -> tuple[float, float]:
+    metric, values = AverageKeypointDistance(_network("keypoints")), []
+    for clip, (real, made) in enumerate(zip(_keypoints(4), _keypoints(5), strict=True)):
+        metric.update(str(clip), real, made)
+        pairs = [(a, b) for f, g in zip(real, made, strict=True) for a, b in zip(f, g, strict=True)]
+        values.append(statistics.fmean(math.dist(a[:2], b[:2]) for a, b in pairs if min(a[2], b[2]) > 0.5))
+    return metric.compute().value, statistics.fmean(values)
+
+
+def _missing() -> tuple[float, float]:
+    metric, values = MissingKeypoints(_network("keypoints")), []
+    for clip, (real, made) in enumerate(zip(_keypoints(6), _keypoints(7), strict=True)):
+        metric.update(str(clip), real, made)
+        pairs = [(a, b) for f, g in zip(real, made, strict=True) for a, b in zip(f, g, strict=True) if a[2] > 0.5]
+        values.append(sum(b[2] <= 0.5 for _, b in pairs) / len(pairs))
+    return metric.compute().value, statistics.fmean(values)
+
+
+def _cosine(a: np.ndarray, b: np.ndarray) -> float:
+    dot = sum(x * y for x, y in zip(a, b, strict=True))
+    return dot / math.sqrt(sum(x * x for x in a) * sum(y * y for y in b))
+
+
+def _csim() -> tuple[float, float]:
+    rng, metric, values = np.random.default_rng(8), CosineSimilarity(_network("arcface")), []
+    for clip in range(CLIPS):
+        reference, made = rng.normal(size=16), rng.normal(0.5, 1.0, (6, 16))
+        made[2] = np.nan
+        metric.update(str(clip), reference, made)
+        values.append(statistics.fmean(_cosine(reference, row) for i, row in enumerate(made) if i != 2))
+    return metric.compute().value, statistics.fmean(values)
+
+
+def _identity_drift() -> tuple[float, float]:
+    rng, metric, values = np.random.default_rng(9), IdentityDrift(_network("arcface")), []
+    for clip in range(CLIPS):
+        made = rng.normal(0.5, 1.0, (8, 16))
+        metric.update(str(clip), made)
+        values.append(1 - _cosine(made[0] + made[1], made[6] + made[7]))
+    return metric.compute().value, statistics.fmean(values)
+
+
+def _frames(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (8, 8, 8, 3), np.uint8)
+
+
+def _flicker() -> tuple[float, float]:
+    metric, values = Flicker(), []
+    for clip in range(CLIPS):
+        metric.update(str(clip), _frames(clip))
+        y = _frames(clip).astype(float) @ [0.299, 0.587, 0.114] / 255
+        values.append(
+            statistics.fmean(
+                abs(y[t][i][j] - (y[t - 1][i][j] + y[t + 1][i][j]) / 2) for t in range(1, 7) for i in range(8) for j in range(8)
+            )
+        )
+    return metric.compute().value, statistics.fmean(values)
+
+
+def _colour_drift() -> tuple[float, float]:
+    metric, values = ColourDrift(), []
+    for clip in range(CLIPS):
+        metric.update(str(clip), _frames(clip))
+        f = _frames(clip) / 255
+        parts = [(slice(2 * i, 2 * i + 2), slice(2 * j, 2 * j + 2), c) for i in range(4) for j in range(4) for c in range(3)]
+        values.append(statistics.fmean(abs(f[(slice(6, 8), *p)].mean() - f[(slice(0, 2), *p)].mean()) for p in parts))
+    return metric.compute().value, statistics.fmean(values)
+
+
+def _motion() -> tuple[float, float]:
+    """Smoothed noise panned by two pixels a frame, 192 high, 10 frames a second."""
+    noise = cv2.GaussianBlur(np.random.default_rng(0).normal(size=(192, 206)), (0, 0), 3)
+    texture = np.clip(128 + 60 * noise / noise.std(), 0, 255)
+    frames = np.stack([np.repeat(texture[:, 2 * t : 2 * t + 192, None], 3, axis=2) for t in range(8)]).astype(np.uint8)
+    metric = MotionMagnitude()
+    metric.update("pan", frames, 10.0)
+    return metric.compute().value, 2 / 192 * 10
+
+
+def _puppets(kind: type) -> Callable[[], tuple[float, float]]:
+    def pair() -> tuple[float, float]:
+        rng, metric = np.random.default_rng(10), kind()
+        o, a = rng.random((2, CLIPS, 5))
+        p, q = rng.uniform(0, 64, (2, CLIPS, 5, 4, 2))
+        lost = rng.random((CLIPS, 5, 4)) < 0.3
+        p[lost] = np.nan
+        c, r = rng.random((CLIPS, 5, 4, 3)), rng.random((CLIPS, 4, 3))
+        for i in range(CLIPS):
+            measured = SimpleNamespace(opening=o[i], joints=p[i], missing=lost[i], colours=c[i])
+            metric.update(str(i), measured, PuppetTruth(a[i], q[i], r[i]))
+        distances = [math.dist(x, y) for x, y in zip(p.reshape(-1, 2), q.reshape(-1, 2), strict=True) if x[0] == x[0]]
+        theirs = {
+            "mouth_correlation": lambda: float(np.corrcoef(o.ravel(), a.ravel())[0, 1]),
+            "missing_joints": lambda: sum(lost.ravel().tolist()) / lost.size,
+            "joint_error_median": lambda: statistics.median(distances),
+            "colour_error": lambda: statistics.fmean(
+                abs(c[i, t, k, h] - r[i, k, h]) for i in range(CLIPS) for t in range(5) for k in range(4) for h in range(3)
+            ),
+        }[metric.name]()
+        return metric.compute().value, theirs
+
+    return pair
+
+
+_CASES: dict[str, tuple[str, Callable[[], tuple[float, float]]]] = {
+    "fid": ("scipy.linalg.sqrtm", _frechet(FrechetInceptionDistance)),
+    "fvd": ("scipy.linalg.sqrtm", _frechet(FrechetVideoDistance)),
+    "kid": ("all pairs in loops", _kernel(KernelInceptionDistance)),
+    "kvd": ("all pairs in loops", _kernel(KernelVideoDistance)),
+    "hkc": ("loops", _hkc),
+    "hkv": ("statistics.pvariance", _hkv(False)),
+    "hkv_per_body_length": ("statistics.pvariance", _hkv(True)),
+    "akd": ("math.dist", _akd),
+    "missing_keypoints": ("loops", _missing),
+    "csim": ("loops", _csim),
+    "identity_drift": ("loops", _identity_drift),
+    "flicker": ("loops", _flicker),
+    "colour_drift": ("loops", _colour_drift),
+    "motion_magnitude": ("a texture panned by a known amount", _motion),
+    "mouth_correlation": ("numpy.corrcoef", _puppets(PuppetMouthCorrelation)),
+    "missing_joints": ("loops", _puppets(PuppetMissingJoints)),
+    "joint_error_median": ("statistics.median", _puppets(PuppetJointError)),
+    "colour_error": ("loops", _puppets(PuppetColourError)),
+}

@@ -1,0 +1,108 @@
+"""Score every method on the same samples with the same instruments, and write the tables."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from evaluation.baselines.instruments import Instruments, Panel
+from evaluation.baselines.published import PORTRAIT_SETS
+from evaluation.baselines.sanity import Verdict, judge_metrics, score_videos
+from evaluation.baselines.tables import comparison_page
+from evaluation.baselines.videos import BaselineError, RealVideos, Samples, Videos
+from evaluation.metrics import Score
+from media import whole_directory, write_atomically
+
+SANITY_SAMPLES = 32
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class BaselineComparison:
+    """`scores`: title to metric to score, the real clips first; `verdicts`: metric to what became of it on these samples."""
+
+    samples: Samples
+    scores: dict[str, dict[str, Score]]
+    verdicts: dict[str, Verdict]
+
+
+def compare_baselines(
+    methods: Sequence[Videos],
+    samples: Samples,
+    instruments: Instruments,
+    destination: Path,
+    resamples: int = 200,
+    seed: int = 0,
+    published_set: str = "celebv-hq",
+    progress: Progress | None = None,
+) -> BaselineComparison:
+    """Write `comparison.md`, `comparison.json` and `scores.parquet` into `destination`, made or replaced.
+
+    Args:
+        methods: videos of the same samples.
+        samples: the real clips.
+        instruments: what looks at them.
+        destination: folder.
+        resamples: of the bootstrap over clips; each one of a Fréchet distance costs a decomposition.
+        seed: of the bootstrap.
+        published_set: whose published numbers stand beside Table 1: `celebv-hq` or `ravdess`.
+        progress: called with (sets of videos done, sets, title).
+
+    Raises:
+        BaselineError: fewer than two samples, two methods of one name, or an unknown set of published numbers.
+        evaluation.metrics.MetricError: a clip that a metric cannot take.
+    """
+    if published_set not in PORTRAIT_SETS:
+        raise BaselineError(f"no published numbers on {published_set!r}; choose one of {', '.join(PORTRAIT_SETS)}")
+    if len(samples) < 2:
+        raise BaselineError(f"{samples.name} has {len(samples)} samples; distances and floors need two or more")
+    everyone = [RealVideos(), *methods]
+    titles = [videos.title for videos in everyone]
+    if len(set(titles)) < len(titles):
+        raise BaselineError(f"two methods have one name ({', '.join(titles)}); name each NAME=FOLDER differently")
+    scores = {}
+    for done, videos in enumerate(everyone, start=1):
+        panel = score_videos(videos, samples, Panel(instruments))
+        scores[videos.title] = {name: metric.compute(resamples, seed) for name, metric in panel.metrics.items()}
+        if progress is not None:
+            progress(done, len(everyone) + 1, videos.title)
+    few = Samples(samples.name, samples.samples[:SANITY_SAMPLES], samples.digest)
+    found = BaselineComparison(samples, scores, judge_metrics(instruments, few, resamples, seed))
+    if progress is not None:
+        progress(len(everyone) + 1, len(everyone) + 1, "known damage")
+    _write(found, destination, published_set)
+    return found
+
+
+def _write(found: BaselineComparison, destination: Path, published_set: str) -> None:
+    with whole_directory(destination) as folder:
+        record = {
+            "samples": {"name": found.samples.name, "clips": len(found.samples), "digest": found.samples.digest},
+            "scores": {title: {n: asdict(s) for n, s in row.items()} for title, row in found.scores.items()},
+            "sanity": {name: asdict(verdict) for name, verdict in found.verdicts.items()},
+        }
+        write_atomically(folder / "comparison.json", json.dumps(_without_nan(record), indent=1, ensure_ascii=False).encode())
+        page = comparison_page(found.samples, found.scores, found.verdicts, published_set)
+        write_atomically(folder / "comparison.md", page.encode())
+        score_table(found).to_parquet(folder / "scores.parquet", index=False)
+
+
+def score_table(found: BaselineComparison) -> pd.DataFrame:
+    """Long: method, metric, unit, value, ci_low, ci_high, clips, coverage, usable, network, network_sha256, warning."""
+    rows = []
+    for title, scores in found.scores.items():
+        for name, score in scores.items():
+            row = asdict(score) | {"method": title, "usable": found.verdicts[name].usable}
+            network = row.pop("network") or {}
+            rows.append(row | {"network": network.get("architecture", ""), "network_sha256": network.get("sha256", "")})
+    return pd.DataFrame(rows)
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: _without_nan(entry) for key, entry in value.items()}
+    return None if isinstance(value, float) and value != value else value

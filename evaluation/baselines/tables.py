@@ -1,0 +1,109 @@
+"""The comparison for people: tables in the shape of OmniHuman's Tables 1 and 2, everything else measured, and who may judge."""
+
+from collections.abc import Mapping, Sequence
+
+from evaluation.baselines.agreement import agreements
+from evaluation.baselines.published import BODY, CYBERHOST, PORTRAIT, PORTRAIT_SETS, SOURCE, Table, published, unlisted
+from evaluation.baselines.sanity import Verdict
+from evaluation.baselines.videos import Samples
+from evaluation.metrics import Score
+
+Scores = Mapping[str, Mapping[str, Score]]
+TITLES = {
+    "iqa": "IQA↑", "ase": "ASE↑", "sync_c": "Sync-C↑", "sync_d": "Sync-D↓", "sync_offset": "sync offset↓", "fid": "FID↓",
+    "kid": "KID↓", "fvd": "FVD↓", "kvd": "KVD↓", "hkv": "HKV↑", "hkc": "HKC↑", "hkv_per_body_length": "HKV / shoulder width²↑",
+    "akd": "AKD↓", "missing_keypoints": "missing keypoints↓", "csim": "CSIM↑", "identity_drift": "identity drift↓",
+    "flicker": "flicker↓", "colour_drift": "colour drift↓", "motion_magnitude": "motion", "mouth_correlation": "mouth r↑", "missing_joints": "missing joints↓",
+    "joint_error_median": "joints px↓", "colour_error": "colour error↓",
+}  # fmt: skip
+NOT_HERE = "as published, other harness"
+ABSENT = "–"
+
+
+def comparison_page(samples: Samples, scores: Scores, verdicts: Mapping[str, Verdict], published_set: str) -> str:
+    """Markdown."""
+    floors = {name: verdict.floor for name, verdict in verdicts.items()}
+    rest = [name for name in verdicts if name not in BODY]
+    parts = [
+        f"# Methods on {len(samples)} samples of {samples.name}",
+        f"Samples {samples.digest[:12]}. Values with 95 % intervals of a bootstrap over clips. The floor is the real clips with "
+        f"the worst damage of each metric's row below. ✗: not usable on these samples, see the reason there. †: read the note. "
+        f"{ABSENT}: not measured here. Columns marked \"{NOT_HERE}\" are {SOURCE}: other samples, other preprocessing. Do not "
+        "subtract across them.",
+        f"## Portrait (shape of Table 1; published: {published_set})",
+        _table(PORTRAIT, scores, floors, verdicts, PORTRAIT_SETS[published_set]),
+        "## Body (shape of Table 2; published: CyberHost's set)",
+        _table(BODY, scores, floors, verdicts, CYBERHOST),
+        "## Also measured",
+        _table(rest, scores, floors, verdicts, None),
+        "## May it judge here?",
+        sanity_table(verdicts),
+        "## Networks and notes",
+        *_notes(scores, verdicts),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def sanity_table(verdicts: Mapping[str, Verdict]) -> str:
+    """A row per metric: agreement with a reference, ceiling, floor, the values in the order of damage, and the verdict."""
+    heads = ["metric", "agrees with (relative error)", "ceiling", "floor", "from no damage to the worst", "usable"]
+    lines = ["| " + " | ".join(heads) + " |", "| " + " | ".join(["---"] * len(heads)) + " |"]
+    known = agreements()
+    for name, verdict in verdicts.items():
+        order = ", ".join(f"{damage} {value:.4g}" for damage, value in verdict.order.items())
+        usable = "yes" if verdict.usable else f"no: {verdict.reason}"
+        agrees = f"{known[name].reference} ({known[name].error:.0e})" if name in known else "tested with its judge"
+        lines.append(f"| {TITLES[name]} | {agrees} | {_interval(verdict.ceiling)} | {_interval(verdict.floor)} | {order} | {usable} |")
+    return "\n".join(lines)
+
+
+def _table(
+    columns: Sequence[str], scores: Scores, floors: Mapping[str, Score], verdicts: Mapping[str, Verdict], table: Table | None
+) -> str:
+    heads = ["method", *(TITLES[name] for name in columns)]
+    if table is not None:
+        heads += [f"{TITLES[name]} ({NOT_HERE})" for name in columns]
+    rows = [(title, row) for title, row in scores.items()] + [("floor", floors)]
+    if table is not None:
+        rows += [(name, {}) for name in unlisted(table, list(scores))]
+    lines = ["| " + " | ".join(heads) + " |", "| --- |" + " ---: |" * (len(heads) - 1)]
+    for title, row in rows:
+        cells = [_cell(row.get(name), verdicts.get(name)) for name in columns]
+        if table is not None:
+            printed = published(table, title)
+            cells += [ABSENT if (v := printed.get(name)) is None else f"{v:.3f}" for name in columns]
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(score: Score | None, verdict: Verdict | None) -> str:
+    if score is None:
+        return ABSENT
+    marks = ("" if verdict is None or verdict.usable else " ✗") + (" †" if score.warning else "")
+    return _interval(score) + marks
+
+
+def _interval(score: Score) -> str:
+    if score.value != score.value:
+        return "undefined"
+    if score.ci_low != score.ci_low:
+        return f"{score.value:.4g}"
+    return f"{score.value:.4g} [{score.ci_low:.4g}, {score.ci_high:.4g}]"
+
+
+def _notes(scores: Scores, verdicts: Mapping[str, Verdict]) -> list[str]:
+    lines = [
+        f"- {TITLES[name]}: {network.architecture}, {network.sha256[:12]}, {network.protocol}"
+        for name, verdict in verdicts.items()
+        if (network := verdict.ceiling.network) is not None
+    ]
+    lines += [
+        f"- † {title}, {TITLES[name]}: {score.warning}"
+        for title, row in scores.items()
+        for name, score in row.items()
+        if score.warning
+    ]
+    absent = [TITLES[name] for name in BODY if name not in verdicts]
+    if absent:
+        lines.append(f"- {ABSENT} {', '.join(absent)}: no network was given (IQA and ASE: no loader of Q-Align in this project)")
+    return ["\n".join(lines)]

@@ -1,0 +1,75 @@
+"""Sync-C, Sync-D and offset, from a judge that runs SyncNet v2.
+
+The judge is given from outside: curation has SyncNet, and neither room may import the other.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from evaluation.metrics.streaming import ClipMean, Network
+
+SYNCNET = "syncnet-v2"
+
+
+@dataclass(frozen=True)
+class Sync:
+    """Of one video: `confidence` (Sync-C), `distance` (Sync-D), `offset` in frames at 25 per second."""
+
+    confidence: float
+    distance: float
+    offset: float
+
+
+class SyncJudge(Protocol):
+    """SyncNet v2 with its authors' protocol (25 fps, 16 kHz, vshift 15)."""
+
+    @property
+    def network(self) -> Network:
+        """Architecture `syncnet-v2`, and the weights' hash."""
+        ...
+
+    def __call__(self, video: Path | bytes) -> Sync | None:
+        """None without sound or face, or with less than six frames."""
+        ...
+
+
+class _SyncMean(ClipMean):
+    architecture = SYNCNET
+
+    def __init__(self, network: Network):
+        super().__init__(network)
+
+    def _value(self, sync: Sync) -> float:
+        raise NotImplementedError
+
+    def update(self, clip: str, sync: Sync | None) -> None:
+        """None, and less coverage, where nothing could be judged: a clip must not vanish in silence."""
+        self._add(clip, float("nan") if sync is None else self._value(sync))
+
+
+class SyncConfidence(_SyncMean):
+    """Sync-C = median over shifts of the mean distance, minus its minimum (Chung and Zisserman 2016)."""
+
+    name, unit, higher_is_better = "sync_c", "confidence", True
+
+    def _value(self, sync: Sync) -> float:
+        return sync.confidence
+
+
+class SyncDistance(_SyncMean):
+    """Sync-D = minimum over shifts of the mean distance."""
+
+    name, unit, higher_is_better = "sync_d", "distance", False
+
+    def _value(self, sync: Sync) -> float:
+        return sync.distance
+
+
+class SyncOffset(_SyncMean):
+    """Mean |offset| in frames at 25 per second."""
+
+    name, unit, higher_is_better = "sync_offset", "frames", False
+
+    def _value(self, sync: Sync) -> float:
+        return abs(sync.offset)

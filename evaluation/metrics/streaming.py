@@ -1,0 +1,175 @@
+"""Metrics that are fed clip by clip, in any order and in several processes, and merged.
+
+Each keeps one small record per clip, never frames. So any of them can be resampled over clips (`evaluation.metrics.estimate`),
+a clip that two shards both scored is noticed, and the result does not depend on who scored what.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from evaluation.metrics.bootstrap import estimate
+
+
+class MetricError(ValueError):
+    """Input that cannot be scored, or shards that do not belong together; the message names the clip or the metric."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """What looked at the pixels.
+
+    Attributes:
+        architecture: `inception-v3-fid`, `i3d-kinetics400`, `arcface`, `syncnet-v2`, or a keypoint detector's name.
+        sha256: of the weights, 64 hex.
+        protocol: what was done to the pixels before, in words that change when it changes.
+    """
+
+    architecture: str
+    sha256: str
+    protocol: str
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number with everything needed to read it.
+
+    Attributes:
+        metric, unit: what it is.
+        value, ci_low, ci_high: NaN where it is not defined; the interval is a 95 % bootstrap over clips.
+        clips: how many clips were scored.
+        coverage: share of them on which the metric is defined (a face was seen, hands were there).
+        network: None for metrics without one.
+        warning: why to read it with care; empty when there is nothing to say.
+    """
+
+    metric: str
+    unit: str
+    value: float
+    ci_low: float
+    ci_high: float
+    clips: int
+    coverage: float
+    network: Network | None
+    warning: str = ""
+
+
+class StreamingMetric(ABC):
+    """`update` per clip (each subclass says with what), `merge` shards, `compute`.
+
+    Clips are taken in the order of their names, so that neither the order of updates nor of merges changes a number.
+    Instances pickle: a shard scored in another process is sent back and merged.
+    """
+
+    name: ClassVar[str]
+    unit: ClassVar[str]
+    higher_is_better: ClassVar[bool]
+    centred: ClassVar[bool] = False
+    architecture: ClassVar[str | None] = None
+
+    def __init__(self, network: Network | None = None):
+        if self.architecture is not None and (network is None or network.architecture != self.architecture):
+            given = "no network" if network is None else network.architecture
+            raise MetricError(f"{self.name} is defined on {self.architecture}, not on {given}; name another metric for it")
+        self.network = network
+        self._records: dict[str, Any] = {}
+
+    def _add(self, clip: str, record: Any) -> None:
+        if clip in self._records:
+            raise MetricError(f"{self.name}: clip {clip} was scored twice; give each clip to one shard")
+        self._records[clip] = record
+
+    def merge(self, other: Self) -> None:
+        """Take over the clips of another shard.
+
+        Raises:
+            MetricError: another metric, other settings or weights, or a clip that both have.
+        """
+        if type(other) is not type(self) or other.settings() != self.settings():
+            raise MetricError(
+                f"{self.name} {self.settings()} cannot take over {other.name} {other.settings()}; score both shards with "
+                "the same metric, settings and weights"
+            )
+        for clip, record in other._records.items():
+            self._add(clip, record)
+
+    def settings(self) -> dict[str, Any]:
+        """What two shards must agree on."""
+        return {"network": self.network}
+
+    @property
+    def clips(self) -> list[str]:
+        """Names of the scored clips, sorted."""
+        return sorted(self._records)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __call__(self, clips: np.ndarray) -> float:
+        """The metric over clips by number in `self.clips`; numbers may repeat. NaN where it is not defined."""
+        names = self.clips
+        return self.over([self._records[names[i]] for i in clips])
+
+    @abstractmethod
+    def over(self, records: Sequence[Any]) -> float:
+        """The metric of these records."""
+
+    def defined(self, record: Any) -> bool:
+        """Whether a clip says anything."""
+        return True
+
+    def warning(self) -> str:
+        """Why the number should be read with care."""
+        return ""
+
+    def compute(self, resamples: int = 0, seed: int = 0) -> Score:
+        """Value, interval (NaN when `resamples` is 0) and coverage.
+
+        Raises:
+            MetricError: no clip was scored.
+        """
+        if not self._records:
+            raise MetricError(f"{self.name}: no clip was scored; call update first")
+        found = estimate(self, resamples, seed, centred=self.centred)
+        coverage = sum(map(self.defined, self._records.values())) / len(self._records)
+        low, high = (found.ci_low, found.ci_high) if resamples else (float("nan"), float("nan"))
+        return Score(
+            self.name, self.unit, found.value, low, high, len(self), coverage, self.network, self.warning()
+        )  # fmt: skip
+
+
+class ClipMean(StreamingMetric):
+    """Mean over clips of one number per clip. A clip without a number (NaN) is left out and lowers the coverage."""
+
+    def over(self, records: Sequence[float]) -> float:
+        """NaN when no clip has a number."""
+        values = np.asarray(records, np.float64)
+        values = values[np.isfinite(values)]
+        return float(values.mean()) if values.size else float("nan")
+
+    def defined(self, record: float) -> bool:
+        """Whether the clip has a number."""
+        return bool(np.isfinite(record))
+
+    def warning(self) -> str:
+        """How many clips have no number."""
+        absent = sum(not self.defined(record) for record in self._records.values())
+        return f"not defined on {absent} of {len(self)} clips" if absent else ""
+
+    def per_clip(self) -> dict[str, float]:
+        """The number of each clip."""
+        return {clip: float(self._records[clip]) for clip in self.clips}
+
+
+def checked_finite(values: np.ndarray, metric: str, clip: str) -> np.ndarray:
+    """The values themselves.
+
+    Raises:
+        MetricError: NaN or infinity among them.
+    """
+    if not np.isfinite(values).all():
+        raise MetricError(f"{metric}: clip {clip} has {int((~np.isfinite(values)).sum())} values that are not finite")
+    return values

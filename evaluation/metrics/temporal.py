@@ -1,0 +1,89 @@
+"""How a clip behaves over time, without a network: flicker, drift of colour, size of the motion.
+
+None has a right answer of its own: a still picture flickers least. Read each against the real clips' own value.
+"""
+
+from typing import Any
+
+import cv2
+import numpy as np
+
+from evaluation.metrics.streaming import ClipMean, MetricError
+
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+class Flicker(ClipMean):
+    """Mean over pixels and inner frames of |Y_t - (Y_{t-1} + Y_{t+1}) / 2|, luma Y in [0, 1].
+
+    A pixel that changes steadily has none, so even motion of smooth parts counts little and what comes and goes counts.
+    """
+
+    name, unit, higher_is_better = "flicker", "luma 0-1", False
+
+    def update(self, clip: str, frames: np.ndarray) -> None:
+        """`(T, H, W, 3)` uint8, three frames or more."""
+        frames = _checked(frames, 3, self.name, clip)
+        total, before, here = 0.0, _luma(frames[0]), _luma(frames[1])
+        for image in frames[2:]:
+            after = _luma(image)
+            total += float(np.abs(here - (before + after) / 2).mean())
+            before, here = here, after
+        self._add(clip, total / (len(frames) - 2))
+
+
+class ColourDrift(ClipMean):
+    """Mean over a grid and channels of |mean colour of the last segment - of the first|, RGB in [0, 1].
+
+    The grid (4 x 4 parts) keeps one part's darkening from paying for another's lightening; a segment (a quarter of the
+    clip by default) averages motion out.
+    """
+
+    name, unit, higher_is_better = "colour_drift", "RGB 0-1", False
+
+    def __init__(self, segments: int = 4):
+        super().__init__()
+        self.segments = segments
+
+    def settings(self) -> dict[str, Any]:
+        """With the number of segments."""
+        return super().settings() | {"segments": self.segments}
+
+    def update(self, clip: str, frames: np.ndarray) -> None:
+        """`(T, H, W, 3)` uint8, as many frames as segments or more."""
+        frames = _checked(frames, self.segments, self.name, clip)
+        first, *_, last = np.array_split(np.stack([_grid(image) for image in frames]), self.segments)
+        self._add(clip, float(np.abs(last.mean(axis=0) - first.mean(axis=0)).mean()))
+
+
+class MotionMagnitude(ClipMean):
+    """Mean over pixels and frames of the length of Farneback's optical flow, in shares of the picture's height per second."""
+
+    name, unit, higher_is_better = "motion_magnitude", "heights/s", True
+
+    def update(self, clip: str, frames: np.ndarray, fps: float) -> None:
+        """`(T, H, W, 3)` uint8, two frames or more, at `fps`."""
+        frames = _checked(frames, 2, self.name, clip)
+        before, total = cv2.cvtColor(frames[0], cv2.COLOR_RGB2GRAY), 0.0
+        for image in frames[1:]:
+            after = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+            flow = cv2.calcOpticalFlowFarneback(before, after, None, 0.5, 3, 15, 3, 5, 1.2, 0)  # type: ignore[call-overload]
+            total, before = total + float(np.hypot(flow[..., 0], flow[..., 1]).mean()), after
+        self._add(clip, total / (len(frames) - 1) / frames.shape[1] * fps)
+
+
+def _luma(image: np.ndarray) -> np.ndarray:
+    return image.astype(np.float32) @ LUMA / 255.0
+
+
+def _grid(image: np.ndarray) -> np.ndarray:
+    """`(4, 4, 3)` mean colours in [0, 1]."""
+    return cv2.resize(image.astype(np.float32) / 255.0, (4, 4), interpolation=cv2.INTER_AREA)
+
+
+def _checked(frames: np.ndarray, fewest: int, metric: str, clip: str) -> np.ndarray:
+    if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8 or len(frames) < fewest:
+        raise MetricError(
+            f"{metric}: clip {clip} is {frames.shape} {frames.dtype}; it needs {fewest} frames or more, (T, H, W, 3) uint8"
+        )
+    return np.ascontiguousarray(frames)

@@ -1,0 +1,37 @@
+"""The files of published networks: found, hashed, and refused by name where they are something else."""
+
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from evaluation.metrics.streaming import Network
+from media import sha256_of_file
+
+
+class NetworkError(ValueError):
+    """A network's file that is missing or holds something else; the message names the file and the remedy."""
+
+
+def identify(path: Path, architecture: str, protocol: str, remedy: str) -> Network:
+    """Name and hash of a weights file.
+
+    Raises:
+        NetworkError: there is no such file.
+    """
+    if not path.is_file():
+        raise NetworkError(f"no file {path} for {architecture}; {remedy}")
+    return Network(architecture, sha256_of_file(path), protocol)
+
+
+def opened(path: Path, architecture: str, remedy: str, load: Callable[[], Any]) -> Any:
+    """What `load` returns.
+
+    Raises:
+        NetworkError: the file cannot be read as that network.
+    """
+    try:
+        return load()
+    except Exception as error:  # torch, onnxruntime and safetensors share no base class of errors
+        why = textwrap.shorten(str(error), 300)  # torch lists every key, on lines of their own
+        raise NetworkError(f"{path} does not hold {architecture} ({why}); {remedy}") from error
