@@ -104,10 +104,12 @@ def read_lineage(workspace: Workspace) -> Lineage:
 
 
 def _listed(path: Path, clip_ids: Collection[str]) -> Iterator[tuple[str, str]]:
+    import pyarrow as pa
     import pyarrow.dataset as ds
 
-    wanted = ds.field("clip_id").isin(list(clip_ids))
-    rows = ds.dataset(path, format="parquet").to_table(columns=["clip_id", "shard"], filter=wanted).to_pylist()
+    samples = ds.dataset(path, format="parquet")
+    wanted = ds.field("clip_id").isin(pa.array(list(clip_ids), samples.schema.field("clip_id").type))
+    rows = samples.to_table(columns=["clip_id", "shard"], filter=wanted).to_pylist()
     yield from sorted({(row["clip_id"], row["shard"]) for row in rows})
 
 

@@ -146,9 +146,10 @@ def _drift(scores: "ds.Dataset", before: "pd.Index", after: "pd.Index", workspac
 
 
 def _values(scores: "ds.Dataset", columns: list[str], clips: "pd.Index") -> "pd.DataFrame":
+    import pyarrow as pa
     import pyarrow.dataset as ds
 
-    drawn = sorted(clips)[:CLIPS_COMPARED]
+    drawn = pa.array(sorted(clips)[:CLIPS_COMPARED], scores.schema.field("clip_id").type)
     table = scores.to_table(columns=["clip_id", *columns], filter=ds.field("clip_id").isin(drawn)).to_pandas()
     return table.drop_duplicates("clip_id")[columns].astype(float)
 
@@ -165,7 +166,7 @@ def _changed(lineage: Lineage, stages: list[LockedStage], weights: str, workspac
     for stage in made:
         wanted = {key: _at(today, key) for key in settings_of(STEPS[stage.name])} if stage.name in STEPS else {}
         for key in sorted(wanted.keys() | stage.settings.keys()):
-            if key in wanted and key in stage.settings and wanted[key] == stage.settings[key]:
+            if key in wanted and key in stage.settings and _numbers(wanted[key]) == _numbers(stage.settings[key]):
                 continue
             found[_difference(key, stage.settings.get(key), wanted.get(key))] = None
     return list(found), []
@@ -182,6 +183,18 @@ def _made_by(stages: list[LockedStage], folders: list[tuple[str, str]]) -> Itera
             above = set(stage.read.items()) - seen
             seen |= above
             waiting += sorted(above)
+
+
+def _numbers(value: Any) -> Any:
+    """DVC writes YAML 1.2, whose 1e-08 is a number; to YAML 1.1, which PyYAML reads, it is text."""
+    if isinstance(value, dict):
+        return {name: _numbers(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_numbers(one) for one in value]
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def _at(values: Any, dotted: str) -> Any:
@@ -201,7 +214,7 @@ def _difference(key: str, before: Any, now: Any) -> str:
 def _leaves(key: str, before: Any, now: Any) -> Iterable[str]:
     if isinstance(before, dict) and isinstance(now, dict):
         for name in before.keys() | now.keys():
-            if before.get(name) != now.get(name):
+            if _numbers(before.get(name)) != _numbers(now.get(name)):
                 yield from _leaves(f"{key}.{name}", before.get(name), now.get(name))
     else:
         yield f"{key} {before} -> {now}"

@@ -49,7 +49,7 @@ def test_a_full_disk_is_found(tmp_path, monkeypatch):
 
 
 def test_a_disk_without_room_for_more_files_is_found(tmp_path, monkeypatch):
-    monkeypatch.setattr(machine.os, "statvfs", lambda root: SimpleNamespace(f_files=1000, f_favail=7))
+    monkeypatch.setattr(machine.os, "statvfs", lambda root: SimpleNamespace(f_files=1000, f_favail=7, f_bavail=1 << 30, f_blocks=1 << 30, f_bfree=1 << 30, f_frsize=4096))
     assert not machine.disk(tmp_path).ok and "7 more files" in machine.disk(tmp_path).message
 
 

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import shutil
+from contextlib import ExitStack
 
 import dagster as dg
 import numpy as np
@@ -42,31 +44,39 @@ def ids_of(prefix, count):
     return [f"{prefix}{n:014d}" for n in range(count)]
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A champion trained on 400 clips, to be copied."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        found = Workspace(tmp_path_factory.mktemp("trained"), load_profile("laptop", []))
+        ensure_repository(found)
+        clips = ids_of("aa", 400)
+        put_shard(found, SHARD, clips, seed=0)
+        version = put_round(found, "one", DIGEST, clips)
+        set_alias(found.tracking_uri, "omnihuman-student", CHAMPION, version)
+        return found.root
+
+
 @pytest.fixture
-def workspace(tmp_path, monkeypatch):
-    """A champion trained on 400 clips."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.delenv("OMNIHUMAN_SET", raising=False)
+def workspace(trained, tmp_path, monkeypatch):
+    for name in ("MLFLOW_TRACKING_URI", "OMNIHUMAN_SET"):  # mlflow itself sets the first, for its children
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OMNIHUMAN_PROFILE", "laptop")
-    monkeypatch.setenv("OMNIHUMAN_HOME", str(tmp_path))
-    found = open_workspace()
-    ensure_repository(found)
-    clips = ids_of("aa", 400)
-    put_shard(found, SHARD, clips, seed=0)
-    version = put_round(found, "one", DIGEST, clips)
-    set_alias(found.tracking_uri, "omnihuman-student", CHAMPION, version)
-    return found
+    monkeypatch.setenv("OMNIHUMAN_HOME", str(tmp_path / "copy"))
+    shutil.copytree(trained, tmp_path / "copy")
+    return open_workspace()
 
 
 def test_four_nights_in_a_row(workspace):
-    with dg.DagsterInstance.ephemeral() as instance:
+    with dg.instance_for_test() as instance:
 
         def night():
-            return nightly_training(dg.build_schedule_context(instance=instance))
 
         assert "text +0.0 %, audio +0.0 %, pose +0.0 % < 5 %" in night().skip_message
         put_shard(workspace, "s-000000000002", ids_of("bb", 5), seed=1)
-        assert "text +1.2 %" in night().skip_message and "fewer than 30 new clips" in night().skip_message
+        second = night().skip_message
+        assert "text +1.2 %" in second and "fewer than 30 new clips" in second
         put_shard(workspace, "s-000000000003", ids_of("cc", 40), seed=2, brightness=0.9)
         requested = night()
         reason = requested.tags["omnihuman/refresh"]
@@ -104,8 +114,8 @@ def test_other_settings_and_other_code_than_the_champions_are_named(workspace, m
 def test_what_was_trained_in_vain_is_not_trained_again_until_something_changes(workspace):
     """The gate refused last night's student: the champion still stands, and the same clips would give the same."""
     put_shard(workspace, "s-000000000002", ids_of("bb", 100), seed=1)
-    with dg.DagsterInstance.ephemeral() as instance:
-        context = dg.build_schedule_context(instance=instance)
+    with dg.instance_for_test() as instance, ExitStack() as stack:
+        context = stack.enter_context(dg.build_schedule_context(instance=instance))
         tags = nightly_training(context).tags
         broken = instance.create_run_for_job(_nothing, tags=tags)
         assert "is not_started" in nightly_training(context).skip_message
@@ -130,9 +140,10 @@ def _nothing():
 def test_without_a_champion_it_trains_and_without_shards_it_waits(tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("OMNIHUMAN_HOME", str(tmp_path))
-    with dg.DagsterInstance.ephemeral() as instance:
-        assert "ready to be trained on" in nightly_training(dg.build_schedule_context(instance=instance)).skip_message
-        put_shard(open_workspace(), SHARD, ids_of("aa", 5), seed=0)
-        asked = nightly_training(dg.build_schedule_context(instance=instance))
+    with dg.instance_for_test() as instance:
+        with dg.build_schedule_context(instance=instance) as context:
+            assert "ready to be trained on" in nightly_training(context).skip_message
+            put_shard(open_workspace(), SHARD, ids_of("aa", 5), seed=0)
+            asked = nightly_training(context)
     assert asked.tags["omnihuman/refresh"] == "refresh: there is no champion yet"
     assert not (tmp_path / "var" / "mlflow.db").exists()
