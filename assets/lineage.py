@@ -259,14 +259,15 @@ def _add_tracked(lineage: Lineage, tracking_uri: str) -> None:
     made = {lineage.node(key).facts.get("mlflow_run_id"): key for key in lineage.keys("checkpoint")}
     weights = {lineage.node(key).facts["weights_digest"]: key for key in lineage.keys("checkpoint")}
     for run in runs_with_snapshots(tracking_uri):
-        key, facts = f"run:{run.run_id}", {"experiment": run.experiment, "run_id": run.run_id, "snapshot_digest": run.snapshot_digest}
-        lineage.add(key, Node("run", run.name, facts))
+        key = f"run:{run.run_id}"
+        shown = {"experiment": run.experiment, "run_id": run.run_id, "snapshot_digest": run.snapshot_digest}
+        lineage.add(key, Node("run", run.name, shown))
         lineage.link(_snapshot(lineage, run.snapshot_digest), key, f"{run.experiment} run on snapshot {run.snapshot_digest[:12]}")
         if run.run_id in made:
             lineage.link(key, made[run.run_id], "made by run")
     for version in versions_with_snapshots(tracking_uri, tuple(MODELS)):
         key = f"version:{version.name}:{version.version}"
-        facts = {**version.tags, "aliases": list(version.aliases), "run_id": version.run_id}
+        facts: dict[str, Any] = {**version.tags, "aliases": list(version.aliases), "run_id": version.run_id}
         lineage.add(key, Node("version", f"{version.name} {version.version}", facts))
         digest = version.tags["snapshot_digest"]
         lineage.link(_snapshot(lineage, digest), key, f"tagged with snapshot {digest[:12]}")

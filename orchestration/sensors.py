@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -38,7 +39,7 @@ def inbox_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Sk
     shards = [str(request.partition_key) for request in asked.runs]
     new = [shard for shard in shards if shard not in known]
     # A source that was never observed blocks its readers for ever, so the tick that adds partitions observes it.
-    observed = {"shards": shards, "still_being_written": len(waiting), "notes": notes}
+    observed: dict[str, Any] = {"shards": shards, "still_being_written": len(waiting), "notes": notes}
     return dg.SensorResult(
         dynamic_partitions_requests=[SHARDS.build_add_request(new)] if new else [],
         run_requests=asked.runs,

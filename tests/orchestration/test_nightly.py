@@ -72,6 +72,8 @@ def test_four_nights_in_a_row(workspace):
     with dg.instance_for_test() as instance:
 
         def night():
+            with dg.build_schedule_context(instance=instance) as context:
+                return nightly_training(context)
 
         assert "text +0.0 %, audio +0.0 %, pose +0.0 % < 5 %" in night().skip_message
         put_shard(workspace, "s-000000000002", ids_of("bb", 5), seed=1)
@@ -140,10 +142,9 @@ def _nothing():
 def test_without_a_champion_it_trains_and_without_shards_it_waits(tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("OMNIHUMAN_HOME", str(tmp_path))
-    with dg.instance_for_test() as instance:
-        with dg.build_schedule_context(instance=instance) as context:
-            assert "ready to be trained on" in nightly_training(context).skip_message
-            put_shard(open_workspace(), SHARD, ids_of("aa", 5), seed=0)
-            asked = nightly_training(context)
+    with dg.instance_for_test() as instance, dg.build_schedule_context(instance=instance) as context:
+        assert "ready to be trained on" in nightly_training(context).skip_message
+        put_shard(open_workspace(), SHARD, ids_of("aa", 5), seed=0)
+        asked = nightly_training(context)
     assert asked.tags["omnihuman/refresh"] == "refresh: there is no champion yet"
     assert not (tmp_path / "var" / "mlflow.db").exists()
