@@ -89,15 +89,19 @@ def write_params(workspace: Workspace) -> None:
         write_atomically(path, text.encode())
 
 
+def settings_of(step: Step) -> list[str]:
+    """Keys of params.yaml that decide a step's result."""
+    return [*step.sections, *(["weights"] if "encoders" in step.sections else []), f"code_version.{step.name}"]
+
+
 def _stage(step: Step) -> dict[str, Any]:
     output = f"data/{step.name}"
     # Without persist DVC would delete all shards, and videos that are done, before it runs the command.
     keep = step.sharded or step.name == "generated_videos"
-    sections = [*step.sections, *(["weights"] if "encoders" in step.sections else []), f"code_version.{step.name}"]
     stage: dict[str, Any] = {"cmd": f"python -m assets {step.name}", "desc": step.description}
     if step.upstream or step.files:
         stage["deps"] = [*(f"data/{name}" for name in step.upstream), *step.files]
-    return {**stage, "params": sections, "outs": [{output: {"persist": True}} if keep else output]}
+    return {**stage, "params": settings_of(step), "outs": [{output: {"persist": True}} if keep else output]}
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from assets.steps import AssetError
@@ -9,13 +10,20 @@ from assets.workspace import INBOX_VARIABLE, Workspace
 from media import write_atomically
 
 
-def plan_new_shards(workspace: Workspace) -> list[str]:
+def plan_new_shards(workspace: Workspace, leave: Collection[Path] = ()) -> list[str]:
     """Plan shards for the inbox's new files; returns the names of all shards that are planned and not yet made.
 
-    Files of a plan that still waits are not planned twice. A plan whose file has gone or changed is dropped, and its
-    other files are planned anew.
+    Files of a plan that still waits are not planned twice. A plan whose file has gone, moved or changed is dropped, and its
+    files are planned anew; a shard is named by content, so one whose file was only renamed keeps its name. Content that
+    was withdrawn is not planned, under whatever name it comes back.
+
+    Args:
+        workspace: whose inbox is looked at.
+        leave: files to pass over this time, because they are still being written.
     """
+    from curation.inbox import fingerprint
     from curation.ingest import find_new_clips, plan_shards, shard_name
+    from curation.withdrawal import is_withdrawn_content, read_tombstones
 
     waiting, taken = [], set()
     for plan in sorted(_folder(workspace).glob("s-*.json")):
@@ -27,8 +35,10 @@ def plan_new_shards(workspace: Workspace) -> list[str]:
             taken.update(files)
         else:
             plan.unlink()
-    new = [path for path in find_new_clips(workspace.inbox, workspace.data("raw_clips")) if path not in taken]
-    for shard in plan_shards(new, workspace.profile.curation.shard_clips):
+    new = find_new_clips(workspace.inbox, workspace.data("raw_clips"), leave={*taken, *leave})
+    tombstones = read_tombstones(workspace.tombstones)
+    wanted = [path for path in new if not tombstones or not is_withdrawn_content(fingerprint(path), tombstones)]
+    for shard in plan_shards(wanted, workspace.profile.curation.shard_clips):
         relative = [path.relative_to(workspace.inbox).as_posix() for path in shard.files]
         # surrogateescape keeps names that are not UTF-8 through JSON.
         data = json.dumps({"files": relative}, indent=1).encode("utf-8", "surrogateescape")

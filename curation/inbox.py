@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 import tempfile
+from collections.abc import Collection
 from functools import lru_cache
 from pathlib import Path
 
@@ -99,12 +100,13 @@ def _shard_fingerprints(shard: str, modified: int) -> frozenset[str]:
     return frozenset([*files, *quarantine["sha256"]])
 
 
-def find_new_clips(inbox: Path, shards_root: Path) -> list[Path]:
-    """Files of the inbox whose content no shard holds and no quarantine lists, sorted by path."""
+def find_new_clips(inbox: Path, shards_root: Path, leave: Collection[Path] = ()) -> list[Path]:
+    """Files of the inbox whose content no shard holds and no quarantine lists, sorted by path; those in `leave` are not
+    looked into."""
     if not inbox.is_dir():
         return []
     known = known_fingerprints(shards_root)
-    return [path for path in candidate_files(inbox) if fingerprint(path) not in known]
+    return [path for path in candidate_files(inbox) if path not in leave and fingerprint(path) not in known]
 
 
 def ingest_folder(folder: Path, inbox: Path) -> list[Path]:

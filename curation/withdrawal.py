@@ -124,5 +124,11 @@ def withdrawn(clips: pd.DataFrame, tombstones: Sequence[Tombstone]) -> pd.Series
     return found
 
 
+def is_withdrawn_content(sha256: str, tombstones: Sequence[Tombstone]) -> bool:
+    """Whether a whole file of this content is withdrawn, whatever it is called. A withdrawn range of a file does not count:
+    the rest of the file may still be used."""
+    return sha256 in _union(t.source_sha256 for t in tombstones) or sha256[:16] in _union(t.clip_ids for t in tombstones)
+
+
 def _union(parts: Iterable[tuple[str, ...]]) -> set[str]:
     return {value for part in parts for value in part}

@@ -304,27 +304,41 @@ def sensitivity(
 
 
 @app.command()
-def lineage(version: Annotated[int | None, typer.Argument(help="student version; default the champion")] = None) -> None:
-    """From a registered student back to snapshot, shards and clips."""
-    from assets.promotion import STUDENT
-    from tracking.registry import CHAMPION, get_alias, get_version
+def lineage(
+    what: Annotated[str, typer.Argument(help="score, model or clip; or a version of the student")] = "model",
+    name: Annotated[str, typer.Argument(help="score: distilled_student, ...; model: version, alias, asset or weights digest; clip: id")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="nodes, links and all clips, for programs")] = False,
+    page: Annotated[Path | None, typer.Option(help="draw it into this HTML file")] = None,
+) -> None:
+    """From a score, a model or a clip to everything it was made from and everything that was made from it."""
+    from orchestration.lineage import as_json as view_as_json
+    from orchestration.lineage import as_lines, look_up
+    from orchestration.lineage_page import write_lineage_page
 
-    workspace = _open()
-    found = get_version(workspace.tracking_uri, STUDENT, version) if version else get_alias(workspace.tracking_uri, STUDENT, CHAMPION)
-    if found is None:
-        raise RuntimeError(f"{STUDENT} has no champion yet; run `omnihuman demo`, or name a version")
-    print(f"{STUDENT} version {found.version}: weights {found.tags['weights_digest'][:12]}, git {found.tags['git_commit'][:12]}")
-    snapshot = json.loads((workspace.data("training_snapshot") / "snapshot.json").read_text())
-    if snapshot["digest"] != found.tags["snapshot_digest"]:
-        raise RuntimeError(
-            f"version {found.version} was trained on snapshot {found.tags['snapshot_digest'][:12]}, data/training_snapshot is "
-            f"{snapshot['digest'][:12]}; `dvc checkout` the commit that trained it"
+    if what.isdigit():
+        what, name = "model", what
+    view = look_up(_open(), what, name)
+    if page is not None:
+        print(write_lineage_page(view, page), file=sys.stderr if as_json else sys.stdout)
+    if as_json:
+        print(json.dumps(view_as_json(view), indent=1))
+    elif page is None:
+        for line in as_lines(view):
+            print(line)
+
+
+@app.command()
+def decide() -> None:
+    """Say whether the nightly schedule would train anew now, and why. Nothing is written."""
+    from assets.refresh import ask
+
+    decision = ask(_open())
+    print(decision)
+    for column in sorted(decision.facts.drift, key=lambda column: -column.psi):
+        print(
+            f"  {column.column:<28} PSI {column.psi:6.3f} (by chance up to {column.psi_by_chance:.3f})  "
+            f"KS {column.ks:.3f} ({column.ks_by_chance:.3f}){'  drifted' if column.drifted else ''}"
         )
-    print(f"  snapshot {snapshot['digest'][:12]}: {snapshot['counts']}")
-    for shard in snapshot["shards"]:
-        print(f"    shard {shard['name']}: {shard['clips']} clips, {shard['samples']} samples, features {shard['features_sha256'][:12]}")
-    for entry in snapshot["excluded"]:
-        print(f"    excluded {entry['shard']}: {entry['reason']}")
 
 
 @app.command()
@@ -354,7 +368,7 @@ def rollback() -> None:
 
 @app.command()
 def doctor(profile: ProfileOption = None) -> None:
-    """Check profile, weights, disk and compiler, and say what to do about what is missing."""
+    """Check weights, packages, disk, permissions, ports, accelerator and stores, and say what to do about what is wrong."""
     from orchestration.doctor import examine
 
     problems = 0

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from assets.dagster_assets import INBOX, TERMINATION_SECONDS, all_assets
+from orchestration.alert_sensors import failed_run_alert, refused_promotion_alert
 from orchestration.automation import CONDITIONS
 from orchestration.jobs import JOBS
 from orchestration.schedules import nightly_training
@@ -13,6 +14,8 @@ defs = dg.Definitions(
     jobs=JOBS,
     sensors=[
         inbox_sensor,
+        failed_run_alert,
+        refused_promotion_alert,
         dg.AutomationConditionSensorDefinition(
             "curation_automation",
             target=dg.AssetSelection.groups("curation"),

@@ -1,27 +1,19 @@
 """Is this machine ready for this profile?"""
 
-import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from assets.workspace import Workspace
+from orchestration.findings import Finding
+from orchestration.machine_findings import machine_findings
+from orchestration.store_findings import store_findings
 from profiles import Profile, ProfileError, resolve_source
 
-NEEDED_GIB = 5.0
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One check: what was looked at, and what was found or should be done."""
-
-    name: str
-    ok: bool
-    message: str
+__all__ = ["Finding", "examine"]
 
 
 def examine(workspace: Workspace) -> Iterator[Finding]:
-    """Profile, weights, disk, compiler."""
+    """Weights, then the machine (packages, programs, disk, permissions, ports, accelerator), then the stores."""
     encoders = workspace.profile.encoders
     for name, source in (("autoencoder", encoders.autoencoder), ("text encoder", encoders.text), ("audio encoder", encoders.audio)):
         try:
@@ -30,11 +22,8 @@ def examine(workspace: Workspace) -> Iterator[Finding]:
             yield Finding(name, False, str(error))
     if workspace.profile.transformer.base is not None:
         yield _wan(workspace.profile)
-    free = shutil.disk_usage(workspace.root).free / 2**30
-    yield Finding("disk", free >= NEEDED_GIB, f"{free:.1f} GiB free at {workspace.root}; {NEEDED_GIB:.0f} are needed")
-    for program in ("g++", "ninja"):
-        path = shutil.which(program)
-        yield Finding(program, path is not None, path or f"not found; DeepSpeed compiles one small operator with it: install {program}")
+    yield from machine_findings(workspace)
+    yield from store_findings(workspace)
 
 
 def _wan(profile: Profile) -> Finding:

@@ -1,52 +1,54 @@
-"""Nightly training, which skips when there is nothing new to learn from."""
-
-import json
+"""Nightly training, which asks first whether there is anything new to learn from."""
 
 import dagster as dg
 
-from assets.workspace import Workspace, open_workspace
+from assets.refresh import ask
+from assets.refresh_decision import RefreshDecision, record_decision
+from assets.workspace import open_workspace
 from orchestration.jobs import train_job
+
+TAG_LENGTH = 1000
+REASON, RECORD, FINGERPRINT = "omnihuman/refresh", "omnihuman/refresh_record", "omnihuman/refresh_fingerprint"
 
 
 @dg.schedule(
     job=train_job,
     cron_schedule="0 2 * * *",
-    description="Trains, distils, scores and promotes when shards were added, changed or withdrawn since the last snapshot.",
+    description="Trains, distils, scores and promotes when the champion misses new hours, drifted or withdrawn clips, or was made "
+    "by other code; each decision is kept under var/refresh_decisions and as an observation of training_snapshot.",
 )
 def nightly_training(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """Compare today's finished shards with those of the last snapshot."""
+    """Ask, keep the answer, and request the run or say why not."""
     workspace = open_workspace()
-    new, gone = changed_shards(workspace), withdrawn_from_snapshot(workspace)
-    if not new and not gone:
-        return dg.SkipReason("every finished shard is in the last training snapshot as it is, and no clip of it is withdrawn")
-    return dg.RunRequest(tags={"changed_shards": str(len(new)), "withdrawn_clips": str(gone)})
+    if not workspace.shards("condition_features"):
+        return dg.SkipReason(f"no shard under {workspace.data('condition_features')} is ready to be trained on yet")
+    decision = ask(workspace)
+    record = record_decision(decision, workspace.var / "refresh_decisions")
+    context.instance.report_runless_asset_event(dg.AssetObservation("training_snapshot", metadata=_metadata(decision)))
+    if not decision.refresh:
+        return dg.SkipReason(str(decision))
+    tried = _tried(context.instance, decision)
+    if tried is not None:
+        return dg.SkipReason(f"{decision}; but run {tried.run_id} of the same clips, code and settings is {tried.status.value.lower()}")
+    tags = {REASON: str(decision)[:TAG_LENGTH], RECORD: str(record), FINGERPRINT: decision.facts.fingerprint}
+    return dg.RunRequest(tags=tags)
 
 
-def withdrawn_from_snapshot(workspace: Workspace) -> int:
-    """How many clips of the last snapshot have been withdrawn since."""
-    from curation.storage import read_table
-    from curation.withdrawal import read_tombstones, withdrawn
-
-    tombstones = read_tombstones(workspace.tombstones)
-    path = workspace.data("training_snapshot") / "samples.parquet"
-    if not tombstones or not path.is_file():
-        return 0
-    listed = set(read_table(path)["clip_id"])
-    tables = [read_table(workspace.data("raw_clips", shard) / "clips.parquet") for shard in workspace.shards("raw_clips")]
-    return len({clip_id for clips in tables for clip_id in clips.loc[withdrawn(clips, tombstones), "clip_id"]} & listed)
+def _tried(instance: dg.DagsterInstance, decision: RefreshDecision) -> dg.DagsterRun | None:
+    """The last run that was asked for with these facts, unless it broke: a student that the gate refused would be no better
+    tonight."""
+    runs = instance.get_runs(dg.RunsFilter(tags={FINGERPRINT: decision.facts.fingerprint}), limit=1)
+    broke = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+    return None if not runs or runs[0].status in broke else runs[0]
 
 
-def changed_shards(workspace: Workspace) -> list[str]:
-    """Shards with features whose hash is not the one that the last snapshot names, and shards that are gone."""
-    from curation.storage import read_table_metadata
-
-    path = workspace.data("training_snapshot") / "snapshot.json"
-    listed = {}
-    if path.is_file():
-        listed = {entry["name"]: entry["features_sha256"] for entry in json.loads(path.read_text())["shards"]}
-    folder = workspace.data("condition_features")
-    found = {
-        shard: read_table_metadata(folder / shard / "samples.parquet")["features_sha256"]
-        for shard in workspace.shards("condition_features")
-    }
-    return sorted(name for name in listed.keys() | found.keys() if listed.get(name) != found.get(name))
+def _metadata(decision: RefreshDecision) -> dict[str, dg.MetadataValue]:
+    """Plain numbers, so that the asset's page plots them over time."""
+    facts = decision.facts
+    numbers = {"refresh": int(decision.refresh), "new_clips": facts.new_clips, "lost_clips": facts.lost_clips}
+    values: dict[str, dg.MetadataValue] = {name: dg.MetadataValue.int(value) for name, value in numbers.items()}
+    values |= {f"new_hours_{name}": dg.MetadataValue.float(value) for name, value in facts.new_hours.items()}
+    if facts.drift:
+        values["largest_psi"] = dg.MetadataValue.float(max(column.psi for column in facts.drift))
+        values["largest_ks"] = dg.MetadataValue.float(max(column.ks for column in facts.drift))
+    return {"decision": dg.MetadataValue.text(str(decision)), **values}

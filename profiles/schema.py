@@ -404,6 +404,25 @@ class GateConfig(Strict):
     champion_margin: float = 0.02
 
 
+class RefreshConfig(Strict):
+    """When the nightly schedule trains anew; measured against the snapshot that the champion was trained on.
+
+    Attributes:
+        growth_min: new usable hours of a condition over the champion's, from which on it is worth a training.
+        psi_max: population stability index of a score column above which new clips count as drifted; 0.1 and 0.25 are
+            credit scoring's usual bounds for a slight and a large change.
+        ks_max: the same for the Kolmogorov-Smirnov distance.
+        significance: of one column's test, divided by the number of columns: few new clips differ by chance.
+        min_clips: new clips below which drift is not judged.
+    """
+
+    growth_min: Annotated[float, Field(gt=0.0)] = 0.05
+    psi_max: Annotated[float, Field(gt=0.0)] = 0.2
+    ks_max: Ratio = 0.1
+    significance: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.01
+    min_clips: Positive = 30
+
+
 class DemoConfig(Strict):
     """The corpus that `make demo` renders into the inbox. `broken` puppets each break one rule."""
 
@@ -430,6 +449,7 @@ class Profile(Strict):
     adversarial_videos: AdversarialConfig
     evaluation: EvaluationConfig
     gate: GateConfig
+    refresh: RefreshConfig = RefreshConfig()
     demo: DemoConfig | None = None
 
     @model_validator(mode="before")

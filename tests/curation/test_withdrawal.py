@@ -21,6 +21,7 @@ from curation.withdrawal import find_clips, read_tombstones, withdraw, withdrawn
 from profiles import load_profile
 
 A, B, C = "aaaaaaaa00000001", "aaaaaaaa00000002", "cccccccc00000003"
+SHARD = "s-000000000001"
 
 
 def clips() -> pd.DataFrame:
@@ -86,9 +87,9 @@ def put_snapshot(workspace: Workspace, digest: str, *clip_ids: str) -> None:
     folder = workspace.data("training_snapshot")
     folder.mkdir(parents=True, exist_ok=True)
     flags = {"text": True, "audio": False, "pose": False}
-    table = pd.DataFrame([{"sample_id": f"{c}-00000", "clip_id": c, "row": n, **flags} for n, c in enumerate(clip_ids)])
+    table = pd.DataFrame([{"sample_id": f"{c}-00000", "clip_id": c, "shard": SHARD, "row": n, **flags} for n, c in enumerate(clip_ids)])
     write_table(table, folder / "samples.parquet", contract=SNAPSHOT)
-    (folder / "snapshot.json").write_text(json.dumps({"digest": digest}))
+    (folder / "snapshot.json").write_text(json.dumps({"digest": digest, "shards": [{"name": SHARD}]}))
     (folder / "card.md").write_text("# card\n")
 
 

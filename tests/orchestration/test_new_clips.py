@@ -1,5 +1,7 @@
 """Three clips dropped into the inbox: one shard, and only that shard's assets run."""
 
+import os
+
 import dagster as dg
 import pytest
 
@@ -23,8 +25,12 @@ def workspace(tmp_path, monkeypatch):
 
 
 def drop(workspace, seeds):
+    """Files that were written a while ago: the sensor leaves fresh ones for a later look."""
     for seed in seeds:
-        render_puppet(PuppetFile(seed, "clean", 25), workspace.inbox)
+        puppet = PuppetFile(seed, "clean", 25)
+        render_puppet(puppet, workspace.inbox)
+        for path in workspace.inbox.glob(f"{puppet.name}*"):
+            os.utime(path, (1e9, 1e9))
 
 
 class Automation:

@@ -1,0 +1,107 @@
+"""Train anew or not: the rule, apart from where its facts come from, and the record of every time it was asked."""
+
+import datetime
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from assets.drift import ColumnDrift
+from media import write_atomically
+from profiles.schema import RefreshConfig
+
+NAMED = 5  # drifted columns and changed settings that a reason spells out
+
+
+@dataclass(frozen=True)
+class RefreshFacts:
+    """What the rule looks at.
+
+    Attributes:
+        champion: its version, or None where there is none.
+        snapshot: digest that the champion was trained on; None where its manifest is gone.
+        hours, new_hours: per condition, of the champion's snapshot, and of usable clips that are not in it.
+        new_clips: usable clips that are not in it.
+        lost_clips: clips of it that are withdrawn, or whose shard is gone.
+        drift: of each score column, or empty where there are too few new clips.
+        changed: code versions and settings that differ from those the champion was made with, in words.
+        unknown: what could not be found out, and why.
+        usable: digest of the ids of all clips that a snapshot would list today, per condition.
+    """
+
+    champion: int | None
+    snapshot: str | None = None
+    hours: dict[str, float] = field(default_factory=dict)
+    new_hours: dict[str, float] = field(default_factory=dict)
+    new_clips: int = 0
+    lost_clips: int = 0
+    drift: tuple[ColumnDrift, ...] = ()
+    changed: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    usable: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for two nights on which a training would start from the same champion, clips, code and settings."""
+        parts = [self.champion, self.snapshot, self.usable, self.lost_clips, self.changed]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    def growth(self, condition: str) -> float:
+        """New hours over the champion's; infinite where the champion had none and now there are some."""
+        before, new = self.hours.get(condition, 0.0), self.new_hours.get(condition, 0.0)
+        return new / before if before else (float("inf") if new else 0.0)
+
+
+@dataclass(frozen=True)
+class RefreshDecision:
+    """`reasons` say why to train, or, when it is skipped, what was looked at and found too small."""
+
+    refresh: bool
+    reasons: tuple[str, ...]
+    facts: RefreshFacts
+
+    def __str__(self) -> str:
+        return f"{'refresh' if self.refresh else 'skipped'}: {'; '.join(self.reasons)}"
+
+
+def decide_refresh(facts: RefreshFacts, config: RefreshConfig) -> RefreshDecision:
+    """Any one reason is enough. Pure: the same facts give the same decision."""
+    if facts.champion is None:
+        return RefreshDecision(True, ("there is no champion yet",), facts)
+    if facts.snapshot is None:
+        return RefreshDecision(True, ("the champion's snapshot is nowhere to be found, so nothing can be compared with it",), facts)
+    reasons = []
+    if facts.lost_clips:
+        reasons.append(f"{facts.lost_clips} clips of the champion's snapshot are withdrawn or gone")
+    grown = {name: facts.growth(name) for name in facts.new_hours if facts.growth(name) >= config.growth_min}
+    if grown:
+        reasons.append(f"new usable hours {_percent(grown)}, from {config.growth_min:.3g} on it is worth it")
+    drifted = [column for column in facts.drift if column.drifted]
+    if drifted:
+        reasons.append(f"{len(drifted)} score columns of {facts.new_clips} new clips drifted: {_some([str(c) for c in drifted])}")
+    if facts.changed:
+        reasons.append(f"made by other code or settings: {_some(list(facts.changed))}")
+    if reasons:
+        return RefreshDecision(True, tuple(reasons), facts)
+    growth = {name: facts.growth(name) for name in facts.new_hours}
+    looked_at = f"no drift in {len(facts.drift)} columns" if facts.drift else "drift not judged"
+    small = f"{_percent(growth) or '+0 %'} < {config.growth_min * 100:g} %"
+    return RefreshDecision(False, (small, looked_at, "same code and settings", *facts.unknown), facts)
+
+
+def _percent(growth: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value * 100:+.1f} %" for name, value in growth.items())
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+
+
+def record_decision(decision: RefreshDecision, folder: Path) -> Path:
+    """One JSON file per decision, named by the time (UTC); returns its path."""
+    when = datetime.datetime.now(datetime.UTC)
+    content: dict[str, Any] = {"when": when.isoformat(timespec="seconds"), **asdict(decision)}
+    path = folder / f"{when:%Y%m%dT%H%M%S.%fZ}.json"
+    write_atomically(path, json.dumps(content, indent=1).encode())
+    return path

@@ -1,0 +1,112 @@
+"""Who is told when a run fails or the gate refuses a student: any number of sinks, chosen by the environment."""
+
+import importlib
+import json
+import logging
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from urllib.parse import urlsplit
+
+VARIABLE = "OMNIHUMAN_ALERTS"
+ATTEMPTS, TIMEOUT = 3, 10.0  # of a webhook; seconds
+
+_log = logging.getLogger(__name__)
+
+
+class AlertError(RuntimeError):
+    """An alert that could not be delivered, or a sink that is none; the message says which and what to do."""
+
+
+@dataclass(frozen=True)
+class Alert:
+    """`kind` is failed_run or refused_promotion; `text` is for people, `facts` for programs."""
+
+    kind: str
+    title: str
+    text: str
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+Sink = Callable[[Alert], None]
+
+
+def log_sink(alert: Alert) -> None:
+    """Into the log of the daemon."""
+    _log.error("%s: %s: %s", alert.kind, alert.title, alert.text)
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """POSTs JSON with `text` (what Slack, Mattermost and Teams show) beside the alert's own fields; tried three times."""
+
+    url: str
+    pause: float = 2.0
+
+    def __call__(self, alert: Alert) -> None:
+        """Send.
+
+        Raises:
+            AlertError: nobody took it. The address may hold a secret, so only its host is named.
+        """
+        body = json.dumps({**asdict(alert), "text": f"{alert.title}\n{alert.text}"}).encode()
+        for attempt in range(1, ATTEMPTS + 1):
+            request = urllib.request.Request(self.url, body, {"Content-Type": "application/json"})
+            try:
+                urllib.request.urlopen(request, timeout=TIMEOUT).close()
+                return
+            except urllib.error.HTTPError as error:
+                reason = f"HTTP {error.code}"
+                refused = 400 <= error.code < 500  # asking again would not change that
+            except OSError as error:
+                reason, refused = type(error).__name__, False
+            if refused or attempt == ATTEMPTS:
+                raise AlertError(f"the webhook at {urlsplit(self.url).hostname} did not take the alert ({reason}); check {VARIABLE}")
+            time.sleep(self.pause * attempt)
+
+
+def sinks(described: str | None = None) -> list[Sink]:
+    """The sinks that `$OMNIHUMAN_ALERTS` names, separated by spaces: `log`, a webhook's address, or `package.module:function`.
+
+    Args:
+        described: instead of the variable. Nothing given is `log`.
+
+    Raises:
+        AlertError: a name that is no sink.
+    """
+    names = (described if described is not None else os.environ.get(VARIABLE, "")).split() or ["log"]
+    return [_sink(name) for name in names]
+
+
+def _sink(name: str) -> Sink:
+    if name == "log":
+        return log_sink
+    if name.startswith(("http://", "https://")):
+        return Webhook(name)
+    module, _, function = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise AlertError(f"{VARIABLE}: {name!r} is not log, a http(s) address or package.module:function ({error})") from error
+    if not callable(found):
+        raise AlertError(f"{VARIABLE}: {name!r} is no function")
+    return found
+
+
+def send(alert: Alert, to: Sequence[Sink]) -> None:
+    """Tell every sink; one that fails keeps none of the others from hearing it.
+
+    Raises:
+        AlertError: what failed, after all were told.
+    """
+    failures = []
+    for sink in to:
+        try:
+            sink(alert)
+        except Exception as error:  # a sink may be anybody's code
+            failures.append(f"{type(error).__name__}: {error}")
+    if failures:
+        raise AlertError("; ".join(failures))

@@ -1,0 +1,53 @@
+"""The rule of the refresh decision, and its record."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from assets.drift import ColumnDrift
+from assets.refresh_decision import RefreshFacts, decide_refresh, record_decision
+from profiles.schema import RefreshConfig
+
+CALM = RefreshFacts(
+    champion=3, snapshot="d" * 64, hours={"text": 100.0, "audio": 50.0, "pose": 25.0},
+    new_hours={"text": 1.2, "audio": 0.0, "pose": 0.1}, new_clips=40,
+    drift=(ColumnDrift("motion", 0.05, 0.1, 0.02, 0.1, False),),
+)  # fmt: skip
+
+
+def test_too_little_is_skipped_and_says_how_little():
+    decision = decide_refresh(CALM, RefreshConfig())
+    assert not decision.refresh
+    assert str(decision) == (
+        "skipped: text +1.2 %, audio +0.0 %, pose +0.4 % < 5 %; no drift in 1 columns; same code and settings"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"champion": None}, "there is no champion yet"),
+        ({"snapshot": None}, "nowhere to be found"),
+        ({"new_hours": {"text": 1.2, "pose": 1.25}}, "new usable hours pose +5.0 %"),
+        ({"hours": {"text": 100.0}, "new_hours": {"pose": 0.1}}, "new usable hours pose +inf %"),
+        ({"lost_clips": 2}, "2 clips of the champion's snapshot are withdrawn or gone"),
+        ({"drift": (ColumnDrift("motion", 0.9, 0.1, 0.4, 0.1, True),)}, "1 score columns of 40 new clips drifted: motion (PSI 0.90, KS 0.40)"),
+        ({"changed": ("code version of clip_scores a -> b",)}, "made by other code or settings: code version of clip_scores a -> b"),
+    ],
+)
+def test_any_one_reason_is_enough_and_is_named(change, reason):
+    decision = decide_refresh(replace(CALM, **change), RefreshConfig())
+    assert decision.refresh and len(decision.reasons) == 1 and reason in decision.reasons[0]
+
+
+def test_the_bound_is_the_profiles():
+    assert decide_refresh(CALM, RefreshConfig(growth_min=0.01)).refresh
+
+
+def test_every_decision_leaves_a_record(tmp_path):
+    first = record_decision(decide_refresh(CALM, RefreshConfig()), tmp_path / "decisions")
+    second = record_decision(decide_refresh(replace(CALM, champion=None), RefreshConfig()), tmp_path / "decisions")
+    assert sorted(tmp_path.glob("decisions/*")) == [first, second]
+    record = json.loads(first.read_text())
+    assert record["refresh"] is False and record["facts"]["new_hours"]["text"] == 1.2 and record["when"]

@@ -1,0 +1,130 @@
+"""A failed run and a refused student reach every sink, a webhook too; a sink that fails silences none of the others."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import dagster as dg
+import pytest
+
+from orchestration.alert_sensors import failed_run_alert, refused_promotion_alert
+from orchestration.alerts import Alert, AlertError, Webhook, send, sinks
+
+ALERT = Alert("failed_run", "Run 1 failed", "disk full", {"run_id": "1"})
+HEARD: list[Alert] = []
+
+
+def hear(alert):
+    """A sink of somebody's own."""
+    HEARD.append(alert)
+
+
+@pytest.fixture(autouse=True)
+def _own_sink(monkeypatch):
+    HEARD.clear()
+    monkeypatch.setenv("OMNIHUMAN_ALERTS", f"{__name__}:hear")
+
+
+@pytest.fixture
+def server():
+    """A webhook that answers with the codes in `answers`, then 200."""
+    got, answers = [], []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(answers.pop(0) if answers else 200)
+            self.end_headers()
+
+        def log_message(self, *args):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as listening:
+        thread = threading.Thread(target=listening.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.server_port}/secret-path", got, answers
+        listening.shutdown()
+        thread.join()
+
+
+def test_a_webhook_gets_text_and_facts_and_is_asked_again_after_a_server_error(server):
+    url, got, answers = server
+    answers += [503, 500]
+    Webhook(url, pause=0)(ALERT)
+    assert len(got) == 3 and got[2]["text"] == "Run 1 failed\ndisk full" and got[2]["facts"] == {"run_id": "1"}
+
+
+@pytest.mark.parametrize(("codes", "times"), [([404], 1), ([500, 500, 500], 3)])
+def test_a_webhook_that_refuses_is_an_error_that_keeps_its_secret(server, codes, times):
+    url, got, answers = server
+    answers += codes
+    with pytest.raises(AlertError, match="127.0.0.1 did not take the alert") as error:
+        Webhook(url, pause=0)(ALERT)
+    assert len(got) == times and "secret-path" not in str(error.value)
+
+
+def test_every_sink_hears_it_though_one_fails(caplog):
+    def broken(alert):
+        raise ValueError("no paper")
+
+    with pytest.raises(AlertError, match="ValueError: no paper"):
+        send(ALERT, [broken, hear, *sinks("log")])
+    assert HEARD == [ALERT] and "disk full" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["nothing", "no.such.module:f", "json:no_such_function", "json:__name__"])
+def test_what_is_no_sink_is_named(name):
+    with pytest.raises(AlertError, match="OMNIHUMAN_ALERTS"):
+        sinks(name)
+
+
+@dg.op
+def breaks():
+    try:
+        raise OSError("disk full")
+    except OSError as error:
+        raise RuntimeError("could not write") from error
+
+
+@dg.job
+def broken_job():
+    breaks()
+
+
+def test_a_failed_run_is_told_with_its_step_and_first_cause():
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = broken_job.execute_in_process(instance=instance, raise_on_error=False, tags={"dagster/partition": "s-1"})
+        failure = next(event for event in done.all_events if event.event_type_value == "PIPELINE_FAILURE")
+        context = dg.build_run_status_sensor_context("s", failure, instance, done.dagster_run).for_run_failure()
+        failed_run_alert(context)
+    (alert,) = HEARD
+    assert alert.kind == "failed_run" and alert.text == "OSError: disk full"
+    assert "broken_job (s-1) failed in breaks" in alert.title and alert.facts["run_id"] == done.run_id
+
+
+def report(instance, promoted):
+    event = dg.AssetMaterialization("promoted_champion", metadata={"promoted": promoted, "challenger": 4, "checks": dg.MetadataValue.md("| sharpness | False |")})
+    instance.report_runless_asset_event(event)
+
+
+def tell(context):
+    return list(refused_promotion_alert(context))[0].skip_message or ""
+
+
+def test_a_refused_student_is_told_once_and_a_promoted_one_never():
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_sensor_context(instance=instance)
+        report(instance, True)
+        assert "promoted" in tell(context) and HEARD == []
+        report(instance, False)
+        tell(context)
+        tell(context)
+    (alert,) = HEARD
+    assert alert.title == "The gate refused version 4 of the student" and "sharpness" in alert.text
+
+
+def test_the_sensors_are_on_from_the_start():
+    from orchestration.definitions import defs
+
+    on = {sensor.name for sensor in defs.sensors or () if sensor.default_status == dg.DefaultSensorStatus.RUNNING}
+    assert {"failed_run_alert", "refused_promotion_alert", "inbox_sensor"} <= on

@@ -1,0 +1,150 @@
+"""Nights of the schedule: nothing new, a few new clips, many, drifted ones, a withdrawn one, other code."""
+
+import dataclasses
+import json
+import shutil
+from contextlib import ExitStack
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pytest
+
+import assets.catalogue
+from assets.dvc_stages import ensure_repository
+from assets.refresh import ask
+from assets.workspace import Workspace, open_workspace
+from curation.scores.registry import columns_of
+from curation.withdrawal import withdraw
+from orchestration.schedules import nightly_training
+from profiles import load_profile
+from tests.orchestration.rounds import SHARD, put_raw_clips, put_round
+from tracking.registry import CHAMPION, set_alias
+
+DIGEST = "0d" * 32
+# Within every predicate of the laptop profile.
+CENTRES = {"motion": 0.5, "cut_score": 0.1, "overlay_text_strokes": 0.1, "mouth_visibility": 0.95, "mouth_audio_correlation": 0.9, "pose_visibility": 0.95}
+
+
+def put_shard(workspace, shard, ids, seed, brightness=0.5):
+    """A scored shard with features, all clips usable, 1.25 s each."""
+    rng, kinds = np.random.default_rng(seed), columns_of(workspace.profile.curation.scores)
+    table = {"clip_id": ids, "seconds": np.full(len(ids), 1.25)}
+    for name, kind in kinds.items():
+        values = CENTRES.get(name, 0.0) + 0.01 * rng.normal(size=len(ids)).clip(-3, 3)
+        table[name] = np.ones(len(ids), bool) if kind == "bool" else values
+    table |= {"mouth_audio_lag_frames": np.zeros(len(ids)), "brightness": brightness + 0.1 * rng.normal(size=len(ids)), "near_duplicate": False}
+    put_raw_clips(workspace, ids, shard)
+    for asset in ("clip_scores", "condition_features"):
+        workspace.data(asset, shard).mkdir(parents=True)
+    pd.DataFrame(table).to_parquet(workspace.data("clip_scores", shard) / "scores.parquet")
+
+
+def ids_of(prefix, count):
+    return [f"{prefix}{n:014d}" for n in range(count)]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A champion trained on 400 clips, to be copied."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        found = Workspace(tmp_path_factory.mktemp("trained"), load_profile("laptop", []))
+        ensure_repository(found)
+        clips = ids_of("aa", 400)
+        put_shard(found, SHARD, clips, seed=0)
+        version = put_round(found, "one", DIGEST, clips)
+        set_alias(found.tracking_uri, "omnihuman-student", CHAMPION, version)
+        return found.root
+
+
+@pytest.fixture
+def workspace(trained, tmp_path, monkeypatch):
+    for name in ("MLFLOW_TRACKING_URI", "OMNIHUMAN_SET"):  # mlflow itself sets the first, for its children
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OMNIHUMAN_PROFILE", "laptop")
+    monkeypatch.setenv("OMNIHUMAN_HOME", str(tmp_path / "copy"))
+    shutil.copytree(trained, tmp_path / "copy")
+    return open_workspace()
+
+
+def test_four_nights_in_a_row(workspace):
+    with dg.instance_for_test() as instance:
+
+        def night():
+            with dg.build_schedule_context(instance=instance) as context:
+                return nightly_training(context)
+
+        assert "text +0.0 %, audio +0.0 %, pose +0.0 % < 5 %" in night().skip_message
+        put_shard(workspace, "s-000000000002", ids_of("bb", 5), seed=1)
+        second = night().skip_message
+        assert "text +1.2 %" in second and "fewer than 30 new clips" in second
+        put_shard(workspace, "s-000000000003", ids_of("cc", 40), seed=2, brightness=0.9)
+        requested = night()
+        reason = requested.tags["omnihuman/refresh"]
+        assert "text +11.2 %, audio +11.2 %, pose +11.2 %" in reason and "1 score columns of 45 new clips drifted: brightness" in reason
+        withdraw(workspace.tombstones, pd.read_parquet(workspace.data("raw_clips", SHARD) / "clips.parquet"), "aa00000000000007", "asked for")
+        assert "1 clips of the champion's snapshot are withdrawn" in night().tags["omnihuman/refresh"]
+        observed = instance.fetch_observations(dg.AssetKey("training_snapshot"), limit=10).records
+        record = json.loads(open(requested.tags["omnihuman/refresh_record"]).read())
+    assert len(observed) == 4 and observed[-1].asset_observation.metadata["refresh"].value == 0
+    assert record["refresh"] and record["facts"]["hours"]["text"] == pytest.approx(400 * 1.25 / 3600)
+
+
+def test_equal_clips_below_the_bound_are_skipped_without_a_false_alarm(workspace):
+    put_shard(workspace, "s-000000000002", ids_of("bb", 19), seed=1)
+    bound = Workspace(workspace.root, load_profile("laptop", ["refresh.min_clips=10"]))
+    decision = ask(bound)
+    assert not decision.refresh and len(decision.facts.drift) > 10 and not decision.facts.changed
+
+
+def test_a_shard_without_features_does_not_count_yet(workspace):
+    put_shard(workspace, "s-000000000002", ids_of("bb", 100), seed=1)
+    workspace.data("condition_features", "s-000000000002").rmdir()
+    assert not ask(workspace).refresh
+
+
+def test_other_settings_and_other_code_than_the_champions_are_named(workspace, monkeypatch):
+    other = Workspace(workspace.root, load_profile("laptop", ["stage_1.steps=81"]))
+    assert ask(other).facts.changed == ("stage_1.steps 80 -> 81",)
+    newer = tuple(dataclasses.replace(s, version="99") if s.name == "distilled_student" else s for s in assets.catalogue.FLOW)
+    monkeypatch.setattr(assets.catalogue, "FLOW", newer)
+    decision = ask(workspace)
+    assert decision.refresh and decision.facts.changed == ("code version of distilled_student 2 -> 99",)
+
+
+def test_what_was_trained_in_vain_is_not_trained_again_until_something_changes(workspace):
+    """The gate refused last night's student: the champion still stands, and the same clips would give the same."""
+    put_shard(workspace, "s-000000000002", ids_of("bb", 100), seed=1)
+    with dg.instance_for_test() as instance, ExitStack() as stack:
+        context = stack.enter_context(dg.build_schedule_context(instance=instance))
+        tags = nightly_training(context).tags
+        broken = instance.create_run_for_job(_nothing, tags=tags)
+        assert "is not_started" in nightly_training(context).skip_message
+        instance.report_run_failed(broken)
+        assert nightly_training(context).tags["omnihuman/refresh_fingerprint"] == tags["omnihuman/refresh_fingerprint"]
+        done = _nothing.execute_in_process(instance=instance, tags=tags)
+        assert f"run {done.run_id} of the same clips, code and settings is success" in nightly_training(context).skip_message
+        put_shard(workspace, "s-000000000003", ids_of("cc", 5), seed=2)
+        assert isinstance(nightly_training(context), dg.RunRequest)
+
+
+@dg.op
+def nothing():
+    pass
+
+
+@dg.job
+def _nothing():
+    nothing()
+
+
+def test_without_a_champion_it_trains_and_without_shards_it_waits(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("OMNIHUMAN_HOME", str(tmp_path))
+    with dg.instance_for_test() as instance, dg.build_schedule_context(instance=instance) as context:
+        assert "ready to be trained on" in nightly_training(context).skip_message
+        put_shard(open_workspace(), SHARD, ids_of("aa", 5), seed=0)
+        asked = nightly_training(context)
+    assert asked.tags["omnihuman/refresh"] == "refresh: there is no champion yet"
+    assert not (tmp_path / "var" / "mlflow.db").exists()
