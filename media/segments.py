@@ -46,7 +46,7 @@ class SegmentedVideo:
 
     def append(self, part: bytes) -> None:
         """Add an mp4's pictures and the sound that goes with them."""
-        with av.open(io.BytesIO(part)) as source:
+        with av.open(io.BytesIO(part), mode="r") as source:
             stream = source.streams.video[0]
             if self._video is None:
                 self._video = self._container.add_stream_from_template(stream)

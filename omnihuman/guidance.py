@@ -107,11 +107,9 @@ class OmniHumanGuidance(BaseGuidance):
         """`branch_weights` of a step, of `steps` in all."""
         if not self._enabled or not int(self._start * steps) <= step < int(self._stop * steps):
             return {"pred_cond": 1.0}
-        scales = (
-            annealed_scale(step, steps, start, end, self.annealing)
-            for start, end in ((self.text_scale, self.text_scale_end), (self.audio_scale, self.audio_scale_end))
-        )
-        return branch_weights(*scales, self._text_is_on, self._audio_is_on)
+        text = annealed_scale(step, steps, self.text_scale, self.text_scale_end, self.annealing)
+        audio = annealed_scale(step, steps, self.audio_scale, self.audio_scale_end, self.annealing)
+        return branch_weights(text, audio, self._text_is_on, self._audio_is_on)
 
     def prepare_inputs(self, data: Mapping[str, Any]) -> list[Any]:
         """One block of inputs per branch that has a weight at the current step.

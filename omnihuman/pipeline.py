@@ -113,8 +113,9 @@ class OmniHumanPipeline(DiffusionPipeline):
         height, width = _size(reference, height, width)
         if num_frames % 4 != 1:
             raise ValueError(f"num_frames is 4n+1 (the causal autoencoder), got {num_frames}")
-        inputs = {"text": any(p.strip() for p in prompts) or None, "reference": reference, "audio": audio, "pose": keypoints}
-        active = activate_conditions([k for k, v in inputs.items() if v is not None], activate, without)
+        inputs = {"reference": reference, "audio": audio, "pose": keypoints}
+        given = [name for name, value in inputs.items() if value is not None] + ["text"] * any(p.strip() for p in prompts)
+        active = activate_conditions(given, activate, without)
         reference, audio, keypoints = (inputs[k] if k in active.on else None for k in ("reference", "audio", "pose"))
         steps = num_inference_steps or self.config.num_inference_steps
         guidance = self.choose_guidance(steps, guidance_scale, guidance_scale_end, guidance)
@@ -184,7 +185,7 @@ class OmniHumanPipeline(DiffusionPipeline):
         """From noise to latents `(batch, 16, F, h, w)`, the transformer's conditions given (`motion` among them)."""
         shape = (16, 1 + (num_frames - 1) // 4, height // 8, width // 8)
         latents = _noise(batch, shape, generator).to(self.transformer.device)
-        null = self._null_text(conditions) if guidance else None
+        null = self._null_text(conditions) if guidance else torch.empty(0)
         self.scheduler.set_timesteps(sigmas=torch.linspace(1.0, 0.0, steps + 1)[:-1].tolist())
         for index, timestep in enumerate(self.progress_bar(self.scheduler.timesteps)):
             time = timestep.expand(batch).to(latents)
@@ -200,7 +201,7 @@ class OmniHumanPipeline(DiffusionPipeline):
         return self.transformer(latents.to(self.transformer.dtype), time, return_dict=False, **conditions)[0].float()
 
     def _guided(
-        self, latents: Tensor, time: Tensor, conditions: dict[str, Tensor], null: Tensor | None, guidance: OmniHumanGuidance
+        self, latents: Tensor, time: Tensor, conditions: dict[str, Tensor], null: Tensor, guidance: OmniHumanGuidance
     ) -> Tensor:
         text = conditions["encoder_hidden_states"]
         data: dict[str, Any] = conditions | {"encoder_hidden_states": (text, text, null)}

@@ -1,6 +1,8 @@
 """Long videos: the first segment is what a single clip is, later ones go on from motion frames and their own sound."""
 
 import dataclasses
+import gc
+import weakref
 
 import pytest
 import torch
@@ -79,3 +81,13 @@ def test_shapes_that_cannot_be_joined_are_refused():
         dataclasses.replace(VIDEO, segment_frames=16)
     with pytest.raises(ValueError, match="2 seeds for 1 prompts"):
         dataclasses.replace(VIDEO, seeds=[1, 2])
+
+
+def test_nothing_of_an_earlier_segment_is_kept(pipeline):
+    making = generate_segments(pipeline, VIDEO)
+    first = next(making)
+    kept = [weakref.ref(tensor) for tensor in (first.frames, first.latents)]
+    del first
+    second = next(making)
+    gc.collect()
+    assert second.index == 1 and [ref() for ref in kept] == [None, None]
