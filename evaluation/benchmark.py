@@ -23,7 +23,7 @@ from puppets.speech import SAMPLE_RATE
 REFERENCE_DISTANCE = 8
 
 
-class BenchmarkError(Exception):
+class BenchmarkError(ValueError):
     """A benchmark that cannot be built or read; the message says what to change."""
 
 

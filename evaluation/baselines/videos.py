@@ -82,7 +82,7 @@ def folder_samples(folder: Path, limit: int | None = None) -> Samples:
         raise BaselineError(f"{folder} holds no video ({', '.join(SUFFIXES)}); give the folder of the real clips")
     names = sorted(files)[:limit]
     probes = _probed({name: files[name] for name in names})
-    samples = [Sample(n, files[n], p.frames, p.fps, p.height, p.width) for n, p in probes.items()]
+    samples = [Sample(n, files[n], _length(p, p.fps), p.fps, p.height, p.width) for n, p in probes.items()]
     return Samples(folder.name, tuple(samples), _digest(samples), frozenset(files) - set(names))
 
 
@@ -154,16 +154,16 @@ class FolderVideos:
             probe = probe_clip(path)
         except MediaError as error:
             return [f"{path.name} does not decode ({error})"]
-        available = int(probe.duration * sample.fps + 1e-3)
+        available = _length(probe, sample.fps)
         if self._fit:
             return [] if available >= sample.frames else [f"{path.name} has {available} of {sample.frames} frames"]
         found = []
         if abs(probe.fps - sample.fps) > RATE_TOLERANCE:
             found.append(f"{path.name} runs at {probe.fps:g} frames a second, the sample at {sample.fps:g}")
+        elif available != sample.frames:
+            found.append(f"{path.name} has {available} frames, the sample {sample.frames}")
         if (probe.width, probe.height) != (sample.width, sample.height):
             found.append(f"{path.name} is {probe.width} x {probe.height}, the sample {sample.width} x {sample.height}")
-        if probe.frames != sample.frames:
-            found.append(f"{path.name} has {probe.frames} frames, the sample {sample.frames}")
         return found
 
 
@@ -216,6 +216,11 @@ def _videos(folder: Path) -> dict[str, Path]:
             raise BaselineError(f"{folder} holds both {found[path.stem].name} and {path.name}; keep one video of each sample")
         found[path.stem] = path
     return found
+
+
+def _length(probe: Probe, fps: float) -> int:
+    """Frames that decoding at `fps` gives; of an uneven rate not those in the file."""
+    return max(1, int(probe.duration * fps + 1e-3))
 
 
 def _probed(files: Mapping[str, Path]) -> dict[str, Probe]:

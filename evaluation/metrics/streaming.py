@@ -68,6 +68,7 @@ class StreamingMetric(ABC):
     unit: ClassVar[str]
     higher_is_better: ClassVar[bool]
     centred: ClassVar[bool] = False
+    most_resamples: ClassVar[int | None] = None
     architecture: ClassVar[str | None] = None
 
     def __init__(self, network: Network | None = None):
@@ -126,13 +127,14 @@ class StreamingMetric(ABC):
         return ""
 
     def compute(self, resamples: int = 0, seed: int = 0) -> Score:
-        """Value, interval (NaN when `resamples` is 0) and coverage.
+        """Value, interval (NaN when `resamples` is 0; of at most `most_resamples` where each is costly) and coverage.
 
         Raises:
             MetricError: no clip was scored.
         """
         if not self._records:
             raise MetricError(f"{self.name}: no clip was scored; call update first")
+        resamples = resamples if self.most_resamples is None else min(resamples, self.most_resamples)
         found = estimate(self, resamples, seed, centred=self.centred)
         coverage = sum(map(self.defined, self._records.values())) / len(self._records)
         low, high = (found.ci_low, found.ci_high) if resamples else (float("nan"), float("nan"))

@@ -1,6 +1,7 @@
 """Folders of videos by file name: what does not fit is named; what fits is scored beside ceiling and floor."""
 
 import json
+from fractions import Fraction
 
 import cv2
 import numpy as np
@@ -17,7 +18,7 @@ from evaluation.baselines import (
     puppet_samples,
 )
 from evaluation.baselines.published import CELEBV_HQ, CYBERHOST, RAVDESS, published, unlisted
-from evaluation.metrics import Network, Sync
+from evaluation.metrics import MetricError, Network, Sync
 from evaluation.metrics.puppet_truth import PuppetTruth
 from media import encode_clip
 from puppets import PuppetKeypoints, measure_colours
@@ -253,3 +254,41 @@ def test_fid_through_inceptions_whole_path_orders_blur(inception_file, benchmark
     verdicts = judge_metrics(instruments, puppet_samples(benchmark_folder, 2), resamples=5)
     order = list(verdicts["fid"].order.values())
     assert order[0] == pytest.approx(0.0, abs=1e-9) and order[0] < order[1] < order[2]
+
+
+def test_a_panel_fed_in_two_shards_and_sent_between_processes_is_the_panel_fed_at_once(samples, truth):
+    import pickle
+
+    from evaluation.baselines.instruments import Panel
+    from evaluation.baselines.sanity import score_videos
+    from evaluation.baselines.videos import RealVideos, Samples
+
+    instruments = Instruments(keypoints=Detector(), puppets=truth)
+    whole = score_videos(RealVideos(), samples, Panel(instruments))
+    shards = [Samples("part", part, samples.digest) for part in (samples.samples[3:], samples.samples[:3])]
+    first, second = (score_videos(RealVideos(), part, Panel(instruments)) for part in shards)
+    first.merge(pickle.loads(pickle.dumps(second)))
+    for name, metric in whole.metrics.items():
+        if metric.compute().coverage > 0:
+            assert first.metrics[name].compute(20, seed=1) == metric.compute(20, seed=1)
+    with pytest.raises(MetricError, match="scored twice"):
+        first.merge(second)
+
+
+def test_an_uneven_rate_counts_the_frames_that_decoding_gives(tmp_path, benchmark):
+    """A film whose header says 16 frames a second and whose pictures come unevenly: what is read must be what is promised."""
+    import av
+
+    path = tmp_path / "uneven.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=16)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 160)
+        for frame, tick in zip(benchmark.frames[0].numpy(), np.cumsum([7, 13] * 9), strict=False):
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            picture.pts, picture.time_base = int(tick), Fraction(1, 160)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
+    (sample,) = folder_samples(tmp_path).samples
+    assert len(sample.read()) == sample.frames
+    FolderVideos("itself", tmp_path, folder_samples(tmp_path))
