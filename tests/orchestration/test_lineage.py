@@ -90,6 +90,7 @@ def test_what_saw_a_clip_is_what_its_lineage_leads_to(workspace):
 def test_a_score_leads_back_to_the_weights_that_were_measured(workspace):
     student = look_up(workspace, "score", "distilled_student.audio.mouth_correlation")
     teacher = look_up(workspace, "score", "teacher")
+    assert "audio.mouth_correlation = 0.33" in list(as_lines(student))[1]
     assert "new-distilled_student" in names(student, student.sources, "checkpoint")
     assert names(teacher, teacher.sources, "checkpoint") == sorted(f"new-{asset}" for asset in CHAIN[:3])
     assert names(student, student.sources, "snapshot") == [NEW[:12]]
