@@ -1,5 +1,7 @@
 """How the training script is started: always by the DeepSpeed launcher, on one machine or by hostfile on many."""
 
+import base64
+import json
 import os
 import socket
 import sys
@@ -15,10 +17,14 @@ LAUNCHER_VARIABLE = "OMNIHUMAN_LAUNCHER_PID"
 
 def launch_command(job_file: Path, engine: EngineConfig) -> list[str]:
     """The argument list (never a shell string) that trains `job_file` on `engine.ranks` ranks per node."""
-    launcher = [sys.executable, "-m", "deepspeed.launcher.runner", "--master_port", str(_free_port())]
     if engine.hostfile is None:
-        launcher += ["--num_gpus", str(engine.ranks), "--master_addr", "127.0.0.1"]
+        # What the runner starts on each node, without the runner: it would import torch once more just to find one node.
+        launcher = [
+            sys.executable, "-u", "-m", "deepspeed.launcher.launch", f"--world_info={_this_node(engine.ranks)}",
+            "--master_addr=127.0.0.1", f"--master_port={_free_port()}",
+        ]
     else:
+        launcher = [sys.executable, "-m", "deepspeed.launcher.runner", "--master_port", str(_free_port())]
         launcher += ["--hostfile", engine.hostfile, "--num_gpus", str(engine.ranks)]
     return [*launcher, str(SCRIPT), "--job", str(job_file)]
 
@@ -32,6 +38,11 @@ def launch_environment() -> dict[str, str]:
         environment.setdefault("DS_ACCELERATOR", "cpu")
         environment.setdefault("TORCH_COMPILE_DISABLE", "1")
     return environment
+
+
+def _this_node(ranks: int) -> str:
+    """DeepSpeed's description of the nodes: base64 of a JSON of ranks by host."""
+    return base64.urlsafe_b64encode(json.dumps({"localhost": list(range(ranks))}).encode()).decode()
 
 
 def _free_port() -> int:
