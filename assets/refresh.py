@@ -96,8 +96,11 @@ def _today(scores: "ds.Dataset", workspace: Workspace) -> "pd.DataFrame":
     import pyarrow.dataset as ds
 
     from curation.selection import check_predicates
+    from curation.storage import CurationError
     from curation.subsets import SUBSETS, parse_predicates
 
+    if "seconds" not in scores.schema.names:
+        raise CurationError("the score tables were written by an older version and have no column 'seconds'; materialise clip_scores again")
     config = workspace.profile.curation
     predicates = parse_predicates(config)
     check_predicates(scores, [predicate.text for predicate in predicates.values()], config)

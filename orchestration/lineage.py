@@ -26,10 +26,12 @@ class LineageError(RuntimeError):
 
 @dataclass(frozen=True)
 class View:
-    """One thing (`asked`) with everything that it was made from and that was made from it."""
+    """One thing (`asked`) with everything that it was made from and that was made from it; `number` is the one number of a
+    score that was asked for."""
 
     lineage: Lineage
     asked: str
+    number: str = ""
 
     @property
     def sources(self) -> set[str]:
@@ -66,7 +68,7 @@ def look_up(workspace: Workspace, what: str, name: str) -> View:
     if what == "model":
         return View(lineage, _model(lineage, name or CHAMPION))
     if what == "score":
-        return View(lineage, _score(lineage, name or "distilled_student"))
+        return View(lineage, _score(lineage, name or "distilled_student"), name.partition(".")[2])
     raise LineageError(f"lineage of a score, a model or a clip, not of {what!r}")
 
 
@@ -116,12 +118,14 @@ def _version_of(name: str) -> tuple[str, str, str]:
 
 
 def _score(lineage: Lineage, name: str) -> str:
-    found = [key for key in lineage.keys("score") if lineage.node(key).name.endswith(f" {name.partition('.')[0]}")]
+    model, _, metric = name.partition(".")
+    found = [key for key in lineage.keys("score") if lineage.node(key).name.endswith(f" {model}")]
     now = [key for key in found if lineage.node(key).facts["place"] == NOW]
-    metric = name.partition(".")[2]
-    if metric and now and metric not in lineage.node(now[0]).facts.get("values", {}):
-        raise LineageError(f"{now[0].rpartition(':')[2]} has no number {metric}; it has {', '.join(lineage.node(now[0]).facts.get('values', {}))}")
-    return _one(now or found, f"score {name}", [lineage.node(key).name.partition(" ")[2] for key in lineage.keys("score")])
+    key = _one(now or found, f"score {name}", [lineage.node(key).name.partition(" ")[2] for key in lineage.keys("score")])
+    numbers = lineage.node(key).facts.get("values", {})
+    if metric and metric not in numbers:
+        raise LineageError(f"{model} has no number {metric}; it has {', '.join(numbers)}")
+    return key
 
 
 def _one(found: list[str], wanted: str, known: list[str]) -> str:
@@ -136,6 +140,8 @@ def _one(found: list[str], wanted: str, known: list[str]) -> str:
 def as_lines(view: View) -> Iterator[str]:
     """Text: the thing, then two trees. What was printed is not printed again below another thing."""
     yield sentence(view.lineage.node(view.asked))
+    if view.number:
+        yield f"{view.number} = {view.lineage.node(view.asked).facts['values'][view.number]:.6g}"
     for title, reverse in (("made from", True), ("went into", False)):
         graph = view.lineage.graph.reverse(copy=False) if reverse else view.lineage.graph
         yield f"{title}{'' if graph.out_degree(view.asked) else ': nothing'}"
@@ -146,10 +152,11 @@ def _branches(lineage: Lineage, graph: nx.DiGraph, key: str, depth: int, printed
     for other in sorted(graph.successors(key), key=lambda one: (KINDS.index(lineage.node(one).kind), one)):
         link = graph.edges[key, other]
         doubt = "" if link["certain"] else " (by its name; which weights is not recorded)"
-        again = " (above)" if other in printed and graph.out_degree(other) else ""
-        yield f"{'  ' * depth}{sentence(lineage.node(other))}; {link['how']}{doubt}{again}"
+        said = sentence(lineage.node(other))
         if other in printed:
+            yield f"{'  ' * depth}{said.partition(':')[0]} (above); {link['how']}{doubt}"
             continue
+        yield f"{'  ' * depth}{said}; {link['how']}{doubt}"
         printed.add(other)
         yield from _clip_lines(lineage, other, depth + 1)
         yield from _branches(lineage, graph, other, depth + 1, printed)

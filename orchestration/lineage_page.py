@@ -9,14 +9,14 @@ from curation.pages import STYLE
 from media import write_atomically
 from orchestration.lineage import View, clips_of_shards, sentence
 
-WIDTH, HEIGHT, GAP_X, GAP_Y = 220, 46, 24, 52  # of a box and between boxes, in pixels
+WIDTH, HEIGHT, GAP_X, GAP_Y = 270, 46, 20, 48  # of a box and between boxes, in pixels
 CLIPS_LISTED = 500
 FILL = {
     "clip": "#fff3d6", "shard": "#fde5c8", "snapshot": "#e2f0d9", "run": "#eeeeee", "checkpoint": "#dce9f7",
     "score": "#f3dff1", "version": "#d5ecec",
 }  # fmt: skip
 PAGE_STYLE = STYLE + """
-.drawing { overflow-x: auto; } svg text { font: 12px system-ui, sans-serif; } svg .small { font-size: 10px; fill: #555; }
+body { max-width: 120rem; } .drawing { overflow-x: auto; } svg text { font: 12px system-ui, sans-serif; } svg .small { font-size: 10px; fill: #555; }
 """
 
 
@@ -90,8 +90,8 @@ def _box(view: View, key: str, place: tuple[float, int]) -> str:
     return (
         f'<g><title>{html.escape(sentence(node))}</title><rect x="{x:.0f}" y="{y:.0f}" width="{WIDTH}" height="{HEIGHT}" rx="5" '
         f'fill="{FILL[node.kind]}" stroke="{border}" stroke-width="{2.5 if key == view.asked else 1}"/>'
-        f'<text x="{x + 8:.0f}" y="{y + 18:.0f}">{html.escape(_short(kind, 34))}</text>'
-        f'<text class="small" x="{x + 8:.0f}" y="{y + 35:.0f}">{html.escape(_short(rest, 42))}</text></g>'
+        f'<text x="{x + 8:.0f}" y="{y + 18:.0f}">{html.escape(_short(kind, 38))}</text>'
+        f'<text class="small" x="{x + 8:.0f}" y="{y + 35:.0f}">{html.escape(_short(rest, 50))}</text></g>'
     )
 
 

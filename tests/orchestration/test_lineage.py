@@ -14,7 +14,7 @@ from assets.workspace import Workspace
 from curation.storage import CurationError
 from orchestration.cli import app
 from orchestration.lineage import LineageError, as_json, as_lines, look_up
-from orchestration.lineage_page import write_lineage_page
+from orchestration.lineage_page import HEIGHT, WIDTH, write_lineage_page
 from profiles import load_profile
 from tests.orchestration.rounds import CHAIN, SHARD, commit_lock, put_raw_clips, put_round
 from tracking.registry import CHAMPION, set_alias
@@ -90,6 +90,7 @@ def test_what_saw_a_clip_is_what_its_lineage_leads_to(workspace):
 def test_a_score_leads_back_to_the_weights_that_were_measured(workspace):
     student = look_up(workspace, "score", "distilled_student.audio.mouth_correlation")
     teacher = look_up(workspace, "score", "teacher")
+    assert "audio.mouth_correlation = 0.33" in list(as_lines(student))[1]
     assert "new-distilled_student" in names(student, student.sources, "checkpoint")
     assert names(teacher, teacher.sources, "checkpoint") == sorted(f"new-{asset}" for asset in CHAIN[:3])
     assert names(student, student.sources, "snapshot") == [NEW[:12]]
@@ -141,8 +142,8 @@ def test_the_drawn_page_holds_every_box_apart_from_the_others_and_loads_nothing(
     # Clip, two of shard and snapshot, twelve checkpoints, four scores, two versions; runs stand beside their checkpoint.
     assert len(corners) == 1 + 2 + 2 + 12 + 4 + 2
     for n, (x, y) in enumerate(corners):
-        assert all(abs(x - ox) >= 220 or abs(y - oy) >= 46 for ox, oy in corners[:n])
-        assert 0 <= x <= float(drawing.get("width")) - 220 and 0 <= y <= float(drawing.get("height")) - 46
+        assert all(abs(x - ox) >= WIDTH or abs(y - oy) >= HEIGHT for ox, oy in corners[:n])
+        assert 0 <= x <= float(drawing.get("width")) - WIDTH and 0 <= y <= float(drawing.get("height")) - HEIGHT
     assert not re.search(r"(src|href)=", page) and page.count("http") == 1  # the SVG namespace
 
 
