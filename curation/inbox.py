@@ -5,14 +5,13 @@ import logging
 import os
 import shutil
 import stat
-import tempfile
 from collections.abc import Collection
 from functools import lru_cache
 from pathlib import Path
 
 from curation.sidecar import has_sidecar, sidecar_path
 from curation.storage import CurationError, read_table
-from media import sha256_of_file
+from media import sha256_of_file, whole_file
 
 TEMPORARY_SUFFIXES = (".part", ".partial", ".tmp", ".crdownload", "~")
 
@@ -141,15 +140,10 @@ def _copy_in(source: Path, target: Path) -> Path:
 
 
 def _copy_whole(source: Path, target: Path) -> None:
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".tmp-")
-    os.close(handle)
     try:
-        shutil.copyfile(source, temporary)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
+        with whole_file(target) as temporary:
+            shutil.copyfile(source, temporary)
     except OSError as error:
         raise CurationError(
             f"{source} cannot be copied to {target} ({error}); check permissions and free space"
         ) from error
-    finally:
-        Path(temporary).unlink(missing_ok=True)

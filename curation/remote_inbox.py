@@ -9,13 +9,12 @@ import json
 import logging
 import os
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from curation.storage import CurationError
-from media import write_atomically
+from media import whole_file, write_atomically
 
 RECORD = ".remote.json"
 NAME_BYTES = 240  # most file systems allow 255, and a sidecar adds five
@@ -125,14 +124,8 @@ def _download(filesystem: Any, remote: str, local: Path) -> str:
     """Empty, or what went wrong."""
     try:
         local.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=local.parent, prefix=".tmp-")
-        os.close(handle)
-        try:
-            filesystem.get_file(remote, temporary)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, local)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+        with whole_file(local) as temporary:
+            filesystem.get_file(remote, str(temporary))
     except Exception as error:  # each file system has errors of its own; the other objects are brought all the same
         return f"cannot be downloaded ({type(error).__name__}: {error})"
     return ""

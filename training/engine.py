@@ -126,10 +126,3 @@ def _no_update(optimizer: torch.optim.Optimizer) -> Iterator[None]:
         yield
     finally:
         del optimizer.step
-
-
-def all_ranks_agree(flag: bool) -> bool:
-    """True only if the flag holds on every rank."""
-    value = torch.tensor([float(flag)])
-    torch.distributed.all_reduce(value, op=torch.distributed.ReduceOp.MIN)
-    return bool(value.item())
