@@ -6,6 +6,7 @@ from benchmarks.adversarial import adversarial_update
 from benchmarks.autoencoder import frames_per_second
 from benchmarks.loader import loader_against_step
 from benchmarks.near_duplicates import search_million
+from benchmarks.student_against_teacher import TEACHER_STEPS, student_and_teacher
 from benchmarks.training_step import training_step
 from benchmarks.transformer import conditions_off, one_step_against_teacher
 
@@ -16,6 +17,10 @@ def main() -> None:
     print(f"transformer, conditions off / bare Wan, forward + backward: {off.ratio:.3f}  ({off.ours * 1e3:.0f} / {off.theirs * 1e3:.0f} ms)")
     step = one_step_against_teacher()
     print(f"transformer, 1 step / 20 steps of generation:               {step.ratio:.3f}  ({step.ours * 1e3:.0f} / {step.theirs * 1e3:.0f} ms, 16 clips)")
+    student, teacher = student_and_teacher()
+    print(f"1 step / {TEACHER_STEPS} steps with guidance, transformer:              {student.transformer / teacher.transformer:.3f}  ({student.transformer:.2f} / {teacher.transformer:.2f} s, 16 clips)")
+    print(f"  the whole pipeline:                                        {student.whole / teacher.whole:.3f}  ({student.whole:.2f} / {teacher.whole:.2f} s)")
+    print(f"  the decoder's share:                                       {student.decoder / student.whole:.0%} of the student, {teacher.decoder / teacher.whole:.0%} of the teacher")
     whole = training_step()
     print(f"whole training step / plain torch loop:                      {whole.ratio:.3f}  ({whole.ours * 1e3:.0f} / {whole.theirs * 1e3:.0f} ms)")
     update = adversarial_update()
