@@ -1,10 +1,9 @@
 """An adversarial update through both DeepSpeed engines against the sum of its forwards and backwards in plain torch."""
 
-import os
-
 import torch
 
 from benchmarks.interleaved import Comparison, compare
+from benchmarks.process_group import start_alone
 from benchmarks.transformer import SIZES
 from omnihuman import OmniHumanTransformer3DModel
 from profiles import load_profile
@@ -22,7 +21,7 @@ def adversarial_update(batch_size: int = 16) -> Comparison:
     The other side: the generator without gradient, the discriminator forward and backward on real, generated and perturbed
     samples, the generator and the frozen discriminator forward and backward. No optimiser, no penalty, no numbers read.
     """
-    _alone()
+    start_alone()
     profile = load_profile("laptop", [])
     config = profile.adversarial_videos
     generator, discriminator = _model(), Discriminator(_model())
@@ -63,14 +62,3 @@ def _batch(size: int) -> Batch:
         audio_mask=on, pose_mask=on, reference_mask=on, motion_mask=0 * on, samples=samples, given=frozenset({"audio", "pose", "reference"}),
     )
 
-
-def _alone() -> None:
-    """A process group of this process alone, which DeepSpeed asks for."""
-    import deepspeed
-
-    from training.launch import launch_environment
-
-    os.environ.update(launch_environment())
-    for name, value in {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29581"}.items():
-        os.environ.setdefault(name, value)
-    deepspeed.init_distributed(dist_backend="nccl" if torch.cuda.is_available() else "gloo", verbose=False)

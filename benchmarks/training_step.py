@@ -1,12 +1,12 @@
 """Our whole training step (loader, DeepSpeed, average, logging) against a plain torch loop over a batch that is ready."""
 
-import os
 import tempfile
 from pathlib import Path
 
 import torch
 
 from benchmarks.interleaved import Comparison, compare
+from benchmarks.process_group import start_alone
 from benchmarks.snapshot import write_snapshot
 from profiles import Profile, load_profile
 from training.data import SnapshotData
@@ -28,12 +28,10 @@ def training_step(rounds: int = 9) -> Comparison:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         write_snapshot(root, profile)
-        start_alone(root)
+        start_alone()
         data = SnapshotData(root / "snapshot", root / "features", profile, stage.subset, stage.seed, stage.batch_size, stage.ratios)
         ours, theirs = _ours(root, profile, data), _theirs(profile, data)
-        result = compare(ours, theirs, rounds)
-        torch.distributed.destroy_process_group()
-    return result
+        return compare(ours, theirs, rounds)
 
 
 def _ours(root: Path, profile: Profile, data: SnapshotData):
@@ -78,12 +76,3 @@ def _theirs(profile: Profile, data: SnapshotData):
 
     return step
 
-
-def start_alone(root: Path) -> None:
-    """A process group of one."""
-    os.environ.setdefault("DS_ACCELERATOR", "cpu")
-    os.environ |= {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
-    import deepspeed
-
-    torch.distributed.init_process_group("gloo", init_method=f"file://{root / 'store'}", rank=0, world_size=1)
-    deepspeed.init_distributed(dist_backend="gloo")
