@@ -9,10 +9,10 @@ STAMP := .venv/.installed
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
-# A stamp, not the folder, so that a killed install starts again.
+# A stamp, not the folder, so that a killed install starts again. Python compiles what it imports, pip would compile all.
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	.venv/bin/pip install -c constraints.txt -e ".[dev]"
+	.venv/bin/pip install --no-compile -c constraints.txt -e ".[dev]"
 	touch $(STAMP)
 
 demo: $(STAMP)  ## the whole pipeline on the embedded default: clips in, a promoted student out
