@@ -99,7 +99,7 @@ def _beats_champion(scores: pd.DataFrame, gate: GateConfig, champion_scores: pd.
 def _slices(slices: pd.DataFrame, gate: GateConfig, model: str) -> Iterator[Check]:
     for criterion in _criteria(gate):
         sign = 1.0 if criterion.higher_is_better else -1.0
-        bound = criterion.threshold * (1.0 - sign * gate.slice_slack)
+        bound = criterion.threshold - sign * gate.slice_slack * abs(criterion.threshold)
         rows = slices[(slices["model"] == model) & (slices["mode"] == criterion.mode) & (slices["metric"] == criterion.metric)]
         if rows.empty:
             yield Check(f"{criterion.metric} of slices", math.nan, bound, False, f"no slice of {criterion.metric} was measured; run `python -m assets benchmark_scores`")

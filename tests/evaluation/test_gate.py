@@ -165,6 +165,12 @@ def test_a_slice_may_miss_a_threshold_by_its_slack(metric, just_good, just_bad):
     assert not refused.promote and len(refused.reasons) == 1 and f"{metric} (audio) of skin: dark" in refused.reasons[0]
 
 
+def test_slack_loosens_a_negative_threshold_too():
+    loose = GATE.model_copy(update={"mouth_correlation_min": -0.4})
+    assert decide(table(), loose, None, slices=slice_table(mouth_correlation=-0.49)).promote
+    assert not decide(table(), loose, None, slices=slice_table(mouth_correlation=-0.51)).promote
+
+
 def test_a_slice_that_was_not_measured_refuses():
     slices = slice_table()
     assert not decide(table(), GATE, None, slices=slices[slices["metric"] != "colour_error"]).promote
