@@ -1,5 +1,6 @@
 """Numbers for every generated video, and the comparison of teacher and student."""
 
+from assets.clip_scores import markdown_table
 from assets.evaluation_runs import evaluation_run
 from assets.steps import Execution, Markdown, Metadata, Png, Step
 
@@ -8,6 +9,7 @@ def make_benchmark_scores(execution: Execution) -> Metadata:
     """Measure ground truth, reconstruction and every model; the table goes to MLflow as metrics too."""
     from evaluation.benchmark import load_benchmark
     from evaluation.score import score_benchmark
+    from evaluation.slices import score_slices
     from omnihuman.autoencoder import load_autoencoder
     from profiles import resolve_source
 
@@ -26,9 +28,12 @@ def make_benchmark_scores(execution: Execution) -> Metadata:
         )
         finite = scores[scores["value"].notna()]
         run.log({f"{row.model}.{row.mode}.{row.metric}": row.value for row in finite.itertuples()})
+        slices = score_slices(workspace.data("generated_videos"), benchmark, destination, config)
         run.artifact(destination / "scores.parquet")
+        run.artifact(destination / "slices.parquet")
     return {
         "rows": len(scores),
+        "slices": Markdown(markdown_table(slices[["slice", "mode", "metric", "value", "ci_low", "ci_high"]].round(4).to_dict("records"))),
         "mlflow_run_id": run.run_id,
         "scores": Markdown(scores.round(4).to_csv(sep="|", index=False).join(("```\n", "```"))),
     }
@@ -72,13 +77,13 @@ def _metric_name(title: str) -> str:
 BENCHMARK_SCORES = Step(
     name="benchmark_scores",
     description="Mouth-to-sound correlation, joint error, missing joints, colour error, detail and latent Fréchet "
-    "distance of every model with bootstrap intervals, beside ceilings and floors.",
+    "distance of every model with bootstrap intervals, beside ceilings and floors; the student's on slices too.",
     make=make_benchmark_scores,
     upstream=("benchmark_sets", "generated_videos"),
     sections=("evaluation", "encoders"),
     group="evaluation",
     kinds=frozenset({"python", "mlflow", "parquet", "dvc"}),
-    marker="scores.parquet",
+    marker="slices.parquet",
 )
 BASELINE_COMPARISON = Step(
     name="baseline_comparison",

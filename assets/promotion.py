@@ -8,19 +8,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assets.clip_scores import markdown_table
-from assets.steps import Execution, Markdown, Metadata, Step
+from assets.gate_evidence import BENCHMARK, FILES, SCORED, SNAPSHOT, TRANSFORMER, WEIGHTS, gate_evidence, scored_weights
+from assets.steps import AssetError, Execution, Markdown, Metadata, Report, Step
+from assets.workspace import Workspace
 from media import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from evaluation.gate import Decision
+
 STUDENT, TEACHER = "omnihuman-student", "omnihuman-teacher"
 MODELS = {STUDENT: "distilled_student", TEACHER: "stage_3_checkpoint"}
-SCORES = "benchmark_scores.parquet"
+SCORES, SLICES = "benchmark_scores.parquet", "benchmark_slices.parquet"
 
 
 def make_registered_model(execution: Execution) -> Metadata:
     """Save student and teacher as whole pipelines and register both as challenger."""
+    from evaluation.plan import TEACHER as TEACHER_ROWS
+    from omnihuman.digests import weights_digest
     from omnihuman.pipeline import build_pipeline
     from tracking.registry import CHALLENGER, register_model, set_alias
 
@@ -32,10 +38,14 @@ def make_registered_model(execution: Execution) -> Metadata:
         steps = 1 if name == STUDENT else workspace.profile.evaluation.teacher_steps
         draft = Path(tempfile.mkdtemp(prefix=".tmp-model-", dir=workspace.var))
         try:
-            pipeline: Any = build_pipeline(workspace.profile, workspace.data(asset) / "transformer", steps)
+            pipeline: Any = build_pipeline(workspace.profile, workspace.data(asset) / TRANSFORMER, steps)
             pipeline.save_pretrained(str(draft), safe_serialization=True)
             shutil.copy2(workspace.data("benchmark_scores") / "scores.parquet", draft / SCORES)
-            version = register_model(workspace.tracking_uri, name, draft, record["mlflow_run_id"], _tags(execution, record))
+            shutil.copy2(workspace.data("benchmark_scores") / "slices.parquet", draft / SLICES)
+            tags = _tags(execution, record) | {
+                SCORED: scored_weights(workspace, TEACHER_ROWS if name == TEACHER else asset), FILES: weights_digest(draft / TRANSFORMER)
+            }
+            version = register_model(workspace.tracking_uri, name, draft, record["mlflow_run_id"], tags)
         finally:
             shutil.rmtree(draft)
         set_alias(workspace.tracking_uri, name, CHALLENGER, version.version)
@@ -47,26 +57,16 @@ def make_registered_model(execution: Execution) -> Metadata:
 
 def make_promoted_champion(execution: Execution) -> Metadata:
     """Let the gate decide; alias `champion` moves to the challenger, or the refusal stands as a tag on it."""
-    import pandas as pd
-
-    from evaluation.gate import decide
     from tracking.registry import CHAMPION, get_alias, move_champion, set_version_tags
 
     workspace = execution.workspace
     registered = json.loads((workspace.data("registered_model") / "model_version.json").read_text())
     challenger = registered[STUDENT]["version"]
-    champion = get_alias(workspace.tracking_uri, STUDENT, CHAMPION)
-    rival = None if champion is None or champion.version == challenger else champion.version
-    scores = pd.read_parquet(workspace.data("benchmark_scores") / "scores.parquet")
-    rival_scores = None if rival is None else champion_scores(execution, rival)
-    decision = decide(scores, workspace.profile.gate, rival_scores)
-    reasons = "; ".join(decision.reasons)
+    rival, decision = judge_version(workspace, challenger, execution.report)
     if decision.promote:
         for name, entry in registered.items():
             move_champion(workspace.tracking_uri, name, entry["version"])
-        set_version_tags(workspace.tracking_uri, STUDENT, challenger, {"gate": "passed"})
-    else:
-        set_version_tags(workspace.tracking_uri, STUDENT, challenger, {"gate": "failed", "gate.reasons": reasons[:4000]})
+    set_version_tags(workspace.tracking_uri, STUDENT, challenger, gate_tags(decision))
     current = get_alias(workspace.tracking_uri, STUDENT, CHAMPION)
     record = {
         "model": STUDENT,
@@ -81,7 +81,39 @@ def make_promoted_champion(execution: Execution) -> Metadata:
     return {"promoted": decision.promote, "challenger": challenger, "checks": Markdown(markdown_table(rows))}
 
 
-def champion_scores(execution: Execution, version: int) -> "pd.DataFrame":
+def judge_version(workspace: Workspace, version: int, report: Report) -> "tuple[int | None, Decision]":
+    """The gate on a registered student: the champion it is compared with, and the decision.
+
+    Raises:
+        tracking.registry.RegistryError: no such version.
+        AssetError: its scores were not registered with it, or a committed manifest cannot be read.
+    """
+    import pandas as pd
+
+    from evaluation.gate import decide
+    from tracking.registry import CHAMPION, get_alias, get_version, version_folder
+
+    champion = get_alias(workspace.tracking_uri, STUDENT, CHAMPION)
+    rival = None if champion is None or champion.version == version else champion.version
+    challenger, folder = get_version(workspace.tracking_uri, STUDENT, version), version_folder(workspace.tracking_uri, STUDENT, version)
+    for file in (SCORES, SLICES):
+        if not (folder / file).is_file():
+            raise AssetError(f"version {version} of {STUDENT} was registered without {file}; materialise registered_model again")
+    rival_scores = None if rival is None else champion_scores(workspace, rival, report)
+    return rival, decide(
+        pd.read_parquet(folder / SCORES), workspace.profile.gate, rival_scores,
+        slices=pd.read_parquet(folder / SLICES), evidence=gate_evidence(workspace, challenger, folder),
+    )
+
+
+def gate_tags(decision: "Decision") -> dict[str, str]:
+    """What the registry's page says of a version. MLflow cuts long tags; the whole is in decision.json."""
+    if decision.promote:
+        return {"gate": "passed", "gate.reasons": ""}
+    return {"gate": "failed", "gate.reasons": "; ".join(decision.reasons)[:4000]}
+
+
+def champion_scores(workspace: Workspace, version: int, report: Report) -> "pd.DataFrame":
     """The champion's own numbers on today's benchmark: stored ones if they are of it, else measured now."""
     import pandas as pd
 
@@ -93,8 +125,7 @@ def champion_scores(execution: Execution, version: int) -> "pd.DataFrame":
     from omnihuman.pipeline import OmniHumanPipeline
     from tracking.registry import get_version, version_folder
 
-    workspace, config = execution.workspace, execution.workspace.profile.evaluation
-    benchmark = load_benchmark(workspace.data("benchmark_sets"))
+    config, benchmark = workspace.profile.evaluation, load_benchmark(workspace.data("benchmark_sets"))
     folder = version_folder(workspace.tracking_uri, STUDENT, version)
     tags = get_version(workspace.tracking_uri, STUDENT, version).tags
     if tags.get("benchmark") == benchmark.digest:
@@ -104,7 +135,7 @@ def champion_scores(execution: Execution, version: int) -> "pd.DataFrame":
     for mode in (AUDIO, POSE):
         videos = root / STUDENT_ROWS / mode
         generate_videos(
-            pipeline, benchmark, videos, mode, None, config, execution.report, weights=tags["weights_digest"]
+            pipeline, benchmark, videos, mode, None, config, report, weights=tags["weights_digest"]
         )
     reconstruct(pipeline.vae, benchmark, root / RECONSTRUCTION / PIXELS, config.batch_size)
     plan = [ModelPlan(STUDENT_ROWS, "champion", (AUDIO, POSE), None)]
@@ -118,9 +149,9 @@ def _tags(execution: Execution, record: dict[str, Any]) -> dict[str, str]:
     workspace = execution.workspace
     snapshot = json.loads((workspace.data("training_snapshot") / "snapshot.json").read_text())
     return {
-        "weights_digest": record["weights_digest"],
-        "snapshot_digest": snapshot["digest"],
-        "benchmark": load_benchmark(workspace.data("benchmark_sets")).digest,
+        WEIGHTS: record["weights_digest"],
+        SNAPSHOT: snapshot["digest"],
+        BENCHMARK: load_benchmark(workspace.data("benchmark_sets")).digest,
         "profile": workspace.profile.name,
         "git_commit": git_commit(),
     }
@@ -149,8 +180,8 @@ REGISTERED_MODEL = Step(
 )
 PROMOTED_CHAMPION = Step(
     name="promoted_champion",
-    description="The gate: every metric present, every threshold of the profile met, no worse than the champion that "
-    "stands. Passing moves alias champion, and the old champion becomes previous; refusing says why.",
+    description="The gate: scores of these very weights on today's benchmark, which training did not see; every threshold "
+    "met, on slices too; no worse than the champion on any metric and better on the headline. Passing moves alias champion, and the old champion becomes previous; refusing says why.",
     make=make_promoted_champion,
     upstream=("registered_model", "benchmark_sets", "benchmark_scores"),
     sections=("gate", "evaluation"),

@@ -1,6 +1,7 @@
-"""May the challenger become champion? Thresholds of the profile, and no worse than the champion that stands."""
+"""May the challenger become champion? Evidence, thresholds of the profile, its slices, and the champion that stands."""
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -39,32 +40,73 @@ class _Criterion:
 
 
 def decide(
-    scores: pd.DataFrame, gate: GateConfig, champion_scores: pd.DataFrame | None, model: str = STUDENT
+    scores: pd.DataFrame, gate: GateConfig, champion_scores: pd.DataFrame | None, model: str = STUDENT,
+    slices: pd.DataFrame | None = None, evidence: Sequence[Check] = (),
 ) -> Decision:
     """Judge a challenger. Pure: the same tables give the same decision.
 
     Args:
         scores: the challenger's `scores.parquet`.
-        gate: thresholds, and `champion_margin`: the share of a threshold by which a challenger may be worse.
+        gate: thresholds; `champion_margin`, the share of a threshold by which a challenger may be worse; `headline`, the
+            metric on which it must be better; `slice_slack`, by how much a slice may miss a threshold.
         champion_scores: the champion's table on the same benchmark, or None when there is no champion.
-        model: the rows of both tables to compare.
+        model: the rows of the tables to compare.
+        slices: the challenger's `slices.parquet`; None leaves slices unjudged.
+        evidence: checks that need more than tables: do the scores belong to these weights, is the snapshot there.
     """
-    checks: list[Check] = []
+    checks = list(evidence)
     for criterion in _criteria(gate):
-        value = _row(scores, model, criterion)
-        if value is None or not math.isfinite(value["value"]):
-            checks.append(_absent(criterion, model))
-            continue
-        unusable = why_unusable(scores, criterion.metric)
-        if unusable:
-            checks.append(_unusable(criterion, float(value["value"]), unusable))
-            continue
-        checks.append(_against_threshold(criterion, float(value["value"])))
-        if champion_scores is not None:
-            champion = _row(champion_scores, model, criterion)
-            checks.append(_against_champion(criterion, float(value["value"]), champion, gate))
+        checks += _judge(criterion, scores, gate, champion_scores, model)
+    if champion_scores is not None and gate.headline is not None:
+        checks.append(_beats_champion(scores, gate, champion_scores, model))
+    if slices is not None:
+        checks += _slices(slices, gate, model)
     reasons = [check.message for check in checks if not check.passed]
     return Decision(promote=not reasons, reasons=reasons, checks=checks)
+
+
+def _judge(
+    criterion: _Criterion, scores: pd.DataFrame, gate: GateConfig, champion_scores: pd.DataFrame | None, model: str
+) -> Iterator[Check]:
+    value = _row(scores, model, criterion)
+    if value is None or not math.isfinite(value["value"]):
+        yield _absent(criterion, model)
+        return
+    if unusable := why_unusable(scores, criterion.metric):
+        yield _unusable(criterion, float(value["value"]), unusable)
+        return
+    yield _against_threshold(criterion, float(value["value"]))
+    if champion_scores is not None:
+        yield _against_champion(criterion, float(value["value"]), _row(champion_scores, model, criterion), gate)
+
+
+def _beats_champion(scores: pd.DataFrame, gate: GateConfig, champion_scores: pd.DataFrame, model: str) -> Check:
+    """Better on the headline by more than the champion's own interval: a draw keeps the champion that people know."""
+    criterion = next(c for c in _criteria(gate) if c.metric == gate.headline)
+    name, side = f"{criterion.metric} better than champion", "above" if criterion.higher_is_better else "below"
+    own, champion = _row(scores, model, criterion), _row(champion_scores, model, criterion)
+    if own is None or champion is None:
+        return Check(name, math.nan, math.nan, False, f"{criterion.metric} ({criterion.mode}) is missing on one side; score both again")
+    value, bound = float(own["value"]), float(champion["ci_high"] if criterion.higher_is_better else champion["ci_low"])
+    passed = value > bound if criterion.higher_is_better else value < bound
+    message = (
+        f"{criterion.metric} ({criterion.mode}) is {value:.4g}; to replace the champion ({champion['value']:.4g}) it must be "
+        f"{side} {bound:.4g}, the end of the champion's interval"
+    )
+    return Check(name, value, bound, bool(passed), message)
+
+
+def _slices(slices: pd.DataFrame, gate: GateConfig, model: str) -> Iterator[Check]:
+    for criterion in _criteria(gate):
+        sign = 1.0 if criterion.higher_is_better else -1.0
+        bound = criterion.threshold - sign * gate.slice_slack * abs(criterion.threshold)
+        rows = slices[(slices["model"] == model) & (slices["mode"] == criterion.mode) & (slices["metric"] == criterion.metric)]
+        if rows.empty:
+            yield Check(f"{criterion.metric} of slices", math.nan, bound, False, f"no slice of {criterion.metric} was measured; run `python -m assets benchmark_scores`")
+        for row in rows.itertuples():
+            passed = sign * (row.value - bound) >= 0
+            message = f"{criterion.metric} ({criterion.mode}) of {row.slice} is {row.value:.4g}, needed {'at least' if sign > 0 else 'at most'} {bound:.4g}"
+            yield Check(f"{criterion.metric}, {row.slice}", float(row.value), bound, bool(passed), message)
 
 
 def _criteria(gate: GateConfig) -> tuple[_Criterion, ...]:

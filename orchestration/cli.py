@@ -342,28 +342,24 @@ def decide() -> None:
 
 
 @app.command()
-def promote(version: int) -> None:
-    """Move alias champion to a version by hand; the old champion becomes previous."""
-    from assets.promotion import STUDENT
-    from tracking.registry import move_champion
+def promote(
+    version: Annotated[int, typer.Argument(help="of the student, as the registry counts")],
+    override: Annotated[str | None, typer.Option(help="promote against the gate, for this reason; it is kept on the version")] = None,
+    dry_run: Annotated[bool, typer.Option(help="only say what the gate would do")] = False,
+) -> None:
+    """Put a version through the gate and make it champion; the old champion becomes previous."""
+    from orchestration.promoting import promote_version
 
-    workspace = _open()
-    old = move_champion(workspace.tracking_uri, STUDENT, version)
-    print(f"{STUDENT}@champion is version {version}" + (f", was {old}" if old else ""))
+    for line in promote_version(_open(), version, override, dry_run):
+        print(line)
 
 
 @app.command()
-def rollback() -> None:
+def rollback(reason: Annotated[str, typer.Option(help="kept on the version that is left")] = "by hand") -> None:
     """Give alias champion back to the previous champion."""
-    from assets.promotion import STUDENT
-    from tracking.registry import PREVIOUS, get_alias, move_champion
+    from orchestration.promoting import roll_back
 
-    workspace = _open()
-    previous = get_alias(workspace.tracking_uri, STUDENT, PREVIOUS)
-    if previous is None:
-        raise RuntimeError(f"{STUDENT} has no previous champion to go back to")
-    move_champion(workspace.tracking_uri, STUDENT, previous.version)
-    print(f"{STUDENT}@champion is version {previous.version}")
+    print(roll_back(_open(), reason))
 
 
 @app.command()

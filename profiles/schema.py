@@ -395,13 +395,21 @@ class EvaluationConfig(Strict):
 
 
 class GateConfig(Strict):
-    """What a challenger must reach before it becomes champion."""
+    """What a challenger must reach before it becomes champion.
+
+    Attributes:
+        champion_margin: share of a threshold by which it may be worse than the champion.
+        headline: on this metric it must be better than the champion, beyond the champion's interval; None asks no such thing.
+        slice_slack: share of a threshold by which a slice of the benchmark may miss it.
+    """
 
     mouth_correlation_min: float
     missing_joints_max: float
     colour_error_max: float
     joint_error_max: float
     champion_margin: float = 0.02
+    headline: Literal["mouth_correlation", "missing_joints", "colour_error", "joint_error_median"] | None = "missing_joints"
+    slice_slack: Annotated[float, Field(ge=0.0)] = 0.25
 
 
 class RefreshConfig(Strict):

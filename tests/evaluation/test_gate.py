@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 
-from evaluation.gate import decide
+from evaluation.gate import Check, decide
 from profiles.schema import GateConfig
 
 GATE = GateConfig(
@@ -14,6 +14,7 @@ GATE = GateConfig(
     colour_error_max=0.03,
     joint_error_max=1.0,
     champion_margin=0.02,
+    headline=None,
 )
 GOOD = {"mouth_correlation": 0.9, "missing_joints": 0.13, "colour_error": 0.012, "joint_error_median": 0.8}
 
@@ -136,3 +137,45 @@ def test_an_undefined_floor_is_no_evidence_and_an_undefined_ceiling_is():
     scores = with_floors(0.1, 0.2)
     scores.loc[(scores["model"] == "ground_truth") & (scores["metric"] == "mouth_correlation"), "value"] = math.nan
     assert not decide(scores, GATE, None).promote
+
+
+HEADLINE = GATE.model_copy(update={"headline": "missing_joints"})
+
+
+@pytest.mark.parametrize(("missing", "promoted"), [(0.13, False), (0.121, False), (0.119, True)])
+def test_a_draw_keeps_the_champion(missing, promoted):
+    decision = decide(table(missing_joints=missing), HEADLINE, table(width=0.01))
+    assert decision.promote is promoted
+    assert promoted or "must be below 0.12" in decision.reasons[0]
+
+
+def test_the_first_model_need_not_beat_anybody():
+    assert decide(table(), HEADLINE, None).promote
+
+
+def slice_table(**changes: float) -> pd.DataFrame:
+    parts = [table().assign(slice="skin: light"), table(**changes).assign(slice="skin: dark")]
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.mark.parametrize(("metric", "just_good", "just_bad"), [("mouth_correlation", 0.638, 0.637), ("missing_joints", 0.3125, 0.3126)])
+def test_a_slice_may_miss_a_threshold_by_its_slack(metric, just_good, just_bad):
+    assert decide(table(), GATE, None, slices=slice_table(**{metric: just_good})).promote
+    refused = decide(table(), GATE, None, slices=slice_table(**{metric: just_bad}))
+    assert not refused.promote and len(refused.reasons) == 1 and f"{metric} (audio) of skin: dark" in refused.reasons[0]
+
+
+def test_slack_loosens_a_negative_threshold_too():
+    loose = GATE.model_copy(update={"mouth_correlation_min": -0.4})
+    assert decide(table(), loose, None, slices=slice_table(mouth_correlation=-0.49)).promote
+    assert not decide(table(), loose, None, slices=slice_table(mouth_correlation=-0.51)).promote
+
+
+def test_a_slice_that_was_not_measured_refuses():
+    slices = slice_table()
+    assert not decide(table(), GATE, None, slices=slices[slices["metric"] != "colour_error"]).promote
+
+
+def test_evidence_counts_like_any_check():
+    bad = Check("weights are the scored ones", 0.0, 1.0, False, "other weights")
+    assert decide(table(), GATE, None, evidence=[bad]).reasons == ["other weights"]

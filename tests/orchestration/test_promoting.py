@@ -1,0 +1,179 @@
+"""The gate against a real MLflow server: what is worse is refused with its reason, what is better is promoted, and back again."""
+
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from assets.gate_evidence import BENCHMARK, FILES, SCORED, SNAPSHOT, TRANSFORMER, WEIGHTS
+from assets.promotion import SCORES, SLICES, STUDENT
+from assets.workspace import Workspace
+from evaluation.benchmark import build_benchmark
+from evaluation.slices import COLUMNS
+from omnihuman.digests import weights_digest
+from orchestration.promoting import Refused, promote_version, roll_back
+from profiles import load_profile
+from tracking.registry import get_alias, get_version, register_model
+
+pytestmark = pytest.mark.end_to_end
+GOOD = {"mouth_correlation": 0.93, "missing_joints": 0.21, "colour_error": 0.012, "joint_error_median": 0.8}
+SNAPSHOT_DIGEST = "5a" * 32
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    """A workspace with a benchmark of two clips and a snapshot of one other clip."""
+    root = tmp_path_factory.mktemp("home")
+    profile = load_profile("laptop", ["evaluation.clips=2"])
+    build_benchmark(root / "data" / "benchmark_sets", profile.evaluation, profile.video)
+    freeze(root, SNAPSHOT_DIGEST, ["0123456789abcdef"])
+    return root
+
+
+def freeze(root: Path, digest: str, clips: list[str]) -> None:
+    folder = root / "data" / "training_snapshot"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "snapshot.json").write_text(json.dumps({"digest": digest, "shards": []}))
+    pd.DataFrame({"clip_id": clips, "shard": "s-1"}).to_parquet(folder / "samples.parquet")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """`mlflow server` on a free port of 127.0.0.1, with its own files; yields its address and their folder."""
+    folder = tmp_path_factory.mktemp("server")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+        "--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "artifacts"),
+    ]
+    address = f"http://127.0.0.1:{port}"
+    with (folder / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True) as process:
+        try:
+            _until_healthy(address, process, folder / "log")
+            yield address, folder / "artifacts"
+        finally:
+            process.terminate()
+
+
+def _until_healthy(address: str, process: subprocess.Popen, log: Path) -> None:
+    for _ in range(240):
+        with contextlib.suppress(OSError):
+            if urllib.request.urlopen(f"{address}/health", timeout=5).status == 200:
+                return
+        assert process.poll() is None, log.read_text()
+        time.sleep(0.5)
+    raise AssertionError(log.read_text())
+
+
+@pytest.fixture
+def workspace(home, server, monkeypatch) -> Workspace:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server[0])
+    return Workspace(home, load_profile("laptop", ["evaluation.clips=2"]))
+
+
+def register(workspace: Workspace, folder: Path, scores: dict[str, float] | None = None, slices: dict[str, float] | None = None, **tags: str) -> int:
+    """A student of its own weights with these numbers; half an interval is 0.01."""
+    from evaluation.benchmark import load_benchmark
+
+    weights = folder / TRANSFORMER
+    weights.mkdir(parents=True)
+    (weights / "model.safetensors").write_text(str(folder))
+    rows = [("distilled_student", mode_of(m), m, "", v, v - 0.01, v + 0.01, 2) for m, v in (GOOD | (scores or {})).items()]
+    pd.DataFrame(rows, columns=["model", "mode", "metric", "unit", "value", "ci_low", "ci_high", "clips"]).to_parquet(folder / SCORES)
+    parts = [("distilled_student", mode_of(m), "skin: dark", m, "", v, v, v, 1) for m, v in (GOOD | (scores or {}) | (slices or {})).items()]
+    pd.DataFrame(parts, columns=list(COLUMNS)).to_parquet(folder / SLICES)
+    digest = weights_digest(weights)
+    written = {
+        WEIGHTS: digest, SCORED: digest, FILES: digest, SNAPSHOT: SNAPSHOT_DIGEST,
+        BENCHMARK: load_benchmark(workspace.data("benchmark_sets")).digest,
+    }
+    return register_model(workspace.tracking_uri, STUDENT, folder, tags=written | tags).version
+
+
+def mode_of(metric: str) -> str:
+    return "pose" if metric == "joint_error_median" else "audio"
+
+
+@pytest.fixture
+def champion(workspace, tmp_path) -> int:
+    """A good version that is champion."""
+    version = register(workspace, tmp_path / "champion")
+    promote_version(workspace, version, override="the test's champion")
+    return version
+
+
+def refusal(workspace: Workspace, version: int) -> str:
+    with pytest.raises(Refused) as refused:
+        promote_version(workspace, version)
+    tags = get_version(workspace.tracking_uri, STUDENT, version).tags
+    assert tags["gate"] == "failed" and tags["gate.reasons"]
+    return str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"scores": {"missing_joints": 0.17, "mouth_correlation": 0.05}}, "mouth_correlation (audio) is 0.05, needed at least 0.85"),  # another clip's sound
+        ({"scores": {"missing_joints": 0.17}, "slices": {"missing_joints": 0.6}}, "missing_joints (audio) of skin: dark is 0.6"),
+        ({"scores": {"missing_joints": 0.205}}, "to replace the champion (0.21) it must be below 0.2"),
+        ({"scores": {"missing_joints": 0.17, "colour_error": 0.029}}, "colour_error (audio) is 0.029, the champion has 0.012"),
+        ({"scores": {"missing_joints": 0.17}, SCORED: "ab" * 32}, "its scores are of abababababab"),
+        ({"scores": {"missing_joints": 0.17}, BENCHMARK: "cd" * 32}, "was scored on benchmark cdcdcdcdcdcd"),
+        ({"scores": {"missing_joints": 0.17}, SNAPSHOT: "ef" * 32}, "was trained on snapshot efefefefefef"),
+    ],
+)
+def test_a_worse_challenger_is_refused_with_its_reason_alone(workspace, champion, tmp_path, changes, reason):
+    version = register(workspace, tmp_path / "challenger", **changes)
+    said = refusal(workspace, version)
+    # The wrong sound fails threshold, champion and slice at once.
+    assert reason in said and len(said.splitlines()) == (4 if "mouth" in reason else 2), said
+    assert get_alias(workspace.tracking_uri, STUDENT, "champion").version == champion
+
+
+def test_weights_swapped_after_scoring_are_refused(workspace, server, champion, tmp_path):
+    version = register(workspace, tmp_path / "swapped", {"missing_joints": 0.17})
+    (stored,) = [path for path in server[1].rglob("model.safetensors") if path.read_text() == str(tmp_path / "swapped")]
+    stored.write_text("other weights")
+    said = refusal(workspace, version)
+    assert "registered were" in said and len(said.splitlines()) == 2
+
+
+def test_training_on_a_benchmark_clip_is_refused(workspace, home, champion, tmp_path):
+    manifest = pd.read_parquet(home / "data" / "benchmark_sets" / "manifest.parquet")
+    freeze(home, "77" * 32, ["0123456789abcdef", manifest["sha256"][1][:16]])
+    try:
+        version = register(workspace, tmp_path / "overlap", {"missing_joints": 0.17}, **{SNAPSHOT: "77" * 32})
+        assert f"1 benchmark clips are in the snapshot: {manifest['name'][1]}" in refusal(workspace, version)
+    finally:
+        freeze(home, SNAPSHOT_DIGEST, ["0123456789abcdef"])
+
+
+def test_a_better_one_is_promoted_and_rolled_back(workspace, champion, tmp_path):
+    better = register(workspace, tmp_path / "better", {"missing_joints": 0.17})
+    assert f"the gate would promote version {better}" in promote_version(workspace, better, dry_run=True)
+    assert get_alias(workspace.tracking_uri, STUDENT, "champion").version == champion
+    promote_version(workspace, better)
+    assert get_alias(workspace.tracking_uri, STUDENT, "champion").version == better
+    assert get_alias(workspace.tracking_uri, STUDENT, "previous").version == champion
+    roll_back(workspace, "customers saw flicker")
+    assert get_alias(workspace.tracking_uri, STUDENT, "champion").version == champion
+    assert "customers saw flicker" in get_version(workspace.tracking_uri, STUDENT, better).tags["rolled_back"]
+
+
+def test_an_override_is_kept_with_who_and_when(workspace, champion, tmp_path):
+    version = register(workspace, tmp_path / "draw")
+    assert "better" not in refusal(workspace, version).splitlines()[0]
+    promote_version(workspace, version, override="same quality, fewer licences")
+    tags = get_version(workspace.tracking_uri, STUDENT, version).tags
+    assert tags["gate"] == "overridden" and "must be below" in tags["gate.reasons"]
+    assert tags["gate.override"].startswith("same quality, fewer licences (") and tags["gate.override"].endswith("Z)")
+    assert get_alias(workspace.tracking_uri, STUDENT, "champion").version == version
