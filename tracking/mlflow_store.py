@@ -13,14 +13,21 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 SQLITE = "sqlite:///"
+ADDRESS = "MLFLOW_TRACKING_URI"  # of the store, where the user names one
 
 
 def connect(tracking_uri: str) -> MlflowClient:
     """A client for runs and registry at the same address; a sqlite store's folder is made."""
     if tracking_uri.startswith(SQLITE):
         Path(tracking_uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
+    given = os.environ.get(ADDRESS)
     mlflow.set_tracking_uri(tracking_uri)
     mlflow.set_registry_uri(tracking_uri)
+    # mlflow writes the address into the environment; there it would look like the user's choice, for every workspace.
+    if given is None:
+        os.environ.pop(ADDRESS, None)
+    else:
+        os.environ[ADDRESS] = given
     return MlflowClient(tracking_uri, tracking_uri)
 
 

@@ -76,8 +76,7 @@ def test_a_damaged_list_is_an_error(tmp_path):
 
 
 @pytest.fixture
-def workspace(tmp_path, monkeypatch) -> Workspace:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # mlflow itself sets it, for its children
+def workspace(tmp_path) -> Workspace:
     found = Workspace(tmp_path, load_profile("laptop", []))
     ensure_repository(found)
     return found

@@ -26,21 +26,14 @@ OLD, NEW = "0d" * 32, "1e" * 32
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory):
     """Round one on A and C, committed to git; round two on C alone stands in `data`. B is in no snapshot."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        found = Workspace(tmp_path_factory.mktemp("lineage"), load_profile("laptop", []))
-        ensure_repository(found)
-        put_raw_clips(found, [A, B, C])
-        put_round(found, "old", OLD, [A, C])
-        commit_lock(found, "round one")
-        version = put_round(found, "new", NEW, [C])
-        set_alias(found.tracking_uri, "omnihuman-student", CHAMPION, version)
-        yield found
-
-
-@pytest.fixture(autouse=True)
-def _own_store(monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # mlflow itself sets it, for its children
+    found = Workspace(tmp_path_factory.mktemp("lineage"), load_profile("laptop", []))
+    ensure_repository(found)
+    put_raw_clips(found, [A, B, C])
+    put_round(found, "old", OLD, [A, C])
+    commit_lock(found, "round one")
+    version = put_round(found, "new", NEW, [C])
+    set_alias(found.tracking_uri, "omnihuman-student", CHAMPION, version)
+    yield found
 
 
 def names(view, keys, kind):

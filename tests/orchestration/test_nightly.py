@@ -47,15 +47,13 @@ def ids_of(prefix, count):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A champion trained on 400 clips, to be copied."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        found = Workspace(tmp_path_factory.mktemp("trained"), load_profile("laptop", []))
-        ensure_repository(found)
-        clips = ids_of("aa", 400)
-        put_shard(found, SHARD, clips, seed=0)
-        version = put_round(found, "one", DIGEST, clips)
-        set_alias(found.tracking_uri, "omnihuman-student", CHAMPION, version)
-        return found.root
+    found = Workspace(tmp_path_factory.mktemp("trained"), load_profile("laptop", []))
+    ensure_repository(found)
+    clips = ids_of("aa", 400)
+    put_shard(found, SHARD, clips, seed=0)
+    version = put_round(found, "one", DIGEST, clips)
+    set_alias(found.tracking_uri, "omnihuman-student", CHAMPION, version)
+    return found.root
 
 
 @pytest.fixture
@@ -140,7 +138,6 @@ def _nothing():
 
 
 def test_without_a_champion_it_trains_and_without_shards_it_waits(tmp_path, monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("OMNIHUMAN_HOME", str(tmp_path))
     with dg.instance_for_test() as instance, dg.build_schedule_context(instance=instance) as context:
         assert "ready to be trained on" in nightly_training(context).skip_message

@@ -1,5 +1,6 @@
 """Aliases move, versions keep their files, and nothing is pickled."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,11 @@ def test_alias_round_trip(uri: str, tmp_path: Path) -> None:
     assert get_alias(uri, name, "previous").version == 1
     with pytest.raises(RegistryError, match="no version 7"):
         set_alias(uri, name, "champion", 7)
+
+
+def test_reaching_a_store_leaves_the_environment_as_it_was(tmp_path, monkeypatch):
+    connect(f"sqlite:///{tmp_path}/one.db")
+    assert "MLFLOW_TRACKING_URI" not in os.environ
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    connect(f"sqlite:///{tmp_path}/two.db")
+    assert os.environ["MLFLOW_TRACKING_URI"] == "http://127.0.0.1:1"
