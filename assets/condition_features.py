@@ -2,6 +2,7 @@
 
 import json
 
+from assets.contract_checks import contract_check
 from assets.steps import Execution, Metadata, Step
 
 
@@ -40,5 +41,6 @@ CONDITION_FEATURES = Step(
     kinds=frozenset({"pytorch", "huggingface", "dvc"}),
     marker="samples.parquet",
     sharded=True,
-    version="2",  # buckets, motion latents
+    version="3",  # quarantine
+    check=contract_check("condition_features", "samples.parquet"),
 )
