@@ -9,6 +9,7 @@ from assets.steps import Execution, Metadata, Step
 def make_condition_features(execution: Execution) -> Metadata:
     """Encode the windows of one shard; rows whose key stands already are reused."""
     from curation.features import build_features
+    from curation.features_page import write_features_page
 
     destination = execution.input("condition_features")
     report = build_features(
@@ -25,6 +26,7 @@ def make_condition_features(execution: Execution) -> Metadata:
         "seconds": round(report.seconds, 1),
         "bytes": report.bytes,
         "features_sha256": report.features_sha256,
+        "report": write_features_page(execution.workspace.report_page("condition_features", execution.shard), destination, report),
         "encoders": json.loads((destination / "encoders.json").read_text()),
     }
 
