@@ -1,5 +1,6 @@
 """One score table per shard: columns, never decisions."""
 
+from assets.contract_checks import contract_check
 from assets.detectors import keypoint_detector
 from assets.steps import Execution, Markdown, Metadata, Png, Step
 from curation.scores.registry import versions_digest
@@ -20,7 +21,7 @@ def make_clip_scores(execution: Execution) -> Metadata:
     report = score_shard(shard_dir, destination, detector, profile, execution.report, cache)
     scores = pd.read_parquet(destination / "scores.parquet")
     histograms = score_histograms(scores, profile.curation)
-    page = workspace.var / "reports" / "clip_scores" / f"{execution.shard}.html"
+    page = workspace.report_page("clip_scores", execution.shard)
     return {
         "clips": report.clips,
         "seconds": round(report.seconds, 1),
@@ -53,4 +54,5 @@ CLIP_SCORES = Step(
     marker="scores.parquet",
     sharded=True,
     version=versions_digest(),
+    check=contract_check("clip_scores", "scores.parquet"),
 )

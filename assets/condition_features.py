@@ -2,12 +2,14 @@
 
 import json
 
+from assets.contract_checks import contract_check
 from assets.steps import Execution, Metadata, Step
 
 
 def make_condition_features(execution: Execution) -> Metadata:
     """Encode the windows of one shard; rows whose key stands already are reused."""
     from curation.features import build_features
+    from curation.features_page import write_features_page
 
     destination = execution.input("condition_features")
     report = build_features(
@@ -24,6 +26,7 @@ def make_condition_features(execution: Execution) -> Metadata:
         "seconds": round(report.seconds, 1),
         "bytes": report.bytes,
         "features_sha256": report.features_sha256,
+        "report": write_features_page(execution.workspace.report_page("condition_features", execution.shard), destination, report),
         "encoders": json.loads((destination / "encoders.json").read_text()),
     }
 
@@ -40,5 +43,6 @@ CONDITION_FEATURES = Step(
     kinds=frozenset({"pytorch", "huggingface", "dvc"}),
     marker="samples.parquet",
     sharded=True,
-    version="2",  # buckets, motion latents
+    version="3",  # quarantine
+    check=contract_check("condition_features", "samples.parquet"),
 )

@@ -12,17 +12,9 @@ def contract_check(asset: str, table: str) -> Callable[[Workspace, str | None], 
     """A check of one asset: rows of `table` against those that quarantine holds under `contract:RULE`."""
 
     def check(workspace: Workspace, shard: str | None) -> Check:
-        import pandas as pd
-        import pyarrow.parquet as pq
+        from curation.quarantine import violations_in
 
-        folder, limit = workspace.data(asset, shard), workspace.profile.curation.violations_max
-        kept = pq.read_metadata(folder / table).num_rows
-        reasons = pd.read_parquet(folder / "quarantine.parquet", columns=["reason"])["reason"]
-        rules = reasons[reasons.str.startswith("contract:")].str.removeprefix("contract:").value_counts()
-        broken = int(rules.sum())
-        share = broken / max(kept + broken, 1)
-        named = ", ".join(f"{rule} ({count})" for rule, count in rules.items()) or "none"
-        message = f"{broken} of {kept + broken} rows of {table} broke its contract (at most {limit:.1%} may): {named}"
-        return Check(NAME, share <= limit, message)
+        found, limit = violations_in(workspace.data(asset, shard), table), workspace.profile.curation.violations_max
+        return Check(NAME, found.share <= limit, f"{found} (at most {limit:.1%} may)")
 
     return check

@@ -1,6 +1,7 @@
 """Nested subsets of each shard: text, audio within it, pose within that."""
 
 from assets.clip_scores import markdown_table
+from assets.contract_checks import contract_check
 from assets.steps import Execution, Markdown, Metadata, Png, Step
 
 
@@ -15,7 +16,7 @@ def make_filtered_subsets(execution: Execution) -> Metadata:
     destination = execution.input("filtered_subsets")
     funnel = select_subsets(shard_dir / "clips.parquet", scores_dir / "scores.parquet", destination, config)
     clips = max(funnel["clips_in"], 1)
-    page = workspace.var / "reports" / "filtered_subsets" / f"{execution.shard}.html"
+    page = workspace.report_page("filtered_subsets", execution.shard)
     return {
         **{f"clips_{name}": funnel[name] for name in ("text", "audio", "pose")},
         "clips_in": funnel["clips_in"],
@@ -39,5 +40,6 @@ FILTERED_SUBSETS = Step(
     kinds=frozenset({"pyarrow", "parquet", "dvc"}),
     marker="subsets.parquet",
     sharded=True,
-    version="2",
+    version="3",  # quarantine
+    check=contract_check("filtered_subsets", "subsets.parquet"),
 )

@@ -14,6 +14,7 @@ GROUPS_SHOWN = 20
 def make_raw_clips(execution: Execution) -> Metadata:
     """Ingest the planned files of one shard."""
     from curation.ingest import ingest_shard, is_shard
+    from curation.ingest_page import write_ingest_page
     from curation.near_duplicates import near_duplicate_groups
     from curation.storage import read_table
 
@@ -40,6 +41,7 @@ def make_raw_clips(execution: Execution) -> Metadata:
         "quarantined": sum(summary["quarantined"].values()),
         "seconds_of_video": summary["seconds_of_video"],
         "bytes": summary["bytes"],
+        "report": write_ingest_page(workspace.report_page("raw_clips", shard), root / shard),
         "quarantine": Table(quarantine[["source_name", "reason", "message"]].head(QUARANTINE_SHOWN).to_dict("records")),
     }
 

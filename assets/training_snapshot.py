@@ -10,20 +10,18 @@ from assets.workspace import TOMBSTONES
 
 def make_training_snapshot(execution: Execution) -> Metadata:
     """Join all shards; a broken one is excluded with its reason and blocks nobody."""
+    from curation.card_page import write_card_page
     from curation.snapshot import freeze_snapshot
     from curation.withdrawal import read_tombstones
 
     workspace = execution.workspace
     destination = workspace.data("training_snapshot")
+    raw, subsets = workspace.data("raw_clips"), workspace.data("filtered_subsets")
+    features, tombstones = workspace.data("condition_features"), read_tombstones(workspace.tombstones)
     digest = freeze_snapshot(
-        workspace.shards("raw_clips"),
-        workspace.data("raw_clips"),
-        workspace.data("filtered_subsets"),
-        workspace.data("condition_features"),
-        destination,
-        workspace.profile,
-        read_tombstones(workspace.tombstones),
+        workspace.shards("raw_clips"), raw, subsets, features, destination, workspace.profile, tombstones
     )
+    page = workspace.report_page("training_snapshot")
     snapshot = json.loads((destination / "snapshot.json").read_text())
     return {
         "digest": digest,
@@ -34,6 +32,7 @@ def make_training_snapshot(execution: Execution) -> Metadata:
         "buckets": snapshot["buckets"],
         "shards": len(snapshot["shards"]),
         "excluded": Markdown(markdown_table(snapshot["excluded"])),
+        "report": write_card_page(page, destination, raw, workspace.data("clip_scores"), subsets, tombstones),
         "card": Markdown((destination / "card.md").read_text()),
     }
 

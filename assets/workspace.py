@@ -53,6 +53,10 @@ class Workspace:
         folder = self.root / "data" / asset
         return folder if shard is None else folder / shard
 
+    def report_page(self, asset: str, shard: str | None = None) -> Path:
+        """The HTML page of an asset, or of one shard of it."""
+        return self.var / "reports" / asset / f"{shard or 'whole'}.html"
+
     def progress(self, asset: str, shard: str | None = None) -> Path:
         """Live progress of running work."""
         return self.var / "progress" / (f"{asset}.json" if shard is None else f"{asset}-{shard}.json")

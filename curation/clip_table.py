@@ -1,4 +1,4 @@
-"""The rows of clips.parquet and quarantine.parquet."""
+"""The rows of clips.parquet, and those of its quarantine.parquet."""
 
 import hashlib
 import os
@@ -12,6 +12,7 @@ from curation.archive import member_name
 from curation.contracts import CLIPS
 from curation.examine import Examined, Piece
 from curation.near_duplicates import Match
+from curation.quarantine import PREFIX
 from curation.sidecar import FIELDS, Sidecar
 
 CLIPS_SCHEMA = pa.schema(
@@ -29,7 +30,6 @@ CLIPS_SCHEMA = pa.schema(
     + [("sidecar_other", pa.string()), ("phash", pa.string())]
     + [("near_duplicate_of", pa.string()), ("near_duplicate", pa.bool_())]
 )
-QUARANTINE_SCHEMA = pa.schema([(name, pa.string()) for name in ("source_name", "sha256", "reason", "message")])
 
 
 def clip_sha256(found: Examined, piece: Piece) -> str:
@@ -103,7 +103,7 @@ def contract_violations(clips: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[s
     """The rows that keep the contract, and quarantine rows for those that do not, with the rule's name as reason."""
     broken = CLIPS.violations(clips)
     refused = [
-        (name, sha256, f"contract:{rule}", f"clip {clip_id} breaks the rule {rule} of clips.parquet; re-export the file")
+        (name, sha256, f"{PREFIX}{rule}", f"clip {clip_id} breaks the rule {rule} of clips.parquet; re-export the file")
         for name, sha256, clip_id, rule in zip(
             clips["source_name"], clips["source_sha256"], clips["clip_id"], broken, strict=True
         )

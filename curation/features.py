@@ -6,7 +6,7 @@ Rows of one bucket stand in one file, `features-<bucket>.safetensors`: a tensor'
 import json
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from curation.encoders import (
     load_encoders,
 )
 from curation.feature_files import SAMPLES_SCHEMA, features_digest, features_file
+from curation.quarantine import quarantined_clips, split_by_contract, write_quarantine
 from curation.samples import ClipRequest, CutSample, Sample, cut_samples, plan_samples
 from curation.storage import (
     CurationError,
@@ -64,8 +65,9 @@ def build_features(
     progress: Progress | None = None,
     encoders: ConditionEncoders | None = None,
 ) -> FeatureReport:
-    """Write `destination/` samples.parquet, encoders.json and a features file per bucket that has samples.
+    """Write `destination/` samples.parquet, quarantine.parquet, encoders.json and a features file per bucket that has samples.
 
+    A planned sample that breaks the contract of samples.parquet is quarantined before anything is encoded for it.
     Rows whose feature key stands in `destination` already are copied; when all do, nothing is written and no encoder
     is loaded.
 
@@ -83,15 +85,17 @@ def build_features(
     """
     started = time.monotonic()
     clips, scores = read_table(shard_dir / "clips.parquet"), read_table(scores_dir / "scores.parquet")
-    if set(clips["clip_id"]) != set(scores["clip_id"]):
+    if set(clips["clip_id"]) != set(scores["clip_id"]) | set(quarantined_clips(scores_dir)):
         raise CurationError(f"{scores_dir} does not belong to {shard_dir}: other clips; score the shard again")
     identity = encoder_identity(profile, read_table_metadata(scores_dir / "scores.parquet")["keypoints"])
     columns = ["clip_id", "keypoints_offset", "keypoints_frames"]
     requests = plan_samples(clips.merge(scores[columns], on="clip_id"), profile.video, identity)
+    requests, refused = _keeping_the_contract(requests, clips)
     samples = [sample for request in requests for sample in request.samples]
     cached = _cached_places(destination)
     reused = sum(sample.feature_key in cached for sample in samples)
-    if list(cached) == [sample.feature_key for sample in samples] and _made_with(destination) == identity:
+    listed = (destination / "quarantine.parquet").is_file()
+    if listed and list(cached) == [sample.feature_key for sample in samples] and _made_with(destination) == identity:
         made = read_table_metadata(destination / "samples.parquet")
         seconds = time.monotonic() - started
         return FeatureReport(destination, len(samples), reused, 0, seconds, made["features_sha256"], made["features_bytes"])
@@ -116,8 +120,19 @@ def build_features(
         digest = features_digest(hashes)
         metadata = {"features_sha256": digest, "features_bytes": size, "files": hashes}
         write_table(_samples_table(samples, places), folder / "samples.parquet", SAMPLES_SCHEMA, metadata, SAMPLES)
+        write_quarantine(folder, refused)
         (folder / "encoders.json").write_text(json.dumps(identity, indent=1, sort_keys=True) + "\n")
     return FeatureReport(destination, len(samples), reused, total, time.monotonic() - started, digest, size)
+
+
+def _keeping_the_contract(requests: list[ClipRequest], clips: pd.DataFrame) -> tuple[list[ClipRequest], pd.DataFrame]:
+    """The plan without the samples that break the contract, and quarantine rows for those."""
+    planned = _samples_table([sample for request in requests for sample in request.samples], {})
+    kept, refused = split_by_contract(planned, SAMPLES, clips, "samples.parquet")
+    if refused.empty:
+        return requests, refused
+    ids = set(kept["sample_id"])
+    return [replace(r, samples=tuple(s for s in r.samples if s.sample_id in ids)) for r in requests], refused
 
 
 def _cached_places(destination: Path) -> dict[str, Place]:
@@ -179,10 +194,10 @@ class _BucketWork:
 
     def _write_keypoints(self, rows: TensorRows, samples: list[Sample]) -> None:
         with safe_open(self.scores_dir / "keypoints.safetensors", "np") as file:
-            every = file.get_tensor("keypoints")
-        for row, sample in enumerate(samples):
-            start = sample.keypoints_start
-            rows.arrays["keypoints"][row] = every[start : start + self.bucket.frames]
+            every = file.get_slice("keypoints")  # of the whole shard: only the rows of one sample are read at a time
+            for row, sample in enumerate(samples):
+                start = sample.keypoints_start
+                rows.arrays["keypoints"][row] = every[start : start + self.bucket.frames]
 
     def _copy_cached(self, rows: TensorRows, samples: list[Sample]) -> None:
         pairs = [(row, self.cached[s.feature_key][1]) for row, s in enumerate(samples) if s.feature_key in self.cached]
@@ -218,12 +233,14 @@ def _batches(cuts: Iterable[CutSample]) -> Iterator[list[CutSample]]:
 
 
 def _samples_table(samples: list[Sample], places: dict[str, Place]) -> pd.DataFrame:
+    """Rows of samples.parquet; a sample without a place is only planned."""
+    planned: Place = ("", -1)
     rows: list[dict[str, Any]] = [
         {
             "sample_id": sample.sample_id,
             "clip_id": sample.clip_id,
-            "bucket": places[sample.sample_id][0],
-            "row": places[sample.sample_id][1],
+            "bucket": places.get(sample.sample_id, planned)[0],
+            "row": places.get(sample.sample_id, planned)[1],
             "window_start": sample.window.start,
             "reference_frame": sample.window.reference_frame,
             "reference_outside": sample.window.reference_outside,

@@ -12,7 +12,6 @@ import pandas as pd
 from curation.archive import ARCHIVE, member_name, read_clip, write_archive
 from curation.clip_table import (
     CLIPS_SCHEMA,
-    QUARANTINE_SCHEMA,
     clip_rows,
     clips_frame,
     contract_violations,
@@ -20,10 +19,12 @@ from curation.clip_table import (
     quarantine_rows,
     with_duplicates,
 )
-from curation.contracts import CLIPS, QUARANTINE
+from curation.contracts import CLIPS
 from curation.examine import Examined, examine, limits_of, lost
 from curation.inbox import find_new_clips, fingerprint, ingest_folder, known_fingerprints
 from curation.near_duplicates import DuplicateIndex, find_near_duplicates, records_of
+from curation.quarantine import SCHEMA as QUARANTINE_SCHEMA
+from curation.quarantine import write_quarantine
 from curation.sidecar import read_sidecar
 from curation.storage import CurationError, write_table
 from curation.workers import Progress, map_over_clips
@@ -165,7 +166,7 @@ def _write_shard(
     write_archive(folder / ARCHIVE, members)
     write_table(clips, folder / "clips.parquet", CLIPS_SCHEMA, contract=CLIPS)
     listed = pd.DataFrame(sorted(quarantined), columns=QUARANTINE_SCHEMA.names)
-    write_table(listed, folder / "quarantine.parquet", QUARANTINE_SCHEMA, contract=QUARANTINE)
+    write_quarantine(folder, listed)
     summary = {
         "format": FORMAT,
         "name": name,

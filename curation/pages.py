@@ -15,35 +15,40 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; border-bott
 table { border-collapse: collapse; font-size: 13px; } th, td { padding: .2rem .7rem; border-bottom: 1px solid #eee; }
 th { text-align: left; background: #f6f6f6; } td.number { text-align: right; font-variant-numeric: tabular-nums; }
 img { max-width: 100%; } p.note { color: #666; }
+nav a { display: inline-block; margin: 0 1rem .3rem 0; font-size: 13px; color: #4477aa; }
+figure { margin: .8rem 0; } figcaption { color: #666; font-size: 13px; }
 """
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with what stands under it: a sentence, rows with equal keys, pictures (PNG)."""
+    """A heading with what stands under it: a sentence, rows with equal keys, pictures (PNG), each with a caption or none."""
 
     title: str
     note: str = ""
     rows: Sequence[dict[str, Any]] = ()
     pictures: Sequence[bytes] = field(default=(), repr=False)
+    captions: Sequence[str] = ()
 
 
 def write_page(path: Path, title: str, sections: Sequence[Section]) -> Path:
     """Write the page; pictures and style are inside it, nothing is loaded from elsewhere. Returns `path`."""
-    body = "\n".join(_section(section) for section in sections)
+    body = "\n".join(_section(number, section) for number, section in enumerate(sections))
+    links = " ".join(f'<a href="#s{number}">{html.escape(section.title)}</a>' for number, section in enumerate(sections))
     page = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>\n'
-        f"<style>{STYLE}</style></head><body>\n<h1>{html.escape(title)}</h1>\n{body}\n</body></html>\n"
+        f"<style>{STYLE}</style></head><body>\n<h1>{html.escape(title)}</h1>\n<nav>{links}</nav>\n{body}\n</body></html>\n"
     )
     write_atomically(path, page.encode())
     return path
 
 
-def _section(section: Section) -> str:
-    parts = [f"<h2>{html.escape(section.title)}</h2>"]
+def _section(number: int, section: Section) -> str:
+    parts = [f'<h2 id="s{number}">{html.escape(section.title)}</h2>']
     if section.note:
         parts.append(f'<p class="note">{html.escape(section.note)}</p>')
-    parts += [_picture(data, section.title) for data in section.pictures]
+    captions = section.captions or [""] * len(section.pictures)
+    parts += [_picture(data, section.title, caption) for data, caption in zip(section.pictures, captions, strict=True)]
     if section.rows:
         parts.append(_table(section.rows))
     elif not section.pictures and not section.note:
@@ -51,9 +56,10 @@ def _section(section: Section) -> str:
     return "\n".join(parts)
 
 
-def _picture(data: bytes, title: str) -> str:
+def _picture(data: bytes, title: str, caption: str) -> str:
     encoded = base64.b64encode(data).decode()
-    return f'<img alt="{html.escape(title, quote=True)}" src="data:image/png;base64,{encoded}">'
+    image = f'<img alt="{html.escape(f"{title} {caption}".strip(), quote=True)}" src="data:image/png;base64,{encoded}">'
+    return f"<figure>{image}<figcaption>{html.escape(caption)}</figcaption></figure>" if caption else f"<p>{image}</p>"
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> str:

@@ -54,6 +54,7 @@ def fetch_remote(url: str, folder: Path, storage_options: dict[str, Any] | None 
     """
     filesystem, root = _open(url, storage_options or {})
     try:
+        filesystem.invalidate_cache()  # a sensor asks again and again in one process
         listing = filesystem.find(root, detail=True)
     except Exception as error:  # each file system has errors of its own
         raise CurationError(f"{url} cannot be listed ({error}); check the address, your keys and the network") from error

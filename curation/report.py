@@ -1,13 +1,15 @@
 """Pictures of what curation did, as PNG bytes: the funnel, score histograms with thresholds, sweeps, contact sheets."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import cv2
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from curation.predicates import threshold_of
 from curation.scores.registry import columns_of
@@ -17,6 +19,9 @@ from media import png_bytes
 from profiles.schema import CurationConfig
 
 COLUMNS = 4
+MARGIN = 4  # pixels between pictures of a contact sheet
+TAILS = (0.5, 99.5)  # percent of the values that a histogram shows by themselves; the rest stands in its first and last bar
+BINS = 40
 BLUE, RED, GREY = "#4477aa", "#cc3311", "#888888"
 SUBSET_COLOURS = dict(zip(SUBSETS, ("#4477aa", "#ee7733", "#228833"), strict=True))
 
@@ -40,7 +45,8 @@ def score_histograms(scores: pd.DataFrame, config: CurationConfig) -> bytes:
         axes = figure.add_subplot(-(-len(names) // COLUMNS), COLUMNS, place)
         values = scores[name].to_numpy(float)
         shown = values[np.isfinite(values)]
-        axes.hist(shown, bins=40, color=BLUE)
+        shown_limits = [number for _, _, number in limits.get(name, [])]
+        _histogram(axes, shown, shown_limits)
         for subset, comparison, number in limits.get(name, []):
             axes.axvline(number, color=RED, linewidth=1.2, label=f"{subset}: {comparison} {number:g}")
             axes.legend(fontsize=7)
@@ -50,13 +56,36 @@ def score_histograms(scores: pd.DataFrame, config: CurationConfig) -> bytes:
     return png_bytes(figure)
 
 
+def value_histograms(measures: Mapping[str, pd.Series]) -> bytes:
+    """One histogram per name, side by side."""
+    figure = Figure(figsize=(3.2 * len(measures), 2.2), layout="constrained")
+    for place, (name, values) in enumerate(measures.items(), start=1):
+        axes = figure.add_subplot(1, len(measures), place)
+        _histogram(axes, values.dropna().to_numpy(float), [])
+        axes.set_title(name, fontsize=9)
+        axes.tick_params(labelsize=7)
+    return png_bytes(figure)
+
+
+def _histogram(axes: Axes, values: np.ndarray, limits: Sequence[float]) -> None:
+    """Counts on a logarithmic scale, so that the few who are turned away can be seen beside the many; a few far values
+    do not stretch the axis, but it reaches every limit."""
+    low, high = np.percentile(values, TAILS) if len(values) else (0.0, 1.0)
+    low, high = min([low, *limits]), max([high, *limits])
+    axes.hist(np.clip(values, low, high), bins=BINS, range=(low, high) if high > low else None, color=BLUE, log=len(values) > 0)
+    axes.set_ylim(bottom=0.7)
+    axes.yaxis.set_major_formatter(ScalarFormatter())
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_ylabel("how many", fontsize=7)
+
+
 def funnel_chart(funnel: dict[str, Any]) -> bytes:
     """Bars from all clips to the pose subset, with counts and shares."""
     stages = ["clips_in", *SUBSETS]
     counts = [funnel[stage] for stage in stages]
     figure = Figure(figsize=(5.0, 2.2), layout="constrained")
     axes = figure.add_subplot()
-    bars = axes.barh(stages[::-1], counts[::-1], color=BLUE)
+    bars = axes.barh(["all clips", *SUBSETS][::-1], counts[::-1], color=BLUE)
     whole = max(counts[0], 1)
     axes.bar_label(bars, [f"{count} ({count / whole:.0%})" for count in counts[::-1]], padding=3, fontsize=8)
     axes.set_xlim(0, whole * 1.25)
@@ -113,12 +142,12 @@ def _shown(curve: Curve, points: int) -> list[int]:
 
 
 def contact_sheet(frames: Sequence[np.ndarray], labels: Sequence[str], columns: int = 8, height: int = 128) -> bytes:
-    """Pictures in a grid, each with its label above.
+    """Pictures side by side, each as wide as it is and with its label above; a full row is followed by another.
 
     Args:
         frames: `(H, W, 3)` uint8 RGB each, of any sizes.
         labels: as many texts; ASCII is drawn.
-        columns: pictures in a row.
+        columns: square pictures in a row; of wider ones there are fewer.
         height: pixels that each picture is brought to.
 
     Raises:
@@ -128,21 +157,28 @@ def contact_sheet(frames: Sequence[np.ndarray], labels: Sequence[str], columns: 
         raise ValueError(
             f"a contact sheet needs one label per picture, got {len(frames)} pictures and {len(labels)} labels"
         )
-    width = max(round(image.shape[1] * height / image.shape[0]) for image in frames)
-    cells = [_cell(image, label, height, width) for image, label in zip(frames, labels, strict=True)]
-    columns = min(columns, len(cells))
-    blank = np.full_like(cells[0], 255)
-    cells += [blank] * (-len(cells) % columns)
-    rows = [np.hstack(cells[start : start + columns]) for start in range(0, len(cells), columns)]
+    cells = [_cell(image, label, height) for image, label in zip(frames, labels, strict=True)]
+    rows = [np.hstack(row) for row in _wrapped(cells, columns * (height + MARGIN))]
+    width = max(row.shape[1] for row in rows)
+    rows = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
     done, data = cv2.imencode(".png", cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))
     if not done:
         raise ValueError("OpenCV could not encode the contact sheet as PNG")
     return data.tobytes()
 
 
-def _cell(image: np.ndarray, label: str, height: int, width: int) -> np.ndarray:
-    cell = np.full((height + 18, width + 4, 3), 255, np.uint8)
-    scaled_width = round(image.shape[1] * height / image.shape[0])
+def _wrapped(cells: Sequence[np.ndarray], limit: int) -> list[list[np.ndarray]]:
+    rows: list[list[np.ndarray]] = [[]]
+    for cell in cells:
+        if rows[-1] and sum(c.shape[1] for c in rows[-1]) + cell.shape[1] > limit:
+            rows.append([])
+        rows[-1].append(cell)
+    return rows
+
+
+def _cell(image: np.ndarray, label: str, height: int) -> np.ndarray:
+    width = scaled_width = max(1, round(image.shape[1] * height / image.shape[0]))
+    cell = np.full((height + 18, width + MARGIN, 3), 255, np.uint8)
     # Small pictures are enlarged without smoothing: what the model sees are these pixels.
     how = cv2.INTER_NEAREST if image.shape[0] < height else cv2.INTER_AREA
     cell[16 : 16 + height, 2 : 2 + scaled_width] = cv2.resize(image, (scaled_width, height), interpolation=how)

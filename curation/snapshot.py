@@ -14,12 +14,8 @@ import pyarrow as pa
 from curation.bucket import bucket_names
 from curation.contracts import SNAPSHOT
 from curation.feature_files import features_digest, features_file
-from curation.storage import (
-    CurationError,
-    read_table,
-    read_table_metadata,
-    write_table,
-)
+from curation.quarantine import quarantined_clips, violations_in
+from curation.storage import CurationError, read_table, read_table_metadata, write_table
 from curation.subsets import SUBSETS, predicates_of
 from curation.withdrawal import Tombstone, withdrawn
 from media import sha256_of_file, whole_directory
@@ -116,7 +112,11 @@ def _read_shard(name: str, raw: Path, subsets_dir: Path, features: Path, profile
     clips = read_table(raw / "clips.parquet")
     subsets = read_table(subsets_dir / "subsets.parquet")
     samples = read_table(features / "samples.parquet")
-    if set(subsets["clip_id"]) != set(clips["clip_id"]):
+    for folder, table in ((subsets_dir, "subsets.parquet"), (features, "samples.parquet")):
+        found = violations_in(folder, table)
+        if found.share > profile.curation.violations_max:
+            raise CurationError(f"{found}; repair what its quarantine names, or raise curation.violations_max")
+    if set(subsets["clip_id"]) | set(quarantined_clips(subsets_dir)) != set(clips["clip_id"]):
         raise CurationError("its subsets are those of other clips; select the subsets again")
     if not set(samples["clip_id"]) <= set(clips["clip_id"]):
         raise CurationError("its features are those of other clips; build the features again")
@@ -129,7 +129,11 @@ def _read_shard(name: str, raw: Path, subsets_dir: Path, features: Path, profile
     digest = _checked_features(features)
     samples["shard"] = name
     joined = samples.merge(subsets[["clip_id", *SUBSETS]], on="clip_id", validate="many_to_one")
-    return _Shard(name, joined.loc[joined["text"], SNAPSHOT_SCHEMA.names], len(clips), digest, encoders)
+    listed = joined.loc[joined["text"], SNAPSHOT_SCHEMA.names]
+    broken = SNAPSHOT.violations(listed)
+    if (broken != "").any():
+        raise CurationError(f"{(broken != '').sum()} of its samples break the rule {broken[broken != ''].iloc[0]}; build the features again")
+    return _Shard(name, listed, len(clips), digest, encoders)
 
 
 def _read_encoders(path: Path) -> dict[str, Any]:

@@ -1,24 +1,25 @@
 """The pages of the two stages of curation that decide: scores, and subsets."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from curation.archive import read_clip
+from curation.clip_pictures import SHOWN, clips_sheet, evenly_spread, group_rows
+from curation.near_duplicates import near_duplicate_groups
 from curation.pages import Section, write_page
 from curation.predicates import Threshold, threshold_of
-from curation.report import contact_sheet, funnel_chart, thresholds
+from curation.report import funnel_chart, thresholds
 from curation.scores.table import CLIP_COLUMNS
 from curation.slices import slice_rows
 from curation.storage import read_table
 from curation.subsets import SUBSETS, join_tables, parse_predicates
-from media import MediaError, decode_clip
 from profiles.schema import CurationConfig
 
-SHOWN = 8  # pictures in a row of a contact sheet
+GROUPS_SHOWN, GROUP_PICTURES = 20, 4
 
 
 def write_scores_page(
@@ -29,7 +30,8 @@ def write_scores_page(
     sections = [
         Section(
             "Histograms",
-            "Red lines are the thresholds of the profile's predicates.",
+            "Red lines are the thresholds of the profile's predicates. Counts are on a logarithmic scale; the first and the last "
+            "bar hold the farthest half percent of the values too.",
             pictures=[histograms],
         ),
         Section("Quantiles", rows=quantile_rows(scores)),
@@ -39,8 +41,10 @@ def write_scores_page(
             continue
         ordered = scores[scores[column].notna()].sort_values(column)
         note = "; ".join(f"{subset}: {column} {comparison} {number:g}" for subset, comparison, number in limits)
-        ends = [_sheet(shard_dir, part, column) for part in (ordered.head(SHOWN), ordered.tail(SHOWN))]
-        sections.append(Section(f"Lowest and highest {column}", note, pictures=[sheet for sheet in ends if sheet]))
+        ends = [("lowest", ordered.head(SHOWN)), ("highest", ordered.tail(SHOWN))]
+        sheets = [(caption, clips_sheet(shard_dir, part, column)) for caption, part in ends]
+        sections.append(_sheets(f"Lowest and highest {column}", note, sheets))
+    sections.append(quarantine_section(scores_dir, "clips"))
     return write_page(path, f"clip_scores, shard {shard_dir.name}: {len(scores)} clips", sections)
 
 
@@ -67,16 +71,17 @@ def quantile_rows(scores: pd.DataFrame) -> list[dict[str, Any]]:
 def write_subsets_page(
     path: Path, shard_dir: Path, scores_dir: Path, subsets_dir: Path, funnel: dict[str, Any], config: CurationConfig
 ) -> Path:
-    """Funnel with reasons, hours per condition, slices, near-duplicates, and pictures of kept, just rejected and worst."""
+    """Funnel with reasons, hours per condition, slices, near duplicates, and pictures of kept, just rejected and worst."""
     clips, scores = read_table(shard_dir / "clips.parquet"), read_table(scores_dir / "scores.parquet")
     subsets = read_table(subsets_dir / "subsets.parquet")
-    table = join_tables(clips, scores).merge(subsets, on="clip_id")
+    table = join_tables(shard_dir / "clips.parquet", scores_dir / "scores.parquet").merge(subsets, on="clip_id")
     sections = [
         Section("Funnel", pictures=[funnel_chart(funnel)], rows=rejection_rows(funnel)),
         Section("Hours per condition", "A clip trains every condition whose subset it is in.", condition_rows(table)),
         *_pictures(shard_dir, table, config),
         Section("Slices", rows=slice_rows(clips, scores, subsets)),
-        Section("Near-duplicates", *_near_duplicates(clips)),
+        near_duplicate_section(shard_dir, clips),
+        quarantine_section(subsets_dir, "rows"),
     ]
     return write_page(path, f"filtered_subsets, shard {shard_dir.name}: {len(table)} clips", sections)
 
@@ -108,53 +113,62 @@ def just_rejected(table: pd.DataFrame, threshold: Threshold, clause: str) -> pd.
     return turned_away.assign(distance=distance).sort_values("distance")
 
 
+def worst_rejected(table: pd.DataFrame, threshold: Threshold, clause: str) -> pd.DataFrame:
+    """Clips that this clause turned away, alone or with others, those farthest from its threshold first; a clip without a
+    value is farther than any."""
+    turned_away = table[[clause in _reasons(entry) for entry in table["rejected_by"]]]
+    distance = (turned_away[threshold.column] - threshold.number).abs()
+    return turned_away.assign(distance=distance.fillna(np.inf)).sort_values("distance", ascending=False)
+
+
 def _reasons(entry: str) -> list[str]:
     return entry.partition(": ")[2].split("; ") if entry else []
 
 
 def _pictures(shard_dir: Path, table: pd.DataFrame, config: CurationConfig) -> list[Section]:
-    kept = table[table["pose"]].iloc[:: max(1, int(table["pose"].sum()) // SHOWN)].head(SHOWN)
-    sheet = _sheet(shard_dir, kept, None)
-    sections = [Section("Kept for every condition", pictures=[sheet])] if sheet else []
+    kept = [(f"in {name}", clips_sheet(shard_dir, evenly_spread(table[table[name]]))) for name in SUBSETS]
+    sections = [_sheets("Kept", "From all over the shard.", kept)]
     for name, predicate in parse_predicates(config).items():
         for clause in predicate.clauses:
             threshold = threshold_of(clause)
             if threshold is None:
                 continue
-            rejected = just_rejected(table, threshold, clause)
-            near, far = rejected.head(SHOWN), rejected.iloc[SHOWN:].tail(SHOWN)
-            sheets = [_sheet(shard_dir, part, threshold.column) for part in (near, far)]
-            title = f"Turned away from {name} by {clause}: just, and worst"
-            if any(sheets):
-                sections.append(Section(title, f"{len(rejected)} clips", pictures=[sheet for sheet in sheets if sheet]))
+            near, far = just_rejected(table, threshold, clause), worst_rejected(table, threshold, clause)
+            if far.empty:
+                continue
+            just = near.head(SHOWN)
+            worst = far[~far["clip_id"].isin(just["clip_id"])].head(SHOWN)
+            sheets = [
+                ("just: by this clause alone, nearest to its threshold first", clips_sheet(shard_dir, just, threshold.column)),
+                ("worst: of the others, farthest from the threshold first", clips_sheet(shard_dir, worst, threshold.column)),
+            ]
+            note = f"{len(far)} clips, of which {len(near)} by this clause alone. Over each picture its {threshold.column}."
+            sections.append(_sheets(f"Turned away from {name} by {clause}", note, sheets))
     return sections
 
 
-def _sheet(shard_dir: Path, rows: pd.DataFrame, column: str | None) -> bytes | None:
-    pictures: list[np.ndarray] = []
-    labels: list[str] = []
-    for row in rows.to_dict("records"):
-        picture = _middle_picture(shard_dir, row)
-        if picture is not None:
-            pictures.append(picture)
-            labels.append(f"{row[column]:.3g} {row['clip_id'][:8]}" if column else row["clip_id"])
-    return contact_sheet(pictures, labels) if pictures else None
+def _sheets(title: str, note: str, sheets: Sequence[tuple[str, bytes | None]]) -> Section:
+    shown = [(caption, sheet) for caption, sheet in sheets if sheet]
+    return Section(title, note, pictures=[sheet for _, sheet in shown], captions=[caption for caption, _ in shown])
 
 
-def _middle_picture(shard_dir: Path, row: dict[str, Any]) -> np.ndarray | None:
-    try:
-        frames = decode_clip(read_clip(shard_dir, row["clip_id"]), 4.0, max_seconds=min(row["seconds"] / 2, 4.0)).frames
-    except MediaError:
-        return None  # the page shows what can be shown; the scores' own run says what is broken
-    return frames[-1]
-
-
-def _near_duplicates(clips: pd.DataFrame) -> tuple[str, Sequence[dict[str, Any]]]:
+def near_duplicate_section(shard_dir: Path, clips: pd.DataFrame) -> Section:
+    """Groups of near duplicates: their sizes and files, and pictures of the largest ones side by side."""
     if "near_duplicate_of" not in clips:
-        return "This shard was ingested before near-duplicates were looked for.", []
-    copies = clips[clips["near_duplicate_of"].fillna("") != ""]
-    groups = copies.groupby("near_duplicate_of")["clip_id"].agg([("copies", "size"), ("such as", "first")])
-    found = groups.sort_values("copies", ascending=False).head(20).reset_index().to_dict("records")
-    return f"{len(copies)} clips are near-duplicates of another.", [
-        {str(k): v for k, v in row.items()} for row in found
-    ]
+        return Section("Near duplicates", "This shard was ingested before near duplicates were looked for.")
+    groups = near_duplicate_groups([clips])
+    copies = int((clips["near_duplicate_of"] != "").sum())
+    by_id = clips.set_index("clip_id", drop=False)
+    sheets = []
+    for group in groups[:GROUP_PICTURES]:
+        members = by_id.loc[[clip for clip in group[:SHOWN] if clip in by_id.index]]
+        sheets.append((f"{len(group)} clips, named after {group[0]}", clips_sheet(shard_dir, members)))
+    section = _sheets("Near duplicates", f"{copies} of {len(clips)} clips look like an earlier one, in {len(groups)} groups.", sheets)
+    return replace(section, rows=group_rows(clips, groups[:GROUPS_SHOWN]))
+
+
+def quarantine_section(folder: Path, what: str) -> Section:
+    """Rows of the table in `folder` that broke its contract."""
+    listed = read_table(folder / "quarantine.parquet") if (folder / "quarantine.parquet").is_file() else pd.DataFrame()
+    note = f"{len(listed)} {what} broke the contract of the table and stand beside it." if len(listed) else f"No {what} broke the contract of the table."
+    return Section("Quarantine", note, listed.head(GROUPS_SHOWN).drop(columns="sha256", errors="ignore").to_dict("records"))

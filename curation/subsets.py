@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from curation.contracts import SUBSETS as CONTRACT
 from curation.predicates import Predicate, Threshold, evaluate_all, parse_predicate, threshold_of
+from curation.quarantine import quarantined_clips, split_by_contract, write_quarantine
 from curation.scores.registry import columns_of
 from curation.scores.table import CLIP_COLUMNS
 from curation.storage import CurationError, read_table, write_table
@@ -30,7 +31,7 @@ class Verdict:
 
     subset: str
     clause: str
-    values: dict[str, float | bool]
+    values: dict[str, float | bool | str | None]
     passed: bool
     threshold: Threshold | None = None
 
@@ -58,13 +59,16 @@ def parse_predicates(config: CurationConfig) -> dict[str, Predicate]:
 def join_tables(clips: pd.DataFrame | Path, scores: pd.DataFrame | Path) -> pd.DataFrame:
     """One row per clip with its own columns and its scores.
 
+    Clips that stand in the quarantine beside a score table, given as a path, have no row.
+
     Raises:
         CurationError: the two tables do not speak of the same clips.
     """
+    refused = quarantined_clips(scores.parent) if isinstance(scores, Path) else {}
     clips = read_table(clips) if isinstance(clips, Path) else clips
     scores = read_table(scores) if isinstance(scores, Path) else scores
-    if set(clips["clip_id"]) != set(scores["clip_id"]):
-        odd = sorted(set(clips["clip_id"]) ^ set(scores["clip_id"]))
+    odd = sorted(set(clips["clip_id"]) ^ (set(scores["clip_id"]) | set(refused)))
+    if odd:
         raise CurationError(f"clips and scores differ in {len(odd)} clips (such as {odd[0]}); score this shard again")
     own = ["clip_id", *(name for name in CLIP_COLUMNS if name not in scores)]
     return clips[own].merge(scores, on="clip_id", validate="one_to_one").sort_values("clip_id")
@@ -109,20 +113,31 @@ def funnel_of(subsets: pd.DataFrame, config: CurationConfig) -> dict[str, Any]:
     return {**counts, "rejections": rejections, "predicates": predicates_of(config)}
 
 
-def select_subsets(
-    clips_table: pd.DataFrame | Path, scores_table: pd.DataFrame | Path, destination: Path, config: CurationConfig
-) -> dict[str, Any]:
-    """Write `destination/` subsets.parquet and funnel.json; returns the funnel. No score is computed anew.
+def select_subsets(clips_table: Path, scores_table: Path, destination: Path, config: CurationConfig) -> dict[str, Any]:
+    """Write `destination/` subsets.parquet, quarantine.parquet and funnel.json; returns the funnel. No score is computed
+    anew. A clip whose scores are in quarantine is in no subset, rejected by `contract:RULE`.
 
     Raises:
         CurationError: a predicate is wrong, or the tables do not match.
     """
-    subsets = assign_subsets(join_tables(clips_table, scores_table), config)
+    clips = read_table(clips_table)
+    found = assign_subsets(join_tables(clips_table, scores_table), config)
+    found = _with_quarantined(found, quarantined_clips(scores_table.parent))
+    subsets, refused = split_by_contract(found, CONTRACT, clips, "subsets.parquet")
     funnel = funnel_of(subsets, config)
     with whole_directory(destination) as folder:
         write_table(subsets, folder / "subsets.parquet", SUBSETS_SCHEMA, predicates_of(config), CONTRACT)
+        write_quarantine(folder, refused)
         (folder / "funnel.json").write_text(json.dumps(funnel, indent=1, sort_keys=True) + "\n")
     return funnel
+
+
+def _with_quarantined(subsets: pd.DataFrame, refused: dict[str, str]) -> pd.DataFrame:
+    outside = dict.fromkeys(SUBSETS, False)
+    rows = [{"clip_id": clip, **outside, "rejected_by": f"{SUBSETS[0]}: {reason}"} for clip, reason in refused.items()]
+    if not rows:
+        return subsets
+    return pd.concat([subsets, pd.DataFrame(rows)], ignore_index=True).sort_values("clip_id", ignore_index=True)
 
 
 def explain(
@@ -131,8 +146,12 @@ def explain(
     """Every clause of every subset on one clip (its id, or the beginning of it).
 
     Raises:
-        CurationError: no such clip, or several.
+        CurationError: no such clip, several, or one whose scores are in quarantine.
     """
+    if isinstance(scores_table, Path):
+        for clip, reason in quarantined_clips(scores_table.parent).items():
+            if clip.startswith(clip_id):
+                raise CurationError(f"the scores of clip {clip} are in {scores_table.parent}/quarantine.parquet: {reason}")
     table = join_tables(clips_table, scores_table)
     row = table[table["clip_id"].str.startswith(clip_id)]
     if len(row) != 1:
@@ -143,6 +162,10 @@ def explain(
     for name, predicate in predicates.items():
         for clause in predicate.clauses:
             columns = parse_predicate(clause, known_columns(config)).columns
-            values = {column: row[column].iloc[0].item() for column in columns}
+            values = {column: _plain(row[column].iloc[0]) for column in columns}
             verdicts.append(Verdict(name, clause, values, bool(holds[clause][0]), threshold_of(clause)))
     return verdicts
+
+
+def _plain(value: Any) -> float | bool | str | None:
+    return value.item() if isinstance(value, np.generic) else value

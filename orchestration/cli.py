@@ -187,11 +187,11 @@ def subsets_explain(clip_id: str) -> None:
 
     workspace = _open()
     for shard in workspace.shards("clip_scores"):
-        clips = pd.read_parquet(workspace.data("raw_clips", shard) / "clips.parquet")
-        if not clips["clip_id"].str.startswith(clip_id).any():
+        raw, scored = workspace.data("raw_clips", shard) / "clips.parquet", workspace.data("clip_scores", shard) / "scores.parquet"
+        if not pd.read_parquet(raw, columns=["clip_id"])["clip_id"].str.startswith(clip_id).any():
             continue
-        scores = pd.read_parquet(workspace.data("clip_scores", shard) / "scores.parquet")
-        verdicts = explain(clip_id, clips, scores, workspace.profile.curation)
+        verdicts = explain(clip_id, raw, scored, workspace.profile.curation)
+        scores = pd.read_parquet(scored)
         for verdict in verdicts:
             values = ", ".join(f"{name} = {value}" for name, value in verdict.values.items())
             print(f"{verdict.subset:<6} {'holds' if verdict.passed else 'FAILS'}  {verdict.clause:<40} {values}")

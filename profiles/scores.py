@@ -159,6 +159,39 @@ class LipSyncConfig(_Closed):
     batch_size: Count = 20
 
 
+class MusicConfig(_Closed):
+    """An Audio Spectrogram Transformer by path; a window is music where one of `labels` (names in its id2label) reaches
+    `threshold`."""
+
+    weights: str
+    labels: Annotated[tuple[str, ...], Field(min_length=1)] = ("Music",)
+    threshold: Share = 0.5
+
+
+class LanguageConfig(_Closed):
+    """A multilingual Whisper by path; at most `windows` of 30 s from the beginning are heard."""
+
+    weights: str
+    windows: Count = 4
+
+
+class SpeakersConfig(_Closed):
+    """WavLM x-vectors by path, of windows of `seconds` every `hop` in which `speech` of the time is speech to `vad`.
+
+    Windows are one speaker from a cosine `similarity` on; 0.86 is the threshold that the model card of
+    microsoft/wavlm-base-plus-sv gives, with the remark that the best one depends on the data. A speaker with less than
+    `least_share` of the windows is not counted.
+    """
+
+    weights: str
+    seconds: Annotated[float, Field(ge=0.5)] = 1.5
+    hop: Annotated[float, Field(gt=0)] = 0.75
+    speech: Share = 0.8
+    similarity: Annotated[float, Field(gt=-1.0, lt=1.0)] = 0.86
+    least_share: Share = 0.1
+    vad: SpeechConfig = SpeechConfig()
+
+
 class CaptionConfig(_Closed):
     """Counts the caption's words."""
 
@@ -186,5 +219,8 @@ class ScoresConfig(_Closed):
     sound: SoundConfig | None = SoundConfig()
     loudness: LoudnessConfig | None = LoudnessConfig()
     speech: SpeechConfig | None = None
+    music: MusicConfig | None = None
+    language: LanguageConfig | None = None
+    speakers: SpeakersConfig | None = None
     lip_sync: LipSyncConfig | None = None
     caption: CaptionConfig | None = CaptionConfig()

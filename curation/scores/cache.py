@@ -1,20 +1,24 @@
 """Columns that were computed before, under a key of clip, score, version and configuration."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from safetensors import safe_open
-from safetensors.numpy import save
+from safetensors import SafetensorError, safe_open
 
-from curation.keypoints import Detected
+from curation.growing_tensors import GrowingTensors
+from curation.keypoints import KEYPOINTS, Detected
 from curation.scores.contract import Values
 from curation.storage import CurationError, read_table, write_table
-from media import write_atomically
+from media import whole_file
 
 CLIP = "sha256"
+CLIPS = "clips"
+KEPT: dict[str, tuple[tuple[int, ...], str]] = {"keypoints": ((KEYPOINTS, 3), "float32"), "people": ((), "int32")}
 
 
 @dataclass(frozen=True)
@@ -48,27 +52,64 @@ class ColumnCache:
         write_table(pd.DataFrame([{CLIP: sha256, **values} for sha256, values in rows.items()]), temporary)
         temporary.replace(path)
 
-    def read_keypoints(self, key: str) -> dict[str, Detected]:
-        """What the detector found, by the clip's sha256."""
+    def keypoints(self, key: str) -> dict[str, "KeptKeypoints"]:
+        """Where what the detector found stands, by the clip's sha256; nothing of it is read yet."""
         path = self._path(key, "safetensors")
         if path is None or not path.is_file():
             return {}
-        found = {}
-        with safe_open(path, "np") as file:
-            for sha256, counted in json.loads(file.metadata()["clips"]).items():
-                people = file.get_tensor(f"{sha256}.people") if counted else None
-                found[sha256] = Detected(file.get_tensor(sha256), people)
-        return found
+        try:
+            with safe_open(path, "np") as file:
+                clips = json.loads(file.metadata()[CLIPS])
+        except SafetensorError:
+            path.unlink()  # as above
+            return {}
+        return {sha256: KeptKeypoints(path, *place) for sha256, place in clips.items()}
 
-    def write_keypoints(self, key: str, rows: dict[str, Detected]) -> None:
-        """Keep what the detector found."""
+    @contextmanager
+    def keeping_keypoints(self, key: str) -> Iterator["KeypointKeeper | None"]:
+        """Give what takes the keypoints of one clip after the other; its file takes the old one's place when all are in.
+        None where nothing is kept."""
         path = self._path(key, "safetensors")
-        if path is None or not rows:
+        if path is None:
+            yield None
             return
-        tensors: dict[str, np.ndarray] = {sha256: found.keypoints for sha256, found in rows.items()}
-        tensors |= {f"{sha256}.people": found.people for sha256, found in rows.items() if found.people is not None}
-        clips = {sha256: found.people is not None for sha256, found in rows.items()}
-        write_atomically(path, save(tensors, {"clips": json.dumps(clips)}))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as temporary, GrowingTensors(temporary, KEPT) as tensors:
+            keeper = KeypointKeeper(tensors)
+            yield keeper
+            tensors.close({CLIPS: json.dumps(keeper.clips)})
 
     def _path(self, key: str, suffix: str) -> Path | None:
         return None if self.folder is None else self.folder / key / f"{self.shard}.{suffix}"
+
+
+@dataclass(frozen=True)
+class KeptKeypoints:
+    """One clip's rows of a shard's file: from `offset`, `frames` of them, with the number of people if it was `counted`."""
+
+    path: Path
+    offset: int
+    frames: int
+    counted: bool
+
+    def read(self) -> Detected:
+        """These rows alone."""
+        rows = slice(self.offset, self.offset + self.frames)
+        with safe_open(self.path, "np") as file:
+            points = file.get_slice("keypoints")[rows]
+            return Detected(points, file.get_slice("people")[rows] if self.counted else None)
+
+
+class KeypointKeeper:
+    """Appends clips to a shard's file."""
+
+    def __init__(self, tensors: GrowingTensors):
+        self._tensors = tensors
+        self.clips: dict[str, tuple[int, int, bool]] = {}
+
+    def add(self, sha256: str, found: Detected) -> None:
+        """Keep what was found in one clip."""
+        offset = self._tensors.append("keypoints", found.keypoints)
+        people = np.zeros(len(found.keypoints), np.int32) if found.people is None else found.people
+        self._tensors.append("people", people)
+        self.clips[sha256] = (offset, len(found.keypoints), found.people is not None)

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from curation.scores.material import Bench, Material
 from profiles.scores import ScoresConfig
 
-Values = dict[str, float | int | bool]
+Values = dict[str, float | int | bool | str | None]
 Compute = Callable[[Material, Any], Values]
 
 
@@ -22,9 +22,9 @@ class Score:
     Attributes:
         name: its key in the profile under `curation.scores`.
         version: raised by hand when the code gives another value for the same clip.
-        columns: names and what they hold ("float" or "bool").
+        columns: names and what they hold ("float", "bool" or "text").
         reads: parts of the material: frames, native, audio, keypoints, pose_keypoints, record, data.
-        compute: the material and the score's configuration to a value for each column; NaN where it has no meaning.
+        compute: the material and the score's configuration to a value for each column; NaN (a text: None) where it has no meaning.
         weights: the version of the weights that a configuration names; empty for a score without weights.
     """
 

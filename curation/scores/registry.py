@@ -9,10 +9,12 @@ from curation.scores.compression import COMPRESSION
 from curation.scores.contract import Score, floats
 from curation.scores.cuts import CUTS
 from curation.scores.exposure import EXPOSURE
+from curation.scores.language import LANGUAGE
 from curation.scores.letterbox import LETTERBOX
 from curation.scores.loudness import LOUDNESS
 from curation.scores.motion import MOTION
 from curation.scores.mouth_audio import MOUTH_AUDIO
+from curation.scores.music import MUSIC
 from curation.scores.noise import NOISE
 from curation.scores.overlay_text import STROKES
 from curation.scores.people import PEOPLE
@@ -21,6 +23,7 @@ from curation.scores.quality import QUALITY
 from curation.scores.resolution import RESOLUTION
 from curation.scores.sharpness import SHARPNESS
 from curation.scores.sound import score as sound_score
+from curation.scores.speakers import SPEAKERS
 from curation.scores.speech import SPEECH
 from curation.scores.stillness import STILLNESS
 from curation.scores.syncnet import LIP_SYNC
@@ -30,7 +33,8 @@ from profiles.scores import ScoresConfig
 SOUND = Score("sound", "2", {"has_audio": "bool", **floats("audio_rms_db", "sound_share")}, ("audio",), sound_score)
 SCORES: tuple[Score, ...] = (
     MOTION, CAMERA, STILLNESS, CUTS, STROKES, TEXT_BOXES, SHARPNESS, EXPOSURE, NOISE, COMPRESSION, LETTERBOX,
-    RESOLUTION, QUALITY, SOUND, LOUDNESS, SPEECH, MOUTH_AUDIO, LIP_SYNC, POSE, PEOPLE, CAPTION,
+    RESOLUTION, QUALITY, SOUND, LOUDNESS, SPEECH, MUSIC, LANGUAGE, SPEAKERS, MOUTH_AUDIO, LIP_SYNC,
+    POSE, PEOPLE, CAPTION,
 )  # fmt: skip
 
 

@@ -36,6 +36,15 @@ def model_file(config: SpeechConfig) -> Path:
     )
 
 
+def session(config: SpeechConfig) -> Any:
+    """The network, opened once.
+
+    Raises:
+        CurationError: no such model.
+    """
+    return _session(str(model_file(config)))
+
+
 @lru_cache(maxsize=2)
 def _session(path: str) -> Any:
     return onnx_session(path)
@@ -47,16 +56,17 @@ def score(material: Material, config: SpeechConfig) -> Values:
     Raises:
         CurationError: no such model, or sound at another rate than 16 kHz.
     """
-    if material.audio is None:
+    audio = at_16_khz(material)
+    if audio is None:
         return without_meaning("speech_share")
-    found = speech_probabilities(_session(str(model_file(config))), _at_16_khz(material))
+    found = speech_probabilities(session(config), audio)
     return {"speech_share": float((found >= config.threshold).mean()) if len(found) else float("nan")}
 
 
-def _at_16_khz(material: Material) -> np.ndarray:
+def at_16_khz(material: Material) -> np.ndarray | None:
+    """`(S,)` float32, or None without sound; what networks of speech hear."""
     audio, rate = material.audio, material.bench.video.sample_rate
-    assert audio is not None
-    if rate == RATE:
+    if audio is None or rate == RATE:
         return audio
     from scipy.signal import resample_poly
 

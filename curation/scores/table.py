@@ -1,19 +1,21 @@
 """The score table of a shard: one row per clip, one column per score; no clip is ever dropped."""
 
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
-from safetensors.numpy import save_file
 
 from curation.archive import read_clip
 from curation.contracts import SCORES as CONTRACT
+from curation.growing_tensors import GrowingTensors
 from curation.keypoints import KEYPOINTS, Detected, KeypointDetector
-from curation.scores.cache import ColumnCache
+from curation.quarantine import split_by_contract, write_quarantine
+from curation.scores.cache import ColumnCache, KeptKeypoints, KeypointKeeper
 from curation.scores.clip import score_material
 from curation.scores.contract import Score, Values, digest
 from curation.scores.material import Bench, Material
@@ -28,7 +30,8 @@ from profiles.scores import ScoresConfig
 CLIP_COLUMNS = {
     "width": "float", "height": "float", "fps": "float", "seconds": "float", "frames": "float", "near_duplicate": "bool",
 }  # fmt: skip
-ARROW = {"float": pa.float64(), "bool": pa.bool_()}
+ARROW = {"float": pa.float64(), "bool": pa.bool_(), "text": pa.string()}
+TABLE = "scores.parquet"
 KEYPOINTS_KEY = "keypoints"
 
 
@@ -61,8 +64,8 @@ def score_shard(
     progress: Progress | None = None,
     cache: Path | None = None,
 ) -> ScoreReport:
-    """Write `destination/` scores.parquet and keypoints.safetensors. A clip is decoded at most once, and only for scores
-    that were not computed before.
+    """Write `destination/` scores.parquet, quarantine.parquet and keypoints.safetensors. A clip is decoded at most once, and
+    only for scores that were not computed before; its keypoints are written before the next clip's are taken.
 
     Args:
         shard_dir: the raw shard.
@@ -80,21 +83,23 @@ def score_shard(
     clips = read_table(shard_dir / "clips.parquet")
     bench = Bench(profile.video, detector, tuple(profile.transformer.pose_keypoints), scores.native_frames)
     keys = {score.name: score.key(scores, bench) for score in switched_on(scores)}
-    keys[KEYPOINTS_KEY] = f"keypoints-{digest(bench.identity('keypoints'))}"
-    kept = _Kept.read(ColumnCache(cache, shard_dir.name), keys)
-    jobs = [_job(record, kept, scores) for record in clips.to_dict("records")]
-    todo = [job for job in jobs if job.missing or job.detected is None]
-    done = map_over_clips(_score, _Work(shard_dir, bench, scores), todo, progress, "scoring clips")
-    computed = dict.fromkeys(keys, 0)
-    for job, result in zip(todo, done, strict=True):
-        kept.add(job.sha256, result)
-        for name in result.values:
-            computed[name] += 1
-        computed[KEYPOINTS_KEY] += job.detected is None
-    kept.write(ColumnCache(cache, shard_dir.name), keys, computed)
+    keys[KEYPOINTS_KEY] = f"keypoint-rows-{digest(bench.identity('keypoints'))}"
+    store = ColumnCache(cache, shard_dir.name)
+    columns = {name: store.read(key) for name, key in keys.items() if name != KEYPOINTS_KEY}
+    places = store.keypoints(keys[KEYPOINTS_KEY])
+    jobs = [_job(record, columns, places) for record in clips.to_dict("records")]
+    work, todo = _Work(shard_dir, bench, scores), [job for job in jobs if job.todo]
+    results = map_over_clips(_score, work, todo, progress, "scoring clips")
     versions = score_versions(bench, scores, keys)
-    with whole_directory(destination) as folder:
-        _write(folder, clips, kept, scores, versions)
+    with whole_directory(destination) as folder, _Writer.into(folder, store, keys[KEYPOINTS_KEY], jobs) as writer:
+        for job in jobs:
+            writer.add(job, columns, next(results) if job.todo else _Result({}, None))
+        next(results, None)  # none is left; lets the last one be reported and the processes end
+        writer.close(clips, scores_schema(scores), versions)
+    computed = {name: sum(name in job.missing for job in jobs) for name in columns}
+    computed[KEYPOINTS_KEY] = sum(job.place is None for job in jobs)
+    for name in (name for name in columns if computed[name]):
+        store.write(keys[name], columns[name])
     return ScoreReport(destination, len(clips), time.monotonic() - started, versions, computed)
 
 
@@ -117,82 +122,86 @@ class _Work:
 
 @dataclass(frozen=True)
 class _Job:
+    """One clip: its row, the scores that it lacks, and where its keypoints stand if they were found before."""
+
     record: dict[str, Any]
     missing: tuple[str, ...]
-    detected: Detected | None
+    place: KeptKeypoints | None
 
     @property
     def sha256(self) -> str:
         return self.record["sha256"]
 
+    @property
+    def todo(self) -> bool:
+        return bool(self.missing) or self.place is None
+
 
 @dataclass(frozen=True)
 class _Result:
-    """Columns by score."""
+    """Columns by score; keypoints where they were found now."""
 
     values: dict[str, Values]
-    detected: Detected
+    detected: Detected | None
 
 
-@dataclass(frozen=True)
-class _Kept:
-    """Columns by score and clip, and keypoints by clip."""
-
-    columns: dict[str, dict[str, Values]]
-    keypoints: dict[str, Detected]
-
-    @classmethod
-    def read(cls, cache: ColumnCache, keys: dict[str, str]) -> "_Kept":
-        columns = {name: cache.read(key) for name, key in keys.items() if name != KEYPOINTS_KEY}
-        return cls(columns, cache.read_keypoints(keys[KEYPOINTS_KEY]))
-
-    def add(self, sha256: str, result: _Result) -> None:
-        self.keypoints[sha256] = result.detected
-        for name, values in result.values.items():
-            self.columns[name][sha256] = values
-
-    def write(self, cache: ColumnCache, keys: dict[str, str], computed: dict[str, int]) -> None:
-        for name in [name for name, count in computed.items() if count]:
-            if name == KEYPOINTS_KEY:
-                cache.write_keypoints(keys[name], self.keypoints)
-            else:
-                cache.write(keys[name], self.columns[name])
-
-
-def _job(record: dict[str, Any], kept: _Kept, scores: ScoresConfig) -> _Job:
+def _job(record: dict[str, Any], columns: dict[str, dict[str, Values]], places: dict[str, KeptKeypoints]) -> _Job:
     sha256 = record["sha256"]
-    missing = tuple(score.name for score in switched_on(scores) if sha256 not in kept.columns[score.name])
-    return _Job(record, missing, kept.keypoints.get(sha256))
+    missing = tuple(name for name, kept in columns.items() if sha256 not in kept)
+    return _Job(record, missing, places.get(sha256))
 
 
 def _score(work: _Work, job: _Job) -> _Result:
     def read() -> bytes | Span:
         return read_clip(work.shard_dir, job.record["clip_id"])
 
-    material = Material(work.bench, job.record, read, job.detected)
+    known = job.place.read() if job.place is not None else None
+    material = Material(work.bench, job.record, read, known)
     wanted: list[Score] = [score for score in switched_on(work.scores) if score.name in job.missing]
     try:
         values = {score.name: score_material(material, [score], work.scores) for score in wanted}
-        return _Result(values, material.detected)
+        return _Result(values, material.detected if known is None else None)
     except MediaError as error:
         clip = job.record["clip_id"]
         raise CurationError(f"clip {clip} of {work.shard_dir} cannot be decoded: {error}") from error
 
 
-def _write(folder: Path, clips: pd.DataFrame, kept: _Kept, scores: ScoresConfig, versions: dict[str, Any]) -> None:
-    rows: list[dict[str, Any]] = []
-    keypoints: list[np.ndarray] = []
-    offset = 0
-    for record in clips.to_dict("records"):
-        sha256 = record["sha256"]
-        points = kept.keypoints[sha256].keypoints
-        row: dict[str, Any] = {"clip_id": record["clip_id"], **{name: record[name] for name in CLIP_COLUMNS}}
-        for columns in kept.columns.values():
-            row |= columns[sha256]
-        rows.append({**row, "keypoints_offset": offset, "keypoints_frames": len(points)})
-        keypoints.append(points)
-        offset += len(points)
-    schema = scores_schema(scores)
-    write_table(pd.DataFrame(rows, columns=schema.names), folder / "scores.parquet", schema, versions, CONTRACT)
-    every = np.concatenate(keypoints) if keypoints else np.zeros((0, KEYPOINTS, 3), np.float32)
-    save_file({"keypoints": every}, folder / "keypoints.safetensors")
+class _Writer:
+    """Writes the keypoints of one clip after the other and lets go of them; the table's rows, small, come at the end."""
+
+    def __init__(self, folder: Path, points: GrowingTensors, keeper: KeypointKeeper | None):
+        self._folder, self._points, self._keeper = folder, points, keeper
+        self._rows: list[dict[str, Any]] = []
+
+    @classmethod
+    @contextmanager
+    def into(cls, folder: Path, store: ColumnCache, key: str, jobs: list[_Job]) -> Iterator["_Writer"]:
+        """Into the product's folder, and into the cache where some clip's keypoints are new to it."""
+        new = any(job.place is None for job in jobs)
+        with ExitStack() as stack:
+            points = GrowingTensors(folder / "keypoints.safetensors", {"keypoints": ((KEYPOINTS, 3), "float32")})
+            stack.enter_context(points)
+            yield cls(folder, points, stack.enter_context(store.keeping_keypoints(key)) if new else None)
+
+    def add(self, job: _Job, columns: dict[str, dict[str, Values]], result: _Result) -> None:
+        """One clip; its new columns go into `columns`."""
+        found = result.detected
+        if found is None:
+            assert job.place is not None
+            found = job.place.read()
+        row: dict[str, Any] = {"clip_id": job.record["clip_id"], **{name: job.record[name] for name in CLIP_COLUMNS}}
+        for name, kept in columns.items():
+            if name in result.values:
+                kept[job.sha256] = result.values[name]
+            row |= kept[job.sha256]
+        offset = self._points.append("keypoints", found.keypoints)
+        self._rows.append({**row, "keypoints_offset": offset, "keypoints_frames": len(found.keypoints)})
+        if self._keeper is not None:
+            self._keeper.add(job.sha256, found)
+
+    def close(self, clips: pd.DataFrame, schema: pa.Schema, versions: dict[str, Any]) -> None:
+        """Rows that break the contract go to quarantine; nothing reads their keypoints."""
+        table, refused = split_by_contract(pd.DataFrame(self._rows, columns=schema.names), CONTRACT, clips, TABLE)
+        write_table(table, self._folder / TABLE, schema, versions, CONTRACT)
+        write_quarantine(self._folder, refused)
+        self._points.close()

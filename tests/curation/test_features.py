@@ -335,6 +335,10 @@ def test_a_contact_sheet_takes_pictures_of_any_size():
 
     pictures = [puppets.render(0).frames[0], np.zeros((90, 160, 3), np.uint8), np.zeros((10, 5, 3), np.uint8)]
     data = contact_sheet(pictures, ["puppet", "wide", "small"], columns=2)
-    assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape == (2 * 146, 2 * 232, 3)
+    # Cells are 132, 232 and 68 wide, and a row holds two squares, 264: one picture a row.
+    sheet = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert sheet.shape == (3 * 146, 232, 3) and (sheet[:146, 132:] == 255).all() and (sheet[146 + 20 : 2 * 146 - 4, 4:228] == 0).all()
+    both = contact_sheet([pictures[0], pictures[2]], ["puppet", "small"], columns=2)
+    assert cv2.imdecode(np.frombuffer(both, np.uint8), cv2.IMREAD_COLOR).shape == (146, 132 + 68, 3)
     with pytest.raises(ValueError, match="one label per picture"):
         contact_sheet(pictures, ["a"])

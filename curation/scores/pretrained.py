@@ -1,0 +1,84 @@
+"""Networks of transformers that a score takes by path: a folder in the library's own layout, safetensors only."""
+
+import hashlib
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from curation.storage import CurationError
+from media import sha256_of_file
+
+RATE = 16_000
+Loaded = TypeVar("Loaded")
+
+
+def model_folder(source: str, key: str, example: str) -> Path:
+    """The folder that a profile names.
+
+    Args:
+        source: as it stands in the profile.
+        key: the profile key, for the message.
+        example: a published model of the kind.
+
+    Raises:
+        CurationError: it holds no config.json with safetensors.
+    """
+    path = Path(source)
+    if not (path / "config.json").is_file() or not list(path.glob("*.safetensors")):
+        raise CurationError(
+            f"{key} is {source!r} and that is no folder with config.json and safetensors; download one such as {example} "
+            "(`hf download NAME --local-dir FOLDER`), or set it to null"
+        )
+    return path
+
+
+def folder_version(path: Path) -> str:
+    """12 hex over the folder's JSON and safetensors: weights, labels and how sound is prepared."""
+    files = sorted(p for p in path.iterdir() if p.suffix in (".json", ".safetensors"))
+    stamps = tuple((str(p), p.stat().st_mtime_ns, p.stat().st_size) for p in files)
+    return _digest(stamps)
+
+
+@lru_cache(maxsize=16)
+def _digest(stamps: tuple[tuple[str, int, int], ...]) -> str:
+    parts = "".join(f"{Path(path).name} {sha256_of_file(Path(path))}\n" for path, _, _ in stamps)
+    return hashlib.sha256(parts.encode()).hexdigest()[:12]
+
+
+def loaded(path: str | Path, key: str, kind: str, load: Callable[[str], Loaded]) -> Loaded:
+    """What `load` makes of the folder; no code in it is run and nothing is downloaded.
+
+    Raises:
+        CurationError: the folder holds something else than a `kind`.
+    """
+    try:
+        return load(str(path))
+    except Exception as error:  # transformers raises a wide family here
+        raise CurationError(f"{key}: {path} cannot be loaded as {kind} ({error}); download it again") from error
+
+
+FROM_DISK: dict[str, Any] = {"local_files_only": True}  # concrete classes run no code of a folder
+
+
+def whole_network(model_class: Any, path: str, unused: str = "\0") -> Any:
+    """A network in evaluation mode whose every weight was in the files, but for those whose name begins with `unused`.
+
+    Raises:
+        ValueError: some weights are missing or have other shapes; transformers would fill them with random numbers.
+    """
+    network, report = model_class.from_pretrained(path, use_safetensors=True, output_loading_info=True, **FROM_DISK)
+    wrong = sorted(report["missing_keys"]) + sorted(str(entry[0]) for entry in report["mismatched_keys"])
+    wrong = [name for name in wrong if not name.startswith(unused)]
+    if wrong:
+        raise ValueError(f"its files lack {len(wrong)} weights, such as {wrong[0]}")
+    return network.eval()
+
+
+def pieces(audio: np.ndarray, seconds: float) -> list[np.ndarray]:
+    """`(S,)` samples at 16 kHz in pieces of so many seconds; a last one of less than half is left out unless it is alone."""
+    size = round(seconds * RATE)
+    cut = [audio[start : start + size] for start in range(0, len(audio), size)]
+    return [piece for i, piece in enumerate(cut) if i == 0 or len(piece) * 2 >= size]
