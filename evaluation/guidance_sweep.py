@@ -7,7 +7,7 @@ truth does not have.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -67,21 +67,17 @@ def sweep_guidance(
         scales: at the first step.
         progress: called with (rows done, rows, note).
     """
-    plan = [("none", 1.0, 1.0)] if 1.0 in scales else []
-    for annealing in ANNEALING:
+    plan: list[tuple[Annealing | None, float, float]] = [(None, 1.0, 1.0)] if 1.0 in scales else []
+    for annealing in get_args(Annealing):
         plan += [(annealing, scale, scale if annealing == "constant" else 1 + LEFT * (scale - 1)) for scale in scales if scale != 1.0]
     rows, count = [], min(clips, len(benchmark))
-    for done, (annealing, scale, end) in enumerate(plan, start=1):
-        guidance = None if annealing == "none" else OmniHumanGuidance.joint(scale, end, _annealing(annealing))
+    for done, (way, scale, end) in enumerate(plan, start=1):
+        guidance = None if way is None else OmniHumanGuidance.joint(scale, end, way)
         frames = _sample(pipeline, benchmark, count, steps, seed, batch_size, guidance)
-        rows.append(_row(annealing, scale, end, frames, benchmark, count))
+        rows.append(_row(way or "none", scale, end, frames, benchmark, count))
         if progress is not None:
-            progress(done, len(plan), f"{annealing} {scale:g}")
+            progress(done, len(plan), f"{way or 'none'} {scale:g}")
     return rows
-
-
-def _annealing(name: str) -> Annealing:
-    return next(known for known in ANNEALING if known == name)  # type: ignore[return-value]
 
 
 def _sample(

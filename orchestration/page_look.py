@@ -10,7 +10,7 @@ CSS = """
 #title h1 { margin: 0; font-size: 1.6rem; } #title p { margin: .2rem 0 0; opacity: .75; }
 #measures table { width: 100%; border-collapse: collapse; font-size: .92rem; }
 #measures td { padding: .4rem .5rem; border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important; vertical-align: top; }
-#measures table { border: 0 !important; } #measures td:first-child { width: 32%; }
+#measures table, #measures tbody, #measures tr { border: 0 !important; } #measures td:first-child { width: 32%; }
 #measures td.value { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; font-weight: 600; }
 #measures td.meaning { opacity: .7; }
 #image img { image-rendering: auto; object-fit: contain; width: 100%; height: 100%; }
