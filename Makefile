@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test test-unit test-end-to-end ui people-and-text lint bench clean help
+.PHONY: demo test test-unit test-end-to-end ui people-and-text page lint bench clean help
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -31,6 +31,9 @@ ui: $(STAMP)  ## Dagster and MLflow on 127.0.0.1; prints both addresses
 
 people-and-text: $(STAMP)  ## MediaPipe and a text detector, for clips of real people
 	.venv/bin/pip install --no-deps -r people-and-text.txt
+
+page: $(STAMP)  ## Gradio, for `omnihuman page`
+	.venv/bin/pip install --no-deps -r page.txt
 
 lint: $(STAMP)  ## ruff, mypy, and the rooms' import contracts
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ from benchmarks.adversarial import adversarial_update
 from benchmarks.autoencoder import frames_per_second
 from benchmarks.loader import loader_against_step
 from benchmarks.near_duplicates import search_million
+from benchmarks.pipeline import lines as pipeline_lines
 from benchmarks.student_against_teacher import TEACHER_STEPS, student_and_teacher
 from benchmarks.training_step import training_step
 from benchmarks.transformer import conditions_off, one_step_against_teacher
@@ -25,6 +26,8 @@ def main() -> None:
     print(f"whole training step / plain torch loop:                      {whole.ratio:.3f}  ({whole.ours * 1e3:.0f} / {whole.theirs * 1e3:.0f} ms)")
     update = adversarial_update()
     print(f"adversarial update / its forwards and backwards alone:       {update.ratio:.3f}  ({update.ours * 1e3:.0f} / {update.theirs * 1e3:.0f} ms)")
+    for line in pipeline_lines():
+        print(line)
     load = loader_against_step()
     print(f"loader alone / what training consumes, samples per second:   {1 / load.ratio:.1f}  ({16 / load.ours:.0f} / {16 / load.theirs:.0f} samples/s)")
     rates = frames_per_second()

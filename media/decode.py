@@ -199,8 +199,8 @@ def _resampled(container: InputContainer, sample_rate: int) -> Iterable[tuple[fl
         raise reading_failed(error) from error
 
 
-def read_audio(source: bytes | Path, sample_rate: int = 16_000) -> np.ndarray:
-    """The whole first audio stream of a sound or video file as `(S,)` float32 mono at `sample_rate`.
+def read_audio(source: bytes | Path, sample_rate: int = 16_000, max_seconds: float | None = None) -> np.ndarray:
+    """The first audio stream of a sound or video file as `(S,)` float32 mono at `sample_rate`, decoded up to `max_seconds`.
 
     Raises:
         MediaError: no audio stream, or one that cannot be decoded.
@@ -208,8 +208,13 @@ def read_audio(source: bytes | Path, sample_rate: int = 16_000) -> np.ndarray:
     with open_media(source) as container:
         if not container.streams.audio:
             raise MediaError("no_audio", "the file has no audio stream; give a sound file or a video with sound")
-        pieces = [samples for _, samples in _resampled(container, sample_rate)]
-        padding = _padding(container.streams.audio[0], sum(map(len, pieces)), sample_rate)
+        pieces, found = [], 0
+        for _, samples in _resampled(container, sample_rate):
+            pieces.append(samples)
+            found += len(samples)
+            if max_seconds is not None and found >= max_seconds * sample_rate:
+                break
+        padding = _padding(container.streams.audio[0], found, sample_rate)
     whole = np.concatenate(pieces).astype(np.float32) if pieces else np.zeros(0, np.float32)
     return whole[: len(whole) - padding]
 

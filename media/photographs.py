@@ -39,12 +39,16 @@ def read_photograph(path: Path) -> np.ndarray:
         with Image.open(path, formats=FORMATS) as image:
             _check_size(path, *image.size)
             image.load()
-            upright = ImageOps.exif_transpose(image)
-            return np.array(_opaque(upright))
+            return upright_rgb(image)
     except Image.DecompressionBombError as error:
         raise MediaError("too_large", f"{path} has too many pixels ({error}); scale it down to {MAX_PIXELS:,} or fewer") from error
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
         raise MediaError("unreadable", f"{path} is no picture that can be read ({error}); save it again as PNG or JPEG") from error
+
+
+def upright_rgb(image: Image.Image) -> np.ndarray:
+    """`(H, W, 3)` uint8 RGB of an opened picture: turned, opaque, 8 bits."""
+    return np.array(_opaque(ImageOps.exif_transpose(image)))
 
 
 def png_with_text(image: np.ndarray, text: Mapping[str, str]) -> bytes:

@@ -24,7 +24,8 @@ BRANCHES = ("pred_cond", "pred_without_audio", "pred_uncond")
 
 def guided_velocity(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
     """v_uncond + scale * (v_cond - v_uncond), any shape."""
-    return torch.lerp(unconditional, conditional, scale)
+    # In the order of diffusers' WanPipeline, so that both round alike.
+    return unconditional + scale * (conditional - unconditional)
 
 
 def annealed_scale(step: int, steps: int, start: float, end: float, annealing: Annealing = "linear") -> float:

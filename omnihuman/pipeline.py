@@ -1,35 +1,39 @@
 """`OmniHumanPipeline`: prompt, reference image, sound and keypoints in, video frames out."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKLWan, DiffusionPipeline, FlowMatchEulerDiscreteScheduler
+from diffusers import AutoencoderKLWan, DiffusionPipeline, FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
 from diffusers.utils import BaseOutput, logging
+from diffusers.utils.torch_utils import get_module_execution_device
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Wav2Vec2Model
 
 from omnihuman.audio import AudioEncoder, encode_audio
-from omnihuman.autoencoder import decode_video, encode_video, load_autoencoder, to_frames, to_pixels, use_rsqrt_norm
+from omnihuman.autoencoder import decode_video, encode_video, load_autoencoder, to_pixels, use_rsqrt_norm
 from omnihuman.conditions import activate_conditions
 from omnihuman.guidance import OmniHumanGuidance
+from omnihuman.pictures import LATENTS, OUTPUT_TYPES, Pictures, from_pixels, to_reference
 from omnihuman.pose import render_heatmaps
-from omnihuman.text import TextEncoder, encode_text
+from omnihuman.text import TextEncoder, encode_text, prompt_warnings
 from omnihuman.transformer import OmniHumanTransformer3DModel
 from profiles import Profile, resolve_source
 
 logger = logging.get_logger(__name__)
+# Called after each step with (pipeline, step, timestep, {"latents": ...}); may return {"latents": ...} to go on from.
+StepEnd = Callable[["OmniHumanPipeline", int, Tensor, dict[str, Tensor]], dict[str, Tensor] | None]
 
 
 @dataclass
 class OmniHumanOutput(BaseOutput):
-    """`frames`: `(B, T, H, W, 3)` uint8, or normalised latents `(B, 16, F, h, w)` for `output_type="latents"`;
+    """`frames`: as `output_type` says, by default `(B, T, H, W, 3)` uint8;
     `conditions`: what was on, what was off and why, and by what the video is driven."""
 
-    frames: Tensor
+    frames: Any
     conditions: dict[str, object] = field(default_factory=dict)
 
 
@@ -42,6 +46,7 @@ class OmniHumanPipeline(DiffusionPipeline):
     """
 
     model_cpu_offload_seq = "text_encoder->audio_encoder->transformer->vae"
+    _callback_tensor_inputs = ["latents"]
 
     def __init__(
         self,
@@ -50,7 +55,7 @@ class OmniHumanPipeline(DiffusionPipeline):
         text_encoder: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
         audio_encoder: Wav2Vec2Model,
-        scheduler: FlowMatchEulerDiscreteScheduler,
+        scheduler: FlowMatchEulerDiscreteScheduler | UniPCMultistepScheduler,
         num_inference_steps: int = 20,
         fps: float = 16.0,
         text_tokens: int = 32,
@@ -86,6 +91,10 @@ class OmniHumanPipeline(DiffusionPipeline):
         guidance: OmniHumanGuidance | None = None,
         activate: str | None = None,
         without: Collection[str] = (),
+        image: Pictures | None = None,
+        negative_prompt: str | Sequence[str] = "",
+        callback_on_step_end: StepEnd | None = None,
+        callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
     ) -> OmniHumanOutput:
         """Generate one clip per prompt. `omnihuman.long_video.generate_segments` makes longer ones.
 
@@ -100,16 +109,23 @@ class OmniHumanPipeline(DiffusionPipeline):
             guidance_scale_end: scale at the last step; default the same.
             height, width: needed without a reference; multiples of 16.
             generator: one for all, or one per clip, for repeatable noise.
-            output_type: "frames" or "latents".
+            output_type: "frames" (uint8), "latents" `(B, 16, F, h, w)` normalised, or diffusers' "pil", "np", "pt", "latent".
             guidance: scales of their own for text and audio, or another annealing; instead of the two above.
             activate: the strongest condition to use, see `omnihuman.conditions.activate_conditions`; default all given.
             without: conditions to leave out although given.
+            image: the same as `reference`, as people have pictures: see `omnihuman.pictures.to_reference`.
+            negative_prompt: what guidance leads away from, one for all or one per prompt; without guidance it has no effect.
+            callback_on_step_end: see `StepEnd`; setting `pipeline._interrupt` in it ends the sampling early.
+            callback_on_step_end_tensor_inputs: as in diffusers; there is only "latents".
 
         Raises:
             ValueError: sizes that do not fit each other or the model's strides, guidance for a one-step student, or
                 (`ConditionError`) conditions that do not go together.
         """
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        if output_type not in OUTPUT_TYPES:
+            raise ValueError(f"output_type is one of {', '.join(OUTPUT_TYPES)}, got {output_type!r}")
+        reference = _one_of(reference, image)
         height, width = _size(reference, height, width)
         if num_frames % 4 != 1:
             raise ValueError(f"num_frames is 4n+1 (the causal autoencoder), got {num_frames}")
@@ -122,8 +138,10 @@ class OmniHumanPipeline(DiffusionPipeline):
         conditions = self.encode_conditions(
             prompts if "text" in active.on else [""] * len(prompts), reference, audio, keypoints, num_frames, height, width
         )
-        latents = self.sample(conditions, len(prompts), num_frames, height, width, steps, guidance, generator)
-        made = latents if output_type == "latents" else to_frames(decode_video(self.vae, latents))
+        step_end = _step_end(callback_on_step_end, callback_on_step_end_tensor_inputs)
+        latents = self.sample(conditions, len(prompts), num_frames, height, width, steps, guidance, generator, negative_prompt, step_end)
+        made = latents if output_type in LATENTS else from_pixels(decode_video(self.vae, latents), output_type)
+        self.maybe_free_model_hooks()
         return OmniHumanOutput(frames=made, conditions=active.record())
 
     def choose_guidance(
@@ -181,12 +199,14 @@ class OmniHumanPipeline(DiffusionPipeline):
     def sample(
         self, conditions: dict[str, Tensor], batch: int, num_frames: int, height: int, width: int, steps: int,
         guidance: OmniHumanGuidance | None = None, generator: torch.Generator | Sequence[torch.Generator] | None = None,
+        negative_prompt: str | Sequence[str] = "", step_end: StepEnd | None = None,
     ) -> Tensor:
         """From noise to latents `(batch, 16, F, h, w)`, the transformer's conditions given (`motion` among them)."""
+        self._interrupt = False
         shape = (16, 1 + (num_frames - 1) // 4, height // 8, width // 8)
-        latents = _noise(batch, shape, generator).to(self.transformer.device)
-        null = self._null_text(conditions) if guidance else torch.empty(0)
-        self.scheduler.set_timesteps(sigmas=torch.linspace(1.0, 0.0, steps + 1)[:-1].tolist())
+        latents = _noise(batch, shape, generator).to(get_module_execution_device(self.transformer))
+        null = self._null_text(conditions, negative_prompt) if guidance else torch.empty(0)
+        self._set_timesteps(steps, latents.device)
         for index, timestep in enumerate(self.progress_bar(self.scheduler.timesteps)):
             time = timestep.expand(batch).to(latents)
             if guidance is None:
@@ -195,6 +215,10 @@ class OmniHumanPipeline(DiffusionPipeline):
                 guidance.set_state(index, steps, timestep)
                 velocity = self._guided(latents, time, conditions, null, guidance)
             latents = self.scheduler.step(velocity, timestep, latents, return_dict=False)[0]
+            if step_end is not None:
+                latents = (step_end(self, index, timestep, {"latents": latents}) or {}).get("latents", latents)
+            if self._interrupt:
+                break
         return latents
 
     def _velocity(self, latents: Tensor, time: Tensor, conditions: dict[str, Any]) -> Tensor:
@@ -214,23 +238,43 @@ class OmniHumanPipeline(DiffusionPipeline):
             branch.noise_pred = self._velocity(latents, time, {name: branch[name] for name in data})
         return guidance(branches).pred
 
-    def _null_text(self, conditions: dict[str, Tensor]) -> Tensor:
-        text = conditions["encoder_hidden_states"]
-        null = encode_text(self.text_encoder, self.tokenizer, [""] * len(text), self.config.text_tokens)
-        return null.to(self.transformer.device, self.transformer.dtype)
+    def _set_timesteps(self, steps: int, device: torch.device) -> None:
+        if isinstance(self.scheduler, FlowMatchEulerDiscreteScheduler):
+            # From pure noise in equal steps to the data, as in training; the scheduler's own list ends one step short of it.
+            self.scheduler.set_timesteps(sigmas=torch.linspace(1.0, 0.0, steps + 1)[:-1].tolist(), device=device)
+        else:
+            self.scheduler.set_timesteps(steps, device=device)
+
+    def _null_text(self, conditions: dict[str, Tensor], negative_prompt: str | Sequence[str] = "") -> Tensor:
+        count = len(conditions["encoder_hidden_states"])
+        prompts = [negative_prompt] * count if isinstance(negative_prompt, str) else list(negative_prompt)
+        if len(prompts) != count:
+            raise ValueError(f"{len(prompts)} negative prompts for {count} prompts; give one for all, or one each")
+        null = encode_text(self.text_encoder, self.tokenizer, prompts, self.config.text_tokens)
+        return null.to(get_module_execution_device(self.transformer), self.transformer.dtype)
 
     def _for_transformer(self, conditions: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {name: value.to(self.transformer.device, self.transformer.dtype) for name, value in conditions.items()}
+        return {name: value.to(get_module_execution_device(self.transformer), self.transformer.dtype) for name, value in conditions.items()}
 
     def _warn_of_prompts(self, prompts: Sequence[str]) -> None:
-        limit, unknown = self.config.text_tokens, self.tokenizer.unk_token_id
         for prompt in prompts:
-            tokens = self.tokenizer(prompt, verbose=False)["input_ids"]
-            shown = prompt if len(prompt) <= 40 else prompt[:40] + "..."
-            if len(tokens) > limit:
-                logger.warning(f"the text encoder takes {limit} tokens; the last {len(tokens) - limit} of {shown!r} are cut off")
-            if tokens.count(unknown) * 2 > len(tokens):
-                logger.warning(f"the text encoder does not know most of {shown!r}; is it in a script that it was not trained on?")
+            for warning in prompt_warnings(self.tokenizer, prompt, self.config.text_tokens):
+                logger.warning(warning)
+
+
+def _one_of(reference: Tensor | None, image: Pictures | None) -> Tensor | None:
+    if image is None:
+        return reference
+    if reference is not None:
+        raise ValueError("image and reference are the same; give one of them")
+    return to_reference(image)
+
+
+def _step_end(callback: StepEnd | None, tensors: Sequence[str]) -> StepEnd | None:
+    strange = set(tensors) - set(OmniHumanPipeline._callback_tensor_inputs)
+    if strange:
+        raise ValueError(f"callback_on_step_end_tensor_inputs may name latents, got {', '.join(sorted(strange))}")
+    return callback
 
 
 def _size(reference: Tensor | None, height: int | None, width: int | None) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from diffusers.utils.torch_utils import get_module_execution_device
 from torch import Tensor
 from transformers import (
     AutoConfig,
@@ -45,7 +46,18 @@ def encode_text(
         list(prompts), padding="max_length", truncation=True, max_length=tokens, return_tensors="pt",
         return_attention_mask=True,
     )
-    device = next(model.parameters()).device
+    device = get_module_execution_device(model)
     mask = batch["attention_mask"].to(device)
     states = model(input_ids=batch["input_ids"].to(device), attention_mask=mask).last_hidden_state
     return states.float() * mask[..., None]
+
+
+def prompt_warnings(tokenizer: PreTrainedTokenizerBase, prompt: str, tokens: int) -> list[str]:
+    """What of a prompt the encoder does not take: the end of one that is too long, or a script that it was not trained on."""
+    found = tokenizer(prompt, verbose=False)["input_ids"]
+    shown, warnings = prompt if len(prompt) <= 40 else prompt[:40] + "...", []
+    if len(found) > tokens:
+        warnings.append(f"the text encoder takes {tokens} tokens; the last {len(found) - tokens} of {shown!r} are cut off")
+    if found.count(tokenizer.unk_token_id) * 2 > len(found):
+        warnings.append(f"the text encoder does not know most of {shown!r}; is it in a script that it was not trained on?")
+    return warnings

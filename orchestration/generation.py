@@ -1,6 +1,5 @@
-"""`omnihuman generate`: one video from files, of any length, with any registered or local model."""
+"""`omnihuman generate`, the page and the server: one video from files, of any length, with any registered or local model."""
 
-import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,6 @@ from assets.workspace import Workspace
 from media import sha256_of_file
 from omnihuman import OmniHumanPipeline
 from omnihuman.conditions import ActiveConditions, activate_conditions
-from omnihuman.digests import weights_digest
 from omnihuman.exports import Export, LatentsExport, Mp4Export, PngExport, Provenance, export_segments
 from omnihuman.guidance import OmniHumanGuidance
 from omnihuman.long_video import LongVideo, generate_segments
@@ -27,24 +25,17 @@ from orchestration.generation_inputs import (
     read_reference,
     read_sound,
 )
+from orchestration.model_choice import LoadedModel
 
 Notify = Callable[[str], None]
-STUDENT = "omnihuman-student"
-
-
-@dataclass(frozen=True)
-class LoadedModel:
-    """A pipeline and what is known of where it came from; `snapshot` is "" where that is not known."""
-
-    pipeline: OmniHumanPipeline
-    name: str
-    weights: str
-    snapshot: str
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a person asks for. A path left None is a condition that is off; `seconds` None takes the sound's or pose's length."""
+    """What a person asks for. A path left None is a condition that is off; `seconds` None takes the sound's or pose's length.
+
+    `longest` bounds the video and how much of sound and pose is read, in seconds: for people who ask over a network.
+    """
 
     output: Path
     image: Path | None
@@ -59,26 +50,30 @@ class Request:
     guidance: OmniHumanGuidance | None = None
     mark: bool = True
     face_check: bool = True
+    longest: float | None = None
 
 
-def load_model(workspace: Workspace, model: str) -> LoadedModel:
-    """A pipeline by alias (`champion`), from the registry (`models:/NAME@ALIAS`, `models:/NAME/VERSION`), or from a folder.
+@dataclass(frozen=True)
+class Inputs:
+    """What was read of the files; None is a condition that is off."""
 
-    Raises:
-        GenerateError: no such folder, or one whose files cannot be read.
-        tracking.registry.RegistryError: no such model, version or alias.
-    """
-    if model.startswith("models:/"):
-        return _from_registry(workspace, model)
-    place = Path(model)
-    if (place / "model_index.json").is_file():
-        return LoadedModel(_read_pipeline(place), model, weights_digest(place / "transformer"), "")
-    if place.exists() or not re.fullmatch(r"[\w-]+", model):
-        raise GenerateError(
-            f"{model} holds no model_index.json; give an alias (champion), models:/NAME@ALIAS, or the folder of a whole pipeline "
-            "(save_pretrained)"
-        )
-    return _from_registry(workspace, f"models:/{STUDENT}@{model}")
+    reference: Reference | None
+    sound: SoundTrack | None
+    pose: Pose | None
+
+    def notes(self) -> list[str]:
+        """For people, such as what of the picture is cut off."""
+        return [note for part in (self.reference, self.sound, self.pose) if part is not None for note in part.notes]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request whose inputs were read and found to be usable: all that is left is to make it."""
+
+    request: Request
+    inputs: Inputs
+    video: LongVideo
+    provenance: Provenance
 
 
 def parse_guidance(both: str | None, audio: str | None, annealing: str) -> OmniHumanGuidance | None:
@@ -105,32 +100,10 @@ def _scales(written: str) -> tuple[float, float]:
     return numbers[0], numbers[-1]
 
 
-def _from_registry(workspace: Workspace, model: str) -> LoadedModel:
-    from tracking.registry import RegistryError, get_alias, get_version, version_folder
-
-    parts = re.fullmatch(r"models:/([^/@]+)(?:@([^/@]+)|/(\d+))?", model)
-    if parts is None:
-        raise GenerateError(f"{model}: write models:/NAME@ALIAS or models:/NAME/VERSION, for example models:/{STUDENT}@champion")
-    name, alias, number = parts[1], parts[2] or "champion", parts[3]
-    found = get_version(workspace.tracking_uri, name, int(number)) if number else get_alias(workspace.tracking_uri, name, alias)
-    if found is None:
-        raise RegistryError(f"{name} has no version with alias {alias!r}; run `make demo`, or `omnihuman promote`")
-    pipeline = _read_pipeline(version_folder(workspace.tracking_uri, name, found.version))
-    return LoadedModel(pipeline, f"{name} version {found.version}", found.tags.get("weights_digest", ""), found.tags.get("snapshot_digest", ""))
-
-
-def _read_pipeline(folder: Path) -> OmniHumanPipeline:
-    try:
-        return OmniHumanPipeline.from_pretrained(str(folder))
-    except Exception as error:  # whatever diffusers, transformers and safetensors raise for files of another kind or cut off
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise GenerateError(f"{folder} cannot be loaded as a pipeline: {reason}; save it again with save_pretrained, or register it anew") from error
-
-
 def generate_video(
     workspace: Workspace, model: LoadedModel, request: Request, notify: Notify, progress: Callable[[int, int, str], None] | None = None
 ) -> Path:
-    """Write the output: `.mp4`, `.safetensors` (latents), or a folder of PNG frames.
+    """Write the output: `.mp4`, `.safetensors` (latents), or a folder of PNG frames. `prepare_video`, then `write_video`.
 
     Args:
         workspace: its profile gives buckets, rates and keypoint detector.
@@ -143,30 +116,33 @@ def generate_video(
         GenerateError: an input that cannot be used.
         ValueError: conditions that do not go together, guidance for a one-step student.
     """
+    prepared = prepare_video(workspace, model, request)
+    for note in prepared.inputs.notes():
+        notify(note)
+    return write_video(workspace, model, prepared, progress)
+
+
+def prepare_video(workspace: Workspace, model: LoadedModel, request: Request) -> Prepared:
+    """Read and check everything; nothing is made yet. Raises as `generate_video`."""
     _check_output(request.output)
     active = activate_conditions(_given(request), request.activate, request.without)
     inputs = _read_inputs(workspace, model.pipeline, request, active)
-    for note in inputs.notes():
-        notify(note)
     video = _long_video(workspace, model.pipeline, request, active, inputs)
-    provenance = _provenance(model, request, active, video)
-    export = _export(request.output, provenance, workspace, inputs, video)
-    settings = {"provenance": vars(provenance), "frames": video.frames, "segment_frames": video.segment_frames, "size": [video.height, video.width]}
+    return Prepared(request, inputs, video, _provenance(model, request, active, video))
+
+
+def write_video(
+    workspace: Workspace, model: LoadedModel, prepared: Prepared, progress: Callable[[int, int, str], None] | None = None
+) -> Path:
+    """Make it segment by segment. Stopped (also by an exception out of `progress`) and called again, it goes on."""
+    video, output = prepared.video, prepared.request.output
+    export = _export(workspace, prepared)
+    settings = {"provenance": vars(prepared.provenance), "frames": video.frames, "segment_frames": video.segment_frames, "size": [video.height, video.width]}
 
     def make(first: int, motion: torch.Tensor | None) -> Any:
         return generate_segments(model.pipeline, video, first, motion)
 
-    return export_segments(make, video.segments, export, request.output, settings, progress)
-
-
-@dataclass(frozen=True)
-class _Inputs:
-    reference: Reference | None
-    sound: SoundTrack | None
-    pose: Pose | None
-
-    def notes(self) -> list[str]:
-        return [note for part in (self.reference, self.sound, self.pose) if part is not None for note in part.notes]
+    return export_segments(make, video.segments, export, output, settings, progress)
 
 
 def _given(request: Request) -> list[str]:
@@ -174,7 +150,7 @@ def _given(request: Request) -> list[str]:
     return [name for name, value in inputs.items() if value]
 
 
-def _read_inputs(workspace: Workspace, pipeline: OmniHumanPipeline, request: Request, active: ActiveConditions) -> _Inputs:
+def _read_inputs(workspace: Workspace, pipeline: OmniHumanPipeline, request: Request, active: ActiveConditions) -> Inputs:
     from assets.detectors import keypoint_detector
 
     profile = workspace.profile
@@ -182,15 +158,15 @@ def _read_inputs(workspace: Workspace, pipeline: OmniHumanPipeline, request: Req
     if request.image is not None and "reference" in active.on:
         reference = read_reference(request.image, profile.video, keypoint_detector(profile) if request.face_check else None)
     if request.audio is not None and "audio" in active.on:
-        sound = read_sound(request.audio, profile.video, request.seconds)
+        sound = read_sound(request.audio, profile.video, request.seconds, request.longest)
     if request.pose is not None and "pose" in active.on:
         bucket = reference.bucket if reference else profile.video.main
-        pose = read_pose(request.pose, profile.video, bucket, keypoint_detector(profile), list(pipeline.config.pose_keypoints))
-    return _Inputs(reference, sound, pose)
+        pose = read_pose(request.pose, profile.video, bucket, keypoint_detector(profile), list(pipeline.config.pose_keypoints), request.longest)
+    return Inputs(reference, sound, pose)
 
 
 def _long_video(
-    workspace: Workspace, pipeline: OmniHumanPipeline, request: Request, active: ActiveConditions, inputs: _Inputs
+    workspace: Workspace, pipeline: OmniHumanPipeline, request: Request, active: ActiveConditions, inputs: Inputs
 ) -> LongVideo:
     config = workspace.profile.video
     if config.fps != pipeline.config.fps:
@@ -201,7 +177,7 @@ def _long_video(
         reference=None if inputs.reference is None else torch.from_numpy(inputs.reference.image)[None],
         audio=None if inputs.sound is None else torch.from_numpy(inputs.sound.samples)[None],
         keypoints=None if inputs.pose is None else torch.from_numpy(inputs.pose.keypoints)[None],
-        frames=frames_wanted(config, request.seconds, inputs.sound, inputs.pose, bucket.frames),
+        frames=frames_wanted(config, request.seconds, inputs.sound, inputs.pose, bucket.frames, request.longest),
         segment_frames=bucket.frames, seeds=[request.seed], height=bucket.height, width=bucket.width, steps=request.steps,
         guidance=request.guidance, sample_rate=config.sample_rate,
     )
@@ -220,12 +196,13 @@ def _provenance(model: LoadedModel, request: Request, active: ActiveConditions, 
     )
 
 
-def _export(output: Path, provenance: Provenance, workspace: Workspace, inputs: _Inputs, video: LongVideo) -> Export:
+def _export(workspace: Workspace, prepared: Prepared) -> Export:
+    output, provenance = prepared.request.output, prepared.provenance
     if output.suffix == ".safetensors":
         return LatentsExport(provenance)
     if output.suffix == ".mp4":
-        config = workspace.profile.video
-        sound = None if inputs.sound is None else _fitted(inputs.sound.samples, round(video.frames / config.fps * config.sample_rate))
+        config, heard = workspace.profile.video, prepared.inputs.sound
+        sound = None if heard is None else _fitted(heard.samples, round(prepared.video.frames / config.fps * config.sample_rate))
         return Mp4Export(output, provenance, config.fps, sound, config.sample_rate)
     return PngExport(provenance)
 

@@ -16,6 +16,7 @@ LONGEST_UNASKED = 600.0
 SILENCE = 1e-4  # root mean square of samples in [-1, 1]: 80 dB below full scale
 # Of a frame: files declare their length to the millisecond, and so little sound is not worth a picture.
 REMNANT = 0.05
+BEYOND = 1.0  # seconds that are read past the longest video, so that one which is too long can be told
 CHUNK = 64  # pictures of a pose video at a time
 CROPPED = 0.1  # share of the reference beyond which cutting to the model's shape is worth a note
 
@@ -63,20 +64,21 @@ class SoundTrack:
     notes: tuple[str, ...]
 
 
-def read_sound(path: Path, video: VideoConfig, seconds: float | None) -> SoundTrack:
+def read_sound(path: Path, video: VideoConfig, seconds: float | None, longest: float | None = None) -> SoundTrack:
     """A sound file, or a video with sound, of any rate and any number of channels (mixed to one).
 
     Args:
         path: of the file.
         video: the rate wanted.
         seconds: length of the video to make; None is the sound's own.
+        longest: read about so many seconds at most; None reads all.
 
     Raises:
         GenerateError: no such file, no sound, shorter than one frame, not finite, or very long without `seconds`.
     """
     _check_file(path, "audio")
     try:
-        samples = read_audio(path, video.sample_rate)
+        samples = read_audio(path, video.sample_rate, None if longest is None else longest + BEYOND)
     except MediaError as error:
         raise GenerateError(f"{path}: {error}") from error
     length = len(samples) / video.sample_rate
@@ -99,7 +101,9 @@ class Pose:
     notes: tuple[str, ...]
 
 
-def read_pose(path: Path, video: VideoConfig, bucket: Bucket, detector: KeypointDetector, drawn: list[int]) -> Pose:
+def read_pose(
+    path: Path, video: VideoConfig, bucket: Bucket, detector: KeypointDetector, drawn: list[int], longest: float | None = None
+) -> Pose:
     """Keypoints of a video of any length: memory holds `CHUNK` pictures of the bucket's size.
 
     Args:
@@ -109,6 +113,7 @@ def read_pose(path: Path, video: VideoConfig, bucket: Bucket, detector: Keypoint
         detector: of keypoints.
         drawn: keypoints that the model is shown. One that is missing in a frame leaves its map empty there, and the model
             chooses.
+        longest: read about so many seconds at most; None reads all.
 
     Raises:
         GenerateError: no such file, no video, or none of the keypoints in any frame.
@@ -117,7 +122,7 @@ def read_pose(path: Path, video: VideoConfig, bucket: Bucket, detector: Keypoint
 
     finding = _ChunkedDetection(detector, bucket)
     try:
-        shown = decode_clip(path, video.fps, video.sample_rate, transform=finding.take).frames
+        shown = decode_clip(path, video.fps, video.sample_rate, None if longest is None else longest + BEYOND, finding.take).frames
     except MediaError as error:
         raise GenerateError(f"{path}: {error}") from error
     keypoints = finding.keypoints()[np.ascontiguousarray(shown).view(np.uint32)[:, 0]]
@@ -156,13 +161,15 @@ class _ChunkedDetection:
             self._waiting = []
 
 
-def frames_wanted(video: VideoConfig, seconds: float | None, sound: SoundTrack | None, pose: Pose | None, default: int) -> int:
+def frames_wanted(
+    video: VideoConfig, seconds: float | None, sound: SoundTrack | None, pose: Pose | None, default: int, longest: float | None = None
+) -> int:
     """Length of the video: as asked, else of the sound, else of the pose, else one segment.
 
     Sound that ends earlier goes on in silence, sound or pose that goes on is cut; pose that ends earlier is refused.
 
     Raises:
-        GenerateError: no length at all, or a pose that is too short.
+        GenerateError: no length at all, longer than `longest` seconds, or a pose that is too short.
     """
     if seconds is not None:
         frames = round(seconds * video.fps)
@@ -172,6 +179,8 @@ def frames_wanted(video: VideoConfig, seconds: float | None, sound: SoundTrack |
         frames = default if pose is None else len(pose.keypoints)
     if frames < 1:
         raise GenerateError(f"--seconds {seconds:g} is less than one frame ({1 / video.fps:.4f} s); ask for more")
+    if longest is not None and frames > longest * video.fps:
+        raise GenerateError(f"the video would be longer than {longest:g} s, the most that is made here; set --seconds, or give a shorter sound or pose")
     if pose is not None and len(pose.keypoints) < frames:
         raise GenerateError(
             f"the pose video has {len(pose.keypoints)} frames at {video.fps:g} fps and {frames} are to be made; give a longer one, "

@@ -15,8 +15,9 @@ from omnihuman.conditions import ConditionError
 from omnihuman.exports import read_provenance
 from omnihuman.pipeline import build_pipeline
 from orchestration import cli
-from orchestration.generation import GenerateError, Request, generate_video, load_model, parse_guidance
+from orchestration.generation import GenerateError, Request, generate_video, parse_guidance
 from orchestration.generation_inputs import SoundTrack, frames_wanted, read_pose, read_reference, read_sound
+from orchestration.model_choice import load_model
 from profiles import load_profile
 from puppets import PuppetKeypoints, measure, render
 from tracking.registry import RegistryError, register_model, set_alias

@@ -1,0 +1,67 @@
+"""Pictures and clips in the forms that a diffusers user has them, to and from the pipeline's own."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers.video_processor import VideoProcessor
+from PIL import Image
+from torch import Tensor
+
+from media.photographs import upright_rgb
+from omnihuman.autoencoder import to_frames
+
+Pictures = Image.Image | np.ndarray | Tensor | Sequence[Image.Image | np.ndarray | Tensor]
+LATENTS = ("latents", "latent")
+OUTPUT_TYPES = ("frames", "pil", "np", "pt", *LATENTS)
+
+
+def to_reference(image: Pictures) -> Tensor:
+    """One picture or several of one size to `(B, H, W, 3)` uint8.
+
+    Args:
+        image: PIL (turned as EXIF says, transparency laid on white); an array `(H, W, 3)` or `(B, H, W, 3)`; a tensor of these
+            shapes, or channels first. uint8, or float in [0, 1]. Or a list of them.
+
+    Raises:
+        ValueError: another shape, values out of range, or pictures of different sizes.
+    """
+    if isinstance(image, Image.Image):
+        return torch.from_numpy(upright_rgb(image))[None]
+    if isinstance(image, np.ndarray | Tensor):
+        return _bytes(_channels_last(torch.as_tensor(image)))
+    parts = [to_reference(part) for part in image]
+    if len({part.shape[1:] for part in parts}) != 1:
+        raise ValueError(f"pictures of one batch have one size, got {', '.join(str(tuple(part.shape[1:3])) for part in parts) or 'none'}")
+    return torch.cat(parts)
+
+
+def from_pixels(pixels: Tensor, output_type: str) -> Any:
+    """`(B, 3, T, H, W)` in [-1, 1] to what was asked for.
+
+    Args:
+        pixels: as the autoencoder decodes.
+        output_type: "frames" `(B, T, H, W, 3)` uint8; as in diffusers "pil" (a list of lists), "np" `(B, T, H, W, 3)` and "pt"
+            `(B, T, 3, H, W)` float in [0, 1].
+    """
+    if output_type == "frames":
+        return to_frames(pixels)
+    return VideoProcessor(vae_scale_factor=8).postprocess_video(pixels.float(), output_type)
+
+
+def _channels_last(image: Tensor) -> Tensor:
+    batch = image[None] if image.ndim == 3 else image
+    if batch.ndim == 4 and batch.shape[3] != 3 and batch.shape[1] == 3:
+        batch = batch.permute(0, 2, 3, 1)
+    if batch.ndim != 4 or batch.shape[3] != 3:
+        raise ValueError(f"a picture is (H, W, 3) or (3, H, W), alone or as a batch, got {tuple(image.shape)}")
+    return batch
+
+
+def _bytes(image: Tensor) -> Tensor:
+    if image.dtype == torch.uint8:
+        return image
+    if not image.is_floating_point() or not ((image >= 0) & (image <= 1)).all():
+        raise ValueError(f"a picture is uint8, or float in [0, 1]; got {image.dtype} from {image.min():g} to {image.max():g}")
+    return (image.float() * 255).round().to(torch.uint8)

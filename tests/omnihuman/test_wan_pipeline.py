@@ -1,0 +1,170 @@
+"""With conditions off, our pipeline makes what diffusers' `WanPipeline` makes, and it keeps diffusers' manners."""
+
+import numpy as np
+import pytest
+import torch
+from diffusers import (
+    AutoencoderKLWan,
+    FlowMatchEulerDiscreteScheduler,
+    UniPCMultistepScheduler,
+    WanPipeline,
+    WanTransformer3DModel,
+)
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import (
+    PreTrainedTokenizerFast,
+    UMT5Config,
+    UMT5EncoderModel,
+    Wav2Vec2Config,
+    Wav2Vec2Model,
+)
+
+from omnihuman import OmniHumanPipeline, OmniHumanTransformer3DModel
+from omnihuman.autoencoder import LAPTOP_CONFIG
+from omnihuman.guidance import OmniHumanGuidance
+
+SIZES = {"num_attention_heads": 2, "attention_head_dim": 24, "text_dim": 32, "ffn_dim": 64, "num_layers": 2}
+WORDS = ["<pad>", "</s>", "<unk>", "a", "person", "talks", "blurry"]
+SAMPLERS = {
+    "UniPC, Wan's own": UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, num_train_timesteps=1000, flow_shift=3.0),
+    "Euler in equal steps": FlowMatchEulerDiscreteScheduler(shift=1.0),
+}
+
+
+@pytest.fixture(scope="module")
+def parts():
+    """The same small random weights for both: Wan's three networks, and ours with the audio and pose parts beside."""
+    torch.manual_seed(0)
+    spelling = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<unk>"))
+    spelling.pre_tokenizer = pre_tokenizers.Whitespace()
+    spelling.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=spelling, pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
+    text = UMT5EncoderModel(UMT5Config(vocab_size=len(WORDS), d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4)).eval()
+    wan = WanTransformer3DModel(**SIZES)
+    for parameter in wan.parameters():
+        parameter.data.add_(torch.randn(parameter.shape) * 0.05)
+    ours = OmniHumanTransformer3DModel(**SIZES, audio_dim=16, audio_layers=3, audio_window=1, pose_keypoints=4, pose_channels=4)
+    missing = ours.load_state_dict(wan.state_dict(), strict=False)
+    assert not missing.unexpected_keys
+    vae = AutoencoderKLWan(**LAPTOP_CONFIG).eval()
+    heard = Wav2Vec2Model(Wav2Vec2Config(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, conv_dim=[8] * 7)).eval()
+    return {"tokenizer": tokenizer, "text_encoder": text, "wan": wan.eval(), "ours": ours.eval(), "vae": vae, "audio_encoder": heard}
+
+
+class EqualSteps(FlowMatchEulerDiscreteScheduler):
+    """The schedule that our pipeline asks of it, for a caller that only says how many steps."""
+
+    def set_timesteps(self, num_inference_steps=None, device=None, **kwargs):
+        kwargs.setdefault("sigmas", torch.linspace(1.0, 0.0, (num_inference_steps or 1) + 1)[:-1].tolist())
+        super().set_timesteps(device=device, **kwargs)
+
+
+def both(parts, sampler: str):
+    scheduler = SAMPLERS[sampler]
+    theirs = EqualSteps.from_config(scheduler.config) if isinstance(scheduler, FlowMatchEulerDiscreteScheduler) else scheduler
+    vae = AutoencoderKLWan(**LAPTOP_CONFIG).eval()
+    vae.load_state_dict(parts["vae"].state_dict())
+    wan = WanPipeline(tokenizer=parts["tokenizer"], text_encoder=parts["text_encoder"], vae=parts["vae"], scheduler=theirs, transformer=parts["wan"])
+    wan.set_progress_bar_config(disable=True)
+    return wan, ours(parts, type(scheduler).from_config(scheduler.config), vae)
+
+
+def ours(parts, scheduler=None, vae=None) -> OmniHumanPipeline:
+    return OmniHumanPipeline(
+        parts["ours"], vae or parts["vae"], parts["text_encoder"], parts["tokenizer"], parts["audio_encoder"],
+        scheduler or FlowMatchEulerDiscreteScheduler(shift=1.0), num_inference_steps=4, text_tokens=12,
+    )
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_without_conditions_the_latents_are_those_of_wan_bit_for_bit(parts, sampler):
+    wan, own = both(parts, sampler)
+    sizes = {"height": 32, "width": 48, "num_frames": 9, "num_inference_steps": 4}
+    for scale in (1.0, 5.0):
+        seed = lambda: torch.Generator().manual_seed(3)  # noqa: E731
+        made = wan("a person talks", negative_prompt="blurry", guidance_scale=scale, max_sequence_length=12, generator=seed(), output_type="latent", **sizes).frames
+        found = own("a person talks", negative_prompt="blurry", guidance_scale=scale, generator=seed(), output_type="latent", **sizes).frames
+        assert made.std() > 0.1
+        assert torch.equal(found, made)
+
+
+def test_the_decoded_frames_differ_by_the_rounding_of_one_norm(parts):
+    wan, own = both(parts, "UniPC, Wan's own")
+    sizes = {"height": 32, "width": 48, "num_frames": 9, "num_inference_steps": 2, "output_type": "np"}
+    made = wan("a person talks", guidance_scale=1.0, max_sequence_length=12, generator=torch.Generator().manual_seed(3), **sizes).frames
+    found = own("a person talks", generator=torch.Generator().manual_seed(3), **sizes).frames
+    assert found.shape == made.shape == (1, 9, 32, 48, 3)
+    np.testing.assert_allclose(found, made, atol=2e-5)
+
+
+def call(pipeline, **change):
+    inputs = {"prompt": "a person talks", "height": 32, "width": 32, "num_frames": 5, "generator": torch.Generator().manual_seed(1), "output_type": "latents"}
+    return pipeline(**inputs | change).frames
+
+
+def test_the_negative_prompt_matters_under_guidance_alone(parts):
+    pipeline = ours(parts)
+    guided = {"guidance": OmniHumanGuidance.joint(3.0)}
+    assert torch.equal(call(pipeline, negative_prompt="blurry"), call(pipeline))
+    assert not torch.equal(call(pipeline, negative_prompt="blurry", **guided), call(pipeline, **guided))
+    assert torch.equal(call(pipeline, negative_prompt=["blurry"], **guided), call(pipeline, negative_prompt="blurry", **guided))
+    with pytest.raises(ValueError, match="2 negative prompts for 1 prompts"):
+        call(pipeline, negative_prompt=["a", "b"], **guided)
+
+
+def test_a_callback_sees_every_step_may_change_latents_and_stop(parts):
+    pipeline, seen = ours(parts), []
+
+    def watch(pipe, step, timestep, tensors):
+        seen.append((step, timestep.item(), tensors["latents"].clone()))
+
+    made = call(pipeline, callback_on_step_end=watch)
+    assert [step for step, *_ in seen] == [0, 1, 2, 3] and [time for _, time, _ in seen] == [1000.0, 750.0, 500.0, 250.0]
+    assert torch.equal(made, seen[-1][2])
+    assert torch.equal(call(pipeline, callback_on_step_end=lambda *a: {"latents": torch.zeros(1, 16, 2, 4, 4)} if a[1] == 3 else None), torch.zeros(1, 16, 2, 4, 4))
+
+    def stop(pipe, step, timestep, tensors):
+        pipe._interrupt = step == 1
+
+    assert torch.equal(call(pipeline, callback_on_step_end=stop), seen[1][2]) and torch.equal(call(pipeline), made)
+    with pytest.raises(ValueError, match="may name latents, got noise"):
+        call(pipeline, callback_on_step_end_tensor_inputs=["noise"])
+
+
+def test_the_progress_bar_is_off_until_it_is_wanted(parts, capsys):
+    pipeline = ours(parts)
+    call(pipeline)
+    assert "it/s" not in capsys.readouterr().err
+    pipeline.set_progress_bar_config(disable=False)
+    call(pipeline)
+    assert "4/4" in capsys.readouterr().err
+
+
+def test_image_is_another_name_of_reference(parts):
+    pipeline = ours(parts)
+    picture = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    assert torch.equal(call(pipeline, image=picture), call(pipeline, reference=torch.from_numpy(picture)[None]))
+    with pytest.raises(ValueError, match="are the same"):
+        call(pipeline, image=picture, reference=torch.from_numpy(picture)[None])
+    with pytest.raises(ValueError, match="output_type is one of"):
+        call(pipeline, output_type="gif")
+
+
+def test_offloading_changes_nothing_and_reaches_every_network(parts):
+    """The processor plays the accelerator. Sequential offloading cannot be tried like this: accelerate does not move a weight from a
+    processor to itself."""
+    generator = torch.Generator().manual_seed(0)
+    inputs = {
+        "image": torch.randint(0, 255, (1, 32, 32, 3), dtype=torch.uint8, generator=generator), "audio": torch.randn(1, 5_000, generator=generator),
+        "keypoints": torch.rand(1, 5, 133, 3, generator=generator) * 30, "guidance": OmniHumanGuidance.joint(2.0), "output_type": "frames",
+    }
+    pipeline = ours(parts)
+    expected = call(pipeline, **inputs)
+    pipeline.enable_model_cpu_offload(device="cpu")
+    hooked = {name for name, model in pipeline.components.items() if any(hasattr(m, "_hf_hook") for m in getattr(model, "modules", list)())}
+    try:
+        assert hooked == {"transformer", "vae", "text_encoder", "audio_encoder"}
+        made = call(pipeline, **inputs)
+    finally:
+        pipeline.remove_all_hooks()
+    assert torch.equal(made, expected)

@@ -1,0 +1,63 @@
+"""A model folder, a face and a voice, and services started as their own processes, for the tests of page and server."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from PIL import Image
+
+from media import encode_clip, write_atomically
+from omnihuman.pipeline import build_pipeline
+from profiles import load_profile
+from puppets import render
+from training.model import build_transformer
+
+ROOT = Path(__file__).resolve().parents[2]
+PROFILE = load_profile("laptop", ["transformer.num_layers=2"])
+PUPPET = render(90_000_001, frames=25)
+RATE = 16_000
+
+
+def save_model(folder: Path) -> Path:
+    """An untrained one-step pipeline: it makes frames, not sense."""
+    build_pipeline(PROFILE, build_transformer(PROFILE, None, 0), 1).save_pretrained(folder, safe_serialization=True)
+    return folder
+
+
+def save_inputs(folder: Path, seconds: float = 25 / 16) -> Path:
+    """face.png, nobody.png, voice.wav and pose.mp4."""
+    folder.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(PUPPET.frames[0]).save(folder / "face.png")
+    Image.fromarray(np.full((64, 64, 3), 90, np.uint8)).save(folder / "nobody.png")
+    voice = np.tile(PUPPET.audio, -(-int(seconds * RATE) // len(PUPPET.audio)))[: round(seconds * RATE)]
+    soundfile.write(folder / "voice.wav", voice, RATE)
+    write_atomically(folder / "pose.mp4", encode_clip(PUPPET.frames, 16.0, PUPPET.audio, RATE))
+    return folder
+
+
+@contextmanager
+def started(home: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`omnihuman ARGUMENTS` until the block ends; gives the process and the address that it printed."""
+    environment = os.environ | {"OMNIHUMAN_HOME": str(home), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-W", "ignore", "-m", "orchestration.cli", *arguments]
+    with open(home / "served.log", "ab") as log, subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log, text=True) as process:
+        try:
+            yield process, _address(process, home)
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+
+
+def _address(process: "subprocess.Popen[str]", home: Path) -> str:
+    assert process.stdout is not None
+    for line in process.stdout:
+        words = [word for word in line.replace(";", " ").split() if word.startswith("http://")]
+        if words:
+            return "/".join(words[0].split("/")[:3])
+    raise AssertionError(f"no address; {(home / 'served.log').read_text()}")

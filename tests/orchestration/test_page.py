@@ -1,0 +1,96 @@
+"""`omnihuman page` in a headless browser: files in, video and measures out, screenshots before and after, nothing from outside."""
+
+import os
+import shutil
+import signal
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from media import probe_clip, read_audio
+from omnihuman.exports import read_provenance
+from tests.orchestration.serving import RATE, save_inputs, save_model, started
+from tracking.registry import register_model, set_alias
+
+pytest.importorskip("gradio", reason="run `make page`")
+sync_api = pytest.importorskip("playwright.sync_api")
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = [pytest.mark.end_to_end, pytest.mark.skipif(BROWSER is None, reason="no chromium or chrome on the PATH")]
+PATIENCE = 100_000  # milliseconds
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    place = tmp_path_factory.mktemp("home")
+    register_model(f"sqlite:///{place / 'var' / 'mlflow.db'}", "omnihuman-student", save_model(place / "model"))
+    set_alias(f"sqlite:///{place / 'var' / 'mlflow.db'}", "omnihuman-student", "champion", 1)
+    save_inputs(place / "files")
+    (place / "tmp").mkdir()
+    return place
+
+
+@pytest.fixture(scope="module")
+def shots(tmp_path_factory) -> Path:
+    """Where screenshots land: `$OMNIHUMAN_SCREENSHOTS`, by default a temporary folder."""
+    return Path(os.environ.get("OMNIHUMAN_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
+
+
+@pytest.fixture
+def window() -> Iterator["sync_api.Page"]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1320, "height": 900})
+        page.set_default_timeout(PATIENCE)
+        yield page
+        browser.close()
+
+
+def upload(page: "sync_api.Page", element: str, path: Path) -> None:
+    page.locator(f"#{element} input[type=file]").first.set_input_files(path)
+
+
+def make_video(page: "sync_api.Page", address: str, files: Path, shots: Path) -> bytes:
+    """Upload, press the button, and return the video's bytes; screenshots before and after."""
+    page.goto(address)
+    page.get_by_role("button", name="Make the video").wait_for()
+    upload(page, "image", files / "face.png")
+    upload(page, "audio", files / "voice.wav")
+    page.locator("#image img").wait_for()
+    page.locator("#audio").get_by_text("1x").first.wait_for()
+    page.screenshot(path=shots / "page_before.png", full_page=True)
+    page.get_by_role("button", name="Make the video").click()
+    page.locator("#measures td.value").first.wait_for()
+    page.wait_for_function("document.querySelector('#video video')?.readyState >= 2")
+    page.screenshot(path=shots / "page_after.png", full_page=True)
+    source = page.locator("#video video").get_attribute("src")
+    assert source is not None
+    return page.request.get(urllib.parse.urljoin(address, source)).body()
+
+
+def test_a_picture_and_a_voice_become_a_video_beside_its_measures(home, shots, window, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(home / "tmp"))
+    asked, failed = set(), []
+    window.on("request", lambda request: asked.add(urllib.parse.urlsplit(request.url).hostname) if request.url.startswith("http") else None)
+    window.on("pageerror", lambda error: failed.append(str(error)))
+    with started(home, "page", "--port", "7917", "--longest", "5") as (process, address):
+        (tmp_path / "made.mp4").write_bytes(make_video(window, address, home / "files", shots))
+        measures = window.locator("#measures").inner_text()
+        status = window.locator("#status").inner_text()
+        window.goto(address)
+        upload(window, "image", home / "files" / "nobody.png")
+        window.locator("#image img").wait_for()
+        window.get_by_role("button", name="Make the video").click()
+        window.get_by_text("nobody.png shows no face").first.wait_for()
+        window.screenshot(path=shots / "page_refused.png", full_page=True)
+        assert any((home / "tmp").glob("omnihuman-page-*"))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
+    found = probe_clip(tmp_path / "made.mp4")
+    assert (found.frames, found.fps) == (25, 16.0) and len(read_audio(tmp_path / "made.mp4")) == 25 * RATE // 16
+    assert read_provenance(tmp_path / "made.mp4")["model"] == "omnihuman-student version 1"
+    assert "mouth follows the sound" in measures and "colours differ from the picture" in measures and "1.56 s of video (25 frames)" in status
+    assert asked == {"127.0.0.1"} and not failed
+    assert not any((home / "tmp").glob("omnihuman-page-*"))  # uploads and videos go with the page
+    assert {"page_before.png", "page_after.png"} <= {path.name for path in shots.iterdir()}
