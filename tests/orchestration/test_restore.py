@@ -210,8 +210,10 @@ def test_an_unreachable_remote_undoes_nothing_and_is_tried_again(workspace, tmp_
     shutil.rmtree(cache_folder(workspace))
     point = find_restore_point(workspace, "1")
     assert missing_outputs(workspace, point)
-    restore(workspace, point.name)
-    assert holds(workspace.root) == OLD_STATE
+    with pytest.raises(RestoreError, match="would be lost"):  # what stands there is in no cache any more
+        restore(workspace, point.name)
+    restore(workspace, point.name, tmp_path / "back")
+    assert holds(tmp_path / "back") == OLD_STATE and holds(workspace.root) == NEW_STATE
 
 
 def test_a_shard_that_came_in_while_a_student_was_trained_is_no_part_of_its_state(workspace):
