@@ -44,4 +44,4 @@ bench: $(STAMP)  ## speed and memory of the parts that decide how long a demo ta
 	$(BIN)/python -m benchmarks
 
 clean:  ## remove what the pipeline made (data, var, inbox, DVC cache); keeps .venv
-	rm -rf data var inbox .dvc/cache .dvc/tmp dvc.lock
+	rm -rf data var inbox .dvc/cache .dvc/tmp dvc.lock snapshots

@@ -10,6 +10,7 @@ def make_clip_scores(execution: Execution) -> Metadata:
     """Score every clip of one shard; what was scored before under the same version and configuration is kept."""
     import pandas as pd
 
+    from assets.column_lineage import score_columns
     from curation.report import score_histograms
     from curation.scores import score_shard
     from curation.stage_pages import quantile_rows, write_scores_page
@@ -30,6 +31,7 @@ def make_clip_scores(execution: Execution) -> Metadata:
         "score_versions": report.versions,
         "score_quantiles": Markdown(markdown_table(quantile_rows(scores))),
         "histograms": Png(histograms),
+        "columns": score_columns(profile),
         "report": write_scores_page(page, shard_dir, destination, histograms, profile.curation),
     }
 

@@ -57,18 +57,36 @@ def cached_folders(workspace: Workspace) -> Iterator[CommittedFolder]:
     """
     if not (workspace.root / ".dvc").is_dir():
         return
+    cache = cache_folder(workspace)
+    for listing in sorted(cache.glob("*/*.dir")):
+        files = {name: path for name, path in _listed(cache, listing).items() if path.is_file()}
+        yield CommittedFolder(CACHED, files, listing.parent.name + listing.name)
+
+
+def cache_folder(workspace: Workspace) -> Path:
+    """Where DVC keeps what was committed; wherever its configuration says."""
     from dvc.repo import Repo
 
     with Repo(str(workspace.root)) as repo:
-        cache = Path(repo.cache.local.path)
-    for listing in sorted(cache.glob("*/*.dir")):
-        try:
-            entries = json.loads(listing.read_bytes())
-            files = {entry["relpath"]: cache / entry["md5"][:2] / entry["md5"][2:] for entry in entries}
-        except (OSError, ValueError, KeyError) as error:
-            raise AssetError(f"{listing} is no listing of DVC ({error}); `dvc fetch`, or remove it") from error
-        there = {name: path for name, path in files.items() if path.is_file()}
-        yield CommittedFolder(CACHED, there, listing.parent.name + listing.name)
+        return Path(repo.cache.local.path)
+
+
+def committed_folder(cache: Path, listing: str) -> CommittedFolder | None:
+    """The folder that dvc.lock names by `listing`, with all of its files, or None where DVC's cache has not got it.
+
+    Raises:
+        AssetError: a listing that cannot be read.
+    """
+    path = cache / listing[:2] / listing[2:]
+    return CommittedFolder(CACHED, _listed(cache, path), listing) if listing and path.is_file() else None
+
+
+def _listed(cache: Path, listing: Path) -> dict[str, Path]:
+    try:
+        entries = json.loads(listing.read_bytes())
+        return {entry["relpath"]: cache / entry["md5"][:2] / entry["md5"][2:] for entry in entries}
+    except (OSError, ValueError, KeyError) as error:
+        raise AssetError(f"{listing} is no listing of DVC ({error}); `dvc fetch`, or remove it") from error
 
 
 def locked_stages(workspace: Workspace, history: bool = True) -> Iterator[LockedStage]:

@@ -11,7 +11,7 @@ from assets.catalogue import STEPS
 from assets.contract_checks import NAME as CHECK
 from assets.dvc_stages import ensure_repository
 from assets.execute import execute
-from assets.steps import AssetError, Check, Launcher, Markdown, Png, Step, Table
+from assets.steps import AssetError, Check, Columns, Launcher, Markdown, Png, Step, Table
 from assets.workspace import Workspace, open_workspace
 
 SHARDS = dg.DynamicPartitionsDefinition(name="shard")
@@ -94,7 +94,17 @@ def _through_pipes(
 
 def dagster_metadata(values: Mapping[str, Any]) -> dict[str, dg.MetadataValue | Any]:
     """Neutral values to what the Dagster UI shows; pictures are inlined."""
-    return {name: _metadata_value(value) for name, value in values.items()}
+    shown: dict[str, Any] = {}
+    for name, value in values.items():
+        shown |= _column_metadata(value) if isinstance(value, Columns) else {name: _metadata_value(value)}
+    return shown
+
+
+def _column_metadata(columns: Columns) -> dict[str, Any]:
+    """Under Dagster's own names, which its pages draw as the table's schema and as lineage from column to column."""
+    deps = {name: [dg.TableColumnDep(dg.AssetKey(a), c) for a, c in sources] for name, sources in columns.sources.items()}
+    schema = dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.kinds.items()])
+    return {"dagster/column_schema": schema, "dagster/column_lineage": dg.TableColumnLineage(deps)}
 
 
 def _metadata_value(value: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from assets.lock_file import mend_lock, whole_lock
 from assets.steps import Step
 from assets.versions import configuration
 from assets.workspace import Workspace
@@ -38,10 +39,10 @@ def record_in_dvc(workspace: Workspace, step: Step) -> None:
         return
     from dvc.repo import Repo
 
-    with _one_writer(workspace):
+    with one_writer(workspace):
         write_params(workspace)
         # DVC resolves stage names and paths from the current directory.
-        with chdir(workspace.root), Repo(str(workspace.root), _wait_for_lock=True) as repo:
+        with whole_lock(workspace), chdir(workspace.root), Repo(str(workspace.root), _wait_for_lock=True) as repo:
             # By its full path: a bare name is looked up in the current folder.
             repo.commit(f"{workspace.root / 'dvc.yaml'}:{step.name}", force=True)
 
@@ -50,7 +51,8 @@ def ensure_repository(workspace: Workspace) -> None:
     """Make `workspace.root` a DVC repository with this project's stages, if it is none yet, and bring params.yaml up."""
     workspace.root.mkdir(parents=True, exist_ok=True)
     workspace.inbox.mkdir(exist_ok=True)
-    with _one_writer(workspace):
+    with one_writer(workspace):
+        mend_lock(workspace)
         write_params(workspace)
         # A dependency must exist for DVC: nothing is withdrawn yet.
         workspace.tombstones.touch()
@@ -105,7 +107,8 @@ def _stage(step: Step) -> dict[str, Any]:
 
 
 @contextmanager
-def _one_writer(workspace: Workspace) -> Iterator[None]:
+def one_writer(workspace: Workspace) -> Iterator[None]:
+    """Held by whoever writes dvc.lock or params.yaml; others wait."""
     workspace.var.mkdir(parents=True, exist_ok=True)
     with open(workspace.var / "dvc.writer", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,18 +1,25 @@
 """Run one step the same way from Dagster, DVC and the command line, and remember what it was made from."""
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 
 from assets.catalogue import STEPS
 from assets.dvc_stages import record_in_dvc
+from assets.one_maker import one_maker
 from assets.steps import AssetError, Execution, Launcher, Metadata, Step
 from assets.versions import content_version, fingerprint, fresh_version, signature
 from assets.workspace import Workspace
 from media import write_atomically
 from tracking.progress import ProgressFile
+
+# What these leave is a state that can be restored; after a snapshot and a promotion it goes to the DVC remote too.
+KEPT_AFTER = ("training_snapshot", "benchmark_scores", "registered_model", "promoted_champion")
+PUSHED_AFTER = ("training_snapshot", "promoted_champion")
 
 
 @dataclass(frozen=True)
@@ -38,13 +45,21 @@ def is_current(workspace: Workspace, step: Step, shard: str | None = None) -> bo
 def execute(workspace: Workspace, step: Step, shard: str | None = None, launch: Launcher | None = None) -> Outcome:
     """Make one asset, or one shard of it.
 
-    The record is written last: whatever was killed before it runs again, and finds what it had finished.
+    The record is written last: whatever was killed before it runs again, and finds what it had finished. Two that ask for the
+    same at once do the work once: the second waits and takes over what the first made.
 
     Raises:
         AssetError: the step has shards and none is named, or the other way round, or the product did not appear.
     """
     if step.sharded != (shard is not None):
         raise AssetError(f"{step.name} is made {'per shard: name one' if step.sharded else 'as a whole: name no shard'}")
+    with one_maker(workspace, step.name, shard) as waited:
+        if waited and is_current(workspace, step, shard):
+            return Outcome(content_version(workspace, step, shard), 0.0, {"made_by": "another run, which this one waited for"})
+        return _execute(workspace, step, shard, launch)
+
+
+def _execute(workspace: Workspace, step: Step, shard: str | None, launch: Launcher | None) -> Outcome:
     _hold_up_behind_failed_checks(workspace, step, shard)
     started = time.monotonic()
     made_from = fingerprint(workspace, step, shard, STEPS)
@@ -57,6 +72,7 @@ def execute(workspace: Workspace, step: Step, shard: str | None = None, launch: 
     seconds = time.monotonic() - started
     if step.in_dvc:
         record_in_dvc(workspace, step)
+        metadata = {**metadata, **_keep_restore_point(workspace, step)}
     record = {
         "fingerprint": made_from,
         "data_version": version,
@@ -67,6 +83,22 @@ def execute(workspace: Workspace, step: Step, shard: str | None = None, launch: 
     shutil.rmtree(workspace.scratch(step.name), ignore_errors=True)
     workspace.progress(step.name, shard).unlink(missing_ok=True)
     return Outcome(version, seconds, metadata)
+
+
+def _keep_restore_point(workspace: Workspace, step: Step) -> Metadata:
+    if step.name not in KEPT_AFTER or os.environ.get("DVC_STAGE"):  # `dvc repro` writes its lock after this process
+        return {}
+    from assets.dvc_remote import push_restore_points
+    from assets.restore_points import keep_restore_point
+
+    point = keep_restore_point(workspace)
+    kept: dict[str, str] = {} if point is None else {"restore_point": point.name}
+    if step.name in PUSHED_AFTER:
+        pushed = push_restore_points(workspace)
+        kept["dvc_remote"] = str(pushed)
+        if pushed.waiting:
+            print(f"warning: {pushed}", file=sys.stderr, flush=True)
+    return kept
 
 
 def _hold_up_behind_failed_checks(workspace: Workspace, step: Step, shard: str | None) -> None:

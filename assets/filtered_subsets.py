@@ -7,6 +7,7 @@ from assets.steps import Execution, Markdown, Metadata, Png, Step
 
 def make_filtered_subsets(execution: Execution) -> Metadata:
     """Apply the profile's predicates to one shard's scores."""
+    from assets.column_lineage import subset_columns
     from curation.report import funnel_chart
     from curation.stage_pages import rejection_rows, write_subsets_page
     from curation.subsets import select_subsets
@@ -25,6 +26,7 @@ def make_filtered_subsets(execution: Execution) -> Metadata:
         "predicates": funnel["predicates"],
         "rejections": Markdown(markdown_table(rejection_rows(funnel))),
         "funnel": Png(funnel_chart(funnel)),
+        "columns": subset_columns(workspace.profile),
         "report": write_subsets_page(page, shard_dir, scores_dir, destination, funnel, config),
     }
 

@@ -35,7 +35,15 @@ class Table:
     rows: list[dict[str, Any]]
 
 
-Metadata = Mapping[str, "int | float | str | bool | Path | Png | Markdown | Table | dict[str, Any] | list[Any]"]
+@dataclass(frozen=True)
+class Columns:
+    """A table's columns for the asset's page: what each holds, and the (asset, column) pairs that it was computed from."""
+
+    kinds: Mapping[str, str]
+    sources: Mapping[str, tuple[tuple[str, str], ...]]
+
+
+Metadata = Mapping[str, "int | float | str | bool | Path | Png | Markdown | Table | Columns | dict[str, Any] | list[Any]"]
 
 
 @dataclass(frozen=True)

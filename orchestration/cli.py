@@ -431,6 +431,53 @@ def decide() -> None:
 
 
 @app.command()
+def restore(
+    state: Annotated[str, typer.Argument(help="digits of a snapshot, of a student's weights or of a score table; or 3, NAME:3, champion. Without it all states are listed")] = "",
+    into: Annotated[Path | None, typer.Option(help="new folder that becomes a workspace of its own; default this workspace")] = None,
+    code: Annotated[Path | None, typer.Option(help="also check out the code of that time here, as a git worktree")] = None,
+    force: Annotated[bool, typer.Option(help="also lose files that DVC's cache has not got")] = False,
+) -> None:
+    """Bring back data, checkpoints and scores of a past snapshot, model version or score."""
+    from assets.restore_points import keep_restore_point, restore_points
+    from orchestration.restoring import get_code
+    from orchestration.restoring import restore as bring_back
+
+    workspace = _open()
+    if not state:
+        keep_restore_point(workspace)
+        for point in restore_points(workspace):
+            print(f"{point.name:<40} {point}")
+        return
+    done = bring_back(workspace, state, into, force)
+    print(f"{done.root} holds {done.point}")
+    if into is not None:
+        print(f"work on it: OMNIHUMAN_HOME={done.root} OMNIHUMAN_PROFILE={done.root / 'profile.yaml'} omnihuman demo")
+    if done.outdated:
+        print(f"today's code or settings would make anew: {', '.join(done.outdated)}; the code of that time is {done.point.code}")
+    for note in done.notes:
+        print(f"note: {note}")
+    if code is not None:
+        print(f"code of {done.point.code} in {get_code(done.point.code, code)}")
+
+
+@app.command()
+def push() -> None:
+    """Bring every restore point that the DVC remote has not got to it ($OMNIHUMAN_REMOTE, by default a folder under var)."""
+    from assets.dvc_remote import push_restore_points
+    from assets.dvc_stages import ensure_repository
+    from assets.restore_points import keep_restore_point
+
+    workspace = _open()
+    ensure_repository(workspace)
+    keep_restore_point(workspace)
+    pushed = push_restore_points(workspace)
+    for name in pushed.done:
+        print(f"pushed {name}")
+    print(pushed)
+    raise typer.Exit(1 if pushed.waiting else 0)
+
+
+@app.command()
 def promote(
     version: Annotated[int, typer.Argument(help="of the student, as the registry counts")],
     override: Annotated[str | None, typer.Option(help="promote against the gate, for this reason; it is kept on the version")] = None,

@@ -4,6 +4,8 @@ import os
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import pandas as pd
+
 from assets.demo_corpus import PuppetFile, corpus, render_puppet, unusable_files
 from assets.workspace import Workspace
 from media import write_atomically
@@ -12,8 +14,10 @@ from tracking.progress import ProgressFile
 
 
 def missing_puppets(workspace: Workspace, demo: DemoConfig) -> list[PuppetFile]:
-    """Puppets whose file is not in the inbox."""
-    return [puppet for puppet in corpus(demo) if not (workspace.inbox / puppet.name).is_file()]
+    """Puppets whose file is neither in the inbox nor in a shard (which `dvc pull` may have brought without an inbox)."""
+    tables = [workspace.data("raw_clips", shard) / "clips.parquet" for shard in workspace.shards("raw_clips")]
+    held = {name for table in tables if table.is_file() for name in pd.read_parquet(table, columns=["source_name"])["source_name"]}
+    return [puppet for puppet in corpus(demo) if puppet.name not in held and not (workspace.inbox / puppet.name).is_file()]
 
 
 def fill_inbox(workspace: Workspace, demo: DemoConfig, progress: Path) -> None:

@@ -86,6 +86,12 @@ def _set_up(workspace: Workspace, console: DemoConsole, real_clips: bool) -> Non
     if not (workspace.root / ".dvc").is_dir() or not (workspace.root / "dvc.yaml").is_file():
         with console.step("dvc: repository", workspace.progress("dvc"), workspace.logs / "dvc.log"):
             ensure_repository(workspace)
+    if (workspace.root / "dvc.lock").is_file() and not (workspace.var / "records").is_dir():
+        # A fresh clone after `dvc pull`: data stands that no demo made here.
+        from assets.adoption import adopt
+
+        with console.step("dvc: data that was pulled", workspace.progress("dvc"), workspace.logs / "dvc.log"):
+            adopt(workspace)
 
 
 def _partitions(workspace: Workspace, name: str) -> Sequence[str | None]:

@@ -18,6 +18,20 @@ concurrency:
     default_limit: 1
   runs:
     max_concurrent_runs: 2
+# A run whose process was killed, or that a reboot ended, is failed within a minute and started once more: training goes on from
+# its checkpoint. A step that raised an error is not: the same input would give the same error.
+run_launcher:
+  module: orchestration.run_workers
+  class: WatchedRunLauncher
+run_monitoring:
+  enabled: true
+  poll_interval_seconds: 30
+  cancel_timeout_seconds: 300
+  free_slots_after_run_end_seconds: 60
+run_retries:
+  enabled: true
+  max_retries: 1
+  retry_on_asset_or_op_failure: false
 """
 
 

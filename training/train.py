@@ -16,6 +16,7 @@ import torch
 
 from training.alone import hold_alone, stop_with_launcher
 from training.jobs import TrainingJob
+from training.shared_memory import release_buffer_names
 
 
 def run(job: TrainingJob) -> dict:
@@ -47,6 +48,7 @@ def main() -> int:
     deepspeed.init_distributed(dist_backend="nccl" if torch.cuda.is_available() else "gloo")
     with hold_alone(Path(job.work)) if torch.distributed.get_rank() == 0 else nullcontext():
         torch.distributed.barrier()
+        release_buffer_names(torch.distributed.get_rank())
         _run_and_report(job)
     return 0
 

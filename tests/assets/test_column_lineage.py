@@ -1,0 +1,43 @@
+"""From a subset's flag to the clip's own columns, as Dagster shows it."""
+
+import dagster as dg
+import pytest
+
+from assets.column_lineage import RECORD_COLUMNS, score_columns, subset_columns
+from assets.dagster_assets import dagster_metadata
+from curation.clip_table import CLIPS_SCHEMA
+from curation.scores.registry import SCORES
+from profiles import load_profile
+
+
+@pytest.fixture(scope="module")
+def profile():
+    return load_profile("laptop", ["curation.text=motion >= 0.1", "curation.audio=has_audio and bits_per_pixel > 0", "curation.pose=pose_visibility > 0.5"])
+
+
+def test_a_subset_reads_its_own_columns_and_those_of_the_weaker_ones(profile):
+    sources = subset_columns(profile).sources
+    assert sources["text"] == (("clip_scores", "motion"),)
+    assert sources["audio"] == tuple(("clip_scores", name) for name in ("bits_per_pixel", "has_audio", "motion"))
+    assert sources["pose"] == sources["rejected_by"] and ("clip_scores", "pose_visibility") in sources["pose"]
+
+
+def test_a_score_comes_from_the_media_or_the_clips_row(profile):
+    sources = score_columns(profile).sources
+    assert sources["motion"] == (("raw_clips", "member"),)
+    assert sources["bits_per_pixel"] == tuple(("raw_clips", name) for name in ("member", "width", "height", "frames"))
+    assert sources["caption_words"] == (("raw_clips", "caption"),)
+    assert all(column in CLIPS_SCHEMA.names for found in sources.values() for _, column in found)
+
+
+def test_every_score_that_reads_the_clips_row_says_which_columns():
+    assert {score.name for score in SCORES if "record" in score.reads} == set(RECORD_COLUMNS)
+
+
+def test_dagster_gets_schema_and_lineage_under_its_own_names(profile):
+    found = dagster_metadata({"columns": subset_columns(profile), "clips": 3})
+    assert found["clips"] == 3 and "columns" not in found
+    lineage, schema = found["dagster/column_lineage"], found["dagster/column_schema"]
+    lineage, schema = getattr(lineage, "value", lineage), getattr(schema, "value", schema)
+    assert lineage.deps_by_column["text"] == [dg.TableColumnDep(dg.AssetKey("clip_scores"), "motion")]
+    assert [(column.name, column.type) for column in schema.columns][:2] == [("clip_id", "string"), ("text", "bool")]
