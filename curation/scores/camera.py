@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from curation.scores.contract import Score, Values, floats, without_meaning
+from curation.scores.contract import Score, Values, floats
 from curation.scores.material import Material
 from profiles.scores import CameraConfig
 
@@ -68,7 +68,7 @@ def measured_runs(frames: int, pairs: int, run: int) -> list[range]:
     return [range(start, start + run) for start in starts]
 
 
-def camera(grey: np.ndarray, config: CameraConfig) -> Values:
+def camera(grey: np.ndarray, config: CameraConfig) -> dict[str, float]:
     """The three columns for `(T, H, W)` uint8, in this picture's pixels.
 
     `shakiness` is the mean length of the change of the global motion from one pair of frames to the next: 0 for any
@@ -81,7 +81,7 @@ def camera(grey: np.ndarray, config: CameraConfig) -> Values:
         neighbours = zip(found[:-1], found[1:], strict=True)
         changes += [np.hypot(*(b.centre - a.centre)) for a, b in neighbours if a is not None and b is not None]
     if not motions:
-        return without_meaning(*COLUMNS)
+        return dict.fromkeys(COLUMNS, float("nan"))
     return {
         "camera_motion": float(np.mean([motion.camera for motion in motions])),
         "body_motion": float(np.mean([motion.body for motion in motions])),
