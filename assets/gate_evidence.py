@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from tracking.registry import Version
 
 # Tags of a registered version.
-WEIGHTS, SCORED, FILES, SNAPSHOT, BENCHMARK = "weights_digest", "scored_weights", "files_digest", "snapshot_digest", "benchmark"
+WEIGHTS, FILES, SNAPSHOT, BENCHMARK = "weights_digest", "files_digest", "snapshot_digest", "benchmark"
+# Of weights and encoders together, as they were registered and as they made the videos that were scored.
+PIPELINE, SCORED = "pipeline_digest", "scored_pipeline"
 TRANSFORMER = "transformer"
 
 
-def scored_weights(workspace: Workspace, model: str) -> str:
-    """The digest of the weights that made the videos which were scored; several are joined, and equal no digest."""
+def scored_pipeline(workspace: Workspace, model: str) -> str:
+    """The digest of the pipeline that made the videos which were scored; several are joined, and equal no digest."""
     found = {json.loads(file.read_text())["weights"] for file in sorted((workspace.data("generated_videos") / model).glob("*/meta.json"))}
     return "+".join(sorted(found))
 
@@ -39,10 +41,11 @@ def gate_evidence(workspace: Workspace, version: "Version", folder: Path) -> "li
 def _weights(version: "Version", folder: Path) -> "Iterator[Check]":
     from omnihuman.digests import weights_digest
 
-    trained, scored, files = (version.tags.get(tag, "") for tag in (WEIGHTS, SCORED, FILES))
+    registered, scored, files = (version.tags.get(tag, "") for tag in (PIPELINE, SCORED, FILES))
     yield _check(
-        "weights are the scored ones", bool(trained) and trained == scored,
-        f"version {version.version} holds weights {_short(trained)}, its scores are of {_short(scored)}", "generate and score it again",
+        "weights are the scored ones", bool(registered) and registered == scored,
+        f"version {version.version} holds weights and encoders {_short(registered)}, its scores are of {_short(scored)}",
+        "generate and score it again",
     )
     try:
         found = weights_digest(folder / TRANSFORMER)

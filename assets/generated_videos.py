@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from assets.evaluation_runs import evaluation_run
 from assets.steps import Execution, Metadata, Report, Step
 from assets.versions import ENCODERS, source_version
+from assets.workspace import Workspace
 from media import write_atomically
 from profiles import resolve_source
 
@@ -83,7 +84,8 @@ def _generate(pipelines: _Pipelines, benchmark: "Benchmark", model: "ModelPlan",
 
     workspace, config = pipelines.execution.workspace, pipelines.execution.workspace.profile.evaluation
     folder = workspace.data("generated_videos") / model.name / mode
-    weights = weights_of(pipelines.execution, SOURCES[model.name])
+    record = json.loads((workspace.data(SOURCES[model.name]) / "record.json").read_text())
+    weights = pipeline_digest(workspace, record["weights_digest"])
     wanted: dict[str, Any] = {
         "weights": weights,
         "benchmark": benchmark.digest,
@@ -102,12 +104,11 @@ def _share(execution: Execution, place: int, sets: int) -> Report:
     return lambda clips, total, note: execution.report(place * total + clips, sets * total, note)
 
 
-def weights_of(execution: Execution, asset: str) -> str:
-    """Digest of everything that makes a checkpoint's videos: its transformer, the frozen encoders, this code."""
-    record = json.loads((execution.workspace.data(asset) / "record.json").read_text())
-    encoders = execution.workspace.profile.encoders
+def pipeline_digest(workspace: Workspace, weights: str) -> str:
+    """Digest of everything that makes a checkpoint's videos: its transformer's weights, the frozen encoders, this code."""
+    encoders = workspace.profile.encoders
     # With the step's version, because a change of the sampling code makes videos that are done out of date too.
-    parts = [record["weights_digest"], GENERATED_VIDEOS.version, *(source_version(getattr(encoders, name)) for name in ENCODERS)]
+    parts = [weights, GENERATED_VIDEOS.version, *(source_version(getattr(encoders, name)) for name in ENCODERS)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

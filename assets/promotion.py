@@ -8,7 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assets.clip_scores import markdown_table
-from assets.gate_evidence import BENCHMARK, FILES, SCORED, SNAPSHOT, TRANSFORMER, WEIGHTS, gate_evidence, scored_weights
+from assets.gate_evidence import (
+    BENCHMARK,
+    FILES,
+    PIPELINE,
+    SCORED,
+    SNAPSHOT,
+    TRANSFORMER,
+    WEIGHTS,
+    gate_evidence,
+    scored_pipeline,
+)
+from assets.generated_videos import pipeline_digest
 from assets.steps import AssetError, Execution, Markdown, Metadata, Report, Step
 from assets.workspace import Workspace
 from media import write_atomically
@@ -43,7 +54,10 @@ def make_registered_model(execution: Execution) -> Metadata:
             shutil.copy2(workspace.data("benchmark_scores") / "scores.parquet", draft / SCORES)
             shutil.copy2(workspace.data("benchmark_scores") / "slices.parquet", draft / SLICES)
             tags = _tags(execution, record) | {
-                SCORED: scored_weights(workspace, TEACHER_ROWS if name == TEACHER else asset), FILES: weights_digest(draft / TRANSFORMER)
+                # Hashed anew: the record says what was trained, not what lies there now.
+                PIPELINE: pipeline_digest(workspace, weights_digest(workspace.data(asset) / TRANSFORMER)),
+                SCORED: scored_pipeline(workspace, TEACHER_ROWS if name == TEACHER else asset),
+                FILES: weights_digest(draft / TRANSFORMER),
             }
             version = register_model(workspace.tracking_uri, name, draft, record["mlflow_run_id"], tags)
         finally:

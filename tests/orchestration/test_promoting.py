@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from assets.gate_evidence import BENCHMARK, FILES, SCORED, SNAPSHOT, TRANSFORMER, WEIGHTS
+from assets.gate_evidence import BENCHMARK, FILES, PIPELINE, SCORED, SNAPSHOT, TRANSFORMER, WEIGHTS
 from assets.promotion import SCORES, SLICES, STUDENT
 from assets.workspace import Workspace
 from evaluation.benchmark import build_benchmark
@@ -93,7 +93,7 @@ def register(workspace: Workspace, folder: Path, scores: dict[str, float] | None
     pd.DataFrame(parts, columns=list(COLUMNS)).to_parquet(folder / SLICES)
     digest = weights_digest(weights)
     written = {
-        WEIGHTS: digest, SCORED: digest, FILES: digest, SNAPSHOT: SNAPSHOT_DIGEST,
+        WEIGHTS: digest, PIPELINE: digest, SCORED: digest, FILES: digest, SNAPSHOT: SNAPSHOT_DIGEST,
         BENCHMARK: load_benchmark(workspace.data("benchmark_sets")).digest,
     }
     return register_model(workspace.tracking_uri, STUDENT, folder, tags=written | tags).version
