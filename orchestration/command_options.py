@@ -1,0 +1,26 @@
+"""What commands share: options, and the workspace that they open."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from assets.workspace import Workspace, default_root, open_workspace
+from profiles import load_profile
+
+SetOption = Annotated[list[str] | None, typer.Option("--set", help="override a profile key: --set stage_1.steps=10")]
+ProfileOption = Annotated[str | None, typer.Option(help="laptop, wan2.1-1.3b, wan2.1-14b, or a .yaml path")]
+
+
+def open_with(profile: str | None = None, overrides: list[str] | None = None) -> Workspace:
+    """The workspace, profile and overrides also in the environment, where processes that this one starts find them."""
+    if profile:
+        os.environ["OMNIHUMAN_PROFILE"] = profile
+    if overrides:
+        os.environ["OMNIHUMAN_SET"] = " ".join([os.environ.get("OMNIHUMAN_SET", ""), *overrides]).strip()
+    return open_workspace()
+
+
+def open_here(overrides: list[str] | None) -> Workspace:
+    """With overrides whose values may hold spaces, as predicates do; `$OMNIHUMAN_SET` cannot carry those."""
+    return Workspace(default_root(), load_profile(None, [*os.environ.get("OMNIHUMAN_SET", "").split(), *(overrides or [])]))

