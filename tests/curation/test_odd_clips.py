@@ -60,6 +60,7 @@ def test_what_is_usable_decodes_to_the_bucket(corpus, laptop):
         assert (clip.audio is not None) == row.has_audio, row.Index
 
 
+@pytest.mark.end_to_end
 def test_ingesting_it_again_and_again_leaks_neither_handles_nor_memory(corpus, laptop):
     inbox, _, _, _ = corpus
     limits = limits_of(laptop)

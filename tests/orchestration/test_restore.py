@@ -26,6 +26,8 @@ from orchestration.restoring import RestoreError, restore
 from profiles import load_profile
 from tests.orchestration.rounds import CHAIN, SHARD, commit, put_raw_clips, put_snapshot
 
+pytestmark = pytest.mark.end_to_end  # whole DVC repositories, pushed and pulled
+
 A, B = "aaaaaaaaaaaa0001", "bbbbbbbbbbbb0002"
 OLD, NEW = "0d" * 32, "1e" * 32
 WHOLE_CURATION = ("raw_clips", "clip_scores", "filtered_subsets", "condition_features", "training_snapshot")

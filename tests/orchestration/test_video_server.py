@@ -122,6 +122,7 @@ def test_health_metrics_and_strange_names(address, home):
     assert requests.get(f"{address}/health", headers={"Host": "evil.example"}, timeout=10).status_code == 400
 
 
+@pytest.mark.end_to_end
 def test_a_job_outlives_kill_9_and_goes_on_at_its_last_segment(home, tmp_path):
     serve = ("serve", "--model", str(home / "model"), "--port", "0")
     with started(home, *serve) as (process, url):
