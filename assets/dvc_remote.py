@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from assets.committed import cache_folder, committed_folder
 from assets.dvc_stages import SETTINGS
-from assets.restore_points import LOCK, RestorePoint, restore_points
+from assets.restore_points import LOCK, STAGES, RestorePoint, restore_points
 from assets.steps import AssetError
 from assets.workspace import Workspace
 from media import write_atomically
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 REMOTE_VARIABLE = "OMNIHUMAN_REMOTE"
 NAME = "storage"
 NO_REMOTE = "none"
-POINT_FILES = (LOCK, "dvc.yaml", "params.yaml")
+POINT_FILES = {LOCK: LOCK, STAGES: "dvc.yaml", "params.yaml": "params.yaml"}  # in the state, in a repository
 
 
 @dataclass(frozen=True)
@@ -170,8 +170,8 @@ def lay_out(workspace: Workspace, point: RestorePoint, folder: Path) -> None:
                 # Address, credentials and endpoint; local, because secrets belong into no version control.
                 config["remote"][NAME] = dict(source.config["remote"][source.config["core"]["remote"]])
                 config["core"]["remote"] = NAME
-    for name in POINT_FILES:
-        write_atomically(folder / name, (point.folder / name).read_bytes())
+    for name, here in POINT_FILES.items():
+        write_atomically(folder / here, (point.folder / name).read_bytes())
 
 
 def _marker(workspace: Workspace, point: RestorePoint, remote: str) -> Path:

@@ -1,7 +1,7 @@
 """What `omnihuman restore` goes back to: each snapshot, and each scored student of it, keeps its own dvc.lock.
 
 `snapshots/<snapshot>/` is a snapshot as it was frozen, `snapshots/<snapshot>/<weights>-<scores>/` one student's scores with all
-that they were made from. Both hold `dvc.lock`, `dvc.yaml`, `params.yaml`, `profile.yaml` and `point.json`: small text that
+that they were made from. Both hold `dvc.lock`, `stages.yaml`, `params.yaml`, `profile.yaml` and `point.json`: small text that
 belongs under version control. The bytes are in DVC's cache and remote, by the hashes in the lock.
 """
 
@@ -21,6 +21,7 @@ from assets.workspace import Workspace
 from media import write_atomically
 
 FOLDER, MANIFEST, LOCK = "snapshots", "point.json", "dvc.lock"
+STAGES = "stages.yaml"  # what was dvc.yaml: under its own name DVC would take every past state for stages of today
 SNAPSHOT, STUDENT, SCORES, REGISTERED = "training_snapshot", "distilled_student", "benchmark_scores", "registered_model"
 DIGITS = 12
 NOT_SCORED: dict[str, Any] = {"weights": "", "scores": "", "numbers": {}, "versions": {}}
@@ -217,7 +218,7 @@ def _write(workspace: Workspace, place: Path, stages: dict[str, Any], facts: dic
     files = {
         "params.yaml": params_text(workspace.profile),
         "profile.yaml": yaml.safe_dump(workspace.profile.model_dump(mode="json"), sort_keys=False, width=120, allow_unicode=True),
-        "dvc.yaml": stages_text(),
+        STAGES: stages_text(),
         MANIFEST: json.dumps(manifest, indent=1),
         LOCK: lock,  # last: a point without it is not there yet
     }

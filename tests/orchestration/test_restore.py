@@ -124,6 +124,7 @@ def test_a_score_table_names_its_state_and_an_unknown_name_is_answered_with_thos
 
 def test_the_older_state_comes_back_and_dvc_and_the_pipeline_have_nothing_to_do(workspace):
     assert holds(workspace.root) == NEW_STATE
+    assert not any("snapshots" in stage for stage in status(workspace.root)), "DVC takes no past state for stages of today"
     restored = restore(workspace, "1")
     assert holds(workspace.root) == OLD_STATE and restored.outdated == []
     assert not set(status(workspace.root)) & set(WHOLE)
