@@ -7,9 +7,10 @@ from assets.steps import Execution, Markdown, Metadata, Png, Step
 
 def make_benchmark_scores(execution: Execution) -> Metadata:
     """Measure ground truth, reconstruction and every model; the table goes to MLflow as metrics too."""
+    import pandas as pd
+
     from evaluation.benchmark import load_benchmark
     from evaluation.score import score_benchmark
-    from evaluation.slices import score_slices
     from omnihuman.autoencoder import load_autoencoder
     from profiles import resolve_source
 
@@ -28,7 +29,7 @@ def make_benchmark_scores(execution: Execution) -> Metadata:
         )
         finite = scores[scores["value"].notna()]
         run.log({f"{row.model}.{row.mode}.{row.metric}": row.value for row in finite.itertuples()})
-        slices = score_slices(workspace.data("generated_videos"), benchmark, destination, config)
+        slices = pd.read_parquet(destination / "slices.parquet")
         run.artifact(destination / "scores.parquet")
         run.artifact(destination / "slices.parquet")
     return {

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from assets.lock_file import LOCK
 from assets.steps import AssetError
 from assets.workspace import Workspace
 
@@ -95,7 +96,7 @@ def locked_stages(workspace: Workspace, history: bool = True) -> Iterator[Locked
     Raises:
         AssetError: today's dvc.lock cannot be read.
     """
-    path = workspace.root / "dvc.lock"
+    path = workspace.root / LOCK
     if not path.is_file():
         return
     texts = [path.read_text(), *(_versions_in_git(path) if history else ())]

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from assets.committed import cache_folder, committed_folder
 from assets.dvc_stages import SETTINGS
-from assets.restore_points import LOCK, STAGES, RestorePoint, restore_points
+from assets.lock_file import LOCK
+from assets.restore_points import STAGES, RestorePoint, restore_points
 from assets.steps import AssetError
 from assets.workspace import Workspace
 from media import write_atomically

@@ -16,11 +16,12 @@ from typing import Any
 from assets.catalogue import FLOW
 from assets.committed import CommittedFolder, cache_folder, committed_folder
 from assets.dvc_stages import params_text, stages_text
+from assets.lock_file import LOCK
 from assets.steps import AssetError
 from assets.workspace import Workspace
 from media import write_atomically
 
-FOLDER, MANIFEST, LOCK = "snapshots", "point.json", "dvc.lock"
+FOLDER, MANIFEST = "snapshots", "point.json"
 STAGES = "stages.yaml"  # what was dvc.yaml: under its own name DVC would take every past state for stages of today
 SNAPSHOT, STUDENT, SCORES, REGISTERED = "training_snapshot", "distilled_student", "benchmark_scores", "registered_model"
 DIGITS = 12

@@ -74,7 +74,7 @@ def write_subsets_page(
     """Funnel with reasons, hours per condition, slices, near duplicates, and pictures of kept, just rejected and worst."""
     clips, scores = read_table(shard_dir / "clips.parquet"), read_table(scores_dir / "scores.parquet")
     subsets = read_table(subsets_dir / "subsets.parquet")
-    table = join_tables(shard_dir / "clips.parquet", scores_dir / "scores.parquet").merge(subsets, on="clip_id")
+    table = join_tables(clips, scores_dir / "scores.parquet").merge(subsets, on="clip_id")
     sections = [
         Section("Funnel", pictures=[funnel_chart(funnel)], rows=rejection_rows(funnel)),
         Section("Hours per condition", "A clip trains every condition whose subset it is in.", condition_rows(table)),

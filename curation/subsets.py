@@ -121,7 +121,7 @@ def select_subsets(clips_table: Path, scores_table: Path, destination: Path, con
         CurationError: a predicate is wrong, or the tables do not match.
     """
     clips = read_table(clips_table)
-    found = assign_subsets(join_tables(clips_table, scores_table), config)
+    found = assign_subsets(join_tables(clips, scores_table), config)
     found = _with_quarantined(found, quarantined_clips(scores_table.parent))
     subsets, refused = split_by_contract(found, CONTRACT, clips, "subsets.parquet")
     funnel = funnel_of(subsets, config)

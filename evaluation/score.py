@@ -34,9 +34,12 @@ from evaluation.plan import (
     RECONSTRUCTION,
     SECOND_SEED,
     SHUFFLED_AUDIO,
+    STUDENT,
     ModelPlan,
     generation_plan,
 )
+from evaluation.slices import COLUMNS as SLICE_COLUMNS
+from evaluation.slices import slice_rows
 from media import whole_directory
 from omnihuman.autoencoder import encode_video, to_pixels
 from profiles.schema import EvaluationConfig
@@ -73,7 +76,7 @@ def score_benchmark(
     autoencoder: Any | None = None,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """Score ground truth, reconstruction and every planned model; write `scores.parquet`.
+    """Score ground truth, reconstruction and every planned model; write `scores.parquet`, and `slices.parquet` of the student.
 
     Args:
         generated_root: `generated_videos`; `<model>/<mode>` inside.
@@ -96,11 +99,14 @@ def score_benchmark(
     # Everything is looked for before anything is measured: a missing folder should not cost minutes.
     videos = {s: load_generated(generated_root / s[0] / s[1], benchmark) for s in sets[1:]}
     rows: list[dict[str, Any]] = []
+    slices: list[tuple[Any, ...]] = []
     latents = _LatentFrechet(autoencoder, benchmark) if autoencoder is not None else None
     first_seed: dict[str, tuple[np.ndarray, Measured]] = {}
     for done, (model, mode) in enumerate(sets, start=1):
         frames, meta = videos.get((model, mode), (benchmark.frames.numpy(), {}))
         measured = measure_videos(frames)
+        if model == STUDENT:
+            slices += slice_rows(model, mode, measured, benchmark, config)
         if mode == AUDIO:
             first_seed[model] = frames, measured
         if mode == SECOND_SEED:
@@ -122,6 +128,8 @@ def score_benchmark(
     scores = pd.DataFrame(rows, columns=list(COLUMNS))
     with whole_directory(destination) as folder:
         scores.to_parquet(folder / "scores.parquet", index=False)
+        if slices:
+            pd.DataFrame(slices, columns=list(SLICE_COLUMNS)).to_parquet(folder / "slices.parquet", index=False)
     return scores
 
 

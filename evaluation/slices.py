@@ -1,19 +1,18 @@
 """The gate's metrics on parts of the benchmark: an average may hide people, or kinds of motion, that a model fails."""
 
 from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from evaluation.benchmark import Benchmark
-from evaluation.generate import load_generated
 from evaluation.metrics import ColourError, JointErrorMedian, Metric, MissingJoints, MouthCorrelation, estimate
-from evaluation.plan import AUDIO, POSE, STUDENT
-from evaluation.score import Measured, measure_videos
-from media import write_atomically
+from evaluation.plan import AUDIO, POSE
 from profiles.schema import EvaluationConfig
 from puppets import measure_colours
+
+if TYPE_CHECKING:
+    from evaluation.score import Measured
 
 COLUMNS = ("model", "mode", "slice", "metric", "unit", "value", "ci_low", "ci_high", "clips")
 # Red, green and blue to luma, ITU-R BT.709.
@@ -33,30 +32,17 @@ def benchmark_slices(benchmark: Benchmark) -> dict[str, np.ndarray]:
     return {name: chosen for (low, high), of in halves.items() for name, chosen in _halves(low, high, of)}
 
 
-def score_slices(generated_root: Path, benchmark: Benchmark, destination: Path, config: EvaluationConfig, model: str = STUDENT) -> pd.DataFrame:
-    """The gate's metrics of one model on every slice; written to `destination`/slices.parquet.
-
-    Args:
-        generated_root: `<model>/audio` and `<model>/pose` inside.
-        benchmark: the truth.
-        destination: an existing folder.
-        config: bootstrap.
-        model: whose videos.
-
-    Raises:
-        evaluation.generate.GenerationError: videos that are missing or belong to another benchmark.
-    """
-    rows, slices = [], benchmark_slices(benchmark)
-    for mode in (AUDIO, POSE):
-        frames, _ = load_generated(generated_root / model / mode, benchmark)
-        measured = measure_videos(frames)
-        for name, chosen in slices.items():
-            for metric in _gated(mode, measured, benchmark, chosen):
-                found = estimate(metric, config.bootstrap, config.seed)
-                rows.append((model, mode, name, metric.name, metric.unit, found.value, found.ci_low, found.ci_high, len(metric)))
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    write_atomically(destination / "slices.parquet", table.to_parquet(index=False))
-    return table
+def slice_rows(model: str, mode: str, measured: "Measured", benchmark: Benchmark, config: EvaluationConfig) -> list[tuple[Any, ...]]:
+    """The gate's metrics of one model on every slice, as rows of `COLUMNS`; none in a mode that the gate does not read."""
+    if mode not in (AUDIO, POSE):
+        return []
+    rows = []
+    reference = measure_colours(benchmark.reference.numpy())
+    for name, chosen in benchmark_slices(benchmark).items():
+        for metric in _gated(mode, measured, benchmark, reference, chosen):
+            found = estimate(metric, config.bootstrap, config.seed)
+            rows.append((model, mode, name, metric.name, metric.unit, found.value, found.ci_low, found.ci_high, len(metric)))
+    return rows
 
 
 def _halves(low: str, high: str, values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
@@ -66,11 +52,11 @@ def _halves(low: str, high: str, values: np.ndarray) -> Iterator[tuple[str, np.n
     yield high, upper
 
 
-def _gated(mode: str, measured: Measured, benchmark: Benchmark, chosen: np.ndarray) -> Iterator[Metric]:
+def _gated(mode: str, measured: "Measured", benchmark: Benchmark, reference: np.ndarray, chosen: np.ndarray) -> Iterator[Metric]:
     joints = benchmark.joints.numpy()[chosen]
     if mode == POSE:
         yield JointErrorMedian(measured.joints[chosen], joints)
         return
     yield MouthCorrelation(measured.opening[chosen], benchmark.opening.numpy()[chosen])
     yield MissingJoints(measured.missing[chosen], joints)
-    yield ColourError(measured.colours[chosen], measure_colours(benchmark.reference.numpy()[chosen]))
+    yield ColourError(measured.colours[chosen], reference[chosen])

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING
 
 from assets.catalogue import FLOW, STEPS
 from assets.execute import is_current
+from assets.lock_file import LOCK
 from assets.workspace import Workspace
 from orchestration.closing import print_results
 from orchestration.console import DemoConsole
@@ -86,7 +87,7 @@ def _set_up(workspace: Workspace, console: DemoConsole, real_clips: bool) -> Non
     if not (workspace.root / ".dvc").is_dir() or not (workspace.root / "dvc.yaml").is_file():
         with console.step("dvc: repository", workspace.progress("dvc"), workspace.logs / "dvc.log"):
             ensure_repository(workspace)
-    if (workspace.root / "dvc.lock").is_file() and not (workspace.var / "records").is_dir():
+    if (workspace.root / LOCK).is_file() and not (workspace.var / "records").is_dir():
         # A fresh clone after `dvc pull`: data stands that no demo made here.
         from assets.adoption import adopt
 

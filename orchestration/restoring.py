@@ -13,7 +13,8 @@ from assets.adoption import adopt
 from assets.catalogue import STEPS
 from assets.dvc_remote import fetch_point, lay_out
 from assets.dvc_stages import ensure_repository, one_writer, write_params
-from assets.restore_points import LOCK, SNAPSHOT, RestorePoint, find_restore_point, keep_restore_point
+from assets.lock_file import LOCK
+from assets.restore_points import SNAPSHOT, RestorePoint, find_restore_point, keep_restore_point
 from assets.workspace import Workspace
 from media import write_atomically
 

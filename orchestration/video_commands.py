@@ -10,6 +10,11 @@ from orchestration.command_options import ProfileOption, open_with
 
 PANEL = "Videos"
 app = typer.Typer()
+# What page and server ask alike.
+HostOption = Annotated[str, typer.Option(help="address to serve on; others than this machine's own need --expose")]
+PortOption = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")]
+ExposeOption = Annotated[bool, typer.Option("--expose", help="let other machines in; there is no password")]
+LongestOption = Annotated[float, typer.Option(help="seconds of one video")]
 
 
 @app.command(rich_help_panel=PANEL)
@@ -61,10 +66,10 @@ def example(folder: Annotated[Path, typer.Argument(help="where the two files go"
 
 @app.command(rich_help_panel=PANEL)
 def page(
-    host: Annotated[str, typer.Option(help="address to serve on; others than this machine's own need --expose")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 7860,
-    expose: Annotated[bool, typer.Option("--expose", help="let other machines in; there is no password")] = False,
-    longest: Annotated[float, typer.Option(help="seconds of one video")] = 60.0,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 7860,
+    expose: ExposeOption = False,
+    longest: LongestOption = 60.0,
     upload_mib: Annotated[int, typer.Option(min=1, help="largest file")] = 100,
     waiting: Annotated[int, typer.Option(min=1, help="requests that may wait")] = 8,
     profile: ProfileOption = None,
@@ -80,10 +85,10 @@ def page(
 @app.command(rich_help_panel=PANEL)
 def serve(
     model: Annotated[str, typer.Option(help="as in generate; looked up once, when the server starts")] = "champion",
-    host: Annotated[str, typer.Option(help="address to serve on; others than this machine's own need --expose")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 8080,
-    expose: Annotated[bool, typer.Option("--expose", help="let other machines in; there is no password")] = False,
-    longest: Annotated[float, typer.Option(help="seconds of one video")] = 60.0,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8080,
+    expose: ExposeOption = False,
+    longest: LongestOption = 60.0,
     upload_mib: Annotated[int, typer.Option(min=1, help="largest request")] = 100,
     waiting: Annotated[int, typer.Option(min=1, help="jobs that may wait")] = 8,
     keep_hours: Annotated[float, typer.Option(min=0, help="how long finished jobs are kept")] = 24.0,
