@@ -67,10 +67,10 @@ def _benchmark(workspace: Workspace, version: "Version") -> "Check":
 
 
 def _snapshot(workspace: Workspace, version: "Version") -> "Iterator[Check]":
-    from assets.lineage import read_lineage
+    from assets.lineage import snapshot_samples
 
     digest = version.tags.get(SNAPSHOT, "")
-    samples = read_lineage(workspace).samples.get(digest)
+    samples = snapshot_samples(workspace, digest)
     yield _check(
         "snapshot is there", samples is not None, f"version {version.version} was trained on snapshot {_short(digest)}",
         "bring its manifest back with `dvc fetch`",

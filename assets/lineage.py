@@ -8,6 +8,7 @@ saw this clip" must rather name too much than too little.
 import io
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SNAPSHOT, SCORES, VIDEOS = "training_snapshot", "benchmark_scores", "generated_videos"
+SNAPSHOT_FILES = {"snapshot.json", "samples.parquet"}
 KINDS = ("clip", "shard", "snapshot", "run", "checkpoint", "score", "version")
 
 
@@ -103,6 +105,18 @@ def read_lineage(workspace: Workspace) -> Lineage:
     return lineage
 
 
+def snapshot_samples(workspace: Workspace, digest: str) -> Path | None:
+    """samples.parquet of one snapshot, in the workspace or in DVC's cache; None where it is nowhere. Reads nothing else.
+
+    Raises:
+        AssetError: a listing of DVC's cache cannot be read.
+    """
+    for folder in chain(current_folders(workspace), cached_folders(workspace)):
+        if set(folder.files) >= SNAPSHOT_FILES and folder.json("snapshot.json")["digest"] == digest:
+            return folder.files["samples.parquet"]
+    return None
+
+
 def _listed(path: Path, clip_ids: Collection[str]) -> Iterator[tuple[str, str]]:
     import pyarrow as pa
     import pyarrow.dataset as ds
@@ -119,7 +133,7 @@ def _shard_key(digest: str, shard: str) -> str:
 
 def _add_snapshots(lineage: Lineage, folders: Iterable[CommittedFolder]) -> None:
     for folder in folders:
-        if not {"snapshot.json", "samples.parquet"} <= set(folder.files):
+        if not set(folder.files) >= SNAPSHOT_FILES:
             continue
         manifest = folder.json("snapshot.json")
         digest, key = manifest["digest"], f"snapshot:{manifest['digest']}"
