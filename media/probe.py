@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import av
 import numpy as np
+from av.container import InputContainer
 
 from media.containers import MediaError, Source, open_media, reading_failed, video_stream
 from media.pictures import HDR, FrameStream, PictureConverter, display_matrix, frame_rate, is_transposed, rotation_of
 
 LOOK_SIZE = (48, 27)  # width and height of the small pictures; those that TransNetV2 was trained on
 DAMAGED_SHARE = 0.02  # of the pictures: below it a repaired spot, above it a broken file
-DECLARED_SHARE = 0.9  # of the pictures that the header counts
+DECLARED_SHARE = 0.9  # of the pictures that the header counts, or of the seconds where it counts none
 Look = Callable[[float, np.ndarray], None]
 """Called with every frame: its time in seconds from the first, and `(27, 48, 3)` uint8 RGB, upright."""
 
@@ -88,10 +89,11 @@ def probe_clip(source: Source, look: Look | None = None) -> Probe:
         if frame is None:
             raise no_frames()
         _check_whole(len(times), stream.frames, frames.damaged)
+        fps = frame_rate(stream, len(times), times[0], times[-1])
+        _check_length(container, max(times[-1] + 1.0 / fps, sound.seconds if sound else 0.0))
         matrix = display_matrix(frame)
         rotation, mirrored = rotation_of(matrix)
         size = (frame.height, frame.width) if is_transposed(matrix) else (frame.width, frame.height)
-        fps = frame_rate(stream, len(times), times[0], times[-1])
         return Probe(
             width=size[0],
             height=size[1],
@@ -153,6 +155,22 @@ def _check_whole(found: int, declared: int, damaged: int) -> None:
         raise MediaError("truncated", f"{found} of {declared} declared frames can be decoded; copy the file again")
     if damaged > DAMAGED_SHARE * (found + damaged):
         raise MediaError("damaged", f"{damaged} pictures beside {found} good ones are damaged; copy or re-export the file")
+
+
+def _check_length(container: InputContainer, end: float) -> None:
+    """Matroska counts no pictures, and what is cut from its end leaves no trace but the length that its header has.
+
+    Args:
+        container: as opened.
+        end: seconds at which the last picture or sound ends.
+    """
+    if container.format.name != "matroska,webm" or container.duration is None:
+        return
+    if any(stream.type not in ("video", "audio") for stream in container.streams):
+        return  # subtitles may last longer than the film
+    declared = container.duration / av.time_base
+    if end < declared * DECLARED_SHARE:
+        raise MediaError("truncated", f"{end:.2f} of {declared:.2f} declared seconds can be decoded; copy the file again")
 
 
 def _varies(intervals: np.ndarray) -> bool:

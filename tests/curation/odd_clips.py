@@ -204,6 +204,8 @@ def odd_clips() -> list[OddClip]:
         OddClip("sixteen frames.mp4", written(lambda: encode_clip(frames_of(9)[:16], FPS)), ("too_short",)),
         OddClip("corrupt middle.mp4", written(lambda: scrambled(clip(10, crf=1), 0.2, 0.7)), ("damaged", "truncated", "no_frames", "not_video")),
         OddClip("corrupt from a third on.mkv", written(lambda: scrambled(muxed(frames_of(11), options={"crf": "1"}), 0.33, 1.0)), ("damaged", "truncated")),
+        OddClip("cut to 60 percent.mkv", written(lambda: (lambda d: d[: len(d) * 6 // 10])(muxed(frames_of(51), options={"crf": "1"}))), ("truncated",)),
+        OddClip("cut to 60 percent, with sound.mkv", written(lambda: (lambda d: d[: len(d) * 6 // 10])(muxed(frames_of(52), sound=tone(1.5)))), ("truncated", "bad_audio")),
         OddClip("corrupt sound.mkv", written(lambda: muxed(frames_of(12), sound=tone(1.5), sound_codec="flac")[:-9000] + bytes(9000)), ("bad_audio", USABLE)),
         OddClip("hours without a picture.mkv", written(lambda: muxed(frames_of(13), times=[*range(0, 1920, 80), 36_000_000])), ("time_gap",)),
         OddClip("larger than 8K.mkv", written(lambda: muxed(np.zeros((1, 8000, 8000, 3), np.uint8), "matroska", "mjpeg", "yuvj420p")), ("too_large",)),
