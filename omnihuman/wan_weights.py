@@ -14,7 +14,8 @@ from omnihuman.wan_checkpoint import WAN_CONFIG, WanCheckpoint, WanCheckpointErr
 if TYPE_CHECKING:
     from omnihuman.transformer import OmniHumanTransformer3DModel
 
-NEW_PARTS = ("audio_projection", "pose_guider", "pose_patch_embedding")
+# Modules of the model itself that Wan does not have; in its blocks there is `audio_attn` too.
+NEW_MODULES = ("audio_projection", "pose_guider", "pose_patch_embedding")
 
 
 def start_from_wan(
@@ -32,7 +33,7 @@ def start_from_wan(
     # Tables that no checkpoint holds, and everything of ours, are still without memory.
     model.rope = WanRotaryPosEmbed(config.attention_head_dim, config.patch_size, config.rope_max_seq_len)
     model._build_new_parts()
-    for name in NEW_PARTS:
+    for name in NEW_MODULES:
         getattr(model, name).to(own_dtype)
     model.token_types.data = model.token_types.data.to(own_dtype)
     dim = config.num_attention_heads * config.attention_head_dim

@@ -5,10 +5,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from omnihuman.wan_weights import NEW_MODULES
 from profiles.schema import LoraConfig
 
-# Parts that Wan does not have: they start at zero or at random and cannot be adapted, only trained.
-NEW_PARTS = ("audio_projection", "audio_attn", "pose_guider", "pose_patch_embedding", "token_types")
+# What Wan does not have starts at zero or at random: it cannot be adapted, only trained.
+NOT_WAN = (*NEW_MODULES, "audio_attn", "token_types")
 
 
 def add_lora(model: Any, config: LoraConfig) -> None:
@@ -35,7 +36,7 @@ def add_lora(model: Any, config: LoraConfig) -> None:
 
 def is_base(name: str) -> bool:
     """Whether a module or parameter is Wan's own."""
-    return not any(part in name.split(".") for part in NEW_PARTS)
+    return not any(part in name.split(".") for part in NOT_WAN)
 
 
 def merged(weights: dict[str, Tensor], model: Any) -> dict[str, Tensor]:
