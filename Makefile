@@ -21,7 +21,7 @@ demo: $(STAMP)  ## the whole pipeline on the embedded default: clips in, a promo
 test: test-unit test-end-to-end  ## unit tests, then the end-to-end ones
 
 test-unit: $(STAMP)  ## unit tests alone
-	$(BIN)/python -m pytest -q -m "not end_to_end"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "not end_to_end" -n 2 --dist loadfile
 
 test-end-to-end: $(STAMP)  ## whole assets and the whole demo, on tiny sizes
 	$(BIN)/python -m pytest -q -m end_to_end

@@ -105,7 +105,7 @@ def test_a_full_queue_is_429_and_one_that_runs_can_be_deleted(address, home):
     assert requests.get(f"{address}/v1/videos/{names[1]}/video.mp4", timeout=10).status_code == 409
     for name in names:
         assert requests.delete(f"{address}/v1/videos/{name}", timeout=10).status_code == 204
-    for _ in range(100):
+    for _ in range(600):
         if not any((home / "var" / "video_jobs" / name).exists() for name in names):
             break
         time.sleep(0.1)
