@@ -13,7 +13,7 @@ def start_alone() -> None:
 
     os.environ.update(launch_environment())
     os.environ |= {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
-    import deepspeed
+    from training.process_group import start_process_group
 
     torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
-    deepspeed.init_distributed(dist_backend="gloo", verbose=False)
+    start_process_group(verbose=False)

@@ -33,6 +33,7 @@ from profiles.schema import OptimizerConfig
 from puppets import measure, render
 from puppets.measure import MOUTH_WINDOW
 from training.optimizer import build_optimizer
+from training.process_group import start_process_group
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,7 @@ def train(recipe: AutoencoderRecipe, output: Path) -> None:
         OptimizerConfig(name="muon", lr=recipe.muon_lr, adam_lr=recipe.adam_lr),
     )
     config = {"train_micro_batch_size_per_gpu": 4, "gradient_clipping": 1.0, "steps_per_print": 10**9}
+    start_process_group()
     engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=config)
     base_rates = [group["lr"] for group in engine.optimizer.param_groups]
     average = {name: p.detach().clone() for name, p in model.named_parameters()}

@@ -21,6 +21,7 @@ from omnihuman.audio import AudioEncoder
 from profiles.schema import OptimizerConfig
 from puppets.speech import draw_speech, mouth_opening
 from training.optimizer import build_optimizer
+from training.process_group import start_process_group
 
 SAMPLES = 25_000
 BANDS = 16
@@ -78,6 +79,7 @@ def train(recipe: SpeechEncoderRecipe, output: Path) -> None:
     model = _WithHeads()
     optimizer = build_optimizer(model.named_parameters(), OptimizerConfig(name="adamw", lr=recipe.lr))
     config = {"train_micro_batch_size_per_gpu": recipe.batch, "gradient_clipping": 1.0, "steps_per_print": 10**9}
+    start_process_group()
     engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=config)
     started = time.time()
     for step in range(recipe.steps):

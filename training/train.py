@@ -16,7 +16,7 @@ import torch
 
 from training.alone import hold_alone, stop_with_launcher
 from training.jobs import TrainingJob
-from training.shared_memory import release_buffer_names
+from training.process_group import start_process_group
 
 
 def run(job: TrainingJob) -> dict:
@@ -43,12 +43,9 @@ def main() -> int:
     parser.add_argument("--local_rank", type=int, default=0, help=argparse.SUPPRESS)
     job = TrainingJob.read(parser.parse_args().job)
     stop_with_launcher()
-    import deepspeed
-
-    deepspeed.init_distributed(dist_backend="nccl" if torch.cuda.is_available() else "gloo")
+    start_process_group()
     with hold_alone(Path(job.work)) if torch.distributed.get_rank() == 0 else nullcontext():
         torch.distributed.barrier()
-        release_buffer_names(torch.distributed.get_rank())
         _run_and_report(job)
     return 0
 

@@ -5,7 +5,6 @@ import os
 import sys
 from pathlib import Path
 
-import deepspeed
 import torch
 
 from profiles import load_profile
@@ -16,6 +15,7 @@ from training.engine import build_engine, data_replicas
 from training.flow_matching import interpolate, per_sample_loss, sample_timesteps
 from training.model import build_transformer
 from training.optimizer import build_optimizer
+from training.process_group import start_process_group
 from training.sequence_parallel import share_tokens
 from training.stage import optimizer_step
 
@@ -100,7 +100,7 @@ def distance(first, second, start):
 
 
 def main(root: Path, cases: list[str], report: Path) -> None:
-    deepspeed.init_distributed(dist_backend="gloo")
+    start_process_group()
     rows = []
     for case in cases:
         optimizer, zero, accumulation, special = (*case.split("-"), "")[:4]

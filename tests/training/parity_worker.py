@@ -17,6 +17,7 @@ from training.distillation import updates
 from training.distillation.gradient_cosine import GradientCosine
 from training.distillation.updates import discriminator_step, draw_parts, generator_step
 from training.engine import build_engine
+from training.process_group import start_process_group
 from training.stage import _narrow
 
 UPDATES, BATCH = 3, 8
@@ -101,7 +102,7 @@ def run_case(case, rank, ranks):
 
 def main():
     torch.set_num_threads(1)
-    deepspeed.init_distributed(dist_backend="gloo")
+    start_process_group()
     rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
     results = []
     for case in CASES:

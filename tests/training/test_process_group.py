@@ -1,0 +1,61 @@
+"""What DeepSpeed leaves behind hinders nobody: a build that was killed, and each rank's own name in shared memory."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from training import process_group
+from training.launch import launch_environment
+
+LOAD = "from training.process_group import load_operator; load_operator()"
+
+
+def start_loading(folder: Path) -> subprocess.Popen:
+    environment = launch_environment() | {"TORCH_EXTENSIONS_DIR": str(folder)}
+    return subprocess.Popen(
+        [sys.executable, "-c", LOAD], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+
+
+@pytest.mark.end_to_end
+def test_a_process_killed_while_it_compiles_keeps_no_later_training_waiting(tmp_path):
+    lock = tmp_path / "deepspeed_shm_comm" / "lock"
+    first = start_loading(tmp_path)
+    while not lock.exists():
+        assert first.poll() is None, first.communicate()[0]
+        time.sleep(0.01)
+    second = start_loading(tmp_path)  # waits for its turn while the first one lives
+    time.sleep(1)
+    assert second.poll() is None
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    assert lock.exists()
+    output, _ = second.communicate(timeout=300)
+    assert second.returncode == 0, output
+    assert f"removed {lock}" in output
+    assert not lock.exists()
+    assert (lock.parent / "deepspeed_shm_comm.so").is_file()
+
+
+def test_a_lock_that_a_live_process_holds_is_seen(tmp_path):
+    lock = tmp_path / "lock"
+    with lock.open("w"):
+        assert process_group._open_anywhere(lock)
+    assert not process_group._open_anywhere(lock)
+
+
+def test_only_this_ranks_own_buffer_name_is_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(process_group, "SHARED_MEMORY", tmp_path)
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("MASTER_PORT", "4711")
+    names = [f"deepspeed_allreduce_buffer_{os.getuid()}_127.0.0.1_{port}_{rank}" for port in (4711, 4712) for rank in (0, 1)]
+    for name in names:
+        (tmp_path / name).touch()
+    process_group.release_buffer_names(1)
+    process_group.release_buffer_names(1)
+    assert sorted(os.listdir(tmp_path)) == sorted(set(names) - {names[1]})
