@@ -5,9 +5,13 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from assets.steps import AssetError, Execution, Metadata, Png, Step
+from assets.workspace import Workspace
+
+if TYPE_CHECKING:
+    from training.jobs import TrainingJob
 
 # Engine settings that change the numbers; how often state is saved does not.
 ENGINE = tuple(
@@ -26,31 +30,56 @@ class Recipe:
     diffusion_parent: str | None = None
 
 
-def train(name: str, recipe: Recipe) -> Callable[[Execution], Metadata]:
+RECIPES = {
+    "stage_1_checkpoint": Recipe("stage", "stage_1"),
+    "stage_2_checkpoint": Recipe("stage", "stage_2", "stage_1_checkpoint"),
+    "stage_3_checkpoint": Recipe("stage", "stage_3", "stage_2_checkpoint"),
+    "consistency_student": Recipe("consistency", "consistency", "stage_3_checkpoint"),
+    "adversarial_image_student": Recipe("adversarial", "adversarial_images", "consistency_student", "stage_3_checkpoint"),
+    "distilled_student": Recipe("adversarial", "adversarial_videos", "adversarial_image_student", "stage_3_checkpoint"),
+}
+
+
+def training_job(workspace: Workspace, name: str, folder_of: Callable[[str], Path], output: Path, work: Path) -> "TrainingJob":
+    """The job that trains `name` by its recipe and the workspace's profile.
+
+    Args:
+        workspace: its snapshot and features are trained on.
+        name: a key of `RECIPES`.
+        folder_of: where a parent's weights lie, by its name.
+        output: folder of the finished weights.
+        work: folder of checkpoints while it runs.
+    """
+    from training.jobs import TrainingJob
+
+    recipe = RECIPES[name]
+    return TrainingJob(
+        kind=recipe.kind,
+        name=name,
+        profile_values=workspace.profile.model_dump(mode="json"),
+        section=recipe.section,
+        snapshot=str(workspace.data("training_snapshot")),
+        features_root=str(workspace.data("condition_features")),
+        parent=recipe.parent and str(folder_of(recipe.parent)),
+        diffusion_parent=recipe.diffusion_parent and str(folder_of(recipe.diffusion_parent)),
+        output=str(output),
+        work=str(work),
+        tracking_uri=workspace.tracking_uri,
+        progress=str(workspace.progress(name)),
+    )
+
+
+def train(name: str) -> Callable[[Execution], Metadata]:
     """The function that trains `name` in a process of its own, going on where an interrupted attempt stopped."""
 
     def make(execution: Execution) -> Metadata:
-        from training.jobs import TrainingJob
         from training.launch import launch_command, launch_environment
 
         workspace = execution.workspace
         work = workspace.scratch(name) / execution.fingerprint[:16]
         _forget_other_attempts(work)
         output = workspace.data(name)
-        job = TrainingJob(
-            kind=recipe.kind,
-            name=name,
-            profile_values=workspace.profile.model_dump(mode="json"),
-            section=recipe.section,
-            snapshot=str(workspace.data("training_snapshot")),
-            features_root=str(workspace.data("condition_features")),
-            parent=recipe.parent and str(workspace.data(recipe.parent)),
-            diffusion_parent=recipe.diffusion_parent and str(workspace.data(recipe.diffusion_parent)),
-            output=str(output),
-            work=str(work),
-            tracking_uri=workspace.tracking_uri,
-            progress=str(workspace.progress(name)),
-        )
+        job = training_job(workspace, name, workspace.data, output, work)
         before = _finished_at(output)
         command = launch_command(job.write(work / "job.json"), workspace.profile.engine)
         execution.launch(command, launch_environment())
@@ -87,14 +116,15 @@ def _forget_other_attempts(work: Path) -> None:
             shutil.rmtree(stale)
 
 
-def _step(name: str, recipe: Recipe, description: str, extra: tuple[str, ...] = ()) -> Step:
+def _step(name: str, description: str) -> Step:
+    recipe = RECIPES[name]
     parents = tuple(p for p in dict.fromkeys((recipe.parent, recipe.diffusion_parent)) if p)
     return Step(
         name=name,
         description=description,
-        make=train(name, recipe),
+        make=train(name),
         upstream=("training_snapshot", *parents),
-        sections=("transformer", "video", "curation.held_out_share", *ENGINE, recipe.section, *extra),
+        sections=("transformer", "video", "curation.held_out_share", *ENGINE, recipe.section),
         version="2",  # held-out clips, motion frames, the same conditions on every rank
         group="training" if recipe.kind == "stage" else "distillation",
         kinds=frozenset({"pytorch", "deepspeed", "mlflow", "dvc"}),
@@ -106,31 +136,25 @@ def _step(name: str, recipe: Recipe, description: str, extra: tuple[str, ...] = 
 
 STAGE_1_CHECKPOINT = _step(
     "stage_1_checkpoint",
-    Recipe("stage", "stage_1"),
     "Stage 1 of omni-conditions training (OmniHuman-1 section 3.3): text and reference, on every usable clip.",
 )
 STAGE_2_CHECKPOINT = _step(
     "stage_2_checkpoint",
-    Recipe("stage", "stage_2", "stage_1_checkpoint"),
     "Stage 2: audio joins, at half the samples that have it; the weaker conditions go on with all their data.",
 )
 STAGE_3_CHECKPOINT = _step(
     "stage_3_checkpoint",
-    Recipe("stage", "stage_3", "stage_2_checkpoint"),
     "Stage 3: pose joins at half of audio's ratio, because the stronger condition learns faster. This is the teacher.",
 )
 CONSISTENCY_STUDENT = _step(
     "consistency_student",
-    Recipe("consistency", "consistency", "stage_3_checkpoint"),
     "Discrete consistency distillation of the teacher: one step, still blurred (APT section 4.2).",
 )
 ADVERSARIAL_IMAGE_STUDENT = _step(
     "adversarial_image_student",
-    Recipe("adversarial", "adversarial_images", "consistency_student", "stage_3_checkpoint"),
     "Adversarial post-training against real single frames, R1 approximated; the discriminator starts from the teacher.",
 )
 DISTILLED_STUDENT = _step(
     "distilled_student",
-    Recipe("adversarial", "adversarial_videos", "adversarial_image_student", "stage_3_checkpoint"),
     "Adversarial post-training against real videos (APT section 4): the one-step student that may become champion.",
 )

@@ -1,96 +1,110 @@
-"""What of adversarial post-training matters: the recipe with one thing changed at a time, as data, and their table."""
+"""A study's table: one row per variant and seed with its bootstrap intervals, and the same for people."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from evaluation.plan import AUDIO, POSE, SECOND_SEED
-from evaluation.score import score_of
-
-FULL = "full"
-IMAGES, VIDEOS = "adversarial_images", "adversarial_videos"
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One row of the study.
-
-    Attributes:
-        name: of its folder.
-        title: for people.
-        claim: what the paper says of it.
-        overrides: keys of the profile, `key.path=value`.
-    """
-
-    name: str
-    title: str
-    claim: str
-    overrides: tuple[str, ...] = ()
-
-
-def _both(*settings: str) -> tuple[str, ...]:
-    return tuple(f"{phase}.{setting}" for phase in (IMAGES, VIDEOS) for setting in settings)
-
-
-VARIANTS = (
-    Variant(FULL, "full recipe", "the profile's own"),
-    Variant("no_consistency", "no consistency initialisation", "collapses (APT section 4.2)", (f"{IMAGES}.generator_from=diffusion",)),
-    Variant("no_r1", "no R1", "loss of D goes to 0, coloured plates (APT section 4.3)", _both("penalty_weight=0.0")),
-    Variant("last_head", "last-layer head only", "wrong proportions (APT section 5.3)", _both("heads=last")),
-    Variant("shift_1", "s = 1 for videos", "videos need s = 12 (APT section 4.3)", (f"{VIDEOS}.timestep_shift=1.0",)),
-    Variant("distilled_critic", "discriminator from distilled weights", "worse than from diffusion weights (APT section 4.3)", _both("discriminator_from=distilled")),
-    Variant("relativistic", "relativistic loss, R1 and R2, ten times lambda", "trains at small batches (APT2 section 3.3)", _both("objective=relativistic", "penalty_weight=30.0")),
-)
+from evaluation.score import score_row
+from evaluation.studies import Study
 
 # Column of the table -> metric and mode of the score table.
 SCORES = {
     "mouth_r": ("mouth_correlation", AUDIO),
+    "colour_error": ("colour_error", AUDIO),
     "missing_joints_audio": ("missing_joints", AUDIO),
     "joints_px_pose": ("joint_error_median", POSE),
     "missing_joints_pose": ("missing_joints", POSE),
-    "colour_error": ("colour_error", AUDIO),
     "joint_diversity_px": ("joint_diversity", SECOND_SEED),
     "latent_frechet": ("latent_frechet", AUDIO),
     "latent_frechet_arms": ("latent_frechet_arms", AUDIO),
 }
+# Columns of a training's curve, of which the mean over the last quarter is shown.
+CURVES = ("loss", "discriminator_loss", "logit_gap", "r1")
+SCORED = "scored"
+NOTE = (
+    "Mean over seeds. In brackets the interval: the lowest lower and the highest upper end of the seeds' own 95 % bootstrap intervals over "
+    "clips (where a number is one of the whole set, the smallest and the largest seed); then the difference from the first row, with a star "
+    "where the two intervals do not touch."
+)
 
 
 def ablation_row(variant: str, seed: int | None, model: str, scores: pd.DataFrame, curve: pd.DataFrame | None) -> dict[str, Any]:
-    """One trained variant as a row: its scores under `model`'s rows, and the last quarter of its discriminator's curve."""
-    row: dict[str, Any] = {"variant": variant, "seed": seed, "status": "scored"}
-    row |= {column: score_of(scores, model, mode, metric) for column, (metric, mode) in SCORES.items()}
+    """One trained variant as a row: `model`'s scores with `_low` and `_high`, and the last quarter of its training's curve."""
+    row: dict[str, Any] = {"variant": variant, "seed": seed, "status": SCORED}
+    for column, (metric, mode) in SCORES.items():
+        found = score_row(scores, model, mode, metric)
+        for suffix, name in (("", "value"), ("_low", "ci_low"), ("_high", "ci_high")):
+            row[column + suffix] = float("nan") if found is None else float(found[name])
     if curve is not None:
         tail = curve[curve["step"] >= 0.75 * curve["step"].max()]
-        row |= {f"last_{name}": float(tail[name].mean()) for name in ("discriminator_loss", "logit_gap", "r1")}
+        row |= {f"last_{name}": float(tail[name].mean()) for name in CURVES if name in tail}
     return row
 
 
-def ablation_markdown(table: pd.DataFrame, variants: Sequence[Variant], command: str, commit: str) -> str:
-    """The table for people: mean over seeds with the smallest and largest, the difference from the full recipe's mean."""
-    columns = [c for c in table.columns if c not in ("variant", "seed", "status")]
-    full = table[table["variant"] == FULL][columns].mean()
-    lines = [
-        "# Ablation of adversarial post-training", "", f"`{command}` at commit {commit}. Mean over seeds (smallest to largest; difference from the full recipe).",
-        "", "| variant | paper | seeds | " + " | ".join(columns) + " |", "| --- | --- | --- |" + " ---: |" * len(columns),
-    ]
-    titles = {v.name: (v.title, v.claim) for v in variants}
-    for name, rows in table.groupby("variant", sort=False):
-        title, claim = titles.get(str(name), (str(name), ""))
-        scored = rows[rows["status"] == "scored"]
-        seeds = ", ".join("-" if pd.isna(seed) else str(int(seed)) for seed in scored["seed"])
-        failed = "; ".join(f"seed {int(r.seed)}: {r.status}" for r in rows[rows["status"] != "scored"].itertuples())
-        cells = [_cell(scored[column], None if name == FULL else full[column]) for column in columns]
-        lines.append(f"| {title} | {claim} | {seeds}{failed and f' ({failed})'} | " + " | ".join(cells) + " |")
+def columns_of(table: pd.DataFrame) -> list[str]:
+    """The columns that hold numbers of their own, in the table's order: no intervals, and none without a single number."""
+    numbers = [*SCORES, *(f"last_{name}" for name in CURVES)]
+    return [name for name in numbers if name in table and table[name].notna().any()]
+
+
+def spread(rows: pd.DataFrame, column: str) -> tuple[float, float, float]:
+    """Mean over seeds, and the outermost ends of the seeds' intervals; without intervals the smallest and largest seed."""
+    values = rows[column]
+    low = rows[f"{column}_low"].fillna(values) if f"{column}_low" in rows else values
+    high = rows[f"{column}_high"].fillna(values) if f"{column}_high" in rows else values
+    # A percentile interval need not hold the value itself.
+    return float(values.mean()), float(np.fmin(low, values).min()), float(np.fmax(high, values).max())
+
+
+def ablation_markdown(table: pd.DataFrame, study: Study, command: str, commit: str) -> str:
+    """The table for people.
+
+    Args:
+        table: rows of `ablation_row`; a training that failed has only variant, seed and status.
+        study: whose variants they are.
+        command: that made it.
+        commit: of the code.
+    """
+    scored = table[table["status"] == SCORED]
+    columns = columns_of(scored)
+    lines = [f"# {study.title}", "", f"`{command}` at commit {commit}. Trained anew: {', '.join(study.trains)}. {NOTE}", ""]
+    lines += ["| variant | paper | seeds | " + " | ".join(columns) + " |", "| --- | --- | --- |" + " ---: |" * len(columns)]
+    titles = {v.name: (v.title, v.claim) for v in study.variants}
+    first = study.variants[0].name
+    full = scored[scored["variant"] == first]
+    for name in dict.fromkeys(table["variant"]):
+        title, claim = titles.get(str(name), (str(name).replace("_", " "), "stands; not trained by the study"))
+        own = scored[scored["variant"] == name]
+        cells = [_cell(own, full if name != first else None, column) for column in columns]
+        lines.append(f"| {title} | {claim} | {_seeds(table[table['variant'] == name])} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _cell(values: pd.Series, full: float | None) -> str:
-    values = values.dropna()
-    if values.empty:
+def _seeds(rows: pd.DataFrame) -> str:
+    scored = rows[rows["status"] == SCORED]
+    failed = "; ".join(f"seed {int(r.seed)}: {r.status}" for r in rows[rows["status"] != SCORED].itertuples())
+    seeds = ", ".join("-" if pd.isna(seed) else str(int(seed)) for seed in scored["seed"])
+    return f"{seeds} ({failed})".strip() if failed else seeds
+
+
+def _cell(rows: pd.DataFrame, full: pd.DataFrame | None, column: str) -> str:
+    if rows[column].dropna().empty:
         return "–"
-    text = f"{values.mean():.3f}"
-    if len(values) > 1:
-        text += f" ({values.min():.3f} to {values.max():.3f})"
-    return text if full is None or pd.isna(full) else f"{text}; {values.mean() - full:+.3f}"
+    value, low, high = spread(rows, column)
+    text = f"{value:.3f}" if low == high else f"{value:.3f} ({low:.3f} to {high:.3f})"
+    if full is None or full[column].dropna().empty:
+        return text
+    other, other_low, other_high = spread(full, column)
+    # One number without an interval is apart from nothing.
+    known = low < high and other_low < other_high
+    apart = known and (low > other_high or high < other_low)
+    return f"{text}; {value - other:+.3f}{'*' if apart else ''}"
+
+
+def in_order(rows: Sequence[dict[str, Any]], study: Study) -> pd.DataFrame:
+    """Rows as a table, by the study's order of variants; what stands beside them first."""
+    order = [study.beside, *(variant.name for variant in study.variants)]
+    return pd.DataFrame(rows).sort_values("variant", key=lambda names: names.map(order.index), kind="stable", ignore_index=True)

@@ -145,10 +145,16 @@ def load_scores(folder: Path) -> pd.DataFrame:
     return pd.read_parquet(file)
 
 
+def score_row(scores: pd.DataFrame, model: str, mode: str, metric: str) -> pd.Series | None:
+    """One row of the long table, None where it was not measured."""
+    chosen = scores[(scores["model"] == model) & (scores["mode"] == mode) & (scores["metric"] == metric)]
+    return chosen.iloc[0] if len(chosen) else None
+
+
 def score_of(scores: pd.DataFrame, model: str, mode: str, metric: str) -> float:
     """One value of the long table, NaN where it was not measured."""
-    chosen = scores[(scores["model"] == model) & (scores["mode"] == mode) & (scores["metric"] == metric)]
-    return float(chosen["value"].iloc[0]) if len(chosen) else float("nan")
+    found = score_row(scores, model, mode, metric)
+    return float("nan") if found is None else float(found["value"])
 
 
 def _metrics(model: str, mode: str, frames: np.ndarray, measured: Measured, benchmark: Benchmark) -> Iterator[Metric]:

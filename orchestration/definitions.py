@@ -3,6 +3,7 @@
 import dagster as dg
 
 from assets.dagster_assets import INBOX, TERMINATION_SECONDS, all_assets
+from assets.study_asset import ablation_study
 from orchestration.alert_sensors import failed_run_alert, refused_promotion_alert
 from orchestration.automation import CONDITIONS
 from orchestration.jobs import JOBS
@@ -10,7 +11,7 @@ from orchestration.schedules import nightly_training
 from orchestration.sensors import inbox_sensor
 
 defs = dg.Definitions(
-    assets=[INBOX, *all_assets(CONDITIONS)],
+    assets=[INBOX, *all_assets(CONDITIONS), ablation_study],
     jobs=JOBS,
     sensors=[
         inbox_sensor,

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from evaluation.studies import STUDIES
 from orchestration.command_options import ProfileOption, SetOption, open_with
 
 PANEL = "Judging"
@@ -125,13 +126,15 @@ def guidance_sweep(
 
 @app.command(rich_help_panel=PANEL)
 def ablate(
+    study: Annotated[list[str] | None, typer.Option(help=f"{', '.join(STUDIES)}; repeat for several")] = None,
     seeds: Annotated[int, typer.Option(min=1)] = 2,
-    variant: Annotated[list[str] | None, typer.Option(help="a variant of evaluation/ablation.py; repeat for several")] = None,
+    variant: Annotated[list[str] | None, typer.Option(help="a variant of the study (evaluation/studies.py); repeat for several")] = None,
     profile: ProfileOption = None,
     overrides: SetOption = None,
 ) -> None:
     """Train and score the recipe with one thing changed at a time. Hours; killed and started again, it goes on."""
-    from assets.ablation_study import run_ablation
+    from assets.ablation_study import run_study
 
-    destination = run_ablation(open_with(profile, overrides), seeds, variant or [], " ".join(["omnihuman", *sys.argv[1:]]))
-    print((destination / "ablation.md").read_text())
+    workspace, command = open_with(profile, overrides), " ".join(["omnihuman", *sys.argv[1:]])
+    for name in study or ["adversarial"]:
+        print((run_study(workspace, name, seeds, variant or [], command) / "ablation.md").read_text())

@@ -1,6 +1,6 @@
 """Whole, validated configurations: `laptop`, `wan2.1-1.3b`, `wan2.1-14b`."""
 
-from profiles.load import ProfileError, available_profiles, load_profile, resolve_source
+from profiles.load import ProfileError, available_profiles, changed_profile, load_profile, resolve_source
 from profiles.schema import Profile
 
-__all__ = ["Profile", "ProfileError", "available_profiles", "load_profile", "resolve_source"]
+__all__ = ["Profile", "ProfileError", "available_profiles", "changed_profile", "load_profile", "resolve_source"]

@@ -38,14 +38,26 @@ def load_profile(name: str | None = None, overrides: Sequence[str] | None = None
     path = Path(name) if name.endswith((".yaml", ".yml")) else HERE / f"{name}.yaml"
     if not path.is_file():
         raise ProfileError(f"no profile {name!r}; shipped profiles are {', '.join(available_profiles())}, or give a .yaml path")
-    values: dict[str, Any] = yaml.safe_load(path.read_text())
+    return _validated(yaml.safe_load(path.read_text()), overrides, str(path))
+
+
+def changed_profile(profile: Profile, overrides: Sequence[str]) -> Profile:
+    """A profile with more overrides; what its presets filled in stays as it is.
+
+    Raises:
+        ProfileError: unknown key, or a value that does not fit.
+    """
+    return _validated(profile.model_dump(mode="json"), overrides, profile.name)
+
+
+def _validated(values: dict[str, Any], overrides: Sequence[str], name: str) -> Profile:
     for override in overrides:
         _apply(values, override)
     try:
         return Profile.model_validate(values)
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise ProfileError(f"profile {path} does not validate:\n" + "\n".join(lines)) from error
+        raise ProfileError(f"profile {name} does not validate:\n" + "\n".join(lines)) from error
 
 
 def _apply(values: dict[str, Any], override: str) -> None:

@@ -1,4 +1,4 @@
-"""Which trainings an ablation starts: shared where nothing differs, none that is done, and a failed one is only a row."""
+"""Variants share the trainings that they have in common, and what stands; a second run trains nothing."""
 
 import json
 from pathlib import Path
@@ -6,24 +6,23 @@ from pathlib import Path
 import pytest
 
 from assets import ablation_study
+from assets.checkpoints import RECIPES
 from assets.steps import AssetError
 from assets.workspace import Workspace
-from evaluation.ablation import VARIANTS
+from evaluation.studies import ADVERSARIAL, AUDIO_RATIO, STAGE_ORDER
 from profiles import load_profile
-
-BY_NAME = {variant.name: variant for variant in VARIANTS}
 
 
 @pytest.fixture
-def workspace(tmp_path, monkeypatch):
-    monkeypatch.delenv("OMNIHUMAN_SET", raising=False)
-    monkeypatch.delenv("OMNIHUMAN_PROFILE", raising=False)
-    for name in ("stage_3_checkpoint", "consistency_student"):
+def workspace(tmp_path):
+    profile = load_profile("laptop", [])
+    for name, recipe in RECIPES.items():
+        record = {"weights_digest": name, "snapshot_digest": "d", "section": getattr(profile, recipe.section).model_dump(mode="json")}
         (tmp_path / "data" / name).mkdir(parents=True)
-        (tmp_path / "data" / name / "record.json").write_text(json.dumps({"weights_digest": name}))
+        (tmp_path / "data" / name / "record.json").write_text(json.dumps(record))
     (tmp_path / "data" / "training_snapshot").mkdir()
     (tmp_path / "data" / "training_snapshot" / "snapshot.json").write_text(json.dumps({"digest": "d"}))
-    return Workspace(tmp_path, load_profile("laptop", []))
+    return Workspace(tmp_path, profile)
 
 
 class Launches:
@@ -38,15 +37,22 @@ class Launches:
         Path(job["output"]).mkdir(parents=True)
         (Path(job["output"]) / "record.json").write_text(json.dumps({"weights_digest": f"weights-{len(self.jobs)}"}))
 
+    def train(self, workspace, study, name, seed=0):
+        variant = next(v for v in study.variants if v.name == name)
+        return ablation_study._train_variant(workspace, study, variant, seed, self)
+
+    @property
+    def sections(self):
+        return [job["section"] for job in self.jobs]
+
 
 def test_variants_share_the_phase_that_they_have_in_common_and_a_second_run_trains_nothing(workspace):
     launches = Launches()
     for _ in range(2):
-        students = [ablation_study._train_variant(workspace, BY_NAME[name], 0, launches) for name in ("full", "shift_1", "no_r1")]
-    assert [job["section"] for job in launches.jobs] == [
-        "adversarial_images", "adversarial_videos", "adversarial_videos", "adversarial_images", "adversarial_videos",
-    ]
+        students = [launches.train(workspace, ADVERSARIAL, name) for name in ("full", "shift_1", "no_r1")]
+    assert launches.sections == ["adversarial_images", "adversarial_videos", "adversarial_videos", "adversarial_images", "adversarial_videos"]
     assert launches.jobs[1]["parent"] == launches.jobs[2]["parent"] == launches.jobs[0]["output"]
+    assert Path(launches.jobs[0]["parent"]) == workspace.data("consistency_student")
     assert len(set(students)) == 3
     assert all(Path(job["diffusion_parent"]).name == "stage_3_checkpoint" for job in launches.jobs)
 
@@ -54,22 +60,56 @@ def test_variants_share_the_phase_that_they_have_in_common_and_a_second_run_trai
 def test_another_seed_trains_both_phases_again_with_the_rules_against_collapse_off(workspace):
     launches = Launches()
     for seed in (0, 1):
-        ablation_study._train_variant(workspace, BY_NAME["full"], seed, launches)
+        launches.train(workspace, ADVERSARIAL, "full", seed)
     assert len(launches.jobs) == 4
     first, second = (launches.jobs[i]["profile_values"]["adversarial_videos"] for i in (1, 3))
     assert second["seed"] == first["seed"] + 1 and first["collapse"]["gap_limit"] == 1e9
+
+
+def test_what_stands_is_the_first_seed_of_the_full_recipe_and_a_later_stage_keeps_its_parent(workspace):
+    launches = Launches()
+    assert launches.train(workspace, STAGE_ORDER, "full") == workspace.data("stage_3_checkpoint")
+    assert launches.jobs == []
+    launches.train(workspace, STAGE_ORDER, "audio_only")
+    assert launches.sections == ["stage_3"] and launches.jobs[0]["parent"] == str(workspace.data("stage_2_checkpoint"))
+
+
+def test_a_stage_below_another_parent_is_trained_though_its_own_settings_are_those_that_stand(workspace):
+    launches = Launches()
+    launches.train(workspace, STAGE_ORDER, "pose_first")
+    assert launches.sections == ["stage_2", "stage_3"] and launches.jobs[1]["parent"] == launches.jobs[0]["output"]
+    assert launches.jobs[0]["parent"] == str(workspace.data("stage_1_checkpoint"))
+
+
+def test_what_stands_of_another_snapshot_is_not_taken(workspace):
+    (workspace.data("training_snapshot") / "snapshot.json").write_text(json.dumps({"digest": "e"}))
+    launches = Launches()
+    launches.train(workspace, STAGE_ORDER, "full")
+    assert launches.sections == ["stage_2", "stage_3"]
+
+
+def test_only_the_audio_ratio_differs_between_its_own_draws(workspace):
+    launches = Launches()
+    for name in ("audio_10", "audio_100"):
+        launches.train(workspace, AUDIO_RATIO, name)
+    ratios = [job["profile_values"]["stage_3"]["ratios"] for job in launches.jobs[1::2]]
+    assert {key for key in ratios[0] if ratios[0][key] != ratios[1][key]} == {"audio"}
+    assert (ratios[0]["audio"], ratios[1]["audio"], ratios[0]["pose"]) == (0.1, 1.0, 0.25)
 
 
 def test_a_training_that_fails_is_a_row_with_its_reason(workspace):
     def fail(command, environment):
         raise AssetError("job.json ended with exit code 1")
 
-    row = ablation_study._variant_row(workspace, BY_NAME["no_r1"], 0, fail)
-    assert row == {"variant": "no_r1", "seed": 0, "status": "failed: job.json ended with exit code 1"}
+    no_r1 = next(v for v in ADVERSARIAL.variants if v.name == "no_r1")
+    row, videos = ablation_study._variant_row(workspace, ADVERSARIAL, no_r1, 0, fail)
+    assert row == {"variant": "no_r1", "seed": 0, "status": "failed: job.json ended with exit code 1"} and videos is None
 
 
-def test_missing_parents_and_unknown_variants_are_one_clear_error(workspace):
-    with pytest.raises(AssetError, match="no variant warp"):
-        ablation_study.run_ablation(workspace, 1, ["warp"], "command")
+def test_unknown_studies_and_variants_and_missing_parents_are_one_clear_error(workspace):
+    with pytest.raises(AssetError, match="no study warp; there are adversarial"):
+        ablation_study.run_study(workspace, "warp", 1, [], "command")
+    with pytest.raises(AssetError, match="audio_ratio has no variant warp"):
+        ablation_study.run_study(workspace, "audio_ratio", 1, ["warp"], "command")
     with pytest.raises(AssetError, match="omnihuman demo"):
-        ablation_study.run_ablation(workspace, 1, [], "command")
+        ablation_study.run_study(workspace, "audio_ratio", 1, [], "command")

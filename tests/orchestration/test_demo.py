@@ -136,6 +136,19 @@ def test_lineage_and_compare_speak_of_the_champion(demo):
     assert "student" in run(demo[0], "-m", "orchestration.cli", "compare").stdout
 
 
+def test_a_study_trains_its_variants_beside_what_stands_and_only_once(demo):
+    root = demo[0]
+    command = ("-m", "orchestration.cli", "ablate", "--study", "stage_order", "--seeds", "1", "--variant", "full", "--variant", "audio_only")
+    assert "audio, then no pose" in run(root, *command).stdout
+    weights = {path: path.stat().st_mtime_ns for path in (root / "var" / "ablation" / "weights").glob("*/record.json")}
+    assert [path.parent.name.rpartition("-")[0] for path in weights] == ["stage_3"]
+    run(root, *command)
+    assert {path: path.stat().st_mtime_ns for path in (root / "var" / "ablation" / "weights").glob("*/record.json")} == weights
+    folder = root / "data" / "ablation_study" / "stage_order"
+    assert pd.read_parquet(folder / "ablation.parquet")["status"].tolist() == ["scored", "scored"]
+    assert all((folder / name).stat().st_size > 1000 for name in ("scores.png", "contact_sheet.png"))
+
+
 def test_a_new_shard_makes_only_what_depends_on_it(demo):
     """Only the new shard's own assets run again among the per-shard ones."""
     root = demo[0]

@@ -5,11 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dagster as dg
 import pytest
 import yaml
 
 from assets.catalogue import FLOW, STEPS
 from assets.dvc_stages import stages_text
+from evaluation.studies import STUDIES
 from orchestration.definitions import defs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,12 +42,19 @@ def test_dvc_stages_and_assets_are_the_same_nodes_and_edges(graph):
     dvc_edges = {(outputs[dep], name) for dep, name in deps if dep not in files}
     assert {(dep, name) for dep, name in deps if dep in files} == {(f, step.name) for step in FLOW for f in step.files}
     keys = {key.to_user_string() for key in graph.get_all_asset_keys()}
-    # The inbox is what people drop files into, and the autoencoder's product is kept in git: neither is a stage.
-    assert keys - {"inbox", "laptop_autoencoder"} == set(stages)
+    # The inbox is what people drop files into, the autoencoder's product is kept in git, and studies are started by hand.
+    assert keys - {"inbox", "laptop_autoencoder", "ablation_study"} == set(stages)
     dagster_edges = {
         (parent.to_user_string(), key.to_user_string()) for key in graph.get_all_asset_keys() for parent in graph.get(key).parent_keys
     }
-    assert {edge for edge in dagster_edges if edge[0] != "inbox"} == dvc_edges
+    assert {edge for edge in dagster_edges if edge[0] != "inbox" and edge[1] != "ablation_study"} == dvc_edges
+
+
+def test_studies_are_partitions_of_one_asset_that_the_main_job_leaves_out(graph):
+    key = dg.AssetKey("ablation_study")
+    assert graph.get(key).partitions_def.get_partition_keys() == list(STUDIES)
+    made = defs.resolve_job_def("train_and_promote").asset_layer.executable_asset_keys
+    assert key not in made and dg.AssetKey("promoted_champion") in made
 
 
 def test_dvc_yaml_is_what_the_steps_say():

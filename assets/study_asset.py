@@ -1,0 +1,43 @@
+"""The studies as one Dagster asset with a partition each. No job of the flow holds it: a study is started by hand."""
+
+from typing import Any
+
+import dagster as dg
+
+from assets.ablation_study import ASSET, run_study
+from assets.dagster_assets import OWNERS, TRAINING_POOL, dagster_metadata
+from assets.steps import Markdown, Png
+from assets.workspace import open_workspace
+from evaluation.studies import STUDIES
+
+STUDY_PARTITIONS = dg.StaticPartitionsDefinition(list(STUDIES))
+
+
+class StudyConfig(dg.Config):
+    """How many seeds, counted from the profile's own."""
+
+    seeds: int = 2
+
+
+@dg.asset(
+    name=ASSET,
+    description="Ablations: the recipe with one thing changed at a time, several seeds, trained on the parents that stand and scored "
+    "with intervals. Hours; killed and started again, it goes on. `omnihuman ablate --study NAME` does the same.",
+    deps=["training_snapshot", "stage_3_checkpoint", "consistency_student", "benchmark_sets", "generated_videos"],
+    group_name="evaluation",
+    kinds={"pytorch", "deepspeed", "mlflow"},
+    owners=OWNERS,
+    partitions_def=STUDY_PARTITIONS,
+    pool=TRAINING_POOL,
+)
+def ablation_study(context: dg.AssetExecutionContext, config: StudyConfig) -> dg.MaterializeResult:
+    """One study, with the CLI's command as what is kept beside its table."""
+    study = context.partition_key
+    folder = run_study(open_workspace(), study, config.seeds, [], f"omnihuman ablate --study {study} --seeds {config.seeds}")
+    shown: dict[str, Any] = {
+        "table": Markdown((folder / "ablation.md").read_text()),
+        "scores": Png((folder / "scores.png").read_bytes()),
+        "contact_sheet": Png((folder / "contact_sheet.png").read_bytes()),
+        "folder": folder,
+    }
+    return dg.MaterializeResult(metadata=dagster_metadata(shown))
