@@ -1,15 +1,19 @@
 """Numbers for every generated video, and the comparison of teacher and student."""
 
 from assets.clip_scores import markdown_table
+from assets.evaluation_report import write_report
 from assets.evaluation_runs import evaluation_run
 from assets.steps import Execution, Markdown, Metadata, Png, Step
 
 
 def make_benchmark_scores(execution: Execution) -> Metadata:
-    """Measure ground truth, reconstruction and every model; the table goes to MLflow as metrics too."""
+    """Measure ground truth, reconstruction and every model; tables and page go to MLflow too."""
     import pandas as pd
 
     from evaluation.benchmark import load_benchmark
+    from evaluation.gate import limits
+    from evaluation.plan import generation_plan
+    from evaluation.report_pictures import cost_against_quality, slices_plot
     from evaluation.score import score_benchmark
     from omnihuman.autoencoder import load_autoencoder
     from profiles import resolve_source
@@ -18,22 +22,28 @@ def make_benchmark_scores(execution: Execution) -> Metadata:
     benchmark = load_benchmark(workspace.data("benchmark_sets"))
     destination = workspace.data("benchmark_scores")
     config = workspace.profile.evaluation
+    autoencoder = load_autoencoder(resolve_source(workspace.profile.encoders.autoencoder))
     with evaluation_run(execution, params={"benchmark": benchmark.digest, "bootstrap": config.bootstrap}) as run:
         scores = score_benchmark(
             workspace.data("generated_videos"),
             benchmark,
             destination,
             config,
-            autoencoder=load_autoencoder(resolve_source(workspace.profile.encoders.autoencoder)),
+            autoencoder=autoencoder,
             progress=execution.report,
         )
         finite = scores[scores["value"].notna()]
         run.log({f"{row.model}.{row.mode}.{row.metric}": row.value for row in finite.itertuples()})
         slices = pd.read_parquet(destination / "slices.parquet")
-        run.artifact(destination / "scores.parquet")
-        run.artifact(destination / "slices.parquet")
+        for table in ("scores", "slices", "samples"):
+            run.artifact(destination / f"{table}.parquet")
+        page = write_report(workspace, autoencoder)
+        run.artifact(page, "report")
     return {
         "rows": len(scores),
+        "report": page,
+        "cost_against_quality": Png(cost_against_quality(scores, generation_plan(config))),
+        "slices_plot": Png(slices_plot(slices, scores, limits(workspace.profile.gate))),
         "slices": Markdown(markdown_table(slices[["slice", "mode", "metric", "value", "ci_low", "ci_high"]].round(4).to_dict("records"))),
         "mlflow_run_id": run.run_id,
         "scores": Markdown(scores.round(4).to_csv(sep="|", index=False).join(("```\n", "```"))),
@@ -85,6 +95,7 @@ BENCHMARK_SCORES = Step(
     group="evaluation",
     kinds=frozenset({"python", "mlflow", "parquet", "dvc"}),
     marker="slices.parquet",
+    version="2",  # with cost, and every sample by itself
 )
 BASELINE_COMPARISON = Step(
     name="baseline_comparison",
@@ -96,4 +107,5 @@ BASELINE_COMPARISON = Step(
     group="evaluation",
     kinds=frozenset({"python", "mlflow", "dvc"}),
     marker="comparison.json",
+    version="2",  # with cost
 )

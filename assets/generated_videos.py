@@ -139,4 +139,5 @@ GENERATED_VIDEOS = Step(
     kinds=frozenset({"pytorch", "huggingface", "mlflow", "dvc"}),
     marker="distilled_student/audio/meta.json",
     accelerated=True,
+    version="2",  # with what generating cost
 )

@@ -46,9 +46,9 @@ def count_lines(workspace: Workspace) -> list[str]:
 def write_sweep(workspace: Workspace, folder: Path) -> list[str]:
     """Write sweep.png, sweep.csv and sweep.html into `folder`; returns what to print."""
     from assets.clip_scores import markdown_table
-    from curation.pages import Section, write_page
     from curation.report import sweep_chart, sweep_rows
     from curation.sweep import sweep
+    from media.pages import Section, write_page
 
     started = time.monotonic()
     found = sweep(scores_of_all_shards(workspace), workspace.profile.curation)

@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 
 from curation.clip_pictures import SHOWN, clips_sheet, evenly_spread
 from curation.ingest_page import origin_rows
-from curation.pages import Section, write_page
 from curation.report import funnel_chart
 from curation.slices import SLICED, slice_rows
 from curation.stage_pages import condition_rows
 from curation.storage import read_table
 from curation.subsets import SUBSETS
 from curation.withdrawal import Tombstone
+from media.pages import Section, write_page
 
 SHARDS_LISTED, SHARDS_SHOWN = 200, 3
 CLIP_COLUMNS = ("clip_id", "seconds", "caption", "source_name", "source", "licence", "consent", "identity")

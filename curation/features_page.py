@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from curation.pages import Section, write_page
 from curation.report import value_histograms
 from curation.stage_pages import quarantine_section
 from curation.storage import read_table
+from media.pages import Section, write_page
 
 if TYPE_CHECKING:
     from curation.features import FeatureReport

@@ -6,10 +6,10 @@ from typing import Any
 import pandas as pd
 
 from curation.clip_pictures import SHOWN, clips_sheet, evenly_spread
-from curation.pages import Section, write_page
 from curation.report import value_histograms
 from curation.stage_pages import near_duplicate_section
 from curation.storage import read_table
+from media.pages import Section, write_page
 
 LISTED = 200  # quarantined files
 ROWS = 2  # of the contact sheet

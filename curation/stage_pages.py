@@ -10,13 +10,13 @@ import pandas as pd
 
 from curation.clip_pictures import SHOWN, clips_sheet, evenly_spread, group_rows
 from curation.near_duplicates import near_duplicate_groups
-from curation.pages import Section, write_page
 from curation.predicates import Threshold, threshold_of
 from curation.report import funnel_chart, thresholds
 from curation.scores.table import CLIP_COLUMNS
 from curation.slices import slice_rows
 from curation.storage import read_table
 from curation.subsets import SUBSETS, join_tables, parse_predicates
+from media.pages import Section, write_page
 from profiles.schema import CurationConfig
 
 GROUPS_SHOWN, GROUP_PICTURES = 20, 4

@@ -48,6 +48,11 @@ COLUMNS = (
     Column("latent Fréchet, audio", "latent_frechet", AUDIO, 3),
     Column("latent Fréchet of arms, audio", "latent_frechet_arms", AUDIO, 3),
     Column("s / clip, audio", "seconds_per_clip", AUDIO, 3),
+    Column("passes, audio", "transformer_passes", AUDIO, 0),
+    Column("transformer s / video s, audio", "transformer_seconds", AUDIO, 3),
+    Column("decode s / video s, audio", "decode_seconds", AUDIO, 3),
+    Column("peak GiB, audio", "peak_memory", AUDIO, 2),
+    Column("GiB / video s, audio", "memory_per_second", AUDIO, 2),
 )
 
 

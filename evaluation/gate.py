@@ -109,6 +109,11 @@ def _slices(slices: pd.DataFrame, gate: GateConfig, model: str) -> Iterator[Chec
             yield Check(f"{criterion.metric}, {row.slice}", float(row.value), bound, bool(passed), message)
 
 
+def limits(gate: GateConfig) -> dict[str, float]:
+    """The threshold of each metric that the gate reads."""
+    return {criterion.metric: criterion.threshold for criterion in _criteria(gate)}
+
+
 def _criteria(gate: GateConfig) -> tuple[_Criterion, ...]:
     return (
         _Criterion("mouth_correlation", AUDIO, gate.mouth_correlation_min, True),

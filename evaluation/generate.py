@@ -15,6 +15,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from evaluation.benchmark import Benchmark
+from evaluation.cost import Cost, CostMeter, cost_of
 from evaluation.plan import MODES, PIXELS, POSE, SECOND_SEED, SECOND_SEED_BATCHES, SHUFFLED_AUDIO
 from media import encode_clip, whole_directory, write_atomically
 from omnihuman.autoencoder import decode_video, encode_video, to_frames, to_pixels
@@ -32,7 +33,13 @@ class GenerationError(Exception):
 
 
 class VideoPipeline(Protocol):
-    """What `omnihuman.OmniHumanPipeline` offers here; the result has `frames`, `(B, T, H, W, 3)` uint8."""
+    """What `omnihuman.OmniHumanPipeline` offers here; the result has `frames`, `(B, T, H, W, 3)` uint8.
+
+    Its `transformer` and the `decode` of its `vae` are timed.
+    """
+
+    transformer: Any
+    vae: Any
 
     def __call__(self, **inputs: Any) -> Any: ...
 
@@ -82,19 +89,24 @@ def generate_videos(
     key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
     work = destination.parent / f".batches-{mode}-{key}"
     _forget_other_work(destination.parent, mode, work)
-    frames, seconds = [], 0.0
+    frames, costs = [], []
     for start in range(0, clips, config.batch_size):
         batch = torch.arange(start, min(start + config.batch_size, clips))
         file = work / f"batch-{start:06d}.safetensors"
         if not file.is_file():
-            made, took = _generate_batch(pipeline, benchmark, batch, settings)
-            write_atomically(file, save({"frames": made}, metadata={"seconds": repr(took)}))
+            made, cost = _generate_batch(pipeline, benchmark, batch, settings)
+            write_atomically(file, save({"frames": made}, metadata={"cost": json.dumps(cost.as_dict())}))
         with safe_open(file, "pt") as stored:
             frames.append(stored.get_tensor("frames"))
-            seconds += float(stored.metadata()["seconds"])
+            costs.append(Cost(**json.loads(stored.metadata()["cost"])))
         if progress is not None:
             progress(int(batch[-1]) + 1, clips, f"{settings['model']} {mode}")
-    _publish(torch.cat(frames), benchmark, destination, settings | {"seconds_per_clip": seconds / clips})
+    length = benchmark.frames.shape[1] / benchmark.fps
+    measured = {
+        "seconds_per_clip": sum(one.seconds for one in costs) / clips,
+        "cost": cost_of(costs, [len(part) * length for part in frames]),
+    }
+    _publish(torch.cat(frames), benchmark, destination, settings | measured)
     shutil.rmtree(work)
     return destination
 
@@ -150,13 +162,12 @@ def shuffled(clips: Tensor, total: int) -> Tensor:
 
 def _generate_batch(
     pipeline: VideoPipeline, benchmark: Benchmark, batch: Tensor, settings: dict[str, Any]
-) -> tuple[Tensor, float]:
+) -> tuple[Tensor, Cost]:
     mode = settings["mode"]
     audio = shuffled(batch, len(benchmark)) if mode == SHUFFLED_AUDIO else batch
     # A clip's noise depends on the clip and on nothing of the model, so that models differ by their weights only.
     first = settings["seed"] + (SECOND_SEED_OFFSET if mode == SECOND_SEED else 0)
-    began = time.perf_counter()
-    with torch.no_grad():
+    with torch.no_grad(), CostMeter(pipeline) as meter:
         output = pipeline(
             prompt=[benchmark.captions[i] for i in batch],
             reference=benchmark.reference[batch],
@@ -167,14 +178,13 @@ def _generate_batch(
             guidance_scale=settings["guidance_scale"],
             generator=[torch.Generator().manual_seed(first + int(clip)) for clip in batch],
         )
-    took = time.perf_counter() - began
     frames = torch.as_tensor(output.frames).cpu()
     expected = (len(batch), *benchmark.frames.shape[1:])
     if frames.shape != expected or frames.dtype != torch.uint8:
         raise GenerationError(
             f"the pipeline gave {tuple(frames.shape)} {frames.dtype}, expected {expected} torch.uint8"
         )
-    return frames.contiguous(), took
+    return frames.contiguous(), meter.cost
 
 
 def _forget_other_work(parent: Path, mode: str, keep: Path) -> None:

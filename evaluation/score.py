@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 
 from evaluation.benchmark import Benchmark
+from evaluation.cost import COSTS
 from evaluation.generate import Progress, load_generated, shuffled
 from evaluation.metrics import (
     ColourError,
@@ -38,6 +39,8 @@ from evaluation.plan import (
     ModelPlan,
     generation_plan,
 )
+from evaluation.samples import COLUMNS as SAMPLE_COLUMNS
+from evaluation.samples import sample_rows
 from evaluation.slices import COLUMNS as SLICE_COLUMNS
 from evaluation.slices import slice_rows
 from media import whole_directory
@@ -76,7 +79,7 @@ def score_benchmark(
     autoencoder: Any | None = None,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """Score ground truth, reconstruction and every planned model; write `scores.parquet`, and `slices.parquet` of the student.
+    """Score ground truth, reconstruction and every planned model; write `scores.parquet`, `samples.parquet`, and the student's `slices.parquet`.
 
     Args:
         generated_root: `generated_videos`; `<model>/<mode>` inside.
@@ -100,11 +103,13 @@ def score_benchmark(
     videos = {s: load_generated(generated_root / s[0] / s[1], benchmark) for s in sets[1:]}
     rows: list[dict[str, Any]] = []
     slices: list[tuple[Any, ...]] = []
+    samples: list[tuple[Any, ...]] = []
     latents = _LatentFrechet(autoencoder, benchmark) if autoencoder is not None else None
     first_seed: dict[str, tuple[np.ndarray, Measured]] = {}
     for done, (model, mode) in enumerate(sets, start=1):
         frames, meta = videos.get((model, mode), (benchmark.frames.numpy(), {}))
         measured = measure_videos(frames)
+        samples += sample_rows(model, mode, measured, benchmark)
         if model == STUDENT:
             slices += slice_rows(model, mode, measured, benchmark, config)
         if mode == AUDIO:
@@ -120,6 +125,7 @@ def score_benchmark(
             )
         if "seconds_per_clip" in meta:
             rows.append(_row(model, mode, "seconds_per_clip", "s", len(frames), meta["seconds_per_clip"]))
+        rows += [_row(model, mode, name, COSTS[name], len(frames), value) for name, value in meta.get("cost", {}).items()]
         if latents is not None and mode in (AUDIO, PIXELS) and model != GROUND_TRUTH:
             rows += [_row(model, mode, name, "d^2", len(frames), value) for name, value in latents(frames)]
         if progress is not None:
@@ -128,6 +134,7 @@ def score_benchmark(
     scores = pd.DataFrame(rows, columns=list(COLUMNS))
     with whole_directory(destination) as folder:
         scores.to_parquet(folder / "scores.parquet", index=False)
+        pd.DataFrame(samples, columns=list(SAMPLE_COLUMNS)).to_parquet(folder / "samples.parquet", index=False)
         if slices:
             pd.DataFrame(slices, columns=list(SLICE_COLUMNS)).to_parquet(folder / "slices.parquet", index=False)
     return scores

@@ -39,7 +39,7 @@ def slice_rows(model: str, mode: str, measured: "Measured", benchmark: Benchmark
     rows = []
     reference = measure_colours(benchmark.reference.numpy())
     for name, chosen in benchmark_slices(benchmark).items():
-        for metric in _gated(mode, measured, benchmark, reference, chosen):
+        for metric in gated_metrics(mode, measured, benchmark, reference, chosen):
             found = estimate(metric, config.bootstrap, config.seed)
             rows.append((model, mode, name, metric.name, metric.unit, found.value, found.ci_low, found.ci_high, len(metric)))
     return rows
@@ -52,7 +52,8 @@ def _halves(low: str, high: str, values: np.ndarray) -> Iterator[tuple[str, np.n
     yield high, upper
 
 
-def _gated(mode: str, measured: "Measured", benchmark: Benchmark, reference: np.ndarray, chosen: np.ndarray) -> Iterator[Metric]:
+def gated_metrics(mode: str, measured: "Measured", benchmark: Benchmark, reference: np.ndarray, chosen: np.ndarray) -> Iterator[Metric]:
+    """What the gate reads in this mode, over the clips `chosen`: `(N,)` booleans, or indices."""
     joints = benchmark.joints.numpy()[chosen]
     if mode == POSE:
         yield JointErrorMedian(measured.joints[chosen], joints)

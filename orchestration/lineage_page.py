@@ -5,8 +5,8 @@ from pathlib import Path
 
 import networkx as nx
 
-from curation.pages import STYLE
 from media import write_atomically
+from media.pages import STYLE
 from orchestration.lineage import View, clips_of_shards, sentence
 
 WIDTH, HEIGHT, GAP_X, GAP_Y = 270, 46, 20, 48  # of a box and between boxes, in pixels

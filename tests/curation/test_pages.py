@@ -14,7 +14,6 @@ from curation.card_page import write_card_page
 from curation.features_page import bucket_rows
 from curation.ingest import find_new_clips, ingest_shard
 from curation.ingest_page import fact_rows, origin_rows, write_ingest_page
-from curation.pages import Section, write_page
 from curation.report import score_histograms
 from curation.scores import score_shard
 from curation.slices import slice_rows
@@ -23,6 +22,7 @@ from curation.stage_pages import condition_rows, just_rejected, worst_rejected, 
 from curation.storage import read_table, write_table
 from curation.subsets import select_subsets, threshold_of
 from curation.withdrawal import Tombstone
+from media.pages import Section, write_page
 
 
 @pytest.fixture

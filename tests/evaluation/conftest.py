@@ -7,11 +7,18 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from evaluation.benchmark import Benchmark, build_benchmark
 from profiles import load_profile
 from profiles.schema import EvaluationConfig
+
+
+class Decoder:
+    """Stands for an autoencoder whose pixels are its latents."""
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return latents
 
 
 @dataclass
@@ -25,6 +32,8 @@ class ObedientPipeline:
     noise: float = 0.0
     fail_at: int | None = None
     calls: list[dict[str, Any]] = field(default_factory=list)
+    transformer: nn.Module = field(default_factory=nn.Identity)
+    vae: Decoder = field(default_factory=Decoder)
 
     def __call__(self, **inputs: Any) -> SimpleNamespace:
         if self.fail_at == len(self.calls):
@@ -33,7 +42,9 @@ class ObedientPipeline:
         heard = [int((self.benchmark.audio == sound).all(dim=1).nonzero()[0]) for sound in inputs["audio"]]
         frames = self.benchmark.frames[heard].float()
         extra = [torch.randn(frames.shape[1:], generator=g) for g in inputs["generator"]]
-        return SimpleNamespace(frames=self._to_uint8(frames + self.noise * torch.stack(extra)))
+        for _ in range(inputs["num_inference_steps"] or 1):
+            frames = self.transformer(frames)
+        return SimpleNamespace(frames=self._to_uint8(self.vae.decode(frames + self.noise * torch.stack(extra))))
 
     @staticmethod
     def _to_uint8(frames: Tensor) -> Tensor:

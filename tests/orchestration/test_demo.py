@@ -71,6 +71,8 @@ def test_every_asset_was_made_and_the_tables_are_shown(demo):
     assert " of 17 assets computed" in output
     for word in ("quarantined files", "zero-bytes.mp4", "truncated.mp4", "text.mp4", "sound-only.mp4", "too-short.mp4", "held-out clips", "champion"):
         assert word in output, word
+    page = (root / "var" / "reports" / "benchmark_scores" / "whole.html").read_text()
+    assert "Nearest training clips of the worst samples" in page and "Cost against quality" in page
     for name in ("contact_sheet.png", "student.mp4"):
         assert (root / "data" / "baseline_comparison" / name).stat().st_size > 1000
 

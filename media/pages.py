@@ -1,4 +1,4 @@
-"""One self-contained HTML page per stage of curation: what went in, what came out, and what it looks like."""
+"""One self-contained HTML page: headings, sentences, tables and pictures; nothing is loaded from elsewhere."""
 
 import base64
 import html

@@ -1,0 +1,151 @@
+"""One HTML page per evaluation: scores beside floors and ceilings, slices, cost, best and worst samples, and why."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evaluation.benchmark import Benchmark
+from evaluation.cost import COSTS
+from evaluation.error_analysis import ErrorAnalysis
+from evaluation.generate import load_generated
+from evaluation.plan import AUDIO, GROUND_TRUTH, PIXELS, POSE, RECONSTRUCTION, ModelPlan
+from evaluation.report_pictures import AUDIO_TITLE, POSE_TITLE, cost_against_quality, sample_picture, slices_plot
+from evaluation.samples import BADNESS, ranked_samples
+from evaluation.score import score_of
+from evaluation.usable import FLOORS, why_unusable
+from media.pages import Section, write_page
+
+WORST, BEST = 6, 3
+CAUSE_NOTE = "A correlation over the benchmark, not a cause: try the change as a study before you trust it."
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What a page is about: the tables of `score_benchmark`, the videos behind them, and the gate's limit by metric.
+
+    `analysis` is None, and `why_none` says why, where the training data is not at hand.
+    """
+
+    scores: pd.DataFrame
+    slices: pd.DataFrame
+    samples: pd.DataFrame
+    benchmark: Benchmark
+    generated_root: Path
+    plan: Sequence[ModelPlan]
+    model: str
+    weights: str
+    limits: Mapping[str, float]
+    analysis: ErrorAnalysis | None = None
+    training_clips: Sequence[str] = ()
+    why_none: str = ""
+
+
+def write_evaluation_page(path: Path, found: Evaluated) -> Path:
+    """Write the page; returns `path`.
+
+    Raises:
+        evaluation.generate.GenerationError: the model's videos are missing.
+    """
+    ranked = ranked_samples(found.samples, found.model)
+    made = {
+        title: load_generated(found.generated_root / found.model / mode, found.benchmark)[0]
+        for title, mode in ((AUDIO_TITLE, AUDIO), (POSE_TITLE, POSE))
+    }
+    own = found.slices[found.slices["model"] == found.model]
+    sections = [
+        Section("What this is", _sentence(found)),
+        Section("Scores", SCORES_NOTE, score_rows(found.scores, found.plan)),
+        Section("Slices", "Halves of the benchmark; the dotted line is the whole of it.", slice_table(own), [slices_plot(own, found.scores, found.limits)]),
+        Section("Cost against quality", COST_NOTE, cost_rows(found.scores, found.plan), [cost_against_quality(found.scores, found.plan)]),
+        _samples("Worst samples", found, ranked.head(WORST), made),
+        _samples("Best samples", found, ranked.tail(BEST).iloc[::-1], made),
+        *_analysis(found, ranked),
+    ]
+    return write_page(path, f"Evaluation of {found.model.replace('_', ' ')} {found.weights[:12]}", sections)
+
+
+SCORES_NOTE = (
+    "Intervals are 95 % bootstraps over clips. The ceiling is the ground truth measured the same way, the reconstruction is what the "
+    "autoencoder can show at best; the floor is a condition that cannot be followed (another clip's sound, another person's reference)."
+)
+COST_NOTE = (
+    "Seconds are of the machine that generated, for one second of video; memory is the most that the process (on a GPU, the device) held, "
+    "and what it took beyond the loaded models for each second of video in a batch."
+)
+
+
+def score_rows(scores: pd.DataFrame, plan: Sequence[ModelPlan]) -> list[dict[str, Any]]:
+    """Every quality score of every model and mode, with its ceilings, its floor, and whether it may gate."""
+    titles = {model.name: model.title for model in plan}
+    quality = scores[scores["model"].isin(titles) & ~scores["metric"].isin([*COSTS, "seconds_per_clip"])]
+    rows = []
+    for row in quality.itertuples():
+        metric = str(row.metric)
+        floor = score_of(scores, *FLOORS[metric][1], metric) if metric in FLOORS else float("nan")
+        numbers = {
+            "value": row.value, "low": row.ci_low, "high": row.ci_high,
+            "ceiling": score_of(scores, GROUND_TRUTH, PIXELS, metric), "reconstruction": score_of(scores, RECONSTRUCTION, PIXELS, metric), "floor": floor,
+        }  # fmt: skip
+        shown = {name: "–" if np.isnan(value) else float(value) for name, value in numbers.items()}
+        trust = why_unusable(scores, metric) or "yes" if metric in FLOORS else "no floor"
+        rows.append({"metric": metric, "mode": row.mode, "model": titles[str(row.model)], "unit": row.unit, **shown, "told from its floor": trust})
+    return rows
+
+
+def slice_table(slices: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of one model's slices."""
+    columns = ["metric", "mode", "slice", "value", "ci_low", "ci_high", "clips"]
+    return [dict(zip(columns, row, strict=True)) for row in slices[columns].itertuples(index=False)]
+
+
+def cost_rows(scores: pd.DataFrame, plan: Sequence[ModelPlan]) -> list[dict[str, Any]]:
+    """One row per model and mode that knows its cost."""
+    rows = []
+    for model in plan:
+        for mode in model.modes:
+            values = {f"{name} [{unit}]": score_of(scores, model.name, mode, name) for name, unit in COSTS.items()}
+            if all(np.isfinite(list(values.values()))):
+                rows.append({"model": model.title, "mode": mode, "steps": model.steps or 1, **values})
+    return rows
+
+
+def _sentence(found: Evaluated) -> str:
+    bench = found.benchmark
+    return (
+        f"{found.model}, weights {found.weights}, on {len(bench)} held-out clips of {bench.frames.shape[1]} frames at {bench.fps:g} a second "
+        f"(benchmark {bench.digest[:12]}), beside {', '.join(model.title for model in found.plan)}."
+    )
+
+
+def _samples(title: str, found: Evaluated, rows: pd.DataFrame, made: Mapping[str, np.ndarray]) -> Section:
+    pictures, captions = [], []
+    for name, row in rows.iterrows():
+        clip = found.benchmark.names.index(str(name))
+        pictures.append(sample_picture(found.benchmark, clip, made))
+        values = "; ".join(f"{column} {value:.3g}" for column, value in row.items() if column != BADNESS)
+        captions.append(f"{name}: “{found.benchmark.captions[clip]}” — {values}; badness {row[BADNESS]:.2f}")
+    note = "By badness: the mean over the gate's metrics of the share of clips that do no worse. 1 is the worst in all of them."
+    return Section(title, note, pictures=pictures, captions=captions)
+
+
+def _analysis(found: Evaluated, ranked: pd.DataFrame) -> list[Section]:
+    if found.analysis is None:
+        return [Section("Error analysis", found.why_none)]
+    analysis, names = found.analysis, found.training_clips
+    rows = []
+    for name in ranked.index[:WORST]:
+        clip = found.benchmark.names.index(str(name))
+        near = ", ".join(f"{names[i]} ({d:.1f})" for i, d in zip(analysis.nearest[clip], analysis.distances[clip], strict=True))
+        rows.append({"sample": name, BADNESS: float(ranked.loc[name, BADNESS]), "nearest training clips (distance)": near})
+    looked = f"Looked at: {', '.join(analysis.looked_at)}."
+    none = f"None of it goes with the error beyond chance, so nothing is proposed. {looked}"
+    proposals = [{"kind": p.kind, "change": p.change, "evidence": p.evidence} for p in analysis.proposals]
+    neighbours = f"Of {len(names)} training clips; in the autoencoder's latents: mean and movement in the quarters of the picture, each in units of its spread."
+    return [
+        Section("Nearest training clips of the worst samples", neighbours, rows),
+        Section("Proposed changes", f"{CAUSE_NOTE} {looked}" if proposals else none, proposals),
+    ]

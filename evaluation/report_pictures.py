@@ -1,0 +1,109 @@
+"""Pictures of an evaluation's page: cost against quality, slices, and one sample with everything it was made from."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from evaluation.benchmark import Benchmark
+from evaluation.generate import enlarge
+from evaluation.pictures import BARS
+from evaluation.plan import RECONSTRUCTION, ModelPlan
+from evaluation.score import score_of, score_row
+from media import png_bytes
+
+FRAMES, SCALE = 8, 2
+BLUE, RED = "#345a8a", "#c0504d"
+AUDIO_TITLE, POSE_TITLE = "audio: caption, reference, sound", "pose: keypoints too"
+
+
+def cost_against_quality(scores: pd.DataFrame, plan: Sequence[ModelPlan]) -> bytes:
+    """PNG: a panel per metric of the gate; across, seconds of generating one second (audio mode); the ceiling as a line."""
+    figure = Figure(figsize=(13, 3.8), dpi=110, layout="constrained")
+    for axis, (metric, mode, title, better) in zip(figure.subplots(1, len(BARS)), BARS, strict=True):
+        for model in plan:
+            row, cost = score_row(scores, model.name, mode, metric), score_of(scores, model.name, mode, "generation_seconds")
+            if row is None or not np.isfinite([cost, row["value"]]).all():
+                continue
+            below, above = (max(0.0, float(d)) if np.isfinite(d) else 0.0 for d in (row["value"] - row["ci_low"], row["ci_high"] - row["value"]))
+            axis.errorbar([cost], [row["value"]], yerr=[[below], [above]], fmt="o", capsize=3, color=BLUE)
+            axis.annotate(model.title, (cost, row["value"]), xytext=(4, 4), textcoords="offset points", fontsize=7)
+        ceiling = scores[(scores["model"] == RECONSTRUCTION) & (scores["metric"] == metric)]["value"]
+        if len(ceiling):
+            axis.axhline(float(ceiling.iloc[0]), color=RED, linewidth=1, linestyle="--", label="reconstruction")
+            axis.legend(fontsize=7)
+        axis.set_xscale("log")
+        axis.margins(x=0.35)
+        axis.set_title(f"{title}\n({better})", fontsize=10)
+        axis.set_xlabel("seconds for one second of video", fontsize=8)
+    return png_bytes(figure)
+
+
+def slices_plot(slices: pd.DataFrame, scores: pd.DataFrame, limits: Mapping[str, float]) -> bytes:
+    """PNG: a panel per metric; each slice's value with its 95 % interval, the whole benchmark's, and the gate's limit.
+
+    Args:
+        slices: of one model.
+        scores: holds the whole benchmark's values.
+        limits: the gate's threshold by metric.
+    """
+    panels = list(slices.groupby(["metric", "mode"], sort=False))
+    names = list(dict.fromkeys(slices["slice"]))
+    figure = Figure(figsize=(3.6 * len(panels), 1.2 + 0.33 * len(names)), dpi=110, layout="constrained")
+    axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    for axis, ((metric, mode), rows) in zip(axes, panels, strict=True):
+        for row in rows.to_dict("records"):
+            height, ends = names.index(row["slice"]), [row["ci_low"], row["value"], row["ci_high"]]
+            axis.plot([np.nanmin(ends), np.nanmax(ends)], [height, height], color="#9db6d3", linewidth=2)
+            axis.plot([row["value"]], [height], "o", color=BLUE, markersize=4)
+        axis.axvline(score_of(scores, str(rows["model"].iloc[0]), mode, metric), color=BLUE, linewidth=1, linestyle=":", label="whole")
+        if metric in limits:
+            axis.axvline(limits[metric], color=RED, linewidth=1, linestyle="--", label="gate")
+        axis.legend(fontsize=7)
+        axis.set_title(f"{metric}, {mode}", fontsize=9)
+    axes[0].set_yticks(range(len(names)), names, fontsize=8)
+    axes[0].set_ylim(len(names) - 0.5, -0.5)
+    return png_bytes(figure)
+
+
+def sample_picture(benchmark: Benchmark, clip: int, made: Mapping[str, np.ndarray]) -> bytes:
+    """PNG of one sample: its reference, its sound with the true mouth opening, and strips of the truth and of what was made.
+
+    Args:
+        benchmark: conditions and truth.
+        clip: index in it.
+        made: `(N, T, H, W, 3)` uint8 frames by title.
+    """
+    strips = {"ground truth": benchmark.frames.numpy(), **made}
+    times = np.linspace(0, benchmark.frames.shape[1] - 1, FRAMES).round().astype(int)
+    figure = Figure(figsize=(12, 1.3 + 1.35 * len(strips)), dpi=90, layout="constrained")
+    grid = figure.add_gridspec(1 + len(strips), 2, width_ratios=[1, FRAMES])
+    reference = figure.add_subplot(grid[1:, 0])
+    reference.imshow(enlarge(benchmark.reference[clip].numpy(), SCALE), interpolation="nearest")
+    reference.set_title("reference", fontsize=9)
+    sound = figure.add_subplot(grid[0, 1])
+    _sound(sound, benchmark, clip)
+    axes = [reference]
+    for place, (title, frames) in enumerate(strips.items(), start=1):
+        axis = figure.add_subplot(grid[place, 1])
+        axis.imshow(enlarge(np.concatenate(list(frames[clip, times]), axis=1), SCALE), interpolation="nearest")
+        axis.set_title(title, fontsize=9, loc="left")
+        axes.append(axis)
+    for axis in axes:
+        axis.set_xticks([])
+        axis.set_yticks([])
+    return png_bytes(figure)
+
+
+def _sound(axis: Axes, benchmark: Benchmark, clip: int) -> None:
+    wave = benchmark.audio[clip].numpy()
+    seconds = len(wave) / benchmark.sample_rate
+    axis.plot(np.linspace(0, seconds, len(wave)), wave, linewidth=0.4, color="#888888")
+    opening = benchmark.opening[clip].numpy()
+    axis.twinx().plot((np.arange(len(opening)) + 0.5) / benchmark.fps, opening, color=RED, linewidth=1.2)
+    axis.set_xlim(0, seconds)
+    axis.set_yticks([])
+    axis.tick_params(labelsize=7)
+    axis.set_title("sound, and the true opening of the mouth (red)", fontsize=9, loc="left")
