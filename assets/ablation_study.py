@@ -37,7 +37,8 @@ def run_study(
 ) -> Path:
     """Train and score what is missing; write `data/ablation_study/<study>/` after every variant.
 
-    The folder holds `ablation.parquet` and `.md`, `scores.png` and `contact_sheet.png`; MLflow gets them as a run.
+    The folder holds `ablation.parquet` and `.md`, `scores.png`, `contact_sheet.png`, and `videos.json`, which says where each
+    variant's videos lie; MLflow gets them as a run.
 
     Args:
         workspace: what the study does not train must stand in it.
@@ -115,6 +116,8 @@ def _write(
         write_atomically(folder / "ablation.md", ablation_markdown(table, study, command, git_commit()).encode())
         write_atomically(folder / "scores.png", study_plot(table, study))
         write_atomically(folder / "contact_sheet.png", study_sheet(_benchmark(workspace), videos))
+        places = {title: str(place.relative_to(workspace.root)) for title, place in videos.items()}
+        write_atomically(folder / "videos.json", json.dumps(places, indent=1, ensure_ascii=False).encode())
 
 
 def _beside(workspace: Workspace, study: Study) -> tuple[list[dict[str, Any]], dict[str, Path]]:

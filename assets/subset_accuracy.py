@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evaluation.shares import wilson
 from profiles import Profile
 
 # The strongest subset that a kind of puppet belongs to: its rule-breaking is known by construction.
@@ -13,7 +14,6 @@ STRONGEST: dict[str, str | None] = {
     "overlay_text": None,
 }  # fmt: skip
 SEED = 900_000_000
-Z = 1.96  # standard deviations of a 95 % interval
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,6 @@ class SubsetAccuracy:
         low, high = wilson(self.right, self.belong)
         return {**counts, "precision": precision, "recall": f"{self.recall:.3f} [{low:.3f}, {high:.3f}]"}
 
-
-def wilson(hits: int, trials: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927)."""
-    if not trials:
-        return float("nan"), float("nan")
-    share, z = hits / trials, Z**2 / trials
-    middle, half = share + z / 2, Z * np.sqrt(share * (1 - share) / trials + z / (4 * trials))
-    return float(max(0.0, (middle - half) / (1 + z))), float(min(1.0, (middle + half) / (1 + z)))
 
 
 def measure_accuracy(profile: Profile, per_kind: int, kinds: Sequence[str] = tuple(STRONGEST)) -> list[SubsetAccuracy]:

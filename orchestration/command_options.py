@@ -1,6 +1,7 @@
 """What commands share: options, and the workspace that they open."""
 
 import os
+from importlib.util import find_spec
 from typing import Annotated
 
 import typer
@@ -24,3 +25,10 @@ def open_with(profile: str | None = None, overrides: list[str] | None = None) ->
 def open_here(overrides: list[str] | None) -> Workspace:
     """With overrides whose values may hold spaces, as predicates do; `$OMNIHUMAN_SET` cannot carry those."""
     return Workspace(default_root(), load_profile(None, [*os.environ.get("OMNIHUMAN_SET", "").split(), *(overrides or [])]))
+
+
+def need(remedy: str, *modules: str) -> None:
+    """Raise RuntimeError with the remedy where one of these packages is not installed."""
+    missing = [name for name in modules if find_spec(name) is None]
+    if missing:
+        raise RuntimeError(f"{' and '.join(missing)} not installed; run `{remedy}`")

@@ -7,10 +7,12 @@ from typing import Annotated
 import typer
 
 from evaluation.studies import STUDIES
-from orchestration.command_options import ProfileOption, SetOption, open_with
+from orchestration.command_options import ProfileOption, SetOption, need, open_with
 
 PANEL = "Judging"
 app = typer.Typer()
+votes_app = typer.Typer(help="What people prefer: blind pairs in a browser, and the table of their votes.", no_args_is_help=True)
+app.add_typer(votes_app, name="votes", rich_help_panel=PANEL)
 
 
 @app.command(rich_help_panel=PANEL)
@@ -138,3 +140,39 @@ def ablate(
     workspace, command = open_with(profile, overrides), " ".join(["omnihuman", *sys.argv[1:]])
     for name in study or ["adversarial"]:
         print((run_study(workspace, name, seeds, variant or [], command) / "ablation.md").read_text())
+
+
+StudyOption = Annotated[str | None, typer.Option(help="compare this study's variants; default our own models")]
+
+
+@votes_app.command("serve")
+def votes_serve(
+    study: StudyOption = None,
+    clips: Annotated[int, typer.Option(min=1, help="of the benchmark, each with every pair of models")] = 16,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 8090,
+) -> None:
+    """Ask which of two videos is better, on 127.0.0.1: identity, lip-sync, quality, diversity, overall. Needs the extra `serve`."""
+    need("pip install -c constraints.txt -e '.[serve]'", "fastapi")
+    from orchestration.votes_server import open_stage, serve_votes
+
+    raise typer.Exit(serve_votes(open_stage(open_with(), study, clips), port))
+
+
+@votes_app.command("table")
+def votes_table(
+    study: StudyOption = None, output: Annotated[Path | None, typer.Option(help="also write every number as CSV")] = None
+) -> None:
+    """Print how often each model was preferred, with 95 % intervals."""
+    import pandas as pd
+
+    from evaluation.preference import read_votes, votes_file, win_markdown, win_table
+    from media import write_atomically
+
+    path = votes_file(open_with().root, study)
+    votes = read_votes(path)
+    if not votes:
+        raise RuntimeError(f"no votes in {path}; collect some with `omnihuman votes serve`")
+    rows = win_table(votes)
+    if output is not None:
+        write_atomically(output, pd.DataFrame(rows).to_csv(index=False).encode())
+    print(win_markdown(rows))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from orchestration.command_options import ProfileOption, open_with
+from orchestration.command_options import ProfileOption, need, open_with
 
 PANEL = "Videos"
 app = typer.Typer()
@@ -75,7 +75,7 @@ def page(
     profile: ProfileOption = None,
 ) -> None:
     """A web page to try the models on: picture and voice in, video with its scores out. Needs `make page`."""
-    _need("make page", "gradio")
+    need("make page", "gradio")
     from orchestration.page import serve_page
     from orchestration.visitors import Limits
 
@@ -96,17 +96,9 @@ def serve(
     profile: ProfileOption = None,
 ) -> None:
     """Make videos over HTTP, one after another, as jobs that outlive the process. Needs the extra `serve`."""
-    _need("pip install -c constraints.txt -e '.[serve]'", "python_multipart", "prometheus_client")
+    need("pip install -c constraints.txt -e '.[serve]'", "python_multipart", "prometheus_client")
     from orchestration.video_server import serve as serve_videos
     from orchestration.visitors import Limits
 
     limits = Limits(longest, upload_mib * 1024**2, waiting)
     raise typer.Exit(serve_videos(open_with(profile), model, host, port, limits, expose, keep_hours, grace))
-
-
-def _need(remedy: str, *modules: str) -> None:
-    from importlib.util import find_spec
-
-    missing = [name for name in modules if find_spec(name) is None]
-    if missing:
-        raise RuntimeError(f"{' and '.join(missing)} not installed; run `{remedy}`")

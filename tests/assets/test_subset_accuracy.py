@@ -3,7 +3,8 @@
 import pytest
 
 import puppets
-from assets.subset_accuracy import STRONGEST, SubsetAccuracy, measure_accuracy, wilson
+from assets.subset_accuracy import STRONGEST, SubsetAccuracy, measure_accuracy
+from evaluation.shares import wilson
 from profiles import load_profile
 
 
