@@ -102,7 +102,7 @@ def _train(workspace: Workspace, section: str, parent: Path, launch: Launcher) -
     """The folder of this phase's weights: found by its fingerprint, or made, going on where an attempt stopped."""
     from training.fingerprint import job_fingerprint
     from training.jobs import TrainingJob
-    from training.launch import launch_command, launch_environment
+    from training.launch import training_process
 
     root = workspace.var / "ablation"
     job = TrainingJob(
@@ -116,7 +116,7 @@ def _train(workspace: Workspace, section: str, parent: Path, launch: Launcher) -
     output = root / "weights" / key
     if not (output / "record.json").is_file():
         job = job.model_copy(update={"output": str(output), "work": str(root / "work" / key)})
-        launch(launch_command(job.write(Path(job.work) / "job.json"), workspace.profile.engine), launch_environment())
+        launch(training_process(job.write(Path(job.work) / "job.json"), workspace.profile.engine))
         if not (output / "record.json").is_file():
             raise AssetError(f"training of {key} ended without writing {output}")
         shutil.rmtree(job.work)

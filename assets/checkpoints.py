@@ -31,7 +31,7 @@ def train(name: str, recipe: Recipe) -> Callable[[Execution], Metadata]:
 
     def make(execution: Execution) -> Metadata:
         from training.jobs import TrainingJob
-        from training.launch import launch_command, launch_environment
+        from training.launch import training_process
 
         workspace = execution.workspace
         work = workspace.scratch(name) / execution.fingerprint[:16]
@@ -52,8 +52,7 @@ def train(name: str, recipe: Recipe) -> Callable[[Execution], Metadata]:
             progress=str(workspace.progress(name)),
         )
         before = _finished_at(output)
-        command = launch_command(job.write(work / "job.json"), workspace.profile.engine)
-        execution.launch(command, launch_environment())
+        execution.launch(training_process(job.write(work / "job.json"), workspace.profile.engine))
         if _finished_at(output) in (None, before):
             raise AssetError(f"training of {name} ended without writing {output}; its log is in {workspace.logs}")
         return describe(output)

@@ -2,7 +2,8 @@
 
 import dagster as dg
 
-from assets.dagster_assets import INBOX, TERMINATION_SECONDS, all_assets
+from assets.dagster_assets import INBOX, all_assets
+from assets.launchers.resource import TrainingLauncher
 from orchestration.alert_sensors import failed_run_alert, refused_promotion_alert
 from orchestration.automation import CONDITIONS
 from orchestration.jobs import JOBS
@@ -25,5 +26,5 @@ defs = dg.Definitions(
         ),
     ],
     schedules=[nightly_training],
-    resources={"processes": dg.PipesSubprocessClient(termination_timeout_seconds=TERMINATION_SECONDS)},
+    resources={"launcher": TrainingLauncher()},
 )
