@@ -2,25 +2,22 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
-import dagster as dg
 import pytest
 import yaml
 from dagster._core.errors import DagsterPipesExecutionError
 
 from assets.execute import run_process
-from assets.launchers.resource import TrainingLauncher
 from assets.launchers.settings import LauncherError, RaySettings, launcher_settings
 from assets.launchers.shared_disk import check_mount, remote_command
 from assets.steps import AssetError
 from assets.workspace import Workspace
 from profiles import load_profile
+from tests.assets.launching import materialize, terminate_when
 from training.alone import beating
 from training.launch import Process, _this_node, launch_command
 from training.nodes import exported
@@ -52,19 +49,6 @@ def choose(monkeypatch, folder: Path, **settings) -> Path:
     return path
 
 
-def materialize(workspace: Workspace, process: Process) -> list:
-    """Start `process` by the launcher resource inside a real Dagster run; returns what it reported."""
-    reported: list = []
-
-    @dg.asset
-    def trained(context: dg.AssetExecutionContext, launcher: TrainingLauncher) -> dg.MaterializeResult:
-        reported.extend(launcher.run(context, process, workspace))
-        return dg.MaterializeResult()
-
-    dg.materialize([trained], resources={"launcher": TrainingLauncher()})
-    return reported
-
-
 def python(code: str, job: Path | None = None) -> Process:
     return Process([sys.executable, "-c", code], dict(os.environ), job)
 
@@ -88,12 +72,7 @@ def test_a_terminated_run_ends_the_child_and_waits_for_it(workspace, tmp_path):
     ready, saved = tmp_path / "ready", tmp_path / "saved"
     code = f"import pathlib, time\npathlib.Path({str(ready)!r}).touch()\ntry:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    time.sleep(0.3)\n    pathlib.Path({str(saved)!r}).touch()"
 
-    def interrupt() -> None:
-        while not ready.exists():
-            time.sleep(0.05)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    threading.Thread(target=interrupt, daemon=True).start()
+    terminate_when(ready.exists)
     started = time.monotonic()
     with pytest.raises(BaseException) as stopped:
         materialize(workspace, python(code))
