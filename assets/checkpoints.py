@@ -73,7 +73,7 @@ def train(name: str) -> Callable[[Execution], Metadata]:
     """The function that trains `name` in a process of its own, going on where an interrupted attempt stopped."""
 
     def make(execution: Execution) -> Metadata:
-        from training.launch import launch_command, launch_environment
+        from training.launch import training_process
 
         workspace = execution.workspace
         work = workspace.scratch(name) / execution.fingerprint[:16]
@@ -81,8 +81,7 @@ def train(name: str) -> Callable[[Execution], Metadata]:
         output = workspace.data(name)
         job = training_job(workspace, name, workspace.data, output, work)
         before = _finished_at(output)
-        command = launch_command(job.write(work / "job.json"), workspace.profile.engine)
-        execution.launch(command, launch_environment())
+        execution.launch(training_process(job.write(work / "job.json"), workspace.profile.engine))
         if _finished_at(output) in (None, before):
             raise AssetError(f"training of {name} ended without writing {output}; its log is in {workspace.logs}")
         return describe(output)

@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -11,14 +11,16 @@ from assets.catalogue import STEPS
 from assets.contract_checks import NAME as CHECK
 from assets.dvc_stages import ensure_repository
 from assets.execute import execute
+from assets.launchers.resource import TrainingLauncher
 from assets.steps import AssetError, Check, Columns, Launcher, Markdown, Png, Step, Table
 from assets.workspace import Workspace, open_workspace
+
+if TYPE_CHECKING:
+    from training.launch import Process
 
 SHARDS = dg.DynamicPartitionsDefinition(name="shard")
 OWNERS = ["team:omnihuman"]
 TRAINING_POOL = "training"
-# A DeepSpeed checkpoint takes longer to write than Pipes' 20 seconds.
-TERMINATION_SECONDS = 180.0
 
 INBOX = dg.AssetSpec(
     "inbox",
@@ -47,12 +49,12 @@ def dagster_asset(step: Step, condition: dg.AutomationCondition | None = None) -
         metadata={"folder": f"data/{step.name}", "profile_sections": ", ".join(step.sections) or "(none)"},
         check_specs=[] if step.check is None else [dg.AssetCheckSpec(CHECK, asset=step.name, blocking=True)],
     )
-    def run(context: dg.AssetExecutionContext, processes: dg.PipesSubprocessClient) -> dg.MaterializeResult:
+    def run(context: dg.AssetExecutionContext, launcher: TrainingLauncher) -> dg.MaterializeResult:
         workspace = open_workspace()
         ensure_repository(workspace)
         shard = context.partition_key if step.sharded else None
         told: dict[str, Any] = {}
-        outcome = execute(workspace, step, shard, _through_pipes(context, processes, told, step, workspace))
+        outcome = execute(workspace, step, shard, _through_pipes(context, launcher, told, step, workspace))
         metadata = {**told, **dagster_metadata(outcome.metadata), "seconds": round(outcome.seconds, 2)}
         checks = [] if step.check is None else [_check_result(step.check(workspace, shard))]
         version = dg.DataVersion(outcome.data_version)
@@ -72,19 +74,18 @@ def all_assets(conditions: Mapping[str, dg.AutomationCondition]) -> list[dg.Asse
 
 def _through_pipes(
     context: dg.AssetExecutionContext,
-    processes: dg.PipesSubprocessClient,
+    launcher: TrainingLauncher,
     told: dict[str, Any],
     step: Step,
     workspace: Workspace,
 ) -> Launcher:
-    """Start the command under Dagster Pipes; what the child reports about itself goes into `told`."""
+    """Start the process under Dagster Pipes; what the child reports about itself goes into `told`."""
 
-    def launch(command: list[str], environment: dict[str, str]) -> None:
-        done = processes.run(context=context, command=command, env=environment, cwd=str(workspace.root))
+    def launch(process: "Process") -> None:
+        reported = launcher.run(context, process, workspace)
         if not step.in_dvc:
             return
         # A child that died before it opened Pipes must not look like success.
-        reported = done.get_results(implicit_materializations=False)
         if len(reported) != 1:
             raise AssetError(f"training of {step.name} reported {len(reported)} materialisations, not one; see its log")
         told.update(reported[0].metadata or {})

@@ -7,15 +7,20 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from assets.catalogue import STEPS
 from assets.dvc_stages import record_in_dvc
+from assets.launchers.settings import LAUNCHER_FILE
 from assets.one_maker import one_maker
 from assets.steps import AssetError, Execution, Launcher, Metadata, Step
 from assets.versions import content_version, fingerprint, fresh_version, signature
 from assets.workspace import Workspace
 from media import write_atomically
 from tracking.progress import ProgressFile
+
+if TYPE_CHECKING:
+    from training.launch import Process
 
 # What these leave is a state that can be restored; after a snapshot and a promotion it goes to the DVC remote too.
 KEPT_AFTER = ("training_snapshot", "benchmark_scores", "registered_model", "promoted_champion")
@@ -115,12 +120,15 @@ def _hold_up_behind_failed_checks(workspace: Workspace, step: Step, shard: str |
                 )
 
 
-def run_process(command: list[str], environment: dict[str, str]) -> None:
-    """Run to the end with this process's output.
+def run_process(process: "Process") -> None:
+    """Run to the end on this machine, with this process's output.
 
     Raises:
-        AssetError: it failed.
+        AssetError: it failed, or `$OMNIHUMAN_LAUNCHER` wants trainings elsewhere, which Dagster alone starts.
     """
-    finished = subprocess.run(command, env=environment, check=False)
+    elsewhere = os.environ.get(LAUNCHER_FILE)
+    if elsewhere and process.job is not None:
+        raise AssetError(f"{LAUNCHER_FILE}={elsewhere} has trainings started by Dagster; run `omnihuman demo` or a Dagster job, or unset it to train on this machine")
+    finished = subprocess.run(process.command, env=process.environment, check=False)
     if finished.returncode:
-        raise AssetError(f"{command[-1]} ended with exit code {finished.returncode}; its last lines above say why")
+        raise AssetError(f"{process.command[-1]} ended with exit code {finished.returncode}; its last lines above say why")

@@ -11,14 +11,14 @@ from assets.steps import AssetError, Execution, Metadata, Step
 def make_laptop_autoencoder(execution: Execution) -> Metadata:
     """Run the recipe under the DeepSpeed launcher; the result is to be compared with the one that ships, and copied."""
     import training
-    from training.launch import launch_environment
+    from training.launch import Process, launch_environment
 
     output = execution.workspace.data("laptop_autoencoder")
     draft = output.parent / f".tmp-{output.name}"
     shutil.rmtree(draft, ignore_errors=True)
     script = Path(training.__file__).with_name("autoencoder.py")
     launcher = [sys.executable, "-m", "deepspeed.launcher.runner", "--num_gpus", "1", "--master_addr", "127.0.0.1"]
-    execution.launch([*launcher, str(script), "--output", str(draft)], launch_environment())
+    execution.launch(Process([*launcher, str(script), "--output", str(draft)], launch_environment()))
     if not (draft / "RECIPE.json").is_file():
         raise AssetError(f"the autoencoder's training ended without {draft / 'RECIPE.json'}; see its log above")
     shutil.rmtree(output, ignore_errors=True)

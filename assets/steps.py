@@ -3,9 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from assets.workspace import Workspace
+
+if TYPE_CHECKING:
+    from training.launch import Process
 
 Report = Callable[[int, int, str], None]  # done, total, note
 
@@ -56,9 +59,9 @@ class Check:
 
 
 class Launcher(Protocol):
-    """Runs a command in another process to its end and raises when it fails."""
+    """Runs another process, here or elsewhere, to its end and raises when it fails."""
 
-    def __call__(self, command: list[str], environment: dict[str, str]) -> None: ...
+    def __call__(self, process: "Process") -> None: ...
 
 
 @dataclass(frozen=True)

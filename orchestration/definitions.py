@@ -2,7 +2,8 @@
 
 import dagster as dg
 
-from assets.dagster_assets import INBOX, TERMINATION_SECONDS, all_assets
+from assets.dagster_assets import INBOX, all_assets
+from assets.launchers.resource import TrainingLauncher
 from assets.study_asset import ablation_study
 from orchestration.alert_sensors import failed_run_alert, refused_promotion_alert
 from orchestration.automation import CONDITIONS
@@ -26,5 +27,5 @@ defs = dg.Definitions(
         ),
     ],
     schedules=[nightly_training],
-    resources={"processes": dg.PipesSubprocessClient(termination_timeout_seconds=TERMINATION_SECONDS)},
+    resources={"launcher": TrainingLauncher()},
 )

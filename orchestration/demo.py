@@ -146,7 +146,7 @@ def _instance(workspace: Workspace) -> "DagsterInstance":
 
 def _root_cause(error: BaseException, log: Path) -> str:
     """The first cause; for a process of its own, the error that its rank 0 printed last."""
-    while error.__cause__ is not None:
+    while error.__cause__ is not None and type(error).__name__ != "DagsterPipesExecutionError":
         error = error.__cause__
     if type(error).__name__ == "DagsterPipesExecutionError":
         printed = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("[rank0]: ")]

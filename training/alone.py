@@ -2,14 +2,21 @@
 
 import fcntl
 import os
+import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from training.launch import LAUNCHER_VARIABLE
 
 PATIENCE = 60.0  # seconds that an orphaned attempt may take to notice and end
+# A file on a shared disk that the process that asked for the training renews: on another machine its pid says nothing.
+BEAT_VARIABLE = "OMNIHUMAN_LAUNCHER_BEAT"
+BEAT_SECONDS = 15.0
+SILENCE_SECONDS = 300.0  # without a beat; a shared disk may stall, and caches what it knows of a file for a minute
 
 
 class BusyError(RuntimeError):
@@ -17,10 +24,12 @@ class BusyError(RuntimeError):
 
 
 def stop_with_launcher() -> None:
-    """Watch the process that asked for this training from a thread; exit at once when it is gone."""
-    pid = os.environ.get(LAUNCHER_VARIABLE)
+    """Watch the process that asked for this training from threads; exit at once when it is gone."""
+    pid, beat = os.environ.get(LAUNCHER_VARIABLE), os.environ.get(BEAT_VARIABLE)
     if pid is not None:
         threading.Thread(target=_watch, args=(int(pid),), daemon=True).start()
+    if beat is not None:
+        threading.Thread(target=watch_beat, args=(Path(beat),), daemon=True).start()
 
 
 def _watch(pid: int) -> None:
@@ -30,6 +39,39 @@ def _watch(pid: int) -> None:
             os.kill(pid, 0)
         except ProcessLookupError:
             os._exit(1)
+
+
+def watch_beat(beat: Path, silence: float = SILENCE_SECONDS, every: float = BEAT_SECONDS) -> None:
+    """Exit this process once `beat` has not changed for `silence` seconds of this machine's own clock."""
+    seen, since = None, time.monotonic()
+    while time.monotonic() - since < silence:
+        now = beat.stat().st_mtime_ns if beat.exists() else None
+        if now != seen:
+            seen, since = now, time.monotonic()
+        time.sleep(every)
+    print(f"the process that asked for this training has not renewed {beat} for {silence:.0f} s; stopping", file=sys.stderr, flush=True)
+    os._exit(1)
+
+
+@contextmanager
+def beating(beat: Path, every: float = BEAT_SECONDS) -> Iterator[None]:
+    """Renew `beat` from a thread for as long as the block runs; afterwards it is gone."""
+    stop = threading.Event()
+
+    def renew() -> None:
+        while not stop.is_set():
+            beat.touch()
+            stop.wait(every)
+
+    beat.touch()
+    thread = threading.Thread(target=renew, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        beat.unlink(missing_ok=True)
 
 
 def hold_alone(work: Path) -> IO[str]:

@@ -1,10 +1,16 @@
-"""How the training script is started: always by the DeepSpeed launcher, on one machine or by hostfile on many."""
+"""How the training script is started: always by the DeepSpeed launcher, on one machine or by hostfile on many.
 
+`python -m training.launch --job JOB.json` becomes that launcher. Who starts a training on another machine uses it: free port,
+interpreter and accelerator are then those of the machine that trains.
+"""
+
+import argparse
 import base64
 import json
 import os
 import socket
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from profiles.schema import EngineConfig
@@ -13,6 +19,20 @@ SCRIPT = Path(__file__).with_name("train.py")
 # The process that asked for the training. When it is gone, killed too, the ranks stop: a second attempt must not find the
 # first one still writing.
 LAUNCHER_VARIABLE = "OMNIHUMAN_LAUNCHER_PID"
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process to be started here: argument list and whole environment. With `job` it is a training, which can be started elsewhere too."""
+
+    command: list[str]
+    environment: dict[str, str]
+    job: Path | None = None
+
+
+def training_process(job_file: Path, engine: EngineConfig) -> Process:
+    """The training of `job_file` on `engine.ranks` ranks per node, of this machine or of `engine.hostfile`."""
+    return Process(launch_command(job_file, engine), launch_environment(), job_file)
 
 
 def launch_command(job_file: Path, engine: EngineConfig) -> list[str]:
@@ -24,7 +44,8 @@ def launch_command(job_file: Path, engine: EngineConfig) -> list[str]:
             "--master_addr=127.0.0.1", f"--master_port={_free_port()}",
         ]
     else:
-        launcher = [sys.executable, "-m", "deepspeed.launcher.runner", "--master_port", str(_free_port())]
+        # DeepSpeed's runner hands a few variables on to the other machines; training.nodes has it hand on the rest.
+        launcher = [sys.executable, "-m", "training.nodes", "--master_port", str(_free_port())]
         launcher += ["--hostfile", engine.hostfile, "--num_gpus", str(engine.ranks)]
     return [*launcher, str(SCRIPT), "--job", str(job_file)]
 
@@ -41,11 +62,31 @@ def launch_environment() -> dict[str, str]:
 
 
 def _this_node(ranks: int) -> str:
-    """DeepSpeed's description of the nodes: base64 of a JSON of ranks by host."""
-    return base64.urlsafe_b64encode(json.dumps({"localhost": list(range(ranks))}).encode()).decode()
+    """DeepSpeed's description of the nodes: base64 of a JSON of devices by host.
+
+    The launcher overwrites CUDA_VISIBLE_DEVICES by these; so where a scheduler has named devices, they are the ones.
+    """
+    given = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    devices: list[str] | list[int] = given[:ranks] if len(given) >= ranks else list(range(ranks))
+    return base64.urlsafe_b64encode(json.dumps({"localhost": devices}).encode()).decode()
 
 
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def main() -> None:
+    """Become the DeepSpeed launcher of a job: signals for this process then reach it, and it ends all ranks."""
+    from training.jobs import TrainingJob
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--job", type=Path, required=True, help="job file written by training.jobs.TrainingJob.write")
+    job = parser.parse_args().job
+    process = training_process(job, TrainingJob.read(job).profile.engine)
+    os.execve(process.command[0], process.command, process.environment)
+
+
+if __name__ == "__main__":
+    main()

@@ -19,6 +19,7 @@ from assets.versions import fingerprint, folder_version
 from assets.workspace import Workspace
 from profiles import load_profile
 from puppets import PuppetKeypoints
+from training.launch import Process
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -119,7 +120,7 @@ def test_training_that_ends_without_a_checkpoint_is_an_error(workspace: Workspac
     (snapshot / "snapshot.json").write_text(json.dumps({"digest": "ab" * 32}))
     commands = []
     with pytest.raises(AssetError, match="without writing"):
-        execute(workspace, STAGE_1_CHECKPOINT, launch=lambda command, environment: commands.append(command))
+        execute(workspace, STAGE_1_CHECKPOINT, launch=lambda process: commands.append(process.command))
     job = json.loads(Path(commands[0][-1]).read_text())
     assert job["section"] == "stage_1" and job["snapshot"] == str(snapshot) and job["parent"] is None
     assert not is_current(workspace, STAGE_1_CHECKPOINT)
@@ -127,7 +128,7 @@ def test_training_that_ends_without_a_checkpoint_is_an_error(workspace: Workspac
 
 def test_a_failing_process_is_an_error() -> None:
     with pytest.raises(AssetError, match="exit code 3"):
-        run_process([sys.executable, "-c", "raise SystemExit(3)"], dict(os.environ))
+        run_process(Process([sys.executable, "-c", "raise SystemExit(3)"], dict(os.environ)))
 
 
 def test_detector_is_the_profiles_and_a_missing_path_names_the_remedy(tmp_path: Path) -> None:

@@ -1,0 +1,98 @@
+"""The launcher's settings: a YAML file named by `$OMNIHUMAN_LAUNCHER`. They say where a training runs, never what it computes."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, TypeAdapter, ValidationError
+
+from assets.steps import AssetError
+from profiles.schema import Strict
+
+LAUNCHER_FILE = "OMNIHUMAN_LAUNCHER"
+
+
+class LauncherError(AssetError):
+    """A launcher that cannot be used; the message names the file and the remedy."""
+
+
+class Elsewhere(Strict):
+    """What all launchers on other machines share.
+
+    Attributes:
+        mount: folder where this machine and the training one see the same shared disk; the workspace lies in it.
+        environment: variables of the training; nothing else of this process's environment gets there.
+        python: interpreter there, with this project installed.
+    """
+
+    mount: Path
+    environment: dict[str, str] = {}
+    python: str = "python"
+
+
+class KubernetesSettings(Elsewhere):
+    """One pod of `engine.ranks` GPUs for each training.
+
+    Attributes:
+        image: has this project installed.
+        claim: PersistentVolumeClaim of the shared disk (ReadWriteMany), mounted at `mount`.
+        namespace: by default the one that Dagster runs in.
+        gpu_resource: resource that a rank takes one of; null trains on the CPU.
+        requests: further resources, `cpu` and `memory` as Kubernetes writes them; memory is its own limit too.
+        shared_memory: size of /dev/shm, which NCCL and the loader's workers use.
+        secrets: Secrets whose entries become variables (object store, MLflow).
+        node_selector, tolerations, service_account: as in a pod's spec.
+    """
+
+    launcher: Literal["kubernetes"]
+    image: str
+    claim: str
+    namespace: str | None = None
+    gpu_resource: str | None = "nvidia.com/gpu"
+    requests: dict[str, str] = {}
+    shared_memory: str = "16Gi"
+    secrets: tuple[str, ...] = ()
+    node_selector: dict[str, str] = {}
+    tolerations: tuple[dict[str, Any], ...] = ()
+    service_account: str | None = None
+
+
+class RaySettings(Elsewhere):
+    """One job on one node of a Ray cluster for each training.
+
+    Attributes:
+        address: of the cluster's dashboard, `http://host:8265`.
+        gpus_per_rank: 0 trains on the CPU, and takes one of Ray's CPUs per rank.
+        headers: sent with each request, where the dashboard stands behind a gateway.
+    """
+
+    launcher: Literal["ray"]
+    address: str
+    gpus_per_rank: Literal[0, 1] = 1
+    headers: dict[str, str] = {}
+
+
+Settings = KubernetesSettings | RaySettings
+
+
+def launcher_settings() -> Settings | None:
+    """What `$OMNIHUMAN_LAUNCHER` says; None without it: trainings then start on this machine, or by `engine.hostfile`.
+
+    Raises:
+        LauncherError: the file is not there, or does not validate.
+    """
+    given = os.environ.get(LAUNCHER_FILE)
+    if not given:
+        return None
+    path = Path(given)
+    if not path.is_file():
+        raise LauncherError(f"{LAUNCHER_FILE} names {path}, which is not there; write it (docs/deployment.md), or unset it to train on this machine")
+    settings: TypeAdapter[Settings] = TypeAdapter(Annotated[Settings, Field(discriminator="launcher")])
+    try:
+        return settings.validate_python(yaml.safe_load(path.read_text()))
+    except yaml.YAMLError as error:
+        raise LauncherError(f"{path} is no YAML: {error}") from error
+    except ValidationError as error:
+        lines = [f"  {'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in error.errors()]
+        raise LauncherError(f"launcher settings {path} do not validate (docs/deployment.md has the keys):\n" + "\n".join(lines)) from error
