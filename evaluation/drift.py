@@ -1,10 +1,11 @@
 """Does a long video stay what it began as: identity, lip-sync and joints of each segment of long puppet videos.
 
-Three rows of measurements beside one another: segments joined by motion frames, the same segments each by itself (what joining
-is to beat at the seams, and what it may lose in identity), and the rendered truth (the ceiling).
+Rows of measurements beside one another: segments joined by motion frames that overlap and dissolve, joined by a hard cut, the same
+each by itself (what joining is to beat at the seams, and what it may lose in identity), and the rendered truth (the ceiling).
 """
 
-from collections.abc import Callable, Iterator
+import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +14,15 @@ import torch
 
 from evaluation.metrics.colour import ColourError
 from evaluation.metrics.mouth import MouthCorrelation
-from omnihuman.long_video import LongVideo, generate_segments
+from omnihuman.long_video import OVERLAP, LongVideo, generate_segments
 from puppets import Puppet, measure, measure_colours, render
 from puppets.render import SIZE
 from puppets.speech import SAMPLE_RATE
 
 Progress = Callable[[int, int, str], None]
-JOINED, ALONE, TRUTH = "joined", "each alone", "rendered truth"
+JOINED, CUT, ALONE, TRUTH = "joined, dissolved", "joined, cut", "each alone", "rendered truth"
+# Steps from frame to frame over which a seam is looked at: a dissolve of 5 frames takes as many.
+SEAM = OVERLAP + 1
 
 
 @dataclass(frozen=True)
@@ -27,20 +30,26 @@ class SegmentScore:
     """One segment, over all clips.
 
     Attributes:
-        made: `JOINED`, `ALONE` or `TRUTH`.
+        made: `JOINED`, `CUT`, `ALONE` or `TRUTH`.
         segment: from 0.
         colour_error: mean |RGB| in [0, 1] of hair, skin, shirt and wall against the reference picture.
         mouth_correlation: r of the opening in the pixels with the drawn one.
-        inner_change: mean |RGB| in [0, 1] between neighbouring frames of the segment.
-        seam_change: the same between its first frame and the last one before it; NaN for segment 0.
+        seam_change: largest change from a frame to the next, mean |RGB| in [0, 1], over the six steps that begin at the last frame
+            of the segment before; mean over the clips. NaN for segment 0.
+        inner_change: the same over the segment's last six steps.
+        seam_missing: share of joints not seen in the five frames from the segment's first on, where a dissolve shows two pictures
+            at once.
+        inner_missing: the same in its other frames.
     """
 
     made: str
     segment: int
     colour_error: float
     mouth_correlation: float
-    inner_change: float
     seam_change: float
+    inner_change: float
+    seam_missing: float
+    inner_missing: float
 
 
 def measure_drift(
@@ -51,45 +60,47 @@ def measure_drift(
     Args:
         pipeline: an `OmniHumanPipeline` of puppets (64x64).
         clips: how many people, made as one batch.
-        segments: how many segments.
+        segments: how many, where they overlap; the rows without overlap have as many as fit into that length.
         segment_frames: 4n+1.
         seed: of the first puppet; it must not have been trained on.
         steps: sampling steps, None for the model's own.
-        progress: called with (segments done, segments of both rows, note).
+        progress: called with (segments done, segments of all rows, note).
 
     Raises:
         ValueError: fewer than one clip or segment.
     """
     if clips < 1 or segments < 1:
         raise ValueError(f"drift needs at least one clip and one segment, got {clips} and {segments}")
-    frames = segments * segment_frames
-    people = [render(seed + i, frames=frames + (1 - frames) % 4) for i in range(clips)]
+    joined = _video(clips, segments, segment_frames, seed, steps)
+    people = [render(seed + i, frames=joined.frames + (1 - joined.frames) % 4) for i in range(clips)]
+    joined = dataclasses.replace(
+        joined, prompts=[p.caption for p in people], reference=torch.from_numpy(np.stack([_reference(p) for p in people])),
+        audio=torch.from_numpy(np.stack([p.audio for p in people if p.audio is not None])),
+    )
+    cut = dataclasses.replace(joined, overlap=0, frames=joined.frames // segment_frames * segment_frames)
+    videos = {JOINED: joined, CUT: cut, ALONE: dataclasses.replace(cut, joined=False)}
+    total, done = sum(video.segments for video in videos.values()), 0
     rows: list[SegmentScore] = []
-    for place, made in enumerate((JOINED, ALONE, TRUTH)):
-        scoring = _Scoring(made, people, segment_frames)
-        for index, pictures in enumerate(_pictures(pipeline, people, made, frames, segment_frames, seed, steps)):
-            rows.append(scoring.score(index, pictures))
-            if progress is not None and made != TRUTH:
-                progress(place * segments + index + 1, 2 * segments, made)
+    for made, video in videos.items():
+        scoring = _Scoring(made, people)
+        for segment in generate_segments(pipeline, video):
+            rows.append(scoring.score(segment.start, segment.frames.cpu().numpy()))
+            done += 1
+            if progress is not None:
+                progress(done, total, made)
+    truth = _Scoring(TRUTH, people)
+    for start, stop in (joined.span(index) for index in range(joined.segments)):
+        rows.append(truth.score(start, np.stack([p.frames[start:stop] for p in people])))
     return rows
 
 
-def _pictures(
-    pipeline: Any, people: list[Puppet], made: str, frames: int, segment_frames: int, seed: int, steps: int | None
-) -> Iterator[np.ndarray]:
-    """`(B, T, 64, 64, 3)` uint8, a segment at a time."""
-    if made == TRUTH:
-        for start in range(0, frames, segment_frames):
-            yield np.stack([p.frames[start : start + segment_frames] for p in people])
-        return
+def _video(clips: int, segments: int, segment_frames: int, seed: int, steps: int | None) -> LongVideo:
+    """Of as many overlapping segments, without its people yet."""
     video = LongVideo(
-        prompts=[p.caption for p in people], reference=torch.from_numpy(np.stack([_reference(p) for p in people])),
-        audio=torch.from_numpy(np.stack([p.audio for p in people if p.audio is not None])), keypoints=None, frames=frames,
-        segment_frames=segment_frames, seeds=[seed + i for i in range(len(people))], height=SIZE, width=SIZE, steps=steps,
-        sample_rate=SAMPLE_RATE, joined=made == JOINED,
+        prompts=[""] * clips, reference=None, audio=None, keypoints=None, frames=segment_frames, segment_frames=segment_frames,
+        seeds=[seed + i for i in range(clips)], height=SIZE, width=SIZE, steps=steps, sample_rate=SAMPLE_RATE,
     )
-    for segment in generate_segments(pipeline, video):
-        yield segment.frames.cpu().numpy()
+    return dataclasses.replace(video, frames=segment_frames + (segments - 1) * (segment_frames - video.shared))
 
 
 def _reference(person: Puppet) -> np.ndarray:
@@ -100,33 +111,39 @@ def _reference(person: Puppet) -> np.ndarray:
 class _Scoring:
     """Keeps the last frames of the segment before, and nothing else."""
 
-    def __init__(self, made: str, people: list[Puppet], segment_frames: int):
-        self.made, self.people, self.length = made, people, segment_frames
+    def __init__(self, made: str, people: list[Puppet]):
+        self.made, self.people, self.index = made, people, -1
         self.reference = np.stack([measure_colours(_reference(p)[None])[0] for p in people])
         self.before: np.ndarray | None = None
 
-    def score(self, index: int, pictures: np.ndarray) -> SegmentScore:
-        start, every = index * self.length, np.arange(len(pictures))
+    def score(self, start: int, pictures: np.ndarray) -> SegmentScore:
+        every, self.index = np.arange(len(pictures)), self.index + 1
         measured = [measure(clip) for clip in pictures]
-        asked = np.stack([p.opening[start : start + self.length] for p in self.people])
-        seam = float("nan") if self.before is None else _change(self.before, pictures[:, 0])
-        self.before = pictures[:, -1]
+        asked = np.stack([p.opening[start : start + pictures.shape[1]] for p in self.people])
+        missing = np.stack([m.missing for m in measured])
+        seam = float("nan")
+        if self.before is not None:
+            seam = _largest_change(np.concatenate([self.before, pictures[:, :SEAM]], axis=1))
+        self.before = pictures[:, -1:]
         return SegmentScore(
-            self.made, index, ColourError(np.stack([m.colours for m in measured]), self.reference)(every),
+            self.made, self.index, ColourError(np.stack([m.colours for m in measured]), self.reference)(every),
             MouthCorrelation(np.stack([m.opening for m in measured]), asked)(every),
-            _change(pictures[:, :-1], pictures[:, 1:]), seam,
+            seam, _largest_change(pictures[:, -SEAM - 1 :]), float(missing[:, :OVERLAP].mean()), float(missing[:, OVERLAP:].mean()),
         )
 
 
-def _change(first: np.ndarray, second: np.ndarray) -> float:
-    return float(np.abs(first.astype(np.float32) - second.astype(np.float32)).mean() / 255.0)
+def _largest_change(pictures: np.ndarray) -> float:
+    """Over the frames of each clip of `(B, T, H, W, 3)` uint8, mean over the clips."""
+    values = pictures.astype(np.float32) / 255.0
+    return float(np.abs(np.diff(values, axis=1)).mean(axis=(2, 3, 4)).max(axis=1).mean())
 
 
 def as_markdown(rows: list[SegmentScore]) -> str:
     """One table: of each row the first segment, and the means of the first and of the last quarter."""
     lines = [
-        "| made | segments | colour error: first, first quarter, last quarter | mouth r: first, first quarter, last quarter | change at seams / within |",
-        "| --- | ---: | ---: | ---: | ---: |",
+        "| made | segments | colour error: first, first quarter, last quarter | mouth r: first, first quarter, last quarter "
+        "| largest change at seams / within | joints missing at seams / within |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for made in dict.fromkeys(row.made for row in rows):
         own = [row for row in rows if row.made == made]
@@ -135,8 +152,12 @@ def as_markdown(rows: list[SegmentScore]) -> str:
             ", ".join(f"{value:.3f}" for value in (values[0], np.nanmean(values[:quarter]), np.nanmean(values[-quarter:])))
             for values in (np.array([row.colour_error for row in own]), np.array([row.mouth_correlation for row in own]))
         )
-        seams = [row.seam_change for row in own[1:]]
-        within = float(np.mean([row.inner_change for row in own]))
-        joint = f"{np.mean(seams):.4f} / {within:.4f}" if seams else f"– / {within:.4f}"
-        lines.append(f"| {made} | {len(own)} | {colour} | {mouth} | {joint} |")
+        change = _at_seams_and_within([row.seam_change for row in own[1:]], [row.inner_change for row in own], 4)
+        missing = _at_seams_and_within([row.seam_missing for row in own[1:]], [row.inner_missing for row in own], 3)
+        lines.append(f"| {made} | {len(own)} | {colour} | {mouth} | {change} | {missing} |")
     return "\n".join(lines)
+
+
+def _at_seams_and_within(seams: list[float], within: list[float], digits: int) -> str:
+    at = f"{np.mean(seams):.{digits}f}" if seams else "–"
+    return f"{at} / {np.nanmean(within):.{digits}f}"

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,16 +13,16 @@ import torch
 from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
-from torch import Tensor
 
 from media import encode_clip, flush_to_disk, whole_directory, write_atomically
 from media.mark import SOURCE_TYPE, mark_frames
 from media.photographs import png_with_text
 from media.segments import SegmentedVideo
-from omnihuman.long_video import Segment
+from omnihuman.long_video import Handover, Segment
 
 # Pictures lower than this are enlarged by repeating pixels, so that players do not blur them and the mark can be read.
 SMALL, ENLARGE = 128, 4
+HANDOVER = "handover.safetensors"  # of the last finished segment, and how many are finished
 
 
 @dataclass(frozen=True)
@@ -135,10 +135,11 @@ class PngExport:
 
 
 class LatentsExport:
-    """One safetensors with `latents` `(segments, 16, F, h, w)`, normalised; nothing is decoded, so nothing is marked."""
+    """One safetensors with `latents` `(segments, 16, F, h, w)`, normalised, of whole segments: decoded they still overlap by
+    as many frames as the metadata's `overlap` says. Nothing is decoded, so nothing is marked."""
 
-    def __init__(self, provenance: Provenance):
-        self.provenance = provenance
+    def __init__(self, provenance: Provenance, overlap: int):
+        self.provenance, self.overlap = provenance, overlap
 
     def open(self, work: Path, done: int) -> None:
         """Nothing to open."""
@@ -150,53 +151,74 @@ class LatentsExport:
     def finish(self, work: Path, output: Path) -> None:
         """Put them into one file."""
         parts = [load_file(path)["latents"] for path in sorted(work.glob("latents-*.safetensors"))]
-        write_atomically(output, save({"latents": torch.cat(parts)}, metadata={"provenance": self.provenance.json()}))
+        write_atomically(output, save({"latents": torch.cat(parts)}, metadata={"provenance": self.provenance.json(), "overlap": str(self.overlap)}))
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where one video of a batch goes: its kind of output, the file or folder, and its own length in frames."""
+
+    export: Export
+    output: Path
+    frames: int
+
+
+Make = Callable[[int, Handover | None], Iterator[Segment]]
+Progress = Callable[[int, int, str], None]
 
 
 def export_segments(
-    make: Callable[[int, Tensor | None], Iterator[Segment]], segments: int, export: Export, output: Path, settings: Mapping[str, Any],
-    progress: Callable[[int, int, str], None] | None = None,
-) -> Path:
-    """Write a video segment by segment. Killed and called again with the same settings, it goes on after the last one finished.
+    make: Make, segments: int, targets: Sequence[Target], settings: Mapping[str, Any], progress: Progress | None = None
+) -> list[Path]:
+    """Write the videos of a batch, segment by segment. Killed and called again with the same settings, it goes on after the last
+    segment that was finished for all.
 
     Args:
-        make: gives the segments from a number on, with the motion latents of the one before (`generate_segments`).
+        make: gives the segments from a number on, with the handover of the one before (`generate_segments`).
         segments: how many there are in all.
-        export: the kind of output.
-        output: file or folder.
+        targets: one for each video of the batch.
         settings: everything that decides what is made, JSON-ready; unfinished work with other settings is started anew.
         progress: called with (segments done, segments, note).
     """
-    work = output.with_name(f".{output.name}.unfinished")
-    done, motion = _resume(work, json.dumps(settings, sort_keys=True), segments)
-    export.open(work, done)
+    works = [target.output.with_name(f".{target.output.name}.unfinished") for target in targets]
+    done, before = _resume(works, json.dumps(settings, sort_keys=True))
+    for target, work in zip(targets, works, strict=True):
+        target.export.open(work, done)
     if progress is not None and done:
         progress(done, segments, "segments were there already")
-    for segment in make(done, motion) if done < segments else ():
-        export.save(segment, work)
-        # Last: with its motion latents written, a segment counts as finished.
-        write_atomically(_motion_file(work, segment.index), save({"motion": segment.motion.cpu().contiguous()}))
+    for segment in make(done, before) if done < segments else ():
+        for row, (target, work) in enumerate(zip(targets, works, strict=True)):
+            if segment.start < target.frames:
+                target.export.save(_row(segment, row, target.frames), work)
+        # Last: with its handover written, a segment counts as finished.
+        handover = {name: value.cpu().contiguous() for name, value in vars(segment.handover).items()}
+        write_atomically(works[0] / HANDOVER, save(handover, metadata={"segments": str(segment.index + 1)}))
         if progress is not None:
             progress(segment.index + 1, segments, "segments")
-    export.finish(work, output)
-    _clear(work)
-    return output
-
-
-def _resume(work: Path, settings: str, segments: int) -> tuple[int, Tensor | None]:
-    key = work / "settings.json"
-    if not key.is_file() or key.read_text() != settings:
+    for target, work in zip(targets, works, strict=True):
+        target.export.finish(work, target.output)
+    for work in works:
         _clear(work)
-        work.mkdir(parents=True)
-        write_atomically(key, settings.encode())
-    done = 0
-    while done < segments and _motion_file(work, done).is_file():
-        done += 1
-    return done, load_file(_motion_file(work, done - 1))["motion"] if done else None
+    return [target.output for target in targets]
 
 
-def _motion_file(work: Path, index: int) -> Path:
-    return work / f"motion-{index:06d}.safetensors"
+def _row(segment: Segment, row: int, frames: int) -> Segment:
+    """One video of a segment's batch, cut to its length."""
+    own = slice(row, row + 1)
+    return Segment(segment.index, segment.start, segment.frames[own, : frames - segment.start], segment.latents[own], segment.handover)
+
+
+def _resume(works: Sequence[Path], settings: str) -> tuple[int, Handover | None]:
+    keys = [work / "settings.json" for work in works]
+    if not all(key.is_file() and key.read_text() == settings for key in keys):
+        for work, key in zip(works, keys, strict=True):
+            _clear(work)
+            work.mkdir(parents=True)
+            write_atomically(key, settings.encode())
+    if not (works[0] / HANDOVER).is_file():
+        return 0, None
+    with safe_open(works[0] / HANDOVER, "pt") as file:
+        return int(file.metadata()["segments"]), Handover(file.get_tensor("motion"), file.get_tensor("overlap"))
 
 
 def _clear(work: Path) -> None:
@@ -208,8 +230,6 @@ def _clear(work: Path) -> None:
 
 def _exported(segment: Segment, marked: bool) -> np.ndarray:
     """`(T, H, W, 3)` uint8 of a single video, enlarged where it is small."""
-    if len(segment.frames) != 1:
-        raise ValueError(f"a file holds one video, this segment has {len(segment.frames)}")
     frames = segment.frames[0].cpu().numpy()
     if frames.shape[1] < SMALL:
         frames = frames.repeat(ENLARGE, axis=1).repeat(ENLARGE, axis=2)

@@ -1,10 +1,12 @@
-"""Videos longer than the model's window: segments joined by motion frames (OmniHuman-1 section 3.4).
+"""Videos longer than the model's window: segments joined by motion frames (OmniHuman-1 section 3.4) that overlap and dissolve.
 
-Each segment is `segment_frames` new frames. The 5 frames before it are encoded alone, as in training, and packed as 2 clean
-latents at negative times. They are taken from the decoded picture before it is rounded to 8 bits. The decoder's state is not
-carried over: a segment's first latent is one frame by itself, as the model learned it, where a state would make four of it.
+A segment begins `overlap` frames before the one before it ends; there the pictures go over from the old to the new in equal
+steps. The 5 frames before a segment's first are encoded alone, as in training, and packed as 2 clean latents at negative times.
+They are taken from the decoded picture before it is rounded to 8 bits. The decoder's state is not carried over: a segment's first
+latent is one frame by itself, as the model learned it, where a state would make four of it.
 """
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +19,7 @@ from omnihuman.guidance import OmniHumanGuidance
 from omnihuman.pipeline import OmniHumanPipeline
 
 MOTION_FRAMES = 5
+OVERLAP = 5  # frames that two segments share where nothing else is asked for
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,9 @@ class LongVideo:
         steps: sampling steps, None for the model's own.
         guidance: None for the model's own.
         sample_rate: of `audio` in Hz.
-        joined: False makes every segment by itself, without motion frames: what joining is measured against.
+        joined: False makes every segment by itself, without motion frames and overlap: what joining is measured against.
+        overlap: frames that consecutive segments share, 0 for a hard cut; None is 5, and 0 where a segment is too short to
+            overlap with the next and hold its motion frames.
     """
 
     prompts: Sequence[str]
@@ -51,6 +56,7 @@ class LongVideo:
     guidance: OmniHumanGuidance | None = None
     sample_rate: int = 16_000
     joined: bool = True
+    overlap: int | None = None
 
     def __post_init__(self) -> None:
         if self.frames < 1 or self.segment_frames % 4 != 1 or self.segment_frames < MOTION_FRAMES:
@@ -60,11 +66,82 @@ class LongVideo:
             )
         if len(self.seeds) != len(self.prompts):
             raise ValueError(f"{len(self.seeds)} seeds for {len(self.prompts)} prompts")
+        if self.overlap is not None and not 0 <= self.overlap <= max(0, self.segment_frames - MOTION_FRAMES - 1):
+            raise ValueError(
+                f"segments of {self.segment_frames} frames cannot overlap by {self.overlap}: each also holds the next one's "
+                f"{MOTION_FRAMES} motion frames before the overlap; use longer segments, or overlap=0"
+            )
+
+    @property
+    def shared(self) -> int:
+        """Frames that two consecutive segments both make."""
+        if not self.joined:
+            return 0
+        if self.overlap is not None:
+            return self.overlap
+        return OVERLAP if self.segment_frames > OVERLAP + MOTION_FRAMES else 0
 
     @property
     def segments(self) -> int:
         """How many; the last one is cut to what is left."""
-        return -(-self.frames // self.segment_frames)
+        return 1 + max(0, -(-(self.frames - self.segment_frames) // self._stride))
+
+    def span(self, index: int) -> tuple[int, int]:
+        """First frame of a segment and the first frame that is not settled with it: the overlap waits for the next one."""
+        start = index * self._stride
+        return start, self.frames if index == self.segments - 1 else start + self._stride
+
+    @property
+    def _stride(self) -> int:
+        return self.segment_frames - self.shared
+
+
+def as_batch(videos: Sequence[LongVideo]) -> LongVideo:
+    """Videos that differ in people, words, sound, pose and length as one batch, as long as its longest.
+
+    Raises:
+        ValueError: they differ in anything else, or only some have a reference, a sound or a pose.
+    """
+    own = ("prompts", "reference", "audio", "keypoints", "frames", "seeds")
+    first = videos[0]
+    for field in dataclasses.fields(LongVideo):
+        values = [getattr(video, field.name) for video in videos]
+        if field.name not in own and any(value != values[0] for value in values):
+            raise ValueError(f"videos of one batch have the same {field.name}, got {', '.join(map(str, values))}")
+        if field.name in ("reference", "audio", "keypoints") and len({value is None for value in values}) == 2:
+            raise ValueError(f"either all videos of one batch have {field.name} or none")
+    return dataclasses.replace(
+        first, prompts=[prompt for video in videos for prompt in video.prompts], seeds=[seed for video in videos for seed in video.seeds],
+        reference=None if first.reference is None else torch.cat([v.reference for v in videos if v.reference is not None]),
+        audio=_joined([video.audio for video in videos], silent=True), keypoints=_joined([video.keypoints for video in videos], silent=False),
+        frames=max(video.frames for video in videos),
+    )
+
+
+def _joined(parts: Sequence[Tensor | None], silent: bool) -> Tensor | None:
+    """`(B, T, ...)` of other T as one batch; what is shorter ends in zeros (`silent`) or stays at its last."""
+    given = [part for part in parts if part is not None]
+    if not given:
+        return None
+    longest = max(part.shape[1] for part in given)
+    padded = []
+    for part in given:
+        end = part[:, -1:].expand(-1, longest - part.shape[1], *part.shape[2:])
+        padded.append(torch.cat([part, torch.zeros_like(end) if silent else end], dim=1))
+    return torch.cat(padded)
+
+
+@dataclass(frozen=True)
+class Handover:
+    """What a segment needs of the one before it.
+
+    Attributes:
+        motion: `(B, 16, 2, h, w)` of the 5 frames before its first.
+        overlap: `(B, 3, shared, H, W)` in [-1, 1]: the pictures of the overlap as the one before made them.
+    """
+
+    motion: Tensor
+    overlap: Tensor
 
 
 @dataclass(frozen=True)
@@ -74,50 +151,66 @@ class Segment:
     Attributes:
         index: from 0.
         start: number of its first frame in the whole video.
-        frames: `(B, T, H, W, 3)` uint8.
+        frames: `(B, T, H, W, 3)` uint8, those that are settled (`LongVideo.span`).
         latents: `(B, 16, F, h, w)` of the uncut segment.
-        motion: `(B, 16, 2, h, w)` of its last 5 frames: what the next segment starts from.
+        handover: what the next segment starts from.
     """
 
     index: int
     start: int
     frames: Tensor
     latents: Tensor
-    motion: Tensor
+    handover: Handover
 
 
 @torch.no_grad()
 def generate_segments(
-    pipeline: OmniHumanPipeline, video: LongVideo, first: int = 0, motion: Tensor | None = None
+    pipeline: OmniHumanPipeline, video: LongVideo, first: int = 0, before: Handover | None = None
 ) -> Iterator[Segment]:
-    """Make the segments from `first` on, one at a time; nothing of an earlier one is kept but its motion latents.
+    """Make the segments from `first` on, one at a time; nothing of an earlier one is kept but its handover.
 
     Args:
         pipeline: teacher or student.
         video: what to make.
         first: segments before it are there already.
-        motion: `Segment.motion` of the one before `first`.
+        before: `Segment.handover` of the one before `first`.
 
     Raises:
-        ValueError: `first` is past 0 and `motion` is missing.
+        ValueError: `first` is past 0 and `before` is missing.
     """
-    if first and motion is None and video.joined:
-        raise ValueError(f"segment {first} goes on from the motion latents of segment {first - 1}; give them")
+    if first and before is None and video.joined:
+        raise ValueError(f"segment {first} goes on from the handover of segment {first - 1}; give it")
     steps = video.steps or pipeline.config.num_inference_steps
     guidance = pipeline.choose_guidance(steps, guidance=video.guidance)
     person = pipeline.encode_person(video.prompts, video.reference)
     for index in range(first, video.segments):
         conditions = person | _movement(pipeline, video, index)
-        if motion is not None and video.joined:
-            conditions["motion"] = motion.to(pipeline.transformer.device, pipeline.transformer.dtype)
+        if before is not None and video.joined:
+            conditions["motion"] = before.motion.to(pipeline.transformer.device, pipeline.transformer.dtype)
         latents = pipeline.sample(
             conditions, len(video.prompts), video.segment_frames, video.height, video.width, steps, guidance,
             [torch.Generator().manual_seed(segment_seed(seed, index)) for seed in video.seeds],
         )
         pixels = decode_video(pipeline.vae, latents)
-        motion = encode_video(pipeline.vae, pixels[:, :, -MOTION_FRAMES:])
-        start = index * video.segment_frames
-        yield Segment(index, start, to_frames(pixels)[:, : video.frames - start], latents, motion)
+        if before is not None and video.joined:
+            pixels = dissolve(before.overlap, pixels)
+        settled = video.segment_frames - video.shared
+        # Copies: a view would keep the whole segment in memory.
+        overlap = pixels[:, :, settled:].clone()
+        before = Handover(encode_video(pipeline.vae, pixels[:, :, settled - MOTION_FRAMES : settled]), overlap)
+        start, stop = video.span(index)
+        yield Segment(index, start, to_frames(pixels[:, :, : stop - start]), latents, before)
+
+
+def dissolve(old: Tensor, new: Tensor) -> Tensor:
+    """`new` `(B, 3, T, H, W)` with its first frames mixed with `old` `(B, 3, n, H, W)`; n = 0 leaves it as it is.
+
+    Frame i of n is `new` by (i + 1) / (n + 1): with the frames on either side, n + 1 equal steps from the old to the new.
+    """
+    shared = old.shape[2]
+    weight = (torch.arange(1, shared + 1, device=new.device) / (shared + 1)).view(1, 1, -1, 1, 1)
+    mixed = old.to(new.device).float().lerp(new[:, :, :shared].float(), weight)
+    return torch.cat([mixed.to(new.dtype), new[:, :, shared:]], dim=2)
 
 
 def segment_seed(seed: int, index: int) -> int:
@@ -129,7 +222,7 @@ def segment_seed(seed: int, index: int) -> int:
 
 def _movement(pipeline: OmniHumanPipeline, video: LongVideo, index: int) -> dict[str, Tensor]:
     """Sound and pose of one segment; each segment's sound is encoded alone, as in training."""
-    start = index * video.segment_frames
+    start, _ = video.span(index)
     audio = keypoints = None
     if video.audio is not None:
         begin = round(start / pipeline.config.fps * video.sample_rate)

@@ -16,9 +16,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Wav2Vec2Model
 from omnihuman.audio import AudioEncoder, encode_audio
 from omnihuman.autoencoder import decode_video, encode_video, load_autoencoder, to_pixels, use_rsqrt_norm
 from omnihuman.conditions import activate_conditions
+from omnihuman.encoding_cache import EncodingCache
 from omnihuman.guidance import OmniHumanGuidance
 from omnihuman.pictures import LATENTS, OUTPUT_TYPES, Pictures, from_pixels, to_reference
 from omnihuman.pose import render_heatmaps
+from omnihuman.sounds import Sounds, share_out, to_sounds
 from omnihuman.text import TextEncoder, encode_text, prompt_warnings
 from omnihuman.transformer import OmniHumanTransformer3DModel
 from profiles import Profile, resolve_source
@@ -72,13 +74,14 @@ class OmniHumanPipeline(DiffusionPipeline):
             pose_keypoints=list(pose_keypoints), guidance_scale=guidance_scale,
         )
         self.set_progress_bar_config(disable=True)
+        self.encoding_cache = EncodingCache()
 
     @torch.no_grad()
     def __call__(
         self,
         prompt: str | Sequence[str],
         reference: Tensor | None = None,
-        audio: Tensor | None = None,
+        audio: Sounds | None = None,
         keypoints: Tensor | None = None,
         num_frames: int = 17,
         num_inference_steps: int | None = None,
@@ -96,12 +99,15 @@ class OmniHumanPipeline(DiffusionPipeline):
         callback_on_step_end: StepEnd | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
     ) -> OmniHumanOutput:
-        """Generate one clip per prompt. `omnihuman.long_video.generate_segments` makes longer ones.
+        """Generate a batch of clips. `omnihuman.long_video.generate_segments` makes longer ones.
+
+        One prompt, reference, sound or keypoints among several of the others serve all clips: one reference and a list of
+        sounds is one person who says several things.
 
         Args:
             prompt: captions.
             reference: `(B, H, W, 3)` uint8 images that give identity and size.
-            audio: `(B, S)` float, 16 kHz.
+            audio: `(B, S)` float, 16 kHz; or a list of `(S,)`, of which shorter ones go on in silence.
             keypoints: `(B, T, 133, 3)` COCO-WholeBody x, y in pixels and confidence. Leave out for audio-driven.
             num_frames: 4n+1.
             num_inference_steps: default is the model's own: 1 for a distilled student.
@@ -123,20 +129,21 @@ class OmniHumanPipeline(DiffusionPipeline):
                 (`ConditionError`) conditions that do not go together.
         """
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        sound = None if audio is None else to_sounds(audio)
         if output_type not in OUTPUT_TYPES:
             raise ValueError(f"output_type is one of {', '.join(OUTPUT_TYPES)}, got {output_type!r}")
-        reference = _one_of(reference, image)
+        prompts, reference, sound, keypoints = share_out(prompts, _one_of(reference, image), sound, keypoints)
         height, width = _size(reference, height, width)
         if num_frames % 4 != 1:
             raise ValueError(f"num_frames is 4n+1 (the causal autoencoder), got {num_frames}")
-        inputs = {"reference": reference, "audio": audio, "pose": keypoints}
+        inputs = {"reference": reference, "audio": sound, "pose": keypoints}
         given = [name for name, value in inputs.items() if value is not None] + ["text"] * any(p.strip() for p in prompts)
         active = activate_conditions(given, activate, without)
-        reference, audio, keypoints = (inputs[k] if k in active.on else None for k in ("reference", "audio", "pose"))
+        reference, sound, keypoints = (inputs[k] if k in active.on else None for k in ("reference", "audio", "pose"))
         steps = num_inference_steps or self.config.num_inference_steps
         guidance = self.choose_guidance(steps, guidance_scale, guidance_scale_end, guidance)
         conditions = self.encode_conditions(
-            prompts if "text" in active.on else [""] * len(prompts), reference, audio, keypoints, num_frames, height, width
+            prompts if "text" in active.on else [""] * len(prompts), reference, sound, keypoints, num_frames, height, width
         )
         step_end = _step_end(callback_on_step_end, callback_on_step_end_tensor_inputs)
         latents = self.sample(conditions, len(prompts), num_frames, height, width, steps, guidance, generator, negative_prompt, step_end)
@@ -179,7 +186,7 @@ class OmniHumanPipeline(DiffusionPipeline):
     def encode_person(self, prompts: Sequence[str], reference: Tensor | None) -> dict[str, Tensor]:
         """Text and reference: what stays the same over a whole video. Warns of prompts that the encoder does not take whole."""
         self._warn_of_prompts(prompts)
-        conditions = {"encoder_hidden_states": encode_text(self.text_encoder, self.tokenizer, prompts, self.config.text_tokens)}
+        conditions = {"encoder_hidden_states": self._text(prompts)}
         if reference is not None:
             conditions["reference"] = encode_video(self.vae, to_pixels(reference[:, None]))
         return self._for_transformer(conditions)
@@ -190,7 +197,10 @@ class OmniHumanPipeline(DiffusionPipeline):
         """Audio and pose of one segment."""
         conditions = {}
         if audio is not None:
-            conditions["audio"] = encode_audio(self.audio_encoder, audio, frames, self.config.fps)
+            fps = self.config.fps
+            conditions["audio"] = self.encoding_cache.get(
+                self.audio_encoder, audio, (frames, fps), lambda: encode_audio(self.audio_encoder, audio, frames, fps)
+            )
         if keypoints is not None:
             conditions["pose"] = render_heatmaps(keypoints, self.config.pose_keypoints, height // 8, width // 8)
         return self._for_transformer(conditions)
@@ -250,8 +260,14 @@ class OmniHumanPipeline(DiffusionPipeline):
         prompts = [negative_prompt] * count if isinstance(negative_prompt, str) else list(negative_prompt)
         if len(prompts) != count:
             raise ValueError(f"{len(prompts)} negative prompts for {count} prompts; give one for all, or one each")
-        null = encode_text(self.text_encoder, self.tokenizer, prompts, self.config.text_tokens)
-        return null.to(get_module_execution_device(self.transformer), self.transformer.dtype)
+        return self._text(prompts).to(get_module_execution_device(self.transformer), self.transformer.dtype)
+
+    def _text(self, prompts: Sequence[str]) -> Tensor:
+        tokens = self.config.text_tokens
+        return self.encoding_cache.get(
+            self.text_encoder, tuple(prompts), (tokens, id(self.tokenizer)),
+            lambda: encode_text(self.text_encoder, self.tokenizer, prompts, tokens),
+        )
 
     def _for_transformer(self, conditions: dict[str, Tensor]) -> dict[str, Tensor]:
         return {name: value.to(get_module_execution_device(self.transformer), self.transformer.dtype) for name, value in conditions.items()}

@@ -1,9 +1,9 @@
 """`omnihuman generate`, the page and the server: one video from files, of any length, with any registered or local model."""
 
-from collections.abc import Callable, Collection
+import dataclasses
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,9 +12,9 @@ from assets.workspace import Workspace
 from media import sha256_of_file
 from omnihuman import OmniHumanPipeline
 from omnihuman.conditions import ActiveConditions, activate_conditions
-from omnihuman.exports import Export, LatentsExport, Mp4Export, PngExport, Provenance, export_segments
+from omnihuman.exports import Export, LatentsExport, Mp4Export, PngExport, Progress, Provenance, Target, export_segments
 from omnihuman.guidance import OmniHumanGuidance
-from omnihuman.long_video import LongVideo, generate_segments
+from omnihuman.long_video import Handover, LongVideo, Segment, as_batch, generate_segments
 from orchestration.generation_inputs import (
     GenerateError,
     Pose,
@@ -101,14 +101,21 @@ def _scales(written: str) -> tuple[float, float]:
 
 
 def generate_video(
-    workspace: Workspace, model: LoadedModel, request: Request, notify: Notify, progress: Callable[[int, int, str], None] | None = None
+    workspace: Workspace, model: LoadedModel, request: Request, notify: Notify, progress: Progress | None = None
 ) -> Path:
-    """Write the output: `.mp4`, `.safetensors` (latents), or a folder of PNG frames. `prepare_video`, then `write_video`.
+    """`generate_videos` of one request."""
+    return generate_videos(workspace, model, [request], notify, progress)[0]
+
+
+def generate_videos(
+    workspace: Workspace, model: LoadedModel, requests: Sequence[Request], notify: Notify, progress: Progress | None = None
+) -> list[Path]:
+    """Write each output: `.mp4`, `.safetensors` (latents), or a folder of PNG frames. `prepare_video`, then `write_videos`.
 
     Args:
         workspace: its profile gives buckets, rates and keypoint detector.
         model: from `load_model`.
-        request: what to make.
+        requests: what to make, as one batch.
         notify: called with notes for people.
         progress: called with (segments done, segments, note).
 
@@ -116,14 +123,31 @@ def generate_video(
         GenerateError: an input that cannot be used.
         ValueError: conditions that do not go together, guidance for a one-step student.
     """
-    prepared = prepare_video(workspace, model, request)
-    for note in prepared.inputs.notes():
+    prepared = [prepare_video(workspace, model, request) for request in requests]
+    for note in dict.fromkeys(note for one in prepared for note in one.inputs.notes()):
         notify(note)
-    return write_video(workspace, model, prepared, progress)
+    return write_videos(workspace, model, prepared, progress)
+
+
+def one_request_per_sound(request: Request, sounds: Sequence[Path]) -> list[Request]:
+    """The same person with each sound; the outputs' names have the sounds' added: `talking.mp4` becomes `talking-voice.mp4`.
+
+    Raises:
+        GenerateError: two sounds of one name.
+    """
+    names = [sound.stem for sound in sounds]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise GenerateError(f"several sounds are called {', '.join(twice)}, and so would be their videos; give them names of their own")
+    output = request.output
+    return [
+        dataclasses.replace(request, audio=sound, output=output.with_name(f"{output.stem}-{name}{output.suffix}"))
+        for sound, name in zip(sounds, names, strict=True)
+    ]
 
 
 def prepare_video(workspace: Workspace, model: LoadedModel, request: Request) -> Prepared:
-    """Read and check everything; nothing is made yet. Raises as `generate_video`."""
+    """Read and check everything; nothing is made yet. Raises as `generate_videos`."""
     _check_output(request.output)
     active = activate_conditions(_given(request), request.activate, request.without)
     inputs = _read_inputs(workspace, model.pipeline, request, active)
@@ -131,18 +155,30 @@ def prepare_video(workspace: Workspace, model: LoadedModel, request: Request) ->
     return Prepared(request, inputs, video, _provenance(model, request, active, video))
 
 
-def write_video(
-    workspace: Workspace, model: LoadedModel, prepared: Prepared, progress: Callable[[int, int, str], None] | None = None
-) -> Path:
-    """Make it segment by segment. Stopped (also by an exception out of `progress`) and called again, it goes on."""
-    video, output = prepared.video, prepared.request.output
-    export = _export(workspace, prepared)
-    settings = {"provenance": vars(prepared.provenance), "frames": video.frames, "segment_frames": video.segment_frames, "size": [video.height, video.width]}
+def write_video(workspace: Workspace, model: LoadedModel, prepared: Prepared, progress: Progress | None = None) -> Path:
+    """`write_videos` of one."""
+    return write_videos(workspace, model, [prepared], progress)[0]
 
-    def make(first: int, motion: torch.Tensor | None) -> Any:
-        return generate_segments(model.pipeline, video, first, motion)
 
-    return export_segments(make, video.segments, export, output, settings, progress)
+def write_videos(
+    workspace: Workspace, model: LoadedModel, prepared: Sequence[Prepared], progress: Progress | None = None
+) -> list[Path]:
+    """Make them as one batch, segment by segment. Stopped (also by an exception out of `progress`) and called again, it goes on.
+
+    Raises:
+        ValueError: requests that differ in the shape of the picture, steps or guidance.
+    """
+    video = as_batch([one.video for one in prepared])
+    targets = [Target(_export(workspace, one), one.request.output, one.video.frames) for one in prepared]
+    settings = {
+        "provenance": [vars(one.provenance) for one in prepared], "frames": [one.video.frames for one in prepared],
+        "segment_frames": video.segment_frames, "overlap": video.shared, "size": [video.height, video.width],
+    }
+
+    def make(first: int, before: Handover | None) -> Iterator[Segment]:
+        return generate_segments(model.pipeline, video, first, before)
+
+    return export_segments(make, video.segments, targets, settings, progress)
 
 
 def _given(request: Request) -> list[str]:
@@ -199,7 +235,7 @@ def _provenance(model: LoadedModel, request: Request, active: ActiveConditions, 
 def _export(workspace: Workspace, prepared: Prepared) -> Export:
     output, provenance = prepared.request.output, prepared.provenance
     if output.suffix == ".safetensors":
-        return LatentsExport(provenance)
+        return LatentsExport(provenance, prepared.video.shared)
     if output.suffix == ".mp4":
         config, heard = workspace.profile.video, prepared.inputs.sound
         sound = None if heard is None else _fitted(heard.samples, round(prepared.video.frames / config.fps * config.sample_rate))

@@ -86,10 +86,13 @@ def drift(
     workspace = open_with()
     config = workspace.profile
     pipeline = load_model(workspace, model).pipeline
-    with typer.progressbar(length=2 * segments, label="segments", file=sys.stderr) as bar:
-        rows = measure_drift(
-            pipeline, clips, segments, config.video.frames, config.evaluation.seed, steps, lambda done, total, title: bar.update(1)
-        )
+    with typer.progressbar(length=1, label="segments", file=sys.stderr) as bar:
+
+        def show(done: int, total: int, note: str) -> None:
+            bar.length = total
+            bar.update(1)
+
+        rows = measure_drift(pipeline, clips, segments, config.video.frames, config.evaluation.seed, steps, show)
     if output is not None:
         write_atomically(output, pd.DataFrame([vars(row) for row in rows]).to_csv(index=False).encode())
     print(as_markdown(rows))

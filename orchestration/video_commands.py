@@ -21,7 +21,7 @@ LongestOption = Annotated[float, typer.Option(help="seconds of one video")]
 def generate(
     output: Annotated[Path, typer.Option("--output", "-o", help="FILE.mp4, FILE.safetensors (latents), or a folder for PNG frames")],
     image: Annotated[Path | None, typer.Option("--image", "--reference", help="picture (or video) of the person")] = None,
-    audio: Annotated[Path | None, typer.Option(help="sound, or a video with sound")] = None,
+    audio: Annotated[list[Path] | None, typer.Option(help="sound, or a video with sound; repeat it for several videos of one person")] = None,
     pose: Annotated[Path | None, typer.Option(help="video whose pose drives the body")] = None,
     prompt: str = "A person talks.",
     seconds: Annotated[float | None, typer.Option(help="length; default the sound's, else the pose's")] = None,
@@ -38,12 +38,13 @@ def generate(
     profile: ProfileOption = None,
 ) -> None:
     """Make a talking video of any length from a picture and a sound. Stopped and started again, it goes on."""
-    from orchestration.generation import Request, generate_video, parse_guidance
+    from orchestration.generation import Request, generate_videos, one_request_per_sound, parse_guidance
     from orchestration.model_choice import load_model
 
     workspace = open_with(profile)
+    sounds = audio or []
     request = Request(
-        output, image, audio, pose, prompt, seconds, seed, steps, activate, without or (), parse_guidance(guidance, audio_guidance, annealing),
+        output, image, sounds[0] if sounds else None, pose, prompt, seconds, seed, steps, activate, without or (), parse_guidance(guidance, audio_guidance, annealing),
         mark, face_check,
     )
     if not mark:
@@ -52,7 +53,9 @@ def generate(
     def show(done: int, total: int, note: str) -> None:
         print(f"{note} {done}/{total}", file=sys.stderr)
 
-    print(generate_video(workspace, load_model(workspace, model), request, lambda note: print(f"note: {note}", file=sys.stderr), show))
+    requests = one_request_per_sound(request, sounds) if len(sounds) > 1 else [request]
+    for path in generate_videos(workspace, load_model(workspace, model), requests, lambda note: print(f"note: {note}", file=sys.stderr), show):
+        print(path)
 
 
 @app.command(rich_help_panel=PANEL)

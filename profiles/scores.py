@@ -159,6 +159,17 @@ class LipSyncConfig(_Closed):
     batch_size: Count = 20
 
 
+class PuppetSyncConfig(_Closed):
+    """The network that this project trains on puppets (`training/puppet_sync.py`); for pictures of puppets alone.
+
+    Lags of up to `lags` frames; fewer than `fewest` windows at a lag say nothing.
+    """
+
+    weights: str = "package:profiles/laptop/puppet_sync/model.safetensors"
+    lags: Count = 5
+    fewest: Count = 8
+
+
 class MusicConfig(_Closed):
     """An Audio Spectrogram Transformer by path; a window is music where one of `labels` (names in its id2label) reaches
     `threshold`."""
@@ -223,4 +234,5 @@ class ScoresConfig(_Closed):
     language: LanguageConfig | None = None
     speakers: SpeakersConfig | None = None
     lip_sync: LipSyncConfig | None = None
+    puppet_sync: PuppetSyncConfig | None = None
     caption: CaptionConfig | None = CaptionConfig()

@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,7 @@ from profiles.schema import OptimizerConfig
 from puppets import measure, render
 from puppets.measure import MOUTH_WINDOW
 from training.optimizer import build_optimizer
-from training.process_group import start_process_group
+from training.recipe import start_engine, write_record
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,6 @@ def _loss(model: AutoencoderKLWan, pixels: Tensor, recipe: AutoencoderRecipe, ge
 
 def train(recipe: AutoencoderRecipe, output: Path) -> None:
     """Train and write `config.json`, `diffusion_pytorch_model.safetensors` and `RECIPE.json` into `output`."""
-    import deepspeed
-
     torch.manual_seed(recipe.seed)
     corpus = _corpus(recipe.seed, recipe.clips)
     model = use_rsqrt_norm(AutoencoderKLWan(**LAPTOP_CONFIG, latents_mean=[0.0] * 16, latents_std=[1.0] * 16))
@@ -110,9 +108,7 @@ def train(recipe: AutoencoderRecipe, output: Path) -> None:
         ((name, p) for name, p in model.named_parameters()),
         OptimizerConfig(name="muon", lr=recipe.muon_lr, adam_lr=recipe.adam_lr),
     )
-    config = {"train_micro_batch_size_per_gpu": 4, "gradient_clipping": 1.0, "steps_per_print": 10**9}
-    start_process_group()
-    engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=config)
+    engine = start_engine(model, optimizer, 4)
     base_rates = [group["lr"] for group in engine.optimizer.param_groups]
     average = {name: p.detach().clone() for name, p in model.named_parameters()}
     started = time.time()
@@ -153,12 +149,9 @@ def _save(model: AutoencoderKLWan, corpus: Tensor, recipe: AutoencoderRecipe, ou
     model.save_config(output)
     weights = {name: value.to(torch.bfloat16).contiguous() for name, value in model.state_dict().items()}
     save_file(weights, output / "diffusion_pytorch_model.safetensors", metadata={"format": "pt"})
-    scores = score(output)
-    record = {"command": "deepspeed --num_gpus 1 " + " ".join(a for a in sys.argv if not a.startswith("--local_rank")), "recipe": asdict(recipe), "seconds": round(seconds), "held_out": scores}
-    if recipe.start:
-        record["started_from"] = json.loads((Path(recipe.start) / "RECIPE.json").read_text())
-    (output / "RECIPE.json").write_text(json.dumps(record, indent=2) + "\n")
-    print(json.dumps(record), flush=True)
+    command = "deepspeed --num_gpus 1 " + " ".join(a for a in sys.argv if not a.startswith("--local_rank"))
+    before = {"started_from": json.loads((Path(recipe.start) / "RECIPE.json").read_text())} if recipe.start else {}
+    write_record(output, command, recipe, seconds, score(output), **before)
 
 
 def score(path: Path, seed: int = 9_000_000, clips: int = 64) -> dict[str, float]:

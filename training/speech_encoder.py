@@ -6,9 +6,8 @@ a linear head on every hidden state regresses log band energies and loudness of 
 """
 
 import argparse
-import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,7 @@ from omnihuman.audio import AudioEncoder
 from profiles.schema import OptimizerConfig
 from puppets.speech import draw_speech, mouth_opening
 from training.optimizer import build_optimizer
-from training.process_group import start_process_group
+from training.recipe import start_engine, write_record
 
 SAMPLES = 25_000
 BANDS = 16
@@ -71,16 +70,12 @@ def band_targets(sound: Tensor) -> Tensor:
 
 def train(recipe: SpeechEncoderRecipe, output: Path) -> None:
     """Train and write `config.json`, `model.safetensors` and `RECIPE.json` into `output`."""
-    import deepspeed
-
     torch.manual_seed(recipe.seed)
     rng = np.random.default_rng(recipe.seed)
     sounds = torch.from_numpy(np.stack([draw_speech(rng, SAMPLES, rng.uniform(95, 230)) for _ in range(recipe.clips)]))
     model = _WithHeads()
     optimizer = build_optimizer(model.named_parameters(), OptimizerConfig(name="adamw", lr=recipe.lr))
-    config = {"train_micro_batch_size_per_gpu": recipe.batch, "gradient_clipping": 1.0, "steps_per_print": 10**9}
-    start_process_group()
-    engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=config)
+    engine = start_engine(model, optimizer, recipe.batch)
     started = time.time()
     for step in range(recipe.steps):
         generator = torch.Generator().manual_seed(recipe.seed + step)
@@ -97,12 +92,8 @@ def train(recipe: SpeechEncoderRecipe, output: Path) -> None:
     model.encoder.config.save_pretrained(output)
     weights = {name: value.contiguous() for name, value in model.encoder.state_dict().items()}
     save_file(weights, output / "model.safetensors", metadata={"format": "pt"})
-    record = {
-        "command": f"deepspeed --num_gpus 1 training/speech_encoder.py --output {output.as_posix()}",
-        "recipe": asdict(recipe), "seconds": round(time.time() - started), "held_out": score(output),
-    }
-    (output / "RECIPE.json").write_text(json.dumps(record, indent=2) + "\n")
-    print(json.dumps(record), flush=True)
+    command = f"deepspeed --num_gpus 1 training/speech_encoder.py --output {output.as_posix()}"
+    write_record(output, command, recipe, time.time() - started, score(output))
 
 
 def score(path: Path, seed: int = 9_000_000, clips: int = 128) -> dict[str, float]:

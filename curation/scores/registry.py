@@ -19,6 +19,7 @@ from curation.scores.noise import NOISE
 from curation.scores.overlay_text import STROKES
 from curation.scores.people import PEOPLE
 from curation.scores.pose import POSE
+from curation.scores.puppet_sync import PUPPET_SYNC
 from curation.scores.quality import QUALITY
 from curation.scores.resolution import RESOLUTION
 from curation.scores.sharpness import SHARPNESS
@@ -34,7 +35,7 @@ SOUND = Score("sound", "2", {"has_audio": "bool", **floats("audio_rms_db", "soun
 SCORES: tuple[Score, ...] = (
     MOTION, CAMERA, STILLNESS, CUTS, STROKES, TEXT_BOXES, SHARPNESS, EXPOSURE, NOISE, COMPRESSION, LETTERBOX,
     RESOLUTION, QUALITY, SOUND, LOUDNESS, SPEECH, MUSIC, LANGUAGE, SPEAKERS, MOUTH_AUDIO, LIP_SYNC,
-    POSE, PEOPLE, CAPTION,
+    PUPPET_SYNC, POSE, PEOPLE, CAPTION,
 )  # fmt: skip
 
 

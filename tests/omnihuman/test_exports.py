@@ -1,17 +1,20 @@
 """Files out: exact lengths, sound that begins with the pictures, provenance, the mark, and going on after a kill."""
 
+import dataclasses
+
 import av
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from media import probe_clip, read_audio
 from media.decode import decode_clip
 from media.mark import mark_frames
 from media.photographs import read_photograph
-from omnihuman.exports import LatentsExport, Mp4Export, PngExport, Provenance, export_segments, read_provenance
-from omnihuman.long_video import Segment
+from omnihuman.exports import LatentsExport, Mp4Export, PngExport, Provenance, Target, export_segments, read_provenance
+from omnihuman.long_video import Handover, Segment
 
 FPS, RATE, FRAMES, LENGTH = 16.0, 16_000, 45, 17
 PROVENANCE = Provenance("omnihuman-student version 3", "ab12", "cd34", 7, 1, {}, "A person talks.", {"on": ["text"]}, {"audio": "ef56"}, False)
@@ -22,13 +25,18 @@ def pictures() -> np.ndarray:
     return np.broadcast_to((20 + 4 * np.arange(FRAMES))[:, None, None, None], (FRAMES, 64, 64, 3)).astype(np.uint8)
 
 
-def segments(first=0, motion=None, stop=None):
+def segments(first=0, before=None, stop=None):
     for index in range(first, 3):
         if index == stop:
             raise KeyboardInterrupt
         start = index * LENGTH
         frames = torch.from_numpy(pictures()[None, start : start + LENGTH].copy())
-        yield Segment(index, start, frames, torch.full((1, 16, 5, 8, 8), float(index)), torch.full((1, 16, 2, 8, 8), float(index)))
+        handover = Handover(torch.full((1, 16, 2, 8, 8), float(index)), torch.full((1, 3, 5, 64, 64), index / 4, dtype=torch.bfloat16))
+        yield Segment(index, start, frames, torch.full((1, 16, 5, 8, 8), float(index)), handover)
+
+
+def export_one(make, count, export, output, settings):
+    return export_segments(make, count, [Target(export, output, FRAMES)], settings)[0]
 
 
 def sound() -> np.ndarray:
@@ -38,7 +46,7 @@ def sound() -> np.ndarray:
 
 
 def test_an_mp4_has_every_frame_and_sound_to_the_sample(tmp_path):
-    path = export_segments(segments, 3, Mp4Export(tmp_path / "out.mp4", PROVENANCE, FPS, sound(), RATE), tmp_path / "out.mp4", {})
+    path = export_one(segments, 3, Mp4Export(tmp_path / "out.mp4", PROVENANCE, FPS, sound(), RATE), tmp_path / "out.mp4", {})
     found = probe_clip(path)
     assert (found.frames, found.fps, found.video_codec, found.sound.codec) == (FRAMES, FPS, "h264", "aac")
     greys = decode_clip(path, FPS).frames.mean(axis=(1, 2, 3))
@@ -52,40 +60,64 @@ def test_an_mp4_has_every_frame_and_sound_to_the_sample(tmp_path):
 
 
 def test_a_video_without_sound_has_no_audio_stream(tmp_path):
-    path = export_segments(segments, 3, Mp4Export(tmp_path / "out.mp4", PROVENANCE, FPS, None), tmp_path / "out.mp4", {})
+    path = export_one(segments, 3, Mp4Export(tmp_path / "out.mp4", PROVENANCE, FPS, None), tmp_path / "out.mp4", {})
     found = probe_clip(path)
     assert found.frames == FRAMES and not found.has_audio
 
 
 def test_a_killed_export_goes_on_after_the_last_finished_segment(tmp_path):
-    whole = export_segments(segments, 3, mp4(tmp_path / "whole.mp4"), tmp_path / "whole.mp4", {})
+    whole = export_one(segments, 3, mp4(tmp_path / "whole.mp4"), tmp_path / "whole.mp4", {})
     asked = []
 
-    def make(first, motion):
-        asked.append((first, None if motion is None else float(motion.mean())))
-        return segments(first, motion, stop=2 if len(asked) == 1 else None)
+    def make(first, before):
+        asked.append((first, None if before is None else (float(before.motion.mean()), float(before.overlap.mean()), before.overlap.dtype)))
+        return segments(first, before, stop=2 if len(asked) == 1 else None)
 
     with pytest.raises(KeyboardInterrupt):
-        export_segments(make, 3, mp4(tmp_path / "out.mp4"), tmp_path / "out.mp4", {"seed": 1})
+        export_one(make, 3, mp4(tmp_path / "out.mp4"), tmp_path / "out.mp4", {"seed": 1})
     assert not (tmp_path / "out.mp4").exists()
     growing = decode_clip(tmp_path / "out.partial.mp4", FPS)
     assert len(growing.frames) >= LENGTH
-    export_segments(make, 3, mp4(tmp_path / "out.mp4"), tmp_path / "out.mp4", {"seed": 1})
-    assert asked == [(0, None), (2, 1.0)]
+    export_one(make, 3, mp4(tmp_path / "out.mp4"), tmp_path / "out.mp4", {"seed": 1})
+    assert asked == [(0, None), (2, (1.0, 0.25, torch.bfloat16))]
     assert (tmp_path / "out.mp4").read_bytes() == whole.read_bytes()
 
 
 def test_unfinished_work_of_other_settings_is_not_used(tmp_path):
     asked = []
 
-    def make(first, motion):
+    def make(first, before):
         asked.append(first)
-        return segments(first, motion, stop=2 if len(asked) == 1 else None)
+        return segments(first, before, stop=2 if len(asked) == 1 else None)
 
     with pytest.raises(KeyboardInterrupt):
-        export_segments(make, 3, mp4(tmp_path / "out.mp4"), tmp_path / "out.mp4", {"seed": 1})
-    export_segments(make, 3, mp4(tmp_path / "out.mp4"), tmp_path / "out.mp4", {"seed": 2})
+        export_one(make, 3, mp4(tmp_path / "out.mp4"), tmp_path / "out.mp4", {"seed": 1})
+    export_one(make, 3, mp4(tmp_path / "out.mp4"), tmp_path / "out.mp4", {"seed": 2})
     assert asked == [0, 0]
+
+
+def pairs(first=0, before=None, stop=None):
+    """Two videos at a time, the second one darker."""
+    for segment in segments(first, before, stop):
+        yield dataclasses.replace(segment, frames=torch.cat([segment.frames, segment.frames // 2]), latents=segment.latents.repeat(2, 1, 1, 1, 1))
+
+
+def test_a_batch_writes_each_video_at_its_own_length_and_goes_on_after_a_kill(tmp_path):
+    asked = []
+
+    def make(first, before):
+        asked.append(first)
+        return pairs(first, before, stop=2 if len(asked) == 1 else None)
+
+    def targets():
+        return [Target(mp4(tmp_path / "long.mp4"), tmp_path / "long.mp4", FRAMES), Target(PngExport(PROVENANCE), tmp_path / "short", 20)]
+
+    with pytest.raises(KeyboardInterrupt):
+        export_segments(make, 3, targets(), {})
+    long, short = export_segments(make, 3, targets(), {})
+    assert asked == [0, 2] and probe_clip(long).frames == FRAMES
+    assert len(list(short.iterdir())) == 20 and (read_photograph(short / "frame-000019.png") == pictures()[19, 0, 0] // 2).all()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["long.mp4", "short"]
 
 
 def mp4(path):
@@ -93,7 +125,7 @@ def mp4(path):
 
 
 def test_png_frames_are_the_pictures_four_times_enlarged(tmp_path):
-    folder = export_segments(segments, 3, PngExport(PROVENANCE), tmp_path / "frames", {})
+    folder = export_one(segments, 3, PngExport(PROVENANCE), tmp_path / "frames", {})
     files = sorted(folder.iterdir())
     assert [f.name for f in files] == [f"frame-{i:06d}.png" for i in range(FRAMES)]
     assert (read_photograph(files[30]) == pictures()[30, 0, 0]).all() and read_photograph(files[0]).shape == (256, 256, 3)
@@ -101,14 +133,16 @@ def test_png_frames_are_the_pictures_four_times_enlarged(tmp_path):
 
 
 def test_latents_are_written_segment_by_segment(tmp_path):
-    path = export_segments(segments, 3, LatentsExport(PROVENANCE), tmp_path / "out.safetensors", {})
+    path = export_one(segments, 3, LatentsExport(PROVENANCE, 5), tmp_path / "out.safetensors", {})
     latents = load_file(path)["latents"]
     assert latents.shape == (3, 16, 5, 8, 8) and latents.mean(dim=(1, 2, 3, 4)).tolist() == [0, 1, 2]
     assert read_provenance(path)["model"] == "omnihuman-student version 3"
+    with safe_open(path, "pt") as file:
+        assert file.metadata()["overlap"] == "5"
 
 
 def test_an_mp4_says_what_made_it(tmp_path):
-    path = export_segments(segments, 3, mp4(tmp_path / "out.mp4"), tmp_path / "out.mp4", {})
+    path = export_one(segments, 3, mp4(tmp_path / "out.mp4"), tmp_path / "out.mp4", {})
     found = read_provenance(path)
     assert found["ai_generated"] is True and found["digital_source_type"].endswith("trainedAlgorithmicMedia")
     assert {k: found[k] for k in vars(PROVENANCE)} == vars(PROVENANCE)
@@ -139,10 +173,8 @@ def test_the_mark_can_be_read_on_any_picture_and_leaves_the_rest_alone(size, gre
 
 
 def test_exports_are_marked_unless_switched_off(tmp_path):
-    import dataclasses
-
-    plain = export_segments(segments, 3, PngExport(PROVENANCE), tmp_path / "plain", {})
-    marked = export_segments(segments, 3, PngExport(dataclasses.replace(PROVENANCE, marked=True)), tmp_path / "marked", {})
+    plain = export_one(segments, 3, PngExport(PROVENANCE), tmp_path / "plain", {})
+    marked = export_one(segments, 3, PngExport(dataclasses.replace(PROVENANCE, marked=True)), tmp_path / "marked", {})
     for number in (0, 44):
         name = f"frame-{number:06d}.png"
         difference = (read_photograph(plain / name) != read_photograph(marked / name)).any(axis=-1)

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from omnihuman.audio import encode_audio
-from omnihuman.autoencoder import encode_video, to_pixels
-from omnihuman.long_video import LongVideo, _movement, generate_segments, segment_seed
+from omnihuman.autoencoder import decode_video, encode_video, to_frames, to_pixels
+from omnihuman.long_video import LongVideo, _movement, as_batch, dissolve, generate_segments, segment_seed
 from omnihuman.pipeline import build_pipeline
 from profiles import load_profile
 from training.model import build_transformer
@@ -32,41 +32,83 @@ def segments(pipeline):
     return list(generate_segments(pipeline, VIDEO))
 
 
-def test_segments_follow_one_another_and_the_last_is_cut(segments):
-    assert [(s.index, s.start, s.frames.shape[1]) for s in segments] == [(0, 0, 17), (1, 17, 17), (2, 34, 11)]
-    assert all(s.motion.shape == (1, 16, 2, 8, 8) and s.latents.shape == (1, 16, 5, 8, 8) for s in segments)
+def test_segments_overlap_by_five_frames_and_the_last_is_cut(segments):
+    # 0 to 16, 12 to 28, 24 to 40, 36 to 52: what lies in the overlap is settled with the later one.
+    assert [(s.index, s.start, s.frames.shape[1]) for s in segments] == [(0, 0, 12), (1, 12, 12), (2, 24, 12), (3, 36, 9)]
+    assert all(s.latents.shape == (1, 16, 5, 8, 8) for s in segments)
+    assert all(s.handover.motion.shape == (1, 16, 2, 8, 8) and s.handover.overlap.shape == (1, 3, 5, 64, 64) for s in segments)
+
+
+def test_a_hard_cut_has_no_overlap(pipeline):
+    cut = list(generate_segments(pipeline, dataclasses.replace(VIDEO, overlap=0)))
+    assert [(s.index, s.start, s.frames.shape[1]) for s in cut] == [(0, 0, 17), (1, 17, 17), (2, 34, 11)]
+    motion = encode_video(pipeline.vae, decode_video(pipeline.vae, cut[0].latents)[:, :, -5:])
+    assert torch.equal(cut[0].handover.motion, motion)
+
+
+@pytest.mark.parametrize("frames, segments", [(1, 1), (17, 1), (18, 2), (29, 2), (30, 3)])
+def test_a_video_has_as_few_segments_as_cover_it(frames, segments):
+    assert dataclasses.replace(VIDEO, frames=frames).segments == segments
+
+
+def test_short_segments_are_joined_without_overlap():
+    short = dataclasses.replace(VIDEO, segment_frames=9)
+    assert short.shared == 0 and short.segments == 5
+    assert dataclasses.replace(VIDEO, segment_frames=13).shared == 5
+    with pytest.raises(ValueError, match="segments of 9 frames cannot overlap by 5"):
+        dataclasses.replace(VIDEO, segment_frames=9, overlap=5)
+
+
+def test_a_dissolve_goes_from_the_old_to_the_new_in_equal_steps():
+    old, new = torch.full((1, 3, 5, 2, 2), -1.0, dtype=torch.bfloat16), torch.full((1, 3, 9, 2, 2), 0.5, dtype=torch.bfloat16)
+    found = dissolve(old, new)
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found[0, 0, :, 0, 0].float(), torch.tensor([-0.75, -0.5, -0.25, 0.0, 0.25, *[0.5] * 4]))
+    assert torch.equal(dissolve(old[:, :, :0], new), new)
+
+
+def test_the_overlap_is_the_old_segments_dissolved_into_the_new(pipeline, segments):
+    old, new = (decode_video(pipeline.vae, s.latents) for s in segments[:2])
+    assert torch.equal(segments[0].handover.overlap, old[:, :, 12:])
+    assert torch.equal(segments[1].frames, to_frames(dissolve(old[:, :, 12:], new))[:, :12])
 
 
 def test_the_first_segment_is_bit_for_bit_the_single_clip(pipeline, segments):
     clip = pipeline("A person talks.", reference=IMAGE, audio=SOUND, num_frames=17, generator=[torch.Generator().manual_seed(7)])
-    assert torch.equal(segments[0].frames, clip.frames)
+    assert torch.equal(segments[0].latents, pipeline("A person talks.", reference=IMAGE, audio=SOUND, num_frames=17, output_type="latents",
+                                                     generator=[torch.Generator().manual_seed(7)]).frames)
+    assert torch.equal(segments[0].frames, clip.frames[:, :12])
+    only = list(generate_segments(pipeline, dataclasses.replace(VIDEO, frames=17)))
+    assert len(only) == 1 and torch.equal(only[0].frames, clip.frames)
 
 
-def test_motion_latents_are_the_last_five_frames_encoded_alone(pipeline, segments):
-    again = encode_video(pipeline.vae, to_pixels(segments[0].frames[:, -5:]))
+def test_motion_latents_are_the_five_frames_before_the_overlap_encoded_alone(pipeline, segments):
+    motion = segments[0].handover.motion
+    again = encode_video(pipeline.vae, to_pixels(segments[0].frames[:, 7:12]))
     # Not the same: the pictures were rounded to 8 bits here.
-    assert (again - segments[0].motion).abs().mean() < 0.1 * segments[0].motion.abs().mean()
+    assert (again - motion).abs().mean() < 0.1 * motion.abs().mean()
 
 
 def test_a_segment_depends_on_the_motion_frames_and_not_when_made_alone(pipeline, segments):
     alone = list(generate_segments(pipeline, dataclasses.replace(VIDEO, joined=False)))
-    assert torch.equal(alone[0].frames, segments[0].frames)
+    assert [s.start for s in alone] == [0, 17, 34]
+    assert torch.equal(alone[0].latents, segments[0].latents)
     assert not torch.equal(alone[1].latents, segments[1].latents)
 
 
-def test_going_on_from_the_stored_motion_makes_the_same(pipeline, segments):
-    rest = list(generate_segments(pipeline, VIDEO, 2, segments[1].motion))
-    assert len(rest) == 1 and torch.equal(rest[0].latents, segments[2].latents)
-    with pytest.raises(ValueError, match="motion latents of segment 1"):
+def test_going_on_from_the_handover_makes_the_same(pipeline, segments):
+    rest = list(generate_segments(pipeline, VIDEO, 3, segments[2].handover))
+    assert len(rest) == 1 and torch.equal(rest[0].frames, segments[3].frames)
+    with pytest.raises(ValueError, match="handover of segment 1"):
         next(generate_segments(pipeline, VIDEO, 2))
 
 
 def test_a_segment_hears_and_follows_its_own_stretch(pipeline):
-    moved = _movement(pipeline, dataclasses.replace(VIDEO, keypoints=KEYPOINTS), 2)
-    expected = encode_audio(pipeline.audio_encoder, SOUND[:, 34_000:51_000], 17, 16.0)
+    moved = _movement(pipeline, dataclasses.replace(VIDEO, keypoints=KEYPOINTS[:, :35]), 2)
+    expected = encode_audio(pipeline.audio_encoder, SOUND[:, 24_000:41_000], 17, 16.0)
     torch.testing.assert_close(moved["audio"], expected)
     # 11 poses are left for 17 frames: the last one stays.
-    rows = [*range(34, 45), *[44] * 6]
+    rows = [*range(24, 35), *[34] * 6]
     torch.testing.assert_close(moved["pose"], pipeline.encode_movement(None, KEYPOINTS[:, rows], 17, 64, 64)["pose"])
 
 
@@ -91,3 +133,17 @@ def test_nothing_of_an_earlier_segment_is_kept(pipeline):
     second = next(making)
     gc.collect()
     assert second.index == 1 and [ref() for ref in kept] == [None, None]
+
+
+def test_videos_of_other_lengths_are_one_batch():
+    short = dataclasses.replace(VIDEO, audio=SOUND[:, :20_000], frames=20, prompts=["B"], seeds=[8], keypoints=KEYPOINTS[:, :20])
+    both = as_batch([short, dataclasses.replace(VIDEO, keypoints=KEYPOINTS)])
+    assert (both.prompts, both.seeds, both.frames) == (["B", "A person talks."], [8, 7], 45)
+    assert torch.equal(both.audio[1], SOUND[0]) and torch.equal(both.audio[0, :20_000], SOUND[0, :20_000]) and not both.audio[0, 20_000:].any()
+    assert torch.equal(both.keypoints[0, 19:], KEYPOINTS[0, 19:20].expand(26, -1, -1)) and both.reference.shape == (2, 64, 64, 3)
+
+
+@pytest.mark.parametrize(("change", "message"), [({"height": 32}, "the same height, got 64, 32"), ({"audio": None}, "have audio or none")])
+def test_videos_that_make_no_batch_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        as_batch([VIDEO, dataclasses.replace(VIDEO, **change)])

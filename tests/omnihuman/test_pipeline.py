@@ -5,6 +5,7 @@ import torch
 from diffusers.utils import logging
 
 from omnihuman import OmniHumanPipeline
+from omnihuman import pipeline as pipeline_module
 from omnihuman.guidance import OmniHumanGuidance
 from omnihuman.pipeline import build_pipeline
 from profiles import load_profile
@@ -92,3 +93,31 @@ def test_a_prompt_that_the_encoder_does_not_take_is_a_warning(pipeline, prompt, 
         made = pipeline(**inputs() | {"prompt": prompt}, generator=torch.Generator().manual_seed(1))
         logging.disable_propagation()
     assert made.frames.shape == (1, 17, 64, 64, 3) and message in caplog.text
+
+
+def counting(pipeline, monkeypatch) -> list[str]:
+    """Names of the encoders, each time one runs."""
+    ran = []
+    for name in ("encode_text", "encode_audio"):
+        real = getattr(pipeline_module, name)
+        monkeypatch.setattr(pipeline_module, name, lambda *given, real=real, name=name: (ran.append(name), real(*given))[1])
+    pipeline.encoding_cache.clear()
+    return ran
+
+
+def test_the_same_prompt_and_sound_are_encoded_once(pipeline, monkeypatch):
+    ran = counting(pipeline, monkeypatch)
+    made = [pipeline(**inputs(), generator=torch.Generator().manual_seed(1), output_type="latents").frames for _ in range(2)]
+    assert ran == ["encode_text", "encode_audio"] and torch.equal(made[0], made[1])
+    pipeline(**inputs() | {"prompt": "Somebody else talks."}, generator=torch.Generator().manual_seed(1), output_type="latents")
+    assert ran == ["encode_text", "encode_audio", "encode_text"]
+
+
+def test_several_sounds_for_one_picture_are_one_batch(pipeline):
+    given = inputs()
+    sounds = [given["audio"][0], given["audio"][0, :9_000].flip(0)]
+    seeds = [torch.Generator().manual_seed(1) for _ in sounds]
+    both = pipeline(**given | {"audio": sounds}, generator=seeds, output_type="latents").frames
+    for row, sound in zip(both, sounds, strict=True):
+        alone = pipeline(**given | {"audio": sound}, generator=[torch.Generator().manual_seed(1)], output_type="latents").frames
+        torch.testing.assert_close(row, alone[0], atol=1e-4, rtol=1e-3)

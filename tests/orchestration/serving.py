@@ -1,14 +1,17 @@
-"""A model folder, a face and a voice, and services started as their own processes, for the tests of page and server."""
+"""A model folder, a face and a voice, services started as their own processes, and a browser, for the tests of page and server."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import requests
 import soundfile
 from PIL import Image
 
@@ -22,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PROFILE = load_profile("laptop", ["transformer.num_layers=2"])
 PUPPET = render(90_000_001, frames=25)
 RATE = 16_000
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+PATIENCE = 100_000  # milliseconds of the browser
 
 
 def save_model(folder: Path) -> Path:
@@ -39,6 +44,16 @@ def save_inputs(folder: Path, seconds: float = 25 / 16) -> Path:
     soundfile.write(folder / "voice.wav", voice, RATE)
     write_atomically(folder / "pose.mp4", encode_clip(PUPPET.frames, 16.0, PUPPET.audio, RATE))
     return folder
+
+
+def wait(address: str, name: str, statuses: set[str], segments: int = 0) -> dict:
+    """The server's job as soon as its status is one of these and so many segments are done; a minute at most."""
+    for _ in range(600):
+        job = requests.get(f"{address}/v1/videos/{name}", timeout=10).json()
+        if job["status"] in statuses and job["segments_done"] >= segments:
+            return job
+        time.sleep(0.1)
+    raise AssertionError(job)
 
 
 @contextmanager

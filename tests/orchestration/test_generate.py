@@ -9,13 +9,20 @@ import soundfile
 from PIL import Image
 
 from assets.workspace import Workspace
-from media import encode_clip, probe_clip, read_audio, write_atomically
+from media import encode_clip, probe_clip, read_audio, sha256_of_file, write_atomically
 from media.decode import decode_clip
 from omnihuman.conditions import ConditionError
 from omnihuman.exports import read_provenance
 from omnihuman.pipeline import build_pipeline
 from orchestration import cli
-from orchestration.generation import GenerateError, Request, generate_video, parse_guidance
+from orchestration.generation import (
+    GenerateError,
+    Request,
+    generate_video,
+    generate_videos,
+    one_request_per_sound,
+    parse_guidance,
+)
 from orchestration.generation_inputs import SoundTrack, frames_wanted, read_pose, read_reference, read_sound
 from orchestration.model_choice import load_model
 from profiles import load_profile
@@ -93,6 +100,17 @@ def test_a_condition_left_out_is_not_read(workspace, model, files, tmp_path):
     assert read_provenance(made(workspace, model, request)[1])["conditions"]["off"] == {"pose": "stronger than audio, which was activated"}
     with pytest.raises(ConditionError, match="reference was not given"):
         made(workspace, model, ask(files, tmp_path / "out.mp4", image=None, activate="audio"))
+
+
+def test_several_sounds_make_a_video_each(workspace, model, files, tmp_path):
+    soundfile.write(tmp_path / "short.wav", PUPPET.audio[:12_000], RATE)
+    sounds = [files / "voice.wav", tmp_path / "short.wav"]
+    paths = generate_videos(workspace, model, one_request_per_sound(ask(files, tmp_path / "out.mp4"), sounds), lambda note: None)
+    assert [path.name for path in paths] == ["out-voice.mp4", "out-short.mp4"]
+    assert [(probe_clip(path).frames, len(read_audio(path))) for path in paths] == [(25, 25_000), (12, 12_000)]
+    assert [read_provenance(path)["inputs"]["audio"] for path in paths] == [sha256_of_file(sound) for sound in sounds]
+    with pytest.raises(GenerateError, match="several sounds are called voice"):
+        one_request_per_sound(ask(files, tmp_path / "out.mp4"), [files / "voice.wav", tmp_path / "voice.wav"])
 
 
 def test_a_video_is_a_source_of_picture_sound_and_pose(workspace, model, files, tmp_path):

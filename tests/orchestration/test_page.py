@@ -1,7 +1,6 @@
 """`omnihuman page` in a headless browser: files in, video and measures out, screenshots before and after, nothing from outside."""
 
 import os
-import shutil
 import signal
 import urllib.parse
 from collections.abc import Iterator
@@ -11,14 +10,12 @@ import pytest
 
 from media import probe_clip, read_audio
 from omnihuman.exports import read_provenance
-from tests.orchestration.serving import RATE, save_inputs, save_model, started
+from tests.orchestration.serving import BROWSER, PATIENCE, RATE, save_inputs, save_model, started
 from tracking.registry import register_model, set_alias
 
 pytest.importorskip("gradio", reason="run `make page`")
 sync_api = pytest.importorskip("playwright.sync_api")
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [pytest.mark.end_to_end, pytest.mark.skipif(BROWSER is None, reason="no chromium or chrome on the PATH")]
-PATIENCE = 100_000  # milliseconds
 
 
 @pytest.fixture(scope="module")

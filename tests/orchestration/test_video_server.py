@@ -9,7 +9,7 @@ import requests
 
 from media import probe_clip, read_audio
 from omnihuman.exports import read_provenance
-from tests.orchestration.serving import save_inputs, save_model, started
+from tests.orchestration.serving import save_inputs, save_model, started, wait
 
 pytest.importorskip("python_multipart")
 pytest.importorskip("prometheus_client")
@@ -35,15 +35,6 @@ def address(home):
 def post(address: str, folder: Path, image: str = "face.png", **fields) -> requests.Response:
     with open(folder / image, "rb") as face, open(folder / "voice.wav", "rb") as voice:
         return requests.post(f"{address}/v1/videos", files={"image": face, "audio": voice}, data=fields, timeout=60)
-
-
-def wait(address: str, name: str, statuses: set[str], segments: int = 0) -> dict:
-    for _ in range(600):
-        job = requests.get(f"{address}/v1/videos/{name}", timeout=10).json()
-        if job["status"] in statuses and job["segments_done"] >= segments:
-            return job
-        time.sleep(0.1)
-    raise AssertionError(job)
 
 
 def test_a_video_comes_back_with_sound_and_provenance(address, home, tmp_path):
