@@ -3,14 +3,18 @@
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
+import tenacity
 from dagster._core.errors import DagsterPipesExecutionError
 from dagster._core.pipes.context import PipesExecutionResult
 from dagster_pipes import PipesParams
 from dagster_ray import PipesRayJobClient
-from dagster_ray.core.pipes import PipesRayJobMessageReader, SubmitJobParams
+from dagster_ray.core.pipes import PipesRayJobMessageReader, SubmitJobParams, generate_job_id
+from ray.job_submission import JobStatus, JobSubmissionClient
 
 from assets.launchers.local import TAIL_LINES, TERMINATION_SECONDS
 from assets.launchers.settings import RaySettings
@@ -18,6 +22,11 @@ from assets.launchers.shared_disk import SharedDiskMessages, beat_file, check_mo
 from assets.workspace import Workspace
 from training.alone import BEAT_VARIABLE, beating
 from training.launch import Process
+
+# A dashboard that is busy, or starts anew, for a moment ends no training of days.
+_patiently = tenacity.retry(
+    retry=tenacity.retry_if_exception_type((RuntimeError, ConnectionError)), stop=tenacity.stop_after_delay(120), wait=tenacity.wait_fixed(3), reraise=True,
+)
 
 
 def run_on_ray(
@@ -32,7 +41,7 @@ def run_on_ray(
     check_mount(workspace, settings)
     beat = beat_file(process, context.run_id)
     reader = _JobReader(message_file(process, context.run_id), {"headers": settings.headers})
-    client = PipesRayJobClient(address=settings.address, headers=settings.headers, message_reader=reader)
+    client = _Client(address=settings.address, headers=settings.headers, message_reader=reader)
     try:
         with beating(beat):
             done = client.run(context=context, submit_job_params=job_parameters(process, workspace, settings, beat))
@@ -40,6 +49,28 @@ def run_on_ray(
         lines = "\n".join(str(error).splitlines()[-TAIL_LINES:])
         raise DagsterPipesExecutionError(f"the Ray job of {process.job} failed; its last lines:\n{lines}") from error
     return done.get_results(implicit_materializations=False)
+
+
+class _Patient(JobSubmissionClient):
+    """Asks again where the dashboard gives no answer."""
+
+    @_patiently
+    def get_job_status(self, job_id: str) -> JobStatus:
+        return super().get_job_status(job_id)
+
+    @_patiently
+    def submit_job(self, **parameters: Any) -> str:
+        """Once only: where an earlier try arrived and its answer did not, that job is the one."""
+        name = parameters["submission_id"]
+        if any(job.submission_id == name for job in self.list_jobs()):
+            return name
+        return super().submit_job(**parameters)
+
+
+class _Client(PipesRayJobClient):
+    @cached_property
+    def client(self) -> JobSubmissionClient:
+        return _Patient(address=self._address, headers=self._headers)
 
 
 class _JobReader(PipesRayJobMessageReader):
@@ -61,6 +92,7 @@ def job_parameters(process: Process, workspace: Workspace, settings: RaySettings
     # Ray kills a job that it stops after three seconds.
     variables = settings.environment | {BEAT_VARIABLE: str(beat), "RAY_JOB_STOP_WAIT_TIME_S": str(int(TERMINATION_SECONDS))}
     return {
+        "submission_id": generate_job_id(),
         "entrypoint": shlex.join(["cd", str(workspace.root)]) + " && exec " + shlex.join(remote_command(process, settings)),
         "runtime_env": {"env_vars": variables},
         "entrypoint_num_gpus": float(ranks * settings.gpus_per_rank),

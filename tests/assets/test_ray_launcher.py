@@ -1,23 +1,19 @@
 """A training on a real Ray, started from its package: it trains, it is terminated, it goes on, and a failure shows its last lines."""
 
 import json
-import os
-import signal
-import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import psutil
 import pytest
-import requests
 import yaml
 from dagster._core.errors import DagsterPipesExecutionError
 
 from assets.workspace import Workspace
 from profiles import load_profile
 from tests.assets.launching import materialize, terminate_when
+from tests.deploy.servers import answers, free_port, serving
 from tests.training.synthetic import make_job, write_snapshot
 from training.launch import training_process
 
@@ -28,27 +24,20 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def ray_address(tmp_path_factory):
-    """A cluster of this machine, in a process group of its own, on loopback."""
-    folder, port = tmp_path_factory.mktemp("r"), _free_port()
+    """A cluster of this machine, on loopback."""
+    folder, port = tmp_path_factory.mktemp("r"), free_port()
     command = [
         str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--port", "0", "--node-ip-address", "127.0.0.1",
-        "--dashboard-host", "127.0.0.1", "--dashboard-port", str(port), "--ray-client-server-port", str(_free_port()), "--min-worker-port", "0",
+        "--dashboard-host", "127.0.0.1", "--dashboard-port", str(port), "--ray-client-server-port", str(free_port()), "--min-worker-port", "0",
         "--max-worker-port", "0", "--dashboard-agent-listen-port", "0", "--num-cpus", "2", "--num-gpus", "0",
         "--object-store-memory", "100000000", "--disable-usage-stats", "--temp-dir", str(folder),
     ]
-    log = (folder / "head.log").open("w")
-    head = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     address = f"http://127.0.0.1:{port}"
-    try:
-        _wait(lambda: _answers(f"{address}/api/jobs/") or head.poll() is not None, 120, lambda: (folder / "head.log").read_text()[-2000:])
-        assert head.poll() is None, (folder / "head.log").read_text()[-2000:]
-        yield address
-    finally:
+    with serving(command, folder / "head.log", lambda: answers(f"{address}/api/jobs/")) as head:
         family = psutil.Process(head.pid).children(recursive=True)
-        os.killpg(head.pid, signal.SIGTERM)
-        head.wait(timeout=30)
-        for left in psutil.wait_procs(family, timeout=10)[1]:
-            left.kill()
+        yield address
+    for left in psutil.wait_procs(family, timeout=20)[1]:
+        left.kill()
 
 
 def test_a_training_is_terminated_goes_on_and_reports(ray_address, tmp_path, monkeypatch):
@@ -92,21 +81,8 @@ def _trains(job: Path) -> bool:
     return False
 
 
-def _answers(address: str) -> bool:
-    try:
-        return requests.get(address, timeout=2).ok
-    except requests.RequestException:
-        return False
-
-
 def _wait(condition, seconds: float, otherwise) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, otherwise()
         time.sleep(0.3)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
