@@ -19,6 +19,7 @@ class NetworkPaths:
     i3d: Path | None = None
     arcface: Path | None = None
     syncnet: Path | None = None
+    qalign: Path | None = None
 
 
 def compare_folders(
@@ -109,6 +110,7 @@ def gather(workspace: Workspace, networks: NetworkPaths, keypoints: bool, puppet
     from evaluation.networks.feature_cache import FeatureCache
     from evaluation.networks.i3d import I3DFeatures
     from evaluation.networks.inception import InceptionFeatures
+    from evaluation.networks.qalign import QAlign
 
     if not keypoints and (networks.arcface or networks.syncnet):
         raise ValueError("--arcface and --syncnet find the face by its keypoints; leave --keypoints on")
@@ -117,6 +119,7 @@ def gather(workspace: Workspace, networks: NetworkPaths, keypoints: bool, puppet
         inception=InceptionFeatures(networks.inception) if networks.inception else None,
         i3d=I3DFeatures(networks.i3d) if networks.i3d else None,
         arcface=ArcFaceEmbedding(networks.arcface) if networks.arcface else None,
+        qalign=QAlign(networks.qalign) if networks.qalign else None,
         keypoints=detector,
         sync=_SyncJudge(networks.syncnet, detector) if networks.syncnet and detector else None,
         puppets=_puppet_truth(workspace) if puppets else None,

@@ -16,6 +16,8 @@ from evaluation.metrics import (
     HandKeypointConfidence,
     HandKeypointVariance,
     IdentityDrift,
+    ImageAesthetics,
+    ImageQuality,
     KernelInceptionDistance,
     KernelVideoDistance,
     MissingKeypoints,
@@ -32,6 +34,7 @@ from evaluation.networks.arcface import ArcFaceEmbedding
 from evaluation.networks.feature_cache import FeatureCache
 from evaluation.networks.i3d import I3DFeatures
 from evaluation.networks.inception import InceptionFeatures
+from evaluation.networks.qalign import QAlign
 from puppets import measure
 
 
@@ -55,6 +58,7 @@ class Instruments:
     inception: InceptionFeatures | None = None
     i3d: I3DFeatures | None = None
     arcface: ArcFaceEmbedding | None = None
+    qalign: QAlign | None = None
     keypoints: Keypoints | None = None
     sync: SyncJudge | None = None
     puppets: Mapping[str, PuppetTruth] | None = None
@@ -68,6 +72,8 @@ class Instruments:
             found += [FrechetInceptionDistance(network), KernelInceptionDistance(network)]
         if self.i3d is not None:
             found += [FrechetVideoDistance(self.i3d.network), KernelVideoDistance(self.i3d.network)]
+        if self.qalign is not None:
+            found += [ImageQuality(self.qalign.network), ImageAesthetics(self.qalign.network)]
         if self.keypoints is not None:
             network = self.keypoints.network
             found += [HandKeypointConfidence(network), HandKeypointVariance(network), HandKeypointVariance(network, True)]
@@ -106,6 +112,7 @@ class Panel:
             MetricError: a clip that cannot be scored; the message names it.
         """
         self._pixels(pair)
+        self._quality(pair)
         self._features(pair)
         self._keypoints(pair)
         self._puppets(pair)
@@ -131,6 +138,14 @@ class Panel:
         self._feed("flicker", pair.name, pair.generated)
         self._feed("colour_drift", pair.name, pair.generated)
         self._feed("motion_magnitude", pair.name, pair.generated, pair.fps)
+
+    def _quality(self, pair: Pair) -> None:
+        judge = self._with.qalign
+        if judge is None or not self._needs("iqa", "ase"):
+            return
+        levels = self._with.cache.get(judge.network, pair.generated, lambda: judge(pair.generated, pair.fps))
+        self._feed("iqa", pair.name, levels[:, 0])
+        self._feed("ase", pair.name, levels[:, 1])
 
     def _features(self, pair: Pair) -> None:
         cache = self._with.cache

@@ -13,6 +13,8 @@ FEWEST_COVERED = 0.5  # share of the real clips on which a metric must be define
 
 # Each metric's damage from none to worst. The last is the floor.
 ORDERS: Mapping[str, tuple[str, ...]] = {
+    "iqa": (NONE, "more blur"),
+    "ase": (NONE, "more blur"),
     "fid": (NONE, "blur", "more blur"),
     "kid": (NONE, "blur", "more blur"),
     "fvd": (NONE, "blur", "more blur"),

@@ -105,5 +105,5 @@ def _notes(scores: Scores, verdicts: Mapping[str, Verdict]) -> list[str]:
     ]
     absent = [TITLES[name] for name in BODY if name not in verdicts]
     if absent:
-        lines.append(f"- {ABSENT} {', '.join(absent)}: no network was given (IQA and ASE: no loader of Q-Align in this project)")
+        lines.append(f"- {ABSENT} {', '.join(absent)}: no network was given")
     return ["\n".join(lines)]

@@ -20,6 +20,7 @@ from evaluation.metrics.frechet import (
     frechet_distance_of_features,
     frechet_distance_of_samples,
 )
+from evaluation.metrics.image_quality import ImageAesthetics, ImageQuality
 from evaluation.metrics.joints import DiscMass, JointErrorMean, JointErrorMedian, MissingJoints
 from evaluation.metrics.keypoints import (
     AverageKeypointDistance,
@@ -48,6 +49,8 @@ __all__ = [
     "HandKeypointVariance",
     "HighFrequencyRatio",
     "IdentityDrift",
+    "ImageAesthetics",
+    "ImageQuality",
     "JointDiversity",
     "JointErrorMean",
     "JointErrorMedian",
