@@ -188,7 +188,9 @@ class OmniHumanPipeline(DiffusionPipeline):
         self._warn_of_prompts(prompts)
         conditions = {"encoder_hidden_states": self._text(prompts)}
         if reference is not None:
-            conditions["reference"] = encode_video(self.vae, to_pixels(reference[:, None]))
+            vae = self.vae
+            tiles = (vae.use_tiling, vae.tile_sample_min_height, vae.tile_sample_min_width, vae.tile_sample_stride_height, vae.tile_sample_stride_width)
+            conditions["reference"] = self.encoding_cache.get(vae, reference, tiles, lambda: encode_video(vae, to_pixels(reference[:, None])))
         return self._for_transformer(conditions)
 
     def encode_movement(
