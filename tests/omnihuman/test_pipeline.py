@@ -4,8 +4,7 @@ import pytest
 import torch
 from diffusers.utils import logging
 
-from omnihuman import OmniHumanPipeline
-from omnihuman import pipeline as pipeline_module
+from omnihuman import OmniHumanPipeline, condition_encoding
 from omnihuman.guidance import OmniHumanGuidance
 from omnihuman.pipeline import build_pipeline
 from profiles import load_profile
@@ -99,8 +98,8 @@ def counting(pipeline, monkeypatch) -> list[str]:
     """Names of the encoders, each time one runs."""
     ran = []
     for name in ("encode_text", "encode_video", "encode_audio"):
-        real = getattr(pipeline_module, name)
-        monkeypatch.setattr(pipeline_module, name, lambda *given, real=real, name=name: (ran.append(name), real(*given))[1])
+        real = getattr(condition_encoding, name)
+        monkeypatch.setattr(condition_encoding, name, lambda *given, real=real, name=name: (ran.append(name), real(*given))[1])
     pipeline.encoding_cache.clear()
     return ran
 
