@@ -28,17 +28,18 @@ def against_wan(steps: int = 8) -> Comparison:
     theirs.set_progress_bar_config(disable=True)
     sizes = {"height": 64, "width": 64, "num_frames": 17, "num_inference_steps": steps, "output_type": "np"}
     return compare(
-        lambda: ours(PROMPT, guidance_scale=1.0, **sizes),
+        lambda: _afresh(ours)(PROMPT, guidance_scale=1.0, **sizes),
         lambda: theirs(PROMPT, guidance_scale=1.0, max_sequence_length=ours.config.text_tokens, **sizes), rounds=15,
     )
 
 
 @dataclass(frozen=True)
 class OneStep:
-    """`total` compares a student's whole call with one forward and one decode; `encoders` are fastest seconds of text, reference and
-    audio, which the call runs once and which are no part of that sum."""
+    """A student's whole call beside one forward and one decode: `first` with picture, prompt and sound that are new to it, `again` with
+    the same ones, whose encodings the pipeline keeps. `encoders` are fastest seconds of text, reference and audio."""
 
-    total: Comparison
+    first: Comparison
+    again: Comparison
     encoders: dict[str, float]
 
 
@@ -55,12 +56,19 @@ def one_step(batch: int = 1) -> OneStep:
     def networks() -> None:
         decode_video(pipeline.vae, noise - pipeline.transformer(noise, time_, return_dict=False, **given)[0])
 
-    total = compare(lambda: pipeline([PROMPT] * batch, image, sound), networks, rounds=25)
+    first = compare(lambda: _afresh(pipeline)([PROMPT] * batch, image, sound), networks, rounds=25)
+    again = compare(lambda: pipeline([PROMPT] * batch, image, sound), networks, rounds=25)
     parts = {
-        "text and reference": lambda: pipeline.encode_person([PROMPT] * batch, image),
-        "audio": lambda: pipeline.encode_movement(sound, None, 17, 64, 64),
+        "text and reference": lambda: _afresh(pipeline).encode_person([PROMPT] * batch, image),
+        "audio": lambda: _afresh(pipeline).encode_movement(sound, None, 17, 64, 64),
     }
-    return OneStep(total, {name: _fastest(call) for name, call in parts.items()})
+    return OneStep(first, again, {name: _fastest(call) for name, call in parts.items()})
+
+
+def _afresh(pipeline: OmniHumanPipeline) -> OmniHumanPipeline:
+    """The same pipeline, which has seen nothing yet."""
+    pipeline.encoding_cache.clear()
+    return pipeline
 
 
 def _fastest(call, rounds: int = 15) -> float:
@@ -84,5 +92,6 @@ def lines() -> list[str]:
     encoders = ", ".join(f"{name} {seconds * 1e3:.0f} ms" for name, seconds in step.encoders.items())
     return [
         f"pipeline, conditions off / diffusers' WanPipeline, 8 steps:  {wan.ratio:.3f}  ({wan.ours * 1e3:.0f} / {wan.theirs * 1e3:.0f} ms)",
-        f"one-step call / one forward and one decode:                  {step.total.ratio:.3f}  ({step.total.ours * 1e3:.0f} / {step.total.theirs * 1e3:.0f} ms; {encoders})",
+        f"one-step call / one forward and one decode, first call:      {step.first.ratio:.3f}  ({step.first.ours * 1e3:.0f} / {step.first.theirs * 1e3:.0f} ms; {encoders})",
+        f"  again with the same picture, prompt and sound:             {step.again.ratio:.3f}  ({step.again.ours * 1e3:.0f} / {step.again.theirs * 1e3:.0f} ms)",
     ]

@@ -49,6 +49,7 @@ def _timed(pipeline: OmniHumanPipeline, clips: int, guidance: OmniHumanGuidance 
         return timed
 
     sample, decode = pipeline.sample, pipeline.vae.decode
+    pipeline.encoding_cache.clear()
     pipeline.sample, pipeline.vae.decode = watched("sample", sample), watched("decode", decode)
     started = time.perf_counter()
     pipeline(

@@ -1,7 +1,7 @@
 """Videos longer than the model's window: segments joined by motion frames (OmniHuman-1 section 3.4) that overlap and dissolve.
 
-A segment begins `overlap` frames before the one before it ends; there the pictures go over from the old to the new in equal
-steps. The 5 frames before a segment's first are encoded alone, as in training, and packed as 2 clean latents at negative times.
+A segment begins `overlap` frames before the one before it ends; there both start from the same noise, and the pictures go over from
+the old to the new in equal steps. The 5 frames before a segment's first are encoded alone, as in training, and packed as 2 clean latents at negative times.
 They are taken from the decoded picture before it is rounded to 8 bits. The decoder's state is not carried over: a segment's first
 latent is one frame by itself, as the model learned it, where a state would make four of it.
 """
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from omnihuman.autoencoder import decode_video, encode_video, to_frames
 from omnihuman.guidance import OmniHumanGuidance
-from omnihuman.pipeline import OmniHumanPipeline
+from omnihuman.pipeline import OmniHumanPipeline, draw_noise
 
 MOTION_FRAMES = 5
 OVERLAP = 5  # frames that two segments share where nothing else is asked for
@@ -39,8 +39,7 @@ class LongVideo:
         guidance: None for the model's own.
         sample_rate: of `audio` in Hz.
         joined: False makes every segment by itself, without motion frames and overlap: what joining is measured against.
-        overlap: frames that consecutive segments share, 0 for a hard cut; None is 5, and 0 where a segment is too short to
-            overlap with the next and hold its motion frames.
+        overlap: frames that consecutive segments share, 4n+1, or 0 for a hard cut; None is 5, and 0 in segments too short for it.
     """
 
     prompts: Sequence[str]
@@ -66,10 +65,10 @@ class LongVideo:
             )
         if len(self.seeds) != len(self.prompts):
             raise ValueError(f"{len(self.seeds)} seeds for {len(self.prompts)} prompts")
-        if self.overlap is not None and not 0 <= self.overlap <= max(0, self.segment_frames - MOTION_FRAMES - 1):
+        if self.overlap and (self.overlap % 4 != 1 or self.segment_frames < _least_segment(self.overlap)):
             raise ValueError(
-                f"segments of {self.segment_frames} frames cannot overlap by {self.overlap}: each also holds the next one's "
-                f"{MOTION_FRAMES} motion frames before the overlap; use longer segments, or overlap=0"
+                f"an overlap is 4n+1 frames, whole latents of both segments, and segments have at least two overlaps and 3 frames; got "
+                f"{self.overlap} in segments of {self.segment_frames}: use longer segments, or overlap=0"
             )
 
     @property
@@ -79,7 +78,7 @@ class LongVideo:
             return 0
         if self.overlap is not None:
             return self.overlap
-        return OVERLAP if self.segment_frames > OVERLAP + MOTION_FRAMES else 0
+        return OVERLAP if self.segment_frames >= _least_segment(OVERLAP) else 0
 
     @property
     def segments(self) -> int:
@@ -94,6 +93,11 @@ class LongVideo:
     @property
     def _stride(self) -> int:
         return self.segment_frames - self.shared
+
+
+def _least_segment(overlap: int) -> int:
+    """Room for the overlaps at both ends, in latents that do not meet, and for the next segment's motion frames."""
+    return max(2 * overlap + 3, overlap + MOTION_FRAMES)
 
 
 def as_batch(videos: Sequence[LongVideo]) -> LongVideo:
@@ -189,7 +193,7 @@ def generate_segments(
             conditions["motion"] = before.motion.to(pipeline.transformer.device, pipeline.transformer.dtype)
         latents = pipeline.sample(
             conditions, len(video.prompts), video.segment_frames, video.height, video.width, steps, guidance,
-            [torch.Generator().manual_seed(segment_seed(seed, index)) for seed in video.seeds],
+            noise=segment_noise(video, index),
         )
         pixels = decode_video(pipeline.vae, latents)
         if before is not None and video.joined:
@@ -211,6 +215,21 @@ def dissolve(old: Tensor, new: Tensor) -> Tensor:
     weight = (torch.arange(1, shared + 1, device=new.device) / (shared + 1)).view(1, 1, -1, 1, 1)
     mixed = old.to(new.device).float().lerp(new[:, :, :shared].float(), weight)
     return torch.cat([mixed.to(new.dtype), new[:, :, shared:]], dim=2)
+
+
+def segment_noise(video: LongVideo, index: int) -> Tensor:
+    """`(B, 16, F, h, w)`. In the overlap it is that of the segment before: from the same noise both make nearly the same there, and
+    a dissolve between two that differ shows both."""
+    noise = _own_noise(video, index)
+    if index and video.shared:
+        latents = 1 + (video.shared - 1) // 4
+        noise[:, :, :latents] = _own_noise(video, index - 1)[:, :, -latents:]
+    return noise
+
+
+def _own_noise(video: LongVideo, index: int) -> Tensor:
+    generators = [torch.Generator().manual_seed(segment_seed(seed, index)) for seed in video.seeds]
+    return draw_noise(len(generators), video.segment_frames, video.height, video.width, generators)
 
 
 def segment_seed(seed: int, index: int) -> int:

@@ -8,24 +8,23 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKLWan, DiffusionPipeline, FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
-from diffusers.utils import BaseOutput, logging
+from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import get_module_execution_device
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Wav2Vec2Model
 
-from omnihuman.audio import AudioEncoder, encode_audio
-from omnihuman.autoencoder import decode_video, encode_video, load_autoencoder, to_pixels, use_rsqrt_norm
+from omnihuman.audio import AudioEncoder
+from omnihuman.autoencoder import decode_video, load_autoencoder, use_rsqrt_norm
+from omnihuman.condition_encoding import ConditionEncoding
 from omnihuman.conditions import activate_conditions
 from omnihuman.encoding_cache import EncodingCache
 from omnihuman.guidance import OmniHumanGuidance
 from omnihuman.pictures import LATENTS, OUTPUT_TYPES, Pictures, from_pixels, to_reference
-from omnihuman.pose import render_heatmaps
 from omnihuman.sounds import Sounds, share_out, to_sounds
-from omnihuman.text import TextEncoder, encode_text, prompt_warnings
+from omnihuman.text import TextEncoder
 from omnihuman.transformer import OmniHumanTransformer3DModel
 from profiles import Profile, resolve_source
 
-logger = logging.get_logger(__name__)
 # Called after each step with (pipeline, step, timestep, {"latents": ...}); may return {"latents": ...} to go on from.
 StepEnd = Callable[["OmniHumanPipeline", int, Tensor, dict[str, Tensor]], dict[str, Tensor] | None]
 
@@ -39,7 +38,7 @@ class OmniHumanOutput(BaseOutput):
     conditions: dict[str, object] = field(default_factory=dict)
 
 
-class OmniHumanPipeline(DiffusionPipeline):
+class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
     """Audio-driven (no keypoints) and pose-driven generation with a teacher or a one-step student.
 
     Example:
@@ -176,45 +175,20 @@ class OmniHumanPipeline(DiffusionPipeline):
             )
         return guidance or (OmniHumanGuidance.joint(scale, end) if asked else None)
 
-    def encode_conditions(
-        self, prompts: Sequence[str], reference: Tensor | None, audio: Tensor | None, keypoints: Tensor | None,
-        frames: int, height: int, width: int,
-    ) -> dict[str, Tensor]:
-        """Keyword arguments for the transformer, beside latents and timestep."""
-        return self.encode_person(prompts, reference) | self.encode_movement(audio, keypoints, frames, height, width)
-
-    def encode_person(self, prompts: Sequence[str], reference: Tensor | None) -> dict[str, Tensor]:
-        """Text and reference: what stays the same over a whole video. Warns of prompts that the encoder does not take whole."""
-        self._warn_of_prompts(prompts)
-        conditions = {"encoder_hidden_states": self._text(prompts)}
-        if reference is not None:
-            conditions["reference"] = encode_video(self.vae, to_pixels(reference[:, None]))
-        return self._for_transformer(conditions)
-
-    def encode_movement(
-        self, audio: Tensor | None, keypoints: Tensor | None, frames: int, height: int, width: int
-    ) -> dict[str, Tensor]:
-        """Audio and pose of one segment."""
-        conditions = {}
-        if audio is not None:
-            fps = self.config.fps
-            conditions["audio"] = self.encoding_cache.get(
-                self.audio_encoder, audio, (frames, fps), lambda: encode_audio(self.audio_encoder, audio, frames, fps)
-            )
-        if keypoints is not None:
-            conditions["pose"] = render_heatmaps(keypoints, self.config.pose_keypoints, height // 8, width // 8)
-        return self._for_transformer(conditions)
-
     @torch.no_grad()
     def sample(
         self, conditions: dict[str, Tensor], batch: int, num_frames: int, height: int, width: int, steps: int,
         guidance: OmniHumanGuidance | None = None, generator: torch.Generator | Sequence[torch.Generator] | None = None,
-        negative_prompt: str | Sequence[str] = "", step_end: StepEnd | None = None,
+        negative_prompt: str | Sequence[str] = "", step_end: StepEnd | None = None, noise: Tensor | None = None,
     ) -> Tensor:
-        """From noise to latents `(batch, 16, F, h, w)`, the transformer's conditions given (`motion` among them)."""
+        """From noise to latents `(batch, 16, F, h, w)`, the transformer's conditions given (`motion` among them).
+
+        `noise`, of the latents' shape, takes the place of what `generator` would draw.
+        """
         self._interrupt = False
-        shape = (16, 1 + (num_frames - 1) // 4, height // 8, width // 8)
-        latents = _noise(batch, shape, generator).to(get_module_execution_device(self.transformer))
+        if noise is None:
+            noise = draw_noise(batch, num_frames, height, width, generator)
+        latents = noise.to(get_module_execution_device(self.transformer))
         null = self._null_text(conditions, negative_prompt) if guidance else torch.empty(0)
         self._set_timesteps(steps, latents.device)
         for index, timestep in enumerate(self.progress_bar(self.scheduler.timesteps)):
@@ -255,28 +229,6 @@ class OmniHumanPipeline(DiffusionPipeline):
         else:
             self.scheduler.set_timesteps(steps, device=device)
 
-    def _null_text(self, conditions: dict[str, Tensor], negative_prompt: str | Sequence[str] = "") -> Tensor:
-        count = len(conditions["encoder_hidden_states"])
-        prompts = [negative_prompt] * count if isinstance(negative_prompt, str) else list(negative_prompt)
-        if len(prompts) != count:
-            raise ValueError(f"{len(prompts)} negative prompts for {count} prompts; give one for all, or one each")
-        return self._text(prompts).to(get_module_execution_device(self.transformer), self.transformer.dtype)
-
-    def _text(self, prompts: Sequence[str]) -> Tensor:
-        tokens = self.config.text_tokens
-        return self.encoding_cache.get(
-            self.text_encoder, tuple(prompts), (tokens, id(self.tokenizer)),
-            lambda: encode_text(self.text_encoder, self.tokenizer, prompts, tokens),
-        )
-
-    def _for_transformer(self, conditions: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {name: value.to(get_module_execution_device(self.transformer), self.transformer.dtype) for name, value in conditions.items()}
-
-    def _warn_of_prompts(self, prompts: Sequence[str]) -> None:
-        for prompt in prompts:
-            for warning in prompt_warnings(self.tokenizer, prompt, self.config.text_tokens):
-                logger.warning(warning)
-
 
 def _one_of(reference: Tensor | None, image: Pictures | None) -> Tensor | None:
     if image is None:
@@ -303,7 +255,15 @@ def _size(reference: Tensor | None, height: int | None, width: int | None) -> tu
     return height, width
 
 
-def _noise(batch: int, shape: tuple[int, ...], generator: torch.Generator | Sequence[torch.Generator] | None) -> Tensor:
+def draw_noise(
+    batch: int, num_frames: int, height: int, width: int, generator: torch.Generator | Sequence[torch.Generator] | None
+) -> Tensor:
+    """`(batch, 16, F, h, w)` for clips of so many frames and pixels.
+
+    Raises:
+        ValueError: generators, but not one for each clip.
+    """
+    shape = (16, 1 + (num_frames - 1) // 4, height // 8, width // 8)
     if isinstance(generator, Sequence):
         if len(generator) != batch:
             raise ValueError(f"{len(generator)} generators for {batch} clips")

@@ -89,7 +89,8 @@ class VideoMaker:
         place = Path(tempfile.mkdtemp(prefix="made-", dir=self._folder))
         request: Request | None = None
         try:
-            settings = _settings(prompt=prompt, seconds=seconds, seed=seed or 0, steps=steps, guidance=guidance.strip() or None, face_check=face_check)
+            # 0 and not an empty field: Gradio makes a 0 of an empty number as soon as it is shown.
+            settings = _settings(prompt=prompt, seconds=seconds or None, seed=seed or 0, steps=steps or None, guidance=guidance.strip() or None, face_check=face_check)
             request = settings.request(place / "video.mp4", _keep(place, image=image, audio=audio, pose=pose), self._limits.seconds)
             return self._run(request, model, progress)
         except (*BAD_INPUT, RegistryError) as error:
@@ -146,10 +147,10 @@ def _inputs(choices: Sequence[ModelChoice], limits: Limits) -> tuple[list[Any], 
         pose = gr.Video(label="Video whose pose drives the body", sources=["upload"], height=200, elem_id="pose")
     with gr.Accordion("Settings", open=False, elem_id="settings"):
         with gr.Row():
-            seconds = gr.Number(None, label="Seconds", info=f"empty: as long as the voice; at most {limits.seconds:g}", elem_id="seconds")
+            seconds = gr.Number(0, label="Seconds", info=f"0: as long as the voice; at most {limits.seconds:g}", minimum=0, elem_id="seconds")
             seed = gr.Number(0, label="Seed", precision=0, minimum=0, elem_id="seed")
         with gr.Row():
-            steps = gr.Number(None, label="Steps", info="empty: the model's own", precision=0, elem_id="steps")
+            steps = gr.Number(0, label="Steps", info="0: the model's own", precision=0, minimum=0, elem_id="steps")
             guidance = gr.Textbox("", label="Guidance", info="a scale, or START:END such as 6.5:3.5; not for a one-step student", elem_id="guidance")
         face_check = gr.Checkbox(True, label="Refuse a picture without a face, or with several people", elem_id="face")
     button = gr.Button("Make the video", variant="primary", elem_id="make")

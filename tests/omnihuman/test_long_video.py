@@ -9,7 +9,15 @@ import torch
 
 from omnihuman.audio import encode_audio
 from omnihuman.autoencoder import decode_video, encode_video, to_frames, to_pixels
-from omnihuman.long_video import LongVideo, _movement, as_batch, dissolve, generate_segments, segment_seed
+from omnihuman.long_video import (
+    LongVideo,
+    _movement,
+    as_batch,
+    dissolve,
+    generate_segments,
+    segment_noise,
+    segment_seed,
+)
 from omnihuman.pipeline import build_pipeline
 from profiles import load_profile
 from training.model import build_transformer
@@ -54,9 +62,18 @@ def test_a_video_has_as_few_segments_as_cover_it(frames, segments):
 def test_short_segments_are_joined_without_overlap():
     short = dataclasses.replace(VIDEO, segment_frames=9)
     assert short.shared == 0 and short.segments == 5
-    assert dataclasses.replace(VIDEO, segment_frames=13).shared == 5
-    with pytest.raises(ValueError, match="segments of 9 frames cannot overlap by 5"):
-        dataclasses.replace(VIDEO, segment_frames=9, overlap=5)
+    assert dataclasses.replace(VIDEO, segment_frames=13).shared == 5 and dataclasses.replace(VIDEO, segment_frames=9, overlap=1).shared == 1
+    for frames, overlap in ((9, 5), (17, 4), (17, 9)):
+        with pytest.raises(ValueError, match=f"got {overlap} in segments of {frames}"):
+            dataclasses.replace(VIDEO, segment_frames=frames, overlap=overlap)
+
+
+def test_both_segments_start_from_the_same_noise_where_they_overlap():
+    first, second, third = (segment_noise(VIDEO, index) for index in range(3))
+    assert torch.equal(first[:, :, 3:], second[:, :, :2]) and torch.equal(second[:, :, 3:], third[:, :, :2])
+    assert not torch.equal(second[:, :, 2:4], first[:, :, 2:4])
+    cut = [segment_noise(dataclasses.replace(VIDEO, overlap=0), index) for index in range(2)]
+    assert torch.equal(cut[0], first) and torch.equal(cut[1][:, :, 2:], second[:, :, 2:]) and not torch.equal(cut[1], second)
 
 
 def test_a_dissolve_goes_from_the_old_to_the_new_in_equal_steps():

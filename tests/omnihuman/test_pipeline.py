@@ -4,8 +4,7 @@ import pytest
 import torch
 from diffusers.utils import logging
 
-from omnihuman import OmniHumanPipeline
-from omnihuman import pipeline as pipeline_module
+from omnihuman import OmniHumanPipeline, condition_encoding
 from omnihuman.guidance import OmniHumanGuidance
 from omnihuman.pipeline import build_pipeline
 from profiles import load_profile
@@ -98,19 +97,25 @@ def test_a_prompt_that_the_encoder_does_not_take_is_a_warning(pipeline, prompt, 
 def counting(pipeline, monkeypatch) -> list[str]:
     """Names of the encoders, each time one runs."""
     ran = []
-    for name in ("encode_text", "encode_audio"):
-        real = getattr(pipeline_module, name)
-        monkeypatch.setattr(pipeline_module, name, lambda *given, real=real, name=name: (ran.append(name), real(*given))[1])
+    for name in ("encode_text", "encode_video", "encode_audio"):
+        real = getattr(condition_encoding, name)
+        monkeypatch.setattr(condition_encoding, name, lambda *given, real=real, name=name: (ran.append(name), real(*given))[1])
     pipeline.encoding_cache.clear()
     return ran
 
 
-def test_the_same_prompt_and_sound_are_encoded_once(pipeline, monkeypatch):
-    ran = counting(pipeline, monkeypatch)
+def test_the_same_prompt_picture_and_sound_are_encoded_once(pipeline, monkeypatch):
+    ran, every = counting(pipeline, monkeypatch), ["encode_text", "encode_video", "encode_audio"]
     made = [pipeline(**inputs(), generator=torch.Generator().manual_seed(1), output_type="latents").frames for _ in range(2)]
-    assert ran == ["encode_text", "encode_audio"] and torch.equal(made[0], made[1])
+    assert ran == every and torch.equal(made[0], made[1])
     pipeline(**inputs() | {"prompt": "Somebody else talks."}, generator=torch.Generator().manual_seed(1), output_type="latents")
-    assert ran == ["encode_text", "encode_audio", "encode_text"]
+    assert ran == [*every, "encode_text"]
+    pipeline.vae.enable_tiling(tile_sample_min_height=32, tile_sample_min_width=32, tile_sample_stride_height=16, tile_sample_stride_width=16)
+    try:
+        pipeline(**inputs(), generator=torch.Generator().manual_seed(1), output_type="latents")
+    finally:
+        pipeline.vae.disable_tiling()
+    assert ran == [*every, "encode_text", "encode_video"]
 
 
 def test_several_sounds_for_one_picture_are_one_batch(pipeline):

@@ -1,0 +1,84 @@
+"""Prompt, picture, sound and keypoints to what the transformer takes: the half of the pipeline that runs once, not at every step."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from diffusers import AutoencoderKLWan
+from diffusers.utils import logging
+from diffusers.utils.torch_utils import get_module_execution_device
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Wav2Vec2Model
+
+from omnihuman.audio import encode_audio
+from omnihuman.autoencoder import encode_video, to_pixels
+from omnihuman.encoding_cache import EncodingCache
+from omnihuman.pose import render_heatmaps
+from omnihuman.text import encode_text, prompt_warnings
+from omnihuman.transformer import OmniHumanTransformer3DModel
+
+logger = logging.get_logger(__name__)
+
+
+class ConditionEncoding:
+    """A part of `OmniHumanPipeline`, whose modules and configuration it reads."""
+
+    transformer: OmniHumanTransformer3DModel
+    vae: AutoencoderKLWan
+    text_encoder: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    audio_encoder: Wav2Vec2Model
+    encoding_cache: EncodingCache
+    config: Any
+
+    def encode_conditions(
+        self, prompts: Sequence[str], reference: Tensor | None, audio: Tensor | None, keypoints: Tensor | None,
+        frames: int, height: int, width: int,
+    ) -> dict[str, Tensor]:
+        """Keyword arguments for the transformer, beside latents and timestep."""
+        return self.encode_person(prompts, reference) | self.encode_movement(audio, keypoints, frames, height, width)
+
+    def encode_person(self, prompts: Sequence[str], reference: Tensor | None) -> dict[str, Tensor]:
+        """Text and reference: what stays the same over a whole video. Warns of prompts that the encoder does not take whole."""
+        self._warn_of_prompts(prompts)
+        conditions = {"encoder_hidden_states": self._text(prompts)}
+        if reference is not None:
+            vae = self.vae
+            tiles = (vae.use_tiling, vae.tile_sample_min_height, vae.tile_sample_min_width, vae.tile_sample_stride_height, vae.tile_sample_stride_width)
+            conditions["reference"] = self.encoding_cache.get(vae, reference, tiles, lambda: encode_video(vae, to_pixels(reference[:, None])))
+        return self._for_transformer(conditions)
+
+    def encode_movement(
+        self, audio: Tensor | None, keypoints: Tensor | None, frames: int, height: int, width: int
+    ) -> dict[str, Tensor]:
+        """Audio and pose of one segment."""
+        conditions = {}
+        if audio is not None:
+            fps = self.config.fps
+            conditions["audio"] = self.encoding_cache.get(
+                self.audio_encoder, audio, (frames, fps), lambda: encode_audio(self.audio_encoder, audio, frames, fps)
+            )
+        if keypoints is not None:
+            conditions["pose"] = render_heatmaps(keypoints, self.config.pose_keypoints, height // 8, width // 8)
+        return self._for_transformer(conditions)
+
+    def _null_text(self, conditions: dict[str, Tensor], negative_prompt: str | Sequence[str] = "") -> Tensor:
+        count = len(conditions["encoder_hidden_states"])
+        prompts = [negative_prompt] * count if isinstance(negative_prompt, str) else list(negative_prompt)
+        if len(prompts) != count:
+            raise ValueError(f"{len(prompts)} negative prompts for {count} prompts; give one for all, or one each")
+        return self._text(prompts).to(get_module_execution_device(self.transformer), self.transformer.dtype)
+
+    def _text(self, prompts: Sequence[str]) -> Tensor:
+        tokens = self.config.text_tokens
+        return self.encoding_cache.get(
+            self.text_encoder, tuple(prompts), (tokens, id(self.tokenizer)),
+            lambda: encode_text(self.text_encoder, self.tokenizer, prompts, tokens),
+        )
+
+    def _for_transformer(self, conditions: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: value.to(get_module_execution_device(self.transformer), self.transformer.dtype) for name, value in conditions.items()}
+
+    def _warn_of_prompts(self, prompts: Sequence[str]) -> None:
+        for prompt in prompts:
+            for warning in prompt_warnings(self.tokenizer, prompt, self.config.text_tokens):
+                logger.warning(warning)
