@@ -99,7 +99,7 @@ def own_videos(workspace: Workspace, samples: "Samples") -> "list[ArrayVideos]":
     return found
 
 
-def gather(workspace: Workspace, networks: NetworkPaths, keypoints: bool, puppets: bool) -> "Instruments":
+def gather(workspace: Workspace, paths: NetworkPaths, keypoints: bool, puppets: bool) -> "Instruments":
     """Open every network that has a path.
 
     Raises:
@@ -110,18 +110,18 @@ def gather(workspace: Workspace, networks: NetworkPaths, keypoints: bool, puppet
     from evaluation.networks.feature_cache import FeatureCache
     from evaluation.networks.i3d import I3DFeatures
     from evaluation.networks.inception import InceptionFeatures
-    from evaluation.networks.qalign import QAlign
+    from networks.qalign import QAlign
 
-    if not keypoints and (networks.arcface or networks.syncnet):
+    if not keypoints and (paths.arcface or paths.syncnet):
         raise ValueError("--arcface and --syncnet find the face by its keypoints; leave --keypoints on")
     detector = _Detector(workspace) if keypoints else None
     return Instruments(
-        inception=InceptionFeatures(networks.inception) if networks.inception else None,
-        i3d=I3DFeatures(networks.i3d) if networks.i3d else None,
-        arcface=ArcFaceEmbedding(networks.arcface) if networks.arcface else None,
-        qalign=QAlign(networks.qalign) if networks.qalign else None,
+        inception=InceptionFeatures(paths.inception) if paths.inception else None,
+        i3d=I3DFeatures(paths.i3d) if paths.i3d else None,
+        arcface=ArcFaceEmbedding(paths.arcface) if paths.arcface else None,
+        qalign=QAlign(paths.qalign) if paths.qalign else None,
         keypoints=detector,
-        sync=_SyncJudge(networks.syncnet, detector) if networks.syncnet and detector else None,
+        sync=_SyncJudge(paths.syncnet, detector) if paths.syncnet and detector else None,
         puppets=_puppet_truth(workspace) if puppets else None,
         cache=FeatureCache(workspace.var / "feature_cache"),
     )
@@ -147,7 +147,7 @@ class _SyncJudge:
     def __init__(self, path: Path, detector: _Detector):
         from curation.scores.syncnet.network import load_syncnet
         from evaluation.metrics.lip_sync import SYNCNET
-        from evaluation.networks.weights import identify, opened
+        from networks.weights import identify, opened
         from profiles.scores import LipSyncConfig
 
         remedy = "download syncnet_v2.model (github.com/joonson/syncnet_python, download_model.sh)"

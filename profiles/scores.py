@@ -110,6 +110,12 @@ class QualityConfig(_Closed):
     lost: float = 0.2
 
 
+class QAlignConfig(_Closed):
+    """Q-Align by path: the folder of q-future/one-align, its weights as published or as safetensors."""
+
+    weights: str
+
+
 class PeopleConfig(_Closed):
     """A keypoint counts as seen above `confident`, a group of them where `share` of it is seen."""
 
@@ -224,6 +230,7 @@ class ScoresConfig(_Closed):
     letterbox: LetterboxConfig | None = LetterboxConfig()
     resolution: ResolutionConfig | None = ResolutionConfig()
     quality: QualityConfig | None = QualityConfig()
+    qalign: QAlignConfig | None = None
     people: PeopleConfig | None = PeopleConfig()
     pose: PoseConfig | None = PoseConfig()
     mouth_audio: MouthAudioConfig | None = MouthAudioConfig()

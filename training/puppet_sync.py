@@ -1,4 +1,4 @@
-"""Train puppet sync (`omnihuman/puppet_sync.py`) on rendered puppets, through the DeepSpeed engine.
+"""Train puppet sync (`networks/puppet_sync.py`) on rendered puppets, through the DeepSpeed engine.
 
 Contrastive: among all windows of sound of a batch, several clips whole, a mouth's own is to be the most alike, and the other way
 round (InfoNCE; Oord and others 2018). Windows of the same clip a frame apart are the hard ones, and teach the offset.
@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from omnihuman.puppet_sync import FRAME, SIDE, PuppetSync, Shift, cut_mouths, embed, find_shift, load_puppet_sync
+from networks.puppet_sync import FRAME, SIDE, PuppetSync, Shift, cut_mouths, embed, find_shift, load_puppet_sync
 from profiles.schema import OptimizerConfig
 from puppets import Puppet, render
 from puppets.measure import measure_mouth

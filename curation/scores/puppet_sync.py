@@ -15,7 +15,7 @@ from curation.weights import weights_file, weights_version
 from profiles.scores import PuppetSyncConfig
 
 if TYPE_CHECKING:
-    from omnihuman.puppet_sync import PuppetSync
+    from networks.puppet_sync import PuppetSync
 
 COLUMNS = ("puppet_sync_offset", "puppet_sync_confidence")
 
@@ -34,7 +34,7 @@ def model_file(config: PuppetSyncConfig) -> Path:
 
 @lru_cache(maxsize=1)
 def _network(path: str, version: str) -> "PuppetSync":
-    from omnihuman.puppet_sync import load_puppet_sync
+    from networks.puppet_sync import load_puppet_sync
 
     try:
         return load_puppet_sync(Path(path))
@@ -48,7 +48,7 @@ def score(material: Material, config: PuppetSyncConfig) -> Values:
     Raises:
         CurationError: no weights, other ones, or a profile that is not at the network's 16 frames per second.
     """
-    from omnihuman.puppet_sync import FPS, count_windows, cut_mouths, embed, find_shift
+    from networks.puppet_sync import FPS, count_windows, cut_mouths, embed, find_shift
 
     if material.bench.video.fps != FPS:
         raise CurationError(

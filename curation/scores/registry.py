@@ -20,6 +20,7 @@ from curation.scores.overlay_text import STROKES
 from curation.scores.people import PEOPLE
 from curation.scores.pose import POSE
 from curation.scores.puppet_sync import PUPPET_SYNC
+from curation.scores.qalign import QALIGN
 from curation.scores.quality import QUALITY
 from curation.scores.resolution import RESOLUTION
 from curation.scores.sharpness import SHARPNESS
@@ -34,7 +35,7 @@ from profiles.scores import ScoresConfig
 SOUND = Score("sound", "2", {"has_audio": "bool", **floats("audio_rms_db", "sound_share")}, ("audio",), sound_score)
 SCORES: tuple[Score, ...] = (
     MOTION, CAMERA, STILLNESS, CUTS, STROKES, TEXT_BOXES, SHARPNESS, EXPOSURE, NOISE, COMPRESSION, LETTERBOX,
-    RESOLUTION, QUALITY, SOUND, LOUDNESS, SPEECH, MUSIC, LANGUAGE, SPEAKERS, MOUTH_AUDIO, LIP_SYNC,
+    RESOLUTION, QUALITY, QALIGN, SOUND, LOUDNESS, SPEECH, MUSIC, LANGUAGE, SPEAKERS, MOUTH_AUDIO, LIP_SYNC,
     PUPPET_SYNC, POSE, PEOPLE, CAPTION,
 )  # fmt: skip
 

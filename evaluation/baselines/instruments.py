@@ -34,7 +34,7 @@ from evaluation.networks.arcface import ArcFaceEmbedding
 from evaluation.networks.feature_cache import FeatureCache
 from evaluation.networks.i3d import I3DFeatures
 from evaluation.networks.inception import InceptionFeatures
-from evaluation.networks.qalign import QAlign
+from networks.qalign import QAlign
 from puppets import measure
 
 

@@ -4,12 +4,10 @@ import numpy as np
 
 from evaluation.metrics.streaming import ClipMean, MetricError, Network
 
-QALIGN = "q-align"
-
 
 class _Level(ClipMean):
     unit, higher_is_better = "1 to 5", True
-    architecture = QALIGN
+    architecture = "q-align"
 
     def __init__(self, network: Network):
         super().__init__(network)

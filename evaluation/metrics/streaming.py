@@ -12,25 +12,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from evaluation.metrics.bootstrap import estimate
+from networks.weights import Network
 
 
 class MetricError(ValueError):
     """Input that cannot be scored, or shards that do not belong together; the message names the clip or the metric."""
-
-
-@dataclass(frozen=True)
-class Network:
-    """What looked at the pixels.
-
-    Attributes:
-        architecture: `inception-v3-fid`, `i3d-kinetics400`, `arcface`, `syncnet-v2`, or a keypoint detector's name.
-        sha256: of the weights, 64 hex.
-        protocol: what was done to the pixels before, in words that change when it changes.
-    """
-
-    architecture: str
-    sha256: str
-    protocol: str
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from evaluation.metrics.face_similarity import ARCFACE
 from evaluation.metrics.wholebody import CONFIDENT, FACE
-from evaluation.networks.weights import identify, opened
+from networks.weights import identify, opened
 
 SIDE = 112
 # Where insightface puts eyes, nose and mouth corners in its 112 x 112 crop (its arcface_dst).

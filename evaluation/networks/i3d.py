@@ -9,7 +9,7 @@ from torch import Tensor
 
 from evaluation.metrics.distributions import I3D
 from evaluation.metrics.streaming import MetricError
-from evaluation.networks.weights import identify, opened
+from networks.weights import identify, opened
 
 FEATURES, SIDE, WINDOW, FEWEST = 400, 224, 16, 10
 PROTOCOL = "windows of 16 frames; [0, 1], shorter side to 224 (bilinear), centre crop, [-1, 1]; 400 logits, rescale and resize off"

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from evaluation.metrics.distributions import INCEPTION
-from evaluation.networks.weights import NetworkError, identify, opened
+from networks.weights import NetworkError, identify, opened
 
 FEATURES, CLASSES, SIDE = 2048, 1008, 299
 PROTOCOL = "RGB frames to 299 x 299 by antialiased bicubic in float (clean-fid), clipped, (x - 128) / 128; 2048 pooled features"

@@ -14,7 +14,7 @@ from curation.scores import score_clip
 from curation.scores.puppet_sync import COLUMNS, PUPPET_SYNC, mouth_centre
 from curation.storage import CurationError
 from media import encode_clip
-from omnihuman.puppet_sync import count_windows, cut_mouths, find_shift
+from networks.puppet_sync import count_windows, cut_mouths, find_shift
 from profiles import resolve_source
 from profiles.scores import PuppetSyncConfig, ScoresConfig
 from training.puppet_sync import score as recipe_score

@@ -14,8 +14,8 @@ from evaluation.networks.arcface import TEMPLATE, ArcFaceEmbedding, similarity
 from evaluation.networks.feature_cache import FeatureCache
 from evaluation.networks.i3d import I3DFeatures, preprocessed, windows
 from evaluation.networks.inception import InceptionFeatures, resized
-from evaluation.networks.weights import NetworkError
 from media import sha256_of_file
+from networks.weights import NetworkError
 
 
 def test_inceptions_parameters_have_the_published_names_shapes_and_number(inception_file):

@@ -7,8 +7,8 @@ import torch
 from assets.workspace import Workspace
 from evaluation.benchmark import build_benchmark
 from evaluation.metrics import Network
-from evaluation.networks.weights import NetworkError
 from media import encode_clip
+from networks.weights import NetworkError
 from orchestration.comparing import NetworkPaths, _SyncJudge, compare_folders, named_folder
 from profiles import load_profile
 from profiles.schema import EvaluationConfig

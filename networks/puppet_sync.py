@@ -2,7 +2,7 @@
 
 SyncNet's idea (Chung and Zisserman, ACCV workshops 2016) at the puppets' size: 16 frames per second, a mouth of 16 x 16 pixels,
 five frames to a window. Its numbers are not Sync-C and Sync-D and are not comparable with them. `training/puppet_sync.py` makes
-the weights. The network stands here because the recipe and the score, which uses it, may not import one another.
+the weights.
 """
 
 from dataclasses import dataclass

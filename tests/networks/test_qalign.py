@@ -1,6 +1,7 @@
 """Q-Align's network, part by part against independent ones, and its score, on small random weights in the published layout."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -10,11 +11,19 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import nn
 from transformers import CLIPVisionConfig, CLIPVisionModel, LlamaForCausalLM, PreTrainedTokenizerFast
 
+import puppets
+from curation.bucket import BucketClip
+from curation.scores import score_clip
+from curation.scores.material import evenly
+from curation.scores.qalign import QALIGN
+from curation.storage import CurationError
 from evaluation.baselines.instruments import Instruments, Pair, Panel
 from evaluation.metrics import ImageAesthetics, ImageQuality, MetricError, Network
-from evaluation.networks.mplug_owl2 import AbstractorConfig, AbstractorLayer, Owl, OwlConfig, Vision, VisionConfig
-from evaluation.networks.qalign import LEVELS, QAlign, padded_to_square
-from evaluation.networks.weights import NetworkError
+from networks.mplug_owl2 import AbstractorConfig, AbstractorLayer, Owl, OwlConfig, Vision, VisionConfig
+from networks.qalign import LEVELS, QAlign, padded_to_square
+from networks.weights import NetworkError
+from profiles import load_profile
+from profiles.scores import QAlignConfig, ScoresConfig
 
 VALUES = {
     "model_type": "mplug_owl2", "vocab_size": 64, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -233,3 +242,26 @@ def test_without_a_path_there_is_no_iqa_and_with_one_a_panel_scores_it(folder):
     panel.update(Pair("one", frames, frames, 16.0))
     scores = {name: metric.compute() for name, metric in panel.metrics.items()}
     assert set(scores) == {"iqa", "ase"} and all(1 <= score.value <= 5 and score.network.architecture == "q-align" for score in scores.values())
+
+
+def clip_scores(folder, frames, laptop):
+    clip = BucketClip(frames, None)
+    return score_clip(clip, puppets.PuppetKeypoints(), laptop.video, laptop.transformer.pose_keypoints, ScoresConfig(qalign={"weights": str(folder)})).values
+
+
+def test_a_clips_columns_are_the_means_over_its_pictures_at_the_sources_size(folder):
+    laptop = load_profile("laptop")
+    frames = np.random.default_rng(0).integers(0, 256, (17, 64, 64, 3), np.uint8)
+    scores = clip_scores(folder, frames, laptop)
+    expected = QAlign(folder, "cpu").levels(frames[evenly(17, ScoresConfig().native_frames)]).mean(axis=0)
+    assert [scores["qalign_quality"], scores["qalign_aesthetics"]] == pytest.approx(expected.tolist())
+
+
+def test_a_column_without_its_weights_names_key_and_remedy_and_other_weights_are_another_version(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "other")
+    assert QALIGN.weights(QAlignConfig(weights=str(folder))) == QALIGN.weights(QAlignConfig(weights=str(tmp_path / "other")))
+    state = load_file(folder / "model.safetensors")
+    save_file(state | {"lm_head.weight": state["lm_head.weight"] * 2}, tmp_path / "other" / "model.safetensors")
+    assert QALIGN.weights(QAlignConfig(weights=str(folder))) != QALIGN.weights(QAlignConfig(weights=str(tmp_path / "other")))
+    with pytest.raises(CurationError, match=r"curation\.scores\.qalign\.weights.*one-align"):
+        QALIGN.weights(QAlignConfig(weights=str(tmp_path)))

@@ -1,7 +1,7 @@
 """Q-Align (Wu et al. 2023): how excellent, good, fair, poor or bad a picture's quality and aesthetics are, 1 to 5.
 
 The published score of `q-future/one-align`: the probabilities of the five words after a fixed question, times 5, 4, 3, 2, 1. Its code
-runs on transformers 4.31 only; here the network is built anew (`evaluation.networks.mplug_owl2`) and its weights are read by path.
+runs on transformers 4.31 only; here the network is built anew (`networks.mplug_owl2`) and its weights are read by path.
 """
 
 import hashlib
@@ -13,11 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evaluation.metrics.image_quality import QALIGN
-from evaluation.metrics.streaming import Network
-from evaluation.networks.weights import NetworkError, opened
 from media import sha256_of_file
+from networks.weights import Network, NetworkError, opened
 
+QALIGN = "q-align"
 LEVELS = ("excellent", "good", "fair", "poor", "bad")
 TASKS = ("quality", "aesthetics")
 REMEDY = "download q-future/one-align (config.json, weights, tokenizer and preprocessor_config.json) and give the folder's path"
@@ -36,7 +35,7 @@ class QAlign:
         """
         if not (folder / "config.json").is_file():
             raise NetworkError(f"no file {folder / 'config.json'} for {QALIGN}; {REMEDY}")
-        weights = _weight_files(folder)
+        weights = weight_files(folder)
         self.network = Network(QALIGN, _digest(weights), PROTOCOL)
         self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self._model = opened(folder, QALIGN, REMEDY, lambda: _load(folder, weights).to(self._device))
@@ -46,8 +45,11 @@ class QAlign:
 
     def __call__(self, frames: np.ndarray, fps: float) -> np.ndarray:
         """`(T, H, W, 3)` uint8 RGB to `(S, 2)` float32: quality and aesthetics, 1 to 5, of one frame for each second begun."""
-        chosen = frames[np.unique(np.arange(0, len(frames), fps).astype(int))]
-        parts = [chosen[start : start + FRAMES_AT_ONCE] for start in range(0, len(chosen), FRAMES_AT_ONCE)]
+        return self.levels(frames[np.unique(np.arange(0, len(frames), fps).astype(int))])
+
+    def levels(self, pictures: np.ndarray) -> np.ndarray:
+        """`(N, H, W, 3)` uint8 RGB to `(N, 2)` float32: quality and aesthetics, 1 to 5, of each."""
+        parts = [pictures[start : start + FRAMES_AT_ONCE] for start in range(0, len(pictures), FRAMES_AT_ONCE)]
         return np.concatenate([self._score(part) for part in parts])
 
     def _score(self, frames: np.ndarray) -> np.ndarray:
@@ -91,7 +93,7 @@ def _expected_level(logits: Tensor) -> Tensor:
     return (logits.softmax(dim=-1) @ torch.tensor([5.0, 4.0, 3.0, 2.0, 1.0], device=logits.device)).clamp(1.0, 5.0)
 
 
-def _weight_files(folder: Path) -> list[Path]:
+def weight_files(folder: Path) -> list[Path]:
     """safetensors where there are some, else the published shards of which only tensors are unpickled."""
     for pattern in ("*.safetensors", "pytorch_model*.bin"):
         files = sorted(folder.glob(pattern))
@@ -107,7 +109,7 @@ def _digest(files: list[Path]) -> str:
 
 
 def _load(folder: Path, files: list[Path]) -> Any:
-    from evaluation.networks.mplug_owl2 import Owl, OwlConfig
+    from networks.mplug_owl2 import Owl, OwlConfig
 
     config = OwlConfig.read(json.loads((folder / "config.json").read_text()))
     state: dict[str, Tensor] = {}

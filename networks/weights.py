@@ -2,11 +2,26 @@
 
 import textwrap
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evaluation.metrics.streaming import Network
 from media import sha256_of_file
+
+
+@dataclass(frozen=True)
+class Network:
+    """What looked at the pixels or heard the sound.
+
+    Attributes:
+        architecture: `inception-v3-fid`, `i3d-kinetics400`, `arcface`, `syncnet-v2`, `q-align`, or a keypoint detector's name.
+        sha256: of the weights, 64 hex.
+        protocol: what was done to the pixels before, in words that change when it changes.
+    """
+
+    architecture: str
+    sha256: str
+    protocol: str
 
 
 class NetworkError(ValueError):
