@@ -34,7 +34,7 @@ def run_here(context: dg.AssetExecutionContext, process: Process, workspace: Wor
     beat = beat_file(process, context.run_id) if hosts else None
     environment = process.environment | ({BEAT_VARIABLE: str(beat)} if beat else {})
     with dg.open_pipes_session(context, dg.PipesEnvContextInjector(), reader) as session, beating(beat) if beat else nullcontext():
-        _run(process.command, environment | session.get_bootstrap_env_vars(), str(workspace.root))
+        _run(process.command, environment | dict(session.get_bootstrap_env_vars()), str(workspace.root))
     return session.get_results(implicit_materializations=False)
 
 

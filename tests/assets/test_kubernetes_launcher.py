@@ -1,12 +1,18 @@
 """The pod that is asked for, as Dagster's client would send it: what is in it, and that Kubernetes' own schema takes it."""
 
+import sys
+
 import dagster as dg
 import pytest
+import yaml
+from dagster._core.errors import DagsterPipesExecutionError
 
 from assets.launchers.settings import KubernetesSettings
 from assets.launchers.shared_disk import remote_command
 from assets.workspace import Workspace
 from profiles import load_profile
+from tests.assets.launching import materialize, terminate_when
+from tests.assets.pod_server import pods
 from training.launch import Process
 
 pytest.importorskip("dagster_k8s", reason="the extra `k8s` is not installed")
@@ -85,3 +91,61 @@ def test_labels_lead_to_the_run_and_are_valid():
     run = dg.materialize([stage_1_checkpoint])
     assert labels == {"omnihuman/run": run.run_id, "omnihuman/asset": "stage_1_checkpoint"}
     assert build_pod_body("p", "i", None, {}, {"labels": labels}, None).metadata.labels["omnihuman/run"] == run.run_id
+
+
+REPORTS = """
+from dagster_pipes import open_dagster_pipes
+with open_dagster_pipes() as pipes:
+    print("step 1", flush=True)
+    pipes.report_asset_materialization(metadata={"loss": 0.5}, data_version="abc")
+"""
+FAILS = "import sys\nfor n in range(100): print('line', n)\nsys.exit('the disk is full')\n"
+WAITS = "import pathlib, time\npathlib.Path('ready').touch()\ntime.sleep(60)\n"
+
+
+@pytest.fixture
+def cluster(tmp_path, monkeypatch):
+    """An API server whose pods run here, and a workspace on their shared disk; an image whose `python` runs the file `program`."""
+    import kubernetes
+
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\nexec {sys.executable} program\n")
+    python.chmod(0o755)
+    settings = {"launcher": "kubernetes", "image": "i", "claim": "disk", "mount": str(tmp_path), "python": str(python)}
+    (tmp_path / "launcher.yaml").write_text(yaml.safe_dump(settings))
+    monkeypatch.setenv("OMNIHUMAN_LAUNCHER", str(tmp_path / "launcher.yaml"))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with pods(tmp_path) as (server, config):
+        monkeypatch.setattr(kubernetes.config.kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(config))
+        yield server
+
+
+def run_pod(workspace: Workspace, program: str) -> list:
+    (workspace.root / "program").write_text(program)
+    return materialize(workspace, Process([], {}, workspace.root / "job.json"))
+
+
+def test_a_pods_report_and_log_arrive_and_the_pod_goes(cluster, workspace, capfd):
+    (result,) = run_pod(workspace, REPORTS)
+    assert result.metadata["loss"].value == 0.5 and result.data_version.value == "abc"
+    assert "step 1" in capfd.readouterr().out
+    ((name, body),) = cluster.posted.items()
+    assert cluster.deleted == [name] and body["spec"]["containers"][0]["command"][1:3] == ["-m", "training.launch"]
+    assert not list(workspace.root.glob("pipes-*")) and not list(workspace.root.glob("*.alive"))
+
+
+def test_a_pod_that_fails_fails_the_asset_with_the_tail_of_its_log(cluster, workspace):
+    with pytest.raises(DagsterPipesExecutionError) as failed:
+        run_pod(workspace, FAILS)
+    message = str(failed.value)
+    assert "the disk is full" in message and "line 99" in message and "line 3\n" not in message
+    assert len(cluster.deleted) == 1
+
+
+def test_a_terminated_run_deletes_its_pod(cluster, workspace):
+    terminate_when((workspace.root / "ready").exists)
+    with pytest.raises(BaseException) as stopped:
+        run_pod(workspace, WAITS)
+    assert type(stopped.value).__name__ in ("DagsterExecutionInterruptedError", "KeyboardInterrupt")
+    (process,) = cluster.processes.values()
+    assert process.wait(timeout=20) != 0 and len(cluster.deleted) == 1
