@@ -79,9 +79,12 @@ COST_NOTE = (
 
 
 def score_rows(scores: pd.DataFrame, plan: Sequence[ModelPlan]) -> list[dict[str, Any]]:
-    """Every quality score of every model and mode, with its ceilings, its floor, and whether it may gate."""
+    """Every quality score of every model and mode, with its ceilings, its floor, and whether the metric tells those apart."""
     titles = {model.name: model.title for model in plan}
     quality = scores[scores["model"].isin(titles) & ~scores["metric"].isin([*COSTS, "seconds_per_clip"])]
+    # Models under one another, in the order in which metrics first appear.
+    places = {pair: place for place, pair in enumerate(dict.fromkeys(zip(quality["metric"], quality["mode"], strict=True)))}
+    quality = quality.iloc[np.argsort([places[pair] for pair in zip(quality["metric"], quality["mode"], strict=True)], kind="stable")]
     rows = []
     for row in quality.itertuples():
         metric = str(row.metric)

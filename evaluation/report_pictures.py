@@ -23,21 +23,22 @@ def cost_against_quality(scores: pd.DataFrame, plan: Sequence[ModelPlan]) -> byt
     """PNG: a panel per metric of the gate; across, seconds of generating one second (audio mode); the ceiling as a line."""
     figure = Figure(figsize=(13, 3.8), dpi=110, layout="constrained")
     for axis, (metric, mode, title, better) in zip(figure.subplots(1, len(BARS)), BARS, strict=True):
-        for model in plan:
+        for number, model in enumerate(plan):
             row, cost = score_row(scores, model.name, mode, metric), score_of(scores, model.name, mode, "generation_seconds")
             if row is None or not np.isfinite([cost, row["value"]]).all():
                 continue
             below, above = (max(0.0, float(d)) if np.isfinite(d) else 0.0 for d in (row["value"] - row["ci_low"], row["ci_high"] - row["value"]))
-            axis.errorbar([cost], [row["value"]], yerr=[[below], [above]], fmt="o", capsize=3, color=BLUE)
-            axis.annotate(model.title, (cost, row["value"]), xytext=(4, 4), textcoords="offset points", fontsize=7)
+            mark = {"fmt": "osD^vP*X"[number % 8], "color": f"C{number}", "label": model.title}
+            axis.errorbar([cost], [row["value"]], yerr=[[below], [above]], capsize=3, **mark)
         ceiling = scores[(scores["model"] == RECONSTRUCTION) & (scores["metric"] == metric)]["value"]
         if len(ceiling):
             axis.axhline(float(ceiling.iloc[0]), color=RED, linewidth=1, linestyle="--", label="reconstruction")
-            axis.legend(fontsize=7)
         axis.set_xscale("log")
-        axis.margins(x=0.35)
+        axis.margins(x=0.2)
         axis.set_title(f"{title}\n({better})", fontsize=10)
         axis.set_xlabel("seconds for one second of video", fontsize=8)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize=8, loc="outside lower center", ncols=len(labels))
     return png_bytes(figure)
 
 
