@@ -1,0 +1,127 @@
+"""The README's example in its four ways: a packaged face and packaged speech, through a registered champion, to three seconds of video.
+
+By default the champion is an untrained model. `OMNIHUMAN_EXAMPLE_HOME=FOLDER` takes that of a workspace, which the page and the
+server write into (`var/`), and `OMNIHUMAN_EXAMPLE_VIDEOS=FOLDER` keeps the videos. Without the two packages it is skipped.
+"""
+
+import os
+import subprocess
+import sys
+import urllib.parse
+from pathlib import Path
+
+import pytest
+import requests
+from PIL import Image
+
+from media import encode_clip, probe_clip, read_audio, write_atomically
+from media.decode import decode_clip
+from omnihuman import OmniHumanPipeline
+from omnihuman.exports import read_provenance
+from orchestration.example import Example, fetch_example
+from orchestration.generation_inputs import GenerateError, read_reference
+from tests.orchestration.serving import BROWSER, PATIENCE, PROFILE, RATE, ROOT, save_model, started, wait
+from tracking.registry import champion_folder, register_model, set_alias
+
+pytestmark = pytest.mark.end_to_end
+SECONDS, FPS = 3, 16
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory) -> Example:
+    try:
+        return fetch_example(tmp_path_factory.mktemp("example"))
+    except GenerateError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    if given := os.environ.get("OMNIHUMAN_EXAMPLE_HOME"):
+        return Path(given)
+    place = tmp_path_factory.mktemp("home")
+    store = f"sqlite:///{place / 'var' / 'mlflow.db'}"
+    register_model(store, "omnihuman-student", save_model(place / "model"))
+    set_alias(store, "omnihuman-student", "champion", 1)
+    return place
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory) -> Path:
+    return Path(os.environ.get("OMNIHUMAN_EXAMPLE_VIDEOS") or tmp_path_factory.mktemp("videos"))
+
+
+def check(path: Path, frames: int = SECONDS * FPS, spare: int = 0) -> None:
+    """Both streams are as long as was asked for, the sound to `spare` samples, and it is the voice, not silence."""
+    found, heard = probe_clip(path), read_audio(path, RATE)
+    assert (found.frames, found.fps, found.video_codec, found.sound.codec) == (frames, FPS, "h264", "aac")
+    assert 0 <= len(heard) - frames * RATE // FPS <= spare and abs(heard).max() > 0.05
+
+
+def by_champion(path: Path) -> bool:
+    said = read_provenance(path)
+    return said["model"].startswith("omnihuman-student version ") and said["conditions"]["on"] == ["text", "reference", "audio"]
+
+
+def test_by_command_line(example, home, videos):
+    made = videos / "command_line.mp4"
+    arguments = ["--image", example.image, "--audio", example.audio, "--no-face-check", "--seconds", SECONDS, "-o", made]
+    environment = os.environ | {"OMNIHUMAN_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-W", "ignore", "-m", "orchestration.cli", "generate", *map(str, arguments)]
+    ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0 and ran.stdout.strip() == str(made), ran.stderr
+    check(made)
+    assert by_champion(made)
+
+
+def test_in_python(example, home, videos):
+    image, sound = read_reference(example.image, PROFILE.video, None).image, read_audio(example.audio, RATE)
+    pipe = OmniHumanPipeline.from_pretrained(champion_folder(f"sqlite:///{home / 'var' / 'mlflow.db'}", "omnihuman-student"))
+    frames = pipe("A person talks.", image=image, audio=sound).frames
+    assert frames.shape == (1, 17, 64, 64, 3)
+    write_atomically(videos / "python.mp4", encode_clip(frames[0].numpy(), FPS, sound[: 17 * RATE // FPS], RATE))
+    check(videos / "python.mp4", frames=17, spare=RATE // 1000)  # `encode_clip` counts in milliseconds
+
+
+def test_on_the_page(example, home, videos, tmp_path):
+    pytest.importorskip("gradio", reason="run `make page`")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    if BROWSER is None:
+        pytest.skip("no chromium or chrome on the PATH")
+    picture = tmp_path / "face.png"
+    Image.fromarray(decode_clip(example.image, FPS, max_seconds=0.1).frames[0]).save(picture)
+    with started(home, "page", "--port", "0") as (_, address), sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1320, "height": 900})
+        page.set_default_timeout(PATIENCE)
+        page.goto(address)
+        for element, path in (("image", picture), ("audio", example.audio)):
+            page.locator(f"#{element} input[type=file]").first.set_input_files(path)
+        page.locator("#image img").wait_for()
+        page.locator("#audio").get_by_text("1x").first.wait_for()
+        page.locator("#settings").get_by_text("Settings").first.click()
+        page.locator("#seconds input").fill(str(SECONDS))
+        page.locator("#face input").uncheck()
+        page.get_by_role("button", name="Make the video").click()
+        page.locator("#measures td.value").first.wait_for()
+        source = page.locator("#video video").get_attribute("src")
+        assert source is not None
+        write_atomically(videos / "page.mp4", page.request.get(urllib.parse.urljoin(address, source)).body())
+        page.screenshot(path=videos / "page.png", full_page=True)
+        browser.close()
+    check(videos / "page.mp4")
+    assert by_champion(videos / "page.mp4")
+
+
+def test_over_http(example, home, videos):
+    pytest.importorskip("python_multipart")
+    with started(home, "serve", "--port", "0") as (_, address):
+        with open(example.image, "rb") as face, open(example.audio, "rb") as voice:
+            settings = {"seconds": SECONDS, "face_check": "false"}
+            asked = requests.post(f"{address}/v1/videos", files={"image": face, "audio": voice}, data=settings, timeout=60)
+        assert asked.status_code == 202, asked.text
+        job = wait(address, asked.json()["id"], {"done", "failed"})
+        assert job["status"] == "done", job
+        write_atomically(videos / "server.mp4", requests.get(address + job["links"]["video"], timeout=10).content)
+    check(videos / "server.mp4")
+    assert by_champion(videos / "server.mp4")
