@@ -1,5 +1,6 @@
-"""What `omnihuman doctor` asks of the machine: packages, programs, disk, permissions, ports, accelerator."""
+"""What `omnihuman doctor` asks of the machine: packages, programs, disk, permissions, ports, accelerator, launcher."""
 
+import importlib.util
 import os
 import shutil
 import socket
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from assets.launchers.settings import LauncherError, check_mount, launcher_settings, missing
 from assets.workspace import Workspace
 from orchestration.findings import Finding
 
@@ -32,6 +34,7 @@ def machine_findings(workspace: Workspace) -> Iterator[Finding]:
     for name, port in PORTS.items():
         yield free_port(name, port)
     yield accelerator(workspace.profile.engine.ranks)
+    yield launcher(workspace)
 
 
 def _requirements() -> list[str]:
@@ -118,3 +121,22 @@ def accelerator(ranks: int) -> Finding:
     if ranks > count:
         return Finding("accelerator", False, f"{count} devices ({names}) for {ranks} ranks; lower engine.ranks or name an engine.hostfile")
     return Finding("accelerator", True, f"{count} devices: {names}; {ranks} ranks")
+
+
+def launcher(workspace: Workspace) -> Finding:
+    """Whether the launcher that is chosen can start: its settings, its package or program."""
+    hostfile = workspace.profile.engine.hostfile
+    try:
+        settings = launcher_settings()
+        if settings is not None:
+            check_mount(workspace, settings)
+            package = {"kubernetes": "dagster_k8s", "ray": "dagster_ray"}[settings.launcher]
+            if importlib.util.find_spec(package) is None:
+                raise missing(settings.launcher, package)
+            return Finding("launcher", True, f"{settings.launcher}; the shared disk is {settings.mount}")
+    except LauncherError as error:
+        return Finding("launcher", False, str(error))
+    if hostfile is None:
+        return Finding("launcher", True, "trainings start on this machine")
+    absent = [name for name in ("pdsh", "ssh") if not shutil.which(name)] + ([] if Path(hostfile).is_file() else [hostfile])
+    return Finding("launcher", not absent, f"hostfile {hostfile}" + (f": not found: {', '.join(absent)}; install or write it" if absent else ""))

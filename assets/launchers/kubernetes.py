@@ -14,8 +14,8 @@ from dagster_k8s.pipes import PipesK8sPodLogsMessageReader
 from dagster_pipes import PipesParams
 
 from assets.launchers.local import TAIL_LINES, TERMINATION_SECONDS
-from assets.launchers.settings import KubernetesSettings
-from assets.launchers.shared_disk import SharedDiskMessages, beat_file, check_mount, message_file, remote_command
+from assets.launchers.settings import KubernetesSettings, check_mount
+from assets.launchers.shared_disk import SharedDiskMessages, beat_file, message_file, remote_command
 from assets.workspace import Workspace
 from training.alone import BEAT_VARIABLE, beating
 from training.launch import Process

@@ -17,8 +17,8 @@ from dagster_ray.core.pipes import PipesRayJobMessageReader, SubmitJobParams, ge
 from ray.job_submission import JobStatus, JobSubmissionClient
 
 from assets.launchers.local import TAIL_LINES, TERMINATION_SECONDS
-from assets.launchers.settings import RaySettings
-from assets.launchers.shared_disk import SharedDiskMessages, beat_file, check_mount, message_file, remote_command
+from assets.launchers.settings import RaySettings, check_mount
+from assets.launchers.shared_disk import SharedDiskMessages, beat_file, message_file, remote_command
 from assets.workspace import Workspace
 from training.alone import BEAT_VARIABLE, beating
 from training.launch import Process

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from assets.launchers.settings import KubernetesSettings, LauncherError, RaySettings, launcher_settings
+from assets.launchers.settings import KubernetesSettings, RaySettings, launcher_settings, missing
 from assets.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ class TrainingLauncher(dg.ConfigurableResource):
         """
         settings = launcher_settings() if process.job is not None else None
         if isinstance(settings, KubernetesSettings):
-            with _extra("k8s"):
+            with _installed(settings.launcher):
                 from assets.launchers.kubernetes import run_in_kubernetes
             return run_in_kubernetes(context, process, workspace, settings)
         if isinstance(settings, RaySettings):
-            with _extra("ray"):
+            with _installed(settings.launcher):
                 from assets.launchers.ray import run_on_ray
             return run_on_ray(context, process, workspace, settings)
         from assets.launchers.local import run_here
@@ -40,8 +40,8 @@ class TrainingLauncher(dg.ConfigurableResource):
 
 
 @contextmanager
-def _extra(name: str) -> Iterator[None]:
+def _installed(launcher: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise LauncherError(f"this launcher needs {error.name}: `pip install -c constraints.txt 'omnihuman-pipeline[{name}]'`") from error
+        raise missing(launcher, error.name) from error

@@ -8,6 +8,7 @@ import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
 from assets.steps import AssetError
+from assets.workspace import Workspace
 from profiles.schema import Strict
 
 LAUNCHER_FILE = "OMNIHUMAN_LAUNCHER"
@@ -74,6 +75,7 @@ class RaySettings(Elsewhere):
 
 
 Settings = KubernetesSettings | RaySettings
+EXTRAS = {"kubernetes": "k8s", "ray": "ray"}
 
 
 def launcher_settings() -> Settings | None:
@@ -96,3 +98,23 @@ def launcher_settings() -> Settings | None:
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in error.errors()]
         raise LauncherError(f"launcher settings {path} do not validate (docs/deployment.md has the keys):\n" + "\n".join(lines)) from error
+
+
+def check_mount(workspace: Workspace, settings: Elsewhere) -> None:
+    """The workspace lies on the shared disk.
+
+    Raises:
+        LauncherError: it does not, or the profile names a hostfile too.
+    """
+    if not workspace.root.is_relative_to(settings.mount):
+        raise LauncherError(
+            f"the workspace {workspace.root} is not in the launcher's mount {settings.mount}, so the machine that trains cannot see it; "
+            "set OMNIHUMAN_HOME to a folder there, or correct mount"
+        )
+    if workspace.profile.engine.hostfile is not None:
+        raise LauncherError("engine.hostfile and OMNIHUMAN_LAUNCHER both say where to train; unset one")
+
+
+def missing(launcher: str, package: str | None) -> LauncherError:
+    """The error of a launcher whose package is not installed."""
+    return LauncherError(f"launcher {launcher} needs {package}: `pip install -c constraints.txt 'omnihuman-pipeline[{EXTRAS[launcher]}]'`")

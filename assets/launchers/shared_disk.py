@@ -12,8 +12,7 @@ from pathlib import Path
 from dagster import PipesFileMessageReader, PipesMessageHandler
 from dagster_pipes import PipesParams
 
-from assets.launchers.settings import Elsewhere, LauncherError
-from assets.workspace import Workspace
+from assets.launchers.settings import Elsewhere
 from training.launch import Process
 
 ARRIVAL_SECONDS = 60.0  # a network file system may show the last lines that late
@@ -22,21 +21,6 @@ ARRIVAL_SECONDS = 60.0  # a network file system may show the last lines that lat
 def remote_command(process: Process, settings: Elsewhere) -> list[str]:
     """The same training, as the command that becomes the DeepSpeed launcher on the machine that trains."""
     return [settings.python, "-m", "training.launch", "--job", str(process.job)]
-
-
-def check_mount(workspace: Workspace, settings: Elsewhere) -> None:
-    """The workspace lies on the shared disk.
-
-    Raises:
-        LauncherError: it does not, or the profile names a hostfile too.
-    """
-    if not workspace.root.is_relative_to(settings.mount):
-        raise LauncherError(
-            f"the workspace {workspace.root} is not in the launcher's mount {settings.mount}, so the machine that trains cannot see it; "
-            "set OMNIHUMAN_HOME to a folder there, or correct mount"
-        )
-    if workspace.profile.engine.hostfile is not None:
-        raise LauncherError("engine.hostfile and OMNIHUMAN_LAUNCHER both say where to train; unset one")
 
 
 def message_file(process: Process, run_id: str) -> Path:

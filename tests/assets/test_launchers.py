@@ -12,8 +12,8 @@ import yaml
 from dagster._core.errors import DagsterPipesExecutionError
 
 from assets.execute import run_process
-from assets.launchers.settings import LauncherError, RaySettings, launcher_settings
-from assets.launchers.shared_disk import check_mount, remote_command
+from assets.launchers.settings import LauncherError, RaySettings, check_mount, launcher_settings
+from assets.launchers.shared_disk import remote_command
 from assets.steps import AssetError
 from assets.workspace import Workspace
 from profiles import load_profile

@@ -87,6 +87,23 @@ def test_a_driver_without_a_torch_that_uses_it_is_found(monkeypatch):
     assert not finding.ok and "install the build" in finding.message
 
 
+def test_a_launcher_that_cannot_start_is_found(workspace, tmp_path, monkeypatch):
+    monkeypatch.delenv("OMNIHUMAN_LAUNCHER", raising=False)
+    assert machine.launcher(workspace).ok
+    hosts = Workspace(tmp_path, load_profile("laptop", [f"engine.hostfile={tmp_path}/hosts"]))
+    assert not machine.launcher(hosts).ok and f"{tmp_path}/hosts" in machine.launcher(hosts).message
+    file = tmp_path / "launcher.yaml"
+    monkeypatch.setenv("OMNIHUMAN_LAUNCHER", str(file))
+    assert "launcher.yaml, which is not there" in machine.launcher(workspace).message
+    file.write_text("{launcher: ray, address: 'http://head:8265', mount: /nowhere}")
+    assert not machine.launcher(workspace).ok and "OMNIHUMAN_HOME" in machine.launcher(workspace).message
+    file.write_text(f"{{launcher: ray, address: 'http://head:8265', mount: {tmp_path}}}")
+    monkeypatch.setattr(machine.importlib.util, "find_spec", lambda name: None)
+    assert not machine.launcher(workspace).ok and "omnihuman-pipeline[ray]" in machine.launcher(workspace).message
+    monkeypatch.setattr(machine.importlib.util, "find_spec", lambda name: object())
+    assert machine.launcher(workspace).ok
+
+
 def test_a_fresh_workspace_has_no_faults_and_nothing_is_made(workspace):
     findings = list(store_findings(workspace))
     assert all(finding.ok for finding in findings), findings
