@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from evaluation.ablation import SCORED, SCORES
 from evaluation.benchmark import Benchmark
@@ -39,6 +40,7 @@ def study_plot(table: pd.DataFrame, study: Study) -> bytes:
             axis.axvline(float(first), color="#c0504d", linewidth=1, linestyle="--")
         axis.set_title(column.replace("_", " "), fontsize=10)
         axis.set_yticks(range(len(names)), [titles.get(n, n.replace("_", " ")) for n in names], fontsize=8)
+        axis.xaxis.set_major_locator(MaxNLocator(5))
         axis.grid(axis="x", linewidth=0.3)
     axes[0, 0].set_ylim(len(names) - 0.5, -0.5)
     return png_bytes(figure)

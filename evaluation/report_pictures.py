@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from evaluation.benchmark import Benchmark
 from evaluation.generate import enlarge
@@ -34,6 +35,9 @@ def cost_against_quality(scores: pd.DataFrame, plan: Sequence[ModelPlan]) -> byt
         if len(ceiling):
             axis.axhline(float(ceiling.iloc[0]), color=RED, linewidth=1, linestyle="--", label="reconstruction")
         axis.set_xscale("log")
+        axis.xaxis.set_major_locator(MaxNLocator(4))
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.xaxis.set_major_formatter("{x:.2g}")
         axis.margins(x=0.2)
         axis.set_title(f"{title}\n({better})", fontsize=10)
         axis.set_xlabel("seconds for one second of video", fontsize=8)
