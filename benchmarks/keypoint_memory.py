@@ -8,6 +8,7 @@ import multiprocessing
 import resource
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,8 +90,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clips", nargs="*", type=int, default=SHARDS)
     for clips in parser.parse_args().clips:
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            found = pool.apply(memory_of, (clips,))
+        # Not multiprocessing.Pool, whose workers may not have the workers that clips are scored in.
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            found = pool.submit(memory_of, clips).result()
         print(
             f"{found.clips} clips of {FRAMES} frames, {found.keypoints_mib:.0f} MiB of keypoints: peak memory grew by "
             f"{found.grown_mib:.0f} MiB, {found.seconds:.0f} s"

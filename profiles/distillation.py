@@ -1,0 +1,104 @@
+"""Consistency distillation and adversarial post-training."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from profiles.base import Positive, Ratio, Strict
+from profiles.stages import OptimizerConfig, Ratios
+
+
+class GuidanceConfig(Strict):
+    """Scales of the teacher's classifier-free guidance, per condition; 1 is none."""
+
+    text: float = 1.0
+    audio: float = 1.0
+
+
+# By the papers' names: APT section 4.2 distils with a constant 7.5, APT2 section 3.2 without guidance.
+GUIDANCE = {"apt": {"text": 7.5, "audio": 7.5}, "apt2": {"text": 1.0, "audio": 1.0}}
+
+
+class ConsistencyConfig(Strict):
+    """Discrete consistency distillation (APT section 4.2; the 32 steps are APT2's).
+
+    `guidance` is `apt`, `apt2`, or a scale for each of text and audio.
+    """
+
+    steps: Positive
+    batch_size: Positive = 16
+    grid: Positive = 32
+    grid_shift: float = 1.0
+    guidance: GuidanceConfig = GuidanceConfig()
+    ratios: Ratios
+    optimizer: OptimizerConfig
+    warmup_steps: Positive = 10
+    ema_decay: Ratio = 0.99
+    seed: int = 0
+
+    @field_validator("guidance", mode="before")
+    @classmethod
+    def _by_name(cls, given: object) -> object:
+        if isinstance(given, str) and given not in GUIDANCE:
+            raise ValueError(f"guidance is {' or '.join(GUIDANCE)}, or scales for text and audio; got {given!r}")
+        return GUIDANCE[given] if isinstance(given, str) else given
+
+
+class ProbeConfig(Strict):
+    """What is measured on fixed conditions and noise while the adversaries train."""
+
+    every: Positive = 5
+    conditions: Annotated[int, Field(ge=2)] = 4
+    seeds: Annotated[int, Field(ge=2)] = 4
+    # Euler steps of the teacher's trajectories, made once a run.
+    teacher_steps: Positive = 8
+
+
+class CollapseConfig(Strict):
+    """When a run has collapsed. It then goes back to its last good checkpoint and on with other samples and noise.
+
+    Non-finite values count always. At a gap of 10 the discriminator's loss is below 1e-4: it has won, and what the
+    generator still hears is the direction of one hyperplane. Diversity is that across seeds or prompts, whichever is
+    smaller, as a share of its value at the start of the phase.
+    """
+
+    gap_limit: Annotated[float, Field(gt=0.0)] = 10.0
+    gap_updates: Positive = 20
+    diversity_min: Ratio = 0.5
+    max_rollbacks: Annotated[int, Field(ge=0)] = 2
+
+
+class AdversarialConfig(Strict):
+    """One phase of adversarial post-training (APT section 4, APT2 section 3.3).
+
+    Attributes:
+        steps: updates of the generator; each follows one of the discriminator.
+        critic_warmup: updates of the discriminator alone before them.
+        batch_size: samples per update over all ranks and accumulation steps.
+        gradient_accumulation: of this phase; None is the engine's.
+        penalty_weight: lambda of the approximated R1 (and R2); 0 trains without, and still records them.
+        penalty_sigma: size of the perturbation.
+        timestep_shift: s of the discriminator's timestep: 1 for images, 12 for videos.
+        heads: `apt` reads at 16/36, 26/36 and 36/36 of the depth, `last` at the last block only (APT's ablation).
+        discriminator_from: the original diffusion weights, or (APT's ablation) the distilled generator's.
+        generator_from: the parent checkpoint, or the diffusion weights: no consistency initialisation.
+    """
+
+    steps: Positive
+    critic_warmup: Annotated[int, Field(ge=0)] = 0
+    batch_size: Positive = 16
+    gradient_accumulation: Positive | None = None
+    objective: Literal["non_saturating", "relativistic"] = "non_saturating"
+    penalty_weight: Annotated[float, Field(ge=0.0)] = 100.0
+    penalty_sigma: Annotated[float, Field(gt=0.0)] = 0.1
+    timestep_shift: Annotated[float, Field(gt=0.0)] = 12.0
+    heads: Literal["apt", "last"] = "apt"
+    discriminator_from: Literal["diffusion", "distilled"] = "diffusion"
+    generator_from: Literal["parent", "diffusion"] = "parent"
+    generator: OptimizerConfig
+    discriminator: OptimizerConfig
+    ema_decay: Ratio = 0.995
+    ratios: Ratios
+    probe: ProbeConfig = ProbeConfig()
+    collapse: CollapseConfig = CollapseConfig()
+    seed: int = 0

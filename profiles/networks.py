@@ -1,0 +1,40 @@
+"""The frozen encoders and the transformer's sizes."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from profiles.base import Positive, Strict
+
+
+class EncoderConfig(Strict):
+    """Where the frozen encoders come from: a local folder, `package:NAME/SUBFOLDER` of an installed package, or a hub id."""
+
+    autoencoder: str
+    text: str
+    text_tokens: Positive = 32
+    audio: str
+    # "puppet" reads the puppets' coloured joints, "mediapipe" is the packaged detector of real people; otherwise the
+    # folder of a COCO-WholeBody-133 detector's two ONNX files (DWPose, RTMW).
+    keypoints: str = "puppet"
+
+
+class TransformerConfig(Strict):
+    """Wan's own sizes and OmniHuman's new parts. With `base`, Wan's sizes come from that checkpoint."""
+
+    base: str | None = None
+    num_layers: Positive = 6
+    num_attention_heads: Positive = 6
+    attention_head_dim: Positive = 32
+    ffn_dim: Positive = 768
+    text_dim: Positive = 384
+    freq_dim: Positive = 256
+    rope_max_seq_len: Positive = 1024
+    audio_dim: Positive = 64
+    audio_layers: Positive = 4
+    audio_window: Annotated[int, Field(ge=0)] = 1
+    audio_blocks: tuple[int, ...] | None = None
+    pose_keypoints: tuple[int, ...] = (7, 8, 9, 10)
+    pose_channels: Positive = 16
+    reference_position: Literal["far", "zero"] = "far"
+    reference_index: Positive = 30

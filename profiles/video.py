@@ -1,0 +1,82 @@
+"""Shapes and rates of what is trained on and generated."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from profiles.base import Positive, Strict
+
+
+class Bucket(Strict):
+    """A shape that clips are brought to: pixels, and 4n+1 frames."""
+
+    height: Positive = 64
+    width: Positive = 64
+    frames: Positive = 17
+
+    @field_validator("frames")
+    @classmethod
+    def _causal(cls, frames: int) -> int:
+        if frames % 4 != 1:
+            raise ValueError(f"the causal autoencoder takes 4n+1 frames, got {frames}")
+        return frames
+
+    @model_validator(mode="after")
+    def _strides(self) -> Self:
+        if self.height % 16 or self.width % 16:
+            raise ValueError(f"height and width must divide by 16 (stride 8, patch 2), got {self.height}x{self.width}")
+        return self
+
+    @property
+    def latent_frames(self) -> int:
+        """Frame 0 gives latent 0, every four more frames one more latent."""
+        return 1 + (self.frames - 1) // 4
+
+    @property
+    def frame_tokens(self) -> int:
+        """Tokens of one latent frame: stride 8, patch 2."""
+        return self.height // 16 * (self.width // 16)
+
+
+class VideoConfig(Bucket):
+    """The main bucket (height, width, frames), rates in frames per second and Hz, and the other buckets, if any."""
+
+    fps: float = 16.0
+    sample_rate: Positive = 16_000
+    # A reference frame lies at least this many frames outside the training window where the clip allows it
+    # (OmniHuman-1.5 section 3: a reference from inside freezes motion). 0 takes any frame of the clip, inside too.
+    reference_gap: Annotated[int, Field(ge=0)] = 4
+    windows_per_clip: Positive = 4
+    # All shapes that are trained on; empty is the main one alone. A clip goes to the nearest in aspect ratio that it fills.
+    buckets: tuple[Bucket, ...] = ()
+    # Batches of the other buckets hold as many samples as have the main one's tokens, rounded down to a multiple of this
+    # times the accumulation steps. The number of ranks must divide it.
+    batch_multiple: Positive = 1
+
+    @model_validator(mode="after")
+    def _main_is_a_bucket(self) -> Self:
+        if self.buckets and self.main not in self.buckets:
+            raise ValueError(
+                f"buckets must list the main one too, {self.height}x{self.width}x{self.frames}: batch sizes count its samples"
+            )
+        if len(set(self.buckets)) < len(self.buckets):
+            raise ValueError("buckets lists a shape twice")
+        return self
+
+    @property
+    def main(self) -> Bucket:
+        """The shape that height, width and frames give."""
+        return Bucket(height=self.height, width=self.width, frames=self.frames)
+
+    @property
+    def all_buckets(self) -> tuple[Bucket, ...]:
+        """Every shape, in the profile's order."""
+        return self.buckets or (self.main,)
+
+    def name_of(self, bucket: Bucket) -> str:
+        """For example `64x64x17@16`: height, width, frames, rate."""
+        return f"{bucket.height}x{bucket.width}x{bucket.frames}@{self.fps:g}"
+
+    def only(self, bucket: Bucket) -> "VideoConfig":
+        """The same rates with one bucket, for code that cuts or encodes one shape."""
+        return self.model_copy(update={**bucket.model_dump(include={"height", "width", "frames"}), "buckets": ()})
