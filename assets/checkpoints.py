@@ -5,15 +5,19 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from assets.steps import AssetError, Execution, Metadata, Png, Step
+from assets.training_start import ChampionStart, continued_section, read_start, take_over
+from assets.workspace import START
 
 # Engine settings that change the numbers; how often state is saved does not.
 ENGINE = tuple(
     f"engine.{key}"
     for key in ("zero_stage", "precision", "gradient_accumulation", "gradient_clipping", "activation_checkpointing")
 )
+
+CONTINUED = "stage_3"  # what a training that goes on from the champion trains
 
 
 @dataclass(frozen=True)
@@ -30,17 +34,21 @@ def train(name: str, recipe: Recipe) -> Callable[[Execution], Metadata]:
     """The function that trains `name` in a process of its own, going on where an interrupted attempt stopped."""
 
     def make(execution: Execution) -> Metadata:
+        from training.finished import is_finished
         from training.jobs import TrainingJob
         from training.launch import launch_command, launch_environment
 
         workspace = execution.workspace
+        start = read_start(workspace) if recipe.kind == "stage" else None
+        if start is not None and recipe.section != CONTINUED:
+            return take_over(execution, start, recipe.parent)
         work = workspace.scratch(name) / execution.fingerprint[:16]
         _forget_other_attempts(work)
         output = workspace.data(name)
         job = TrainingJob(
             kind=recipe.kind,
             name=name,
-            profile_values=workspace.profile.model_dump(mode="json"),
+            profile_values=_profile_values(execution, start),
             section=recipe.section,
             snapshot=str(workspace.data("training_snapshot")),
             features_root=str(workspace.data("condition_features")),
@@ -50,15 +58,20 @@ def train(name: str, recipe: Recipe) -> Callable[[Execution], Metadata]:
             work=str(work),
             tracking_uri=workspace.tracking_uri,
             progress=str(workspace.progress(name)),
+            continued_from="" if start is None else str(start),
         )
-        before = _finished_at(output)
         command = launch_command(job.write(work / "job.json"), workspace.profile.engine)
         execution.launch(command, launch_environment())
-        if _finished_at(output) in (None, before):
+        if not is_finished(work):
             raise AssetError(f"training of {name} ended without writing {output}; its log is in {workspace.logs}")
         return describe(output)
 
     return make
+
+
+def _profile_values(execution: Execution, start: ChampionStart | None) -> dict[str, Any]:
+    values = execution.workspace.profile.model_dump(mode="json")
+    return values if start is None else {**values, CONTINUED: continued_section(values[CONTINUED], start)}
 
 
 def describe(folder: Path) -> Metadata:
@@ -73,11 +86,6 @@ def describe(folder: Path) -> Metadata:
 def weights_version(folder: Path) -> str:
     """Digest of the weights: two runs that end in the same weights are the same version."""
     return json.loads((folder / "record.json").read_text())["weights_digest"]
-
-
-def _finished_at(output: Path) -> int | None:
-    record = output / "record.json"
-    return record.stat().st_mtime_ns if record.is_file() else None
 
 
 def _forget_other_attempts(work: Path) -> None:
@@ -101,6 +109,7 @@ def _step(name: str, recipe: Recipe, description: str, extra: tuple[str, ...] = 
         marker="record.json",
         data_version=weights_version,
         accelerated=True,
+        files=(START,) if recipe.kind == "stage" else (),
     )
 
 

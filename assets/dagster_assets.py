@@ -12,6 +12,7 @@ from assets.contract_checks import NAME as CHECK
 from assets.dvc_stages import ensure_repository
 from assets.execute import execute
 from assets.steps import AssetError, Check, Columns, Launcher, Markdown, Png, Step, Table
+from assets.training_start import CHAMPION, SCRATCH, choose_start
 from assets.workspace import Workspace, open_workspace
 
 SHARDS = dg.DynamicPartitionsDefinition(name="shard")
@@ -19,6 +20,16 @@ OWNERS = ["team:omnihuman"]
 TRAINING_POOL = "training"
 # A DeepSpeed checkpoint takes longer to write than Pipes' 20 seconds.
 TERMINATION_SECONDS = 180.0
+
+# Where the chain of stages begins: a setting of its first asset, in the launchpad and of the two training jobs.
+FIRST_STAGE = "stage_1_checkpoint"
+START_SETTING = {
+    "start": dg.Field(
+        dg.Enum("TrainingStart", [dg.EnumValue(name) for name in ("unchanged", SCRATCH, CHAMPION)]), default_value="unchanged",
+        description="unchanged: as start.json says. scratch: train all stages anew. champion: stages 1 and 2 take over the champion's "
+        "teacher, stage 3 trains it on as the profile's `continuation` says.",
+    )
+}  # fmt: skip
 
 INBOX = dg.AssetSpec(
     "inbox",
@@ -43,6 +54,7 @@ def dagster_asset(step: Step, condition: dg.AutomationCondition | None = None) -
         partitions_def=SHARDS if step.sharded else None,
         pool=TRAINING_POOL if step.accelerated else None,
         automation_condition=condition,
+        config_schema=START_SETTING if step.name == FIRST_STAGE else None,
         backfill_policy=dg.BackfillPolicy.multi_run(1) if step.sharded else None,
         metadata={"folder": f"data/{step.name}", "profile_sections": ", ".join(step.sections) or "(none)"},
         check_specs=[] if step.check is None else [dg.AssetCheckSpec(CHECK, asset=step.name, blocking=True)],
@@ -50,6 +62,8 @@ def dagster_asset(step: Step, condition: dg.AutomationCondition | None = None) -
     def run(context: dg.AssetExecutionContext, processes: dg.PipesSubprocessClient) -> dg.MaterializeResult:
         workspace = open_workspace()
         ensure_repository(workspace)
+        if step.name == FIRST_STAGE and (chosen := context.op_execution_context.op_config["start"]) != "unchanged":
+            choose_start(workspace, chosen)
         shard = context.partition_key if step.sharded else None
         told: dict[str, Any] = {}
         outcome = execute(workspace, step, shard, _through_pipes(context, processes, told, step, workspace))
@@ -59,6 +73,11 @@ def dagster_asset(step: Step, condition: dg.AutomationCondition | None = None) -
         return dg.MaterializeResult(metadata=metadata, data_version=version, check_results=checks)
 
     return run
+
+
+def begin_from(start: str) -> dict[str, Any]:
+    """The run configuration of a training job that begins from `scratch` or `champion`."""
+    return {"ops": {FIRST_STAGE: {"config": {"start": start}}}}
 
 
 def _check_result(check: Check) -> dg.AssetCheckResult:
