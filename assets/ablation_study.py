@@ -169,7 +169,7 @@ def _stands(workspace: Workspace, name: str) -> bool:
     if not file.is_file():
         return False
     record, wanted = json.loads(file.read_text()), getattr(workspace.profile, RECIPES[name].section).model_dump(mode="json")
-    return record["section"] == wanted and record["snapshot_digest"] == _snapshot(workspace)
+    return record.get("section") == wanted and record["snapshot_digest"] == _snapshot(workspace)
 
 
 def _snapshot(workspace: Workspace) -> str:

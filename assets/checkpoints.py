@@ -5,10 +5,11 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from assets.steps import AssetError, Execution, Metadata, Png, Step
-from assets.workspace import Workspace
+from assets.training_start import ChampionStart, continued_section, read_start, take_over
+from assets.workspace import START, Workspace
 
 if TYPE_CHECKING:
     from training.jobs import TrainingJob
@@ -18,6 +19,8 @@ ENGINE = tuple(
     f"engine.{key}"
     for key in ("zero_stage", "precision", "gradient_accumulation", "gradient_clipping", "activation_checkpointing")
 )
+
+CONTINUED = "stage_3"  # what a training that goes on from the champion trains
 
 
 @dataclass(frozen=True)
@@ -73,20 +76,30 @@ def train(name: str) -> Callable[[Execution], Metadata]:
     """The function that trains `name` in a process of its own, going on where an interrupted attempt stopped."""
 
     def make(execution: Execution) -> Metadata:
+        from training.finished import is_finished
         from training.launch import training_process
 
         workspace = execution.workspace
+        start = read_start(workspace) if recipe.kind == "stage" else None
+        if start is not None and recipe.section != CONTINUED:
+            return take_over(execution, start, recipe.parent)
         work = workspace.scratch(name) / execution.fingerprint[:16]
         _forget_other_attempts(work)
         output = workspace.data(name)
         job = training_job(workspace, name, workspace.data, output, work)
-        before = _finished_at(output)
+        if start is not None:
+            job = job.model_copy(update={"profile_values": _profile_values(execution, start), "continued_from": str(start)})
         execution.launch(training_process(job.write(work / "job.json"), workspace.profile.engine))
-        if _finished_at(output) in (None, before):
+        if not is_finished(work):
             raise AssetError(f"training of {name} ended without writing {output}; its log is in {workspace.logs}")
         return describe(output)
 
     return make
+
+
+def _profile_values(execution: Execution, start: ChampionStart) -> dict[str, Any]:
+    values = execution.workspace.profile.model_dump(mode="json")
+    return {**values, CONTINUED: continued_section(values[CONTINUED], start)}
 
 
 def describe(folder: Path) -> Metadata:
@@ -101,11 +114,6 @@ def describe(folder: Path) -> Metadata:
 def weights_version(folder: Path) -> str:
     """Digest of the weights: two runs that end in the same weights are the same version."""
     return json.loads((folder / "record.json").read_text())["weights_digest"]
-
-
-def _finished_at(output: Path) -> int | None:
-    record = output / "record.json"
-    return record.stat().st_mtime_ns if record.is_file() else None
 
 
 def _forget_other_attempts(work: Path) -> None:
@@ -130,6 +138,7 @@ def _step(name: str, description: str) -> Step:
         marker="record.json",
         data_version=weights_version,
         accelerated=True,
+        files=(START,) if recipe.kind == "stage" else (),
     )
 
 

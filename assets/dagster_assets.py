@@ -13,6 +13,7 @@ from assets.dvc_stages import ensure_repository
 from assets.execute import execute
 from assets.launchers.resource import TrainingLauncher
 from assets.steps import AssetError, Check, Columns, Launcher, Markdown, Png, Step, Table
+from assets.training_start import CHAMPION, SCRATCH, choose_start
 from assets.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
@@ -21,6 +22,16 @@ if TYPE_CHECKING:
 SHARDS = dg.DynamicPartitionsDefinition(name="shard")
 OWNERS = ["team:omnihuman"]
 TRAINING_POOL = "training"
+
+# Where the chain of stages begins: a setting of its first asset, in the launchpad and of the two training jobs.
+FIRST_STAGE = "stage_1_checkpoint"
+START_SETTING = {
+    "start": dg.Field(
+        dg.Enum("TrainingStart", [dg.EnumValue(name) for name in ("unchanged", SCRATCH, CHAMPION)]), default_value="unchanged",
+        description="unchanged: as start.json says. scratch: train all stages anew. champion: stages 1 and 2 take over the champion's "
+        "teacher, stage 3 trains it on as the profile's `continuation` says.",
+    )
+}  # fmt: skip
 
 INBOX = dg.AssetSpec(
     "inbox",
@@ -45,6 +56,7 @@ def dagster_asset(step: Step, condition: dg.AutomationCondition | None = None) -
         partitions_def=SHARDS if step.sharded else None,
         pool=TRAINING_POOL if step.accelerated else None,
         automation_condition=condition,
+        config_schema=START_SETTING if step.name == FIRST_STAGE else None,
         backfill_policy=dg.BackfillPolicy.multi_run(1) if step.sharded else None,
         metadata={"folder": f"data/{step.name}", "profile_sections": ", ".join(step.sections) or "(none)"},
         check_specs=[] if step.check is None else [dg.AssetCheckSpec(CHECK, asset=step.name, blocking=True)],
@@ -52,6 +64,8 @@ def dagster_asset(step: Step, condition: dg.AutomationCondition | None = None) -
     def run(context: dg.AssetExecutionContext, launcher: TrainingLauncher) -> dg.MaterializeResult:
         workspace = open_workspace()
         ensure_repository(workspace)
+        if step.name == FIRST_STAGE and (chosen := context.op_execution_context.op_config["start"]) != "unchanged":
+            choose_start(workspace, chosen)
         shard = context.partition_key if step.sharded else None
         told: dict[str, Any] = {}
         outcome = execute(workspace, step, shard, _through_pipes(context, launcher, told, step, workspace))
@@ -61,6 +75,11 @@ def dagster_asset(step: Step, condition: dg.AutomationCondition | None = None) -
         return dg.MaterializeResult(metadata=metadata, data_version=version, check_results=checks)
 
     return run
+
+
+def begin_from(start: str) -> dict[str, Any]:
+    """The run configuration of a training job that begins from `scratch` or `champion`."""
+    return {"ops": {FIRST_STAGE: {"config": {"start": start}}}}
 
 
 def _check_result(check: Check) -> dg.AssetCheckResult:

@@ -10,6 +10,7 @@ import yaml
 
 from assets.lock_file import mend_lock, whole_lock
 from assets.steps import Step
+from assets.training_start import FROM_SCRATCH
 from assets.versions import configuration
 from assets.workspace import Workspace
 from media import write_atomically
@@ -56,6 +57,8 @@ def ensure_repository(workspace: Workspace) -> None:
         write_params(workspace)
         # A dependency must exist for DVC: nothing is withdrawn yet.
         workspace.tombstones.touch()
+        if not workspace.start.is_file():
+            write_atomically(workspace.start, FROM_SCRATCH.encode())
         if not (workspace.root / "dvc.yaml").is_file():
             write_atomically(workspace.root / "dvc.yaml", stages_text().encode())
         if not (workspace.root / ".dvc").is_dir():

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 # Tags of a registered version.
 WEIGHTS, FILES, SNAPSHOT, BENCHMARK = "weights_digest", "files_digest", "snapshot_digest", "benchmark"
+EARLIER = "earlier_snapshots"  # that the weights were trained on before, where they go on from a champion; separated by spaces
 # Of weights and encoders together, as they were registered and as they made the videos that were scored.
 PIPELINE, SCORED = "pipeline_digest", "scored_pipeline"
 TRANSFORMER = "transformer"
@@ -69,14 +70,16 @@ def _benchmark(workspace: Workspace, version: "Version") -> "Check":
 def _snapshot(workspace: Workspace, version: "Version") -> "Iterator[Check]":
     from assets.lineage import snapshot_samples
 
-    digest = version.tags.get(SNAPSHOT, "")
-    samples = snapshot_samples(workspace, digest)
+    digests = [version.tags.get(SNAPSHOT, ""), *version.tags.get(EARLIER, "").split()]
+    found = {digest: snapshot_samples(workspace, digest) for digest in digests}
+    samples = [path for path in found.values() if path is not None]
     yield _check(
-        "snapshot is there", samples is not None, f"version {version.version} was trained on snapshot {_short(digest)}",
-        "bring its manifest back with `dvc fetch`",
+        "snapshot is there", len(samples) == len(found), f"version {version.version} was trained on snapshot {', '.join(map(_short, digests))}",
+        f"bring the manifest of {', '.join(_short(digest) for digest, path in found.items() if path is None)} back with `dvc fetch`",
     )
-    if samples is not None:
-        shared = _trained_on(samples, workspace.data("benchmark_sets") / "manifest.parquet")
+    if len(samples) == len(found):
+        manifest = workspace.data("benchmark_sets") / "manifest.parquet"
+        shared = list(dict.fromkeys(name for path in samples for name in _trained_on(path, manifest)))
         text = f"{len(shared)} benchmark clips are in the snapshot" + (f": {', '.join(shared[:3])}" if shared else "")
         yield _check("no overlap with the benchmark", not shared, text, "withdraw them from training or from the benchmark")
 

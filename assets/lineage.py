@@ -209,6 +209,9 @@ def _link_parents(lineage: Lineage, checkpoints: list[_Checkpoint], locked: _Loc
     for one in checkpoints:
         for parent, how in _parent_names(one).items():
             proven = {key for listing in one.listings for key in locked.parents(one.name, listing, parent)}
+            # Weights that were taken over out of the registry name whose they are.
+            named = f"checkpoint:{parent}:{one.record.get('parent_weights')}"
+            proven |= {named} & lineage.graph.nodes if parent == one.record.get("parent") else set()
             # A record names its parent without the weights: without dvc.lock any weights of that name may be it.
             guessed = {other.key for other in checkpoints if other.name == parent and not proven}
             for key in sorted(proven | guessed):
@@ -271,7 +274,6 @@ def _add_tracked(lineage: Lineage, tracking_uri: str) -> None:
     from tracking.search import runs_with_snapshots, versions_with_snapshots
 
     made = {lineage.node(key).facts.get("mlflow_run_id"): key for key in lineage.keys("checkpoint")}
-    weights = {lineage.node(key).facts["weights_digest"]: key for key in lineage.keys("checkpoint")}
     for run in runs_with_snapshots(tracking_uri):
         key = f"run:{run.run_id}"
         shown = {"experiment": run.experiment, "run_id": run.run_id, "snapshot_digest": run.snapshot_digest}
@@ -285,5 +287,6 @@ def _add_tracked(lineage: Lineage, tracking_uri: str) -> None:
         lineage.add(key, Node("version", f"{version.name} {version.version}", facts))
         digest = version.tags["snapshot_digest"]
         lineage.link(_snapshot(lineage, digest), key, f"tagged with snapshot {digest[:12]}")
-        if version.tags.get("weights_digest") in weights:
-            lineage.link(weights[version.tags["weights_digest"]], key, "registered as")
+        registered = f"checkpoint:{MODELS[version.name]}:{version.tags.get('weights_digest')}"
+        if registered in lineage.graph:
+            lineage.link(registered, key, "registered as")

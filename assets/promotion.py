@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from assets.clip_scores import markdown_table
 from assets.gate_evidence import (
     BENCHMARK,
+    EARLIER,
     FILES,
     PIPELINE,
     SCORED,
@@ -21,6 +22,7 @@ from assets.gate_evidence import (
 )
 from assets.generated_videos import pipeline_digest
 from assets.steps import AssetError, Execution, Markdown, Metadata, Report, Step
+from assets.training_start import TEACHER_VERSION
 from assets.workspace import Workspace
 from media import write_atomically
 
@@ -39,7 +41,7 @@ def make_registered_model(execution: Execution) -> Metadata:
     from evaluation.plan import TEACHER as TEACHER_ROWS
     from omnihuman.digests import weights_digest
     from omnihuman.pipeline import build_pipeline
-    from tracking.registry import CHALLENGER, register_model, set_alias
+    from tracking.registry import CHALLENGER, register_model, set_alias, set_version_tags
 
     workspace = execution.workspace
     versions: dict[str, Any] = {}
@@ -64,6 +66,7 @@ def make_registered_model(execution: Execution) -> Metadata:
             shutil.rmtree(draft)
         set_alias(workspace.tracking_uri, name, CHALLENGER, version.version)
         versions[name] = {"version": version.version, "alias": CHALLENGER, "weights_digest": record["weights_digest"]}
+    set_version_tags(workspace.tracking_uri, STUDENT, versions[STUDENT]["version"], {TEACHER_VERSION: str(versions[TEACHER]["version"])})
     data = json.dumps(versions, indent=1).encode()
     write_atomically(workspace.data("registered_model") / "model_version.json", data)
     return {f"{name} version": entry["version"] for name, entry in versions.items()}
@@ -168,7 +171,17 @@ def _tags(execution: Execution, record: dict[str, Any]) -> dict[str, str]:
         BENCHMARK: load_benchmark(workspace.data("benchmark_sets")).digest,
         "profile": workspace.profile.name,
         "git_commit": git_commit(),
+        **_continued_tags(workspace),
     }
+
+
+def _continued_tags(workspace: Workspace) -> dict[str, str]:
+    """Of a teacher that goes on from a champion, and its student: from which, and what that had been trained on."""
+    teacher = json.loads((workspace.data(MODELS[TEACHER]) / "record.json").read_text())
+    if "continued_from" not in teacher:
+        return {}
+    parent = json.loads((workspace.data(teacher["parent"]) / "record.json").read_text())
+    return {"continued_from": teacher["continued_from"], EARLIER: " ".join(parent["seen_snapshots"])}
 
 
 def _file_version(name: str):

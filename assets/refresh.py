@@ -15,6 +15,7 @@ from assets.lineage import Lineage, read_lineage
 from assets.promotion import MODELS, STUDENT
 from assets.refresh_decision import RefreshDecision, RefreshFacts, decide_refresh
 from assets.subset_questions import scores_of_all_shards
+from assets.training_start import TEACHER_VERSION
 from assets.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def ask(workspace: Workspace) -> RefreshDecision:
         CurationError: there is no scored shard, or a predicate is wrong.
         AssetError: what DVC keeps cannot be read.
     """
-    return decide_refresh(refresh_facts(workspace), workspace.profile.refresh)
+    return decide_refresh(refresh_facts(workspace), workspace.profile.refresh, workspace.profile.continuation)
 
 
 def refresh_facts(workspace: Workspace) -> RefreshFacts:
@@ -53,9 +54,8 @@ def refresh_facts(workspace: Workspace) -> RefreshFacts:
     trained = _trained(lineage.samples[digest])
     new = {name: today.index[today[name] & today["finished"]].difference(trained.index[trained[name]]) for name in trained if name != "shard"}
     drift = _drift(scores, trained.index, new["text"].difference(trained.index), workspace)
-    changed, unknown = _changed(lineage, list(locked_stages(workspace)), champion.tags.get("weights_digest", ""), workspace)
-    if not drift:
-        unknown.append(f"fewer than {workspace.profile.refresh.min_clips} new clips")
+    changed, unsure = _changed(lineage, list(locked_stages(workspace)), champion.tags.get("weights_digest", ""), workspace)
+    unknown = unsure if drift else [*unsure, f"fewer than {workspace.profile.refresh.min_clips} new clips"]
     seconds = today["seconds"]
     return RefreshFacts(
         champion=champion.version,
@@ -67,6 +67,8 @@ def refresh_facts(workspace: Workspace) -> RefreshFacts:
         drift=tuple(drift),
         changed=tuple(changed),
         unknown=tuple(unknown),
+        same_settings=not changed and not unsure,
+        teacher_known=TEACHER_VERSION in champion.tags,
         usable=usable,
     )
 
@@ -107,7 +109,7 @@ def _today(scores: "ds.Dataset", workspace: Workspace) -> "pd.DataFrame":
     columns: dict[str, Any] = {name: ds.field(name) for name in ("clip_id", "shard", "seconds")}
     columns |= {name: predicate.expression for name, predicate in predicates.items()}
     table = scores.to_table(columns=columns).to_pandas().drop_duplicates("clip_id").set_index("clip_id")
-    inside = ~table.index.isin(_withdrawn(workspace))
+    inside = ~table.index.isin(withdrawn_clips(workspace))
     for name in SUBSETS:
         inside = inside & table[name].fillna(False).astype(bool)
         table[name] = inside
@@ -115,7 +117,8 @@ def _today(scores: "ds.Dataset", workspace: Workspace) -> "pd.DataFrame":
     return table
 
 
-def _withdrawn(workspace: Workspace) -> set[str]:
+def withdrawn_clips(workspace: Workspace) -> set[str]:
+    """Ids of all clips that tombstones name or that are of a withdrawn source."""
     from curation.storage import read_table
     from curation.withdrawal import read_tombstones, withdrawn
 
@@ -129,7 +132,7 @@ def _withdrawn(workspace: Workspace) -> set[str]:
 
 def _lost(trained: "pd.DataFrame", today: "pd.DataFrame", workspace: Workspace) -> int:
     gone = ~trained["shard"].isin(workspace.shards("raw_clips")) & ~trained.index.isin(today.index)
-    return int((gone | trained.index.isin(_withdrawn(workspace))).sum())
+    return int((gone | trained.index.isin(withdrawn_clips(workspace))).sum())
 
 
 def _hours(seconds: "pd.Series", clips: "pd.Index") -> float:

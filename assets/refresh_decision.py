@@ -3,13 +3,15 @@
 import datetime
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from assets.drift import ColumnDrift
+from assets.training_start import CHAMPION, SCRATCH
 from media import write_atomically
-from profiles.schema import RefreshConfig
+from profiles.schema import ContinuationConfig, RefreshConfig
 
 NAMED = 5  # drifted columns and changed settings that a reason spells out
 
@@ -27,6 +29,8 @@ class RefreshFacts:
         drift: of each score column, or empty where there are too few new clips.
         changed: code versions and settings that differ from those the champion was made with, in words.
         unknown: what could not be found out, and why.
+        same_settings: whether the champion is known to be made by today's code and settings.
+        teacher_known: whether the registry says which teacher the champion was distilled from.
         usable: digest of the ids of all clips that a snapshot would list today, per condition.
     """
 
@@ -39,6 +43,8 @@ class RefreshFacts:
     drift: tuple[ColumnDrift, ...] = ()
     changed: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    same_settings: bool = False
+    teacher_known: bool = False
     usable: str = ""
 
     @property
@@ -55,22 +61,33 @@ class RefreshFacts:
 
 @dataclass(frozen=True)
 class RefreshDecision:
-    """`reasons` say why to train, or, when it is skipped, what was looked at and found too small."""
+    """`reasons` say why to train, or, when it is skipped, what was looked at and found too small.
+
+    `start` is where a training would begin, scratch or champion, and `start_reason` why.
+    """
 
     refresh: bool
     reasons: tuple[str, ...]
     facts: RefreshFacts
+    start: str = SCRATCH
+    start_reason: str = ""
 
     def __str__(self) -> str:
         return f"{'refresh' if self.refresh else 'skipped'}: {'; '.join(self.reasons)}"
 
 
-def decide_refresh(facts: RefreshFacts, config: RefreshConfig) -> RefreshDecision:
+def decide_refresh(facts: RefreshFacts, config: RefreshConfig, continuation: ContinuationConfig | None = None) -> RefreshDecision:
     """Any one reason is enough. Pure: the same facts give the same decision."""
+    refresh, reasons = _whether(facts, config)
+    against = list(_against_continuing(facts, continuation))
+    return RefreshDecision(refresh, reasons, facts, SCRATCH if against else CHAMPION, "; ".join(against) or "its clips, code and settings still stand")
+
+
+def _whether(facts: RefreshFacts, config: RefreshConfig) -> tuple[bool, tuple[str, ...]]:
     if facts.champion is None:
-        return RefreshDecision(True, ("there is no champion yet",), facts)
+        return True, ("there is no champion yet",)
     if facts.snapshot is None:
-        return RefreshDecision(True, ("the champion's snapshot is nowhere to be found, so nothing can be compared with it",), facts)
+        return True, ("the champion's snapshot is nowhere to be found, so nothing can be compared with it",)
     reasons = []
     if facts.lost_clips:
         reasons.append(f"{facts.lost_clips} clips of the champion's snapshot are withdrawn or gone")
@@ -83,11 +100,30 @@ def decide_refresh(facts: RefreshFacts, config: RefreshConfig) -> RefreshDecisio
     if facts.changed:
         reasons.append(f"made by other code or settings: {_some(list(facts.changed))}")
     if reasons:
-        return RefreshDecision(True, tuple(reasons), facts)
+        return True, tuple(reasons)
     growth = {name: facts.growth(name) for name in facts.new_hours}
     looked_at = f"no drift in {len(facts.drift)} columns" if facts.drift else "drift not judged"
     small = f"{_percent(growth) or '+0 %'} < {config.growth_min * 100:g} %"
-    return RefreshDecision(False, (small, looked_at, "same code and settings", *facts.unknown), facts)
+    return False, (small, looked_at, "same code and settings", *facts.unknown)
+
+
+def _against_continuing(facts: RefreshFacts, config: ContinuationConfig | None) -> Iterator[str]:
+    """Why a training cannot go on from the champion's teacher; nothing when it can."""
+    if config is None:
+        yield "the profile has no section `continuation`"
+        return
+    if facts.champion is None or facts.snapshot is None:
+        yield "there is no champion whose snapshot is known"
+        return
+    if not facts.teacher_known:
+        yield "the registry does not say which teacher the champion was distilled from"
+    if facts.lost_clips:
+        yield "its weights have seen clips that are withdrawn or gone"
+    if not facts.same_settings:
+        yield "it was made by other code or settings, or that is not on record"
+    large = {name: facts.growth(name) for name in facts.new_hours if facts.growth(name) > config.growth_max}
+    if large:
+        yield f"new usable hours {_percent(large)} are more than {config.growth_max:.3g} of its own"
 
 
 def _percent(growth: dict[str, float]) -> str:

@@ -1,8 +1,8 @@
 """What `omnihuman restore` goes back to: each snapshot, and each scored student of it, keeps its own dvc.lock.
 
 `snapshots/<snapshot>/` is a snapshot as it was frozen, `snapshots/<snapshot>/<weights>-<scores>/` one student's scores with all
-that they were made from. Both hold `dvc.lock`, `stages.yaml`, `params.yaml`, `profile.yaml` and `point.json`: small text that
-belongs under version control. The bytes are in DVC's cache and remote, by the hashes in the lock.
+that they were made from. Both hold `dvc.lock`, `stages.yaml`, `params.yaml`, `profile.yaml` and `point.json`, the latter `start.json`
+too: small text that belongs under version control. The bytes are in DVC's cache and remote, by the hashes in the lock.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from assets.committed import CommittedFolder, cache_folder, committed_folder
 from assets.dvc_stages import params_text, stages_text
 from assets.lock_file import LOCK
 from assets.steps import AssetError
-from assets.workspace import Workspace
+from assets.workspace import START, Workspace
 from media import write_atomically
 
 FOLDER, MANIFEST = "snapshots", "point.json"
@@ -221,11 +221,20 @@ def _write(workspace: Workspace, place: Path, stages: dict[str, Any], facts: dic
         "profile.yaml": yaml.safe_dump(workspace.profile.model_dump(mode="json"), sort_keys=False, width=120, allow_unicode=True),
         STAGES: stages_text(),
         MANIFEST: json.dumps(manifest, indent=1),
+        **_start(workspace, stages),
         LOCK: lock,  # last: a point without it is not there yet
     }
     for name, text in files.items():
         write_atomically(place / name, text.encode())
     return _read(place / MANIFEST)
+
+
+def _start(workspace: Workspace, stages: dict[str, Any]) -> dict[str, str]:
+    """Where its stages began, unless another start was chosen since; no part of a snapshot that nothing was trained on."""
+    read = {dep["path"]: dep.get("md5") for entry in stages.values() for dep in entry.get("deps", [])}
+    if not workspace.start.is_file() or read.get(START) != hashlib.md5(workspace.start.read_bytes(), usedforsecurity=False).hexdigest():
+        return {}
+    return {START: workspace.start.read_text()}
 
 
 def _read(manifest: Path) -> RestorePoint:

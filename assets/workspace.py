@@ -9,6 +9,7 @@ from profiles import Profile, load_profile
 HOME_VARIABLE = "OMNIHUMAN_HOME"
 INBOX_VARIABLE = "OMNIHUMAN_INBOX"
 TOMBSTONES = "tombstones.jsonl"
+START = "start.json"
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,11 @@ class Workspace:
     def tombstones(self) -> Path:
         """Withdrawn clips, one a line; under version control."""
         return self.root / TOMBSTONES
+
+    @property
+    def start(self) -> Path:
+        """Where the training stages begin, `assets.training_start`; under version control."""
+        return self.root / START
 
     @property
     def var(self) -> Path:

@@ -1,7 +1,9 @@
 """The main job: every asset in order, only what is missing or out of date, and a page of results at the end."""
 
 import fcntl
+import os
 import resource
+import socket
 import time
 from collections.abc import Sequence
 from functools import cache
@@ -54,13 +56,17 @@ def run_demo(workspace: Workspace, real_clips: bool = True) -> None:
 
 
 def _hold_alone(workspace: Workspace) -> IO[str]:
-    """Lock the workspace for this demo; the lock ends with the process, however that ends."""
+    """Lock the workspace for this demo; the lock ends with the process, however that ends, and says whose it is."""
     workspace.var.mkdir(parents=True, exist_ok=True)
-    lock = (workspace.var / "demo.lock").open("w")
+    lock = (workspace.var / "demo.lock").open("a+")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise DemoError(f"another demo is running in {workspace.root}; wait for it or stop it") from error
+        lock.seek(0)
+        raise DemoError(f"another demo is running in {workspace.root} ({lock.read() or 'it just began'}); wait for it or stop it") from error
+    lock.truncate(0)
+    lock.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")
+    lock.flush()
     return lock
 
 

@@ -2,6 +2,9 @@
 
 import dagster as dg
 
+from assets.dagster_assets import begin_from
+from assets.training_start import CHAMPION, SCRATCH
+
 PER_SHARD = ("raw_clips", "clip_scores", "filtered_subsets", "condition_features")
 
 ingest_job = dg.define_asset_job(
@@ -10,11 +13,14 @@ ingest_job = dg.define_asset_job(
 curate_job = dg.define_asset_job(
     "curate", dg.AssetSelection.assets(*PER_SHARD), description="All per-shard assets of a shard, for a backfill."
 )
+# Studies hang on the same parents, take hours, and are started by hand.
+TRAINED = (dg.AssetSelection.assets("training_snapshot").downstream() | dg.AssetSelection.assets("benchmark_sets")) - dg.AssetSelection.assets("ablation_study")
 train_job = dg.define_asset_job(
-    "train_and_promote",
-    # Studies hang on the same parents, take hours, and are started by hand.
-    (dg.AssetSelection.assets("training_snapshot").downstream() | dg.AssetSelection.assets("benchmark_sets"))
-    - dg.AssetSelection.assets("ablation_study"),
-    description="Snapshot, three stages, distillation, benchmark, registration, gate.",
+    "train_and_promote", TRAINED, config=begin_from(SCRATCH),
+    description="From scratch: snapshot, three stages, distillation, benchmark, registration, gate.",
 )
-JOBS = [ingest_job, curate_job, train_job]
+continue_job = dg.define_asset_job(
+    "continue_and_promote", TRAINED, config=begin_from(CHAMPION),
+    description="On from the champion: snapshot, its teacher trained on as `continuation` says, distillation, benchmark, registration, gate.",
+)
+JOBS = [ingest_job, curate_job, train_job, continue_job]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from orchestration.command_options import open_with
+from orchestration.command_options import ProfileOption, SetOption, open_with
 
 PANEL = "Registry and past states"
 app = typer.Typer()
@@ -44,11 +44,27 @@ def decide() -> None:
 
     decision = ask(open_with())
     print(decision)
+    print(f"a training would begin from {decision.start}: {decision.start_reason}")
     for column in sorted(decision.facts.drift, key=lambda column: -column.psi):
         print(
             f"  {column.column:<28} PSI {column.psi:6.3f} (by chance up to {column.psi_by_chance:.3f})  "
             f"KS {column.ks:.3f} ({column.ks_by_chance:.3f}){'  drifted' if column.drifted else ''}"
         )
+
+
+@app.command(rich_help_panel=PANEL)
+def start(
+    begin: Annotated[str, typer.Argument(metavar="[scratch|champion]", help="where the training stages begin; without it only say what is chosen")] = "",
+    profile: ProfileOption = None, overrides: SetOption = None,
+) -> None:
+    """Choose where the next training begins: from scratch, or from the champion's teacher."""
+    from assets.training_start import CHAMPION, SCRATCH, choose_start, read_start
+
+    workspace = open_with(profile, overrides)
+    if begin not in ("", SCRATCH, CHAMPION):
+        raise ValueError(f"training begins from {SCRATCH} or {CHAMPION}, not from {begin!r}")
+    chosen = choose_start(workspace, begin) if begin else read_start(workspace)
+    print(f"training begins from {chosen or SCRATCH} ({workspace.start})")
 
 
 @app.command(rich_help_panel=PANEL)

@@ -15,7 +15,7 @@ from assets.dvc_remote import fetch_point, lay_out
 from assets.dvc_stages import ensure_repository, one_writer, write_params
 from assets.lock_file import LOCK
 from assets.restore_points import SNAPSHOT, RestorePoint, find_restore_point, keep_restore_point
-from assets.workspace import Workspace
+from assets.workspace import START, Workspace
 from media import write_atomically
 
 PROFILE = "profile.yaml"
@@ -95,7 +95,7 @@ def get_code(commit: str, folder: Path) -> Path:
 @contextmanager
 def _nobody_works(workspace: Workspace) -> Iterator[None]:
     """Hold the demo's lock, and refuse while Dagster has runs under way."""
-    with (workspace.var / "demo.lock").open("w") as lock:
+    with (workspace.var / "demo.lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -127,6 +127,7 @@ def _check_out_here(workspace: Workspace, point: RestorePoint, force: bool) -> N
         stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
         write_atomically(workspace.var / "replaced_locks" / f"{stamp}.lock", before)
     write_params(workspace)
+    _bring_start(point, workspace.root)
     write_atomically(lock, (point.folder / LOCK).read_bytes())
     try:
         _check_out(workspace.root, point, force)
@@ -145,8 +146,15 @@ def _check_out_into(workspace: Workspace, point: RestorePoint, folder: Path) -> 
     lay_out(workspace, point, folder)
     write_atomically(folder / workspace.tombstones.name, workspace.tombstones.read_bytes())
     shutil.copy2(point.folder / PROFILE, folder / PROFILE)
+    _bring_start(point, folder)
     _check_out(folder, point, force=True)
     began.unlink()
+
+
+def _bring_start(point: RestorePoint, root: Path) -> None:
+    """Where the stages of that state began; a state that was frozen before a training, or by older code, has none."""
+    if (point.folder / START).is_file():
+        write_atomically(root / START, (point.folder / START).read_bytes())
 
 
 def _check_out(root: Path, point: RestorePoint, force: bool) -> None:

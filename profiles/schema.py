@@ -97,6 +97,20 @@ class RefreshConfig(Strict):
     min_clips: Positive = 30
 
 
+class ContinuationConfig(Strict):
+    """Training on from the champion's teacher instead of from scratch: what is then stage 3 (docs/orchestration.md).
+
+    Attributes:
+        steps: of the stage, instead of stage_3's.
+        rate_factor: on stage_3's learning rates; warm-up and decay stay stage_3's.
+        growth_max: new usable hours of a condition over the champion's, above which the nightly schedule trains from scratch.
+    """
+
+    steps: Positive
+    rate_factor: Annotated[float, Field(gt=0.0, le=1.0)] = 0.3
+    growth_max: Annotated[float, Field(gt=0.0)] = 0.5
+
+
 class DemoConfig(Strict):
     """The corpus that `make demo` renders into the inbox. `broken` puppets each break one rule."""
 
@@ -124,6 +138,7 @@ class Profile(Strict):
     evaluation: EvaluationConfig
     gate: GateConfig
     refresh: RefreshConfig = RefreshConfig()
+    continuation: ContinuationConfig | None = None
     demo: DemoConfig | None = None
 
     @model_validator(mode="before")

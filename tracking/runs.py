@@ -17,6 +17,10 @@ METRICS_PER_REQUEST = 1000  # MLflow's own limit
 PARAMETER_LENGTH = 6000
 
 
+class Stopped(Exception):
+    """The work ends because somebody asked for it, and can go on later; MLflow's word for such a run is KILLED."""
+
+
 class Run:
     """An open MLflow run. Metrics go in batches; the caller decides how many steps make one."""
 
@@ -69,7 +73,7 @@ def open_run(
     snapshot: Path | None = None,
     run_id: str | None = None,
 ) -> Iterator[Run]:
-    """Open a new run, or go on with `run_id`; it ends as FINISHED, or as FAILED when the block raises.
+    """Open a new run, or go on with `run_id`; it ends as FINISHED, as KILLED when it is stopped, or as FAILED when the block raises.
 
     Args:
         tracking_uri: `sqlite:///...` or a server.
@@ -83,21 +87,32 @@ def open_run(
     client = connect(tracking_uri)
     experiment_number = experiment_id(client, tracking_uri, experiment)
     if run_id is None:
-        first_tags = {"git_commit": git_commit(), **(tags or {})}
-        run_id = client.create_run(experiment_number, run_name=name, tags=first_tags).info.run_id
-        client.log_batch(run_id, params=[Param(k, str(v)[:PARAMETER_LENGTH]) for k, v in (params or {}).items()])
-        if snapshot is not None:
-            from tracking.datasets import log_snapshot
-
-            log_snapshot(client, run_id, snapshot)
+        run_id = create_run(client, tracking_uri, experiment, name, params, tags, snapshot)
     else:
         client.update_run(run_id, status="RUNNING")
     try:
         yield Run(client, run_id, experiment_number)
+    except Stopped:
+        client.set_terminated(run_id, "KILLED")
+        raise
     except BaseException:
         client.set_terminated(run_id, "FAILED")
         raise
     client.set_terminated(run_id, "FINISHED")
+
+
+def create_run(
+    client: MlflowClient, tracking_uri: str, experiment: str, name: str, params: dict[str, Any] | None, tags: dict[str, str] | None, snapshot: Path | None
+) -> str:
+    """Begin a run, with its parameters, tags and data; returns its id. Arguments as of `open_run`."""
+    first_tags = {"git_commit": git_commit(), **(tags or {})}
+    run_id = client.create_run(experiment_id(client, tracking_uri, experiment), run_name=name, tags=first_tags).info.run_id
+    client.log_batch(run_id, params=[Param(k, str(v)[:PARAMETER_LENGTH]) for k, v in (params or {}).items()])
+    if snapshot is not None:
+        from tracking.datasets import log_snapshot
+
+        log_snapshot(client, run_id, snapshot)
+    return run_id
 
 
 def git_commit() -> str:

@@ -3,7 +3,7 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from media import flush_to_disk, sha256_of_file, write_atomically
 from training.ema import ExponentialMovingAverage
 from training.recorder import Recorder
+from training.stopping import StopRequest
 
 
 class ResumeError(Exception):
@@ -20,25 +21,36 @@ class ResumeError(Exception):
 class Checkpoints:
     """Named engines and averages of one job under `work/checkpoints/step-N`, with `latest.json` naming the valid one.
 
-    `best.json` names the one with the lowest held-out loss, where the job measures it.
+    `best.json` names the one with the lowest held-out loss, where the job measures it, `sound.json` the last one to roll back to.
     """
 
     def __init__(self, work: Path, fingerprint: str, keep: int):
         """`fingerprint` identifies configuration and data; a resume with another one is refused."""
         self.root, self.fingerprint, self.keep = work / "checkpoints", fingerprint, keep
         self.root.mkdir(parents=True, exist_ok=True)
+        self.stop = StopRequest(work)
 
     def save_when_due(
         self, step: int, total: int, every: int, recorder: Recorder, engines: dict[str, Any],
         averages: dict[str, ExponentialMovingAverage], state: dict[str, Any], score: float | None = None,
     ) -> None:
-        """After `step` of `total` steps: every `every`, but not at the end, flush the curve and save."""
-        if step % every == 0 and step < total:
+        """After `step` of `total` steps, but not at the end: every `every`, and where it is asked to stop, flush the curve and save.
+
+        Raises:
+            Stopped: it was asked to.
+        """
+        if step == total:
+            return
+        asked = self.stop.asked()
+        if asked or step % every == 0:
             recorder.flush()
             self.save(step, engines, averages, state, score)
+        if asked:
+            self.stop.leave(step, total)
 
     def save(
-        self, step: int, engines: dict[str, Any], averages: dict[str, ExponentialMovingAverage], state: dict[str, Any], score: float | None = None
+        self, step: int, engines: dict[str, Any], averages: dict[str, ExponentialMovingAverage], state: dict[str, Any],
+        score: float | None = None, sound: bool = True,
     ) -> None:
         """Write everything, then point `latest.json` at it. All ranks call this; rank 0 writes the shared files.
 
@@ -47,6 +59,7 @@ class Checkpoints:
             engines, averages: what `load` restores, by name.
             state: JSON values for the caller.
             score: a held-out loss; the checkpoint with the lowest is kept beside the last ones.
+            sound: whether it is one to roll back to; the last such one is kept too.
         """
         tag = f"step-{step:07d}"
         rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
@@ -67,33 +80,39 @@ class Checkpoints:
                 "updates": {name: a.updates for name, a in averages.items()},
                 "files": {str(p.relative_to(self.root)): sha256_of_file(p) for p in files},
             }
-            self._publish(record)
+            self._publish(record, sound)
             self._prune(tag)
         torch.distributed.barrier()
 
-    def load(self, engines: dict[str, Any], averages: dict[str, ExponentialMovingAverage]) -> tuple[int, dict[str, Any]]:
-        """Restore the last valid checkpoint. Returns the step to go on from and the saved state; (0, {}) if there is none.
+    def load(
+        self, engines: dict[str, Any], averages: dict[str, ExponentialMovingAverage], name: Literal["latest", "sound"] = "latest"
+    ) -> tuple[int, dict[str, Any]]:
+        """Restore the last checkpoint, or the last sound one. Returns the step to go on from and the saved state; (0, {}) if there is none.
 
         Raises:
             ResumeError: other configuration or damaged bytes.
         """
-        path = self.root / "latest.json"
+        path = self.root / f"{name}.json"
+        if not path.is_file():
+            path = self.root / "latest.json"  # an older version wrote sound ones only, under this name alone
         if not path.is_file():
             return 0, {}
         record = json.loads(path.read_text())
         self._check(path, record)
         folder = self.root / record["tag"]
-        for name, engine in engines.items():
-            load_engine(engine, folder / name, record["ranks"])
-        for name, average in averages.items():
-            average.load(folder / f"average-{name}.safetensors", record["updates"][name])
+        for part, engine in engines.items():
+            load_engine(engine, folder / part, record["ranks"])
+        for part, average in averages.items():
+            average.load(folder / f"average-{part}.safetensors", record["updates"][part])
         own = folder / f"random-{torch.distributed.get_rank():04d}.safetensors"
         if own.is_file():
             set_random_state(load_file(own))
         return int(record["step"]), record["state"]
 
-    def _publish(self, record: dict[str, Any]) -> None:
+    def _publish(self, record: dict[str, Any], sound: bool) -> None:
         encoded = json.dumps(record, indent=1).encode()
+        if sound:
+            write_atomically(self.root / "sound.json", encoded)
         best = self.root / "best.json"
         if record["score"] is not None and (not best.is_file() or record["score"] < json.loads(best.read_text())["score"]):
             write_atomically(best, encoded)
@@ -110,8 +129,8 @@ class Checkpoints:
                 raise ResumeError(f"{self.root / name} is missing or changed since it was saved; delete {self.root.parent} to start over")
 
     def _prune(self, newest: str) -> None:
-        best = self.root / "best.json"
-        kept = {json.loads(best.read_text())["tag"]} if best.is_file() else set()
+        named = [self.root / name for name in ("best.json", "sound.json")]
+        kept = {json.loads(path.read_text())["tag"] for path in named if path.is_file()}
         tags = sorted(p for p in self.root.iterdir() if p.is_dir())
         for stale in [p for p in tags if p.name > newest] + [p for p in tags if p.name <= newest][: -self.keep]:
             if stale.name not in kept:

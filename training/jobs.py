@@ -25,6 +25,7 @@ class TrainingJob(BaseModel):
         work: folder for checkpoints and logs while it runs; resume reads it.
         tracking_uri: of MLflow; empty for none.
         progress: file for live progress.
+        continued_from: the registered model whose weights the parent holds, in words; empty for none.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -41,6 +42,7 @@ class TrainingJob(BaseModel):
     diffusion_parent: str | None = None
     tracking_uri: str = ""
     progress: str = ""
+    continued_from: str = ""
 
     @property
     def profile(self) -> Profile:

@@ -47,7 +47,8 @@ def launch_command(job_file: Path, engine: EngineConfig) -> list[str]:
         # DeepSpeed's runner hands a few variables on to the other machines; training.nodes has it hand on the rest.
         launcher = [sys.executable, "-m", "training.nodes", "--master_port", str(_free_port())]
         launcher += ["--hostfile", engine.hostfile, "--num_gpus", str(engine.ranks)]
-    return [*launcher, str(SCRIPT), "--job", str(job_file)]
+    supervised = [sys.executable, "-m", "training.supervise", str(job_file.with_name("stop"))]
+    return [*supervised, *launcher, str(SCRIPT), "--job", str(job_file)]
 
 
 def launch_environment() -> dict[str, str]:

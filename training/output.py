@@ -12,6 +12,7 @@ from torch import Tensor
 from media import whole_directory
 from omnihuman.digests import weights_digest
 from omnihuman.transformer import OmniHumanTransformer3DModel
+from training.finished import remember_finished
 from training.jobs import TrainingJob
 from training.lora import merged
 from training.recorder import Recorder
@@ -47,10 +48,12 @@ def write_output(
             "parent": job.parent and Path(job.parent).name, "weights_digest": weights_digest(draft / "transformer"),
             "parameters": sum(p.numel() for p in finished.parameters()),
             "mlflow_run_id": recorder.run.run_id if recorder.run else None, **recorder.summary(), **record,
+            **({"continued_from": job.continued_from} if job.continued_from else {}),
         }
         (draft / "record.json").write_text(json.dumps(record, indent=1) + "\n")
         if extra is not None:
             extra(draft, job, record, losses)
+    remember_finished(job, record)
     return record
 
 

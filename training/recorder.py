@@ -13,8 +13,9 @@ import pandas as pd
 import torch
 
 from media import write_atomically
+from tracking.outbox import open_patient_run
 from tracking.progress import ProgressFile
-from tracking.runs import Run, open_run
+from tracking.runs import Run
 from training.jobs import TrainingJob
 
 
@@ -40,17 +41,17 @@ class Recorder:
             self._open_run(digest)
 
     def _open_run(self, digest: str) -> None:
-        remembered = self.work / "mlflow_run_id"
         section = getattr(self.job.profile, self.job.section)
         parameters = {"profile": self.job.profile.name, "kind": self.job.kind, **_flatten(section.model_dump(mode="json"))}
-        self._context = open_run(
+        self._context = open_patient_run(
             self.job.tracking_uri, "training", self.job.name, params=parameters,
-            tags={"snapshot_digest": digest, "parent": Path(self.job.parent or "none").name},
-            snapshot=Path(self.job.snapshot) / "snapshot.json",
-            run_id=remembered.read_text() if remembered.is_file() else None,
+            tags={"snapshot_digest": digest, "parent": Path(self.job.parent or "none").name, **self._continued()},
+            snapshot=Path(self.job.snapshot) / "snapshot.json", work=self.work,
         )
         self.run = self._context.__enter__()
-        remembered.write_text(self.run.run_id)
+
+    def _continued(self) -> dict[str, str]:
+        return {"continued_from": self.job.continued_from} if self.job.continued_from else {}
 
     def resume_at(self, step: int) -> None:
         """Forget rows and events of steps at or after `step`: they will be computed again."""
@@ -119,7 +120,11 @@ class Recorder:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """End the MLflow run, as failed if there was an error."""
+        """End the MLflow run, as failed if there was an error.
+
+        Raises:
+            tracking.outbox.TrackingUnreachable: the run ends well and its server is away; the same job tells it later.
+        """
         if self._context is not None:
             self._context.__exit__(kind, error, trace)
 

@@ -1,7 +1,7 @@
 """Entry point of every training run, started by the DeepSpeed launcher: `deepspeed training/train.py --job JOB.json`.
 
 Rank 0 talks to MLflow and, where Dagster started it, to Dagster Pipes. A run that was killed goes on from its last
-checkpoint when the same job file is started again.
+checkpoint when the same job file is started again; one that is asked to stop (`training.supervise`) writes one and ends with 75.
 """
 
 import argparse
@@ -17,16 +17,22 @@ import torch
 from training.alone import hold_alone, stop_with_launcher
 from training.jobs import TrainingJob
 from training.process_group import start_process_group
+from training.stopping import STOPPED, Stopped
 
 
 def run(job: TrainingJob) -> dict:
-    """Train `job` in this process group and return the record of its output.
+    """Train `job` in this process group, unless it is finished, and return the record of its output.
 
     Raises:
         ValueError: sequence parallelism in a distillation, whose discriminator reads whole features.
     """
     if job.kind != "stage" and job.profile.engine.sequence_parallel > 1:
         raise ValueError(f"{job.kind} training takes engine.sequence_parallel = 1; raise the accumulation or ZeRO stage instead")
+    from training.finished import end_run, finished_record
+
+    if (record := finished_record(job)) is not None:
+        end_run(job, record)
+        return record
     if job.kind == "stage":
         from training.stage import train_stage as train
     elif job.kind == "consistency":
@@ -37,7 +43,7 @@ def run(job: TrainingJob) -> dict:
 
 
 def main() -> int:
-    """Parse the command line, train, report."""
+    """Parse the command line, train, report; the exit code is 75 after a stop on request."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--job", type=Path, required=True, help="job file written by training.jobs.TrainingJob.write")
     parser.add_argument("--local_rank", type=int, default=0, help=argparse.SUPPRESS)
@@ -46,7 +52,13 @@ def main() -> int:
     start_process_group()
     with hold_alone(Path(job.work)) if torch.distributed.get_rank() == 0 else nullcontext():
         torch.distributed.barrier()
-        _run_and_report(job)
+        try:
+            _run_and_report(job)
+        except Stopped as stopped:
+            if torch.distributed.get_rank() == 0:
+                print(f"[rank0]: {job.name} {stopped}", flush=True)
+            torch.distributed.barrier()  # the first rank to leave has the launcher end the others
+            return STOPPED
     return 0
 
 

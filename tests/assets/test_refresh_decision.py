@@ -7,7 +7,7 @@ import pytest
 
 from assets.drift import ColumnDrift
 from assets.refresh_decision import RefreshFacts, decide_refresh, record_decision
-from profiles.schema import RefreshConfig
+from profiles.schema import ContinuationConfig, RefreshConfig
 
 CALM = RefreshFacts(
     champion=3, snapshot="d" * 64, hours={"text": 100.0, "audio": 50.0, "pose": 25.0},
@@ -39,6 +39,27 @@ def test_too_little_is_skipped_and_says_how_little():
 def test_any_one_reason_is_enough_and_is_named(change, reason):
     decision = decide_refresh(replace(CALM, **change), RefreshConfig())
     assert decision.refresh and len(decision.reasons) == 1 and reason in decision.reasons[0]
+
+
+KNOWN = replace(CALM, same_settings=True, teacher_known=True, new_hours={"text": 20.0})
+
+
+@pytest.mark.parametrize(
+    ("change", "config", "start", "reason"),
+    [
+        ({}, ContinuationConfig(steps=5), "champion", "its clips, code and settings still stand"),
+        ({}, None, "scratch", "no section `continuation`"),
+        ({}, ContinuationConfig(steps=5, growth_max=0.1), "scratch", "text +20.0 % are more than 0.1"),
+        ({"champion": None}, ContinuationConfig(steps=5), "scratch", "no champion whose snapshot is known"),
+        ({"teacher_known": False}, ContinuationConfig(steps=5), "scratch", "which teacher"),
+        ({"lost_clips": 1}, ContinuationConfig(steps=5), "scratch", "withdrawn or gone"),
+        ({"same_settings": False, "changed": ("x",)}, ContinuationConfig(steps=5), "scratch", "other code or settings"),
+        ({"hours": {}, "new_hours": {"pose": 1.0}}, ContinuationConfig(steps=5), "scratch", "pose +inf %"),
+    ],
+)
+def test_a_training_goes_on_from_the_champion_unless_one_reason_is_against_it(change, config, start, reason):
+    decision = decide_refresh(replace(KNOWN, **change), RefreshConfig(), config)
+    assert decision.refresh and decision.start == start and reason in decision.start_reason and ";" not in decision.start_reason
 
 
 def test_the_bound_is_the_profiles():

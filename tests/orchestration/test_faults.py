@@ -19,6 +19,7 @@ from assets.execute import execute, is_current
 from assets.steps import Execution, Step
 from assets.workspace import Workspace
 from media import whole_directory, write_atomically
+from orchestration.demo import DemoError, _hold_alone
 from profiles import load_profile
 
 
@@ -146,6 +147,27 @@ def test_two_that_ask_for_the_same_at_once_do_the_work_once(tmp_path, monkeypatc
         assert process.exitcode == 0
     assert len((tmp_path / "made").read_text().splitlines()) == 1
     assert sorted(map(len, found)) == [0, 1], "one made it, the other says that it waited"
+
+
+def _hold_demo(root: Path, holds) -> None:
+    lock = _hold_alone(Workspace(root, load_profile("laptop", [])))
+    holds.set()
+    time.sleep(60)
+    lock.close()
+
+
+def test_of_two_demos_at_once_the_second_says_whose_the_first_is_and_after_a_kill_it_may(tmp_path):
+    fork = multiprocessing.get_context("fork")
+    holds = fork.Event()
+    first = fork.Process(target=_hold_demo, args=(tmp_path, holds))
+    first.start()
+    assert holds.wait(60)
+    workspace = Workspace(tmp_path, load_profile("laptop", []))
+    with pytest.raises(DemoError, match=rf"another demo is running in .* \(process {first.pid} on .* since .*\); wait for it or stop it"):
+        _hold_alone(workspace)
+    first.kill()
+    first.join()
+    _hold_alone(workspace).close()
 
 
 def test_one_that_is_killed_while_it_holds_the_asset_keeps_nobody_waiting(tmp_path, monkeypatch):

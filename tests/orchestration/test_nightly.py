@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 import assets.catalogue
+from assets.dagster_assets import begin_from
 from assets.dvc_stages import ensure_repository
 from assets.refresh import ask
 from assets.workspace import Workspace, open_workspace
@@ -19,7 +20,7 @@ from curation.withdrawal import withdraw
 from orchestration.schedules import nightly_training
 from profiles import load_profile
 from tests.orchestration.rounds import SHARD, put_raw_clips, put_round
-from tracking.registry import CHAMPION, set_alias
+from tracking.registry import CHAMPION, set_alias, set_version_tags
 
 DIGEST = "0d" * 32
 # Within every predicate of the laptop profile.
@@ -116,7 +117,9 @@ def test_what_was_trained_in_vain_is_not_trained_again_until_something_changes(w
     put_shard(workspace, "s-000000000002", ids_of("bb", 100), seed=1)
     with dg.instance_for_test() as instance, ExitStack() as stack:
         context = stack.enter_context(dg.build_schedule_context(instance=instance))
-        tags = nightly_training(context).tags
+        asked = nightly_training(context)
+        tags = asked.tags
+        assert asked.run_config == begin_from("scratch") and tags["omnihuman/refresh_start"].startswith("scratch: the registry does not say which teacher")
         broken = instance.create_run_for_job(_nothing, tags=tags)
         assert "is not_started" in nightly_training(context).skip_message
         instance.report_run_failed(broken)
@@ -125,6 +128,21 @@ def test_what_was_trained_in_vain_is_not_trained_again_until_something_changes(w
         assert f"run {done.run_id} of the same clips, code and settings is success" in nightly_training(context).skip_message
         put_shard(workspace, "s-000000000003", ids_of("cc", 5), seed=2)
         assert isinstance(nightly_training(context), dg.RunRequest)
+
+
+def test_a_night_goes_on_from_the_champion_and_only_after_that_in_vain_from_scratch(workspace):
+    put_shard(workspace, "s-000000000002", ids_of("bb", 100), seed=1)
+    set_version_tags(workspace.tracking_uri, "omnihuman-student", 1, {"teacher_version": "1"})
+    with dg.instance_for_test() as instance, dg.build_schedule_context(instance=instance) as context:
+        first = nightly_training(context)
+        assert first.run_config == begin_from("champion")
+        assert first.tags["omnihuman/refresh_start"] == "champion: its clips, code and settings still stand"
+        refused = _nothing.execute_in_process(instance=instance, tags=first.tags)
+        second = nightly_training(context)
+        assert second.run_config == begin_from("scratch")
+        assert f"gave no better one: run {refused.run_id}" in second.tags["omnihuman/refresh_start"]
+        _nothing.execute_in_process(instance=instance, tags=second.tags)
+        assert isinstance(nightly_training(context), dg.SkipReason)
 
 
 @dg.op

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from assets.gate_evidence import BENCHMARK, FILES, PIPELINE, SCORED, SNAPSHOT, TRANSFORMER, WEIGHTS
+from assets.gate_evidence import BENCHMARK, EARLIER, FILES, PIPELINE, SCORED, SNAPSHOT, TRANSFORMER, WEIGHTS
 from assets.promotion import SCORES, SLICES, STUDENT
 from assets.workspace import Workspace
 from evaluation.benchmark import build_benchmark
@@ -129,6 +129,7 @@ def refusal(workspace: Workspace, version: int) -> str:
         ({"scores": {"missing_joints": 0.17}, SCORED: "ab" * 32}, "its scores are of abababababab"),
         ({"scores": {"missing_joints": 0.17}, BENCHMARK: "cd" * 32}, "was scored on benchmark cdcdcdcdcdcd"),
         ({"scores": {"missing_joints": 0.17}, SNAPSHOT: "ef" * 32}, "was trained on snapshot efefefefefef"),
+        ({"scores": {"missing_joints": 0.17}, EARLIER: "ee" * 32}, "snapshot 5a5a5a5a5a5a, eeeeeeeeeeee: bring the manifest of eeeeeeeeeeee back"),
     ],
 )
 def test_a_worse_challenger_is_refused_with_its_reason_alone(workspace, champion, tmp_path, changes, reason):

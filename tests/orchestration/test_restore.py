@@ -19,6 +19,7 @@ from assets.dvc_stages import ensure_repository
 from assets.execute import is_current
 from assets.restore_points import find_restore_point, fitting, keep_restore_point, restore_points
 from assets.steps import AssetError
+from assets.training_start import FROM_SCRATCH
 from assets.workspace import Workspace
 from orchestration.cli import app
 from orchestration.restored_events import report_restored
@@ -101,6 +102,12 @@ OLD_STATE = ("old", "old-distilled_student", sum(b"old") / 1000)
 NEW_STATE = ("new", "new-distilled_student", sum(b"new") / 1000)
 
 
+def test_a_state_comes_back_with_the_start_that_its_stages_had(workspace):
+    workspace.start.write_text('{"from": "another start, chosen since"}')
+    restored = restore(workspace, OLD)
+    assert workspace.start.read_text() == FROM_SCRATCH and not set(CHAIN) & set(restored.outdated)
+
+
 def test_each_snapshot_keeps_its_own_lock_and_what_was_scored_on_it(workspace):
     frozen, old = (point for point in restore_points(workspace) if point.snapshot == OLD)
     assert old.weights == "old-distilled_student" and old.numbers == {"audio.mouth_correlation": OLD_STATE[2]}
@@ -147,7 +154,7 @@ def test_a_fresh_clone_pulls_a_state_and_has_nothing_to_do(workspace, made, tmp_
     """What git keeps, and `dvc pull`: no cache, no records, no Dagster home."""
     clone = tmp_path / "clone"
     clone.mkdir()
-    for name in ("dvc.yaml", "dvc.lock", "params.yaml", "tombstones.jsonl", "snapshots"):
+    for name in ("dvc.yaml", "dvc.lock", "params.yaml", "tombstones.jsonl", "start.json", "snapshots"):
         kept = workspace.root / name
         (shutil.copytree if kept.is_dir() else shutil.copy2)(kept, clone / name)
     Repo.init(str(clone), no_scm=True).close()

@@ -58,6 +58,7 @@ class AdversarialPhase:
         self.saved = self.step
         if state:
             self.watch.load(state)
+            self.saved = state.get("saved", self.step)
 
     def _open(self, held_out: bool = False) -> SnapshotData:
         job, config, seed = self.job, self.config, self.config.seed + (201 if self.images else 301)
@@ -115,6 +116,9 @@ class AdversarialPhase:
                     self._save()
             while self.step < self.total:
                 self._advance()
+                if self.step < self.total and self.checkpoints.stop.asked():
+                    self._save(sound=False)
+                    self.checkpoints.stop.leave(self.step, self.total)
             self.recorder.flush()
             record = {
                 "steps": config.steps, "critic_warmup": config.critic_warmup, "objective": config.objective,
@@ -169,10 +173,11 @@ class AdversarialPhase:
         torch.distributed.all_reduce(values)
         return dict(zip(row, (values / self.ranks).tolist(), strict=True))
 
-    def _save(self) -> None:
+    def _save(self, sound: bool = True) -> None:
+        """`sound` is one to roll back to. What a stop leaves is not: nobody looked at its diversity."""
         self.recorder.flush()
-        self.checkpoints.save(self.step, self.engines, self.averages, self.watch.state())
-        self.saved = self.step
+        self.saved = self.step if sound else self.saved
+        self.checkpoints.save(self.step, self.engines, self.averages, {**self.watch.state(), "saved": self.saved}, sound=sound)
 
     def _roll_back(self, reason: str) -> None:
         """Back to the last good pair of engines and their average.
@@ -182,6 +187,6 @@ class AdversarialPhase:
         """
         self.recorder.flush()
         said = self.watch.note(self.step, self.saved, reason)
-        self.step, _ = self.checkpoints.load(self.engines, self.averages)
+        self.step, _ = self.checkpoints.load(self.engines, self.averages, "sound")
         self.recorder.resume_at(self.step)
         self.recorder.event(self.step, "roll-back", count=len(self.watch.rollbacks), what=said)

@@ -1,0 +1,183 @@
+"""What an MLflow run is told goes into a file first: a server that is away for a while costs neither the training nor a number.
+
+The file is append-only, one JSON entry a line, and how far it was sent stands beside it. An entry that was sent twice, because the
+process was killed in between, changes nothing: metrics carry the time at which they were measured.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from media import write_atomically
+from tracking.mlflow_store import connect  # first: it sets what mlflow reads at import
+from tracking.runs import METRICS_PER_REQUEST, Run, Stopped, create_run
+
+from mlflow.entities import Metric, RunTag  # isort: skip
+from mlflow.exceptions import MlflowException  # isort: skip
+from mlflow.tracking import MlflowClient  # isort: skip
+
+PAUSE = 30.0  # seconds between two tries while the server is away
+PATIENCE = 30.0  # seconds that the end of a run waits for it
+# mlflow itself would try for minutes, in the middle of a training step.
+HTTP = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+
+
+class TrackingUnreachable(RuntimeError):
+    """MLflow does not answer; the message says what to do."""
+
+
+class Outbox:
+    """Entries of one run, sent in order."""
+
+    def __init__(self, path: Path, client: MlflowClient, run_id: str):
+        """`path` is made if it is not there; half a line that a kill left is cut off."""
+        self.path, self._client, self.run_id = path, client, run_id
+        self._mark = path.with_suffix(".sent")
+        self._tried = -PAUSE
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab+") as file:
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
+
+    def put(self, entry: dict[str, Any]) -> None:
+        """Add `{"metrics": [[name, value, milliseconds, step], ...]}`, `{"tags": {...}}`, `{"artifact": path, "folder": ...}` or
+        `{"status": ...}`."""
+        with self.path.open("a") as file:
+            file.write(json.dumps(entry) + "\n")
+
+    def sync(self) -> None:
+        """Bring the entries to the disk: after this not even a power cut loses them."""
+        with self.path.open("rb") as file:
+            os.fsync(file.fileno())
+
+    def send(self, now: bool = False) -> str | None:
+        """Send what waits; `now` also soon after a try that failed. Returns None, or why something still waits."""
+        if not now and time.monotonic() - self._tried < PAUSE:
+            return "the last try is not long ago"
+        start = place = self._sent()
+        try:
+            for line in self._lines(start):
+                self._deliver(json.loads(line))
+                place += len(line)
+        except (MlflowException, OSError) as error:
+            self._tried = time.monotonic()
+            return str(error)
+        finally:
+            if place != start:
+                write_atomically(self._mark, str(place).encode())
+        return None
+
+    def waiting(self) -> int:
+        """How many entries were not sent yet."""
+        return sum(1 for _ in self._lines(self._sent()))
+
+    def _sent(self) -> int:
+        return int(self._mark.read_text()) if self._mark.is_file() else 0
+
+    def _lines(self, start: int) -> Iterator[bytes]:
+        with self.path.open("rb") as file:
+            file.seek(start)
+            yield from file
+
+    def _deliver(self, entry: dict[str, Any]) -> None:
+        if "metrics" in entry:
+            metrics = [Metric(*values) for values in entry["metrics"]]
+            for start in range(0, len(metrics), METRICS_PER_REQUEST):
+                self._client.log_batch(self.run_id, metrics=metrics[start : start + METRICS_PER_REQUEST])
+        elif "tags" in entry:
+            self._client.log_batch(self.run_id, tags=[RunTag(name, value) for name, value in entry["tags"].items()])
+        elif "artifact" in entry:
+            Run(self._client, self.run_id, "").artifact(Path(entry["artifact"]), entry["folder"])
+        elif entry["status"] == "RUNNING":
+            self._client.update_run(self.run_id, status="RUNNING")
+        else:
+            self._client.set_terminated(self.run_id, entry["status"])
+
+
+class PatientRun(Run):
+    """A run whose words go through an outbox. An outage is printed once; what waits is sent when the server is back."""
+
+    def __init__(self, outbox: Outbox, client: MlflowClient, experiment_id: str):
+        super().__init__(client, outbox.run_id, experiment_id)
+        self._outbox, self._away = outbox, False
+
+    def log_many(self, rows: list[tuple[int, dict[str, float]]]) -> None:
+        """Many steps in few requests; on the disk when this returns."""
+        now = int(time.time() * 1000)
+        self._say({"metrics": [[name, float(value), now, step] for step, row in rows for name, value in row.items()]})
+        self._outbox.sync()
+
+    def tag(self, tags: dict[str, str]) -> None:
+        """Set tags."""
+        self._say({"tags": {name: str(value) for name, value in tags.items()}})
+
+    def artifact(self, path: Path, folder: str | None = None) -> None:
+        """Upload a file, or a folder's contents; it must stay where it is until then."""
+        self._say({"artifact": str(path), "folder": folder})
+
+    def status(self, status: str) -> None:
+        """RUNNING, FINISHED, FAILED or KILLED."""
+        self._say({"status": status})
+
+    def finish(self, patience: float) -> None:
+        """The run ends as FINISHED.
+
+        Raises:
+            TrackingUnreachable: the server stayed away for `patience` seconds.
+        """
+        self._outbox.put({"status": "FINISHED"})
+        self._outbox.sync()
+        deadline = time.monotonic() + patience
+        while (why := self._outbox.send(now=True)) is not None:
+            if time.monotonic() > deadline:
+                raise TrackingUnreachable(
+                    f"MLflow does not answer, and {self._outbox.waiting()} entries of run {self.run_id} wait in {self._outbox.path}; the result "
+                    f"is written. Start the server and run the same command again: it sends them and computes nothing anew ({why})"
+                )
+            time.sleep(1.0)
+
+    def _say(self, entry: dict[str, Any]) -> None:
+        self._outbox.put(entry)
+        why = self._outbox.send()
+        if why is not None and not self._away:
+            print(f"MLflow does not answer; what it is told waits in {self._outbox.path} ({why})", flush=True)
+        elif why is None and self._away:
+            print("MLflow answers again and has been told what waited", flush=True)
+        self._away = why is not None
+
+
+@contextmanager
+def open_patient_run(
+    tracking_uri: str, experiment: str, name: str, params: dict[str, Any], tags: dict[str, str], snapshot: Path, work: Path, patience: float = PATIENCE
+) -> Iterator[PatientRun]:
+    """As `tracking.runs.open_run`, for work that must not depend on the server: it is needed to begin, and by the end.
+
+    Args:
+        tracking_uri, experiment, name, params, tags, snapshot: as there.
+        work: folder that remembers the run and holds its outbox; a later attempt in it goes on with the same run.
+        patience: seconds that the end waits for a server that is away.
+
+    Raises:
+        TrackingUnreachable: it cannot be reached for a new run, or at the end.
+    """
+    os.environ.update({name: value for name, value in HTTP.items() if name not in os.environ})
+    remembered, client = work / "mlflow_run_id", connect(tracking_uri)
+    try:
+        if not remembered.is_file():
+            run_id = create_run(client, tracking_uri, experiment, name, params, tags, snapshot)
+            write_atomically(remembered, run_id.encode())
+    except MlflowException as error:
+        remedy = "start the server, or name another store by MLFLOW_TRACKING_URI"
+        raise TrackingUnreachable(f"MLflow at {tracking_uri} does not answer, so no run can begin; {remedy} ({error})") from error
+    run = PatientRun(Outbox(work / "mlflow_outbox.jsonl", client, remembered.read_text()), client, "")
+    run.status("RUNNING")
+    try:
+        yield run
+    except BaseException as error:
+        run.status("KILLED" if isinstance(error, Stopped) else "FAILED")
+        raise
+    run.finish(patience)

@@ -1,0 +1,40 @@
+"""A training that is asked to end: all ranks agree after the same step, write a checkpoint and leave with an exit code of its own."""
+
+from pathlib import Path
+
+import torch
+
+from tracking.runs import Stopped
+
+STOPPED = 75  # exit code: EX_TEMPFAIL of sysexits.h, "try again later"; also what the DeepSpeed launcher then ends with
+
+
+def stop_file(work: Path) -> Path:
+    """The request: whoever makes this file ends the training in `work` after its next step."""
+    return work / "stop"
+
+
+class StopRequest:
+    """Looked for once a step. One rank looks and tells the others: no two can see a file differently."""
+
+    def __init__(self, work: Path):
+        self.path = stop_file(work)
+
+    def asked(self) -> bool:
+        """Whether to end now. All ranks call this after the same step."""
+        if torch.distributed.get_world_size() == 1:
+            return self.path.exists()
+        device = "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
+        seen = torch.tensor([torch.distributed.get_rank() == 0 and self.path.exists()], dtype=torch.uint8, device=device)
+        torch.distributed.broadcast(seen, 0)
+        return bool(seen)
+
+    def leave(self, step: int, total: int) -> None:
+        """After the checkpoint of `step` was written.
+
+        Raises:
+            Stopped: always.
+        """
+        if torch.distributed.get_rank() == 0:
+            self.path.unlink(missing_ok=True)
+        raise Stopped(f"stopped on request after step {step} of {total}, whose checkpoint is written; the same command goes on from there")

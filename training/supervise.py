@@ -1,0 +1,42 @@
+"""Between whoever asked for a training and the DeepSpeed launcher: a request to end becomes a checkpoint, not a lost hour.
+
+`python -m training.supervise STOP COMMAND...` runs the command. On SIGTERM or SIGINT it writes the file STOP, which the ranks look
+for after each step (`training.stopping`); a second signal goes on to the command, whose DeepSpeed launcher ends the ranks at once.
+"""
+
+import ctypes
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+SET_PARENT_DEATH_SIGNAL = 1  # prctl(2)
+
+
+def supervise(stop: Path, command: list[str]) -> int:
+    """Run `command` to its end and return its exit code, 128 + n where signal n ended it."""
+    stop.unlink(missing_ok=True)
+    process = subprocess.Popen(command, preexec_fn=_end_with_parent)
+    asked: list[int] = []
+
+    def ask(number: int, frame: object) -> None:
+        asked.append(number)
+        if len(asked) == 1:
+            stop.touch()
+            print(f"{signal.Signals(number).name}: the training is asked to write a checkpoint and to end; once more ends it at once", flush=True)
+        else:
+            process.send_signal(signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, ask)
+    signal.signal(signal.SIGINT, ask)
+    code = process.wait()
+    return code if code >= 0 else 128 - code
+
+
+def _end_with_parent() -> None:
+    """Killed with -9 this process can pass nothing on: the kernel then does."""
+    ctypes.CDLL(None).prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(supervise(Path(sys.argv[1]), sys.argv[2:]))
