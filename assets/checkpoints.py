@@ -74,6 +74,7 @@ def training_job(workspace: Workspace, name: str, folder_of: Callable[[str], Pat
 
 def train(name: str) -> Callable[[Execution], Metadata]:
     """The function that trains `name` in a process of its own, going on where an interrupted attempt stopped."""
+    recipe = RECIPES[name]
 
     def make(execution: Execution) -> Metadata:
         from training.finished import is_finished

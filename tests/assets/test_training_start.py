@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -63,10 +62,10 @@ def workspace(made, tmp_path, monkeypatch):
 
 def job_of(workspace, stage) -> dict:
     """What the stage would train."""
-    commands = []
+    started = []
     with pytest.raises(AssetError, match="without writing"):
-        execute(workspace, STEPS[stage], launch=lambda command, environment: commands.append(command))
-    return json.loads(Path(commands[0][-1]).read_text())
+        execute(workspace, STEPS[stage], launch=started.append)
+    return json.loads(started[0].job.read_text())
 
 
 def test_stages_1_and_2_take_over_the_champions_teacher_and_stage_3_trains_it_on(workspace):
