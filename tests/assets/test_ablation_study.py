@@ -32,8 +32,8 @@ class Launches:
     def __init__(self):
         self.jobs = []
 
-    def __call__(self, command, environment):
-        job = json.loads(Path(command[command.index("--job") + 1]).read_text())
+    def __call__(self, process):
+        job = json.loads(process.job.read_text())
         self.jobs.append(job)
         Path(job["output"]).mkdir(parents=True)
         (Path(job["output"]) / "record.json").write_text(json.dumps({"weights_digest": f"weights-{len(self.jobs)}"}))
@@ -61,7 +61,7 @@ def test_another_seed_trains_both_phases_again_with_the_rules_against_collapse_o
 
 
 def test_a_training_that_fails_is_a_row_with_its_reason(workspace):
-    def fail(command, environment):
+    def fail(process):
         raise AssetError("job.json ended with exit code 1")
 
     row = ablation_study._variant_row(workspace, BY_NAME["no_r1"], 0, fail)
