@@ -12,7 +12,7 @@ from typing import IO
 
 from training.launch import LAUNCHER_VARIABLE
 
-PATIENCE = 60.0  # seconds that an orphaned attempt may take to notice and end
+PATIENCE = 60.0  # seconds that an orphaned attempt may take to end
 # A file on a shared disk that the process that asked for the training renews: on another machine its pid says nothing.
 BEAT_VARIABLE = "OMNIHUMAN_LAUNCHER_BEAT"
 BEAT_SECONDS = 15.0
@@ -74,15 +74,20 @@ def beating(beat: Path, every: float = BEAT_SECONDS) -> Iterator[None]:
         beat.unlink(missing_ok=True)
 
 
+def patience() -> float:
+    """Seconds that an orphaned attempt may still hold the lock: as long as it takes to notice that nobody waits for it."""
+    return PATIENCE if BEAT_VARIABLE not in os.environ else SILENCE_SECONDS + PATIENCE
+
+
 def hold_alone(work: Path) -> IO[str]:
     """Lock `work` for as long as the returned file is open.
 
     Raises:
-        BusyError: another attempt holds it, and still does after a minute.
+        BusyError: another attempt holds it, and still does after the time in which an orphaned one ends.
     """
     work.mkdir(parents=True, exist_ok=True)
     lock = (work / "lock").open("w")
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience()
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -18,7 +18,7 @@ from assets.steps import AssetError
 from assets.workspace import Workspace
 from profiles import load_profile
 from tests.assets.launching import materialize, terminate_when
-from training.alone import beating
+from training.alone import BEAT_VARIABLE, SILENCE_SECONDS, beating, patience
 from training.launch import Process, _this_node, launch_command
 from training.nodes import exported
 
@@ -173,6 +173,13 @@ def test_devices_that_a_scheduler_named_are_the_ones(monkeypatch):
 def test_ranks_on_other_machines_get_pipes_and_the_beat_and_not_our_pid():
     environment = {"DAGSTER_PIPES_CONTEXT": "c", "OMNIHUMAN_LAUNCHER_BEAT": "/b", "OMNIHUMAN_LAUNCHER_PID": "1", "SECRET": "s"}
     assert exported(environment) == {"DAGSTER_PIPES_CONTEXT": "c", "OMNIHUMAN_LAUNCHER_BEAT": "/b"}
+
+
+def test_a_retry_elsewhere_outwaits_an_attempt_that_nobody_waits_for(monkeypatch):
+    monkeypatch.delenv(BEAT_VARIABLE, raising=False)
+    here = patience()
+    monkeypatch.setenv(BEAT_VARIABLE, "/mnt/alive")
+    assert here < SILENCE_SECONDS < patience()
 
 
 def test_ranks_end_when_the_launcher_on_another_machine_falls_silent(tmp_path):
