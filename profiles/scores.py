@@ -6,102 +6,98 @@ no other.
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-Count = Annotated[int, Field(gt=0)]
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
+from profiles.base import Positive, Ratio, Strict
+
 Level = Annotated[float, Field(ge=0.0, le=255.0)]
 
 
-class _Closed(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class MotionConfig(_Closed):
+class MotionConfig(Strict):
     """At most `pairs` neighbouring frames are measured; `border` pixels at each edge are left out."""
 
-    pairs: Count = 8
+    pairs: Positive = 8
     border: Annotated[int, Field(ge=0)] = 6
 
 
-class CameraConfig(_Closed):
+class CameraConfig(Strict):
     """`pairs` neighbouring frames in runs of `run`; up to `corners` tracked points; `tolerance` pixels make an inlier."""
 
-    pairs: Count = 10
+    pairs: Positive = 10
     run: Annotated[int, Field(ge=2)] = 5
-    corners: Count = 120
+    corners: Positive = 120
     tolerance: Annotated[float, Field(gt=0)] = 0.5
 
 
-class StillnessConfig(_Closed):
+class StillnessConfig(Strict):
     """`repeated`: grey levels (mean over the picture) below which two frames are the same picture."""
 
     repeated: Level = 0.35
 
 
-class CutsConfig(_Closed):
+class CutsConfig(Strict):
     """`neighbours` frames on either side say what change is usual; changes well below `floor` grey levels are no cut."""
 
-    neighbours: Count = 3
+    neighbours: Positive = 3
     floor: Level = 3.0
 
 
-class StrokesConfig(_Closed):
+class StrokesConfig(Strict):
     """Strokes that stand still over `frames` frames: see `curation.scores.overlay_text`."""
 
-    frames: Count = 16
+    frames: Positive = 16
     static: Level = 6.0
     stroke: Level = 60.0
-    band: Share = 5 / 64
+    band: Ratio = 5 / 64
     full: Annotated[float, Field(gt=0)] = 16.0
 
 
-class TextBoxesConfig(_Closed):
+class TextBoxesConfig(Strict):
     """PP-OCR's text detector: `model` is a path or `package:NAME/FILE`; `frames` pictures of a clip are read."""
 
     model: str = "package:rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx"
-    frames: Count = 3
-    pixel_confidence: Share = 0.3
-    box_confidence: Share = 0.6
+    frames: Positive = 3
+    pixel_confidence: Ratio = 0.3
+    box_confidence: Ratio = 0.6
 
 
-class SharpnessConfig(_Closed):
+class SharpnessConfig(Strict):
     """The picture scores read `native_frames` pictures; this one needs nothing else."""
 
 
-class ExposureConfig(_Closed):
+class ExposureConfig(Strict):
     """Luma at or below `dark` and at or above `bright` is lost."""
 
     dark: Level = 8.0
     bright: Level = 250.0
 
 
-class NoiseConfig(_Closed):
+class NoiseConfig(Strict):
     """Noise is read where the picture is flattest: in this `flattest` share of the blocks."""
 
     flattest: Annotated[float, Field(gt=0, le=1)] = 0.25
 
 
-class CompressionConfig(_Closed):
+class CompressionConfig(Strict):
     """`block`: pixels of the coder's grid."""
 
     block: Annotated[int, Field(ge=4)] = 8
 
 
-class LetterboxConfig(_Closed):
+class LetterboxConfig(Strict):
     """A row or column is a bar where 98 % of it stays at or below `dark`."""
 
     dark: Level = 24.0
 
 
-class ResolutionConfig(_Closed):
+class ResolutionConfig(Strict):
     """`detail_bandwidth` is the frequency below which this share of the gradient's energy lies."""
 
     energy: Annotated[float, Field(gt=0, lt=1)] = 0.99
     window: Annotated[int, Field(ge=32)] = 256
 
 
-class QualityConfig(_Closed):
+class QualityConfig(Strict):
     """Where each part of `weightless_quality` is worth one half: sharpness, noise, blockiness, lost exposure."""
 
     sharpness: float = 60.0
@@ -110,89 +106,89 @@ class QualityConfig(_Closed):
     lost: float = 0.2
 
 
-class QAlignConfig(_Closed):
+class QAlignConfig(Strict):
     """Q-Align by path: the folder of q-future/one-align, its weights as published or as safetensors."""
 
     weights: str
 
 
-class PeopleConfig(_Closed):
+class PeopleConfig(Strict):
     """A keypoint counts as seen above `confident`, a group of them where `share` of it is seen."""
 
-    confident: Share = 0.5
-    share: Share = 0.5
+    confident: Ratio = 0.5
+    share: Ratio = 0.5
 
 
-class PoseConfig(_Closed):
+class PoseConfig(Strict):
     """A keypoint counts as seen above `confident`."""
 
-    confident: Share = 0.5
+    confident: Ratio = 0.5
 
 
-class MouthAudioConfig(_Closed):
+class MouthAudioConfig(Strict):
     """Lags of up to `lags` frames; fewer than `fewest` frames say nothing."""
 
-    lags: Count = 5
-    fewest: Count = 8
+    lags: Positive = 5
+    fewest: Positive = 8
 
 
-class SoundConfig(_Closed):
+class SoundConfig(Strict):
     """A 20 ms window counts as sound above `audible_db`."""
 
     audible_db: float = -45.0
 
 
-class LoudnessConfig(_Closed):
+class LoudnessConfig(Strict):
     """`clip_level` of full scale held for `clip_run` samples is clipping."""
 
-    clip_level: Share = 0.985
-    clip_run: Count = 3
+    clip_level: Ratio = 0.985
+    clip_run: Positive = 3
 
 
-class SpeechConfig(_Closed):
+class SpeechConfig(Strict):
     """silero-vad: a window of 32 ms is speech at this probability."""
 
     model: str = "package:silero_vad/data/silero_vad.onnx"
-    threshold: Share = 0.5
+    threshold: Ratio = 0.5
 
 
-class LipSyncConfig(_Closed):
+class LipSyncConfig(Strict):
     """SyncNet v2's weights by path, and its protocol (syncnet_python: `vshift` 15, crop scale 0.4)."""
 
     weights: str
-    vshift: Count = 15
+    vshift: Positive = 15
     crop_scale: float = 0.4
-    batch_size: Count = 20
+    batch_size: Positive = 20
 
 
-class PuppetSyncConfig(_Closed):
+class PuppetSyncConfig(Strict):
     """The network that this project trains on puppets (`training/puppet_sync.py`); for pictures of puppets alone.
 
     Lags of up to `lags` frames; fewer than `fewest` windows at a lag say nothing.
     """
 
     weights: str = "package:profiles/laptop/puppet_sync/model.safetensors"
-    lags: Count = 5
-    fewest: Count = 8
+    lags: Positive = 5
+    fewest: Positive = 8
 
 
-class MusicConfig(_Closed):
+class MusicConfig(Strict):
     """An Audio Spectrogram Transformer by path; a window is music where one of `labels` (names in its id2label) reaches
     `threshold`."""
 
     weights: str
     labels: Annotated[tuple[str, ...], Field(min_length=1)] = ("Music",)
-    threshold: Share = 0.5
+    threshold: Ratio = 0.5
 
 
-class LanguageConfig(_Closed):
+class LanguageConfig(Strict):
     """A multilingual Whisper by path; at most `windows` of 30 s from the beginning are heard."""
 
     weights: str
-    windows: Count = 4
+    windows: Positive = 4
 
 
-class SpeakersConfig(_Closed):
+class SpeakersConfig(Strict):
     """WavLM x-vectors by path, of windows of `seconds` every `hop` in which `speech` of the time is speech to `vad`.
 
     Windows are one speaker from a cosine `similarity` on; 0.86 is the threshold that the model card of
@@ -203,20 +199,20 @@ class SpeakersConfig(_Closed):
     weights: str
     seconds: Annotated[float, Field(ge=0.5)] = 1.5
     hop: Annotated[float, Field(gt=0)] = 0.75
-    speech: Share = 0.8
+    speech: Ratio = 0.8
     similarity: Annotated[float, Field(gt=-1.0, lt=1.0)] = 0.86
-    least_share: Share = 0.1
+    least_share: Ratio = 0.1
     vad: SpeechConfig = SpeechConfig()
 
 
-class CaptionConfig(_Closed):
+class CaptionConfig(Strict):
     """Counts the caption's words."""
 
 
-class ScoresConfig(_Closed):
+class ScoresConfig(Strict):
     """Every score; null switches one off. `native_frames` pictures at the source's size serve the picture scores."""
 
-    native_frames: Count = 4
+    native_frames: Positive = 4
     motion: MotionConfig | None = MotionConfig()
     camera: CameraConfig | None = CameraConfig()
     stillness: StillnessConfig | None = StillnessConfig()
