@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import cv2
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -99,6 +100,18 @@ def sample_picture(benchmark: Benchmark, clip: int, made: Mapping[str, np.ndarra
     for axis in axes:
         axis.set_xticks([])
         axis.set_yticks([])
+    return png_bytes(figure)
+
+
+def strips_picture(strips: Mapping[str, np.ndarray], height: int = 96) -> bytes:
+    """PNG: a row of frames spread over each clip `(T, H, W, 3)` uint8, by title."""
+    figure = Figure(figsize=(12, 0.3 + 1.5 * len(strips)), dpi=90, layout="constrained")
+    for axis, (title, frames) in zip(figure.subplots(len(strips), 1, squeeze=False)[:, 0], strips.items(), strict=True):
+        times = np.linspace(0, len(frames) - 1, FRAMES).round().astype(int)
+        width = max(1, round(frames.shape[2] * height / frames.shape[1]))
+        axis.imshow(np.concatenate([cv2.resize(frames[t], (width, height), interpolation=cv2.INTER_AREA) for t in times], axis=1))
+        axis.set_title(title, fontsize=9, loc="left")
+        axis.set_axis_off()
     return png_bytes(figure)
 
 

@@ -1,5 +1,6 @@
 """Clip by clip: the gate's metrics of every sample, and which samples a model does best and worst."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,10 +34,14 @@ def sample_rows(model: str, mode: str, measured: "Measured", benchmark: Benchmar
 def ranked_samples(samples: pd.DataFrame, model: str) -> pd.DataFrame:
     """One row per clip, worst first: each metric as `metric, mode`, and `badness`.
 
-    Badness is the mean over metrics of the share of clips that are no worse than this one, so no metric's unit counts.
+    Badness is a mean of ranks, so no metric's unit counts.
     """
     own = samples[samples["model"] == model]
     wide = own.assign(column=own["metric"] + ", " + own["mode"]).pivot(index="clip", columns="column", values="value")
-    signs = {column: -1.0 if column.partition(", ")[0] in HIGHER_IS_BETTER else 1.0 for column in wide}
-    ranks = pd.DataFrame({column: (signs[column] * wide[column]).rank(pct=True) for column in wide})
-    return wide.assign(**{BADNESS: ranks.mean(axis=1)}).sort_values(BADNESS, ascending=False, kind="stable")
+    return worst_first(wide, [column for column in wide if column.partition(", ")[0] in HIGHER_IS_BETTER])
+
+
+def worst_first(wide: pd.DataFrame, higher_is_better: Collection[str]) -> pd.DataFrame:
+    """A row per clip and a column per metric, with `badness`: the mean over columns of the share of clips that are no worse."""
+    ranks = {column: ((-1.0 if column in higher_is_better else 1.0) * wide[column]).rank(pct=True) for column in wide}
+    return wide.assign(**{BADNESS: pd.DataFrame(ranks).mean(axis=1)}).sort_values(BADNESS, ascending=False, kind="stable")

@@ -1,19 +1,21 @@
 """Score every method on the same samples with the same instruments, and write the tables."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from evaluation.baselines.instruments import Instruments, Panel
+from evaluation.baselines.page import write_comparison_page
 from evaluation.baselines.published import PORTRAIT_SETS
 from evaluation.baselines.sanity import Verdict, judge_metrics, score_videos
 from evaluation.baselines.tables import comparison_page
 from evaluation.baselines.videos import BaselineError, RealVideos, Samples, Videos
-from evaluation.metrics import Score
+from evaluation.metrics import ClipMean, Score
 from media import whole_directory, write_atomically
 
 SANITY_SAMPLES = 32
@@ -22,11 +24,13 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class BaselineComparison:
-    """`scores`: title to metric to score, the real clips first; `verdicts`: metric to what became of it on these samples."""
+    """`scores`: title to metric to score, the real clips first; `verdicts`: metric to what became of it on these samples;
+    `each`: one row per method, clip and metric that a single clip has a number of."""
 
     samples: Samples
     scores: dict[str, dict[str, Score]]
     verdicts: dict[str, Verdict]
+    each: pd.DataFrame
 
 
 def compare_baselines(
@@ -39,13 +43,13 @@ def compare_baselines(
     published_set: str = "celebv-hq",
     progress: Progress | None = None,
 ) -> BaselineComparison:
-    """Write `comparison.md`, `comparison.json` and `scores.parquet` into `destination`, made or replaced.
+    """Write `comparison.md`, `comparison.html`, `comparison.json`, `scores.parquet` and `samples.parquet` into `destination`.
 
     Args:
         methods: videos of the same samples.
         samples: the real clips.
         instruments: what looks at them.
-        destination: folder.
+        destination: folder, made or replaced.
         resamples: of the bootstrap over clips; each one of a Fréchet distance costs a decomposition.
         seed: of the bootstrap.
         published_set: whose published numbers stand beside Table 1: `celebv-hq` or `ravdess`.
@@ -63,21 +67,31 @@ def compare_baselines(
     titles = [videos.title for videos in everyone]
     if len(set(titles)) < len(titles):
         raise BaselineError(f"two methods have one name ({', '.join(titles)}); name each NAME=FOLDER differently")
-    scores = {}
+    scores, each = {}, []
     for done, videos in enumerate(everyone, start=1):
         panel = score_videos(videos, samples, Panel(instruments))
         scores[videos.title] = {name: metric.compute(resamples, seed) for name, metric in panel.metrics.items()}
+        each += list(_each_sample(videos.title, panel))
         if progress is not None:
             progress(done, len(everyone) + 1, videos.title)
     few = Samples(samples.name, samples.samples[:SANITY_SAMPLES], samples.digest)
-    found = BaselineComparison(samples, scores, judge_metrics(instruments, few, resamples, seed))
+    table = pd.DataFrame(each, columns=["method", "sample", "metric", "value"])
+    found = BaselineComparison(samples, scores, judge_metrics(instruments, few, resamples, seed), table)
     if progress is not None:
         progress(len(everyone) + 1, len(everyone) + 1, "known damage")
-    _write(found, destination, published_set)
+    higher = {metric.name for metric in instruments.metrics() if metric.higher_is_better}
+    _write(found, destination, published_set, methods, higher)
     return found
 
 
-def _write(found: BaselineComparison, destination: Path, published_set: str) -> None:
+def _each_sample(title: str, panel: Panel) -> Iterator[tuple[str, str, str, float]]:
+    for name, metric in panel.metrics.items():
+        if isinstance(metric, ClipMean):
+            for place, clip in enumerate(metric.clips):
+                yield title, clip, name, metric(np.array([place]))
+
+
+def _write(found: BaselineComparison, destination: Path, published_set: str, methods: Sequence[Videos], higher: set[str]) -> None:
     with whole_directory(destination) as folder:
         record = {
             "samples": {"name": found.samples.name, "clips": len(found.samples), "digest": found.samples.digest},
@@ -88,6 +102,8 @@ def _write(found: BaselineComparison, destination: Path, published_set: str) -> 
         page = comparison_page(found.samples, found.scores, found.verdicts, published_set)
         write_atomically(folder / "comparison.md", page.encode())
         score_table(found).to_parquet(folder / "scores.parquet", index=False)
+        found.each.to_parquet(folder / "samples.parquet", index=False)
+        write_comparison_page(folder / "comparison.html", found.samples, found.scores, found.verdicts, found.each, methods, higher)
 
 
 def score_table(found: BaselineComparison) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """Folders of videos by file name: what does not fit is named; what fits is scored beside ceiling and floor."""
 
 import json
+import re
 from fractions import Fraction
 
 import cv2
@@ -135,6 +136,19 @@ def test_the_page_has_both_tables_and_published_numbers_apart(compared):
     body = page.split("## Body")[1].split("## Also")[0]
     assert "24.733" in body and "✗" in body
     assert "scipy.linalg.sqrtm" not in page and "numpy.corrcoef" in page, "agreement of the metrics that were used"
+
+
+def test_the_html_page_shows_the_worst_samples_beside_the_real_ones_and_loads_nothing(compared):
+    found, out = compared
+    text = (out / "comparison.html").read_text()
+    sources = re.findall(r'(?:src|href)="([^"]*)"', text)
+    assert all(source.startswith(("data:image/png;base64,", "#")) for source in sources)
+    methods = [title for title in found.scores if title != "ground truth (ceiling)"]
+    assert sum(source.startswith("data:") for source in sources) == 3 * len(methods)
+    each = pd.read_parquet(out / "samples.parquet")
+    one = each[(each["method"] == methods[0]) & (each["metric"] == "flicker")]
+    assert one["value"].mean() == pytest.approx(found.scores[methods[0]]["flicker"].value)
+    assert f"Worst samples of {methods[0]}" in text
 
 
 def test_json_and_table_hold_every_number_with_its_network(compared):

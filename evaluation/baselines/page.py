@@ -1,0 +1,74 @@
+"""The comparison as one HTML page: scores with intervals, whether each may judge, and the worst samples of every method."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from evaluation.baselines.sanity import Verdict
+from evaluation.baselines.tables import TITLES
+from evaluation.baselines.videos import Samples, Videos
+from evaluation.metrics import Score
+from evaluation.report_pictures import strips_picture
+from evaluation.samples import BADNESS, worst_first
+from media.pages import Section, write_page
+
+WORST = 3
+SCORES_NOTE = "95 % intervals are bootstraps over clips. The ceiling is the real clips' own value, the floor that of the worst known damage."
+
+
+def write_comparison_page(
+    path: Path, samples: Samples, scores: Mapping[str, Mapping[str, Score]], verdicts: Mapping[str, Verdict], each: pd.DataFrame,
+    methods: Sequence[Videos], higher_is_better: set[str],
+) -> Path:
+    """Write the page; returns `path`.
+
+    Args:
+        path: of the page.
+        samples: the real clips.
+        scores: by method and metric.
+        verdicts: by metric.
+        each: method, sample, metric and value, of single clips.
+        methods: whose worst samples are shown.
+        higher_is_better: names of metrics.
+    """
+    judging = [name for name, verdict in verdicts.items() if verdict.usable]
+    sections = [
+        Section("Scores", SCORES_NOTE, _score_rows(scores, verdicts)),
+        Section("May it judge here?", "A metric judges only where it puts known damage in the right order.", _verdict_rows(verdicts)),
+        *(_worst(samples, method, each[(each["method"] == method.title) & each["metric"].isin(judging)], higher_is_better) for method in methods),
+    ]
+    return write_page(path, f"{len(methods)} methods on {len(samples)} samples of {samples.name}", sections)
+
+
+def _score_rows(scores: Mapping[str, Mapping[str, Score]], verdicts: Mapping[str, Verdict]) -> list[dict[str, Any]]:
+    rows = []
+    for name, verdict in verdicts.items():
+        for title, found in scores.items():
+            score = found[name]
+            numbers = {"value": score.value, "low": score.ci_low, "high": score.ci_high, "ceiling": verdict.ceiling.value, "floor": verdict.floor.value}
+            shown = {key: "–" if value != value else value for key, value in numbers.items()}
+            network = "" if score.network is None else f"{score.network.architecture} {score.network.sha256[:12]}"
+            rest = {"coverage": score.coverage, "may judge": "yes" if verdict.usable else "no", "network": network, "note": score.warning}
+            rows.append({"metric": TITLES[name], "method": title, **shown, **rest})
+    return rows
+
+
+def _verdict_rows(verdicts: Mapping[str, Verdict]) -> list[dict[str, Any]]:
+    return [
+        {"metric": TITLES[name], "damage, from none to worst": ", ".join(f"{damage} {value:.4g}" for damage, value in verdict.order.items()),
+         "may judge": "yes" if verdict.usable else f"no: {verdict.reason}"}
+        for name, verdict in verdicts.items()
+    ]  # fmt: skip
+
+
+def _worst(samples: Samples, method: Videos, rows: pd.DataFrame, higher_is_better: set[str]) -> Section:
+    title = f"Worst samples of {method.title}"
+    if rows.empty:
+        return Section(title, "No metric of single clips may judge on these samples.")
+    ranked = worst_first(rows.pivot(index="sample", columns="metric", values="value"), higher_is_better).head(WORST)
+    by_name = {sample.name: sample for sample in samples.samples}
+    pictures = [strips_picture({"real": by_name[str(n)].read(), method.title: method.frames(by_name[str(n)])}) for n in ranked.index]
+    captions = [f"{name}: " + "; ".join(f"{TITLES.get(str(c), c)} {v:.3g}" for c, v in row.items()) for name, row in ranked.iterrows()]
+    return Section(title, f"{BADNESS}: the mean over metrics that may judge of the share of samples that do no worse.", pictures=pictures, captions=captions)
