@@ -6,7 +6,7 @@ import subprocess
 import threading
 from collections import deque
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import IO
 
 import dagster as dg
@@ -39,7 +39,8 @@ def run_here(context: dg.AssetExecutionContext, process: Process, workspace: Wor
 
 
 def _run(command: list[str], environment: dict[str, str], folder: str) -> None:
-    child = subprocess.Popen(command, env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    # In a session of its own, Ctrl-C in a terminal reaches it once, from here, and not a second time as one of the terminal's group.
+    child = subprocess.Popen(command, env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
     assert child.stdout is not None
     tail: deque[bytes] = deque(maxlen=TAIL_LINES)
     forward = threading.Thread(target=_forward, args=(child.stdout, tail), daemon=True)
@@ -47,14 +48,22 @@ def _run(command: list[str], environment: dict[str, str], folder: str) -> None:
     try:
         code = child.wait()
     except (DagsterExecutionInterruptedError, KeyboardInterrupt):
-        # The launcher ends every rank. It is not killed: then nobody would end them but they themselves.
-        child.send_signal(signal.SIGINT)
-        child.wait(timeout=TERMINATION_SECONDS)
+        _end(child)
         raise
     forward.join(timeout=10.0)  # a rank that outlives the launcher by a moment holds the pipe
     if code:
         lines = b"".join(tail).decode(errors="replace")
         raise DagsterPipesExecutionError(f"{command[-1]} ended with exit code {code}; its last lines:\n{lines}")
+
+
+def _end(child: subprocess.Popen) -> None:
+    """Ask it to end, and ask again. The launcher ends every rank; killed, it would leave them to notice that it is gone."""
+    for _ in range(2):
+        child.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(timeout=TERMINATION_SECONDS)
+            return
+    child.kill()
 
 
 def _forward(source: IO[bytes], tail: deque[bytes]) -> None:

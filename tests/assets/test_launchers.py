@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ import yaml
 from dagster._core.errors import DagsterPipesExecutionError
 
 from assets.execute import run_process
+from assets.launchers import local
 from assets.launchers.settings import LauncherError, RaySettings, check_mount, launcher_settings
 from assets.launchers.shared_disk import remote_command
 from assets.steps import AssetError
@@ -65,6 +67,21 @@ def test_a_dead_child_fails_the_asset_with_the_tail_of_its_log(workspace):
         materialize(workspace, python(code))
     message = str(failed.value)
     assert "exit code 1" in message and "the disk is full" in message and "line 99" in message and "line 3\n" not in message
+
+
+def test_ctrl_c_in_a_terminal_reaches_the_child_through_the_launcher_alone(workspace, capfd):
+    materialize(workspace, python(REPORTS + "print('session', os.getsid(0), os.getpid())"))
+    session, pid = capfd.readouterr().out.partition("session ")[2].split()[:2]
+    assert session == pid
+
+
+def test_a_child_that_does_not_end_when_it_is_asked_is_asked_again_and_then_killed(monkeypatch):
+    monkeypatch.setattr(local, "TERMINATION_SECONDS", 0.3)
+    code = "import signal, time\nsignal.signal(signal.SIGINT, lambda *of: print('asked', flush=True))\nprint('ready', flush=True)\nwhile True: time.sleep(0.05)"
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None and child.stdout.readline() == "ready\n"
+    local._end(child)
+    assert child.wait(timeout=10) == -signal.SIGKILL and child.stdout.read() == "asked\nasked\n"
 
 
 def test_a_terminated_run_ends_the_child_and_waits_for_it(workspace, tmp_path):
