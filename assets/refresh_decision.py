@@ -80,7 +80,8 @@ def decide_refresh(facts: RefreshFacts, config: RefreshConfig, continuation: Con
     """Any one reason is enough. Pure: the same facts give the same decision."""
     refresh, reasons = _whether(facts, config)
     against = list(_against_continuing(facts, continuation))
-    return RefreshDecision(refresh, reasons, facts, SCRATCH if against else CHAMPION, "; ".join(against) or "its clips, code and settings still stand")
+    start = SCRATCH if against else CHAMPION
+    return RefreshDecision(refresh, reasons, facts, start, "; ".join(against) or "its clips, code and settings still stand")
 
 
 def _whether(facts: RefreshFacts, config: RefreshConfig) -> tuple[bool, tuple[str, ...]]:

@@ -54,7 +54,7 @@ def decide() -> None:
 
 @app.command(rich_help_panel=PANEL)
 def start(
-    begin: Annotated[str, typer.Argument(metavar="[scratch|champion]", help="where the training stages begin; without it only say what is chosen")] = "",
+    begin: Annotated[str, typer.Argument(metavar="[scratch|champion]", help="where stages begin; without it only say what is chosen")] = "",
     profile: ProfileOption = None, overrides: SetOption = None,
 ) -> None:
     """Choose where the next training begins: from scratch, or from the champion's teacher."""

@@ -17,7 +17,8 @@ START = "omnihuman/refresh_start"
 @dg.schedule(
     job=train_job,
     cron_schedule="0 2 * * *",
-    description="Trains (on from the champion's teacher where that can be), distils, scores and promotes when the champion misses new hours, drifted or withdrawn clips, or was made "
+    description="Trains (on from the champion's teacher where that can be), "
+    "distils, scores and promotes when the champion misses new hours, drifted or withdrawn clips, or was made "
     "by other code; each decision is kept under var/refresh_decisions and as an observation of training_snapshot.",
 )
 def nightly_training(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
