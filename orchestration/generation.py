@@ -34,7 +34,7 @@ Notify = Callable[[str], None]
 class Request:
     """What a person asks for. A path left None is a condition that is off; `seconds` None takes the sound's or pose's length.
 
-    `longest` bounds the video and how much of sound and pose is read, in seconds: for people who ask over a network.
+    `overlap` is of segments, in frames; None is `LongVideo`'s own. `longest` bounds the video and how much of sound and pose is read, in seconds: for people who ask over a network.
     """
 
     output: Path
@@ -51,6 +51,7 @@ class Request:
     mark: bool = True
     face_check: bool = True
     longest: float | None = None
+    overlap: int | None = None
 
 
 @dataclass(frozen=True)
@@ -215,7 +216,7 @@ def _long_video(
         keypoints=None if inputs.pose is None else torch.from_numpy(inputs.pose.keypoints)[None],
         frames=frames_wanted(config, request.seconds, inputs.sound, inputs.pose, bucket.frames, request.longest),
         segment_frames=bucket.frames, seeds=[request.seed], height=bucket.height, width=bucket.width, steps=request.steps,
-        guidance=request.guidance, sample_rate=config.sample_rate,
+        guidance=request.guidance, sample_rate=config.sample_rate, overlap=request.overlap,
     )
 
 

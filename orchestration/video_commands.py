@@ -33,6 +33,7 @@ def generate(
     guidance: Annotated[str | None, typer.Option(help="scale on text and audio, START or START:END; not for a one-step student")] = None,
     audio_guidance: Annotated[str | None, typer.Option(help="scale on audio where it is another")] = None,
     annealing: Annotated[str, typer.Option(help="linear, cosine or constant")] = "linear",
+    overlap: Annotated[int | None, typer.Option(help="frames that two segments share, 4n+1; 0 cuts hard and is faster; default 5")] = None,
     mark: Annotated[bool, typer.Option(help='visible "AI-generated" on the pictures; without it you are answerable for telling viewers')] = True,
     face_check: Annotated[bool, typer.Option(help="refuse a picture without a face, or with several people")] = True,
     profile: ProfileOption = None,
@@ -45,7 +46,7 @@ def generate(
     sounds = audio or []
     request = Request(
         output, image, sounds[0] if sounds else None, pose, prompt, seconds, seed, steps, activate, without or (), parse_guidance(guidance, audio_guidance, annealing),
-        mark, face_check,
+        mark, face_check, overlap=overlap,
     )
     if not mark:
         print("note: no visible mark; telling viewers that a model made this, as law and decency ask, is up to you", file=sys.stderr)

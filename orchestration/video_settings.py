@@ -27,6 +27,7 @@ class VideoSettings(BaseModel):
     guidance: Annotated[str | None, Field(max_length=40)] = None
     audio_guidance: Annotated[str | None, Field(max_length=40)] = None
     annealing: Annealing = "linear"
+    overlap: Annotated[int | None, Field(ge=0)] = None
     mark: bool = True
     face_check: bool = True
 

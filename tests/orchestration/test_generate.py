@@ -102,6 +102,19 @@ def test_a_condition_left_out_is_not_read(workspace, model, files, tmp_path):
         made(workspace, model, ask(files, tmp_path / "out.mp4", image=None, activate="audio"))
 
 
+@pytest.mark.parametrize(("overlap", "segments"), [(None, 3), (0, 2)])
+def test_segments_overlap_unless_they_are_to_be_cut(workspace, model, files, tmp_path, overlap, segments):
+    seen = []
+    request = ask(files, tmp_path / "out.mp4", seconds=2.0, overlap=overlap)
+    path = generate_video(workspace, model, request, lambda note: None, lambda done, total, note: seen.append((done, total)))
+    assert seen == [(done + 1, segments) for done in range(segments)] and probe_clip(path).frames == 32
+
+
+def test_an_overlap_that_cannot_be_is_refused(workspace, model, files, tmp_path):
+    with pytest.raises(ValueError, match="an overlap is 4n"):
+        made(workspace, model, ask(files, tmp_path / "out.mp4", overlap=4))
+
+
 def test_several_sounds_make_a_video_each(workspace, model, files, tmp_path):
     soundfile.write(tmp_path / "short.wav", PUPPET.audio[:12_000], RATE)
     sounds = [files / "voice.wav", tmp_path / "short.wav"]
