@@ -6,6 +6,7 @@ import dagster as dg
 
 from assets.ablation_study import ASSET, run_study
 from assets.dagster_assets import OWNERS, TRAINING_POOL, dagster_metadata
+from assets.launchers.resource import TrainingLauncher
 from assets.steps import Markdown, Png
 from assets.workspace import open_workspace
 from evaluation.studies import STUDIES
@@ -30,10 +31,11 @@ class StudyConfig(dg.Config):
     partitions_def=STUDY_PARTITIONS,
     pool=TRAINING_POOL,
 )
-def ablation_study(context: dg.AssetExecutionContext, config: StudyConfig) -> dg.MaterializeResult:
+def ablation_study(context: dg.AssetExecutionContext, config: StudyConfig, launcher: TrainingLauncher) -> dg.MaterializeResult:
     """One study, with the CLI's command as what is kept beside its table."""
-    study = context.partition_key
-    folder = run_study(open_workspace(), study, config.seeds, [], f"omnihuman ablate --study {study} --seeds {config.seeds}")
+    study, workspace = context.partition_key, open_workspace()
+    command = f"omnihuman ablate --study {study} --seeds {config.seeds}"
+    folder = run_study(workspace, study, config.seeds, [], command, launch=lambda process: launcher.run(context, process, workspace))
     shown: dict[str, Any] = {
         "table": Markdown((folder / "ablation.md").read_text()),
         "scores": Png((folder / "scores.png").read_bytes()),

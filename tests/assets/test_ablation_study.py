@@ -8,6 +8,7 @@ import pytest
 
 from assets import ablation_study, study_asset
 from assets.checkpoints import RECIPES
+from assets.launchers.resource import TrainingLauncher
 from assets.steps import AssetError
 from assets.workspace import Workspace
 from evaluation.studies import ADVERSARIAL, AUDIO_RATIO, STAGE_ORDER
@@ -119,7 +120,7 @@ def test_unknown_studies_and_variants_and_missing_parents_are_one_clear_error(wo
 def test_dagster_runs_the_partitions_study_with_its_seeds_and_shows_table_and_pictures(tmp_path, monkeypatch):
     asked = []
 
-    def run(workspace, study, seeds, names, command):
+    def run(workspace, study, seeds, names, command, launch):
         asked.append((study, seeds, command))
         (tmp_path / "ablation.md").write_text("| variant |")
         for name in ("scores.png", "contact_sheet.png"):
@@ -128,7 +129,7 @@ def test_dagster_runs_the_partitions_study_with_its_seeds_and_shows_table_and_pi
 
     monkeypatch.setattr(study_asset, "run_study", run)
     config = dg.RunConfig({"ablation_study": study_asset.StudyConfig(seeds=3)})
-    result = dg.materialize([study_asset.ablation_study], partition_key="stage_order", run_config=config)
+    result = dg.materialize([study_asset.ablation_study], partition_key="stage_order", run_config=config, resources={"launcher": TrainingLauncher()})
     assert asked == [("stage_order", 3, "omnihuman ablate --study stage_order --seeds 3")]
     (made,) = result.asset_materializations_for_node("ablation_study")
     assert made.partition == "stage_order" and {"table", "scores", "contact_sheet", "folder"} <= set(made.metadata)
