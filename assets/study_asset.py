@@ -1,6 +1,6 @@
 """The studies as one Dagster asset with a partition each. No job of the flow holds it: a study is started by hand."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -10,6 +10,9 @@ from assets.launchers.resource import TrainingLauncher
 from assets.steps import Markdown, Png
 from assets.workspace import open_workspace
 from evaluation.studies import STUDIES
+
+if TYPE_CHECKING:
+    from training.launch import Process
 
 STUDY_PARTITIONS = dg.StaticPartitionsDefinition(list(STUDIES))
 
@@ -35,7 +38,11 @@ def ablation_study(context: dg.AssetExecutionContext, config: StudyConfig, launc
     """One study, with the CLI's command as what is kept beside its table."""
     study, workspace = context.partition_key, open_workspace()
     command = f"omnihuman ablate --study {study} --seeds {config.seeds}"
-    folder = run_study(workspace, study, config.seeds, [], command, launch=lambda process: launcher.run(context, process, workspace))
+
+    def launch(process: "Process") -> None:
+        launcher.run(context, process, workspace)
+
+    folder = run_study(workspace, study, config.seeds, [], command, launch)
     shown: dict[str, Any] = {
         "table": Markdown((folder / "ablation.md").read_text()),
         "scores": Png((folder / "scores.png").read_bytes()),
