@@ -77,7 +77,8 @@ def test_ctrl_c_in_a_terminal_reaches_the_child_through_the_launcher_alone(works
 
 def test_a_child_that_does_not_end_when_it_is_asked_is_asked_again_and_then_killed(monkeypatch):
     monkeypatch.setattr(local, "TERMINATION_SECONDS", 0.3)
-    code = "import signal, time\nsignal.signal(signal.SIGINT, lambda *of: print('asked', flush=True))\nprint('ready', flush=True)\nwhile True: time.sleep(0.05)"
+    # os.write, because a signal may come while `print` is still at work.
+    code = "import os, signal, time\nsignal.signal(signal.SIGINT, lambda *of: os.write(1, b'asked\\n'))\nos.write(1, b'ready\\n')\nwhile True: time.sleep(0.05)"
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None and child.stdout.readline() == "ready\n"
     local._end(child)
