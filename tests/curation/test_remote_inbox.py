@@ -1,7 +1,7 @@
 """Clips from elsewhere: brought once, whole, and never out of their folder."""
 
-import importlib.util
 import json
+import sys
 
 import fsspec
 import pytest
@@ -92,7 +92,9 @@ def test_a_remote_inbox_becomes_shards(bucket, tmp_path, monkeypatch, puppet_byt
     assert bring_remote_clips(workspace) == 2 and len(plan_new_shards(workspace)) == 1
 
 
-@pytest.mark.skipif(importlib.util.find_spec("s3fs") is not None, reason="the extra `s3` is installed")
-def test_s3_without_its_package_names_the_extra(tmp_path):
+def test_s3_without_its_package_names_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "s3fs", None)  # an import of it fails
+    for protocol in ("s3", "s3a"):
+        monkeypatch.delitem(fsspec.registry._registry, protocol, raising=False)
     with pytest.raises(CurationError, match=r"omnihuman-pipeline\[s3\]"):
         fetch_remote("s3://bucket/clips", tmp_path)
