@@ -5,6 +5,7 @@ import sys
 
 import fsspec
 import pytest
+from fsspec.registry import _registry
 
 from assets.shard_plans import bring_remote_clips, plan_new_shards
 from assets.workspace import Workspace
@@ -95,6 +96,6 @@ def test_a_remote_inbox_becomes_shards(bucket, tmp_path, monkeypatch, puppet_byt
 def test_s3_without_its_package_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "s3fs", None)  # an import of it fails
     for protocol in ("s3", "s3a"):
-        monkeypatch.delitem(fsspec.registry._registry, protocol, raising=False)
+        monkeypatch.delitem(_registry, protocol, raising=False)
     with pytest.raises(CurationError, match=r"omnihuman-pipeline\[s3\]"):
         fetch_remote("s3://bucket/clips", tmp_path)
