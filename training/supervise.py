@@ -16,7 +16,7 @@ SET_PARENT_DEATH_SIGNAL = 1  # prctl(2)
 def supervise(stop: Path, command: list[str]) -> int:
     """Run `command` to its end and return its exit code, 128 + n where signal n ended it."""
     stop.unlink(missing_ok=True)
-    process = subprocess.Popen(command, preexec_fn=_end_with_parent)
+    process = subprocess.Popen(command, preexec_fn=_begin)
     asked: list[int] = []
 
     def ask(number: int, frame: object) -> None:
@@ -33,8 +33,12 @@ def supervise(stop: Path, command: list[str]) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _end_with_parent() -> None:
-    """Killed with -9 this process can pass nothing on: the kernel then does."""
+def _begin() -> None:
+    """Signals as a fresh shell would give them, for what ignores or blocks one hands that on. And if this process is killed
+    with -9 it can pass nothing on: the kernel then does."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
     ctypes.CDLL(None).prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
 
 

@@ -49,7 +49,7 @@ def test_a_stopped_run_leaves_a_checkpoint_of_that_step_and_goes_on_to_the_same_
     finish(whole, ranks)
     output = stop_after_the_first_step(broken, ranks, number)
     step = json.loads((Path(broken.work) / "checkpoints" / "latest.json").read_text())["step"]
-    assert 0 < step < steps and f"stopped on request after step {step} of {steps}" in output
+    assert 0 < step < steps and f"stopped on request after step {step} of " in output
     assert not Path(broken.output).exists() and not stop_file(Path(broken.work)).exists()
     finish(broken, ranks)
     pd.testing.assert_frame_equal(losses(whole), losses(broken), check_exact=True)
@@ -60,7 +60,8 @@ def test_a_second_signal_ends_what_does_not_stop_and_a_request_of_before_counts_
     stop.touch()
     deaf = f"import pathlib, time; print(pathlib.Path({str(stop)!r}).exists(), flush=True); time.sleep(60)"
     command = [sys.executable, "-m", "training.supervise", str(stop), sys.executable, "-c", deaf]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ)
+    # Whoever starts it may ignore the signal itself, as some servers do; a child would inherit that.
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ, preexec_fn=lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN))
     assert process.stdout.readline() == "False\n"
     process.send_signal(signal.SIGTERM)
     assert "once more ends it at once" in process.stdout.readline() and stop.exists()
