@@ -8,7 +8,7 @@ from typing import Any
 
 from assets.steps import Step
 from assets.workspace import Workspace
-from media import sha256_of_file
+from media import sha256_of_file, sha256_while_unchanged
 from profiles import Profile, resolve_source
 
 ENCODERS = ("autoencoder", "text", "audio")
@@ -19,7 +19,7 @@ def folder_version(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and not _hidden(p.relative_to(folder))):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
-        digest.update(_file_sha256(str(path), path.stat().st_mtime_ns, path.stat().st_size))
+        digest.update(bytes.fromhex(sha256_while_unchanged(path)))
     return digest.hexdigest()
 
 
@@ -95,11 +95,6 @@ def source_version(source: str) -> str:
 @lru_cache(maxsize=32)
 def _weights_version(folder: str) -> str:
     return folder_version(Path(folder))
-
-
-@lru_cache(maxsize=100_000)
-def _file_sha256(path: str, modified: int, size: int) -> bytes:
-    return bytes.fromhex(sha256_of_file(Path(path)))
 
 
 def _hidden(relative: Path) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from curation.sidecar import has_sidecar, sidecar_path
 from curation.storage import CurationError, read_table
-from media import sha256_of_file, whole_file
+from media import sha256_while_unchanged, whole_file
 
 TEMPORARY_SUFFIXES = (".part", ".partial", ".tmp", ".crdownload", "~")
 
@@ -64,8 +64,8 @@ def fingerprint(path: Path) -> str:
     So an unreadable file is recorded once, and is new again when it can be read.
     """
     try:
-        status = path.stat()
-        return _content_sha256(str(path), status.st_mtime_ns, status.st_size)
+        # A sensor asks on each tick: files whose time and size stand are not read again.
+        return sha256_while_unchanged(path)
     except OSError:
         status = path.lstat()
         return (
@@ -74,12 +74,6 @@ def fingerprint(path: Path) -> str:
                 f"{path}\0{status.st_size}\0{status.st_mtime_ns}".encode(errors="surrogateescape")
             ).hexdigest()[:40]
         )
-
-
-@lru_cache(maxsize=200_000)
-def _content_sha256(path: str, modified: int, size: int) -> str:
-    # A sensor asks on each tick: files whose time and size stand are not read again.
-    return sha256_of_file(Path(path))
 
 
 def known_fingerprints(shards_root: Path, without: str = "") -> set[str]:

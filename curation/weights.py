@@ -1,12 +1,11 @@
 """Weights that a score or detector needs: found by path or inside an installed package, and opened."""
 
 import importlib.util
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from curation.storage import CurationError
-from media import sha256_of_file
+from media import sha256_while_unchanged
 
 
 def weights_file(source: str, key: str, remedy: str) -> Path:
@@ -35,12 +34,7 @@ def weights_file(source: str, key: str, remedy: str) -> Path:
 
 def weights_version(path: Path) -> str:
     """12 hex of the file's sha256; it enters the key of everything that the weights compute."""
-    return _digest(str(path), path.stat().st_mtime_ns, path.stat().st_size)
-
-
-@lru_cache(maxsize=64)
-def _digest(path: str, modified: int, size: int) -> str:
-    return sha256_of_file(Path(path))[:12]
+    return sha256_while_unchanged(path)[:12]
 
 
 def onnx_session(path: Path | str) -> Any:

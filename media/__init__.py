@@ -4,7 +4,14 @@ from media.containers import MediaError, Span
 from media.decode import Clip, decode_clip, read_audio
 from media.encode import encode_clip
 from media.figures import png_bytes
-from media.files import flush_to_disk, sha256_of_file, whole_directory, whole_file, write_atomically
+from media.files import (
+    flush_to_disk,
+    sha256_of_file,
+    sha256_while_unchanged,
+    whole_directory,
+    whole_file,
+    write_atomically,
+)
 from media.probe import Probe, probe_clip
 
 __all__ = [
@@ -19,6 +26,7 @@ __all__ = [
     "probe_clip",
     "read_audio",
     "sha256_of_file",
+    "sha256_while_unchanged",
     "whole_directory",
     "whole_file",
     "write_atomically",

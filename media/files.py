@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 
@@ -74,3 +75,14 @@ def sha256_of_file(path: Path) -> str:
     """Hex sha256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_while_unchanged(path: Path) -> str:
+    """As `sha256_of_file`, read once in this process for as long as the file's time and size stand."""
+    status = path.stat()
+    return _remembered_sha256(str(path), status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=300_000)
+def _remembered_sha256(path: str, modified: int, size: int) -> str:
+    return sha256_of_file(Path(path))

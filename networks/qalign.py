@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from media import sha256_of_file
+from media import sha256_while_unchanged
 from networks.weights import Network, NetworkError, opened
 
 QALIGN = "q-align"
@@ -104,7 +104,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 def _digest(files: list[Path]) -> str:
     """Of one file its own hash, of several a hash over theirs."""
-    hashes = [sha256_of_file(file) for file in files]
+    hashes = [sha256_while_unchanged(file) for file in files]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from media import sha256_of_file
+from media import sha256_while_unchanged
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def identify(path: Path, architecture: str, protocol: str, remedy: str) -> Netwo
     """
     if not path.is_file():
         raise NetworkError(f"no file {path} for {architecture}; {remedy}")
-    return Network(architecture, sha256_of_file(path), protocol)
+    return Network(architecture, sha256_while_unchanged(path), protocol)
 
 
 def opened(path: Path, architecture: str, remedy: str, load: Callable[[], Any]) -> Any:

@@ -2,14 +2,13 @@
 
 import hashlib
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
 from curation.storage import CurationError
-from media import sha256_of_file
+from media import sha256_while_unchanged
 
 RATE = 16_000
 Loaded = TypeVar("Loaded")
@@ -38,13 +37,7 @@ def model_folder(source: str, key: str, example: str) -> Path:
 def folder_version(path: Path) -> str:
     """12 hex over the folder's JSON and safetensors: weights, labels and how sound is prepared."""
     files = sorted(p for p in path.iterdir() if p.suffix in (".json", ".safetensors"))
-    stamps = tuple((str(p), p.stat().st_mtime_ns, p.stat().st_size) for p in files)
-    return _digest(stamps)
-
-
-@lru_cache(maxsize=16)
-def _digest(stamps: tuple[tuple[str, int, int], ...]) -> str:
-    parts = "".join(f"{Path(path).name} {sha256_of_file(Path(path))}\n" for path, _, _ in stamps)
+    parts = "".join(f"{file.name} {sha256_while_unchanged(file)}\n" for file in files)
     return hashlib.sha256(parts.encode()).hexdigest()[:12]
 
 
