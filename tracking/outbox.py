@@ -91,7 +91,7 @@ class Outbox:
         elif "tags" in entry:
             self._client.log_batch(self.run_id, tags=[RunTag(name, value) for name, value in entry["tags"].items()])
         elif "artifact" in entry:
-            Run(self._client, self.run_id, "").artifact(Path(entry["artifact"]), entry["folder"])
+            Run(self._client, self.run_id).artifact(Path(entry["artifact"]), entry["folder"])
         elif entry["status"] == "RUNNING":
             self._client.update_run(self.run_id, status="RUNNING")
         else:
@@ -101,8 +101,8 @@ class Outbox:
 class PatientRun(Run):
     """A run whose words go through an outbox. An outage is printed once; what waits is sent when the server is back."""
 
-    def __init__(self, outbox: Outbox, client: MlflowClient, experiment_id: str):
-        super().__init__(client, outbox.run_id, experiment_id)
+    def __init__(self, outbox: Outbox, client: MlflowClient):
+        super().__init__(client, outbox.run_id)
         self._outbox, self._away = outbox, False
 
     def log_many(self, rows: list[tuple[int, dict[str, float]]]) -> None:
@@ -173,7 +173,7 @@ def open_patient_run(
     except MlflowException as error:
         remedy = "start the server, or name another store by MLFLOW_TRACKING_URI"
         raise TrackingUnreachable(f"MLflow at {tracking_uri} does not answer, so no run can begin; {remedy} ({error})") from error
-    run = PatientRun(Outbox(work / "mlflow_outbox.jsonl", client, remembered.read_text()), client, "")
+    run = PatientRun(Outbox(work / "mlflow_outbox.jsonl", client, remembered.read_text()), client)
     run.status("RUNNING")
     try:
         yield run

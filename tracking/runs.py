@@ -24,13 +24,8 @@ class Stopped(Exception):
 class Run:
     """An open MLflow run. Metrics go in batches; the caller decides how many steps make one."""
 
-    def __init__(self, client: MlflowClient, run_id: str, experiment_id: str):
-        self._client, self.run_id, self.experiment_id = client, run_id, experiment_id
-
-    @property
-    def path(self) -> str:
-        """What follows the MLflow server's address to show this run."""
-        return f"/#/experiments/{self.experiment_id}/runs/{self.run_id}"
+    def __init__(self, client: MlflowClient, run_id: str):
+        self._client, self.run_id = client, run_id
 
     def log(self, metrics: dict[str, float], step: int = 0) -> None:
         """Log the metrics of one step."""
@@ -73,7 +68,7 @@ def open_run(
     snapshot: Path | None = None,
     run_id: str | None = None,
 ) -> Iterator[Run]:
-    """Open a new run, or go on with `run_id`; it ends as FINISHED, as KILLED when it is stopped, or as FAILED when the block raises.
+    """Open a new run, or go on with `run_id`; it ends as FINISHED, or as FAILED when the block raises.
 
     Args:
         tracking_uri: `sqlite:///...` or a server.
@@ -85,16 +80,12 @@ def open_run(
         run_id: of an interrupted attempt.
     """
     client = connect(tracking_uri)
-    experiment_number = experiment_id(client, tracking_uri, experiment)
     if run_id is None:
         run_id = create_run(client, tracking_uri, experiment, name, params, tags, snapshot)
     else:
         client.update_run(run_id, status="RUNNING")
     try:
-        yield Run(client, run_id, experiment_number)
-    except Stopped:
-        client.set_terminated(run_id, "KILLED")
-        raise
+        yield Run(client, run_id)
     except BaseException:
         client.set_terminated(run_id, "FAILED")
         raise
