@@ -4,13 +4,10 @@ FastAPI and not MLflow's scoring server: that one answers a call with its result
 minutes, comes in and goes out as files, must outlive a restart, and has to be refused early when it is too large.
 """
 
-import signal
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-import uvicorn
 from fastapi import FastAPI, Form, HTTPException, Request, Response, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
@@ -19,12 +16,13 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from assets.workspace import Workspace
 from orchestration import generation
 from orchestration.body_limit import BodyLimit
+from orchestration.http_server import address, listen, run_app
 from orchestration.model_choice import load_model
 from orchestration.server_metrics import CONTENT_TYPE_LATEST, ServerMetrics
 from orchestration.video_jobs import DONE, VIDEO, Job, JobStore, QueueFull
 from orchestration.video_settings import FILES, VideoSettings
 from orchestration.video_worker import VideoWorker
-from orchestration.visitors import BAD_INPUT, Limits, VisitorError, check_host, in_visitor_words
+from orchestration.visitors import BAD_INPUT, Limits, check_host, in_visitor_words
 
 JOBS = "video_jobs"  # below var/
 DRAIN_SECONDS = 10  # for answers under way when the server ends
@@ -58,20 +56,14 @@ def serve(
         GenerateError, RegistryError: no such model.
     """
     check_host(host, expose)
-    listening = _listen(host, port)
+    listening = listen(host, port)
     loaded = load_model(workspace, model)
     store = JobStore(workspace.var / JOBS, limits)
     metrics = ServerMetrics(store)
     worker = VideoWorker(workspace, loaded, store, metrics, keep_hours * 3600)
     app = build_app(worker, metrics, None if expose else ["127.0.0.1", "localhost", "[::1]"], grace_seconds)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=DRAIN_SECONDS))
-    shown = f"[{host}]" if ":" in host else host
-    print(f"{loaded.name} on http://{shown}:{listening.getsockname()[1]}/v1/videos; jobs in {store.folder}; Ctrl-C ends it", flush=True)
-    # uvicorn shuts down in order, then raises the signal once more for the handler that was there before.
-    signal.signal(signal.SIGTERM, lambda number, frame: None)
-    with suppress(KeyboardInterrupt):
-        server.run(sockets=[listening])
-    return 0
+    print(f"{loaded.name} on {address(host, listening)}/v1/videos; jobs in {store.folder}; Ctrl-C ends it", flush=True)
+    return run_app(app, listening, DRAIN_SECONDS)
 
 
 def build_app(worker: VideoWorker, metrics: ServerMetrics, hosts: list[str] | None, grace_seconds: float) -> FastAPI:
@@ -192,10 +184,3 @@ def _word_errors(app: FastAPI) -> None:
         return JSONResponse({"detail": "; ".join(said)}, 422)
 
     app.add_exception_handler(RequestValidationError, invalid)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except (OSError, OverflowError) as error:
-        raise VisitorError(f"cannot listen on {host} port {port} ({error}); choose another --port") from error

@@ -1,16 +1,12 @@
 """`omnihuman votes`: a blind comparison of our own models, or of a study's variants, in a browser on this machine."""
 
 import json
-import signal
-import socket
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import uvicorn
 from fastapi import FastAPI, HTTPException, Response
 from pydantic import BaseModel, ConfigDict
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -24,7 +20,8 @@ from evaluation.preference import Ballot, Pair, System, VoteError, votes_file
 from media import encode_clip
 from media.photographs import png_with_text
 from orchestration.body_limit import BodyLimit
-from orchestration.visitors import LOOPBACK, VisitorError
+from orchestration.http_server import address, listen, run_app
+from orchestration.visitors import LOOPBACK
 from orchestration.votes_page import votes_page
 
 SMALLEST_SIDE = 256  # pixels that people can judge
@@ -102,16 +99,9 @@ def serve_votes(stage: Stage, port: int) -> int:
     Raises:
         VisitorError: a port that cannot be had.
     """
-    try:
-        listening = socket.create_server((LOOPBACK, port))
-    except (OSError, OverflowError) as error:
-        raise VisitorError(f"cannot listen on port {port} ({error}); choose another --port") from error
-    server = uvicorn.Server(uvicorn.Config(build_app(stage), log_level="warning"))
-    print(f"{len(stage.ballot.pairs)} pairs on http://{LOOPBACK}:{listening.getsockname()[1]}/; Ctrl-C ends it", flush=True)
-    signal.signal(signal.SIGTERM, lambda number, frame: None)
-    with suppress(KeyboardInterrupt):
-        server.run(sockets=[listening])
-    return 0
+    listening = listen(LOOPBACK, port)
+    print(f"{len(stage.ballot.pairs)} pairs on {address(LOOPBACK, listening)}/; Ctrl-C ends it", flush=True)
+    return run_app(build_app(stage), listening)
 
 
 def build_app(stage: Stage) -> FastAPI:
