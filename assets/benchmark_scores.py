@@ -37,7 +37,7 @@ def make_benchmark_scores(execution: Execution) -> Metadata:
         slices = pd.read_parquet(destination / "slices.parquet")
         for table in ("scores", "slices", "samples"):
             run.artifact(destination / f"{table}.parquet")
-        page = write_report(workspace, autoencoder)
+        page = write_report(workspace, benchmark, autoencoder)
         run.artifact(page, "report")
     return {
         "rows": len(scores),

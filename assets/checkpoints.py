@@ -5,10 +5,10 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from assets.steps import AssetError, Execution, Metadata, Png, Step
-from assets.training_start import ChampionStart, continued_section, read_start, take_over
+from assets.training_start import continued_section, read_start, take_over
 from assets.workspace import START, Workspace
 
 if TYPE_CHECKING:
@@ -89,18 +89,14 @@ def train(name: str) -> Callable[[Execution], Metadata]:
         output = workspace.data(name)
         job = training_job(workspace, name, workspace.data, output, work)
         if start is not None:
-            job = job.model_copy(update={"profile_values": _profile_values(execution, start), "continued_from": str(start)})
+            values = {**job.profile_values, CONTINUED: continued_section(job.profile_values[CONTINUED], start)}
+            job = job.model_copy(update={"profile_values": values, "continued_from": str(start)})
         execution.launch(training_process(job.write(work / "job.json"), workspace.profile.engine))
         if not is_finished(work):
             raise AssetError(f"training of {name} ended without writing {output}; its log is in {workspace.logs}")
         return describe(output)
 
     return make
-
-
-def _profile_values(execution: Execution, start: ChampionStart) -> dict[str, Any]:
-    values = execution.workspace.profile.model_dump(mode="json")
-    return {**values, CONTINUED: continued_section(values[CONTINUED], start)}
 
 
 def describe(folder: Path) -> Metadata:

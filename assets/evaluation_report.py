@@ -16,11 +16,10 @@ ROWS_AT_ONCE = 512
 NO_SCORES = ("width", "height", "fps", "frames", "seconds", "keypoints_offset", "keypoints_frames")
 
 
-def write_report(workspace: Workspace, autoencoder: Any) -> Path:
+def write_report(workspace: Workspace, benchmark: "Benchmark", autoencoder: Any) -> Path:
     """Write `var/reports/benchmark_scores/whole.html` from the scores that stand; returns its path."""
     import pandas as pd
 
-    from evaluation.benchmark import load_benchmark
     from evaluation.error_analysis import analyse_errors
     from evaluation.gate import limits
     from evaluation.plan import STUDENT, generation_plan
@@ -31,7 +30,7 @@ def write_report(workspace: Workspace, autoencoder: Any) -> Path:
     from curation.report import thresholds  # isort: skip
 
     profile, folder, root = workspace.profile, workspace.data("benchmark_scores"), workspace.data("generated_videos")
-    benchmark, samples = load_benchmark(workspace.data("benchmark_sets")), pd.read_parquet(folder / "samples.parquet")
+    samples = pd.read_parquet(folder / "samples.parquet")
     meta = json.loads((root / STUDENT / "audio" / "meta.json").read_text())
     training, why = training_clips(workspace)
     analysis = None

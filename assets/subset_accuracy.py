@@ -50,7 +50,6 @@ class SubsetAccuracy:
         return {**counts, "precision": precision, "recall": f"{self.recall:.3f} [{low:.3f}, {high:.3f}]"}
 
 
-
 def measure_accuracy(profile: Profile, per_kind: int, kinds: Sequence[str] = tuple(STRONGEST)) -> list[SubsetAccuracy]:
     """Render `per_kind` puppets of each kind, encode, decode, score and filter them as the pipeline does.
 

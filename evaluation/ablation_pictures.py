@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from evaluation.ablation import SCORED, SCORES
 from evaluation.benchmark import Benchmark
 from evaluation.generate import enlarge, load_generated
+from evaluation.pictures import RED, draw_interval
 from evaluation.studies import Study
 from media import png_bytes
 
@@ -37,7 +38,7 @@ def study_plot(table: pd.DataFrame, study: Study) -> bytes:
             _points(axis, scored[scored["variant"] == name], column, place)
         first = scored[scored["variant"] == study.variants[0].name][column].mean()
         if np.isfinite(first):
-            axis.axvline(float(first), color="#c0504d", linewidth=1, linestyle="--")
+            axis.axvline(float(first), color=RED, linewidth=1, linestyle="--")
         axis.set_title(column.replace("_", " "), fontsize=10)
         axis.set_yticks(range(len(names)), [titles.get(n, n.replace("_", " ")) for n in names], fontsize=8)
         axis.xaxis.set_major_locator(MaxNLocator(5))
@@ -51,9 +52,7 @@ def _points(axis: Axes, rows: pd.DataFrame, column: str, place: int) -> None:
     for number, row in enumerate(rows.to_dict("records")):
         value, low, high = row[column], row.get(f"{column}_low", np.nan), row.get(f"{column}_high", np.nan)
         height = place + 0.22 * (number - (seeds - 1) / 2) / max(1, seeds - 1)
-        if np.isfinite(low) and np.isfinite(high):
-            axis.plot([min(low, value), max(high, value)], [height, height], color="#9db6d3", linewidth=2)
-        axis.plot([value], [height], "o", color="#345a8a", markersize=4)
+        draw_interval(axis, value, low, high, height)
 
 
 def study_sheet(benchmark: Benchmark, videos: Mapping[str, Path]) -> bytes:

@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from evaluation.benchmark import Benchmark
@@ -19,6 +20,7 @@ SHEET_SCALE = 2
 VIDEO_CLIPS = 4
 VIDEO_SCALE = 5
 LABEL_ROWS = 30
+BLUE, RED, PALE = "#345a8a", "#c0504d", "#9db6d3"
 
 # (metric, mode, axis title, which way is better)
 BARS = (
@@ -27,6 +29,13 @@ BARS = (
     ("colour_error", AUDIO, "colour error, audio", "lower is better"),
     ("joint_error_median", POSE, "joints px, pose", "lower is better"),
 )
+
+
+def draw_interval(axis: Axes, value: float, low: float, high: float, height: float) -> None:
+    """A point and its interval across `height`, as wide as to hold the point; the point alone where an end is NaN."""
+    if np.isfinite(low) and np.isfinite(high):
+        axis.plot([min(low, value), max(high, value)], [height, height], color=PALE, linewidth=2)
+    axis.plot([value], [height], "o", color=BLUE, markersize=4)
 
 
 def contact_sheet(benchmark: Benchmark, generated_root: Path, clips: int = SHEET_CLIPS) -> bytes:
@@ -69,7 +78,7 @@ def score_bars(scores: pd.DataFrame, plan: Sequence[ModelPlan]) -> bytes:
         axis.set_xticks(places, [model.title for model in models], rotation=30, ha="right", fontsize=8)
         ceiling = scores[(scores["model"] == RECONSTRUCTION) & (scores["metric"] == metric)]["value"]
         if len(ceiling):
-            axis.axhline(float(ceiling.iloc[0]), color="#c0504d", linewidth=1, linestyle="--", label="reconstruction")
+            axis.axhline(float(ceiling.iloc[0]), color=RED, linewidth=1, linestyle="--", label="reconstruction")
             axis.legend(fontsize=7)
         # Bars are read by their length, so the axis starts at zero also where every value is zero.
         axis.set_ylim(bottom=min(0.0, float(np.nan_to_num(chosen["ci_low"]).min(initial=0.0))))

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.shares import wilson
+from media import cut_unfinished_line
 
 QUESTIONS = {
     "identity": "Which looks more like the person in the reference?",
@@ -155,9 +156,7 @@ def append_vote(path: Path, vote: Vote) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        file.seek(0)
-        kept = file.read().rfind(b"\n") + 1
-        file.truncate(kept)
+        cut_unfinished_line(file)
         file.write(json.dumps(asdict(vote), sort_keys=True).encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())

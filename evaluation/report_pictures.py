@@ -11,13 +11,12 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 
 from evaluation.benchmark import Benchmark
 from evaluation.generate import enlarge
-from evaluation.pictures import BARS
+from evaluation.pictures import BARS, BLUE, RED, draw_interval
 from evaluation.plan import RECONSTRUCTION, ModelPlan
 from evaluation.score import score_of, score_row
 from media import png_bytes
 
 FRAMES, SCALE = 8, 2
-BLUE, RED = "#345a8a", "#c0504d"
 AUDIO_TITLE, POSE_TITLE = "audio: caption, reference, sound", "pose: keypoints too"
 
 
@@ -61,9 +60,7 @@ def slices_plot(slices: pd.DataFrame, scores: pd.DataFrame, limits: Mapping[str,
     axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     for axis, ((metric, mode), rows) in zip(axes, panels, strict=True):
         for row in rows.to_dict("records"):
-            height, ends = names.index(row["slice"]), [row["ci_low"], row["value"], row["ci_high"]]
-            axis.plot([np.nanmin(ends), np.nanmax(ends)], [height, height], color="#9db6d3", linewidth=2)
-            axis.plot([row["value"]], [height], "o", color=BLUE, markersize=4)
+            draw_interval(axis, row["value"], row["ci_low"], row["ci_high"], names.index(row["slice"]))
         axis.axvline(score_of(scores, str(rows["model"].iloc[0]), mode, metric), color=BLUE, linewidth=1, linestyle=":", label="whole")
         if metric in limits:
             axis.axvline(limits[metric], color=RED, linewidth=1, linestyle="--", label="gate")

@@ -5,6 +5,7 @@ from media.decode import Clip, decode_clip, read_audio
 from media.encode import encode_clip
 from media.figures import png_bytes
 from media.files import (
+    cut_unfinished_line,
     flush_to_disk,
     sha256_of_file,
     sha256_while_unchanged,
@@ -19,6 +20,7 @@ __all__ = [
     "MediaError",
     "Probe",
     "Span",
+    "cut_unfinished_line",
     "decode_clip",
     "encode_clip",
     "flush_to_disk",

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -60,6 +61,12 @@ def whole_directory(destination: Path) -> Iterator[Path]:
     finally:
         if temporary.exists():
             shutil.rmtree(temporary)
+
+
+def cut_unfinished_line(file: BinaryIO) -> None:
+    """Cut off what follows the last line's end in a file of lines that is open for reading and writing: what a kill left."""
+    file.seek(0)
+    file.truncate(file.read().rfind(b"\n") + 1)
 
 
 def flush_to_disk(path: Path) -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from media import write_atomically
+from media import cut_unfinished_line, write_atomically
 from tracking.mlflow_store import connect  # first: it sets what mlflow reads at import
 from tracking.runs import METRICS_PER_REQUEST, Run, Stopped, create_run
 
@@ -40,8 +40,7 @@ class Outbox:
         self._tried = -PAUSE
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab+") as file:
-            file.seek(0)
-            file.truncate(file.read().rfind(b"\n") + 1)
+            cut_unfinished_line(file)
 
     def put(self, entry: dict[str, Any]) -> None:
         """Add `{"metrics": [[name, value, milliseconds, step], ...]}`, `{"tags": {...}}`, `{"artifact": path, "folder": ...}` or
