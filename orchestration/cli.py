@@ -46,22 +46,23 @@ for group in (data_commands, video_commands, judging_commands, registry_commands
 
 def main() -> None:
     """Run the command line; an expected failure is one line and an exit code."""
+    try:
+        app()
+    except SystemExit:
+        raise
+    except _expected() as error:  # asked only after a failure: help need not wait a second for pandas
+        from profiles import ProfileError
+
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, ProfileError) else 1)
+
+
+def _expected() -> tuple[type[Exception], ...]:
     from curation.storage import CurationError
     from media import MediaError
     from profiles import ProfileError
 
-    try:
-        app()
-    except ProfileError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except (CurationError, MediaError, RuntimeError, OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()
+    return (ProfileError, CurationError, MediaError, RuntimeError, OSError, ValueError)
 
 
 if __name__ == "__main__":
