@@ -73,7 +73,7 @@ def build_features(
 
     Args:
         shard_dir: the raw shard.
-        scores_dir: its scores; they say how many frames a clip has and where its keypoints are.
+        scores_dir: its scores; they say what a clip's caption is, how many frames it has and where its keypoints are.
         destination: this shard's features.
         profile: buckets and encoders.
         progress: called with (samples done, samples to encode, note).
@@ -88,8 +88,11 @@ def build_features(
     if set(clips["clip_id"]) != set(scores["clip_id"]) | set(quarantined_clips(scores_dir)):
         raise CurationError(f"{scores_dir} does not belong to {shard_dir}: other clips; score the shard again")
     identity = encoder_identity(profile, read_table_metadata(scores_dir / "scores.parquet")["keypoints"])
-    columns = ["clip_id", "keypoints_offset", "keypoints_frames"]
-    requests = plan_samples(clips.merge(scores[columns], on="clip_id"), profile.video, identity)
+    columns = ["clip_id", "caption", "keypoints_offset", "keypoints_frames"]
+    if "caption" not in scores:
+        raise CurationError(f"{scores_dir} has no captions, an older version made it; score the shard again")
+    # The caption that the scores chose: clips.parquet has the sidecar's alone.
+    requests = plan_samples(clips.drop(columns="caption").merge(scores[columns], on="clip_id"), profile.video, identity)
     requests, refused = _keeping_the_contract(requests, clips)
     samples = [sample for request in requests for sample in request.samples]
     cached = _cached_places(destination)

@@ -274,6 +274,7 @@ def test_unchanged_features_are_reused_and_changed_captions_are_not(workspace, p
     table = pd.read_parquet(clips)
     table.loc[0, "caption"] = "Somebody else."
     table.to_parquet(clips)
+    workspace.score(name)
     before = load_file(workspace.root / "features" / name / FILE)
     changed = workspace.features(name)
     after = load_file(workspace.root / "features" / name / FILE)
