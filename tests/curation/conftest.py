@@ -11,6 +11,7 @@ from media import encode_clip
 from profiles import Profile, load_profile
 from tests.curation.score_bench import CLIPS
 from tests.curation.score_bench import Bench as ScoreBench
+from tests.curation.shard_workspace import Workspace as ShardWorkspace
 
 ClipWriter = Callable[..., Path]
 
@@ -93,3 +94,8 @@ def bench(tmp_path, inbox, put_puppet, laptop, monkeypatch) -> ScoreBench:
         put_puppet(f"{seed}.mp4", seed=seed)
     name = ingest_shard(find_new_clips(inbox, tmp_path / "raw"), tmp_path / "raw", laptop, inbox=inbox).name
     return ScoreBench(tmp_path, tmp_path / "raw" / name, laptop, monkeypatch)
+
+
+@pytest.fixture
+def workspace(tmp_path, inbox, tiny_encoders, loaded_encoders) -> ShardWorkspace:
+    return ShardWorkspace(tmp_path, inbox, tiny_encoders, loaded_encoders)
