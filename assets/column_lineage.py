@@ -1,6 +1,7 @@
 """Which columns a column of the score tables was computed from: what Dagster draws as column lineage."""
 
 from assets.steps import Columns
+from curation.scores.caption import TOLD
 from curation.scores.registry import switched_on
 from curation.scores.table import CLIP_COLUMNS, scores_schema
 from curation.subsets import SUBSETS_SCHEMA, parse_predicates
@@ -9,7 +10,7 @@ from profiles import Profile
 # The media itself is no column: `member` names it in the shard's tar.
 MEDIA = "member"
 # Scores that read the clip's row beside its media, and which columns of it.
-RECORD_COLUMNS = {"resolution": ("width", "height"), "compression": ("width", "height", "frames"), "caption": ("caption",)}
+RECORD_COLUMNS = {"resolution": ("width", "height"), "compression": ("width", "height", "frames"), "caption": TOLD}
 MEDIA_PARTS = {"frames", "native", "audio", "keypoints", "data"}
 
 
@@ -19,7 +20,7 @@ def score_columns(profile: Profile) -> Columns:
     sources = {name: (name,) for name in ("clip_id", *CLIP_COLUMNS)}
     sources |= dict.fromkeys(("keypoints_offset", "keypoints_frames"), (MEDIA,))
     for score in switched_on(scores):
-        media = (MEDIA,) if MEDIA_PARTS & set(score.reads) else ()
+        media = (MEDIA,) if MEDIA_PARTS & set(score.sources(scores)) else ()
         record = RECORD_COLUMNS[score.name] if "record" in score.reads else ()
         sources |= dict.fromkeys(score.columns, (*media, *record))
     schema = scores_schema(scores)

@@ -18,11 +18,13 @@ def make_condition_features(execution: Execution) -> Metadata:
         destination,
         execution.workspace.profile,
         execution.report,
+        pieces=execution.workspace.var / "feature_pieces" / str(execution.shard),
     )
     return {
         "samples": report.samples,
         "reused": report.reused,
         "encoded": report.encoded,
+        "computed": report.computed,
         "seconds": round(report.seconds, 1),
         "bytes": report.bytes,
         "features_sha256": report.features_sha256,

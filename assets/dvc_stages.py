@@ -11,7 +11,7 @@ import yaml
 from assets.lock_file import mend_lock, whole_lock
 from assets.steps import Step
 from assets.training_start import FROM_SCRATCH
-from assets.versions import configuration
+from assets.versions import configuration, score_weights
 from assets.workspace import Workspace
 from media import write_atomically
 from profiles import Profile
@@ -78,12 +78,14 @@ def stages_text() -> str:
 
 
 def params_text(profile: Profile) -> str:
-    """params.yaml for a profile: its values, the digests of the frozen weights, and the version of each step's code."""
+    """params.yaml for a profile: its values, the digests of the frozen weights and of the scores' weights, and the version of
+    each step's code."""
     from assets.catalogue import FLOW
 
     weights = configuration(profile, ("encoders",))["weights"]
     versions = {step.name: step.version for step in FLOW}
-    values = {**profile.model_dump(mode="json"), "weights": weights, "code_version": versions}
+    own = {"weights": weights, "score_weights": score_weights(profile), "code_version": versions}
+    values = {**profile.model_dump(mode="json"), **own}
     return PARAMS_HEADING + yaml.safe_dump(values, sort_keys=False, width=120, allow_unicode=True)
 
 
@@ -96,7 +98,8 @@ def write_params(workspace: Workspace) -> None:
 
 def settings_of(step: Step) -> list[str]:
     """Keys of params.yaml that decide a step's result."""
-    return [*step.sections, *(["weights"] if "encoders" in step.sections else []), f"code_version.{step.name}"]
+    brought = {"encoders": "weights", "curation.scores": "score_weights"}
+    return [*step.sections, *(key for section, key in brought.items() if section in step.sections), f"code_version.{step.name}"]
 
 
 def _stage(step: Step) -> dict[str, Any]:

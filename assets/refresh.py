@@ -140,11 +140,12 @@ def _hours(seconds: "pd.Series", clips: "pd.Index") -> float:
 
 
 def _drift(scores: "ds.Dataset", before: "pd.Index", after: "pd.Index", workspace: Workspace) -> list[ColumnDrift]:
-    """Every column of a score that is on and that shards have; none where there are too few clips to tell."""
+    """Every column of numbers of a score that is on and that shards have; none where there are too few clips to tell."""
     from curation.scores.registry import columns_of
 
     config = workspace.profile.refresh
-    columns = [name for name in columns_of(workspace.profile.curation.scores) if name in scores.schema.names]
+    kinds = columns_of(workspace.profile.curation.scores)
+    columns = [name for name, kind in kinds.items() if kind != "text" and name in scores.schema.names]
     first, second = (_values(scores, columns, clips) for clips in (before, after))
     if min(len(first), len(second)) < config.min_clips:
         return []

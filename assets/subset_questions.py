@@ -27,19 +27,22 @@ def scores_of_all_shards(workspace: Workspace) -> "ds.Dataset":
 
 
 def count_lines(workspace: Workspace) -> list[str]:
-    """One line per condition: clips, hours, share of all hours; then captions that repeat."""
-    from curation.selection import repeated_captions, select
+    """One line per condition: clips, hours, share of all hours; then where captions come from, and which repeat."""
+    from curation.selection import caption_sources, repeated_captions, select
     from curation.subsets import SUBSETS
 
-    found = select(scores_of_all_shards(workspace), workspace.profile.curation)
+    scores = scores_of_all_shards(workspace)
+    found = select(scores, workspace.profile.curation)
     lines = [f"{'all':<6} {found.clips:>12,} clips {found.hours:>12,.2f} h"]
     for name in SUBSETS:
         clips, hours = found.subset_clips[name], found.subset_hours[name]
         lines.append(f"{name:<6} {clips:>12,} clips {hours:>12,.2f} h  {found.keep_rate(name):6.1%} of all hours")
-    captions = repeated_captions(workspace.data("raw_clips", shard) / "clips.parquet" for shard in workspace.shards("raw_clips"))
-    if captions:
-        often, times = next(iter(captions.items()))
-        lines.append(f"{len(captions)} captions stand at more than one clip, the most frequent at {times}: {often[:80]!r}")
+    if "caption_source" not in scores.schema.names:
+        return [*lines, "captions are not known: the shards were scored by an older version; materialise clip_scores again"]
+    lines.append("captions by source: " + ", ".join(f"{source} {count:,}" for source, count in caption_sources(scores).items()))
+    repeated = repeated_captions(scores)
+    if repeated.captions:
+        lines.append(f"{repeated.captions} captions stand at more than one clip, the most frequent at {repeated.times}: {repeated.most_frequent[:80]!r}")
     return lines
 
 

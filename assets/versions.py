@@ -12,6 +12,8 @@ from media import sha256_of_file, sha256_while_unchanged
 from profiles import Profile, resolve_source
 
 ENCODERS = ("autoencoder", "text", "audio")
+PACKAGED_DETECTORS = ("puppet", "mediapipe")
+ABSENT = "absent"
 
 
 def folder_version(folder: Path) -> str:
@@ -69,7 +71,8 @@ def _root_file_version(path: Path) -> str | None:
 
 
 def configuration(profile: Profile, sections: tuple[str, ...]) -> dict[str, Any]:
-    """The values under dotted profile keys. `encoders` brings the digests of the weights along."""
+    """The values under dotted profile keys. `encoders` brings the digests of the weights along, `curation.scores` those of the
+    scores that have some."""
     values = profile.model_dump(mode="json")
     found: dict[str, Any] = {}
     for section in sections:
@@ -79,6 +82,28 @@ def configuration(profile: Profile, sections: tuple[str, ...]) -> dict[str, Any]
         found[section] = value
     if "encoders" in sections:
         found["weights"] = {name: source_version(getattr(profile.encoders, name)) for name in ENCODERS}
+    if "curation.scores" in sections and (weights := score_weights(profile)):
+        found["score_weights"] = weights
+    return found
+
+
+def score_weights(profile: Profile) -> dict[str, str]:
+    """Versions of the weights that scores and the keypoint detector take by path: other files under the same path are other
+    settings. `ABSENT` where they are not here: what needs them says so itself, and nothing else is held up."""
+    from curation.scores.registry import switched_on
+    from curation.storage import CurationError
+
+    scores, found = profile.curation.scores, {}
+    for score in switched_on(scores):
+        try:
+            version = score.weights(score.config(scores))
+        except CurationError:
+            version = ABSENT
+        if version:
+            found[score.name] = version
+    if profile.encoders.keypoints not in PACKAGED_DETECTORS:
+        detector = Path(profile.encoders.keypoints)
+        found["keypoints"] = folder_version(detector)[:12] if detector.is_dir() else ABSENT
     return found
 
 

@@ -52,6 +52,10 @@ def _table(rng: np.random.Generator, rows: int, schema: pa.Schema) -> pa.Table:
             columns[field.name] = pa.array([f"{value:016x}" for value in rng.integers(0, 2**62, rows)])
         elif field.type == pa.bool_():
             columns[field.name] = pa.array(rng.random(rows) < 0.8)
+        elif field.name == "caption":
+            columns[field.name] = pa.array([f"{value:040} a person talks to us in a room" for value in rng.integers(0, 2**40, rows)])
+        elif field.type == pa.string():
+            columns[field.name] = pa.array(rng.choice(["sidecar", "captioner"], rows))
         else:
             centre, spread = CENTRES.get(field.name, (0.5, 0.29))
             values = np.abs(rng.normal(centre, spread, rows)) if centre else rng.normal(centre, spread, rows).round()

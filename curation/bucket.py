@@ -12,6 +12,8 @@ from profiles.schema import Bucket, VideoConfig
 TRANSFORM = "centre-crop-area-1"
 # Longer or larger clips are used up to so many bytes of source frames, though no more than one is held at a time.
 DECODE_BYTES = 768 * 1024**2
+# The autoencoder encodes a larger side in tiles of 832 every 640 pixels: memory is that of the published sizes (832 x 480).
+TILE = (832, 832, 640, 640)
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,11 @@ class BucketClip:
 def bucket_names(video: VideoConfig) -> list[str]:
     """Every bucket's name, in the profile's order."""
     return [video.name_of(bucket) for bucket in video.all_buckets]
+
+
+def is_tiled(bucket: Bucket) -> bool:
+    """Whether the autoencoder sees its frames in tiles, blended where they overlap; up to 832 pixels it sees them whole."""
+    return bucket.height > TILE[0] or bucket.width > TILE[1]
 
 
 def choose_bucket(width: int, height: int, frames: int, video: VideoConfig) -> Bucket:

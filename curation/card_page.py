@@ -12,14 +12,14 @@ from curation.clip_pictures import SHOWN, clips_sheet, evenly_spread
 from curation.ingest_page import origin_rows
 from curation.report import funnel_chart
 from curation.slices import SLICED, slice_rows
-from curation.stage_pages import condition_rows
+from curation.stage_pages import caption_section, condition_rows
 from curation.storage import read_table
 from curation.subsets import SUBSETS
 from curation.withdrawal import Tombstone
 from media.pages import Section, write_page
 
 SHARDS_LISTED, SHARDS_SHOWN = 200, 3
-CLIP_COLUMNS = ("clip_id", "seconds", "caption", "source_name", "source", "licence", "consent", "identity")
+CLIP_COLUMNS = ("clip_id", "seconds", "source_name", "source", "licence", "consent", "identity")
 
 
 def write_card_page(
@@ -47,14 +47,14 @@ def write_card_page(
     counts = {"clips_in": len(table), **{name: int(table[name].sum()) for name in SUBSETS}}
     pictures = [(name, _look(raw_root / name, trained)) for name in names[:SHARDS_SHOWN]]
     shown = [(name, sheet) for name, sheet in pictures if sheet]
-    captioned = int((trained["caption"] != "").sum())
+    scores = _of_all(scores_root, scored, "scores.parquet", (*SLICED, "caption", "caption_words")) if scored else None
     sections = [
         Section("In one sentence", _sentence(snapshot, trained)),
         Section("Hours per condition", "Of whole clips; a clip trains every condition whose subset it is in.", condition_rows(table), [funnel_chart(counts)]),
         Section("Samples", _samples_note(snapshot), sample_rows(snapshot, samples)),
         Section("A look", "", pictures=[sheet for _, sheet in shown], captions=[name for name, _ in shown]),
-        Section("Source, licence, consent", f"{captioned} of {len(trained)} clips have a caption of their own.", origin_rows(trained)),
-        _slices(clips, _of_all(scores_root, scored, "scores.parquet", SLICED), subsets) if scored else Section("Slices", "No scores are here."),
+        Section("Source, licence, consent", "", origin_rows(trained)),
+        *_of_scores(clips, scores, subsets, trained),
         Section("Withdrawn", _withdrawn_note(tombstones), [{"target": t.target, "clips": len(t.clip_ids), "when": t.when, "reason": t.reason} for t in tombstones]),
         Section("Left out", "", [dict(entry) for entry in snapshot["excluded"]]),
         Section("Shards", "", [{**s, "features_sha256": s["features_sha256"][:12]} for s in snapshot["shards"][:SHARDS_LISTED]]),
@@ -71,9 +71,12 @@ def sample_rows(snapshot: dict[str, Any], samples: pd.DataFrame) -> list[dict[st
     ]
 
 
-def _slices(clips: pd.DataFrame, scores: pd.DataFrame, subsets: pd.DataFrame) -> Section:
+def _of_scores(clips: pd.DataFrame, scores: pd.DataFrame | None, subsets: pd.DataFrame, trained: pd.DataFrame) -> list[Section]:
+    if scores is None:
+        return [Section("Captions and slices", "No scores are here.")]
     note = "All clips of the listed shards that have scores here, and the share of each slice in each subset."
-    return Section("Slices", note, slice_rows(clips, scores, subsets))
+    captions = caption_section(scores[scores["clip_id"].isin(trained["clip_id"])])
+    return [captions, Section("Slices", note, slice_rows(clips, scores, subsets))]
 
 
 def _of_all(root: Path, shards: Sequence[str], file: str, columns: Sequence[str]) -> pd.DataFrame:

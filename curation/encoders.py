@@ -11,7 +11,7 @@ import torch
 from diffusers import AutoencoderKLWan
 from torch import Tensor
 
-from curation.bucket import TRANSFORM, bucket_names
+from curation.bucket import TILE, TRANSFORM, bucket_names
 from curation.samples import CutSample
 from curation.windows import MOTION_FRAMES
 from omnihuman.audio import AudioEncoder
@@ -74,25 +74,29 @@ class ConditionEncoders:
             "keypoints": ((samples, video.frames, 133, 3), "float32"),
         }
 
-    def encode(self, batch: list[CutSample], video: VideoConfig) -> dict[str, np.ndarray]:
-        """Every encoded feature of a batch of one bucket, float32 but for `has_audio` and `has_motion`.
+    def encode(self, part: str, batch: list[CutSample], video: VideoConfig) -> dict[str, np.ndarray]:
+        """The tensors of one part (`feature_cache.PARTS`) of a batch of one bucket, float32 but for `has_audio` and `has_motion`."""
+        if part == "text":
+            return self.encode_captions([cut.sample.caption for cut in batch])
+        return self._encode_pictures(batch) if part == "latents" else self._encode_sound(batch, video)
 
-        A silent sample's audio and the motion of a sample without frames before its window are all zero. Motion frames
-        are encoded alone, as at inference: what the causal autoencoder would remember of still earlier frames is not there.
-        """
+    def encode_captions(self, captions: list[str]) -> dict[str, np.ndarray]:
+        """`text` `(B, L, D)`."""
+        return {"text": self.text.encode(captions).cpu().numpy()}
+
+    def _encode_pictures(self, batch: list[CutSample]) -> dict[str, np.ndarray]:
+        """The motion of a sample without frames before its window is all zero. Motion frames are encoded alone, as at
+        inference: what the causal autoencoder would remember of still earlier frames is not there."""
         latents = self._see(np.stack([cut.frames for cut in batch]))
         reference = self._see(np.stack([cut.reference for cut in batch])[:, None])
+        return {"latents": latents, "reference_latents": reference, **self._motion(batch, reference)}
+
+    def _encode_sound(self, batch: list[CutSample], video: VideoConfig) -> dict[str, np.ndarray]:
+        """A silent sample's audio is all zero."""
         has_audio = np.array([cut.audio is not None for cut in batch], np.uint8)
         heard = self._hear([np.zeros(0, np.float32) if cut.audio is None else cut.audio for cut in batch], video)
         heard[has_audio == 0] = 0.0
-        return {
-            "latents": latents,
-            "reference_latents": reference,
-            **self._motion(batch, reference),
-            "text": self.text.encode([cut.sample.caption for cut in batch]).cpu().numpy(),
-            "audio": heard,
-            "has_audio": has_audio,
-        }
+        return {"audio": heard, "has_audio": has_audio}
 
     def _motion(self, batch: list[CutSample], like: np.ndarray) -> dict[str, np.ndarray]:
         pasts = [cut.motion for cut in batch if cut.motion is not None]
@@ -146,6 +150,7 @@ def load_encoders(profile: Profile) -> ConditionEncoders:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     sources = profile.encoders
     autoencoder = load_autoencoder(resolve_source(sources.autoencoder))
+    autoencoder.enable_tiling(*TILE)
     text = TextEncoder(resolve_source(sources.text), sources.text_tokens)
     audio = AudioEncoder(resolve_source(sources.audio))
     models: list[Any] = [autoencoder, text.model, audio.model]

@@ -18,6 +18,9 @@ SAMPLES_SCHEMA = pa.schema(
         ("reference_outside", pa.bool_()),
         ("has_motion", pa.bool_()),
         ("feature_key", pa.string()),
+        ("latents_key", pa.string()),
+        ("audio_key", pa.string()),
+        ("text_key", pa.string()),
     ]
 )
 

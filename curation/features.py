@@ -1,16 +1,18 @@
-"""Condition features of a shard: every frozen encoder run once per sample, cached under a key of all it depends on.
+"""Condition features of a shard: every frozen encoder run once per sample, each one's part cached under a key of all it depends on.
 
 Rows of one bucket stand in one file, `features-<bucket>.safetensors`: a tensor's rows have one shape.
 """
 
 import json
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 import pandas as pd
 from safetensors import safe_open
 
@@ -22,9 +24,10 @@ from curation.encoders import (
     encoder_identity,
     load_encoders,
 )
+from curation.feature_cache import DECODED, PARTS, FeatureCache, PieceKeeper
 from curation.feature_files import SAMPLES_SCHEMA, features_digest, features_file
 from curation.quarantine import quarantined_clips, split_by_contract, write_quarantine
-from curation.samples import ClipRequest, CutSample, Sample, cut_samples, plan_samples
+from curation.samples import ClipRequest, Sample, cut_samples, plan_samples
 from curation.storage import (
     CurationError,
     read_table,
@@ -39,11 +42,13 @@ from profiles.schema import Bucket, VideoConfig
 
 BATCH = 16
 Place = tuple[str, int]  # bucket and row of its file
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
 class FeatureReport:
-    """`samples` rows, of which `reused` came from the features that were there and `encoded` were computed.
+    """`samples` rows, of which `reused` came whole from the features that were there; of `encoded` some part was computed, and
+    `computed` says of how many each part.
 
     `bytes` counts the feature files; `features_sha256` is a hash over theirs.
     """
@@ -55,6 +60,7 @@ class FeatureReport:
     seconds: float
     features_sha256: str
     bytes: int
+    computed: dict[str, int]
 
 
 def build_features(
@@ -64,20 +70,23 @@ def build_features(
     profile: Profile,
     progress: Progress | None = None,
     encoders: ConditionEncoders | None = None,
+    pieces: Path | None = None,
 ) -> FeatureReport:
     """Write `destination/` samples.parquet, quarantine.parquet, encoders.json and a features file per bucket that has samples.
 
     A planned sample that breaks the contract of samples.parquet is quarantined before anything is encoded for it.
-    Rows whose feature key stands in `destination` already are copied; when all do, nothing is written and no encoder
-    is loaded.
+    What stands in `destination` already under the key of its part is copied; when every row does, nothing is written and no
+    encoder is loaded. A clip of which only the caption changed is not decoded.
 
     Args:
         shard_dir: the raw shard.
-        scores_dir: its scores; they say how many frames a clip has and where its keypoints are.
+        scores_dir: its scores; they say what a clip's caption is, how many frames it has and where its keypoints are.
         destination: this shard's features.
         profile: buckets and encoders.
         progress: called with (samples done, samples to encode, note).
         encoders: loaded already, when several shards follow one another.
+        pieces: folder of this shard alone, where what is encoded is kept until all is: a build that was killed goes on from
+            there. None keeps nothing.
 
     Raises:
         CurationError: inputs are incomplete or do not belong together.
@@ -88,18 +97,24 @@ def build_features(
     if set(clips["clip_id"]) != set(scores["clip_id"]) | set(quarantined_clips(scores_dir)):
         raise CurationError(f"{scores_dir} does not belong to {shard_dir}: other clips; score the shard again")
     identity = encoder_identity(profile, read_table_metadata(scores_dir / "scores.parquet")["keypoints"])
-    columns = ["clip_id", "keypoints_offset", "keypoints_frames"]
-    requests = plan_samples(clips.merge(scores[columns], on="clip_id"), profile.video, identity)
+    columns = ["clip_id", "caption", "keypoints_offset", "keypoints_frames"]
+    if "caption" not in scores:
+        raise CurationError(f"{scores_dir} has no captions, an older version made it; score the shard again")
+    # The caption that the scores chose: clips.parquet has the sidecar's alone.
+    requests = plan_samples(clips.drop(columns="caption").merge(scores[columns], on="clip_id"), profile.video, identity)
     requests, refused = _keeping_the_contract(requests, clips)
     samples = [sample for request in requests for sample in request.samples]
-    cached = _cached_places(destination)
-    reused = sum(sample.feature_key in cached for sample in samples)
+    cache = FeatureCache.of(destination, pieces)
+    lacking = {sample.sample_id: cache.lacking(sample) for sample in samples}
+    computed = {part: sum(part in parts for parts in lacking.values()) for part in PARTS}
+    total = sum(map(bool, lacking.values()))
+    reused = len(samples) - total
     listed = (destination / "quarantine.parquet").is_file()
-    if listed and list(cached) == [sample.feature_key for sample in samples] and _made_with(destination) == identity:
+    if listed and cache.order == tuple(s.feature_key for s in samples) and _made_with(destination) == identity:
         made = read_table_metadata(destination / "samples.parquet")
         seconds = time.monotonic() - started
-        return FeatureReport(destination, len(samples), reused, 0, seconds, made["features_sha256"], made["features_bytes"])
-    total = len(samples) - reused
+        sizes = made["features_sha256"], made["features_bytes"]
+        return FeatureReport(destination, len(samples), reused, 0, seconds, *sizes, computed)
     counted = _Counted(total, progress)
     with whole_directory(destination) as folder:
         files: dict[str, Path] = {}
@@ -111,7 +126,7 @@ def build_features(
             if not mine:
                 continue
             assert encoders is not None
-            work = _BucketWork(shard_dir, scores_dir, destination, encoders, profile.video, bucket, cached)
+            work = _BucketWork(shard_dir, scores_dir, cache, lacking, encoders, profile.video, bucket, pieces)
             path = features_file(folder, work.name)
             places |= work.write(path, mine, counted)
             files[work.name] = path
@@ -122,7 +137,9 @@ def build_features(
         write_table(_samples_table(samples, places), folder / "samples.parquet", SAMPLES_SCHEMA, metadata, SAMPLES)
         write_quarantine(folder, refused)
         (folder / "encoders.json").write_text(json.dumps(identity, indent=1, sort_keys=True) + "\n")
-    return FeatureReport(destination, len(samples), reused, total, time.monotonic() - started, digest, size)
+    if pieces is not None:
+        shutil.rmtree(pieces, ignore_errors=True)
+    return FeatureReport(destination, len(samples), reused, total, time.monotonic() - started, digest, size, computed)
 
 
 def _keeping_the_contract(requests: list[ClipRequest], clips: pd.DataFrame) -> tuple[list[ClipRequest], pd.DataFrame]:
@@ -133,18 +150,6 @@ def _keeping_the_contract(requests: list[ClipRequest], clips: pd.DataFrame) -> t
         return requests, refused
     ids = set(kept["sample_id"])
     return [replace(r, samples=tuple(s for s in r.samples if s.sample_id in ids)) for r in requests], refused
-
-
-def _cached_places(destination: Path) -> dict[str, Place]:
-    """Feature key to where it stands; nothing unless every file that the table names is there."""
-    if not (destination / "samples.parquet").is_file():
-        return {}
-    table = read_table(destination / "samples.parquet")
-    if not {"bucket", "row"} <= set(table.columns):  # made before there were buckets
-        return {}
-    if not all(features_file(destination, bucket).is_file() for bucket in table["bucket"].unique()):
-        return {}
-    return dict(zip(table["feature_key"], zip(table["bucket"], table["row"].tolist(), strict=True), strict=True))
 
 
 def _made_with(destination: Path) -> Any:
@@ -170,11 +175,12 @@ class _BucketWork:
 
     shard_dir: Path
     scores_dir: Path
-    destination: Path
+    cache: FeatureCache
+    lacking: dict[str, frozenset[str]]
     encoders: ConditionEncoders
     video: VideoConfig
     bucket: Bucket
-    cached: dict[str, Place]
+    pieces: Path | None
 
     @property
     def name(self) -> str:
@@ -186,11 +192,14 @@ class _BucketWork:
         rows = TensorRows(path, self.encoders.shapes(len(samples), self.video.only(self.bucket)))
         rows.arrays["null_text"][:] = self.encoders.null_text()
         self._write_keypoints(rows, samples)
-        self._copy_cached(rows, samples)
-        where = {sample.sample_id: row for row, sample in enumerate(samples)}
-        self._encode(rows, [m for r in requests if (m := _only(r, self.cached)).samples], where, counted)
+        self.cache.copy(samples, rows.arrays)
+        keeper = PieceKeeper(self.pieces, self.name) if self.pieces is not None else None
+        put = _Put(rows, {sample.sample_id: row for row, sample in enumerate(samples)}, keeper)
+        with cores_left_by_decoding():
+            self._encode(put, requests, counted)
+            self._encode_captions(put, samples, counted)
         rows.close()
-        return {sample_id: (self.name, row) for sample_id, row in where.items()}
+        return {sample_id: (self.name, row) for sample_id, row in put.where.items()}
 
     def _write_keypoints(self, rows: TensorRows, samples: list[Sample]) -> None:
         with safe_open(self.scores_dir / "keypoints.safetensors", "np") as file:
@@ -199,35 +208,44 @@ class _BucketWork:
                 start = sample.keypoints_start
                 rows.arrays["keypoints"][row] = every[start : start + self.bucket.frames]
 
-    def _copy_cached(self, rows: TensorRows, samples: list[Sample]) -> None:
-        pairs = [(row, self.cached[s.feature_key][1]) for row, s in enumerate(samples) if s.feature_key in self.cached]
-        if not pairs:
-            return
-        # Keypoints come from the scores each time: they are not encoded. The key holds the bucket: all are in one old file.
-        with safe_open(features_file(self.destination, self.name), "np") as file:
-            for name in (name for name in rows.arrays if name not in ("null_text", "keypoints")):
-                old = file.get_slice(name)
-                for row, old_row in pairs:
-                    rows.arrays[name][row] = old[old_row : old_row + 1][0]
-
-    def _encode(self, rows: TensorRows, requests: list[ClipRequest], where: dict[str, int], counted: _Counted) -> None:
+    def _encode(self, put: "_Put", requests: list[ClipRequest], counted: _Counted) -> None:
+        """What clips are decoded for, and the captions of those samples."""
         video = self.video.only(self.bucket)
-        decoded = map_over_clips(cut_samples, (self.shard_dir, self.video), requests, processes=decoding_processes())
-        with cores_left_by_decoding():
-            for batch in _batches(cut for clip in decoded for cut in clip):
-                index = [where[cut.sample.sample_id] for cut in batch]
-                for name, value in self.encoders.encode(batch, video).items():
-                    rows.arrays[name][index] = value
-                counted.add(len(batch))
+        wanted = [replace(r, samples=tuple(s for s in r.samples if self.lacking[s.sample_id] & DECODED)) for r in requests]
+        work, wanted = (self.shard_dir, self.video), [request for request in wanted if request.samples]
+        decoded = map_over_clips(cut_samples, work, wanted, processes=decoding_processes())
+        for batch in _batches(cut for clip in decoded for cut in clip):
+            for part in PARTS:
+                own = [cut for cut in batch if part in self.lacking[cut.sample.sample_id]]
+                if own:
+                    put(part, [cut.sample for cut in own], self.encoders.encode(part, own, video))
+            counted.add(len(batch))
+
+    def _encode_captions(self, put: "_Put", samples: list[Sample], counted: _Counted) -> None:
+        """Captions of samples that need nothing else."""
+        for batch in _batches(s for s in samples if self.lacking[s.sample_id] == {"text"}):
+            put("text", batch, self.encoders.encode_captions([sample.caption for sample in batch]))
+            counted.add(len(batch))
 
 
-def _only(request: ClipRequest, cached: dict[str, Place]) -> ClipRequest:
-    missing = tuple(sample for sample in request.samples if sample.feature_key not in cached)
-    return ClipRequest(request.clip_id, request.width, request.height, request.fps, missing)
+@dataclass(frozen=True)
+class _Put:
+    """Writes what was encoded into its rows, and into pieces."""
+
+    rows: TensorRows
+    where: dict[str, int]
+    keeper: PieceKeeper | None
+
+    def __call__(self, part: str, samples: list[Sample], found: dict[str, np.ndarray]) -> None:
+        index = [self.where[sample.sample_id] for sample in samples]
+        for name, value in found.items():
+            self.rows.arrays[name][index] = value
+        if self.keeper is not None:
+            self.keeper.add(part, samples, {name: self.rows.arrays[name][index] for name in found})
 
 
-def _batches(cuts: Iterable[CutSample]) -> Iterator[list[CutSample]]:
-    iterator = iter(cuts)
+def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
+    iterator = iter(items)
     while batch := list(islice(iterator, BATCH)):
         yield batch
 
@@ -246,6 +264,7 @@ def _samples_table(samples: list[Sample], places: dict[str, Place]) -> pd.DataFr
             "reference_outside": sample.window.reference_outside,
             "has_motion": sample.window.has_motion,
             "feature_key": sample.feature_key,
+            **{f"{part}_key": key for part, key in sample.part_keys.items()},
         }
         for sample in samples
     ]

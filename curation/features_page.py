@@ -19,13 +19,14 @@ def write_features_page(path: Path, destination: Path, report: "FeatureReport") 
     """Samples by bucket, where windows and references lie, what was computed now, encoders, quarantine."""
     samples = read_table(destination / "samples.parquet")
     encoders = json.loads((destination / "encoders.json").read_text())
-    now = f"{report.encoded} samples were encoded now in {report.seconds:.1f} s, {report.reused} were kept from before; {report.bytes / 2**20:.1f} MiB."
+    parts = ", ".join(f"{part} of {count}" for part, count in report.computed.items())
+    now = f"{report.encoded} samples were encoded now in {report.seconds:.1f} s ({parts}), {report.reused} were kept from before; {report.bytes / 2**20:.1f} MiB."
     per_clip = samples.groupby("clip_id").size() if len(samples) else pd.Series(dtype=int)
     measures = {"samples a clip": per_clip, "window begins, frames": samples["window_start"], "reference, frames": samples["reference_frame"]}
     sections = [
         Section("Samples", now, bucket_rows(samples)),
         Section("Where they lie in their clips", pictures=[value_histograms(measures)] if len(samples) else []),
-        Section("Encoders", "A sample's key holds all of these: with another one it is encoded again.", [{"part": k, "made with": str(v)} for k, v in sorted(encoders.items())]),
+        Section("Encoders", "The key of each part of a sample (latents, audio, text) holds those that made it: with another one that part is encoded again.", [{"part": k, "made with": str(v)} for k, v in sorted(encoders.items())]),
         quarantine_section(destination, "samples"),
     ]
     return write_page(path, f"condition_features, shard {destination.name}: {len(samples)} samples", sections)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from curation.archive import read_clip
-from curation.bucket import choose_bucket, load_bucket_clip
+from curation.bucket import TILE, choose_bucket, is_tiled, load_bucket_clip
 from curation.storage import CurationError
 from curation.windows import MOTION_FRAMES, Window, choose_windows
 from media import MediaError
@@ -31,6 +31,7 @@ class Sample:
     window: Window
     keypoints_start: int
     feature_key: str
+    part_keys: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def plan_samples(table: pd.DataFrame, video: VideoConfig, identity: dict[str, An
         frames = int(row.keypoints_frames)
         bucket = choose_bucket(int(row.width), int(row.height), frames, video)
         windows = choose_windows(row.sha256, frames, video.only(bucket))
-        made_with = shared | {"bucket": video.name_of(bucket)}
+        made_with = shared | {"bucket": video.name_of(bucket)} | ({"tile": TILE} if is_tiled(bucket) else {})
         samples = tuple(
             Sample(
                 sample_id=f"{row.clip_id}-{window.start:05d}",
@@ -75,6 +76,7 @@ def plan_samples(table: pd.DataFrame, video: VideoConfig, identity: dict[str, An
                 window=window,
                 keypoints_start=int(row.keypoints_offset) + window.start,
                 feature_key=feature_key(row.sha256, row.caption, window, made_with),
+                part_keys=part_keys(row.sha256, row.caption, window, made_with),
             )
             for window in windows
         )
@@ -84,7 +86,24 @@ def plan_samples(table: pd.DataFrame, video: VideoConfig, identity: dict[str, An
 
 def feature_key(sha256: str, caption: str, window: Window, identity: dict[str, Any]) -> str:
     """Hash of all that a sample's features depend on: clip bytes, caption, window, reference, encoder identities."""
-    parts = [sha256, caption, window.start, window.reference_frame, identity]
+    return _digest([sha256, caption, window.start, window.reference_frame, identity])
+
+
+def part_keys(sha256: str, caption: str, window: Window, identity: dict[str, Any]) -> dict[str, str]:
+    """For each part of the features the hash of what it alone depends on: another caption leaves latents and sound as they
+    are, another autoencoder text and sound, another keypoint detector all three."""
+
+    def key(names: str, *of_sample: Any) -> str:
+        return _digest([*of_sample, {name: identity[name] for name in (*names.split(), "dtype", "row") if name in identity}])
+
+    return {
+        "latents": key("autoencoder transform bucket tile", sha256, window.start, window.reference_frame),
+        "audio": key("audio transform bucket", sha256, window.start),
+        "text": key("text text_tokens", caption),
+    }
+
+
+def _digest(parts: list[Any]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

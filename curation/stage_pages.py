@@ -35,6 +35,7 @@ def write_scores_page(
             pictures=[histograms],
         ),
         Section("Quantiles", rows=quantile_rows(scores)),
+        caption_section(scores),
     ]
     for column, limits in thresholds(config).items():
         if column not in scores or scores[column].notna().sum() < 2:
@@ -46,6 +47,27 @@ def write_scores_page(
         sections.append(_sheets(f"Lowest and highest {column}", note, sheets))
     sections.append(quarantine_section(scores_dir, "clips"))
     return write_page(path, f"clip_scores, shard {shard_dir.name}: {len(scores)} clips", sections)
+
+
+def caption_section(scores: pd.DataFrame) -> Section:
+    """Where captions come from, with clips, hours, length and the most frequent one of each source."""
+    if "caption_source" not in scores:
+        return Section("Captions", "These scores were made by an older version, which chose no captions.")
+    rows: list[dict[str, Any]] = []
+    for source, part in scores.groupby("caption_source"):
+        often = part["caption"].value_counts()
+        rows.append(
+            {
+                "caption from": source,
+                "clips": len(part),
+                "hours": part["seconds"].sum() / 3600,
+                "words, median": part["caption_words"].median(),
+                "different ones": len(often),
+                "the most frequent": f"{often.index[0]} ({often.iloc[0]})",
+            }
+        )
+    note = "A sidecar's caption, else the captioner's, else the words of the file name. `omnihuman subsets explain` says of a clip why."
+    return Section("Captions", note, sorted(rows, key=lambda row: -row["clips"]))
 
 
 def quantile_rows(scores: pd.DataFrame) -> list[dict[str, Any]]:

@@ -205,12 +205,24 @@ class SpeakersConfig(Strict):
     vad: SpeechConfig = SpeechConfig()
 
 
+class CaptionerConfig(Strict):
+    """An image captioner by path, BLIP or GIT: the likeliest of `beams` sentences (BLIP's own protocol has 3, Li et al. 2022,
+    section 5.2) of at most `tokens` tokens."""
+
+    weights: str
+    beams: Positive = 3
+    tokens: Positive = 40
+
+
 class CaptionConfig(Strict):
-    """Counts the caption's words."""
+    """What a clip is trained with as its text: its sidecar's caption, else the captioner's, else the words of its file name."""
+
+    captioner: CaptionerConfig | None = None
 
 
 class ScoresConfig(Strict):
-    """Every score; null switches one off. `native_frames` pictures at the source's size serve the picture scores."""
+    """Every score; null switches one off, but for `caption`, which training reads. `native_frames` pictures at the source's
+    size serve the picture scores."""
 
     native_frames: Positive = 4
     motion: MotionConfig | None = MotionConfig()
@@ -238,4 +250,4 @@ class ScoresConfig(Strict):
     speakers: SpeakersConfig | None = None
     lip_sync: LipSyncConfig | None = None
     puppet_sync: PuppetSyncConfig | None = None
-    caption: CaptionConfig | None = CaptionConfig()
+    caption: CaptionConfig = CaptionConfig()

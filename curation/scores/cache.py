@@ -24,13 +24,13 @@ KEPT: dict[str, tuple[tuple[int, ...], str]] = {"keypoints": ((KEYPOINTS, 3), "f
 @dataclass(frozen=True)
 class ColumnCache:
     """Files under `folder`, one for each key and shard; None keeps nothing. A key says what made the columns, a row's
-    sha256 says from which bytes."""
+    `sha256` (`Score.clip_key`) from which clip."""
 
     folder: Path | None
     shard: str
 
     def read(self, key: str) -> dict[str, Values]:
-        """Columns by the clip's sha256; empty where nothing was kept."""
+        """Columns by `Score.clip_key`; empty where nothing was kept."""
         path = self._path(key, "parquet")
         if path is None or not path.is_file():
             return {}
@@ -43,7 +43,7 @@ class ColumnCache:
         return {row.pop(CLIP): row for row in table.to_dict("records")}
 
     def write(self, key: str, rows: dict[str, Values]) -> None:
-        """Keep columns by sha256; what the file had is replaced."""
+        """Keep columns by `Score.clip_key`; what the file had is replaced."""
         path = self._path(key, "parquet")
         if path is None or not rows:
             return

@@ -24,6 +24,8 @@ class Score:
         version: raised by hand when the code gives another value for the same clip.
         columns: names and what they hold ("float", "bool" or "text").
         reads: parts of the material: frames, native, audio, keypoints, pose_keypoints, record, data.
+        reads_with_weights: parts that it reads besides where its configuration names weights.
+        told: columns of the clip's row that are no property of its bytes and decide the values too.
         compute: the material and the score's configuration to a value for each column; NaN (a text: None) where it has no meaning.
         weights: the version of the weights that a configuration names; empty for a score without weights.
     """
@@ -34,6 +36,8 @@ class Score:
     reads: tuple[str, ...]
     compute: Compute
     weights: Callable[[Any], str] = lambda config: ""
+    reads_with_weights: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
 
     def config(self, scores: ScoresConfig) -> BaseModel | None:
         """This score's configuration, None where it is off."""
@@ -48,9 +52,18 @@ class Score:
             self.version,
             config.model_dump(mode="json") if config else None,
             self.weights(config) if config else "",
-            {source: bench.identity(source) for source in self.reads},
+            {source: bench.identity(source) for source in self.sources(scores)},
         ]
         return digest(parts)
+
+    def sources(self, scores: ScoresConfig) -> tuple[str, ...]:
+        """The parts of the material that it reads under a configuration."""
+        config = self.config(scores)
+        return (*self.reads, *self.reads_with_weights) if config and self.weights(config) else self.reads
+
+    def clip_key(self, record: dict[str, Any]) -> str:
+        """What the values of one clip are kept under: its sha256, and with it what else its row decides."""
+        return digest([record["sha256"], *(record[name] for name in self.told)]) if self.told else record["sha256"]
 
 
 def digest(value: Any) -> str:

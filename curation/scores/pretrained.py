@@ -34,9 +34,9 @@ def model_folder(source: str, key: str, example: str) -> Path:
     return path
 
 
-def folder_version(path: Path) -> str:
-    """12 hex over the folder's JSON and safetensors: weights, labels and how sound is prepared."""
-    files = sorted(p for p in path.iterdir() if p.suffix in (".json", ".safetensors"))
+def folder_version(path: Path, suffixes: tuple[str, ...] = (".json", ".safetensors")) -> str:
+    """12 hex over the folder's JSON and safetensors: weights, labels and how pictures or sound are prepared."""
+    files = sorted(p for p in path.iterdir() if p.suffix in suffixes)
     parts = "".join(f"{file.name} {sha256_while_unchanged(file)}\n" for file in files)
     return hashlib.sha256(parts.encode()).hexdigest()[:12]
 

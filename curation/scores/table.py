@@ -1,7 +1,7 @@
 """The score table of a shard: one row per clip, one column per score; no clip is ever dropped."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +87,8 @@ def score_shard(
     store = ColumnCache(cache, shard_dir.name)
     columns = {name: store.read(key) for name, key in keys.items() if name != KEYPOINTS_KEY}
     places = store.keypoints(keys[KEYPOINTS_KEY])
-    jobs = [_job(record, columns, places) for record in clips.to_dict("records")]
+    on = switched_on(scores)
+    jobs = [_job(record, on, columns, places) for record in clips.to_dict("records")]
     work, todo = _Work(shard_dir, bench, scores), [job for job in jobs if job.todo]
     results = map_over_clips(_score, work, todo, progress, "scoring clips")
     versions = score_versions(bench, scores, keys)
@@ -122,15 +123,13 @@ class _Work:
 
 @dataclass(frozen=True)
 class _Job:
-    """One clip: its row, the scores that it lacks, and where its keypoints stand if they were found before."""
+    """One clip: its row, what each score's columns are kept under, the scores that it lacks, and where its keypoints stand if
+    they were found before."""
 
     record: dict[str, Any]
+    keys: dict[str, str]
     missing: tuple[str, ...]
     place: KeptKeypoints | None
-
-    @property
-    def sha256(self) -> str:
-        return self.record["sha256"]
 
     @property
     def todo(self) -> bool:
@@ -145,10 +144,12 @@ class _Result:
     detected: Detected | None
 
 
-def _job(record: dict[str, Any], columns: dict[str, dict[str, Values]], places: dict[str, KeptKeypoints]) -> _Job:
-    sha256 = record["sha256"]
-    missing = tuple(name for name, kept in columns.items() if sha256 not in kept)
-    return _Job(record, missing, places.get(sha256))
+def _job(
+    record: dict[str, Any], on: Sequence[Score], columns: dict[str, dict[str, Values]], places: dict[str, KeptKeypoints]
+) -> _Job:
+    keys = {score.name: score.clip_key(record) for score in on}
+    missing = tuple(name for name, key in keys.items() if key not in columns[name])
+    return _Job(record, keys, missing, places.get(record["sha256"]))
 
 
 def _score(work: _Work, job: _Job) -> _Result:
@@ -192,12 +193,12 @@ class _Writer:
         row: dict[str, Any] = {"clip_id": job.record["clip_id"], **{name: job.record[name] for name in CLIP_COLUMNS}}
         for name, kept in columns.items():
             if name in result.values:
-                kept[job.sha256] = result.values[name]
-            row |= kept[job.sha256]
+                kept[job.keys[name]] = result.values[name]
+            row |= kept[job.keys[name]]
         offset = self._points.append("keypoints", found.keypoints)
         self._rows.append({**row, "keypoints_offset": offset, "keypoints_frames": len(found.keypoints)})
         if self._keeper is not None:
-            self._keeper.add(job.sha256, found)
+            self._keeper.add(job.record["sha256"], found)
 
     def close(self, clips: pd.DataFrame, schema: pa.Schema, versions: dict[str, Any]) -> None:
         """Rows that break the contract go to quarantine; nothing reads their keypoints."""

@@ -26,7 +26,8 @@ def test_a_score_comes_from_the_media_or_the_clips_row(profile):
     sources = score_columns(profile).sources
     assert sources["motion"] == (("raw_clips", "member"),)
     assert sources["bits_per_pixel"] == tuple(("raw_clips", name) for name in ("member", "width", "height", "frames"))
-    assert sources["caption_words"] == (("raw_clips", "caption"),)
+    told = tuple(("raw_clips", name) for name in ("caption", "caption_note", "source_name"))
+    assert sources["caption"] == sources["caption_source"] == sources["caption_words"] == told
     assert all(column in CLIPS_SCHEMA.names for found in sources.values() for _, column in found)
 
 

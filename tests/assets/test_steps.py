@@ -3,19 +3,22 @@
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from assets import execute as execute_module
+from assets.catalogue import STEPS
 from assets.checkpoints import STAGE_1_CHECKPOINT
 from assets.detectors import keypoint_detector
 from assets.dvc_stages import ensure_repository, params_text
 from assets.execute import execute, is_current, run_process
 from assets.steps import AssetError, Execution, Step
-from assets.versions import fingerprint, folder_version
+from assets.versions import configuration, fingerprint, folder_version
 from assets.workspace import Workspace
 from profiles import load_profile
 from puppets import PuppetKeypoints
@@ -135,6 +138,31 @@ def test_detector_is_the_profiles_and_a_missing_path_names_the_remedy(tmp_path: 
     assert isinstance(keypoint_detector(load_profile("laptop", [])), PuppetKeypoints)
     with pytest.raises(AssetError, match=r"nowhere\.onnx.*download"):
         keypoint_detector(load_profile("laptop", [f"encoders.keypoints={tmp_path}/nowhere.onnx"]))
+
+
+def test_other_weights_under_the_same_path_are_another_setting_of_the_scores_and_of_nothing_else(tmp_path: Path) -> None:
+    captioner, detector = tmp_path / "captioner", tmp_path / "detector"
+    for file in (captioner / "config.json", captioner / "model.safetensors", detector / "body.onnx"):
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("first")
+    overrides = [f"curation.scores.caption.captioner={{weights: {captioner}}}", f"encoders.keypoints={detector}"]
+    workspace = Workspace(tmp_path, load_profile("laptop", overrides))
+
+    def made_from() -> tuple[str, str, dict]:
+        prints = [fingerprint(workspace, STEPS[name], "s-1", STEPS) for name in ("clip_scores", "condition_features")]
+        return prints[0], prints[1], yaml.safe_load(params_text(workspace.profile))["score_weights"]
+
+    first = made_from()
+    assert set(first[2]) == {"caption", "keypoints"}
+    seen = {first[0]}
+    for file in (captioner / "model.safetensors", detector / "body.onnx"):
+        file.write_text("other")
+        scores, features, weights = made_from()
+        assert scores not in seen and features == first[1] and weights != first[2]
+        seen.add(scores)
+    shutil.rmtree(captioner)
+    assert made_from()[2]["caption"] == "absent" and made_from()[0] not in seen
+    assert "score_weights" not in configuration(load_profile("laptop", []), ("curation.scores",)), "the laptop's scores have none"
 
 
 def test_params_file_is_the_laptop_profile() -> None:

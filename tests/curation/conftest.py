@@ -6,8 +6,12 @@ from pathlib import Path
 import pytest
 
 import puppets
+from curation.ingest import find_new_clips, ingest_shard
 from media import encode_clip
 from profiles import Profile, load_profile
+from tests.curation.score_bench import CLIPS
+from tests.curation.score_bench import Bench as ScoreBench
+from tests.curation.shard_workspace import Workspace as ShardWorkspace
 
 ClipWriter = Callable[..., Path]
 
@@ -82,3 +86,16 @@ def loaded_encoders(tiny_encoders: Profile):
     from curation.encoders import load_encoders
 
     return load_encoders(tiny_encoders)
+
+
+@pytest.fixture
+def bench(tmp_path, inbox, put_puppet, laptop, monkeypatch) -> ScoreBench:
+    for seed in range(CLIPS):
+        put_puppet(f"{seed}.mp4", seed=seed)
+    name = ingest_shard(find_new_clips(inbox, tmp_path / "raw"), tmp_path / "raw", laptop, inbox=inbox).name
+    return ScoreBench(tmp_path, tmp_path / "raw" / name, laptop, monkeypatch)
+
+
+@pytest.fixture
+def workspace(tmp_path, inbox, tiny_encoders, loaded_encoders) -> ShardWorkspace:
+    return ShardWorkspace(tmp_path, inbox, tiny_encoders, loaded_encoders)

@@ -1,10 +1,9 @@
-"""From shard to snapshot: windows, features that are reused, and shards that are left out with a reason."""
+"""From shard to snapshot: windows, buckets, features, and shards that are left out with a reason."""
 
 import hashlib
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,15 +12,10 @@ import torch
 from safetensors.numpy import load_file
 
 import puppets
-from curation.archive import read_clip
-from curation.bucket import choose_bucket, load_bucket_clip, to_bucket
-from curation.features import build_features
-from curation.ingest import find_new_clips, ingest_shard
+from curation.bucket import choose_bucket, to_bucket
 from curation.report import contact_sheet, funnel_chart, score_histograms
-from curation.scores import columns_of, score_shard
-from curation.snapshot import freeze_snapshot
+from curation.scores import columns_of
 from curation.storage import CurationError
-from curation.subsets import select_subsets
 from curation.tensor_rows import TensorRows
 from curation.windows import choose_windows
 from media import encode_clip, whole_directory
@@ -100,50 +94,6 @@ def test_a_directory_is_replaced_whole_or_not_at_all(tmp_path):
         (folder / "f").write_text("half")
         raise RuntimeError
     assert (tmp_path / "d" / "f").read_text() == "new" and [p.name for p in tmp_path.iterdir()] == ["d"]
-
-
-class Workspace:
-    """A shard taken through every step of curation."""
-
-    def __init__(self, root: Path, inbox: Path, profile, encoders):
-        self.root, self.inbox, self.profile, self.encoders = root, inbox, profile, encoders
-        self.shards: list[str] = []
-        self.detector: Any = puppets.PuppetKeypoints()
-
-    def ingest(self) -> str:
-        new = find_new_clips(self.inbox, self.root / "raw")
-        name = ingest_shard(new, self.root / "raw", self.profile, inbox=self.inbox).name
-        self.shards.append(name)
-        self.score(name)
-        return name
-
-    def score(self, name: str) -> None:
-        raw, scores = self.root / "raw" / name, self.root / "scores" / name
-        score_shard(raw, scores, self.detector, self.profile)
-        select_subsets(
-            raw / "clips.parquet", scores / "scores.parquet", self.root / "subsets" / name, self.profile.curation
-        )
-
-    def features(self, name: str):
-        raw, scores, features = (self.root / part / name for part in ("raw", "scores", "features"))
-        return build_features(raw, scores, features, self.profile, encoders=self.encoders)
-
-    def decoded(self, name: str, clip_id: str) -> np.ndarray:
-        clip = pd.read_parquet(self.root / "raw" / name / "clips.parquet").set_index("clip_id").loc[clip_id]
-        data = read_clip(self.root / "raw" / name, clip_id)
-        return load_bucket_clip(data, int(clip["width"]), int(clip["height"]), float(clip["fps"]), self.profile.video).frames
-
-    def freeze(self) -> str:
-        roots = [self.root / part for part in ("raw", "subsets", "features")]
-        return freeze_snapshot(self.shards, *roots, self.root / "snapshot", self.profile)
-
-    def snapshot(self) -> dict:
-        return json.loads((self.root / "snapshot" / "snapshot.json").read_text())
-
-
-@pytest.fixture
-def workspace(tmp_path, inbox, tiny_encoders, loaded_encoders) -> Workspace:
-    return Workspace(tmp_path, inbox, tiny_encoders, loaded_encoders)
 
 
 def test_a_shards_tables_and_features_line_up(workspace, put_puppet):
@@ -262,24 +212,6 @@ def test_the_nearest_bucket_that_a_clip_fills(size, frames, expected):
     video = video.model_copy(update={"buckets": (*video.buckets, Bucket(height=480, width=832, frames=49))})
     bucket = choose_bucket(*size, frames, video)
     assert (bucket.height, bucket.width, bucket.frames) == expected
-
-
-def test_unchanged_features_are_reused_and_changed_captions_are_not(workspace, put_puppet):
-    files = [put_puppet(f"{seed}.mp4", seed=seed) for seed in range(2)]
-    name = workspace.ingest()
-    first = workspace.features(name)
-    again = workspace.features(name)
-    assert (again.reused, again.encoded, again.features_sha256) == (2, 0, first.features_sha256)
-    clips = workspace.root / "raw" / name / "clips.parquet"
-    table = pd.read_parquet(clips)
-    table.loc[0, "caption"] = "Somebody else."
-    table.to_parquet(clips)
-    before = load_file(workspace.root / "features" / name / FILE)
-    changed = workspace.features(name)
-    after = load_file(workspace.root / "features" / name / FILE)
-    assert (changed.reused, changed.encoded) == (1, 1) and len(files) == 2
-    assert (before["text"][1] == after["text"][1]).all() and (before["text"][0] != after["text"][0]).any()
-    assert (before["latents"][1] == after["latents"][1]).all()
 
 
 def test_a_broken_shard_is_excluded_with_its_reason_and_blocks_nobody(workspace, put_puppet):

@@ -18,7 +18,14 @@ from curation.report import score_histograms
 from curation.scores import score_shard
 from curation.slices import slice_rows
 from curation.snapshot import SNAPSHOT_SCHEMA
-from curation.stage_pages import condition_rows, just_rejected, worst_rejected, write_scores_page, write_subsets_page
+from curation.stage_pages import (
+    caption_section,
+    condition_rows,
+    just_rejected,
+    worst_rejected,
+    write_scores_page,
+    write_subsets_page,
+)
 from curation.storage import read_table, write_table
 from curation.subsets import select_subsets, threshold_of
 from curation.withdrawal import Tombstone
@@ -47,6 +54,7 @@ def test_the_scores_page_shows_every_score_and_both_ends_of_those_that_decide(sh
     assert "http" not in re.sub(r"base64,[^\"]*", "", page), "nothing is loaded from elsewhere"
     assert "<td>cut_score</td>" in page and "Lowest and highest motion" in page and "text: motion &gt;= 0.01" in page
     assert pictures(page) >= 1 + 2 * 4
+    assert "<td>sidecar</td>" in page and "A person with" in page, "where captions come from, and one of them"
 
 
 def test_the_subsets_page_says_who_was_turned_away_by_what(shard, tmp_path, laptop):
@@ -54,7 +62,7 @@ def test_the_subsets_page_says_who_was_turned_away_by_what(shard, tmp_path, lapt
     page = write_subsets_page(tmp_path / "page.html", raw, scores, subsets, funnel, laptop.curation).read_text()
     assert "<td>motion &gt;= 0.01</td>" in page and "Turned away from audio by mouth_audio_correlation" in page
     assert "<figcaption>in pose</figcaption>" in page and "<figcaption>just: by this clause alone" in page
-    assert "<td>source</td><td>home</td>" in page
+    assert "<td>source</td><td>home</td>" in page and "<td>caption from</td><td>sidecar</td>" in page
     assert "<td>all clips</td>" in page and pictures(page) >= 4
 
 
@@ -131,8 +139,25 @@ def test_the_dataset_card_adds_up_hours_sources_and_withdrawals_over_its_shards(
     assert "training snapshot dddddddddddd" in page and "<td>no features</td>" in page and "<td>asked to</td>" in page
     assert f"{len(inside)} clips," in page and "in 1 shard;" in page and "<td>source</td><td>home</td>" in page
     assert '<td>all clips</td><td class="number">5</td>' in page and pictures(page) == 2
+    assert f'<td>sidecar</td><td class="number">{len(inside)}</td>' in page, "captions of the clips that are trained on, by source"
     shutil.rmtree(roots[0])
     assert "No scores are here." in write_card_page(tmp_path / "card.html", snapshot, raw.parent, roots[0], roots[1], []).read_text()
+
+
+def test_captions_are_shown_by_source_with_the_most_frequent_one():
+    scores = pd.DataFrame(
+        {
+            "caption": ["a man", "a man", "a woman laughs", "home film", ""],
+            "caption_source": ["sidecar", "sidecar", "sidecar", "file name", "none"],
+            "caption_words": [2.0, 2.0, 3.0, 2.0, 0.0], "seconds": 3600.0,
+        }
+    )  # fmt: skip
+    rows = caption_section(scores).rows
+    assert [(row["caption from"], row["clips"], row["hours"], row["different ones"]) for row in rows] == [
+        ("sidecar", 3, 3.0, 2), ("file name", 1, 1.0, 1), ("none", 1, 1.0, 1),
+    ]  # fmt: skip
+    assert rows[0]["the most frequent"] == "a man (2)"
+    assert "older version" in caption_section(scores.drop(columns="caption_source")).note
 
 
 def test_samples_are_counted_by_bucket():

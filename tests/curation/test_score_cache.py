@@ -1,77 +1,12 @@
 """Only what changed is computed: counted by calls, per score and clip."""
 
 import dataclasses
-from pathlib import Path
 
 import pandas as pd
-import pytest
 
-import puppets
-from curation.ingest import find_new_clips, ingest_shard
-from curation.scores import clip as clip_module
-from curation.scores import registry, score_shard, versions_digest
-from curation.scores import table as table_module
-from curation.scores.material import Material
+from curation.scores import registry, versions_digest
 from curation.subsets import select_subsets
-
-CLIPS = 3
-
-
-class Counting:
-    """A puppet detector that says how often it ran; clips are few, so everything runs in this process."""
-
-    name, version = "counting", "1"
-
-    def __init__(self) -> None:
-        self.calls = 0
-
-    def __call__(self, frames):
-        self.calls += 1
-        return puppets.PuppetKeypoints()(frames)
-
-
-class Bench:
-    """A shard that is scored again and again with one cache."""
-
-    def __init__(self, root: Path, shard: Path, profile, monkeypatch):
-        self.root, self.shard, self.profile = root, shard, profile
-        self.detector, self.decoded, self.scored = Counting(), 0, []
-        count = clip_module.score_material
-
-        def counted(material, which, scores):
-            self.scored += [score.name for score in which]
-            return count(material, which, scores)
-
-        monkeypatch.setattr(table_module, "score_material", counted)
-        decode = Material._decoded.func
-
-        def decoded(material):
-            self.decoded += 1
-            return decode(material)
-
-        replaced = type(Material._decoded)(decoded)
-        replaced.__set_name__(Material, "_decoded")
-        monkeypatch.setattr(Material, "_decoded", replaced)
-
-    def run(self, **scores):
-        """Score with changed configurations; returns the report and what was called."""
-        config = self.profile.curation.scores.model_copy(update=scores)
-        curation = self.profile.curation.model_copy(update={"scores": config})
-        profile = self.profile.model_copy(update={"curation": curation})
-        self.scored, self.decoded, self.detector.calls = [], 0, 0
-        report = score_shard(self.shard, self.root / "scores", self.detector, profile, cache=self.root / "cache")
-        return report
-
-    def table(self) -> pd.DataFrame:
-        return pd.read_parquet(self.root / "scores" / "scores.parquet")
-
-
-@pytest.fixture
-def bench(tmp_path, inbox, put_puppet, laptop, monkeypatch) -> Bench:
-    for seed in range(CLIPS):
-        put_puppet(f"{seed}.mp4", seed=seed)
-    name = ingest_shard(find_new_clips(inbox, tmp_path / "raw"), tmp_path / "raw", laptop, inbox=inbox).name
-    return Bench(tmp_path, tmp_path / "raw" / name, laptop, monkeypatch)
+from tests.curation.score_bench import CLIPS
 
 
 def test_each_clip_is_decoded_once_and_a_second_run_does_nothing(bench):

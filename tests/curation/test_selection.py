@@ -8,7 +8,15 @@ import pytest
 from curation.predicates import evaluate, parse_predicate, threshold_of
 from curation.report import sweep_chart, sweep_rows
 from curation.scores.table import scores_schema
-from curation.selection import gather_scores, open_scores, repeated_captions, select, selected_clips
+from curation.selection import (
+    RepeatedCaptions,
+    caption_sources,
+    gather_scores,
+    open_scores,
+    repeated_captions,
+    select,
+    selected_clips,
+)
 from curation.storage import CurationError, write_table
 from curation.subsets import SUBSETS, assign_subsets
 from curation.sweep import sweep
@@ -29,8 +37,10 @@ def made_scores(rng: np.random.Generator, rows: int, schema: pa.Schema) -> pd.Da
     """Values on a coarse grid, so that many lie exactly on a threshold, and some are missing."""
     values = {name: np.round(rng.uniform(0, 1, rows) * 4) / 4 for name in schema.names}
     table = pd.DataFrame(values)
-    table["clip_id"] = [f"{value:016x}" for value in rng.integers(0, 2**62, rows)]
     table["keypoints_offset"] = table["keypoints_frames"] = 25
+    for name in (field.name for field in schema if field.type == pa.string()):
+        table[name] = "a person"
+    table["clip_id"] = [f"{value:016x}" for value in rng.integers(0, 2**62, rows)]
     table["has_audio"] = rng.random(rows) < 0.7
     table["mouth_audio_correlation"] = table["mouth_audio_correlation"].where(rng.random(rows) < 0.8)
     table["motion"], table["seconds"] = table["motion"] * 3, rng.integers(2, 9, rows).astype(float)
@@ -113,10 +123,18 @@ def test_a_column_that_no_shard_has_is_named(shards, config, tmp_path):
         gather_scores({}, tmp_path / "none")
 
 
-def test_captions_that_repeat_are_counted(tmp_path):
-    for index, captions in enumerate([["a", "b", "a"], ["b", "a", "c"]]):
-        pd.DataFrame({"caption": captions}).to_parquet(tmp_path / f"{index}.parquet")
-    assert repeated_captions(sorted(tmp_path.glob("*.parquet"))) == {"a": 3, "b": 2}
+def test_captions_are_counted_by_source_and_those_that_repeat_by_their_words(tmp_path):
+    def dataset(*shards):
+        for index, captions in enumerate(shards):
+            sources = ["none" if caption == "" else "sidecar" for caption in captions]
+            pd.DataFrame({"caption": captions, "caption_source": sources}).to_parquet(tmp_path / f"{index}.parquet")
+        return open_scores(sorted(tmp_path.glob("*.parquet")))
+
+    found = dataset(["a", "b", "", "", ""], ["b", "b", "a", "c", ""])
+    assert caption_sources(found) == {"sidecar": 6, "none": 4}
+    assert repeated_captions(found) == RepeatedCaptions(2, 3, "b")
+    assert repeated_captions(dataset(["a", "", ""], ["b"])) == RepeatedCaptions(0, 0, "")
+    assert repeated_captions(dataset([""], [""])) == RepeatedCaptions(0, 0, "")
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def put_shard(workspace, shard, ids, seed, brightness=0.5):
     table = {"clip_id": ids, "seconds": np.full(len(ids), 1.25)}
     for name, kind in kinds.items():
         values = CENTRES.get(name, 0.0) + 0.01 * rng.normal(size=len(ids)).clip(-3, 3)
-        table[name] = np.ones(len(ids), bool) if kind == "bool" else values
+        table[name] = {"bool": np.ones(len(ids), bool), "text": np.full(len(ids), "a person")}.get(kind, values)
     table |= {"mouth_audio_lag_frames": np.zeros(len(ids)), "brightness": brightness + 0.1 * rng.normal(size=len(ids)), "near_duplicate": False}
     put_raw_clips(workspace, ids, shard)
     for asset in ("clip_scores", "condition_features"):

@@ -1,0 +1,56 @@
+"""Shards taken through every step of curation in one folder."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import puppets
+from curation.archive import read_clip
+from curation.bucket import load_bucket_clip
+from curation.features import build_features
+from curation.ingest import find_new_clips, ingest_shard
+from curation.scores import score_shard
+from curation.snapshot import freeze_snapshot
+from curation.subsets import select_subsets
+
+
+class Workspace:
+    """`shards` are the names of those that were ingested."""
+
+    def __init__(self, root: Path, inbox: Path, profile, encoders):
+        self.root, self.inbox, self.profile, self.encoders = root, inbox, profile, encoders
+        self.shards: list[str] = []
+        self.detector: Any = puppets.PuppetKeypoints()
+
+    def ingest(self) -> str:
+        new = find_new_clips(self.inbox, self.root / "raw")
+        name = ingest_shard(new, self.root / "raw", self.profile, inbox=self.inbox).name
+        self.shards.append(name)
+        self.score(name)
+        return name
+
+    def score(self, name: str) -> None:
+        raw, scores = self.root / "raw" / name, self.root / "scores" / name
+        score_shard(raw, scores, self.detector, self.profile)
+        select_subsets(
+            raw / "clips.parquet", scores / "scores.parquet", self.root / "subsets" / name, self.profile.curation
+        )
+
+    def features(self, name: str, pieces: Path | None = None):
+        raw, scores, features = (self.root / part / name for part in ("raw", "scores", "features"))
+        return build_features(raw, scores, features, self.profile, encoders=self.encoders, pieces=pieces)
+
+    def decoded(self, name: str, clip_id: str) -> np.ndarray:
+        clip = pd.read_parquet(self.root / "raw" / name / "clips.parquet").set_index("clip_id").loc[clip_id]
+        data = read_clip(self.root / "raw" / name, clip_id)
+        return load_bucket_clip(data, int(clip["width"]), int(clip["height"]), float(clip["fps"]), self.profile.video).frames
+
+    def freeze(self) -> str:
+        roots = [self.root / part for part in ("raw", "subsets", "features")]
+        return freeze_snapshot(self.shards, *roots, self.root / "snapshot", self.profile)
+
+    def snapshot(self) -> dict:
+        return json.loads((self.root / "snapshot" / "snapshot.json").read_text())

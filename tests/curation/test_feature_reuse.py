@@ -1,0 +1,137 @@
+"""Which features are kept and which are encoded: after a changed caption or encoder, after a kill, and in tiles."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from curation import feature_cache, features
+from curation.bucket import TILE, is_tiled
+from curation.encoders import ConditionEncoders
+from curation.samples import part_keys
+from curation.windows import choose_windows
+from omnihuman.autoencoder import encode_video
+from profiles.schema import Bucket
+
+FILE = "features-64x64x17@16.safetensors"
+
+
+@pytest.fixture
+def encoded(workspace, put_puppet, monkeypatch):
+    """A shard of two clips with features, and what is asked of clips and encoders from then on."""
+    for seed in range(2):
+        put_puppet(f"{seed}.mp4", seed=seed)
+    name, asked = workspace.ingest(), []
+    workspace.first = workspace.features(name)
+    encode, captions, cut = ConditionEncoders.encode, ConditionEncoders.encode_captions, features.cut_samples
+    monkeypatch.setattr(ConditionEncoders, "encode", lambda self, part, *rest: asked.append(part) or encode(self, part, *rest))
+    monkeypatch.setattr(ConditionEncoders, "encode_captions", lambda self, texts: asked.append("text") or captions(self, texts))
+    monkeypatch.setattr(features, "cut_samples", lambda *work: asked.append("clip") or cut(*work))
+    return workspace, name, asked
+
+
+def test_unchanged_features_are_reused_and_of_a_changed_caption_the_text_alone_is_encoded(encoded):
+    workspace, name, asked = encoded
+    again = workspace.features(name)
+    assert (again.reused, again.encoded, again.features_sha256) == (2, 0, workspace.first.features_sha256)
+    clips = workspace.root / "raw" / name / "clips.parquet"
+    table = pd.read_parquet(clips)
+    table.loc[0, "caption"] = "Somebody else."
+    table.to_parquet(clips)
+    workspace.score(name)
+    before = load_file(workspace.root / "features" / name / FILE)
+    changed = workspace.features(name)
+    after = load_file(workspace.root / "features" / name / FILE)
+    assert (changed.reused, changed.encoded, changed.computed) == (1, 1, {"latents": 0, "audio": 0, "text": 1})
+    assert asked == ["text"], "no clip is decoded"
+    assert (before["text"][1] == after["text"][1]).all() and (before["text"][0] != after["text"][0]).any()
+    assert all((before[other] == after[other]).all() for other in before if other != "text")
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"text": "0" * 64}, {"latents": 0, "audio": 0, "text": 2}),
+        ({"text_tokens": 31}, {"latents": 0, "audio": 0, "text": 2}),
+        ({"audio": "0" * 64}, {"latents": 0, "audio": 2, "text": 0}),
+        ({"autoencoder": "0" * 64}, {"latents": 2, "audio": 0, "text": 0}),
+        ({"transform": "another"}, {"latents": 2, "audio": 2, "text": 0}),
+        ({"row": "another"}, {"latents": 2, "audio": 2, "text": 2}),
+        ({"keypoints": "another"}, {"latents": 0, "audio": 0, "text": 0}),
+    ],
+)
+def test_a_changed_encoder_computes_what_depends_on_it_and_nothing_else(changed, expected, encoded, monkeypatch):
+    workspace, name, asked = encoded
+    identity = features.encoder_identity
+    monkeypatch.setattr(features, "encoder_identity", lambda *of: identity(*of) | changed)
+    before = load_file(workspace.root / "features" / name / FILE)
+    report = workspace.features(name)
+    assert report.computed == expected and report.encoded == max(expected.values())
+    assert set(asked) == {part for part, count in expected.items() if count} | ({"clip"} if expected["latents"] or expected["audio"] else set())
+    after = load_file(workspace.root / "features" / name / FILE)
+    assert all((before[tensor] == after[tensor]).all() for tensor in before), "these encoders only claim to be others"
+    assert json.loads((workspace.root / "features" / name / "encoders.json").read_text()).items() >= changed.items()
+
+
+def test_a_table_from_before_there_were_parts_is_reused_whole(encoded):
+    workspace, name, asked = encoded
+    folder = workspace.root / "features" / name
+    old = pd.read_parquet(folder / "samples.parquet").drop(columns=["latents_key", "audio_key", "text_key"])
+    old.to_parquet(folder / "samples.parquet")
+    (folder / "quarantine.parquet").unlink()
+    report = workspace.features(name)
+    assert (report.reused, report.encoded, asked) == (2, 0, []) and report.features_sha256 == workspace.first.features_sha256
+
+
+def test_a_killed_build_goes_on_from_what_it_had_encoded(workspace, put_puppet, monkeypatch):
+    for seed in range(3):
+        put_puppet(f"{seed}.mp4", seed=seed)
+    name, pieces = workspace.ingest(), workspace.root / "pieces"
+    whole = workspace.features(name)
+    shutil.rmtree(workspace.root / "features")
+    monkeypatch.setattr(features, "BATCH", 1)
+    monkeypatch.setattr(feature_cache, "PIECE_SECONDS", 0.0)
+    encode, calls = ConditionEncoders.encode, []
+
+    def killed(self, part, *rest):
+        calls.append(part)
+        if len(calls) == 6:  # the text of the second of three samples
+            raise KeyboardInterrupt
+        return encode(self, part, *rest)
+
+    monkeypatch.setattr(ConditionEncoders, "encode", killed)
+    with pytest.raises(KeyboardInterrupt):
+        workspace.features(name, pieces)
+    assert not (workspace.root / "features" / name).exists() and len(list(pieces.iterdir())) == 5
+    sorted(pieces.iterdir())[0].write_bytes(b"half")  # the first one's latents
+    report = workspace.features(name, pieces)
+    assert report.computed == {"latents": 1 + 1, "audio": 1, "text": 2} and not pieces.exists()
+    again = load_file(workspace.root / "features" / name / FILE)
+    shutil.rmtree(workspace.root / "features")
+    monkeypatch.undo()
+    assert workspace.features(name).features_sha256 == whole.features_sha256
+    once = load_file(workspace.root / "features" / name / FILE)
+    assert all(np.abs(again[tensor].astype(float) - once[tensor]).max() < 0.02 for tensor in once), "batches of one round otherwise"
+
+
+def test_frames_larger_than_a_tile_are_encoded_in_tiles_and_say_so_in_their_key(tmp_path, laptop):
+    """Wan2.1's own layout of the autoencoder (stride 4 x 8 x 8, no patches), with tiles of 96 pixels every 64."""
+    from diffusers import AutoencoderKLWan
+
+    torch.manual_seed(0)
+    tiny = AutoencoderKLWan(base_dim=8, dim_mult=[1, 1, 1, 1], num_res_blocks=1, z_dim=16, temperal_downsample=[False, True, True]).eval()
+    pixels = torch.rand(1, 3, 5, 96, 160) * 2 - 1
+    whole, small = encode_video(tiny, pixels), encode_video(tiny, pixels[..., :96])
+    tiny.enable_tiling(96, 96, 64, 64)
+    tiled = encode_video(tiny, pixels)
+    assert torch.equal(encode_video(tiny, pixels[..., :96]), small), "up to a tile nothing changes"
+    assert tiled.shape == whole.shape and not torch.equal(tiled, whole) and torch.corrcoef(torch.stack([tiled.flatten(), whole.flatten()]))[0, 1] > 0.9
+    window = choose_windows("5" * 64, 25, laptop.video)[0]
+    identity = {"autoencoder": "a", "audio": "b", "text": "c", "text_tokens": 1, "transform": "d", "dtype": "e", "row": "f", "bucket": "g"}
+    plain, tiles = (part_keys("0", "A man.", window, made_with) for made_with in (identity, identity | {"tile": TILE}))
+    assert plain["latents"] != tiles["latents"] and (plain["audio"], plain["text"]) == (tiles["audio"], tiles["text"])
+    assert [is_tiled(Bucket(height=h, width=w, frames=5)) for h, w in ((480, 832), (832, 480), (720, 1280))] == [False, False, True]
