@@ -5,6 +5,7 @@ them, in a real Dagster instance in SQLite. History of all shards but the first 
 itself would take an hour to write it.
 """
 
+import asyncio
 import json
 import os
 import sqlite3
@@ -18,7 +19,7 @@ from typing import Any
 import dagster as dg
 
 from assets.catalogue import STEPS
-from assets.dvc_stages import ensure_repository, record_in_dvc
+from assets.dvc_stages import ensure_repository, record_in_dvc, record_shard
 from assets.execute import is_current
 from assets.workspace import HOME_VARIABLE, Workspace, open_workspace
 from orchestration.instance import open_instance
@@ -157,7 +158,6 @@ EVENTS = """query($key: AssetKeyInput!) { assetOrError(assetKey: $key) { ... on 
 
 def pages(instance: dg.DagsterInstance) -> None:
     """What the UI asks for, to draw the graph of all assets and the page of one."""
-    from dagster._core.test_utils import instance_for_test  # noqa: F401 - the webserver's own context needs nothing of it
     from dagster._core.workspace.context import WorkspaceProcessContext
     from dagster._core.workspace.load_target import ModuleTarget
     from dagster_graphql.schema import create_schema
@@ -166,7 +166,7 @@ def pages(instance: dg.DagsterInstance) -> None:
     with WorkspaceProcessContext(instance, ModuleTarget("orchestration.definitions", None, working_directory=None, location_name=None)) as process:
 
         def ask(query: str, **variables: Any) -> Any:
-            answer = schema.execute(query, variables=variables, context=process.create_request_context())
+            answer = asyncio.run(schema.execute_async(query, variables=variables, context=process.create_request_context()))
             assert not answer.errors, answer.errors
             return answer.data
 
@@ -183,7 +183,9 @@ def disk(workspace: Workspace, count: int) -> None:
     step = STEPS["raw_clips"]
     show("DVC, all shards of raw_clips", lambda: record_in_dvc(workspace, step))
     put_shard(workspace, count, 1)
-    show("DVC, one more shard", lambda: record_in_dvc(workspace, step))
+    show("DVC, one more shard recorded by itself", lambda: record_in_dvc(workspace, step))
+    put_shard(workspace, count + 1, 1)
+    show("DVC, one more shard that waits for others", lambda: record_shard(workspace, step))
     show("is it current? for all shards of four assets", lambda: [is_current(workspace, STEPS[asset], shard) for asset in PER_SHARD for shard in workspace.shards("raw_clips")])
 
 

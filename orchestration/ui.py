@@ -58,7 +58,11 @@ def serve(workspace: Workspace, dagster_port: int = 3000, mlflow_port: int = 500
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGTERM)
         for process in processes.values():
-            process.wait(timeout=30)
+            try:
+                process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
 
 def _environment() -> dict[str, str]:
@@ -69,7 +73,7 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": search, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
-def _wait(address: str, processes: dict[str, subprocess.Popen], seconds: float = 120.0) -> None:
+def _wait(address: str, processes: dict[str, subprocess.Popen], seconds: float = 300.0) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if any(process.poll() is not None for process in processes.values()):
