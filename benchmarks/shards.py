@@ -18,9 +18,11 @@ from typing import Any
 
 import dagster as dg
 
+from assets.adoption import adopt
 from assets.catalogue import STEPS
 from assets.dvc_stages import ensure_repository, record_in_dvc, record_shard
 from assets.execute import is_current
+from assets.versions import fingerprint
 from assets.workspace import HOME_VARIABLE, Workspace, open_workspace
 from orchestration.instance import open_instance
 from orchestration.jobs import PER_SHARD
@@ -100,10 +102,9 @@ def report(instance: dg.DagsterInstance, asset: str, number: int) -> None:
 def repeat_history(path: Path, count: int) -> None:
     """All events of shard 0, and their tags, for every other shard."""
     with sqlite3.connect(path) as database:
-        for table in ("event_logs", "asset_event_tags"):
-            database.row_factory = sqlite3.Row
+        database.row_factory = sqlite3.Row
         events = database.execute("select * from event_logs where partition = ?", (shard_name(0),)).fetchall()
-        names = [name for name in events[0].keys() if name != "id"]
+        names = [name for name in tuple(events[0].keys()) if name != "id"]
         put = f"insert into event_logs ({', '.join(names)}) values ({', '.join('?' * len(names))})"
         for event in events:
             tags = database.execute("select asset_key, key, value, event_timestamp from asset_event_tags where event_id = ?", (event["id"],)).fetchall()
@@ -180,13 +181,17 @@ def pages(instance: dg.DagsterInstance) -> None:
 
 def disk(workspace: Workspace, count: int) -> None:
     """One more shard in DVC, and whether anything is to do."""
-    step = STEPS["raw_clips"]
-    show("DVC, all shards of raw_clips", lambda: record_in_dvc(workspace, step))
+    for asset in PER_SHARD:
+        show(f"DVC, all shards of {asset}", lambda asset=asset: record_in_dvc(workspace, STEPS[asset]))
+    adopted = show("a fresh clone takes over what was pulled", lambda: adopt(workspace))
+    asked = [(STEPS[asset], shard) for asset in PER_SHARD for shard in workspace.shards(asset)]
+    current = show("is it current? for all shards of four assets", lambda: [is_current(workspace, *one) for one in asked])
+    assert len(adopted) == len(asked) == 4 * count and all(current)
+    show("what a snapshot of all of them is made from", lambda: fingerprint(workspace, STEPS["training_snapshot"], None, STEPS))
     put_shard(workspace, count, 1)
-    show("DVC, one more shard recorded by itself", lambda: record_in_dvc(workspace, step))
+    show("DVC, one more shard of raw_clips recorded by itself", lambda: record_in_dvc(workspace, STEPS["raw_clips"]))
     put_shard(workspace, count + 1, 1)
-    show("DVC, one more shard that waits for others", lambda: record_shard(workspace, step))
-    show("is it current? for all shards of four assets", lambda: [is_current(workspace, STEPS[asset], shard) for asset in PER_SHARD for shard in workspace.shards("raw_clips")])
+    show("DVC, one more shard that waits for others", lambda: record_shard(workspace, STEPS["raw_clips"]))
 
 
 if __name__ == "__main__":

@@ -140,17 +140,17 @@ def test_an_asset_is_made_and_a_training_ended_and_gone_on_with_by_clicks(home, 
     workspace, dagster = open_workspace(), served["Dagster"]
     with open_instance(workspace) as instance:
         run = materialize(window, dagster, "training_snapshot")
+        assert ended(instance, run) == dg.DagsterRunStatus.SUCCESS
         window.get_by_text("Success", exact=True).first.wait_for()
         look(window, shots, "dagster_run")
-        assert ended(instance, run) == dg.DagsterRunStatus.SUCCESS
         assert json.loads((workspace.data("training_snapshot") / "snapshot.json").read_text())["counts"]["clips"] == 8
 
         stopped = materialize(window, dagster, STAGE)
         window.get_by_role("button", name="Terminate").first.click()
         until(lambda: done_steps(workspace) > 0, "the training takes no step", 300)
         window.get_by_role("dialog").get_by_role("button", name="Terminate").click()
-        window.get_by_text("Canceled", exact=True).first.wait_for()
         assert ended(instance, stopped) == dg.DagsterRunStatus.CANCELED
+        window.get_by_text("Canceled", exact=True).first.wait_for()
         (work,) = (workspace.scratch(STAGE)).iterdir()
         step = json.loads((work / "checkpoints" / "latest.json").read_text())["step"]
         assert 0 < step < STEPS and not workspace.data(STAGE).exists()
