@@ -3,6 +3,7 @@
 import base64
 import errno
 import inspect
+import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 SHARDS = dg.DynamicPartitionsDefinition(name="shard")
 OWNERS = ["team:omnihuman"]
 TRAINING_POOL = "training"
+MLFLOW_PAGES = "OMNIHUMAN_MLFLOW_PAGES"  # where people's browsers find MLflow; its server has another name inside a cluster
 RETRY_SECONDS = 30
 # What network file systems and block devices report when they are away for a moment.
 FLAKY = {errno.EIO, errno.ESTALE, errno.EREMOTEIO, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH}
@@ -164,6 +166,8 @@ def dagster_metadata(values: Mapping[str, Any]) -> dict[str, dg.MetadataValue | 
     shown: dict[str, Any] = {}
     for name, value in values.items():
         shown |= _column_metadata(value) if isinstance(value, Columns) else {name: _metadata_value(value)}
+    if "mlflow_run_id" in shown:
+        shown["mlflow_run"] = dg.MetadataValue.url(f"{os.environ.get(MLFLOW_PAGES) or 'http://127.0.0.1:5000'}/#/runs/{shown['mlflow_run_id']}")
     return shown
 
 

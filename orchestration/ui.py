@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from assets.dagster_assets import MLFLOW_PAGES
 from assets.workspace import Workspace
 from orchestration.instance import open_instance
 from tracking.mlflow_store import connect
@@ -22,6 +23,7 @@ def serve(workspace: Workspace, dagster_port: int = 3000, mlflow_port: int = 500
     open_instance(workspace).dispose()
     connect(workspace.tracking_uri)
     dagster_port, mlflow_port = _free(dagster_port), _free(mlflow_port)
+    addresses = {"Dagster": f"http://{HOST}:{dagster_port}", "MLflow": f"http://{HOST}:{mlflow_port}"}
     logs = workspace.logs
     logs.mkdir(parents=True, exist_ok=True)
     module = ["-m", "orchestration.definitions"]
@@ -39,8 +41,8 @@ def serve(workspace: Workspace, dagster_port: int = 3000, mlflow_port: int = 500
     try:
         for name, command in commands.items():
             log = open(logs / f"{name}.log", "ab")
-            processes[name] = subprocess.Popen(command, cwd=workspace.root, stdout=log, stderr=log, env=_environment(), start_new_session=True)
-        addresses = {"Dagster": f"http://{HOST}:{dagster_port}", "MLflow": f"http://{HOST}:{mlflow_port}"}
+            environment = _environment() | {MLFLOW_PAGES: addresses["MLflow"]}
+            processes[name] = subprocess.Popen(command, cwd=workspace.root, stdout=log, stderr=log, env=environment, start_new_session=True)
         for name, address in addresses.items():
             _wait(address, processes)
             print(f"{name:<8} {address}", flush=True)
