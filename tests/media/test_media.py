@@ -195,11 +195,13 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
     assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["file"]
 
 
-def test_a_picture_in_few_colours_looks_the_same_in_half_the_bytes():
-    frames = render(90_000_003, frames=4).frames
-    before, buffer = np.concatenate(frames, axis=1), io.BytesIO()
+def test_a_contact_sheet_in_few_colours_looks_the_same_in_half_the_bytes():
+    rows, columns = np.mgrid[0:200, 0:200]
+    noise = np.random.default_rng(0).integers(0, 12, (200, 200, 3))
+    before = (np.stack([rows, columns, np.full_like(rows, 90)], axis=2) + noise).astype(np.uint8)
+    buffer = io.BytesIO()
     Image.fromarray(before).save(buffer, format="PNG")
     small = in_few_colours(buffer.getvalue())
     after = np.asarray(Image.open(io.BytesIO(small)).convert("RGB"))
     assert len(small) < len(buffer.getvalue()) / 2
-    assert after.shape == before.shape and np.abs(after.astype(int) - before).mean() < 6
+    assert after.shape == before.shape and np.abs(after.astype(int) - before).mean() < 8
