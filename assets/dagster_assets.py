@@ -1,7 +1,12 @@
 """The steps as Dagster assets: partitions, versions, pages with plots, and training through Dagster Pipes."""
 
 import base64
-from collections.abc import Mapping
+import errno
+import inspect
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +20,21 @@ from assets.launchers.resource import TrainingLauncher
 from assets.steps import AssetError, Check, Columns, Launcher, Markdown, Png, Step, Table
 from assets.training_start import CHAMPION, SCRATCH, choose_start
 from assets.workspace import Workspace, open_workspace
+from media import in_few_colours
 
 if TYPE_CHECKING:
     from training.launch import Process
 
+# Backfill policies and links into the code: once for each asset, in every process's log. constraints.txt holds Dagster's version.
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
+
 SHARDS = dg.DynamicPartitionsDefinition(name="shard")
 OWNERS = ["team:omnihuman"]
 TRAINING_POOL = "training"
+MLFLOW_PAGES = "OMNIHUMAN_MLFLOW_PAGES"  # where people's browsers find MLflow; its server has another name inside a cluster
+RETRY_SECONDS = 30
+# What network file systems and block devices report when they are away for a moment.
+FLAKY = {errno.EIO, errno.ESTALE, errno.EREMOTEIO, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH}
 
 # Where the chain of stages begins: a setting of its first asset, in the launchpad and of the two training jobs.
 FIRST_STAGE = "stage_1_checkpoint"
@@ -33,9 +46,22 @@ START_SETTING = {
     )
 }  # fmt: skip
 
+# The first asset of the graph is where a newcomer looks.
+START_HERE = """\
+Folder that clips are dropped into, with optional caption sidecars (`clip.mp4.json`). The sensor observes it.
+
+**Start here**
+1. Drop clips into `inbox/`. Within a minute or two a shard of them appears in [raw_clips](/assets/raw_clips); scores, subsets and
+   features follow by themselves.
+2. Look at [filtered_subsets](/assets/filtered_subsets): which clips train what, and why the others do not.
+3. Launch [train_and_promote](/locations/orchestration.definitions/jobs/train_and_promote): snapshot, three stages, distillation, benchmark,
+   registration, gate. A training that is terminated writes a checkpoint; started again it goes on from there.
+4. Look at [baseline_comparison](/assets/baseline_comparison) and [promoted_champion](/assets/promoted_champion).
+5. Switch on [nightly_training](/locations/orchestration.definitions/schedules/nightly_training): it trains when there is something new.
+"""
 INBOX = dg.AssetSpec(
     "inbox",
-    description="Folder that clips are dropped into, with optional caption sidecars. The sensor observes it.",
+    description=START_HERE,
     group_name="curation",
     kinds={"mp4"},
     owners=OWNERS,
@@ -58,7 +84,7 @@ def dagster_asset(step: Step, condition: dg.AutomationCondition | None = None) -
         automation_condition=condition,
         config_schema=START_SETTING if step.name == FIRST_STAGE else None,
         backfill_policy=dg.BackfillPolicy.multi_run(1) if step.sharded else None,
-        metadata={"folder": f"data/{step.name}", "profile_sections": ", ".join(step.sections) or "(none)"},
+        metadata={"folder": f"data/{step.name}", "profile_sections": ", ".join(step.sections) or "(none)", **_code_reference(step)},
         check_specs=[] if step.check is None else [dg.AssetCheckSpec(CHECK, asset=step.name, blocking=True)],
     )
     def run(context: dg.AssetExecutionContext, launcher: TrainingLauncher) -> dg.MaterializeResult:
@@ -68,13 +94,36 @@ def dagster_asset(step: Step, condition: dg.AutomationCondition | None = None) -
             choose_start(workspace, chosen)
         shard = context.partition_key if step.sharded else None
         told: dict[str, Any] = {}
-        outcome = execute(workspace, step, shard, _through_pipes(context, launcher, told, step, workspace))
+        with again_after_flaky_io():
+            outcome = execute(workspace, step, shard, _through_pipes(context, launcher, told, step, workspace))
         metadata = {**told, **dagster_metadata(outcome.metadata), "seconds": round(outcome.seconds, 2)}
         checks = [] if step.check is None else [_check_result(step.check(workspace, shard))]
         version = dg.DataVersion(outcome.data_version)
         return dg.MaterializeResult(metadata=metadata, data_version=version, check_results=checks)
 
     return run
+
+
+@contextmanager
+def again_after_flaky_io() -> Iterator[None]:
+    """A disk or a server that did not answer is asked twice more; any other error would come again.
+
+    Raises:
+        RetryRequested: Dagster waits and executes the step once more.
+    """
+    try:
+        yield
+    except OSError as error:
+        if not isinstance(error, (ConnectionError, TimeoutError)) and error.errno not in FLAKY:
+            raise
+        raise dg.RetryRequested(max_retries=2, seconds_to_wait=RETRY_SECONDS) from error
+
+
+def _code_reference(step: Step) -> dict[str, dg.CodeReferencesMetadataValue]:
+    """Under Dagster's own name, which its pages show as a link into the code."""
+    code = inspect.unwrap(step.make).__code__
+    reference = dg.LocalFileCodeReference(file_path=code.co_filename, line_number=code.co_firstlineno)
+    return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[reference])}
 
 
 def begin_from(start: str) -> dict[str, Any]:
@@ -117,6 +166,8 @@ def dagster_metadata(values: Mapping[str, Any]) -> dict[str, dg.MetadataValue | 
     shown: dict[str, Any] = {}
     for name, value in values.items():
         shown |= _column_metadata(value) if isinstance(value, Columns) else {name: _metadata_value(value)}
+    if "mlflow_run_id" in shown:
+        shown["mlflow_run"] = dg.MetadataValue.url(f"{os.environ.get(MLFLOW_PAGES) or 'http://127.0.0.1:5000'}/#/runs/{shown['mlflow_run_id']}")
     return shown
 
 
@@ -129,7 +180,7 @@ def _column_metadata(columns: Columns) -> dict[str, Any]:
 
 def _metadata_value(value: Any) -> Any:
     if isinstance(value, Png):
-        return dg.MetadataValue.md(f"![plot](data:image/png;base64,{base64.b64encode(value.data).decode()})")
+        return dg.MetadataValue.md(f"![plot](data:image/png;base64,{base64.b64encode(in_few_colours(value.data)).decode()})")
     if isinstance(value, Markdown):
         return dg.MetadataValue.md(value.text)
     if isinstance(value, Table):

@@ -4,6 +4,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -22,6 +23,7 @@ STAGES_HEADING = """\
 # writes this file from assets/. Shards are written by Dagster or by the commands below, and committed here.
 # The inbox is no dependency: it may hold files that cannot be read, and shards are named by their content.
 """
+SHARDS_A_TIME = 20  # of so many one, at least, is made before all are recorded
 # Outputs are replaced by rename and must stay ours to write: copies (reflinks where the disk can), never links into the
 # cache, through which a later write would change what the cache holds.
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -46,6 +48,39 @@ def record_in_dvc(workspace: Workspace, step: Step) -> None:
         with whole_lock(workspace), chdir(workspace.root), Repo(str(workspace.root), _wait_for_lock=True) as repo:
             # By its full path: a bare name is looked up in the current folder.
             repo.commit(f"{workspace.root / 'dvc.yaml'}:{step.name}", force=True)
+        _waiting(workspace, step).unlink(missing_ok=True)
+
+
+def record_shard(workspace: Workspace, step: Step) -> None:
+    """One shard of `step` was made: into DVC at once, or with later ones.
+
+    DVC hashes and lists all shards each time. With a twentieth of them at a time that is work in proportion to their number, not to
+    its square; up to twenty shards each is recorded at once. Whatever waits is recorded before a snapshot is.
+    """
+    if os.environ.get("DVC_STAGE"):
+        return
+    waiting = _waiting(workspace, step)
+    waiting.parent.mkdir(parents=True, exist_ok=True)
+    with waiting.open("ab") as file:
+        file.write(b".")
+    if waiting.stat().st_size * SHARDS_A_TIME >= len(workspace.shards(step.name)):
+        record_in_dvc(workspace, step)
+
+
+def record_waiting(workspace: Workspace) -> None:
+    """Record all sharded stages, in their order, if shards of any wait for it: a snapshot goes back to all of them."""
+    from assets.catalogue import FLOW
+
+    sharded = [step for step in FLOW if step.sharded]
+    if any(_waiting(workspace, step).is_file() for step in sharded):
+        for step in sharded:
+            if workspace.data(step.name).is_dir():
+                record_in_dvc(workspace, step)
+
+
+def _waiting(workspace: Workspace, step: Step) -> Path:
+    """As many bytes as shards were made since the stage was recorded last."""
+    return workspace.var / "unrecorded" / step.name
 
 
 def ensure_repository(workspace: Workspace) -> None:

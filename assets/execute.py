@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assets.catalogue import STEPS
-from assets.dvc_stages import record_in_dvc
+from assets.dvc_stages import record_in_dvc, record_shard, record_waiting
 from assets.launchers.settings import LAUNCHER_FILE
 from assets.one_maker import one_maker
 from assets.steps import AssetError, Execution, Launcher, Metadata, Step
@@ -76,7 +76,7 @@ def _execute(workspace: Workspace, step: Step, shard: str | None, launch: Launch
     version = fresh_version(workspace, step, shard)
     seconds = time.monotonic() - started
     if step.in_dvc:
-        record_in_dvc(workspace, step)
+        _record_in_dvc(workspace, step)
         metadata = {**metadata, **_keep_restore_point(workspace, step)}
     record = {
         "fingerprint": made_from,
@@ -88,6 +88,15 @@ def _execute(workspace: Workspace, step: Step, shard: str | None, launch: Launch
     shutil.rmtree(workspace.scratch(step.name), ignore_errors=True)
     workspace.progress(step.name, shard).unlink(missing_ok=True)
     return Outcome(version, seconds, metadata)
+
+
+def _record_in_dvc(workspace: Workspace, step: Step) -> None:
+    if step.sharded:
+        record_shard(workspace, step)
+        return
+    if any(STEPS[name].sharded for name in step.upstream):
+        record_waiting(workspace)
+    record_in_dvc(workspace, step)
 
 
 def _keep_restore_point(workspace: Workspace, step: Step) -> Metadata:

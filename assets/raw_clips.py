@@ -4,7 +4,7 @@ import json
 
 from assets.contract_checks import contract_check
 from assets.shard_plans import planned_files
-from assets.steps import AssetError, Execution, Metadata, Step, Table
+from assets.steps import AssetError, Execution, Metadata, Png, Step, Table
 from assets.versions import folder_version
 
 QUARANTINE_SHOWN = 100
@@ -13,6 +13,7 @@ GROUPS_SHOWN = 20
 
 def make_raw_clips(execution: Execution) -> Metadata:
     """Ingest the planned files of one shard."""
+    from curation.clip_pictures import clips_sheet, evenly_spread
     from curation.ingest import ingest_shard, is_shard
     from curation.ingest_page import write_ingest_page
     from curation.near_duplicates import near_duplicate_groups
@@ -32,7 +33,8 @@ def make_raw_clips(execution: Execution) -> Metadata:
             )
     summary = json.loads((root / shard / "shard.json").read_text())
     quarantine = read_table(root / shard / "quarantine.parquet")
-    groups = near_duplicate_groups([read_table(root / shard / "clips.parquet")])
+    clips = read_table(root / shard / "clips.parquet")
+    groups, sheet = near_duplicate_groups([clips]), clips_sheet(root / shard, evenly_spread(clips))
     return {
         "clips": summary["clips"],
         "files": summary["files"],
@@ -41,6 +43,7 @@ def make_raw_clips(execution: Execution) -> Metadata:
         "quarantined": sum(summary["quarantined"].values()),
         "seconds_of_video": summary["seconds_of_video"],
         "bytes": summary["bytes"],
+        **({} if sheet is None else {"contact_sheet": Png(sheet)}),
         "report": write_ingest_page(workspace.report_page("raw_clips", shard), root / shard),
         "quarantine": Table(quarantine[["source_name", "reason", "message"]].head(QUARANTINE_SHOWN).to_dict("records")),
     }

@@ -28,6 +28,9 @@ SNAPSHOT_SCHEMA = pa.schema(
 )
 
 
+DIGEST_ROWS = 100_000
+
+
 @dataclass(frozen=True)
 class _Shard:
     """One shard that can be trained on: its samples in the text subset, and what it was made with."""
@@ -180,11 +183,9 @@ def _describe(
         for s in shards
     ]
     predicates = predicates_of(profile.curation)
-    ids = [row._asdict() for row in samples[["sample_id", *SUBSETS]].itertuples(index=False, name="Row")]
-    parts = [ids, [(shard.name, shard.features_sha256) for shard in shards], predicates, encoders]
-    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    made_of = [[(shard.name, shard.features_sha256) for shard in shards], predicates, encoders]
     return {
-        "digest": digest,
+        "digest": samples_digest(samples, made_of),
         "shards": listed,
         "excluded": excluded,
         "predicates": predicates,
@@ -192,6 +193,16 @@ def _describe(
         "buckets": {name: int(in_buckets.get(name, 0)) for name in encoders["buckets"]},
         "encoders": encoders,
     }
+
+
+def samples_digest(samples: pd.DataFrame, made_of: list[Any], rows: int = DIGEST_ROWS) -> str:
+    """sha256 of the JSON of `[samples, *made_of]`, ids and flags of the samples, `rows` of it in memory at a time."""
+    digest = hashlib.sha256(b"[[")
+    for start in range(0, len(samples), rows):
+        part = samples[["sample_id", *SUBSETS]].iloc[start : start + rows].to_dict("records")
+        digest.update((", " if start else "").encode() + json.dumps(part, sort_keys=True)[1:-1].encode())
+    digest.update(b"], " + json.dumps(made_of, sort_keys=True)[1:].encode())
+    return digest.hexdigest()
 
 
 def _card(snapshot: dict[str, Any], samples: pd.DataFrame, profile: Profile) -> str:

@@ -3,7 +3,7 @@
 from media.containers import MediaError, Span
 from media.decode import Clip, decode_clip, read_audio
 from media.encode import encode_clip
-from media.figures import png_bytes
+from media.figures import in_few_colours, png_bytes
 from media.files import (
     cut_unfinished_line,
     flush_to_disk,
@@ -24,6 +24,7 @@ __all__ = [
     "decode_clip",
     "encode_clip",
     "flush_to_disk",
+    "in_few_colours",
     "png_bytes",
     "probe_clip",
     "read_audio",

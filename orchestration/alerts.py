@@ -1,4 +1,4 @@
-"""Who is told when a run fails or the gate refuses a student: any number of sinks, chosen by the environment."""
+"""Who is told when a run fails, new clips drift or the gate refuses a student: any number of sinks, chosen by the environment."""
 
 import importlib
 import json
@@ -23,7 +23,7 @@ class AlertError(RuntimeError):
 
 @dataclass(frozen=True)
 class Alert:
-    """`kind` is failed_run or refused_promotion; `text` is for people, `facts` for programs."""
+    """`kind` is failed_run, drift or refused_promotion; `text` is for people, `facts` for programs."""
 
     kind: str
     title: str

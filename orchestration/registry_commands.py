@@ -97,7 +97,7 @@ def restore(
 ) -> None:
     """Bring back data, checkpoints and scores of a past snapshot, model version or score."""
     from assets.restore_points import keep_restore_point, restore_points
-    from orchestration.restoring import get_code
+    from orchestration.restoring import UNCOMMITTED, get_code
     from orchestration.restoring import restore as bring_back
 
     workspace = open_with()
@@ -116,6 +116,8 @@ def restore(
         print(f"note: {note}")
     if code is not None:
         print(f"code of {done.point.code} in {get_code(done.point.code, code)}")
+        if done.point.code.endswith(UNCOMMITTED):
+            print("note: it had changes beside that commit, which version control has not got")
 
 
 @app.command(rich_help_panel=PANEL)

@@ -12,13 +12,14 @@ from pathlib import Path
 from assets.adoption import adopt
 from assets.catalogue import STEPS
 from assets.dvc_remote import fetch_point, lay_out
-from assets.dvc_stages import ensure_repository, one_writer, write_params
+from assets.dvc_stages import ensure_repository, one_writer, record_waiting, write_params
 from assets.lock_file import LOCK
 from assets.restore_points import SNAPSHOT, RestorePoint, find_restore_point, keep_restore_point
 from assets.workspace import START, Workspace
 from media import write_atomically
 
 PROFILE = "profile.yaml"
+UNCOMMITTED = "-dirty"  # behind a commit where tracked files had changes
 
 
 class RestoreError(RuntimeError):
@@ -61,6 +62,7 @@ def restore(workspace: Workspace, name: str, into: Path | None = None, force: bo
         AssetError: there is no such state, or its bytes are nowhere.
     """
     ensure_repository(workspace)
+    record_waiting(workspace)
     into = None if into is None else into.resolve()
     with one_writer(workspace):
         keep_restore_point(workspace)
@@ -79,17 +81,22 @@ def restore(workspace: Workspace, name: str, into: Path | None = None, force: bo
 
 
 def get_code(commit: str, folder: Path) -> Path:
-    """Check this project's code out as it was at `commit`, as a git worktree in `folder`.
+    """Check this project's code out as it was at `commit`, as a git worktree in `folder`; one that is there already is left.
 
     Raises:
-        RestoreError: the project is not under git, or has no such commit.
+        RestoreError: the project is not under git, has no such commit, or `folder` holds something else.
     """
-    project = Path(__file__).resolve().parent.parent
-    command = ["git", "-C", str(project), "worktree", "add", "--detach", str(folder.resolve()), commit.removesuffix("-dirty")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    project, wanted = Path(__file__).resolve().parent.parent, commit.removesuffix(UNCOMMITTED)
+    if (folder / ".git").is_file() and _git(folder, "rev-parse", "HEAD").stdout.strip() == wanted:
+        return folder
+    done = _git(project, "worktree", "add", "--detach", str(folder.resolve()), wanted)
     if done.returncode:
         raise RestoreError(f"the code of {commit} cannot be had: {done.stderr.strip()}; `git fetch`, or clone the project that made it")
     return folder
+
+
+def _git(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False)
 
 
 @contextmanager

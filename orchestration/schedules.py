@@ -1,5 +1,7 @@
 """Nightly training, which asks first whether there is anything new to learn from."""
 
+import logging
+
 import dagster as dg
 
 from assets.dagster_assets import begin_from
@@ -7,8 +9,10 @@ from assets.refresh import ask
 from assets.refresh_decision import RefreshDecision, record_decision
 from assets.training_start import CHAMPION, SCRATCH
 from assets.workspace import open_workspace
+from orchestration.alerts import Alert, AlertError, send, sinks
 from orchestration.jobs import train_job
 
+_log = logging.getLogger(__name__)
 TAG_LENGTH = 1000
 REASON, RECORD, FINGERPRINT = "omnihuman/refresh", "omnihuman/refresh_record", "omnihuman/refresh_fingerprint"
 START = "omnihuman/refresh_start"
@@ -29,6 +33,7 @@ def nightly_training(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | d
     decision = ask(workspace)
     record = record_decision(decision, workspace.var / "refresh_decisions")
     context.instance.report_runless_asset_event(dg.AssetObservation("training_snapshot", metadata=_metadata(decision)))
+    _tell_of_drift(decision)
     if not decision.refresh:
         return dg.SkipReason(str(decision))
     start, why = _untried_start(context.instance, decision)
@@ -39,6 +44,19 @@ def nightly_training(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | d
         START: f"{start}: {why}"[:TAG_LENGTH],
     }  # fmt: skip
     return dg.RunRequest(run_config=begin_from(start), tags=tags)
+
+
+def _tell_of_drift(decision: RefreshDecision) -> None:
+    """An alert that nobody takes must not cost the night's training."""
+    drifted = [column for column in decision.facts.drift if column.drifted]
+    if not drifted:
+        return
+    facts = {"champion": str(decision.facts.champion), "new_clips": str(decision.facts.new_clips)}
+    title = f"{len(drifted)} score columns of {decision.facts.new_clips} new clips drifted from the champion's"
+    try:
+        send(Alert("drift", title, ", ".join(map(str, drifted)), facts), sinks())
+    except AlertError:
+        _log.exception("the alert of drift was not delivered to all")
 
 
 def _untried_start(instance: dg.DagsterInstance, decision: RefreshDecision) -> tuple[str | None, str]:

@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from assets.dagster_assets import MLFLOW_PAGES
 from assets.workspace import Workspace
 from orchestration.instance import open_instance
 from tracking.mlflow_store import connect
@@ -22,6 +23,7 @@ def serve(workspace: Workspace, dagster_port: int = 3000, mlflow_port: int = 500
     open_instance(workspace).dispose()
     connect(workspace.tracking_uri)
     dagster_port, mlflow_port = _free(dagster_port), _free(mlflow_port)
+    addresses = {"Dagster": f"http://{HOST}:{dagster_port}", "MLflow": f"http://{HOST}:{mlflow_port}"}
     logs = workspace.logs
     logs.mkdir(parents=True, exist_ok=True)
     module = ["-m", "orchestration.definitions"]
@@ -39,8 +41,8 @@ def serve(workspace: Workspace, dagster_port: int = 3000, mlflow_port: int = 500
     try:
         for name, command in commands.items():
             log = open(logs / f"{name}.log", "ab")
-            processes[name] = subprocess.Popen(command, cwd=workspace.root, stdout=log, stderr=log, env=_environment(), start_new_session=True)
-        addresses = {"Dagster": f"http://{HOST}:{dagster_port}", "MLflow": f"http://{HOST}:{mlflow_port}"}
+            environment = _environment() | {MLFLOW_PAGES: addresses["MLflow"]}
+            processes[name] = subprocess.Popen(command, cwd=workspace.root, stdout=log, stderr=log, env=environment, start_new_session=True)
         for name, address in addresses.items():
             _wait(address, processes)
             print(f"{name:<8} {address}", flush=True)
@@ -58,7 +60,11 @@ def serve(workspace: Workspace, dagster_port: int = 3000, mlflow_port: int = 500
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGTERM)
         for process in processes.values():
-            process.wait(timeout=30)
+            try:
+                process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
 
 def _environment() -> dict[str, str]:
@@ -69,7 +75,7 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": search, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
-def _wait(address: str, processes: dict[str, subprocess.Popen], seconds: float = 120.0) -> None:
+def _wait(address: str, processes: dict[str, subprocess.Popen], seconds: float = 300.0) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if any(process.poll() is not None for process in processes.values()):

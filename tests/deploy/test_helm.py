@@ -1,6 +1,9 @@
-"""deploy/helm against Kubernetes' own schemas, and against what the code that runs there reads."""
+"""deploy/helm against Kubernetes' own schemas, and against what the code that runs there reads; Dagster's chart, rendered by Helm."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -78,3 +81,46 @@ def test_limits_and_retries_are_the_laptops(values):
     assert values["concurrency"]["runs"]["maxConcurrentRuns"] == here["concurrency"]["runs"]["max_concurrent_runs"]
     assert values["dagsterDaemon"]["runRetries"]["maxRetries"] == here["run_retries"]["max_retries"]
     assert values["dagsterDaemon"]["runMonitoring"]["pollIntervalSeconds"] == here["run_monitoring"]["poll_interval_seconds"]
+
+
+def names_of_cluster_things(value: Any) -> Iterator[tuple[str, str]]:
+    """What a manifest names without bringing it: claims, ConfigMaps and Secrets."""
+    if isinstance(value, list):
+        for one in value:
+            yield from names_of_cluster_things(one)
+    elif isinstance(value, dict):
+        for key, one in value.items():
+            if key == "persistentVolumeClaim":
+                yield "PersistentVolumeClaim", one["claimName"]
+            elif key in ("configMapRef", "configMapKeyRef", "configMap") and "name" in one:
+                yield "ConfigMap", one["name"]
+            elif key in ("secretRef", "secretKeyRef") and not one.get("optional"):
+                yield "Secret", one["name"]
+            else:
+                yield from names_of_cluster_things(one)
+
+
+def test_dagsters_chart_takes_the_values_and_kubernetes_what_it_makes(values, manifests):
+    """`pip install helm-python-sdk` is Helm's own engine; OMNIHUMAN_DAGSTER_CHART is what `helm pull dagster/dagster` brings."""
+    place = os.environ.get("OMNIHUMAN_DAGSTER_CHART")
+    if place is None:
+        pytest.skip("OMNIHUMAN_DAGSTER_CHART names no chart of Dagster")
+    helm = pytest.importorskip("helm_python.chart", reason="run `pip install helm-python-sdk`")
+    with helm.Chart.load(place) as chart:
+        files, knows_pools = chart.render(values, name="dagster", namespace="ml"), "concurrency" in chart.values
+    made = [one for name, text in files.items() if name.endswith(".yaml") for one in yaml.safe_load_all(text) if one]
+    for manifest in made:
+        kubernetes_validate.validate(manifest, VERSION, strict=True)
+    named = {(one["kind"], one["metadata"]["name"]): one for one in made}
+    assert {kind for kind, _ in named} >= {"Deployment", "ConfigMap", "Service", "Role", "RoleBinding", "ServiceAccount"}
+    brought = {*named, *manifests, ("Secret", "dagster-postgresql"), ("Secret", "omnihuman")}
+    instance = yaml.safe_load(named["ConfigMap", "dagster-instance"]["data"]["dagster.yaml"])
+    assert {*names_of_cluster_things(made), *names_of_cluster_things(instance["run_launcher"])} <= brought
+    here = yaml.safe_load(CONFIGURATION)
+    assert here["run_retries"].items() <= instance["run_retries"].items() and here["run_monitoring"].items() <= instance["run_monitoring"].items()
+    assert not knows_pools or instance["concurrency"] == here["concurrency"]
+    for store in ("run_storage", "event_log_storage", "schedule_storage"):
+        assert instance[store]["config"]["postgres_db"]["scheme"] == "postgresql+psycopg2"
+    workspace = yaml.safe_load(named["ConfigMap", "dagster-workspace-yaml"]["data"]["workspace.yaml"])
+    server = workspace["load_from"][0]["grpc_server"]
+    assert ("Service", server["host"]) in named and server["port"] == 4000

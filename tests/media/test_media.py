@@ -7,8 +7,9 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
-from media import MediaError, decode_clip, encode_clip, probe_clip, write_atomically
+from media import MediaError, decode_clip, encode_clip, in_few_colours, probe_clip, write_atomically
 from puppets import render
 
 
@@ -192,3 +193,15 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
     with pytest.raises(OSError, match="No space left"):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["file"]
+
+
+def test_a_contact_sheet_in_few_colours_looks_the_same_in_half_the_bytes():
+    rows, columns = np.mgrid[0:200, 0:200]
+    noise = np.random.default_rng(0).integers(0, 12, (200, 200, 3))
+    before = (np.stack([rows, columns, np.full_like(rows, 90)], axis=2) + noise).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(before).save(buffer, format="PNG")
+    small = in_few_colours(buffer.getvalue())
+    after = np.asarray(Image.open(io.BytesIO(small)).convert("RGB"))
+    assert len(small) < len(buffer.getvalue()) / 2
+    assert after.shape == before.shape and np.abs(after.astype(int) - before).mean() < 8

@@ -102,6 +102,20 @@ def test_a_failed_run_is_told_with_its_step_and_first_cause():
     assert "broken_job (s-1) failed in breaks" in alert.title and alert.facts["run_id"] == done.run_id
 
 
+@dg.asset(check_specs=[dg.AssetCheckSpec("contract", asset="table", blocking=True)])
+def table():
+    yield dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=False, check_name="contract", description="12 % of its rows broke a rule")])
+
+
+def test_a_failed_check_fails_its_run_and_is_told():
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = dg.materialize([table], instance=instance, raise_on_error=False)
+        failure = next(event for event in done.all_events if event.event_type_value == "PIPELINE_FAILURE")
+        failed_run_alert(dg.build_run_status_sensor_context("s", failure, instance, done.dagster_run).for_run_failure())
+    (alert,) = HEARD
+    assert alert.kind == "failed_run" and "contract" in alert.text
+
+
 def report(instance, promoted):
     event = dg.AssetMaterialization("promoted_champion", metadata={"promoted": promoted, "challenger": 4, "checks": dg.MetadataValue.md("| sharpness | False |")})
     instance.report_runless_asset_event(event)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
+from evaluation.cost import COSTS
 
 pytestmark = pytest.mark.end_to_end
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,9 +26,9 @@ SIZES = (
 )
 
 
-def run(root, *command, check=True):
-    environment = os.environ | {"OMNIHUMAN_HOME": str(root), "OMNIHUMAN_SET": SIZES, "OMNIHUMAN_PROFILE": "laptop"}
-    done = subprocess.run([sys.executable, "-W", "ignore", *command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+def run(root, *command, check=True, code=ROOT, **settings):
+    environment = os.environ | {"OMNIHUMAN_HOME": str(root), "OMNIHUMAN_SET": SIZES, "OMNIHUMAN_PROFILE": "laptop", "PYTHONPATH": str(code)} | settings
+    done = subprocess.run([sys.executable, "-W", "ignore", *command], cwd=code, env=environment, capture_output=True, text=True, check=False)
     assert not check or done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done
 
@@ -136,6 +139,35 @@ def test_the_documented_call_loads_the_champion(demo):
 def test_lineage_and_compare_speak_of_the_champion(demo):
     assert "snapshot" in run(demo[0], "-m", "orchestration.cli", "lineage").stdout
     assert "student" in run(demo[0], "-m", "orchestration.cli", "compare").stdout
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="the project is not under version control: there is no code of then")
+def test_a_past_score_comes_back_with_its_code_and_is_made_again_to_the_last_digit(demo, tmp_path):
+    """`restore --code`, `dvc repro`, and then videos and scores once more, by that code out of those checkpoints."""
+    past, code = tmp_path / "past", tmp_path / "code"
+    restore = ("-m", "orchestration.cli", "restore", "1", "--into", str(past), "--code", str(code))
+    try:
+        said = run(demo[0], *restore).stdout
+        (commit,) = {json.loads(path.read_text())["code"] for path in (demo[0] / "snapshots").rglob("point.json")}
+        assert f"code of {commit} in {code}" in said
+        then = {"OMNIHUMAN_PROFILE": str(past / "profile.yaml"), "OMNIHUMAN_SET": "", "code": code}
+        repro = run(past, "-m", "dvc", "--cd", str(past), "repro", **then).stdout
+        assert "Running stage" not in repro and "Data and pipelines are up to date." in repro
+        before = scores_of(past)
+        shutil.rmtree(past / "data" / "generated_videos")
+        for asset in ("generated_videos", "benchmark_scores"):
+            made = run(past, "-m", "assets", asset, "--force", **then).stdout
+            assert f"{asset}: " in made and "up to date" not in made
+        pd.testing.assert_frame_equal(before, scores_of(past), check_exact=True)
+        assert len(before) > 20 and before["value"].notna().any()
+    finally:
+        subprocess.run(["git", "-C", str(ROOT), "worktree", "remove", "--force", str(code)], check=False)
+
+
+def scores_of(root):
+    """All scores but what generating cost, which is another each time."""
+    scores = pd.read_parquet(root / "data" / "benchmark_scores" / "scores.parquet")
+    return scores[~scores["metric"].isin([*COSTS, "seconds_per_clip"])].reset_index(drop=True)
 
 
 def test_a_study_trains_its_variants_beside_what_stands_and_only_once(demo):

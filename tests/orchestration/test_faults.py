@@ -10,8 +10,10 @@ import subprocess
 import time
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
+from assets import dagster_assets
 from assets import execute as execute_module
 from assets.catalogue import STEPS
 from assets.dvc_stages import ensure_repository
@@ -207,3 +209,28 @@ def test_an_unreachable_remote_is_said_on_the_assets_page_and_the_asset_is_made(
     step = dataclasses.replace(STEPS["training_snapshot"], make=make)
     page = execute(workspace, step).metadata
     assert page["restore_point"] == "abababababab" and "not pushed to" in page["dvc_remote"] and is_current(workspace, step)
+
+
+@pytest.mark.parametrize(
+    ("error", "times", "status"),
+    [(OSError(errno.EIO, "disk away"), 2, "SUCCESS"), (ConnectionResetError("server away"), 2, "SUCCESS"), (FileNotFoundError("no such file"), 1, "FAILURE"), (OSError(errno.ENOSPC, "full"), 1, "FAILURE")],
+    ids=["disk", "server", "no file", "full disk"],
+)
+def test_a_disk_or_server_that_is_away_for_a_moment_is_asked_again_and_nothing_else_is(error, times, status, monkeypatch):
+    monkeypatch.setattr(dagster_assets, "RETRY_SECONDS", 0)
+    tried = []
+
+    @dg.op
+    def read_something():
+        tried.append(1)
+        with dagster_assets.again_after_flaky_io():
+            if len(tried) == 1:
+                raise error
+
+    @dg.job
+    def reading():
+        read_something()
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = reading.execute_in_process(instance=instance, raise_on_error=False)
+        assert (len(tried), done.dagster_run.status.value) == (times, status)

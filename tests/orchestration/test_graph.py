@@ -28,6 +28,9 @@ def test_every_asset_is_described_grouped_owned_and_has_kinds(graph):
         assert len(node.description or "") > 30, key
         assert node.group_name in {"curation", "training", "distillation", "evaluation", "promotion", "tools"}, (key, node.group_name)
         assert node.owners and node.kinds, key
+        if key.to_user_string() in STEPS:
+            (reference,) = node.metadata["dagster/code_references"].code_references
+            assert (ROOT / "assets") in Path(reference.file_path).parents and reference.line_number > 1, key
 
 
 def test_dvc_stages_and_assets_are_the_same_nodes_and_edges(graph):

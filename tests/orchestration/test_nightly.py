@@ -67,7 +67,17 @@ def workspace(trained, tmp_path, monkeypatch):
     return open_workspace()
 
 
-def test_four_nights_in_a_row(workspace):
+HEARD = []
+
+
+def hear(alert):
+    """A sink of alerts."""
+    HEARD.append(alert)
+    raise OSError("nobody at home")
+
+
+def test_four_nights_in_a_row(workspace, monkeypatch):
+    monkeypatch.setenv("OMNIHUMAN_ALERTS", f"{__name__}:hear")
     with dg.instance_for_test() as instance:
 
         def night():
@@ -81,6 +91,8 @@ def test_four_nights_in_a_row(workspace):
         put_shard(workspace, "s-000000000003", ids_of("cc", 40), seed=2, brightness=0.9)
         requested = night()
         reason = requested.tags["omnihuman/refresh"]
+        assert [(alert.kind, alert.title) for alert in HEARD] == [("drift", "1 score columns of 45 new clips drifted from the champion's")]
+        assert "brightness (PSI" in HEARD[0].text
         assert "text +11.2 %, audio +11.2 %, pose +11.2 %" in reason and "1 score columns of 45 new clips drifted: brightness" in reason
         withdraw(workspace.tombstones, pd.read_parquet(workspace.data("raw_clips", SHARD) / "clips.parquet"), "aa00000000000007", "asked for")
         assert "1 clips of the champion's snapshot are withdrawn" in night().tags["omnihuman/refresh"]

@@ -9,11 +9,12 @@ import dagster as dg
 import pandas as pd
 import pytest
 from dvc.repo import Repo
+from dvc.utils.serialize import parse_yaml
 from typer.testing import CliRunner
 
 from assets.adoption import adopt
 from assets.catalogue import FLOW, STEPS
-from assets.committed import cache_folder
+from assets.committed import cache_folder, committed_folder
 from assets.dvc_remote import REMOTE_VARIABLE, missing_outputs, push_restore_points
 from assets.dvc_stages import ensure_repository
 from assets.execute import is_current
@@ -164,6 +165,7 @@ def test_a_fresh_clone_pulls_a_state_and_has_nothing_to_do(workspace, made, tmp_
         config["core"]["remote"] = "team"
     with Repo(str(clone)) as repo:
         repo.pull([f"{clone / 'dvc.yaml'}:{name}" for name in WHOLE])
+        assert repo.reproduce([f"{clone / 'dvc.yaml'}:registered_model"]) == [], "`dvc repro` has nothing to do"
     pulled = Workspace(clone, workspace.profile)
     assert holds(clone) == NEW_STATE and {name for name, _ in adopt(pulled)} == set(WHOLE)
     assert all(is_current(pulled, STEPS[name], SHARD if STEPS[name].sharded else None) for name in WHOLE)
@@ -231,6 +233,17 @@ def test_a_shard_that_came_in_while_a_student_was_trained_is_no_part_of_its_stat
     commit(workspace, "raw_clips")
     point = keep_restore_point(workspace)
     assert point.snapshot == NEW and point.outputs == find_restore_point(workspace, NEW).outputs
+
+
+def test_a_shard_that_waited_to_be_recorded_is_in_the_cache_before_it_is_replaced(workspace):
+    put_raw_clips(workspace, [A, B], "s-000000000002")
+    (workspace.var / "unrecorded").mkdir(parents=True)
+    (workspace.var / "unrecorded" / "raw_clips").write_bytes(b".")
+    restore(workspace, "1")
+    (replaced,) = (workspace.var / "replaced_locks").iterdir()
+    made = parse_yaml(replaced.read_text(), str(replaced))["stages"]["raw_clips"]["outs"][0]["md5"]
+    kept = committed_folder(cache_folder(workspace), made).files["s-000000000002/clips.parquet"]
+    assert holds(workspace.root) == OLD_STATE and kept.is_file()
 
 
 def test_stages_made_from_something_else_do_not_fit():

@@ -1,45 +1,96 @@
-"""`omnihuman ui` serves both addresses on loopback from any root, with the code location loaded, and takes all down."""
+"""`omnihuman ui`: both addresses on loopback from any root; in a headless browser an asset is made and a training ended by clicks."""
 
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import dagster as dg
+import pandas as pd
 import pytest
 
-pytestmark = pytest.mark.end_to_end
-ROOT = Path(__file__).resolve().parents[2]
+from assets.workspace import open_workspace
+from orchestration.instance import open_instance
+from tests.orchestration.serving import BROWSER, PATIENCE, started
+from tests.orchestration.ticks import PER_SHARD, Automation, drop
+from tracking.progress import read_progress
+from tracking.registry import register_model, set_alias
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(1800)]
 LOADED = "{ workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError { __typename } } } } }"
+STEPS, MODEL, STAGE = 60, "omnihuman-student", "stage_1_checkpoint"
+SIZES = (
+    f"stage_1.steps={STEPS} stage_1.batch_size=4 transformer.num_layers=2 stage_1.watch.videos=0 "
+    # Two ranks that each hold a part of the optimiser's state, and no checkpoint but the one that a stop writes.
+    'engine.ranks=2 engine.zero_stage=2 engine.checkpoint_every=1000 stage_1.optimizer={"name":"adamw","lr":0.001}'
+)
 
 
-def test_both_servers_answer_and_end_with_the_command(tmp_path: Path) -> None:
-    environment = os.environ | {"OMNIHUMAN_HOME": str(tmp_path)}
-    command = [sys.executable, "-W", "ignore", "-m", "orchestration.cli", "ui", "--dagster-port", "3917", "--mlflow-port", "5917"]
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as served:
-        try:
-            addresses = {}
-            assert served.stdout is not None
-            for line in served.stdout:
-                if line.startswith(("Dagster ", "MLflow ")):
-                    name, address = line.split()
-                    addresses[name] = address
-                if "Ctrl-C" in line:
-                    break
-            assert all(address.startswith("http://127.0.0.1:") for address in addresses.values())
-            assert set(addresses) == {"Dagster", "MLflow"}
-            assert _location(addresses["Dagster"]) == "RepositoryLocation"
-        finally:
-            served.send_signal(signal.SIGTERM)
-            code = served.wait(timeout=60)
-    assert code == 0
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Iterator[Path]:
+    """A curated shard, and a registry with two versions."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("MLFLOW_TRACKING_URI", "OMNIHUMAN_INBOX", "DAGSTER_HOME"):
+            patch.delenv(name, raising=False)
+        place = tmp_path_factory.mktemp("home")
+        settings = {"OMNIHUMAN_HOME": str(place), "OMNIHUMAN_PROFILE": "laptop", "OMNIHUMAN_REMOTE": "none", "OMNIHUMAN_SET": SIZES}
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        workspace = open_workspace()
+        workspace.inbox.mkdir()
+        drop(workspace, range(700_000, 700_008))
+        with open_instance(workspace) as instance:
+            curation = Automation(instance)
+            (shard,) = curation.tick_sensor()
+            curation.run(PER_SHARD[1:], shard)
+        (place / "model").mkdir()
+        (place / "model" / "weights.txt").write_text("weights")
+        for alias in ("champion", "challenger"):
+            set_alias(workspace.tracking_uri, MODEL, alias, register_model(workspace.tracking_uri, MODEL, place / "model").version)
+        yield place
+
+
+@pytest.fixture(scope="module")
+def served(home) -> Iterator[dict[str, str]]:
+    """Both addresses while it runs; in the end it takes all servers down and leaves with 0."""
+    with started(home, "ui", "--dagster-port", "3917", "--mlflow-port", "5917") as (process, address):
+        assert process.stdout is not None
+        line = next(line for line in process.stdout if line.startswith("MLflow "))
+        addresses = {"Dagster": address, "MLflow": line.split()[1]}
+        yield addresses
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
     for address in addresses.values():
         with pytest.raises(urllib.error.URLError):
             urllib.request.urlopen(address, timeout=2)
+
+
+@pytest.fixture(scope="module")
+def shots(tmp_path_factory) -> Path:
+    """Where screenshots land: `$OMNIHUMAN_SCREENSHOTS`, by default a temporary folder."""
+    return Path(os.environ.get("OMNIHUMAN_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
+
+
+@pytest.fixture
+def window(served):
+    sync_api = pytest.importorskip("playwright.sync_api")
+    if BROWSER is None:
+        pytest.skip("no chromium or chrome on the PATH")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1600, "height": 1000})
+        page.set_default_timeout(PATIENCE)
+        yield page
+        browser.close()
+
+
+def test_both_servers_answer_with_the_code_location_loaded(served):
+    assert all(address.startswith("http://127.0.0.1:") for address in served.values())
+    assert _location(served["Dagster"]) == "RepositoryLocation"
 
 
 def _location(address: str) -> str:
@@ -53,3 +104,95 @@ def _location(address: str) -> str:
             return entries[0]["locationOrLoadError"]["__typename"]
         time.sleep(1)
     return "not loaded"
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = PATIENCE / 1000):
+    """What `condition` gives once it gives something."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
+    return found
+
+
+def materialize(window, address: str, asset: str) -> str:
+    """Press the button of the asset's page; returns the run's id, with its page open."""
+    window.goto(f"{address}/assets/{asset}")
+    window.get_by_role("button", name="Materialize").first.click()
+    window.get_by_role("link", name="View", exact=True).click()
+    window.wait_for_url("**/runs/*")
+    return window.url.rpartition("/")[2].partition("?")[0]
+
+
+def ended(instance: dg.DagsterInstance, run: str) -> dg.DagsterRunStatus:
+    until(lambda: instance.get_run_by_id(run).is_finished, f"run {run} does not end", 300)
+    return instance.get_run_by_id(run).status
+
+
+def look(window, shots: Path, name: str) -> None:
+    window.wait_for_timeout(1500)  # what is drawn on a canvas has no element to wait for
+    window.screenshot(path=shots / f"{name}.png")
+
+
+def test_an_asset_is_made_and_a_training_ended_and_gone_on_with_by_clicks(home, served, window, shots):
+    failed: list[str] = []
+    window.on("pageerror", lambda error: failed.append(str(error)))
+    workspace, dagster = open_workspace(), served["Dagster"]
+    with open_instance(workspace) as instance:
+        run = materialize(window, dagster, "training_snapshot")
+        assert ended(instance, run) == dg.DagsterRunStatus.SUCCESS
+        window.get_by_text("Success", exact=True).first.wait_for()
+        look(window, shots, "dagster_run")
+        assert json.loads((workspace.data("training_snapshot") / "snapshot.json").read_text())["counts"]["clips"] == 8
+
+        stopped = materialize(window, dagster, STAGE)
+        window.get_by_role("button", name="Terminate").first.click()
+        until(lambda: done_steps(workspace) > 0, "the training takes no step", 300)
+        window.get_by_role("dialog").get_by_role("button", name="Terminate").click()
+        assert ended(instance, stopped) == dg.DagsterRunStatus.CANCELED
+        window.get_by_text("Canceled", exact=True).first.wait_for()
+        (work,) = (workspace.scratch(STAGE)).iterdir()
+        step = json.loads((work / "checkpoints" / "latest.json").read_text())["step"]
+        assert 0 < step < STEPS and not workspace.data(STAGE).exists()
+        ranks = {path.name for path in (work / "checkpoints").rglob("*zero_pp_rank_*optim_states.pt")}
+        assert len(ranks) == 2, "each rank wrote its part"
+        assert f"stopped on request after step {step} of {STEPS}" in printed(workspace, stopped)
+
+        gone_on = materialize(window, dagster, STAGE)
+        assert ended(instance, gone_on) == dg.DagsterRunStatus.SUCCESS
+        assert pd.read_parquet(workspace.data(STAGE) / "losses.parquet")["step"].tolist() == list(range(STEPS))
+        assert f"{STAGE} 1/{STEPS}" in printed(workspace, stopped) and f"{STAGE} 1/{STEPS}" not in printed(workspace, gone_on)
+
+    show_pages(window, served, shots)
+    assert not failed
+
+
+def done_steps(workspace) -> int:
+    progress = read_progress(workspace.progress(STAGE))
+    return progress.done if progress else 0
+
+
+def printed(workspace, run: str) -> str:
+    """What a run's processes printed, as its page shows it."""
+    logs = (workspace.dagster_home / "storage" / run / "compute_logs").glob("*.out")
+    return "".join(path.read_text() for path in logs)
+
+
+def show_pages(window, served: dict[str, str], shots: Path) -> None:
+    """What people look at; a picture that is inlined must have arrived."""
+    window.goto(f"{served['Dagster']}/asset-groups")
+    for group in ("curation", "training", "distillation", "evaluation", "promotion"):
+        window.get_by_text(group, exact=True).first.wait_for()
+    look(window, shots, "dagster_graph")
+    window.goto(f"{served['Dagster']}/assets/raw_clips")
+    window.get_by_text("contact_sheet", exact=True).wait_for()
+    look(window, shots, "dagster_raw_clips")
+    window.goto(f"{served['Dagster']}/assets/{STAGE}")
+    window.get_by_role("button", name="Plots").or_(window.get_by_role("tab", name="Plots")).click()
+    window.get_by_text("final_loss").first.wait_for()
+    look(window, shots, "dagster_plots")
+    window.goto(f"{served['MLflow']}/#/models/{MODEL}")
+    for alias in ("champion", "challenger"):
+        window.get_by_text(alias).first.wait_for()
+    look(window, shots, "mlflow_registry")
+    assert {f"{name}.png" for name in ("dagster_run", "dagster_graph", "dagster_raw_clips", "dagster_plots", "mlflow_registry")} <= {path.name for path in shots.iterdir()}

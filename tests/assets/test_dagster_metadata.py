@@ -1,4 +1,4 @@
-"""From a subset's flag to the clip's own columns, as Dagster shows it."""
+"""What Dagster is told of an asset: from a subset's flag to the clip's own columns, and where its run is in MLflow."""
 
 import dagster as dg
 import pytest
@@ -42,3 +42,10 @@ def test_dagster_gets_schema_and_lineage_under_its_own_names(profile):
     lineage, schema = getattr(lineage, "value", lineage), getattr(schema, "value", schema)
     assert lineage.deps_by_column["text"] == [dg.TableColumnDep(dg.AssetKey("clip_scores"), "motion")]
     assert [(column.name, column.type) for column in schema.columns][:2] == [("clip_id", "string"), ("text", "bool")]
+
+
+def test_a_run_in_mlflow_is_linked_where_people_find_it(monkeypatch):
+    monkeypatch.delenv("OMNIHUMAN_MLFLOW_PAGES", raising=False)
+    assert dagster_metadata({"mlflow_run_id": "ab12"})["mlflow_run"].value == "http://127.0.0.1:5000/#/runs/ab12"
+    monkeypatch.setenv("OMNIHUMAN_MLFLOW_PAGES", "https://mlflow.example")
+    assert dagster_metadata({"mlflow_run_id": "ab12"})["mlflow_run"].value == "https://mlflow.example/#/runs/ab12"
