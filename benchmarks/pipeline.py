@@ -1,14 +1,15 @@
 """What a call of the pipeline costs beside its networks: against diffusers' `WanPipeline`, and a student's one step."""
 
-import time
 from dataclasses import dataclass
 
 import torch
 from diffusers import WanPipeline, WanTransformer3DModel
 
 from benchmarks.interleaved import Comparison, compare
-from omnihuman.autoencoder import decode_video
+from omnihuman.audio import encode_audio
+from omnihuman.autoencoder import decode_video, encode_video, to_pixels
 from omnihuman.pipeline import OmniHumanPipeline, build_pipeline
+from omnihuman.text import encode_text
 from profiles import load_profile
 from training.model import build_transformer
 
@@ -35,50 +36,44 @@ def against_wan(steps: int = 8) -> Comparison:
 
 @dataclass(frozen=True)
 class OneStep:
-    """A student's whole call beside one forward and one decode: `first` with picture, prompt and sound that are new to it, `again` with
-    the same ones, whose encodings the pipeline keeps. `encoders` are fastest seconds of text, reference and audio."""
+    """A student's whole call beside one forward and one decode: `again` with picture, prompt and sound whose encodings the pipeline keeps,
+    `first` with ones that are new to it, `encoded` the same where the other side runs the three encoders too."""
 
-    first: Comparison
     again: Comparison
-    encoders: dict[str, float]
+    first: Comparison
+    encoded: Comparison
 
 
-def one_step(batch: int = 1) -> OneStep:
-    """A student's call, picture and sound to frames, against its transformer once and its decoder once."""
-    pipeline = _pipeline(1)
+def one_step(side: int = 64, rounds: int = 25) -> OneStep:
+    """A student's call, picture and sound to frames of `side` x `side`, against its transformer once and its decoder once."""
+    pipeline, frames = _pipeline(1), 17
     generator = torch.Generator().manual_seed(0)
-    image = torch.randint(0, 255, (batch, 64, 64, 3), dtype=torch.uint8, generator=generator)
-    sound = torch.randn(batch, 17_000, generator=generator) * 0.1
-    given = pipeline.encode_conditions([PROMPT] * batch, image, sound, None, 17, 64, 64)
-    noise, time_ = torch.randn(batch, 16, 5, 8, 8, generator=generator), torch.full((batch,), 1000.0)
+    image = torch.randint(0, 255, (1, side, side, 3), dtype=torch.uint8, generator=generator)
+    sound = torch.randn(1, 17_000, generator=generator) * 0.1
+    given = pipeline.encode_conditions([PROMPT], image, sound, None, frames, side, side)
+    noise, time = torch.randn(1, 16, 5, side // 8, side // 8, generator=generator), torch.full((1,), 1000.0)
 
     @torch.no_grad()
     def networks() -> None:
-        decode_video(pipeline.vae, noise - pipeline.transformer(noise, time_, return_dict=False, **given)[0])
+        decode_video(pipeline.vae, noise - pipeline.transformer(noise, time, return_dict=False, **given)[0])
 
-    first = compare(lambda: _afresh(pipeline)([PROMPT] * batch, image, sound), networks, rounds=25)
-    again = compare(lambda: pipeline([PROMPT] * batch, image, sound), networks, rounds=25)
-    parts = {
-        "text and reference": lambda: _afresh(pipeline).encode_person([PROMPT] * batch, image),
-        "audio": lambda: _afresh(pipeline).encode_movement(sound, None, 17, 64, 64),
-    }
-    return OneStep(first, again, {name: _fastest(call) for name, call in parts.items()})
+    def encoders_and_networks() -> None:
+        encode_text(pipeline.text_encoder, pipeline.tokenizer, [PROMPT], pipeline.config.text_tokens)
+        encode_video(pipeline.vae, to_pixels(image[:, None]))
+        encode_audio(pipeline.audio_encoder, sound, frames, pipeline.config.fps)
+        networks()
+
+    def first() -> None:
+        _afresh(pipeline)([PROMPT], image, sound)
+
+    again = compare(lambda: pipeline([PROMPT], image, sound), networks, rounds)
+    return OneStep(again, compare(first, networks, rounds), compare(first, encoders_and_networks, rounds))
 
 
 def _afresh(pipeline: OmniHumanPipeline) -> OmniHumanPipeline:
     """The same pipeline, which has seen nothing yet."""
     pipeline.encoding_cache.clear()
     return pipeline
-
-
-def _fastest(call, rounds: int = 15) -> float:
-    best = float("inf")
-    with torch.no_grad():
-        for _ in range(rounds):
-            started = time.perf_counter()
-            call()
-            best = min(best, time.perf_counter() - started)
-    return best
 
 
 def _pipeline(steps: int) -> OmniHumanPipeline:
@@ -88,10 +83,15 @@ def _pipeline(steps: int) -> OmniHumanPipeline:
 
 def lines() -> list[str]:
     """For `python -m benchmarks`."""
-    wan, step = against_wan(), one_step()
-    encoders = ", ".join(f"{name} {seconds * 1e3:.0f} ms" for name, seconds in step.encoders.items())
+    wan, step, larger = against_wan(), one_step(), one_step(256, rounds=5)
     return [
-        f"pipeline, conditions off / diffusers' WanPipeline, 8 steps:  {wan.ratio:.3f}  ({wan.ours * 1e3:.0f} / {wan.theirs * 1e3:.0f} ms)",
-        f"one-step call / one forward and one decode, first call:      {step.first.ratio:.3f}  ({step.first.ours * 1e3:.0f} / {step.first.theirs * 1e3:.0f} ms; {encoders})",
-        f"  again with the same picture, prompt and sound:             {step.again.ratio:.3f}  ({step.again.ours * 1e3:.0f} / {step.again.theirs * 1e3:.0f} ms)",
+        f"pipeline, conditions off / diffusers' WanPipeline, 8 steps:  {_ratio(wan)}",
+        f"one-step call / one forward and one decode, sound, picture and prompt known: {_ratio(step.again)}",
+        f"  all three new to it:                                       {_ratio(step.first)}",
+        f"  all three new, and encoded on the other side too:          {_ratio(step.encoded)}",
+        f"  known, 256 x 256 pixels:                                   {_ratio(larger.again)}",
     ]
+
+
+def _ratio(found: Comparison) -> str:
+    return f"{found.ratio:.3f}  ({found.ours * 1e3:.0f} / {found.theirs * 1e3:.0f} ms)"

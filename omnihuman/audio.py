@@ -6,12 +6,12 @@ import torch
 from diffusers.models.attention import AttentionModuleMixin
 from diffusers.models.attention_dispatch import dispatch_attention_fn
 from diffusers.models.normalization import FP32LayerNorm
-from diffusers.utils.torch_utils import get_module_execution_device
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import Wav2Vec2Model
 
 from omnihuman.latents import fold_frames_into_latents
+from omnihuman.placement import execution_device
 
 
 class AudioEncoder:
@@ -46,7 +46,7 @@ def encode_audio(model: Wav2Vec2Model, waveforms: Tensor, frames: int, fps: floa
     wanted = round(frames / fps * 16_000)
     # The stem's receptive field is 400 samples: that much silence at the end gives the last frame its own state.
     padded = F.pad(waveforms[:, :wanted], (0, max(0, wanted - waveforms.shape[1]) + 400))
-    padded = padded.to(get_module_execution_device(model), model.dtype)
+    padded = padded.to(execution_device(model), model.dtype)
     states = torch.stack(model(padded, output_hidden_states=True).hidden_states, dim=2)
     return resample_states(states.float(), frames, fps)
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKLWan
 from diffusers.models.autoencoders.autoencoder_kl_wan import WanRMS_norm
-from diffusers.utils.torch_utils import get_module_execution_device
 from torch import Tensor
+
+from omnihuman.placement import execution_device
 
 LAPTOP_CONFIG = {
     "base_dim": 24,
@@ -76,7 +77,7 @@ def _moments(autoencoder: AutoencoderKLWan, like: Tensor) -> tuple[Tensor, Tenso
 @torch.no_grad()
 def encode_video(autoencoder: AutoencoderKLWan, pixels: Tensor) -> Tensor:
     """`(B, 3, 4n+1, H, W)` in [-1, 1] to normalised latents `(B, 16, n+1, H/8, W/8)`; the posterior's mode."""
-    latents = autoencoder.encode(pixels.to(get_module_execution_device(autoencoder), autoencoder.dtype)).latent_dist.mode()
+    latents = autoencoder.encode(pixels.to(execution_device(autoencoder), autoencoder.dtype)).latent_dist.mode()
     mean, std = _moments(autoencoder, latents)
     return (latents - mean) / std
 
@@ -84,6 +85,6 @@ def encode_video(autoencoder: AutoencoderKLWan, pixels: Tensor) -> Tensor:
 @torch.no_grad()
 def decode_video(autoencoder: AutoencoderKLWan, latents: Tensor) -> Tensor:
     """Normalised latents `(B, 16, n+1, h, w)` to `(B, 3, 4n+1, 8h, 8w)` in [-1, 1]."""
-    latents = latents.to(get_module_execution_device(autoencoder))
+    latents = latents.to(execution_device(autoencoder))
     mean, std = _moments(autoencoder, latents)
     return autoencoder.decode((latents * std + mean).to(autoencoder.dtype), return_dict=False)[0]

@@ -5,13 +5,13 @@ from typing import Any
 
 from diffusers import AutoencoderKLWan
 from diffusers.utils import logging
-from diffusers.utils.torch_utils import get_module_execution_device
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Wav2Vec2Model
 
 from omnihuman.audio import encode_audio
 from omnihuman.autoencoder import encode_video, to_pixels
 from omnihuman.encoding_cache import EncodingCache
+from omnihuman.placement import execution_device
 from omnihuman.pose import render_heatmaps
 from omnihuman.text import encode_text, prompt_warnings
 from omnihuman.transformer import OmniHumanTransformer3DModel
@@ -35,22 +35,28 @@ class ConditionEncoding:
         frames: int, height: int, width: int,
     ) -> dict[str, Tensor]:
         """Keyword arguments for the transformer, beside latents and timestep."""
-        return self.encode_person(prompts, reference) | self.encode_movement(audio, keypoints, frames, height, width)
+        return self._for_transformer(self._person(prompts, reference) | self._movement(audio, keypoints, frames, height, width))
 
     def encode_person(self, prompts: Sequence[str], reference: Tensor | None) -> dict[str, Tensor]:
         """Text and reference: what stays the same over a whole video. Warns of prompts that the encoder does not take whole."""
+        return self._for_transformer(self._person(prompts, reference))
+
+    def encode_movement(
+        self, audio: Tensor | None, keypoints: Tensor | None, frames: int, height: int, width: int
+    ) -> dict[str, Tensor]:
+        """Audio and pose of one segment."""
+        return self._for_transformer(self._movement(audio, keypoints, frames, height, width))
+
+    def _person(self, prompts: Sequence[str], reference: Tensor | None) -> dict[str, Tensor]:
         self._warn_of_prompts(prompts)
         conditions = {"encoder_hidden_states": self._text(prompts)}
         if reference is not None:
             vae = self.vae
             tiles = (vae.use_tiling, vae.tile_sample_min_height, vae.tile_sample_min_width, vae.tile_sample_stride_height, vae.tile_sample_stride_width)
             conditions["reference"] = self.encoding_cache.get(vae, reference, tiles, lambda: encode_video(vae, to_pixels(reference[:, None])))
-        return self._for_transformer(conditions)
+        return conditions
 
-    def encode_movement(
-        self, audio: Tensor | None, keypoints: Tensor | None, frames: int, height: int, width: int
-    ) -> dict[str, Tensor]:
-        """Audio and pose of one segment."""
+    def _movement(self, audio: Tensor | None, keypoints: Tensor | None, frames: int, height: int, width: int) -> dict[str, Tensor]:
         conditions = {}
         if audio is not None:
             fps = self.config.fps
@@ -59,14 +65,14 @@ class ConditionEncoding:
             )
         if keypoints is not None:
             conditions["pose"] = render_heatmaps(keypoints, self.config.pose_keypoints, height // 8, width // 8)
-        return self._for_transformer(conditions)
+        return conditions
 
     def _null_text(self, conditions: dict[str, Tensor], negative_prompt: str | Sequence[str] = "") -> Tensor:
         count = len(conditions["encoder_hidden_states"])
         prompts = [negative_prompt] * count if isinstance(negative_prompt, str) else list(negative_prompt)
         if len(prompts) != count:
             raise ValueError(f"{len(prompts)} negative prompts for {count} prompts; give one for all, or one each")
-        return self._text(prompts).to(get_module_execution_device(self.transformer), self.transformer.dtype)
+        return self._text(prompts).to(conditions["encoder_hidden_states"])
 
     def _text(self, prompts: Sequence[str]) -> Tensor:
         tokens = self.config.text_tokens
@@ -76,7 +82,13 @@ class ConditionEncoding:
         )
 
     def _for_transformer(self, conditions: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {name: value.to(get_module_execution_device(self.transformer), self.transformer.dtype) for name, value in conditions.items()}
+        # Under `enable_model_cpu_offload` a network goes back when its successor begins, and here that one may not run at all: its
+        # condition is off, or its encoding is kept. So the text encoder would lie beside the transformer.
+        for hook in getattr(self, "_all_hooks", ()):
+            hook.offload()
+        # Looked up once: diffusers goes through all of a model's modules for its dtype.
+        device, dtype = execution_device(self.transformer), self.transformer.dtype
+        return {name: value.to(device, dtype) for name, value in conditions.items()}
 
     def _warn_of_prompts(self, prompts: Sequence[str]) -> None:
         for prompt in prompts:

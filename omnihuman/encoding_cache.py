@@ -58,7 +58,8 @@ class EncodingCache:
 def _state(encoder: nn.Module) -> tuple[object, ...]:
     """Changes with every in-place write of an optimiser or `load_state_dict`, and with another device or dtype."""
     parameters = list(encoder.parameters())
-    return sum(p._version for p in parameters if not p.is_inference()), len(parameters), *sorted({(str(p.device), str(p.dtype)) for p in parameters})
+    where = {(p.device, p.dtype) for p in parameters}
+    return sum(p._version for p in parameters if not p.is_inference()), len(parameters), *sorted(map(str, where))
 
 
 def _digest(state: tuple[object, ...], content: Tensor | tuple[object, ...], settings: tuple[object, ...]) -> str:

@@ -190,7 +190,7 @@ def generate_segments(
     for index in range(first, video.segments):
         conditions = person | _movement(pipeline, video, index)
         if before is not None and video.joined:
-            conditions["motion"] = before.motion.to(pipeline.transformer.device, pipeline.transformer.dtype)
+            conditions["motion"] = before.motion.to(person["encoder_hidden_states"])
         latents = pipeline.sample(
             conditions, len(video.prompts), video.segment_frames, video.height, video.width, steps, guidance,
             noise=segment_noise(video, index),
@@ -204,6 +204,7 @@ def generate_segments(
         before = Handover(encode_video(pipeline.vae, pixels[:, :, settled - MOTION_FRAMES : settled]), overlap)
         start, stop = video.span(index)
         yield Segment(index, start, to_frames(pixels[:, :, : stop - start]), latents, before)
+    pipeline.maybe_free_model_hooks()
 
 
 def dissolve(old: Tensor, new: Tensor) -> Tensor:

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKLWan, DiffusionPipeline, FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
 from diffusers.utils import BaseOutput
-from diffusers.utils.torch_utils import get_module_execution_device
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Wav2Vec2Model
 
@@ -78,7 +77,7 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
     @torch.no_grad()
     def __call__(
         self,
-        prompt: str | Sequence[str],
+        prompt: str | Sequence[str] = "",
         reference: Tensor | None = None,
         audio: Sounds | None = None,
         keypoints: Tensor | None = None,
@@ -97,6 +96,7 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
         negative_prompt: str | Sequence[str] = "",
         callback_on_step_end: StepEnd | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
+        pose: Tensor | None = None,
     ) -> OmniHumanOutput:
         """Generate a batch of clips. `omnihuman.long_video.generate_segments` makes longer ones.
 
@@ -104,7 +104,7 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
         sounds is one person who says several things.
 
         Args:
-            prompt: captions.
+            prompt: captions; empty leaves text off.
             reference: `(B, H, W, 3)` uint8 images that give identity and size.
             audio: `(B, S)` float, 16 kHz; or a list of `(S,)`, of which shorter ones go on in silence.
             keypoints: `(B, T, 133, 3)` COCO-WholeBody x, y in pixels and confidence. Leave out for audio-driven.
@@ -122,6 +122,7 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
             negative_prompt: what guidance leads away from, one for all or one per prompt; without guidance it has no effect.
             callback_on_step_end: see `StepEnd`; setting `pipeline._interrupt` in it ends the sampling early.
             callback_on_step_end_tensor_inputs: as in diffusers; there is only "latents".
+            pose: the same as `keypoints`.
 
         Raises:
             ValueError: sizes that do not fit each other or the model's strides, guidance for a one-step student, or
@@ -129,6 +130,9 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
         """
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
         sound = None if audio is None else to_sounds(audio)
+        if pose is not None and keypoints is not None:
+            raise ValueError("pose and keypoints are the same; give one of them")
+        keypoints = pose if keypoints is None else keypoints
         if output_type not in OUTPUT_TYPES:
             raise ValueError(f"output_type is one of {', '.join(OUTPUT_TYPES)}, got {output_type!r}")
         prompts, reference, sound, keypoints = share_out(prompts, _one_of(reference, image), sound, keypoints)
@@ -181,14 +185,15 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
         guidance: OmniHumanGuidance | None = None, generator: torch.Generator | Sequence[torch.Generator] | None = None,
         negative_prompt: str | Sequence[str] = "", step_end: StepEnd | None = None, noise: Tensor | None = None,
     ) -> Tensor:
-        """From noise to latents `(batch, 16, F, h, w)`, the transformer's conditions given (`motion` among them).
+        """From noise to latents `(batch, 16, F, h, w)`, the transformer's conditions given (`motion` among them), on the device and
+        in the dtype in which it computes.
 
         `noise`, of the latents' shape, takes the place of what `generator` would draw.
         """
         self._interrupt = False
         if noise is None:
             noise = draw_noise(batch, num_frames, height, width, generator)
-        latents = noise.to(get_module_execution_device(self.transformer))
+        latents = noise.to(conditions["encoder_hidden_states"].device)
         null = self._null_text(conditions, negative_prompt) if guidance else torch.empty(0)
         self._set_timesteps(steps, latents.device)
         for index, timestep in enumerate(self.progress_bar(self.scheduler.timesteps)):
@@ -206,7 +211,7 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
         return latents
 
     def _velocity(self, latents: Tensor, time: Tensor, conditions: dict[str, Any]) -> Tensor:
-        return self.transformer(latents.to(self.transformer.dtype), time, return_dict=False, **conditions)[0].float()
+        return self.transformer(latents.to(conditions["encoder_hidden_states"].dtype), time, return_dict=False, **conditions)[0].float()
 
     def _guided(
         self, latents: Tensor, time: Tensor, conditions: dict[str, Tensor], null: Tensor, guidance: OmniHumanGuidance

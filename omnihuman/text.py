@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from diffusers.utils.torch_utils import get_module_execution_device
 from torch import Tensor
 from transformers import (
     AutoConfig,
@@ -14,6 +13,8 @@ from transformers import (
     PreTrainedTokenizerBase,
     UMT5EncoderModel,
 )
+
+from omnihuman.placement import execution_device
 
 
 class TextEncoder:
@@ -46,7 +47,7 @@ def encode_text(
         list(prompts), padding="max_length", truncation=True, max_length=tokens, return_tensors="pt",
         return_attention_mask=True,
     )
-    device = get_module_execution_device(model)
+    device = execution_device(model)
     mask = batch["attention_mask"].to(device)
     states = model(input_ids=batch["input_ids"].to(device), attention_mask=mask).last_hidden_state
     return states.float() * mask[..., None]

@@ -13,13 +13,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NetworkPaths:
-    """Weights on this machine; None is a network that is not there."""
+    """Weights on this machine; None is a network that is not there. `dlib_face` is the packaged one, wanted or not."""
 
     inception: Path | None = None
     i3d: Path | None = None
     arcface: Path | None = None
     syncnet: Path | None = None
     qalign: Path | None = None
+    dlib_face: bool = False
 
 
 def compare_folders(
@@ -41,7 +42,7 @@ def compare_folders(
         workspace: for the benchmark, our own models' videos and the keypoint detector.
         baselines: `NAME=FOLDER` each.
         truth: folder of real clips; None is the puppet benchmark, and then our own models stand in the tables too.
-        networks: weights by path.
+        networks: weights by path, and whether to use the packaged ones.
         fit: bring videos to their sample's size, rate and length instead of refusing them.
         keypoints: find keypoints with the profile's detector.
         limit: at most so many samples.
@@ -100,25 +101,27 @@ def own_videos(workspace: Workspace, samples: "Samples") -> "list[ArrayVideos]":
 
 
 def gather(workspace: Workspace, paths: NetworkPaths, keypoints: bool, puppets: bool) -> "Instruments":
-    """Open every network that has a path.
+    """Open every network that has a path or is wanted.
 
     Raises:
         ValueError: a file that is missing or is another network; a network that needs keypoints without them.
     """
     from evaluation.baselines import Instruments
     from evaluation.networks.arcface import ArcFaceEmbedding
+    from evaluation.networks.dlib_face import DlibFaceEmbedding
     from evaluation.networks.feature_cache import FeatureCache
     from evaluation.networks.i3d import I3DFeatures
     from evaluation.networks.inception import InceptionFeatures
     from networks.qalign import QAlign
 
-    if not keypoints and (paths.arcface or paths.syncnet):
-        raise ValueError("--arcface and --syncnet find the face by its keypoints; leave --keypoints on")
+    if not keypoints and (paths.arcface or paths.dlib_face or paths.syncnet):
+        raise ValueError("--arcface, --dlib-face and --syncnet find the face by its keypoints; leave --keypoints on")
     detector = _Detector(workspace) if keypoints else None
     return Instruments(
         inception=InceptionFeatures(paths.inception) if paths.inception else None,
         i3d=I3DFeatures(paths.i3d) if paths.i3d else None,
         arcface=ArcFaceEmbedding(paths.arcface) if paths.arcface else None,
+        dlib_face=DlibFaceEmbedding(f"{detector.network.architecture} {detector.network.sha256}") if paths.dlib_face and detector else None,
         qalign=QAlign(paths.qalign) if paths.qalign else None,
         keypoints=detector,
         sync=_SyncJudge(paths.syncnet, detector) if paths.syncnet and detector else None,

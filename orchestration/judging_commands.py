@@ -24,6 +24,7 @@ def compare(
     arcface: Annotated[Path | None, typer.Option(help="an ArcFace ONNX: CSIM, identity drift")] = None,
     syncnet: Annotated[Path | None, typer.Option(help="syncnet_v2.model: Sync-C, Sync-D")] = None,
     qalign: Annotated[Path | None, typer.Option(help="folder of q-future/one-align: IQA, ASE")] = None,
+    dlib_face: Annotated[bool, typer.Option("--dlib-face", help="the face network of `make people-and-text`: dlib face distance and drift")] = False,
     keypoints: Annotated[bool, typer.Option(help="find keypoints with the profile's detector: HKC, HKV, AKD")] = True,
     fit: Annotated[bool, typer.Option(help="resize, resample and cut videos to their samples instead of refusing them")] = False,
     limit: Annotated[int | None, typer.Option(help="at most so many samples")] = None,
@@ -39,7 +40,7 @@ def compare(
         from orchestration.comparing import NetworkPaths, compare_folders
 
         path = compare_folders(
-            workspace, baseline or [], truth, NetworkPaths(inception, i3d, arcface, syncnet, qalign), fit=fit, keypoints=keypoints,
+            workspace, baseline or [], truth, NetworkPaths(inception, i3d, arcface, syncnet, qalign, dlib_face), fit=fit, keypoints=keypoints,
             limit=limit, resamples=bootstrap, published_set=published, output=output,
         ) / "comparison.md"  # fmt: skip
     elif not path.is_file():

@@ -13,6 +13,8 @@ from evaluation.metrics import (
     AverageKeypointDistance,
     ColourDrift,
     CosineSimilarity,
+    DlibFaceDistance,
+    DlibFaceDrift,
     Flicker,
     FrechetInceptionDistance,
     FrechetVideoDistance,
@@ -145,23 +147,29 @@ def _cosine(a: np.ndarray, b: np.ndarray) -> float:
     return dot / math.sqrt(sum(x * x for x in a) * sum(y * y for y in b))
 
 
-def _csim() -> tuple[float, float]:
-    rng, metric, values = np.random.default_rng(8), CosineSimilarity(_network("arcface")), []
-    for clip in range(CLIPS):
-        reference, made = rng.normal(size=16), rng.normal(0.5, 1.0, (6, 16))
-        made[2] = np.nan
-        metric.update(str(clip), reference, made)
-        values.append(statistics.fmean(_cosine(reference, row) for i, row in enumerate(made) if i != 2))
-    return metric.compute().value, statistics.fmean(values)
+def _to_reference(kind: type, between: Callable[[np.ndarray, np.ndarray], float]) -> Callable[[], tuple[float, float]]:
+    def pair() -> tuple[float, float]:
+        rng, metric, values = np.random.default_rng(8), kind(_network(kind.architecture)), []  # type: ignore[attr-defined]
+        for clip in range(CLIPS):
+            reference, made = rng.normal(size=16), rng.normal(0.5, 1.0, (6, 16))
+            made[2] = np.nan
+            metric.update(str(clip), reference, made)
+            values.append(statistics.fmean(between(reference, row) for i, row in enumerate(made) if i != 2))
+        return metric.compute().value, statistics.fmean(values)
+
+    return pair
 
 
-def _identity_drift() -> tuple[float, float]:
-    rng, metric, values = np.random.default_rng(9), IdentityDrift(_network("arcface")), []
-    for clip in range(CLIPS):
-        made = rng.normal(0.5, 1.0, (8, 16))
-        metric.update(str(clip), made)
-        values.append(1 - _cosine(made[0] + made[1], made[6] + made[7]))
-    return metric.compute().value, statistics.fmean(values)
+def _first_to_last(kind: type, between: Callable[[np.ndarray, np.ndarray], float]) -> Callable[[], tuple[float, float]]:
+    def pair() -> tuple[float, float]:
+        rng, metric, values = np.random.default_rng(9), kind(_network(kind.architecture)), []  # type: ignore[attr-defined]
+        for clip in range(CLIPS):
+            made = rng.normal(0.5, 1.0, (8, 16))
+            metric.update(str(clip), made)
+            values.append(between((made[0] + made[1]) / 2, (made[6] + made[7]) / 2))
+        return metric.compute().value, statistics.fmean(values)
+
+    return pair
 
 
 def _frames(seed: int) -> np.ndarray:
@@ -236,8 +244,10 @@ _CASES: dict[str, tuple[str, Callable[[], tuple[float, float]]]] = {
     "hkv_per_body_length": ("statistics.pvariance", _hkv(True)),
     "akd": ("math.dist", _akd),
     "missing_keypoints": ("loops", _missing),
-    "csim": ("loops", _csim),
-    "identity_drift": ("loops", _identity_drift),
+    "csim": ("loops", _to_reference(CosineSimilarity, _cosine)),
+    "identity_drift": ("loops", _first_to_last(IdentityDrift, lambda a, b: 1 - _cosine(a, b))),
+    "dlib_face_distance": ("math.dist", _to_reference(DlibFaceDistance, math.dist)),
+    "dlib_face_drift": ("math.dist", _first_to_last(DlibFaceDrift, math.dist)),
     "flicker": ("loops", _flicker),
     "colour_drift": ("loops", _colour_drift),
     "motion_magnitude": ("a texture panned by a known amount", _motion),

@@ -10,6 +10,8 @@ from evaluation.metrics import (
     AverageKeypointDistance,
     ColourDrift,
     CosineSimilarity,
+    DlibFaceDistance,
+    DlibFaceDrift,
     Flicker,
     FrechetInceptionDistance,
     FrechetVideoDistance,
@@ -31,6 +33,7 @@ from evaluation.metrics import (
 )
 from evaluation.metrics.puppet_truth import PUPPET_METRICS, PuppetTruth
 from evaluation.networks.arcface import ArcFaceEmbedding
+from evaluation.networks.dlib_face import DlibFaceEmbedding
 from evaluation.networks.feature_cache import FeatureCache
 from evaluation.networks.i3d import I3DFeatures
 from evaluation.networks.inception import InceptionFeatures
@@ -53,11 +56,12 @@ class Keypoints(Protocol):
 
 @dataclass(frozen=True)
 class Instruments:
-    """Networks by path; None is one that is not there, and then neither are its metrics. `puppets` is the truth by sample name."""
+    """Networks by path, dlib's out of a package; None is one that is not there, and then neither are its metrics. `puppets` is the truth by sample name."""
 
     inception: InceptionFeatures | None = None
     i3d: I3DFeatures | None = None
     arcface: ArcFaceEmbedding | None = None
+    dlib_face: DlibFaceEmbedding | None = None
     qalign: QAlign | None = None
     keypoints: Keypoints | None = None
     sync: SyncJudge | None = None
@@ -80,6 +84,8 @@ class Instruments:
             found += [AverageKeypointDistance(network), MissingKeypoints(network)]
         if self.arcface is not None and self.keypoints is not None:
             found += [CosineSimilarity(self.arcface.network), IdentityDrift(self.arcface.network)]
+        if self.dlib_face is not None and self.keypoints is not None:
+            found += [DlibFaceDistance(self.dlib_face.network), DlibFaceDrift(self.dlib_face.network)]
         if self.sync is not None:
             found += [SyncConfidence(self.sync.network), SyncDistance(self.sync.network), SyncOffset(self.sync.network)]
         if self.puppets is not None:
@@ -157,8 +163,8 @@ class Panel:
                 self._feed(name, pair.name, *sides)
 
     def _keypoints(self, pair: Pair) -> None:
-        detector, arcface = self._with.keypoints, self._with.arcface
-        faces = self._needs("csim", "identity_drift") and arcface is not None
+        detector = self._with.keypoints
+        faces = self._faces()
         if detector is None or not (faces or self._needs("hkc", "hkv", "hkv_per_body_length", "akd", "missing_keypoints")):
             return
         cache = self._with.cache
@@ -170,10 +176,15 @@ class Panel:
             self._feed(name, pair.name, generated)
         for name in ("akd", "missing_keypoints"):
             self._feed(name, pair.name, real, generated)
-        if faces and arcface is not None:
-            embedded = arcface(pair.generated, generated)
-            self._feed("csim", pair.name, arcface(pair.real[:1], real[:1])[0], embedded)
-            self._feed("identity_drift", pair.name, embedded)
+        for embed, likeness, drift in faces:
+            embedded = embed(pair.generated, generated)
+            self._feed(likeness, pair.name, embed(pair.real[:1], real[:1])[0], embedded)
+            self._feed(drift, pair.name, embedded)
+
+    def _faces(self) -> list[tuple[ArcFaceEmbedding | DlibFaceEmbedding, str, str]]:
+        """What embeds faces, and the two metrics that it feeds, as far as one of them is wanted."""
+        pairs = ((self._with.arcface, "csim", "identity_drift"), (self._with.dlib_face, "dlib_face_distance", "dlib_face_drift"))
+        return [(embed, *names) for embed, *names in pairs if embed is not None and self._needs(*names)]  # type: ignore[misc]
 
     def _needs(self, *names: str) -> bool:
         return any(name in self.metrics for name in names)

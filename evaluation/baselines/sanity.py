@@ -26,6 +26,8 @@ ORDERS: Mapping[str, tuple[str, ...]] = {
     "missing_keypoints": (NONE, "more blur"),
     "csim": (NONE, "more noise", "another sample"),
     "identity_drift": (NONE, "swap midway"),
+    "dlib_face_distance": (NONE, "more noise", "another sample"),
+    "dlib_face_drift": (NONE, "swap midway"),
     "sync_c": (NONE, OTHER_SOUND),
     "sync_d": (NONE, OTHER_SOUND),
     "sync_offset": (NONE, OTHER_SOUND),

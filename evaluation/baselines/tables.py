@@ -13,6 +13,7 @@ TITLES = {
     "iqa": "IQA↑", "ase": "ASE↑", "sync_c": "Sync-C↑", "sync_d": "Sync-D↓", "sync_offset": "sync offset↓", "fid": "FID↓",
     "kid": "KID↓", "fvd": "FVD↓", "kvd": "KVD↓", "hkv": "HKV↑", "hkc": "HKC↑", "hkv_per_body_length": "HKV / shoulder width²↑",
     "akd": "AKD↓", "missing_keypoints": "missing keypoints↓", "csim": "CSIM↑", "identity_drift": "identity drift↓",
+    "dlib_face_distance": "dlib face distance↓", "dlib_face_drift": "dlib face drift↓",
     "flicker": "flicker↓", "colour_drift": "colour drift↓", "motion_magnitude": "motion", "mouth_correlation": "mouth r↑", "missing_joints": "missing joints↓",
     "joint_error_median": "joints px↓", "colour_error": "colour error↓",
 }  # fmt: skip

@@ -13,7 +13,7 @@ from evaluation.metrics.distributions import (
     KernelVideoDistance,
 )
 from evaluation.metrics.diversity import JointDiversity, PixelDiversity
-from evaluation.metrics.face_similarity import CosineSimilarity, IdentityDrift
+from evaluation.metrics.face_similarity import CosineSimilarity, DlibFaceDistance, DlibFaceDrift, IdentityDrift
 from evaluation.metrics.fidelity import PeakSignalToNoise
 from evaluation.metrics.frechet import (
     frechet_distance,
@@ -41,6 +41,8 @@ __all__ = [
     "ColourError",
     "CosineSimilarity",
     "DiscMass",
+    "DlibFaceDistance",
+    "DlibFaceDrift",
     "Estimate",
     "Flicker",
     "FrechetInceptionDistance",

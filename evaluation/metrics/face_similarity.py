@@ -1,5 +1,6 @@
-"""Is it the same face, and does it stay the same: cosines of ArcFace embeddings."""
+"""Is it the same face, and does it stay the same: cosines of ArcFace embeddings, distances of dlib's."""
 
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
@@ -7,31 +8,32 @@ import numpy as np
 from evaluation.metrics.streaming import ClipMean, MetricError, Network
 
 ARCFACE = "arcface"
+DLIB_FACE = "dlib-face-recognition-resnet-v1"
 
 
-class CosineSimilarity(ClipMean):
-    """CSIM = mean over frames with a face of cos(e_t, e_reference), e from ArcFace."""
+def _cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return (a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
 
-    name, unit, higher_is_better = "csim", "cosine", True
-    architecture = ARCFACE
+
+class _ToReference(ClipMean):
+    """Mean over frames with a face of what `_between` says of a frame's embedding and the reference's."""
 
     def __init__(self, network: Network):
         super().__init__(network)
 
     def update(self, clip: str, reference: np.ndarray, generated: np.ndarray) -> None:
-        """`(D,)` and `(T, D)` unit vectors, NaN in rows without a face. NaN where either side shows none."""
+        """`(D,)` and `(T, D)` embeddings, NaN in rows without a face. NaN where either side shows none."""
         seen = _seen(generated, self.name, clip)
-        if not np.isfinite(reference).all() or not len(seen):
-            self._add(clip, float("nan"))
-            return
-        self._add(clip, float((_unit(seen) @ _unit(reference[None])[0]).mean()))
+        shown = np.isfinite(reference).all() and len(seen)
+        self._add(clip, float(self._between(seen, reference[None]).mean()) if shown else float("nan"))
+
+    @abstractmethod
+    def _between(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """`(n, D)` and `(1, D)` to `(n,)`."""
 
 
-class IdentityDrift(ClipMean):
-    """1 - cos(mean embedding of the clip's last segment, of its first); 0 is a face that stays."""
-
-    name, unit, higher_is_better = "identity_drift", "1 - cosine", False
-    architecture = ARCFACE
+class _FirstToLast(ClipMean):
+    """What `_between` says of the mean embeddings of a clip's first and last segment; 0 is a face that stays."""
 
     def __init__(self, network: Network, segments: int = 4):
         super().__init__(network)
@@ -42,21 +44,62 @@ class IdentityDrift(ClipMean):
         return super().settings() | {"segments": self.segments}
 
     def update(self, clip: str, generated: np.ndarray) -> None:
-        """`(T, D)` unit vectors, NaN in rows without a face. NaN where the first or last segment shows none."""
+        """`(T, D)` embeddings, NaN in rows without a face. NaN where the first or last segment shows none."""
         first, *_, last = np.array_split(generated, self.segments)
         ends = [_seen(part, self.name, clip) for part in (first, last)]
         if not all(map(len, ends)):
             self._add(clip, float("nan"))
             return
-        a, b = (_unit(part.mean(axis=0, keepdims=True))[0] for part in ends)
-        self._add(clip, float(1 - a @ b))
+        a, b = (part.mean(axis=0, keepdims=True) for part in ends)
+        self._add(clip, float(self._between(a, b)[0]))
+
+    @abstractmethod
+    def _between(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """`(n, D)` and `(1, D)` to `(n,)`."""
+
+
+class CosineSimilarity(_ToReference):
+    """CSIM = mean over frames with a face of cos(e_t, e_reference), e from ArcFace."""
+
+    name, unit, higher_is_better = "csim", "cosine", True
+    architecture = ARCFACE
+
+    def _between(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return _cosine(a, b)
+
+
+class IdentityDrift(_FirstToLast):
+    """1 - cos(mean embedding of the clip's last segment, of its first), from ArcFace."""
+
+    name, unit, higher_is_better = "identity_drift", "1 - cosine", False
+    architecture = ARCFACE
+
+    def _between(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return 1 - _cosine(a, b)
+
+
+class DlibFaceDistance(_ToReference):
+    """Mean over frames with a face of |e_t - e_reference|, e from dlib's network, which was trained to put two people further than
+    0.6 apart and one person's pictures closer (dlib's `face_recognition.py`). Not CSIM: another network and another measure."""
+
+    name, unit, higher_is_better = "dlib_face_distance", "distance", False
+    architecture = DLIB_FACE
+
+    def _between(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.linalg.norm(a - b, axis=1)
+
+
+class DlibFaceDrift(_FirstToLast):
+    """|mean embedding of the clip's last segment - of its first|, from dlib's network."""
+
+    name, unit, higher_is_better = "dlib_face_drift", "distance", False
+    architecture = DLIB_FACE
+
+    def _between(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.linalg.norm(a - b, axis=1)
 
 
 def _seen(vectors: np.ndarray, metric: str, clip: str) -> np.ndarray:
     if vectors.ndim != 2 or not len(vectors):
         raise MetricError(f"{metric}: embeddings of clip {clip} are {vectors.shape}, not (T, D)")
     return vectors[np.isfinite(vectors).all(axis=1)].astype(np.float64)
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -10,6 +10,8 @@ from evaluation.metrics import (
     AverageKeypointDistance,
     ColourDrift,
     CosineSimilarity,
+    DlibFaceDistance,
+    DlibFaceDrift,
     Flicker,
     FrechetInceptionDistance,
     FrechetVideoDistance,
@@ -31,6 +33,7 @@ from evaluation.metrics import (
 INCEPTION = Network("inception-v3-fid", "a" * 64, "p")
 KEYPOINTS = Network("keypoints", "1", "p")
 ARCFACE = Network("arcface", "b" * 64, "p")
+DLIB = Network("dlib-face-recognition-resnet-v1", "c" * 64, "p")
 SYNCNET = Network("syncnet-v2", "c" * 64, "p")
 
 
@@ -75,7 +78,7 @@ def test_shards_that_do_not_belong_together_are_refused():
 
 
 def test_a_metric_refuses_another_network_than_the_one_it_is_named_for():
-    for kind, network in ((FrechetVideoDistance, INCEPTION), (FrechetInceptionDistance, ARCFACE), (SyncConfidence, INCEPTION)):
+    for kind, network in ((FrechetVideoDistance, INCEPTION), (FrechetInceptionDistance, ARCFACE), (SyncConfidence, INCEPTION), (DlibFaceDistance, ARCFACE)):
         with pytest.raises(MetricError, match="is defined on"):
             kind(network)
     with pytest.raises(MetricError, match="no network"):
@@ -207,10 +210,13 @@ def test_a_face_that_stays_has_similarity_one_and_no_drift_and_a_swap_shows():
     swapped = np.concatenate([still[:4], np.tile(other, (4, 1))])
     assert one(CosineSimilarity(ARCFACE), face, swapped) == pytest.approx(0.5)
     assert one(IdentityDrift(ARCFACE), swapped) == pytest.approx(1.0)
+    assert one(DlibFaceDistance(DLIB), face, still) == one(DlibFaceDrift(DLIB), still) == 0.0
+    assert one(DlibFaceDistance(DLIB), face, swapped) == pytest.approx(2**0.5 / 2)
+    assert one(DlibFaceDrift(DLIB), swapped) == pytest.approx(2**0.5)
     hidden = np.full((8, 3), np.nan)
-    metric = CosineSimilarity(ARCFACE)
-    metric.update("a", face, hidden)
-    assert metric.compute().coverage == 0.0 and np.isnan(metric.compute().value)
+    for metric in (CosineSimilarity(ARCFACE), DlibFaceDistance(DLIB)):
+        metric.update("a", face, hidden)
+        assert metric.compute().coverage == 0.0 and np.isnan(metric.compute().value)
 
 
 def test_lip_sync_of_clips_that_cannot_be_judged_is_not_lost_in_silence():

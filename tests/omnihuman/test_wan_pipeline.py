@@ -1,8 +1,12 @@
 """With conditions off, our pipeline makes what diffusers' `WanPipeline` makes, and it keeps diffusers' manners."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
+from accelerate import cpu_offload
+from accelerate.hooks import UserCpuOffloadHook
 from diffusers import (
     AutoencoderKLWan,
     FlowMatchEulerDiscreteScheduler,
@@ -22,6 +26,8 @@ from transformers import (
 from omnihuman import OmniHumanPipeline, OmniHumanTransformer3DModel
 from omnihuman.autoencoder import LAPTOP_CONFIG
 from omnihuman.guidance import OmniHumanGuidance
+from omnihuman.long_video import LongVideo, generate_segments
+from omnihuman.placement import execution_device
 
 SIZES = {"num_attention_heads": 2, "attention_head_dim": 24, "text_dim": 32, "ffn_dim": 64, "num_layers": 2}
 WORDS = ["<pad>", "</s>", "<unk>", "a", "person", "talks", "blurry"]
@@ -46,6 +52,9 @@ def parts():
     ours = OmniHumanTransformer3DModel(**SIZES, audio_dim=16, audio_layers=3, audio_window=1, pose_keypoints=4, pose_channels=4)
     missing = ours.load_state_dict(wan.state_dict(), strict=False)
     assert not missing.unexpected_keys
+    for name, parameter in ours.named_parameters():  # those that start at zero too, so that sound and pose are heard
+        if name in missing.missing_keys:
+            parameter.data.add_(torch.randn(parameter.shape) * 0.05)
     vae = AutoencoderKLWan(**LAPTOP_CONFIG).eval()
     heard = Wav2Vec2Model(Wav2Vec2Config(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, conv_dim=[8] * 7)).eval()
     return {"tokenizer": tokenizer, "text_encoder": text, "wan": wan.eval(), "ours": ours.eval(), "vae": vae, "audio_encoder": heard}
@@ -140,6 +149,18 @@ def test_the_progress_bar_is_off_until_it_is_wanted(parts, capsys):
     assert "4/4" in capsys.readouterr().err
 
 
+def test_pose_is_another_name_of_keypoints_and_a_prompt_may_be_left_out(parts):
+    pipeline, points = ours(parts), everything()["keypoints"]
+    assert torch.equal(call(pipeline, pose=points), call(pipeline, keypoints=points))
+    assert not torch.equal(call(pipeline, pose=points), call(pipeline))
+    with pytest.raises(ValueError, match="are the same"):
+        call(pipeline, pose=points, keypoints=points)
+    seed = lambda: torch.Generator().manual_seed(1)  # noqa: E731
+    sizes = {"height": 32, "width": 32, "num_frames": 5, "pose": points, "output_type": "latents"}
+    made = pipeline(**sizes, generator=seed())
+    assert torch.equal(made.frames, pipeline("", **sizes, generator=seed()).frames) and made.conditions["on"] == ["pose"]
+
+
 def test_image_is_another_name_of_reference(parts):
     pipeline = ours(parts)
     picture = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
@@ -150,21 +171,83 @@ def test_image_is_another_name_of_reference(parts):
         call(pipeline, output_type="gif")
 
 
-def test_offloading_changes_nothing_and_reaches_every_network(parts):
-    """The processor plays the accelerator. Sequential offloading cannot be tried like this: accelerate does not move a weight from a
-    processor to itself."""
+def everything() -> dict:
     generator = torch.Generator().manual_seed(0)
-    inputs = {
+    return {
         "image": torch.randint(0, 255, (1, 32, 32, 3), dtype=torch.uint8, generator=generator), "audio": torch.randn(1, 5_000, generator=generator),
-        "keypoints": torch.rand(1, 5, 133, 3, generator=generator) * 30, "guidance": OmniHumanGuidance.joint(2.0), "output_type": "frames",
+        "keypoints": torch.rand(1, 5, 133, 3, generator=generator) * 30, "output_type": "frames", "num_inference_steps": 2,
     }
+
+
+def long_video(pipeline) -> torch.Tensor:
+    given = everything()
+    video = LongVideo(["a person talks"], given["image"], given["audio"], given["keypoints"], 25, 17, [1], 32, 32, steps=1)
+    return torch.cat([segment.frames for segment in generate_segments(pipeline, video)], dim=1)
+
+
+def offload(pipeline, kind: str) -> None:
+    """The processor plays the accelerator."""
+    if kind == "model":
+        pipeline.enable_model_cpu_offload(device="cpu")
+        return
+    # As `enable_sequential_cpu_offload` does; that asks for "cpu:0", of which torch makes copies that are no parameters.
+    for model in networks(pipeline).values():
+        cpu_offload(model, torch.device("cpu"), offload_buffers=len(model._parameters) > 0)
+
+
+def networks(pipeline) -> dict[str, torch.nn.Module]:
+    return {name: model for name, model in pipeline.components.items() if isinstance(model, torch.nn.Module)}
+
+
+@pytest.mark.parametrize("kind", ["model", "sequential"])
+def test_offloading_changes_nothing_and_reaches_every_network(parts, kind):
     pipeline = ours(parts)
-    expected = call(pipeline, **inputs)
-    pipeline.enable_model_cpu_offload(device="cpu")
-    hooked = {name for name, model in pipeline.components.items() if any(hasattr(m, "_hf_hook") for m in getattr(model, "modules", list)())}
+    expected = call(pipeline, **everything()), long_video(pipeline)
+    pipeline.encoding_cache.clear()
+    offload(pipeline, kind)
     try:
-        assert hooked == {"transformer", "vae", "text_encoder", "audio_encoder"}
-        made = call(pipeline, **inputs)
+        hooked = {name for name, model in networks(pipeline).items() if hasattr(model, "_hf_hook")}
+        assert hooked == set(networks(pipeline)) == set(OmniHumanPipeline.model_cpu_offload_seq.split("->"))
+        made = call(pipeline, **everything()), long_video(pipeline)
+        assert torch.equal(made[0], expected[0]) and torch.equal(made[1], expected[1])
+        assert torch.equal(call(pipeline, **everything()), expected[0]), "with encodings that are kept"
+        at = {p.device.type for model in networks(pipeline).values() for p in model.parameters()}
+        assert at == {"meta" if kind == "sequential" else "cpu"}
+        assert {execution_device(model).type for model in networks(pipeline).values()} == {"cpu"}
     finally:
         pipeline.remove_all_hooks()
-    assert torch.equal(made, expected)
+    assert torch.equal(call(pipeline, **everything()), expected[0])
+
+
+def test_an_encoder_is_sent_back_before_sampling_though_the_next_in_the_row_does_not_run(parts, monkeypatch):
+    """Without sound: the row is text encoder, audio encoder, transformer."""
+    pipeline, events, real = ours(parts), [], UserCpuOffloadHook.offload
+
+    def sent_back(hook):
+        events.append(type(hook.model).__name__)
+        real(hook)
+
+    pipeline.enable_model_cpu_offload(device="cpu")
+    monkeypatch.setattr(UserCpuOffloadHook, "offload", sent_back)
+    watching = parts["ours"].register_forward_pre_hook(lambda *_: events.append("sampling"))
+    try:
+        call(pipeline)
+    finally:
+        watching.remove()
+        pipeline.remove_all_hooks()
+    assert "UMT5EncoderModel" in events[: events.index("sampling")]
+
+
+def test_a_call_seldom_goes_through_all_modules_of_a_network(parts, monkeypatch):
+    """diffusers does so to answer where a network lies or in which dtype, and so often that it was an eighth of a one-step call."""
+    pipeline, walks, real = ours(parts), Counter(), torch.nn.Module.named_modules
+
+    def walked(module, *args, **kwargs):
+        walks[type(module).__name__] += 1
+        return real(module, *args, **kwargs)
+
+    call(pipeline, **everything())
+    monkeypatch.setattr(torch.nn.Module, "named_modules", walked)
+    call(pipeline, **everything())
+    # The transformer for its dtype and three times by diffusers at the end of a call; the encoders for whether they changed.
+    assert walks["OmniHumanTransformer3DModel"] <= 4 and walks["AutoencoderKLWan"] <= 5 and walks["UMT5EncoderModel"] <= 1
