@@ -47,8 +47,9 @@ def record_in_dvc(workspace: Workspace, step: Step) -> None:
         # DVC resolves stage names and paths from the current directory.
         with whole_lock(workspace), chdir(workspace.root), Repo(str(workspace.root), _wait_for_lock=True) as repo:
             # By its full path: a bare name is looked up in the current folder.
+            taken = _take_waiting(workspace, step)
             repo.commit(f"{workspace.root / 'dvc.yaml'}:{step.name}", force=True)
-        _waiting(workspace, step).unlink(missing_ok=True)
+        taken.unlink(missing_ok=True)
 
 
 def record_shard(workspace: Workspace, step: Step) -> None:
@@ -72,7 +73,7 @@ def record_waiting(workspace: Workspace) -> None:
     from assets.catalogue import FLOW
 
     sharded = [step for step in FLOW if step.sharded]
-    if any(_waiting(workspace, step).is_file() for step in sharded):
+    if any(place.is_file() for step in sharded for place in (_waiting(workspace, step), _taken(workspace, step))):
         for step in sharded:
             if workspace.data(step.name).is_dir():
                 record_in_dvc(workspace, step)
@@ -81,6 +82,19 @@ def record_waiting(workspace: Workspace) -> None:
 def _waiting(workspace: Workspace, step: Step) -> Path:
     """As many bytes as shards were made since the stage was recorded last."""
     return workspace.var / "unrecorded" / step.name
+
+
+def _taken(workspace: Workspace, step: Step) -> Path:
+    """What waited when a recording began; it is there until that recording has ended, so a killed one is made good."""
+    return workspace.var / "unrecorded" / f"{step.name}.taken"
+
+
+def _take_waiting(workspace: Workspace, step: Step) -> Path:
+    # A shard that is finished while DVC reads the others counts anew.
+    waiting, taken = _waiting(workspace, step), _taken(workspace, step)
+    if waiting.is_file():
+        waiting.replace(taken)
+    return taken
 
 
 def ensure_repository(workspace: Workspace) -> None:

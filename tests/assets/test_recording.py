@@ -57,3 +57,13 @@ def test_under_dvc_repro_dvc_records_the_stage_itself(workspace, recorded, monke
     monkeypatch.setenv("DVC_STAGE", "raw_clips")
     make_shards(workspace, range(3))
     assert recorded == [] and not (workspace.var / "unrecorded").exists()
+
+
+def test_a_recording_that_was_killed_is_done_again(workspace, recorded):
+    """Its shards were no longer counted as waiting when DVC began, and nothing says that DVC came to its end."""
+    workspace.data("raw_clips", "s-000000000001").mkdir(parents=True)
+    dvc_stages._waiting(workspace, RAW_CLIPS).parent.mkdir(parents=True)
+    dvc_stages._waiting(workspace, RAW_CLIPS).write_bytes(b".")
+    dvc_stages._take_waiting(workspace, RAW_CLIPS)
+    dvc_stages.record_waiting(workspace)
+    assert recorded == [("raw_clips", 1)]
