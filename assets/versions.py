@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -114,12 +113,7 @@ def source_version(source: str) -> str:
         profiles.ProfileError: a local source that is not there.
     """
     resolved = resolve_source(source)
-    return _weights_version(resolved) if Path(resolved).is_dir() else resolved
-
-
-@lru_cache(maxsize=32)
-def _weights_version(folder: str) -> str:
-    return folder_version(Path(folder))
+    return folder_version(Path(resolved)) if Path(resolved).is_dir() else resolved
 
 
 def _hidden(relative: Path) -> bool:

@@ -6,7 +6,7 @@ no other.
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from profiles.base import Positive, Ratio, Strict
 
@@ -251,3 +251,10 @@ class ScoresConfig(Strict):
     lip_sync: LipSyncConfig | None = None
     puppet_sync: PuppetSyncConfig | None = None
     caption: CaptionConfig = CaptionConfig()
+
+    @field_validator("caption", mode="before")
+    @classmethod
+    def _never_off(cls, given: object) -> object:
+        if given is None:
+            raise ValueError("captions are what training reads and cannot be switched off; leave the key out")
+        return given

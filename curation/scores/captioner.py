@@ -34,7 +34,7 @@ def sentence(picture: np.ndarray, config: CaptionerConfig) -> str:
     """
     import torch
 
-    network, processor = _network(str(_folder(config)))
+    network, processor = _network(str(_folder(config)), version(config))
     pixels = processor(images=picture, return_tensors="pt")["pixel_values"].to(network.device)
     with torch.inference_mode():
         tokens = network.generate(pixel_values=pixels, do_sample=False, num_beams=config.beams, max_new_tokens=config.tokens)
@@ -46,7 +46,7 @@ def _folder(config: CaptionerConfig) -> Path:
 
 
 @lru_cache(maxsize=1)
-def _network(path: str) -> tuple[Any, Any]:
+def _network(path: str, version: str) -> tuple[Any, Any]:
     import torch
     import transformers
 

@@ -57,7 +57,7 @@ def language_probabilities(network: Any, extractor: Any, windows: list[np.ndarra
 
 
 @lru_cache(maxsize=1)
-def _network(path: str) -> tuple[Any, Any, list[str]]:
+def _network(path: str, version: str) -> tuple[Any, Any, list[str]]:
     from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
 
     def load(folder: str) -> tuple[Any, Any, list[str]]:
@@ -82,7 +82,8 @@ def score(material: Material, config: LanguageConfig) -> Values:
     audio = at_16_khz(material)
     if audio is None or not len(audio):
         return {"language": None, "language_probability": float("nan")}
-    network, extractor, names = _network(str(_folder(config)))
+    folder = _folder(config)
+    network, extractor, names = _network(str(folder), folder_version(folder))
     windows = pieces(audio, SECONDS)[: config.windows]
     probabilities = language_probabilities(network, extractor, windows)
     return language_of(probabilities, names, np.array([len(window) for window in windows]))

@@ -55,7 +55,7 @@ def label_probabilities(network: Any, extractor: Any, windows: list[np.ndarray])
 
 
 @lru_cache(maxsize=1)
-def _network(path: str) -> tuple[Any, Any]:
+def _network(path: str, version: str) -> tuple[Any, Any]:
     from transformers import ASTFeatureExtractor, ASTForAudioClassification
 
     return loaded(
@@ -77,7 +77,8 @@ def score(material: Material, config: MusicConfig) -> Values:
     audio = at_16_khz(material)
     if audio is None or not len(audio):
         return without_meaning(*COLUMNS)
-    network, extractor = _network(str(_folder(config)))
+    folder = _folder(config)
+    network, extractor = _network(str(folder), folder_version(folder))
     chosen = label_indices(network.config.id2label, config.labels)
     return music_columns(label_probabilities(network, extractor, pieces(audio, SECONDS))[:, chosen], config.threshold)
 

@@ -64,7 +64,7 @@ def speaker_embeddings(network: Any, extractor: Any, windows: list[np.ndarray]) 
 
 
 @lru_cache(maxsize=1)
-def _network(path: str) -> tuple[Any, Any]:
+def _network(path: str, version: str) -> tuple[Any, Any]:
     from transformers import Wav2Vec2FeatureExtractor, WavLMForXVector
 
     return loaded(
@@ -90,7 +90,8 @@ def score(material: Material, config: SpeakersConfig) -> Values:
     windows = speech_windows(audio, speech.speech_probabilities(speech.session(config.vad), audio), config)
     if not windows:
         return speaker_columns(np.zeros(0, int), config.least_share)
-    vectors = speaker_embeddings(*_network(str(_folder(config))), windows)
+    folder = _folder(config)
+    vectors = speaker_embeddings(*_network(str(folder), folder_version(folder)), windows)
     return speaker_columns(speaker_labels(vectors, config.similarity), config.least_share)
 
 

@@ -42,11 +42,12 @@ def session(config: SpeechConfig) -> Any:
     Raises:
         CurationError: no such model.
     """
-    return _session(str(model_file(config)))
+    path = model_file(config)
+    return _session(str(path), weights_version(path))
 
 
 @lru_cache(maxsize=2)
-def _session(path: str) -> Any:
+def _session(path: str, version: str) -> Any:
     return onnx_session(path)
 
 

@@ -91,7 +91,7 @@ def model_file(config: TextBoxesConfig) -> Path:
 
 
 @lru_cache(maxsize=2)
-def _session(path: str) -> Any:
+def _session(path: str, version: str) -> Any:
     return onnx_session(path)
 
 
@@ -101,7 +101,8 @@ def score(material: Material, config: TextBoxesConfig) -> Values:
     Raises:
         CurationError: no such model.
     """
-    session = _session(str(model_file(config)))
+    path = model_file(config)
+    session = _session(str(path), weights_version(path))
     pictures = material.native[evenly(len(material.native), config.frames)]
     found = [text_boxes(session, image, config) for image in pictures]
     areas = [covered_share(boxes, *pictures.shape[1:3]) for boxes in found]

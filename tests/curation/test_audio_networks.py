@@ -79,6 +79,20 @@ def test_music_is_the_share_of_windows_that_the_network_calls_music(music_folder
     assert all(np.isnan(value) for value in MUSIC.compute(heard(laptop, None), config).values())
 
 
+def test_weights_that_are_replaced_under_their_path_are_read_again(music_folder, tmp_path, laptop):
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    folder = shutil.copytree(music_folder, tmp_path / "ast")
+    config, material = MusicConfig(weights=str(folder)), heard(laptop, tone(100, 10))
+    assert MUSIC.compute(material, config)["music_share"] == 1.0
+    weights = load_file(folder / "model.safetensors")
+    weights["classifier.dense.weight"] *= -1.0
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    assert MUSIC.compute(material, config)["music_share"] == 0.0
+
+
 def test_music_refuses_labels_that_the_network_does_not_have(music_folder, laptop):
     with pytest.raises(CurationError, match=r"labels names 'Musik', which the network does not know.*Bell, Music, Speech"):
         MUSIC.compute(heard(laptop, tone(0, 3)), MusicConfig(weights=str(music_folder), labels=("Musik",)))

@@ -94,6 +94,14 @@ def test_a_captioner_says_the_same_of_the_same_picture_whatever_its_folder_asks_
     assert [sentence(picture, again) for picture in (DARK, LIGHT, DARK)] == [dark, light, dark]
 
 
+def test_a_checkpoint_that_is_replaced_under_its_path_is_opened_again(tmp_path):
+    folder = written(tmp_path / "captioner", blip(0), "blip")
+    config = CaptionerConfig(weights=str(folder), tokens=12)
+    before = sentence(DARK, config)
+    written(folder, blip(1), "blip")
+    assert sentence(DARK, config) != before
+
+
 def test_the_published_way_of_calling_blip_gives_the_same_words(blip_folder):
     from transformers import BlipForConditionalGeneration, BlipProcessor
 
@@ -202,7 +210,7 @@ def test_missing_and_other_checkpoints_are_errors_that_name_the_key_and_the_reme
     save_file({k: v for k, v in weights.items() if "vision_model.encoder" not in k}, folder / "model.safetensors", {"format": "pt"})
     with pytest.raises(CurationError, match="its files lack .* weights, such as vision_model"):
         captioned(seen(laptop, [DARK]), folder)
-    with pytest.raises(ProfileError, match=r"curation\.scores\.caption"):
+    with pytest.raises(ProfileError, match=r"curation\.scores\.caption: .*cannot be switched off; leave the key out"):
         load_profile("laptop", ["curation.scores.caption=null"])
 
 

@@ -81,7 +81,7 @@ def model_file(config: LipSyncConfig) -> Path:
 
 
 @lru_cache(maxsize=1)
-def _network(path: str) -> "SyncNet":
+def _network(path: str, version: str) -> "SyncNet":
     from curation.scores.syncnet.network import load_syncnet
 
     return load_syncnet(Path(path))
@@ -95,7 +95,8 @@ def score(material: Material, config: LipSyncConfig) -> Values:
     Raises:
         CurationError: no weights, or other ones.
     """
-    network = _network(str(model_file(config)))
+    path = model_file(config)
+    network = _network(str(path), weights_version(path))
     clip = decode_clip(material.data, FPS, RATE, max_seconds=LONGEST_SECONDS)
     keypoints = detect(material.bench.detector, clip.frames).keypoints
     seen = np.isfinite(face_boxes(keypoints)[:, 0])
