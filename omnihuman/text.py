@@ -18,17 +18,23 @@ from omnihuman.placement import execution_device
 
 
 class TextEncoder:
-    """Loads the encoder and its tokenizer from one folder or hub id."""
+    """Loads the encoder and its tokenizer from one folder or hub id, or the tokenizer from beside it, where diffusers has it."""
 
     def __init__(self, path: str | Path, tokens: int, dtype: torch.dtype = torch.float32):
         """Raises OSError naming the path when nothing is there."""
         self.model = load_text_model(path, dtype)
-        self.tokenizer = AutoTokenizer.from_pretrained(str(path))
+        self.tokenizer = AutoTokenizer.from_pretrained(str(_tokenizer_of(path)))
         self.tokens = tokens
 
     def encode(self, prompts: Sequence[str]) -> Tensor:
         """`(B, tokens, D)` float32; see `encode_text`."""
         return encode_text(self.model, self.tokenizer, prompts, self.tokens)
+
+
+def _tokenizer_of(path: str | Path) -> str | Path:
+    beside = Path(path).parent / "tokenizer"
+    here = any((Path(path) / name).is_file() for name in ("tokenizer_config.json", "tokenizer.json"))
+    return beside if beside.is_dir() and not here else path
 
 
 def load_text_model(path: str | Path, dtype: torch.dtype = torch.float32) -> PreTrainedModel:

@@ -10,7 +10,9 @@ from assets.promotion import STUDENT, TEACHER
 from assets.workspace import Workspace
 from omnihuman import OmniHumanPipeline
 from omnihuman.digests import weights_digest
+from omnihuman.wan_pipeline import is_wan_pipeline, pipeline_from_wan
 from orchestration.generation_inputs import GenerateError
+from profiles import resolve_source
 
 if TYPE_CHECKING:
     from tracking.registry import Version
@@ -108,7 +110,8 @@ def _registered(workspace: Workspace, model: str) -> "Version":
 
 def _load(workspace: Workspace, found: "Path | Version") -> LoadedModel:
     if isinstance(found, Path):
-        return LoadedModel(_read_pipeline(found), str(found), weights_digest(found / "transformer"), "")
+        audio = resolve_source(workspace.profile.encoders.audio)
+        return LoadedModel(_read_pipeline(found, audio), str(found), weights_digest(found / "transformer"), "")
     from tracking.registry import version_folder
 
     pipeline = _read_pipeline(version_folder(workspace.tracking_uri, found.name, found.version))
@@ -116,8 +119,10 @@ def _load(workspace: Workspace, found: "Path | Version") -> LoadedModel:
     return LoadedModel(pipeline, name, found.tags.get("weights_digest", ""), found.tags.get("snapshot_digest", ""))
 
 
-def _read_pipeline(folder: Path) -> OmniHumanPipeline:
+def _read_pipeline(folder: Path, audio_encoder: str | Path = "") -> OmniHumanPipeline:
     try:
+        if is_wan_pipeline(folder):
+            return pipeline_from_wan(folder, audio_encoder)
         return OmniHumanPipeline.from_pretrained(str(folder))
     except Exception as error:  # whatever diffusers, transformers and safetensors raise for files of another kind or cut off
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -25,7 +25,7 @@ def generate(
     pose: Annotated[Path | None, typer.Option(help="video whose pose drives the body")] = None,
     prompt: str = "A person talks.",
     seconds: Annotated[float | None, typer.Option(help="length; default the sound's, else the pose's")] = None,
-    model: Annotated[str, typer.Option(help="alias of omnihuman-student, models:/NAME@ALIAS, models:/NAME/VERSION, or a pipeline folder")] = "champion",
+    model: Annotated[str, typer.Option(help="alias of omnihuman-student, models:/NAME@ALIAS, models:/NAME/VERSION, or a pipeline folder (plain Wan2.1 too)")] = "champion",
     seed: int = 0,
     steps: Annotated[int | None, typer.Option(min=1, help="sampling steps; default is the model's own")] = None,
     activate: Annotated[str | None, typer.Option(help="strongest condition to use (text, reference, audio, pose); weaker ones go with it")] = None,
