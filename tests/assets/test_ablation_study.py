@@ -5,6 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from PIL import Image
 
 from assets import ablation_study, study_asset
 from assets.checkpoints import RECIPES
@@ -124,7 +125,7 @@ def test_dagster_runs_the_partitions_study_with_its_seeds_and_shows_table_and_pi
         asked.append((study, seeds, command))
         (tmp_path / "ablation.md").write_text("| variant |")
         for name in ("scores.png", "contact_sheet.png"):
-            (tmp_path / name).write_bytes(b"png")
+            Image.new("RGB", (2, 2)).save(tmp_path / name)
         return tmp_path
 
     monkeypatch.setattr(study_asset, "run_study", run)
