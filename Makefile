@@ -30,7 +30,7 @@ test-unit: $(TESTS)  ## unit tests alone
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "not end_to_end" -n 2 --dist loadfile
 
 test-end-to-end: $(TESTS)  ## whole assets and the whole demo, on tiny sizes
-	$(BIN)/python -m pytest -q -m end_to_end
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m end_to_end -n 2 --dist loadfile --durations=15
 
 ui: $(STAMP)  ## Dagster and MLflow on 127.0.0.1; prints both addresses
 	$(BIN)/omnihuman ui
