@@ -125,7 +125,7 @@ def materialize(window, address: str, asset: str) -> str:
 
 
 def ended(instance: dg.DagsterInstance, run: str) -> dg.DagsterRunStatus:
-    until(lambda: instance.get_run_by_id(run).is_finished, f"run {run} does not end", 300)
+    until(lambda: instance.get_run_by_id(run).is_finished, f"run {run} does not end", 600)
     return instance.get_run_by_id(run).status
 
 
@@ -147,7 +147,7 @@ def test_an_asset_is_made_and_a_training_ended_and_gone_on_with_by_clicks(home, 
 
         stopped = materialize(window, dagster, STAGE)
         window.get_by_role("button", name="Terminate").first.click()
-        until(lambda: done_steps(workspace) > 0, "the training takes no step", 300)
+        until(lambda: done_steps(workspace) > 0, "the training takes no step", 600)
         window.get_by_role("dialog").get_by_role("button", name="Terminate").click()
         assert ended(instance, stopped) == dg.DagsterRunStatus.CANCELED
         window.get_by_text("Canceled", exact=True).first.wait_for()
