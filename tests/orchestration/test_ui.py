@@ -185,14 +185,20 @@ def show_pages(window, served: dict[str, str], shots: Path) -> None:
         window.get_by_text(group, exact=True).first.wait_for()
     look(window, shots, "dagster_graph")
     window.goto(f"{served['Dagster']}/assets/raw_clips")
-    window.get_by_text("contact_sheet", exact=True).wait_for()
+    window.get_by_text("[Show Markdown]").first.wait_for()
     look(window, shots, "dagster_raw_clips")
+    window.get_by_text("[Show Markdown]").first.click()
+    sheet = window.get_by_role("dialog").locator("img")
+    sheet.wait_for()
+    assert sheet.evaluate("picture => picture.complete && picture.naturalWidth") > 500
+    look(window, shots, "dagster_contact_sheet")
     window.goto(f"{served['Dagster']}/assets/{STAGE}")
-    window.get_by_role("button", name="Plots").or_(window.get_by_role("tab", name="Plots")).click()
-    window.get_by_text("final_loss").first.wait_for()
+    window.get_by_text("Plots", exact=True).first.click()
+    window.get_by_text("last_loss").first.wait_for()
     look(window, shots, "dagster_plots")
     window.goto(f"{served['MLflow']}/#/models/{MODEL}")
     for alias in ("champion", "challenger"):
         window.get_by_text(alias).first.wait_for()
     look(window, shots, "mlflow_registry")
-    assert {f"{name}.png" for name in ("dagster_run", "dagster_graph", "dagster_raw_clips", "dagster_plots", "mlflow_registry")} <= {path.name for path in shots.iterdir()}
+    pages = ("dagster_run", "dagster_graph", "dagster_raw_clips", "dagster_contact_sheet", "dagster_plots", "mlflow_registry")
+    assert {f"{name}.png" for name in pages} <= {path.name for path in shots.iterdir()}
