@@ -12,7 +12,7 @@ def make_benchmark_scores(execution: Execution) -> Metadata:
 
     from evaluation.benchmark import load_benchmark
     from evaluation.gate import limits
-    from evaluation.plan import generation_plan
+    from evaluation.plan import STUDENT, generation_plan
     from evaluation.report_pictures import cost_against_quality, slices_plot
     from evaluation.score import score_benchmark
     from omnihuman.autoencoder import load_autoencoder
@@ -39,8 +39,10 @@ def make_benchmark_scores(execution: Execution) -> Metadata:
             run.artifact(destination / f"{table}.parquet")
         page = write_report(workspace, benchmark, autoencoder)
         run.artifact(page, "report")
+    student = finite[finite["model"] == STUDENT]
     return {
         "rows": len(scores),
+        **{f"{row.mode}.{row.metric}": float(row.value) for row in student.itertuples()},  # plotted over time
         "report": page,
         "cost_against_quality": Png(cost_against_quality(scores, generation_plan(config))),
         "slices_plot": Png(slices_plot(slices, scores, limits(workspace.profile.gate))),

@@ -101,11 +101,12 @@ def train(name: str) -> Callable[[Execution], Metadata]:
 
 def describe(folder: Path) -> Metadata:
     """What a checkpoint's page shows: its record and its curves."""
-    from training.curves import loss_curves
+    from training.curves import last_losses, loss_curves
 
     record = json.loads((folder / "record.json").read_text())
     shown = {k: v for k, v in record.items() if isinstance(v, (int, float, str, bool))}
-    return {**shown, "section": record["section"], "curves": Png(loss_curves(folder / "losses.parquet"))}
+    losses = folder / "losses.parquet"
+    return {**shown, **last_losses(losses), "section": record["section"], "curves": Png(loss_curves(losses))}
 
 
 def weights_version(folder: Path) -> str:

@@ -21,6 +21,7 @@ from assets.gate_evidence import (
     scored_pipeline,
 )
 from assets.generated_videos import pipeline_digest
+from assets.model_card import model_card, with_verdict
 from assets.steps import AssetError, Execution, Markdown, Metadata, Report, Step
 from assets.training_start import TEACHER_VERSION
 from assets.workspace import Workspace
@@ -38,13 +39,16 @@ SCORES, SLICES = "benchmark_scores.parquet", "benchmark_slices.parquet"
 
 def make_registered_model(execution: Execution) -> Metadata:
     """Save student and teacher as whole pipelines and register both as challenger."""
+    import pandas as pd
+
     from evaluation.plan import TEACHER as TEACHER_ROWS
     from omnihuman.digests import weights_digest
     from omnihuman.pipeline import build_pipeline
-    from tracking.registry import CHALLENGER, register_model, set_alias, set_version_tags
+    from tracking.registry import CHALLENGER, describe_version, register_model, set_alias, set_version_tags
 
     workspace = execution.workspace
     versions: dict[str, Any] = {}
+    scores = pd.read_parquet(workspace.data("benchmark_scores") / "scores.parquet")
     for place, (name, asset) in enumerate(MODELS.items()):
         execution.report(place, len(MODELS), name)
         record = json.loads((workspace.data(asset) / "record.json").read_text())
@@ -64,6 +68,8 @@ def make_registered_model(execution: Execution) -> Metadata:
             version = register_model(workspace.tracking_uri, name, draft, record["mlflow_run_id"], tags)
         finally:
             shutil.rmtree(draft)
+        own = scores[scores["model"] == (TEACHER_ROWS if name == TEACHER else asset)]
+        describe_version(workspace.tracking_uri, name, version.version, model_card(workspace, name, version.version, record, own))
         set_alias(workspace.tracking_uri, name, CHALLENGER, version.version)
         versions[name] = {"version": version.version, "alias": CHALLENGER, "weights_digest": record["weights_digest"]}
     set_version_tags(workspace.tracking_uri, STUDENT, versions[STUDENT]["version"], {TEACHER_VERSION: str(versions[TEACHER]["version"])})
@@ -74,7 +80,7 @@ def make_registered_model(execution: Execution) -> Metadata:
 
 def make_promoted_champion(execution: Execution) -> Metadata:
     """Let the gate decide; alias `champion` moves to the challenger, or the refusal stands as a tag on it."""
-    from tracking.registry import CHAMPION, get_alias, move_champion, set_version_tags
+    from tracking.registry import CHAMPION, get_alias, move_champion
 
     workspace = execution.workspace
     registered = json.loads((workspace.data("registered_model") / "model_version.json").read_text())
@@ -83,7 +89,7 @@ def make_promoted_champion(execution: Execution) -> Metadata:
     if decision.promote:
         for name, entry in registered.items():
             move_champion(workspace.tracking_uri, name, entry["version"])
-    set_version_tags(workspace.tracking_uri, STUDENT, challenger, gate_tags(decision))
+    write_verdict(workspace, challenger, decision, gate_tags(decision))
     current = get_alias(workspace.tracking_uri, STUDENT, CHAMPION)
     record = {
         "model": STUDENT,
@@ -121,6 +127,15 @@ def judge_version(workspace: Workspace, version: int, report: Report) -> "tuple[
         pd.read_parquet(folder / SCORES), workspace.profile.gate, rival_scores,
         slices=pd.read_parquet(folder / SLICES), evidence=gate_evidence(workspace, challenger, folder),
     )
+
+
+def write_verdict(workspace: Workspace, version: int, decision: "Decision", tags: dict[str, str]) -> None:
+    """Onto the page of a registered student: tags to search by, and every check."""
+    from tracking.registry import describe_version, set_version_tags, version_description
+
+    uri = workspace.tracking_uri
+    set_version_tags(uri, STUDENT, version, tags)
+    describe_version(uri, STUDENT, version, with_verdict(version_description(uri, STUDENT, version), decision))
 
 
 def gate_tags(decision: "Decision") -> dict[str, str]:

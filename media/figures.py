@@ -14,12 +14,14 @@ def png_bytes(figure: "Figure") -> bytes:
     return buffer.getvalue()
 
 
-def in_few_colours(png: bytes) -> bytes:
+def in_few_colours(png: bytes, widest: int = 1100) -> bytes:
     """The same picture with 256 colours of its own choice: a plot or a contact sheet in a third of the bytes, for stores that keep
-    one for every run."""
+    one for every run; and no wider than the dialog (pixels) that shows it."""
     from PIL import Image
 
     buffer = io.BytesIO()
     with Image.open(io.BytesIO(png)) as picture:
-        picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(buffer, format="PNG", optimize=True)
+        whole = picture.convert("RGB")
+        whole.thumbnail((widest, 100 * widest))
+        whole.quantize(256, dither=Image.Dither.NONE).save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()

@@ -90,6 +90,6 @@ def sha256_while_unchanged(path: Path) -> str:
     return _remembered_sha256(str(path), status.st_mtime_ns, status.st_size)
 
 
-@lru_cache(maxsize=300_000)
+@lru_cache(maxsize=2_000_000)  # half a kilobyte each, of those there are
 def _remembered_sha256(path: str, modified: int, size: int) -> str:
     return sha256_of_file(Path(path))

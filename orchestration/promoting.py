@@ -3,7 +3,7 @@
 import getpass
 import time
 
-from assets.promotion import STUDENT, gate_tags, judge_version
+from assets.promotion import STUDENT, gate_tags, judge_version, write_verdict
 from assets.workspace import Workspace
 from tracking.registry import PREVIOUS, RegistryError, get_alias, move_champion, set_version_tags
 
@@ -34,11 +34,11 @@ def promote_version(workspace: Workspace, version: int, override: str | None = N
         return [*lines, f"the gate would {'promote' if decision.promote else 'refuse'} version {version}"]
     tags = gate_tags(decision)
     if not decision.promote and override is None:
-        set_version_tags(workspace.tracking_uri, STUDENT, version, tags)
+        write_verdict(workspace, version, decision, tags)
         raise Refused("\n".join([f"the gate refuses version {version} (promote it all the same with --override REASON):", *decision.reasons]))
     if not decision.promote:
         tags |= {"gate": "overridden", "gate.override": f"{override} ({_who_and_when()})"}
-    set_version_tags(workspace.tracking_uri, STUDENT, version, tags)
+    write_verdict(workspace, version, decision, tags)
     old = move_champion(workspace.tracking_uri, STUDENT, version)
     return [*lines, f"{STUDENT}@champion is version {version}" + ("" if old is None else f", was {old}")]
 

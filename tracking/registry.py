@@ -92,6 +92,16 @@ def set_alias(tracking_uri: str, name: str, alias: str, version: int) -> None:
     connect(tracking_uri).set_registered_model_alias(name, alias, str(version))
 
 
+def describe_version(tracking_uri: str, name: str, version: int, text: str) -> None:
+    """Markdown for a version's page."""
+    connect(tracking_uri).update_model_version(name, str(version), description=text)
+
+
+def version_description(tracking_uri: str, name: str, version: int) -> str:
+    """What `describe_version` put there; empty where nobody did."""
+    return connect(tracking_uri).get_model_version(name, str(version)).description or ""
+
+
 def set_version_tags(tracking_uri: str, name: str, version: int, tags: dict[str, str]) -> None:
     """Tags on a version, such as what the gate said."""
     client = connect(tracking_uri)

@@ -1,4 +1,4 @@
-"""A run's curve as a picture."""
+"""A run's curve as a picture, and its end as numbers."""
 
 from pathlib import Path
 
@@ -21,3 +21,11 @@ def loss_curves(losses: pd.DataFrame | Path) -> bytes:
         axes.set_title(column, fontsize=8)
         axes.tick_params(labelsize=6)
     return png_bytes(figure)
+
+
+def last_losses(losses: Path) -> dict[str, float]:
+    """Each loss that the run logged, averaged over the last tenth of its steps: one step's alone says little."""
+    table = pd.read_parquet(losses)
+    end = table.tail(max(1, len(table) // 10))
+    names = [c for c in table.columns if (c == "loss" or c.endswith(("_loss", "/loss"))) and table[c].notna().any()]
+    return {f"last_{name}": float(end[name].mean() if end[name].notna().any() else table[name].dropna().iloc[-1]) for name in names}

@@ -136,6 +136,16 @@ def test_the_documented_call_loads_the_champion(demo):
     assert "torch.Size([1, 17, 64, 64, 3])" in run(demo[0], "-c", code).stdout
 
 
+def test_the_champions_page_in_the_registry_has_a_card_with_scores_and_verdict(demo):
+    from tracking.registry import get_alias, version_description
+
+    uri = f"sqlite:///{demo[0] / 'var' / 'mlflow.db'}"
+    card = version_description(uri, "omnihuman-student", get_alias(uri, "omnihuman-student", "champion").version)
+    assert "| audio | mouth_correlation |" in card and "## Gate\nPassed." in card and "clips in 1 shards" in card and "profile `laptop`" in card
+    teacher = version_description(uri, "omnihuman-teacher", 1)
+    assert "| pose | joint_error_median |" in teacher and "Asset `stage_3_checkpoint`" in teacher
+
+
 def test_lineage_and_compare_speak_of_the_champion(demo):
     assert "snapshot" in run(demo[0], "-m", "orchestration.cli", "lineage").stdout
     assert "student" in run(demo[0], "-m", "orchestration.cli", "compare").stdout

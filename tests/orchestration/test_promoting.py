@@ -20,7 +20,7 @@ from evaluation.slices import COLUMNS
 from omnihuman.digests import weights_digest
 from orchestration.promoting import Refused, promote_version, roll_back
 from profiles import load_profile
-from tracking.registry import get_alias, get_version, register_model
+from tracking.registry import get_alias, get_version, register_model, version_description
 
 pytestmark = pytest.mark.end_to_end
 GOOD = {"mouth_correlation": 0.93, "missing_joints": 0.21, "colour_error": 0.012, "joint_error_median": 0.8}
@@ -116,6 +116,8 @@ def refusal(workspace: Workspace, version: int) -> str:
         promote_version(workspace, version)
     tags = get_version(workspace.tracking_uri, STUDENT, version).tags
     assert tags["gate"] == "failed" and tags["gate.reasons"]
+    page = version_description(workspace.tracking_uri, STUDENT, version)
+    assert page.count("## Gate\nRefused.") == 1 and "| False |" in page
     return str(refused.value)
 
 

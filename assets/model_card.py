@@ -1,0 +1,53 @@
+"""The card on a registered version's page in MLflow: what it is and was trained on, what it scored, what the gate said, how to load it."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from assets.clip_scores import markdown_table
+from assets.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from evaluation.gate import Decision
+
+GATE = "\n\n## Gate\n"
+LENGTH = 5000  # of a description in MLflow's store
+DIGITS = 12
+
+
+def model_card(workspace: Workspace, name: str, version: int, record: dict[str, Any], scores: "pd.DataFrame") -> str:
+    """Markdown, before the gate has spoken.
+
+    Args:
+        workspace: whose snapshot it was trained on.
+        name: of the registered model.
+        version: of it.
+        record: of the checkpoint.
+        scores: its own rows of the score table.
+    """
+    snapshot = json.loads((workspace.data("training_snapshot") / "snapshot.json").read_text())
+    counts = ", ".join(f"{snapshot['counts'][kind]} {kind}" for kind in ("text", "audio", "pose"))
+    lines = [
+        f"Asset `{record['name']}`, profile `{workspace.profile.name}`, {record['parameters']:,} parameters, {record['steps']} steps.",
+        f"Snapshot `{snapshot['digest'][:DIGITS]}`: {snapshot['counts']['clips']} clips in {len(snapshot['shards'])} shards; samples: {counts}.",
+        *([f"Goes on from {record['continued_from']}."] if "continued_from" in record else []),
+        "\n## Scores\n" + markdown_table(_rows(scores)),
+        "\nSamples: artifacts of the runs `generated_videos` and `baseline_comparison` in experiment `evaluation`.",
+        f'\n## Load\n```\nOmniHumanPipeline.from_pretrained(version_folder(tracking_uri, "{name}", {version}))\n```',
+    ]
+    return "\n".join(lines)
+
+
+def _rows(scores: "pd.DataFrame") -> list[dict[str, Any]]:
+    from evaluation.cost import COSTS
+
+    quality = scores[scores["value"].notna() & ~scores["metric"].isin([*COSTS, "seconds_per_clip"])]
+    return [{"driven by": row.mode, "metric": row.metric, "value": f"{row.value:.4g}"} for row in quality.itertuples()]
+
+
+def with_verdict(card: str, decision: "Decision") -> str:
+    """The card with what the gate said last, in place of what it said before."""
+    said = "Passed." if decision.promote else "Refused."
+    rows = [{"check": check.name, "passed": check.passed, "message": check.message} for check in decision.checks]
+    return f"{card.partition(GATE)[0]}{GATE}{said}\n\n{markdown_table(rows)}"[:LENGTH]

@@ -1,0 +1,14 @@
+"""The end of a training's curve as numbers for its page."""
+
+import pandas as pd
+import pytest
+
+from training.curves import last_losses
+
+
+def test_each_loss_is_averaged_over_the_last_tenth_and_one_that_is_logged_rarely_is_its_last(tmp_path):
+    steps = range(20)
+    rows = {"step": steps, "loss": [float(step) for step in steps], "loss/text": 1.0, "gradient_norm": 2.0}
+    rows |= {"held_out/loss": [0.5 if step == 4 else None for step in steps], "generator_loss": [None] * 20}
+    pd.DataFrame(rows).to_parquet(tmp_path / "losses.parquet")
+    assert last_losses(tmp_path / "losses.parquet") == {"last_loss": pytest.approx(18.5), "last_held_out/loss": 0.5}
