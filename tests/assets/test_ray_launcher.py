@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -23,17 +24,24 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def ray_address(tmp_path_factory):
+def ray_folder():
+    """Ray's sockets lie below it, and a socket's path has at most 107 letters: pytest's own folders can be too deep."""
+    with tempfile.TemporaryDirectory(prefix="r", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def ray_address(ray_folder):
     """A cluster of this machine, on loopback."""
-    folder, port = tmp_path_factory.mktemp("r"), free_port()
+    port = free_port()
     command = [
         str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--port", "0", "--node-ip-address", "127.0.0.1",
         "--dashboard-host", "127.0.0.1", "--dashboard-port", str(port), "--ray-client-server-port", str(free_port()), "--min-worker-port", "0",
         "--max-worker-port", "0", "--dashboard-agent-listen-port", "0", "--num-cpus", "2", "--num-gpus", "0",
-        "--object-store-memory", "100000000", "--disable-usage-stats", "--temp-dir", str(folder),
+        "--object-store-memory", "100000000", "--disable-usage-stats", "--temp-dir", str(ray_folder),
     ]
     address = f"http://127.0.0.1:{port}"
-    with serving(command, folder / "head.log", lambda: answers(f"{address}/api/jobs/")) as head:
+    with serving(command, ray_folder / "head.log", lambda: answers(f"{address}/api/jobs/")) as head:
         family = psutil.Process(head.pid).children(recursive=True)
         yield address
     for left in psutil.wait_procs(family, timeout=20)[1]:
