@@ -40,9 +40,9 @@ def model_card(workspace: Workspace, name: str, version: int, record: dict[str, 
 
 
 def _rows(scores: "pd.DataFrame") -> list[dict[str, Any]]:
-    from evaluation.cost import COSTS
+    from evaluation.cost import without_costs
 
-    quality = scores[scores["value"].notna() & ~scores["metric"].isin([*COSTS, "seconds_per_clip"])]
+    quality = without_costs(scores[scores["value"].notna()])
     return [{"driven by": row.mode, "metric": row.metric, "value": f"{row.value:.4g}"} for row in quality.itertuples()]
 
 

@@ -5,11 +5,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import psutil
 import torch
 from torch import nn
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 GIB = 2**30
 SAMPLE_SECONDS = 0.02  # between two looks at the process's memory, where the device does not keep its own peak
@@ -41,6 +44,11 @@ class Cost:
 
 # Metric of the score table -> unit. "Per second" is per second of generated video.
 COSTS = {"generation_seconds": "s/s", "transformer_seconds": "s/s", "decode_seconds": "s/s", "transformer_passes": "1", "peak_memory": "GiB", "memory_per_second": "GiB/s"}
+
+
+def without_costs(scores: "pd.DataFrame") -> "pd.DataFrame":
+    """The rows of a score table that say how good the videos are, not what they cost."""
+    return scores[~scores["metric"].isin([*COSTS, "seconds_per_clip"])]
 
 
 def cost_of(calls: Sequence[Cost], video_seconds: Sequence[float]) -> dict[str, float]:

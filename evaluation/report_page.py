@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from evaluation.benchmark import Benchmark
-from evaluation.cost import COSTS
+from evaluation.cost import COSTS, without_costs
 from evaluation.error_analysis import ErrorAnalysis
 from evaluation.generate import load_generated
 from evaluation.plan import AUDIO, GROUND_TRUTH, PIXELS, POSE, RECONSTRUCTION, ModelPlan
@@ -81,7 +81,7 @@ COST_NOTE = (
 def score_rows(scores: pd.DataFrame, plan: Sequence[ModelPlan]) -> list[dict[str, Any]]:
     """Every quality score of every model and mode, with its ceilings, its floor, and whether the metric tells those apart."""
     titles = {model.name: model.title for model in plan}
-    quality = scores[scores["model"].isin(titles) & ~scores["metric"].isin([*COSTS, "seconds_per_clip"])]
+    quality = without_costs(scores[scores["model"].isin(titles)])
     # Models under one another, in the order in which metrics first appear.
     places = {pair: place for place, pair in enumerate(dict.fromkeys(zip(quality["metric"], quality["mode"], strict=True)))}
     quality = quality.iloc[np.argsort([places[pair] for pair in zip(quality["metric"], quality["mode"], strict=True)], kind="stable")]

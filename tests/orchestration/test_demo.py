@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from evaluation.cost import COSTS
+from evaluation.cost import without_costs
 
 pytestmark = pytest.mark.end_to_end
 ROOT = Path(__file__).resolve().parents[2]
@@ -177,7 +177,7 @@ def test_a_past_score_comes_back_with_its_code_and_is_made_again_to_the_last_dig
 def scores_of(root):
     """All scores but what generating cost, which is another each time."""
     scores = pd.read_parquet(root / "data" / "benchmark_scores" / "scores.parquet")
-    return scores[~scores["metric"].isin([*COSTS, "seconds_per_clip"])].reset_index(drop=True)
+    return without_costs(scores).reset_index(drop=True)
 
 
 def test_a_study_trains_its_variants_beside_what_stands_and_only_once(demo):
