@@ -10,7 +10,7 @@ import pytest
 
 from media import probe_clip, read_audio
 from omnihuman.exports import read_provenance
-from tests.orchestration.serving import BROWSER, PATIENCE, RATE, save_inputs, save_model, started
+from tests.orchestration.serving import BROWSER, RATE, browser_page, save_inputs, save_model, started
 from tracking.registry import register_model, set_alias
 
 pytest.importorskip("gradio", reason="run `make page`")
@@ -36,12 +36,8 @@ def shots(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def window() -> Iterator["sync_api.Page"]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1320, "height": 900})
-        page.set_default_timeout(PATIENCE)
+    with browser_page(1320, 900) as page:
         yield page
-        browser.close()
 
 
 def upload(page: "sync_api.Page", element: str, path: Path) -> None:

@@ -20,7 +20,7 @@ from omnihuman import OmniHumanPipeline
 from omnihuman.exports import read_provenance
 from orchestration.example import Example, fetch_example
 from orchestration.generation_inputs import GenerateError, read_reference
-from tests.orchestration.serving import BROWSER, PATIENCE, PROFILE, RATE, ROOT, save_model, started, wait
+from tests.orchestration.serving import PROFILE, RATE, ROOT, browser_page, save_model, started, wait
 from tracking.registry import champion_folder, register_model, set_alias
 
 pytestmark = pytest.mark.end_to_end
@@ -85,15 +85,9 @@ def test_in_python(example, home, videos):
 
 def test_on_the_page(example, home, videos, tmp_path):
     pytest.importorskip("gradio", reason="run `make page`")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    if BROWSER is None:
-        pytest.skip("no chromium or chrome on the PATH")
     picture = tmp_path / "face.png"
     Image.fromarray(decode_clip(example.image, FPS, max_seconds=0.1).frames[0]).save(picture)
-    with started(home, "page", "--port", "0") as (_, address), sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1320, "height": 900})
-        page.set_default_timeout(PATIENCE)
+    with browser_page(1320, 900) as page, started(home, "page", "--port", "0") as (_, address):
         page.goto(address)
         for element, path in (("image", picture), ("audio", example.audio)):
             page.locator(f"#{element} input[type=file]").first.set_input_files(path)
@@ -108,7 +102,6 @@ def test_on_the_page(example, home, videos, tmp_path):
         assert source is not None
         write_atomically(videos / "page.mp4", page.request.get(urllib.parse.urljoin(address, source)).body())
         page.screenshot(path=videos / "page.png", full_page=True)
-        browser.close()
     check(videos / "page.mp4")
     assert by_champion(videos / "page.mp4")
 

@@ -15,7 +15,7 @@ import pytest
 
 from assets.workspace import open_workspace
 from orchestration.instance import open_instance
-from tests.orchestration.serving import BROWSER, PATIENCE, started
+from tests.orchestration.serving import PATIENCE, browser_page, started
 from tests.orchestration.ticks import PER_SHARD, Automation, drop
 from tracking.progress import read_progress
 from tracking.registry import register_model, set_alias
@@ -77,15 +77,8 @@ def shots(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def window(served):
-    sync_api = pytest.importorskip("playwright.sync_api")
-    if BROWSER is None:
-        pytest.skip("no chromium or chrome on the PATH")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1600, "height": 1000})
-        page.set_default_timeout(PATIENCE)
+    with browser_page(1600, 1000) as page:
         yield page
-        browser.close()
 
 
 def test_both_servers_answer_with_the_code_location_loaded(served):

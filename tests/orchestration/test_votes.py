@@ -11,14 +11,13 @@ from evaluation.preference import QUESTIONS, VoteError, read_votes, votes_file
 from media import probe_clip, read_audio
 from profiles import load_profile
 from profiles.schema import EvaluationConfig
-from tests.orchestration.serving import started
+from tests.orchestration.serving import browser_page, started
 
 pytest.importorskip("fastapi")
 testclient = pytest.importorskip("starlette.testclient")
 from orchestration.votes_server import build_app, open_stage  # noqa: E402
 
 VOTER = "0123456789abcdef"
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 NAMES = ("ground_floor", "top_floor")
 
 
@@ -118,15 +117,10 @@ def test_nothing_to_compare_names_the_command(tmp_path, workspace):
 
 
 @pytest.mark.end_to_end
-@pytest.mark.skipif(BROWSER is None, reason="no chromium or chrome on the PATH")
 def test_a_person_judges_all_pairs_in_a_browser(workspace):
-    sync_api = pytest.importorskip("playwright.sync_api")
     votes_file(workspace.root, None).unlink(missing_ok=True)
     asked, failed = set(), []
-    with started(workspace.root, "votes", "serve", "--clips", "2", "--port", "0") as (_, address), sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1100, "height": 900})
-        page.set_default_timeout(100_000)
+    with browser_page(1100, 900) as page, started(workspace.root, "votes", "serve", "--clips", "2", "--port", "0") as (_, address):
         page.on("request", lambda request: asked.add(request.url.split("/")[2].split(":")[0]))
         page.on("pageerror", lambda error: failed.append(str(error)))
         page.goto(address)
@@ -138,6 +132,5 @@ def test_a_person_judges_all_pairs_in_a_browser(workspace):
                 page.locator(f'input[name="{question}"][value="left"]').check()
             page.get_by_role("button", name="Next pair").click()
         page.get_by_text("All pairs are judged").wait_for()
-        browser.close()
     assert len(read_votes(votes_file(workspace.root, None))) == 2
     assert asked == {"127.0.0.1"} and not failed
