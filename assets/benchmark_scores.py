@@ -1,9 +1,13 @@
 """Numbers for every generated video, and the comparison of teacher and student."""
 
+import json
+
 from assets.clip_scores import markdown_table
 from assets.evaluation_report import write_report
 from assets.evaluation_runs import evaluation_run
+from assets.generated_videos import SOURCES
 from assets.steps import Execution, Markdown, Metadata, Png, Step
+from assets.workspace import Workspace
 
 
 def make_benchmark_scores(execution: Execution) -> Metadata:
@@ -34,6 +38,8 @@ def make_benchmark_scores(execution: Execution) -> Metadata:
         )
         finite = scores[scores["value"].notna()]
         run.log({f"{row.model}.{row.mode}.{row.metric}": row.value for row in finite.itertuples()})
+        for model, rows in finite.groupby("model"):
+            run.part(f"scores of {model}", {f"{row.mode}.{row.metric}": row.value for row in rows.itertuples()}, _trained_by(workspace, str(model)))
         slices = pd.read_parquet(destination / "slices.parquet")
         for table in ("scores", "slices", "samples"):
             run.artifact(destination / f"{table}.parquet")
@@ -50,6 +56,16 @@ def make_benchmark_scores(execution: Execution) -> Metadata:
         "mlflow_run_id": run.run_id,
         "scores": Markdown(scores.round(4).to_csv(sep="|", index=False).join(("```\n", "```"))),
     }
+
+
+def _trained_by(workspace: Workspace, model: str) -> str | None:
+    """The MLflow run that trained what the rows of `model` judge; None where nothing was trained for them."""
+    from evaluation.plan import CONSISTENCY_STUDENT, STUDENT, TEACHER
+
+    if model not in (TEACHER, CONSISTENCY_STUDENT, STUDENT):
+        return None
+    run: str | None = json.loads((workspace.data(SOURCES[model]) / "record.json").read_text())["mlflow_run_id"]
+    return run
 
 
 def make_baseline_comparison(execution: Execution) -> Metadata:

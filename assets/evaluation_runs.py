@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 @contextmanager
 def evaluation_run(execution: Execution, params: dict[str, Any]) -> Iterator["Run"]:
     """Open the run of `execution`; it also logs seconds and peak memory of this process."""
-    import resource
     import time
 
     from tracking.runs import open_run
+    from tracking.system_metrics import peak_memory_gib, system_metrics
 
     workspace, started = execution.workspace, time.monotonic()
     snapshot = workspace.data("training_snapshot") / "snapshot.json"
@@ -28,6 +28,6 @@ def evaluation_run(execution: Execution, params: dict[str, Any]) -> Iterator["Ru
         tags={"fingerprint": execution.fingerprint},
         snapshot=snapshot if snapshot.is_file() else None,
     ) as run:
-        yield run
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        run.log({"seconds": time.monotonic() - started, "peak_memory_gib": peak})
+        with system_metrics(workspace.tracking_uri, run.run_id):
+            yield run
+        run.log({"seconds": time.monotonic() - started, "peak_memory_gib": peak_memory_gib()})

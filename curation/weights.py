@@ -1,11 +1,15 @@
 """Weights that a score or detector needs: found by path or inside an installed package, and opened."""
 
 import importlib.util
+from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from curation.storage import CurationError
 from media import sha256_while_unchanged
+
+Network = TypeVar("Network")
 
 
 def weights_file(source: str, key: str, remedy: str) -> Path:
@@ -35,6 +39,21 @@ def weights_file(source: str, key: str, remedy: str) -> Path:
 def weights_version(path: Path) -> str:
     """12 hex of the file's sha256; it enters the key of everything that the weights compute."""
     return sha256_while_unchanged(path)[:12]
+
+
+def kept(load: Callable[[str], Network], networks: int = 1) -> Callable[[str, str], Network]:
+    """`load` as a function of a path and the version of what lies there: it loads once, and again when the files changed.
+
+    Args:
+        load: makes a network of a path.
+        networks: how many stay in memory; the one used longest ago goes.
+    """
+
+    @lru_cache(networks)
+    def network(path: str, version: str) -> Network:
+        return load(path)
+
+    return network
 
 
 def onnx_session(path: Path | str) -> Any:

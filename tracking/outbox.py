@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from media import cut_unfinished_line, write_atomically
+from tracking.checkpoints import log_checkpoint
 from tracking.mlflow_store import connect  # first: it sets what mlflow reads at import
-from tracking.runs import METRICS_PER_REQUEST, Run, Stopped, create_run
+from tracking.runs import METRICS_PER_REQUEST, Run, Stopped, create_run, nested_run
+from tracking.system_metrics import peak_memory_gib, system_metrics
 
 from mlflow.entities import Metric, RunTag  # isort: skip
 from mlflow.exceptions import MlflowException  # isort: skip
 from mlflow.tracking import MlflowClient  # isort: skip
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID  # isort: skip
 
 PAUSE = 30.0  # seconds between two tries while the server is away
 PATIENCE = 30.0  # seconds that the end of a run waits for it
@@ -43,8 +46,8 @@ class Outbox:
             cut_unfinished_line(file)
 
     def put(self, entry: dict[str, Any]) -> None:
-        """Add `{"metrics": [[name, value, milliseconds, step], ...]}`, `{"tags": {...}}`, `{"artifact": path, "folder": ...}` or
-        `{"status": ...}`."""
+        """Add `{"metrics": [[name, value, milliseconds, step], ...]}`, `{"tags": {...}}`, `{"artifact": path, "folder": ...}`,
+        `{"checkpoint": name, "tags": {...}}` or `{"status": ...}`; with `"run": id`, for that run instead of the outbox's own."""
         with self.path.open("a") as file:
             file.write(json.dumps(entry) + "\n")
 
@@ -83,18 +86,21 @@ class Outbox:
             yield from file
 
     def _deliver(self, entry: dict[str, Any]) -> None:
+        run_id = entry.get("run", self.run_id)
         if "metrics" in entry:
             metrics = [Metric(*values) for values in entry["metrics"]]
             for start in range(0, len(metrics), METRICS_PER_REQUEST):
-                self._client.log_batch(self.run_id, metrics=metrics[start : start + METRICS_PER_REQUEST])
+                self._client.log_batch(run_id, metrics=metrics[start : start + METRICS_PER_REQUEST])
+        elif "checkpoint" in entry:
+            log_checkpoint(self._client, run_id, entry["checkpoint"], entry["tags"])
         elif "tags" in entry:
-            self._client.log_batch(self.run_id, tags=[RunTag(name, value) for name, value in entry["tags"].items()])
+            self._client.log_batch(run_id, tags=[RunTag(name, value) for name, value in entry["tags"].items()])
         elif "artifact" in entry:
-            Run(self._client, self.run_id).artifact(Path(entry["artifact"]), entry["folder"])
+            Run(self._client, run_id).artifact(Path(entry["artifact"]), entry["folder"])
         elif entry["status"] == "RUNNING":
-            self._client.update_run(self.run_id, status="RUNNING")
+            self._client.update_run(run_id, status="RUNNING")
         else:
-            self._client.set_terminated(self.run_id, entry["status"])
+            self._client.set_terminated(run_id, entry["status"])
 
 
 class PatientRun(Run):
@@ -103,6 +109,8 @@ class PatientRun(Run):
     def __init__(self, outbox: Outbox, client: MlflowClient):
         super().__init__(client, outbox.run_id)
         self._outbox, self._away = outbox, False
+        self._attempt: str | None = None
+        self._began = time.monotonic()
 
     def log_many(self, rows: list[tuple[int, dict[str, float]]]) -> None:
         """Many steps in few requests; on the disk when this returns."""
@@ -121,6 +129,38 @@ class PatientRun(Run):
     def status(self, status: str) -> None:
         """RUNNING, FINISHED, FAILED or KILLED."""
         self._say({"status": status})
+
+    def checkpoint(self, name: str, tags: dict[str, str]) -> None:
+        """The run has trained a checkpoint: a page for it in MLflow (`tracking.checkpoints`)."""
+        self._say({"checkpoint": name, "tags": {key: str(value) for key, value in tags.items()}})
+
+    def begin_attempt(self, name: str) -> None:
+        """A nested run for what this process does of the run: when, on which machine, how it ended.
+
+        An earlier attempt that never said how it ended was killed. Where MLflow is away now, this attempt has no run of its own.
+        """
+        try:
+            home = self._client.get_run(self.run_id).info.experiment_id
+            earlier = self._client.search_runs([home], f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{self.run_id}'")
+            for run in earlier:
+                if run.info.status == "RUNNING":
+                    self._client.set_terminated(run.info.run_id, "KILLED")
+            self._attempt = nested_run(self._client, self.run_id, f"{name}, attempt {len(earlier) + 1}")
+        except MlflowException as error:
+            print(f"MLflow does not answer; this attempt gets no run of its own ({error})", flush=True)
+
+    def attempt_tag(self, tags: dict[str, str]) -> None:
+        """Set tags on this attempt's own run."""
+        if self._attempt:
+            self._say({"tags": tags, "run": self._attempt})
+
+    def end_attempt(self, status: str) -> None:
+        """It took so long and so much memory, and ended as FINISHED, FAILED or KILLED."""
+        if self._attempt:
+            now = int(time.time() * 1000)
+            taken = [["seconds", time.monotonic() - self._began, now, 0], ["peak_memory_gib", peak_memory_gib(), now, 0]]
+            self._outbox.put({"metrics": taken, "run": self._attempt})
+            self._outbox.put({"status": status, "run": self._attempt})
 
     def finish(self, patience: float) -> None:
         """The run ends as FINISHED.
@@ -174,9 +214,14 @@ def open_patient_run(
         raise TrackingUnreachable(f"MLflow at {tracking_uri} does not answer, so no run can begin; {remedy} ({error})") from error
     run = PatientRun(Outbox(work / "mlflow_outbox.jsonl", client, remembered.read_text()), client)
     run.status("RUNNING")
+    run.begin_attempt(name)
     try:
-        yield run
+        with system_metrics(tracking_uri, run.run_id):
+            yield run
     except BaseException as error:
-        run.status("KILLED" if isinstance(error, Stopped) else "FAILED")
+        ended = "KILLED" if isinstance(error, Stopped) else "FAILED"
+        run.end_attempt(ended)
+        run.status(ended)
         raise
+    run.end_attempt("FINISHED")
     run.finish(patience)

@@ -1,5 +1,6 @@
 """One MLflow run per training or evaluation attempt: parameters, git commit, the data's digest, curves, artifacts."""
 
+import socket
 import subprocess
 import tempfile
 import time
@@ -12,6 +13,9 @@ from tracking.mlflow_store import connect, experiment_id  # first: it sets what 
 
 from mlflow.entities import Metric, Param, RunTag  # isort: skip
 from mlflow.tracking import MlflowClient  # isort: skip
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID  # isort: skip
+
+from tracking.checkpoints import checkpoint_of_run  # isort: skip
 
 METRICS_PER_REQUEST = 1000  # MLflow's own limit
 PARAMETER_LENGTH = 6000
@@ -48,6 +52,22 @@ class Run:
             self._client.log_artifacts(self.run_id, str(path), folder)
         else:
             self._client.log_artifact(self.run_id, str(path), folder)
+
+    def part(self, name: str, metrics: dict[str, float], trained_by: str | None) -> None:
+        """A finished run nested in this one, for numbers that belong together: those of one of the models that it judges.
+
+        Args:
+            name: of the nested run.
+            metrics: all at step 0; under the same names in each part, so that MLflow compares parts in one chart.
+            trained_by: the run that trained the model; where it has a checkpoint's page, the numbers stand there too.
+        """
+        model = None if trained_by is None else checkpoint_of_run(self._client, trained_by)
+        part = nested_run(self._client, self.run_id, name)
+        now = int(time.time() * 1000)
+        values = [Metric(key, float(value), now, 0, model_id=model) for key, value in metrics.items()]
+        for start in range(0, len(values), METRICS_PER_REQUEST):
+            self._client.log_batch(part, metrics=values[start : start + METRICS_PER_REQUEST])
+        self._client.set_terminated(part, "FINISHED")
 
     def figure(self, png: bytes, name: str) -> None:
         """Upload PNG bytes as `name`, which may hold folders."""
@@ -104,6 +124,12 @@ def create_run(
 
         log_snapshot(client, run_id, snapshot)
     return run_id
+
+
+def nested_run(client: MlflowClient, parent: str, name: str) -> str:
+    """Begin a run inside run `parent`; returns its id."""
+    experiment = client.get_run(parent).info.experiment_id
+    return client.create_run(experiment, run_name=name, tags={MLFLOW_PARENT_RUN_ID: parent, "host": socket.gethostname()}).info.run_id
 
 
 def git_commit() -> str:

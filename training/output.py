@@ -53,6 +53,7 @@ def write_output(
         (draft / "record.json").write_text(json.dumps(record, indent=1) + "\n")
         if extra is not None:
             extra(draft, job, record, losses)
+    recorder.checkpoint(record)
     remember_finished(job, record)
     return record
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import time
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -13,9 +12,9 @@ import pandas as pd
 import torch
 
 from media import write_atomically
-from tracking.outbox import open_patient_run
+from tracking.outbox import PatientRun, open_patient_run
 from tracking.progress import ProgressFile
-from tracking.runs import Run
+from tracking.system_metrics import peak_memory_gib
 from training.jobs import TrainingJob
 
 
@@ -30,8 +29,9 @@ class Recorder:
         self.work = Path(job.work)
         self.master = torch.distributed.get_rank() == 0
         self.started = time.time()
-        self.run: Run | None = None
-        self._context: AbstractContextManager[Run] | None = None
+        self._first_step: int | None = None
+        self.run: PatientRun | None = None
+        self._context: AbstractContextManager[PatientRun] | None = None
         self.table, self.events = self.work / "losses.jsonl", self.work / "events.jsonl"
         if not self.master:
             return
@@ -55,6 +55,10 @@ class Recorder:
 
     def resume_at(self, step: int) -> None:
         """Forget rows and events of steps at or after `step`: they will be computed again."""
+        if self._first_step is None:
+            self._first_step = step
+            if self.run:
+                self.run.attempt_tag({"first_step": str(step)})
         for path in (self.table, self.events) if self.master else ():
             if path.is_file():
                 kept = [line for line in path.read_text().splitlines() if line and json.loads(line)["step"] < step]
@@ -97,6 +101,12 @@ class Recorder:
         if self.run:
             self.run.artifact(path, folder)
 
+    def checkpoint(self, record: dict[str, Any]) -> None:
+        """The run's product stands, with this record: MLflow gets a page for it, to which evaluations bring their scores."""
+        if self.run:
+            tags = {name: record[name] for name in ("weights_digest", "snapshot_digest", "parent", "profile", "parameters") if record.get(name)}
+            self.run.checkpoint(self.job.name, tags)
+
     def flush(self) -> None:
         """Append the rows to `losses.jsonl` and send them to MLflow."""
         if not self.master or not self.rows:
@@ -113,8 +123,7 @@ class Recorder:
 
     def summary(self) -> dict[str, Any]:
         """Seconds of this attempt and peak memory of this process in GiB."""
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        return {"seconds": round(time.time() - self.started, 1), "peak_memory_gib": round(peak, 3)}
+        return {"seconds": round(time.time() - self.started, 1), "peak_memory_gib": round(peak_memory_gib(), 3)}
 
     def __enter__(self) -> "Recorder":
         return self

@@ -1,10 +1,11 @@
 """Tokens per second and model FLOPs utilisation (MFU): FLOPs that the model needs over what the device could do."""
 
-import resource
 import statistics
 from typing import Any
 
 import torch
+
+from tracking.system_metrics import peak_memory_gib
 
 # Dense bfloat16 peaks in TFLOP/s, from the makers' data sheets (without sparsity).
 PEAK_TFLOPS = {
@@ -78,4 +79,4 @@ def peak_memory() -> float:
     """GiB: the device's allocator where there is one, else this process's resident set."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**30
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return peak_memory_gib()

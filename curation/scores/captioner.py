@@ -1,13 +1,13 @@
 """An image captioner by path: what is seen in one picture, as a sentence (BLIP, Li et al. 2022; GIT, Wang et al. 2022)."""
 
 import json
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from curation.scores.pretrained import FROM_DISK, folder_version, loaded, model_folder, whole_network
+from curation.weights import kept
 from profiles.scores import CaptionerConfig
 
 KEY = "curation.scores.caption.captioner.weights"
@@ -45,8 +45,8 @@ def _folder(config: CaptionerConfig) -> Path:
     return model_folder(config.weights, KEY, "Salesforce/blip-image-captioning-large")
 
 
-@lru_cache(maxsize=1)
-def _network(path: str, version: str) -> tuple[Any, Any]:
+@kept
+def _network(path: str) -> tuple[Any, Any]:
     import torch
     import transformers
 

@@ -1,6 +1,5 @@
 """Spoken language, by the token that Whisper begins a transcript with (Radford et al. 2022, section 2.3)."""
 
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from curation.scores.contract import Score, Values
 from curation.scores.material import Material
 from curation.scores.pretrained import FROM_DISK, RATE, folder_version, loaded, model_folder, pieces, whole_network
 from curation.scores.speech import at_16_khz
+from curation.weights import kept
 from profiles.scores import LanguageConfig
 
 KEY = "curation.scores.language.weights"
@@ -56,8 +56,8 @@ def language_probabilities(network: Any, extractor: Any, windows: list[np.ndarra
     return np.stack(found)
 
 
-@lru_cache(maxsize=1)
-def _network(path: str, version: str) -> tuple[Any, Any, list[str]]:
+@kept
+def _network(path: str) -> tuple[Any, Any, list[str]]:
     from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
 
     def load(folder: str) -> tuple[Any, Any, list[str]]:

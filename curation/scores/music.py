@@ -1,6 +1,5 @@
 """Music: in how much of the sound a classifier of AudioSet hears it (Audio Spectrogram Transformer, Gong et al. 2021)."""
 
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from curation.scores.material import Material
 from curation.scores.pretrained import FROM_DISK, RATE, folder_version, loaded, model_folder, pieces, whole_network
 from curation.scores.speech import at_16_khz
 from curation.storage import CurationError
+from curation.weights import kept
 from profiles.scores import MusicConfig
 
 KEY = "curation.scores.music.weights"
@@ -54,8 +54,8 @@ def label_probabilities(network: Any, extractor: Any, windows: list[np.ndarray])
     return np.concatenate(found)
 
 
-@lru_cache(maxsize=1)
-def _network(path: str, version: str) -> tuple[Any, Any]:
+@kept
+def _network(path: str) -> tuple[Any, Any]:
     from transformers import ASTFeatureExtractor, ASTForAudioClassification
 
     return loaded(

@@ -1,6 +1,5 @@
 """Puppet sync columns: by how many frames mouth and sound are apart and how surely, by a network of puppets. It is no SyncNet."""
 
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ from curation.scores.contract import Score, Values, floats, without_meaning
 from curation.scores.material import Material
 from curation.scores.speech import at_16_khz
 from curation.storage import CurationError
-from curation.weights import weights_file, weights_version
+from curation.weights import kept, weights_file, weights_version
 from profiles.scores import PuppetSyncConfig
 
 if TYPE_CHECKING:
@@ -32,8 +31,8 @@ def model_file(config: PuppetSyncConfig) -> Path:
     return weights_file(config.weights, "curation.scores.puppet_sync.weights", "train it with training/puppet_sync.py, or set it to null")
 
 
-@lru_cache(maxsize=1)
-def _network(path: str, version: str) -> "PuppetSync":
+@kept
+def _network(path: str) -> "PuppetSync":
     from networks.puppet_sync import load_puppet_sync
 
     try:

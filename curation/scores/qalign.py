@@ -1,13 +1,12 @@
 """Q-Align's columns: quality and aesthetics of a clip's pictures, by the network that evaluation calls IQA and ASE (Wu et al. 2023)."""
 
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from curation.scores.contract import Score, Values, digest, floats
 from curation.scores.material import Material
 from curation.storage import CurationError
-from curation.weights import weights_version
+from curation.weights import kept, weights_version
 from profiles.scores import QAlignConfig
 
 if TYPE_CHECKING:
@@ -20,8 +19,8 @@ def _error(error: Exception) -> CurationError:
     return CurationError(f"curation.scores.qalign.weights: {error}, or set it to null")
 
 
-@lru_cache(maxsize=1)
-def _network(folder: str, version: str) -> "QAlign":
+@kept
+def _network(folder: str) -> "QAlign":
     from networks.qalign import QAlign
     from networks.weights import NetworkError
 

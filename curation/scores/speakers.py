@@ -1,6 +1,5 @@
 """How many people speak: speaker embeddings of speech (WavLM x-vectors, Chen et al. 2022), clustered."""
 
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from curation.scores import speech
 from curation.scores.contract import Score, Values, floats
 from curation.scores.material import Material
 from curation.scores.pretrained import FROM_DISK, RATE, folder_version, loaded, model_folder, whole_network
-from curation.weights import weights_version
+from curation.weights import kept, weights_version
 from profiles.scores import SpeakersConfig
 
 KEY = "curation.scores.speakers.weights"
@@ -63,8 +62,8 @@ def speaker_embeddings(network: Any, extractor: Any, windows: list[np.ndarray]) 
     return np.concatenate(found)
 
 
-@lru_cache(maxsize=1)
-def _network(path: str, version: str) -> tuple[Any, Any]:
+@kept
+def _network(path: str) -> tuple[Any, Any]:
     from transformers import Wav2Vec2FeatureExtractor, WavLMForXVector
 
     return loaded(

@@ -1,6 +1,5 @@
 """Speech: how much of the sound is somebody talking, by silero-vad (MIT; its weights ship in its package)."""
 
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 
 from curation.scores.contract import Score, Values, floats, without_meaning
 from curation.scores.material import Material
-from curation.weights import onnx_session, weights_file, weights_version
+from curation.weights import kept, onnx_session, weights_file, weights_version
 from profiles.scores import SpeechConfig
 
 RATE = 16_000
@@ -46,9 +45,7 @@ def session(config: SpeechConfig) -> Any:
     return _session(str(path), weights_version(path))
 
 
-@lru_cache(maxsize=2)
-def _session(path: str, version: str) -> Any:
-    return onnx_session(path)
+_session = kept(onnx_session, networks=2)
 
 
 def score(material: Material, config: SpeechConfig) -> Values:

@@ -1,7 +1,6 @@
 """Overlay text by a text detector: how much of the picture stands in boxes of text (PP-OCR's DB network, ONNX)."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from curation.scores.contract import Score, Values, floats
 from curation.scores.material import Material, evenly
-from curation.weights import onnx_session, weights_file, weights_version
+from curation.weights import kept, onnx_session, weights_file, weights_version
 from profiles.scores import TextBoxesConfig
 
 WIDTH, HEIGHT = 640, 352  # the network takes multiples of 32; a picture is fitted inside and padded
@@ -90,9 +89,7 @@ def model_file(config: TextBoxesConfig) -> Path:
     return weights_file(config.model, "curation.scores.text_boxes.model", REMEDY)
 
 
-@lru_cache(maxsize=2)
-def _session(path: str, version: str) -> Any:
-    return onnx_session(path)
+_session = kept(onnx_session)
 
 
 def score(material: Material, config: TextBoxesConfig) -> Values:

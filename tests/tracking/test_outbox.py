@@ -1,11 +1,13 @@
 """What MLflow is told waits while it is away, goes out in order when it is back, and counts once."""
 
+import time
+
 import pytest
 from mlflow.exceptions import MlflowException
 
 from tracking import outbox as outbox_module
 from tracking.outbox import Outbox, TrackingUnreachable, open_patient_run
-from tracking.runs import Stopped, connect
+from tracking.runs import Stopped, connect, open_run
 
 
 class Line:
@@ -58,7 +60,7 @@ def test_an_outage_in_the_middle_loses_nothing(uri, line, tmp_path, capsys):
 
 
 def test_an_outage_that_lasts_is_one_error_and_the_next_attempt_tells_it_all(uri, line, tmp_path):
-    with pytest.raises(TrackingUnreachable, match="2 entries .*run the same command again"), run_in(uri, tmp_path) as run:
+    with pytest.raises(TrackingUnreachable, match="4 entries .*run the same command again"), run_in(uri, tmp_path) as run:
         line.cut = True
         run.log_many([(0, {"loss": 4.0})])
     with pytest.raises(TrackingUnreachable, match="run the same command again"), run_in(uri, tmp_path):
@@ -74,6 +76,74 @@ def test_an_attempt_that_ends_early_says_how(uri, line, tmp_path, error, status)
     with pytest.raises(type(error)), run_in(uri, tmp_path) as run:
         raise error
     assert line.client.get_run(run.run_id).info.status == status
+
+
+def attempts_of(line, run_id):
+    home = line.client.get_run(run_id).info.experiment_id
+    found = line.client.search_runs([home], f"tags.`mlflow.parentRunId` = '{run_id}'")
+    return {run.info.run_name: run for run in found}
+
+
+def test_every_attempt_is_a_run_inside_the_run_and_one_that_said_nothing_was_killed(uri, line, tmp_path):
+    with pytest.raises(Stopped), run_in(uri, tmp_path) as run:
+        run.attempt_tag({"first_step": "0"})
+        raise Stopped("asked")
+    killed = run_in(uri, tmp_path)
+    killed.__enter__()  # and nothing more: what kill -9 leaves
+    assert attempts_of(line, run.run_id)["stage_1, attempt 2"].info.status == "RUNNING"
+    with run_in(uri, tmp_path) as last:
+        last.attempt_tag({"first_step": "2"})
+    found = attempts_of(line, run.run_id)
+    assert {name: one.info.status for name, one in found.items()} == {
+        "stage_1, attempt 1": "KILLED", "stage_1, attempt 2": "KILLED", "stage_1, attempt 3": "FINISHED",
+    }  # fmt: skip
+    assert found["stage_1, attempt 1"].data.tags["first_step"] == "0" and found["stage_1, attempt 3"].data.tags["first_step"] == "2"
+    measured = found["stage_1, attempt 3"].data.metrics
+    assert 0 < measured["seconds"] < 60 and 0.05 < measured["peak_memory_gib"] < 64
+
+
+def test_an_attempt_that_begins_while_the_server_is_away_trains_all_the_same(uri, line, tmp_path, capsys):
+    with pytest.raises(Stopped), run_in(uri, tmp_path) as run:
+        raise Stopped("asked")
+    with run_in(uri, tmp_path) as again:
+        pass
+    line.cut = True
+    with pytest.raises(TrackingUnreachable), run_in(uri, tmp_path) as again:
+        again.attempt_tag({"first_step": "2"})
+        again.log_many([(0, {"loss": 4.0})])
+    assert "this attempt gets no run of its own" in capsys.readouterr().out
+    line.cut = False
+    with run_in(uri, tmp_path):
+        pass
+    assert losses(line, run.run_id) == [(0, 4.0)] and len(attempts_of(line, run.run_id)) == 3
+
+
+def test_a_checkpoint_has_one_page_where_later_runs_bring_their_scores(uri, line, tmp_path):
+    for _ in range(2):  # as when the process was killed before it knew that this was sent
+        with run_in(uri, tmp_path) as run:
+            run.checkpoint("stage_1", {"weights_digest": "ab"})
+    with open_run(uri, "evaluation", "benchmark_scores") as scores:
+        scores.part("scores of teacher", {"audio.mouth": 0.9}, run.run_id)
+        scores.part("scores of ground_truth", {"audio.mouth": 1.0}, None)
+        scores.part("scores of a stranger", {"audio.mouth": 0.5}, "0" * 32)
+    pages = line.client.search_logged_models([line.client.get_run(run.run_id).info.experiment_id], filter_string=f"source_run_id = '{run.run_id}'")
+    assert [page.name for page in pages] == ["stage_1"] and pages[0].tags["weights_digest"] == "ab"
+    page = line.client.get_logged_model(pages[0].model_id)
+    assert [(metric.key, metric.value) for metric in page.metrics] == [("audio.mouth", 0.9)]
+    parts = attempts_of(line, scores.run_id)
+    assert {name: part.data.metrics["audio.mouth"] for name, part in parts.items()} == {
+        "scores of teacher": 0.9, "scores of ground_truth": 1.0, "scores of a stranger": 0.5,
+    }  # fmt: skip
+
+
+def test_the_machine_is_watched_while_the_run_lasts(uri, line, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.2")
+    for _ in range(2):
+        with run_in(uri, tmp_path) as run:
+            time.sleep(1.5)
+    found = line.client.get_metric_history(run.run_id, "system/system_memory_usage_percentage")
+    steps = [point.step for point in found]
+    assert len(steps) >= 4 and sorted(set(steps)) == list(range(len(steps))) and all(0 < point.value < 100 for point in found)
 
 
 def test_without_a_server_no_run_begins_and_the_error_names_the_remedy(uri, line, tmp_path):
@@ -92,5 +162,5 @@ def test_what_a_kill_left_half_written_is_dropped_and_what_was_sent_twice_counts
         file.write('{"metrics": [["loss", 9')
     outbox = Outbox(path, line, run.run_id)
     outbox.put({"metrics": [["loss", 3.0, 1, 1]]})
-    assert outbox.waiting() == 4 and outbox.send() is None and outbox.waiting() == 0
+    assert outbox.waiting() == 6 and outbox.send() is None and outbox.waiting() == 0
     assert sorted(losses(line, run.run_id)) == [(0, 4.0), (1, 3.0)]

@@ -1,6 +1,5 @@
 """Lip-sync columns: SyncNet over the clip's face at 25 frames per second."""
 
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from curation.scores.material import Material
 from curation.scores.syncnet.faces import cut_faces, face_boxes, steady
 from curation.scores.syncnet.mfcc import mfcc
 from curation.scores.syncnet.offset import SyncResult, find_offset
-from curation.weights import weights_file, weights_version
+from curation.weights import kept, weights_file, weights_version
 from media import decode_clip
 from profiles.scores import LipSyncConfig
 
@@ -80,8 +79,8 @@ def model_file(config: LipSyncConfig) -> Path:
     return weights_file(config.weights, "curation.scores.lip_sync.weights", remedy)
 
 
-@lru_cache(maxsize=1)
-def _network(path: str, version: str) -> "SyncNet":
+@kept
+def _network(path: str) -> "SyncNet":
     from curation.scores.syncnet.network import load_syncnet
 
     return load_syncnet(Path(path))
