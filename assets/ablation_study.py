@@ -108,14 +108,15 @@ def _write(
     workspace: Workspace, destination: Path, study: Study, table: "pd.DataFrame", videos: dict[str, Path], command: str
 ) -> None:
     from evaluation.ablation import ablation_markdown
-    from evaluation.ablation_pictures import study_plot, study_sheet
+    from evaluation.ablation_pictures import study_plot
+    from evaluation.pictures import models_sheet
     from tracking.runs import git_commit
 
     with whole_directory(destination) as folder:
         table.to_parquet(folder / "ablation.parquet", index=False)
         write_atomically(folder / "ablation.md", ablation_markdown(table, study, command, git_commit()).encode())
         write_atomically(folder / "scores.png", study_plot(table, study))
-        write_atomically(folder / "contact_sheet.png", study_sheet(_benchmark(workspace), videos))
+        write_atomically(folder / "contact_sheet.png", models_sheet(_benchmark(workspace), videos))
         places = {title: str(place.relative_to(workspace.root)) for title, place in videos.items()}
         write_atomically(folder / "videos.json", json.dumps(places, indent=1, ensure_ascii=False).encode())
 

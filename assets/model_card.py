@@ -2,6 +2,7 @@
 
 import json
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from assets.clip_scores import markdown_table
 from assets.workspace import Workspace
@@ -16,7 +17,7 @@ LENGTH = 5000  # of a description in MLflow's store
 DIGITS = 12
 
 
-def model_card(workspace: Workspace, name: str, version: int, record: dict[str, Any], scores: "pd.DataFrame") -> str:
+def model_card(workspace: Workspace, name: str, version: int, record: dict[str, Any], scores: "pd.DataFrame", sheet: str, video: str) -> str:
     """Markdown, before the gate has spoken.
 
     Args:
@@ -25,6 +26,7 @@ def model_card(workspace: Workspace, name: str, version: int, record: dict[str, 
         version: of it.
         record: of the checkpoint.
         scores: its own rows of the score table.
+        sheet, video: files of the version that show what it makes.
     """
     snapshot = json.loads((workspace.data("training_snapshot") / "snapshot.json").read_text())
     counts = ", ".join(f"{snapshot['counts'][kind]} {kind}" for kind in ("text", "audio", "pose"))
@@ -33,10 +35,15 @@ def model_card(workspace: Workspace, name: str, version: int, record: dict[str, 
         f"Snapshot `{snapshot['digest'][:DIGITS]}`: {snapshot['counts']['clips']} clips in {len(snapshot['shards'])} shards; samples: {counts}.",
         *([f"Goes on from {record['continued_from']}."] if "continued_from" in record else []),
         "\n## Scores\n" + markdown_table(_rows(scores)),
-        "\nSamples: artifacts of the runs `generated_videos` and `baseline_comparison` in experiment `evaluation`.",
+        f"\n## Samples\n![what it makes of held-out clips, below the truth]({_address(name, version, sheet)})\n\n[With sound]({_address(name, version, video)})",
         f'\n## Load\n```\nOmniHumanPipeline.from_pretrained(version_folder(tracking_uri, "{name}", {version}))\n```',
     ]
     return "\n".join(lines)
+
+
+def _address(name: str, version: int, file: str) -> str:
+    """Of a file of a version on the MLflow server whose page shows the card."""
+    return "model-versions/get-artifact?" + urlencode({"path": file, "name": name, "version": version})
 
 
 def _rows(scores: "pd.DataFrame") -> list[dict[str, Any]]:

@@ -35,12 +35,16 @@ if TYPE_CHECKING:
 STUDENT, TEACHER = "omnihuman-student", "omnihuman-teacher"
 MODELS = {STUDENT: "distilled_student", TEACHER: "stage_3_checkpoint"}
 SCORES, SLICES = "benchmark_scores.parquet", "benchmark_slices.parquet"
+SHEET, VIDEO = "samples.png", "samples.mp4"  # beside them, on the version's page
 
 
 def make_registered_model(execution: Execution) -> Metadata:
     """Save student and teacher as whole pipelines and register both as challenger."""
     import pandas as pd
 
+    from evaluation.benchmark import load_benchmark
+    from evaluation.pictures import models_sheet, talking_video
+    from evaluation.plan import AUDIO
     from evaluation.plan import TEACHER as TEACHER_ROWS
     from omnihuman.digests import weights_digest
     from omnihuman.pipeline import build_pipeline
@@ -49,27 +53,31 @@ def make_registered_model(execution: Execution) -> Metadata:
     workspace = execution.workspace
     versions: dict[str, Any] = {}
     scores = pd.read_parquet(workspace.data("benchmark_scores") / "scores.parquet")
+    benchmark, generated = load_benchmark(workspace.data("benchmark_sets")), workspace.data("generated_videos")
     for place, (name, asset) in enumerate(MODELS.items()):
         execution.report(place, len(MODELS), name)
         record = json.loads((workspace.data(asset) / "record.json").read_text())
         steps = 1 if name == STUDENT else workspace.profile.evaluation.teacher_steps
+        rows = TEACHER_ROWS if name == TEACHER else asset
         draft = Path(tempfile.mkdtemp(prefix=".tmp-model-", dir=workspace.var))
         try:
             pipeline: Any = build_pipeline(workspace.profile, workspace.data(asset) / TRANSFORMER, steps)
             pipeline.save_pretrained(str(draft), safe_serialization=True)
             shutil.copy2(workspace.data("benchmark_scores") / "scores.parquet", draft / SCORES)
             shutil.copy2(workspace.data("benchmark_scores") / "slices.parquet", draft / SLICES)
-            tags = _tags(execution, record) | {
+            write_atomically(draft / SHEET, models_sheet(benchmark, {rows.replace("_", " "): generated / rows / AUDIO}))
+            write_atomically(draft / VIDEO, talking_video(benchmark, generated, rows))
+            tags = _tags(execution, record, benchmark.digest) | {
                 # Hashed anew: the record says what was trained, not what lies there now.
                 PIPELINE: pipeline_digest(workspace, weights_digest(workspace.data(asset) / TRANSFORMER)),
-                SCORED: scored_pipeline(workspace, TEACHER_ROWS if name == TEACHER else asset),
+                SCORED: scored_pipeline(workspace, rows),
                 FILES: weights_digest(draft / TRANSFORMER),
             }
             version = register_model(workspace.tracking_uri, name, draft, record["mlflow_run_id"], tags)
         finally:
             shutil.rmtree(draft)
-        own = scores[scores["model"] == (TEACHER_ROWS if name == TEACHER else asset)]
-        describe_version(workspace.tracking_uri, name, version.version, model_card(workspace, name, version.version, record, own))
+        card = model_card(workspace, name, version.version, record, scores[scores["model"] == rows], SHEET, VIDEO)
+        describe_version(workspace.tracking_uri, name, version.version, card)
         set_alias(workspace.tracking_uri, name, CHALLENGER, version.version)
         versions[name] = {"version": version.version, "alias": CHALLENGER, "weights_digest": record["weights_digest"]}
     set_version_tags(workspace.tracking_uri, STUDENT, versions[STUDENT]["version"], {TEACHER_VERSION: str(versions[TEACHER]["version"])})
@@ -174,8 +182,7 @@ def champion_scores(workspace: Workspace, version: int, report: Report) -> "pd.D
     return score_benchmark(root, benchmark, root / "scores", config, plan=plan)
 
 
-def _tags(execution: Execution, record: dict[str, Any]) -> dict[str, str]:
-    from evaluation.benchmark import load_benchmark
+def _tags(execution: Execution, record: dict[str, Any], benchmark: str) -> dict[str, str]:
     from tracking.runs import git_commit
 
     workspace = execution.workspace
@@ -183,7 +190,7 @@ def _tags(execution: Execution, record: dict[str, Any]) -> dict[str, str]:
     return {
         WEIGHTS: record["weights_digest"],
         SNAPSHOT: snapshot["digest"],
-        BENCHMARK: load_benchmark(workspace.data("benchmark_sets")).digest,
+        BENCHMARK: benchmark,
         "profile": workspace.profile.name,
         "git_commit": git_commit(),
         **_continued_tags(workspace),
@@ -213,11 +220,12 @@ REGISTERED_MODEL = Step(
     description="Student and teacher as whole pipelines (safetensors, no pickle) in the MLflow registry, each a new "
     "version with alias challenger.",
     make=make_registered_model,
-    upstream=("distilled_student", "stage_3_checkpoint", "training_snapshot", "benchmark_sets", "benchmark_scores"),
+    upstream=("distilled_student", "stage_3_checkpoint", "training_snapshot", "benchmark_sets", "generated_videos", "benchmark_scores"),
     sections=("encoders", "video", "evaluation.teacher_steps", "evaluation.guidance_scale"),
     group="promotion",
     kinds=frozenset({"mlflow", "huggingface", "dvc"}),
     marker="model_version.json",
+    version="2",  # with samples
     data_version=_file_version("model_version.json"),
 )
 PROMOTED_CHAMPION = Step(

@@ -1,7 +1,4 @@
-"""A study to look at: every score with its intervals over variants and seeds, and the variants' videos side by side."""
-
-from collections.abc import Mapping
-from pathlib import Path
+"""A study to look at: every score with its intervals over variants and seeds."""
 
 import numpy as np
 import pandas as pd
@@ -10,15 +7,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from evaluation.ablation import SCORED, SCORES
-from evaluation.benchmark import Benchmark
-from evaluation.generate import enlarge, load_generated
 from evaluation.pictures import RED, draw_interval
 from evaluation.studies import Study
 from media import png_bytes
 
-CLIPS = 4
-FRAMES = 4
-SCALE = 2
 PANELS = 4  # a row of the plot
 
 
@@ -53,27 +45,3 @@ def _points(axis: Axes, rows: pd.DataFrame, column: str, place: int) -> None:
         value, low, high = row[column], row.get(f"{column}_low", np.nan), row.get(f"{column}_high", np.nan)
         height = place + 0.22 * (number - (seeds - 1) / 2) / max(1, seeds - 1)
         draw_interval(axis, value, low, high, height)
-
-
-def study_sheet(benchmark: Benchmark, videos: Mapping[str, Path]) -> bytes:
-    """PNG: a row per variant (audio mode, its first seed) below the ground truth, the same clips in the columns.
-
-    Args:
-        benchmark: the truth and the references.
-        videos: folder of a variant's generated videos, by its title.
-    """
-    clips = min(CLIPS, len(benchmark))
-    times = np.linspace(0, benchmark.frames.shape[1] - 1, FRAMES).round().astype(int)
-    strips = {"ground truth": benchmark.frames.numpy(), **{title: load_generated(folder, benchmark)[0] for title, folder in videos.items()}}
-    figure = Figure(figsize=(2.5 + 4.1 * clips, 0.7 + 1.15 * len(strips)), dpi=110, layout="constrained")
-    axes = figure.subplots(len(strips), clips, squeeze=False)
-    for line, (title, frames) in zip(axes, strips.items(), strict=True):
-        for clip, axis in enumerate(line):
-            axis.imshow(enlarge(np.concatenate(list(frames[clip, times]), axis=1), SCALE), interpolation="nearest")
-            axis.set_xticks([])
-            axis.set_yticks([])
-        line[0].set_ylabel(title, fontsize=8, rotation=0, ha="right", va="center")
-    for clip, axis in enumerate(axes[0]):
-        axis.set_title(benchmark.names[clip], fontsize=10)
-    figure.supxlabel("frames " + ", ".join(map(str, times)) + " of each clip", fontsize=9)
-    return png_bytes(figure)

@@ -1,6 +1,6 @@
 """What a person looks at: strips of frames side by side, bars with intervals, a talking video."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -16,6 +16,7 @@ from media import encode_clip, png_bytes
 
 SHEET_CLIPS = 4
 SHEET_FRAMES = 5
+WIDE_FRAMES = 4  # where the clips are the columns
 SHEET_SCALE = 2
 VIDEO_CLIPS = 4
 VIDEO_SCALE = 5
@@ -60,6 +61,30 @@ def contact_sheet(benchmark: Benchmark, generated_root: Path, clips: int = SHEET
         axis.set_title(title, fontsize=11)
     for axis in axes[-1, 1:]:
         axis.set_xlabel("frames " + ", ".join(map(str, times)), fontsize=8)
+    return png_bytes(figure)
+
+
+def models_sheet(benchmark: Benchmark, videos: Mapping[str, Path]) -> bytes:
+    """PNG: a row per model (audio mode) below the ground truth, the same clips in the columns.
+
+    Args:
+        benchmark: the truth and the references.
+        videos: folder of a model's generated videos, by its title.
+    """
+    clips = min(SHEET_CLIPS, len(benchmark))
+    times = np.linspace(0, benchmark.frames.shape[1] - 1, WIDE_FRAMES).round().astype(int)
+    strips = {"ground truth": benchmark.frames.numpy(), **{title: load_generated(folder, benchmark)[0] for title, folder in videos.items()}}
+    figure = Figure(figsize=(2.5 + 4.1 * clips, 0.7 + 1.15 * len(strips)), dpi=110, layout="constrained")
+    axes = figure.subplots(len(strips), clips, squeeze=False)
+    for line, (title, frames) in zip(axes, strips.items(), strict=True):
+        for clip, axis in enumerate(line):
+            axis.imshow(enlarge(np.concatenate(list(frames[clip, times]), axis=1), SHEET_SCALE), interpolation="nearest")
+            axis.set_xticks([])
+            axis.set_yticks([])
+        line[0].set_ylabel(title, fontsize=8, rotation=0, ha="right", va="center")
+    for clip, axis in enumerate(axes[0]):
+        axis.set_title(benchmark.names[clip], fontsize=10)
+    figure.supxlabel("frames " + ", ".join(map(str, times)) + " of each clip", fontsize=9)
     return png_bytes(figure)
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from assets.checkpoints import RECIPES
 from evaluation.ablation import ablation_markdown, ablation_row, in_order, spread
-from evaluation.ablation_pictures import study_plot, study_sheet
+from evaluation.ablation_pictures import study_plot
+from evaluation.pictures import models_sheet
 from evaluation.plan import AUDIO
 from evaluation.studies import ADVERSARIAL, AUDIO_RATIO, STAGE_ORDER, STUDIES
 from profiles import available_profiles, changed_profile, load_profile
@@ -93,6 +94,6 @@ def test_a_study_of_failures_alone_is_still_a_table_and_a_plot():
 
 def test_plot_and_sheet_are_drawn_of_what_is_there(benchmark, generated_root):
     assert len(study_plot(table(), ADVERSARIAL)) > 5_000
-    one = study_sheet(benchmark, {"full recipe": generated_root / "teacher" / AUDIO})
-    two = study_sheet(benchmark, {"full recipe": generated_root / "teacher" / AUDIO, "no R1": generated_root / "distilled_student" / AUDIO})
+    one = models_sheet(benchmark, {"full recipe": generated_root / "teacher" / AUDIO})
+    two = models_sheet(benchmark, {"full recipe": generated_root / "teacher" / AUDIO, "no R1": generated_root / "distilled_student" / AUDIO})
     assert one.startswith(b"\x89PNG") and len(two) > len(one)
