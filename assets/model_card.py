@@ -35,15 +35,16 @@ def model_card(workspace: Workspace, name: str, version: int, record: dict[str, 
         f"Snapshot `{snapshot['digest'][:DIGITS]}`: {snapshot['counts']['clips']} clips in {len(snapshot['shards'])} shards; samples: {counts}.",
         *([f"Goes on from {record['continued_from']}."] if "continued_from" in record else []),
         "\n## Scores\n" + markdown_table(_rows(scores)),
-        f"\n## Samples\n![what it makes of held-out clips, below the truth]({_address(name, version, sheet)})\n\n[With sound]({_address(name, version, video)})",
+        f"\n## Samples\n{samples(name, version, sheet, video)}",
         f'\n## Load\n```\nOmniHumanPipeline.from_pretrained(version_folder(tracking_uri, "{name}", {version}))\n```',
     ]
     return "\n".join(lines)
 
 
-def _address(name: str, version: int, file: str) -> str:
-    """Of a file of a version on the MLflow server whose page shows the card."""
-    return "model-versions/get-artifact?" + urlencode({"path": file, "name": name, "version": version})
+def samples(name: str, version: int, sheet: str, video: str) -> str:
+    """Markdown that shows a version's own `sheet` and leads to its `video`, on whichever MLflow server shows it."""
+    picture, film = ("model-versions/get-artifact?" + urlencode({"path": file, "name": name, "version": version}) for file in (sheet, video))
+    return f"![what it makes of held-out clips, below the truth]({picture})\n\n[With sound]({film})"
 
 
 def _rows(scores: "pd.DataFrame") -> list[dict[str, Any]]:

@@ -9,16 +9,20 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import cv2
 import dagster as dg
+import numpy as np
 import pandas as pd
 import pytest
 
+from assets.model_card import samples
+from assets.promotion import SHEET, VIDEO
 from assets.workspace import open_workspace
 from orchestration.instance import open_instance
 from tests.orchestration.serving import PATIENCE, browser_page, started
 from tests.orchestration.ticks import PER_SHARD, Automation, drop
 from tracking.progress import read_progress
-from tracking.registry import register_model, set_alias
+from tracking.registry import describe_version, register_model, set_alias
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(1800)]
 LOADED = "{ workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError { __typename } } } } }"
@@ -48,9 +52,11 @@ def home(tmp_path_factory) -> Iterator[Path]:
             (shard,) = curation.tick_sensor()
             curation.run(PER_SHARD[1:], shard)
         (place / "model").mkdir()
-        (place / "model" / "weights.txt").write_text("weights")
+        cv2.imwrite(str(place / "model" / SHEET), np.full((60, 90, 3), (200, 120, 40), np.uint8))
         for alias in ("champion", "challenger"):
-            set_alias(workspace.tracking_uri, MODEL, alias, register_model(workspace.tracking_uri, MODEL, place / "model").version)
+            version = register_model(workspace.tracking_uri, MODEL, place / "model").version
+            set_alias(workspace.tracking_uri, MODEL, alias, version)
+            describe_version(workspace.tracking_uri, MODEL, version, samples(MODEL, version, SHEET, VIDEO))
         yield place
 
 
@@ -196,5 +202,10 @@ def show_pages(window, served: dict[str, str], shots: Path) -> None:
     for alias in ("champion", "challenger"):
         window.get_by_text(alias).first.wait_for()
     look(window, shots, "mlflow_registry")
-    pages = ("dagster_run", "dagster_graph", "dagster_raw_clips", "dagster_contact_sheet", "dagster_plots", "mlflow_registry")
+    window.goto(f"{served['MLflow']}/#/models/{MODEL}/versions/2")
+    sheet = window.locator("img[src*=get-artifact]")
+    sheet.wait_for()
+    assert sheet.evaluate("picture => picture.complete && picture.naturalWidth") == 90
+    look(window, shots, "mlflow_version")
+    pages = ("dagster_run", "dagster_graph", "dagster_raw_clips", "dagster_contact_sheet", "dagster_plots", "mlflow_registry", "mlflow_version")
     assert {f"{name}.png" for name in pages} <= {path.name for path in shots.iterdir()}
