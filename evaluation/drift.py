@@ -71,10 +71,10 @@ def measure_drift(
     """
     if clips < 1 or segments < 1:
         raise ValueError(f"drift needs at least one clip and one segment, got {clips} and {segments}")
-    joined = _video(clips, segments, segment_frames, seed, steps)
+    joined = puppet_video(clips, segments, segment_frames, seed, steps)
     people = [render(seed + i, frames=joined.frames + (1 - joined.frames) % 4) for i in range(clips)]
     joined = dataclasses.replace(
-        joined, prompts=[p.caption for p in people], reference=torch.from_numpy(np.stack([_reference(p) for p in people])),
+        joined, prompts=[p.caption for p in people], reference=torch.from_numpy(np.stack([reference_picture(p) for p in people])),
         audio=torch.from_numpy(np.stack([p.audio for p in people if p.audio is not None])),
     )
     cut = dataclasses.replace(joined, overlap=0, frames=joined.frames // segment_frames * segment_frames)
@@ -94,7 +94,7 @@ def measure_drift(
     return rows
 
 
-def _video(clips: int, segments: int, segment_frames: int, seed: int, steps: int | None) -> LongVideo:
+def puppet_video(clips: int, segments: int, segment_frames: int, seed: int, steps: int | None) -> LongVideo:
     """Of as many overlapping segments, without its people yet."""
     video = LongVideo(
         prompts=[""] * clips, reference=None, audio=None, keypoints=None, frames=segment_frames, segment_frames=segment_frames,
@@ -103,7 +103,7 @@ def _video(clips: int, segments: int, segment_frames: int, seed: int, steps: int
     return dataclasses.replace(video, frames=segment_frames + (segments - 1) * (segment_frames - video.shared))
 
 
-def _reference(person: Puppet) -> np.ndarray:
+def reference_picture(person: Puppet) -> np.ndarray:
     """The last frame, as in the benchmark: the same person in another pose."""
     return person.frames[-1]
 
@@ -113,7 +113,7 @@ class _Scoring:
 
     def __init__(self, made: str, people: list[Puppet]):
         self.made, self.people, self.index = made, people, -1
-        self.reference = np.stack([measure_colours(_reference(p)[None])[0] for p in people])
+        self.reference = np.stack([measure_colours(reference_picture(p)[None])[0] for p in people])
         self.before: np.ndarray | None = None
 
     def score(self, start: int, pictures: np.ndarray) -> SegmentScore:

@@ -100,6 +100,30 @@ def drift(
     print(as_markdown(rows))
 
 
+@app.command(rich_help_panel=PANEL)
+def driving(
+    model: Annotated[str, typer.Option(help="as in generate; a model of puppets")] = "champion",
+    segments: Annotated[int, typer.Option(min=1)] = 20,
+    clips: Annotated[int, typer.Option(min=2, help="puppets, made as one batch")] = 16,
+    steps: Annotated[int | None, typer.Option(min=1, help="sampling steps; default is the model's own")] = None,
+) -> None:
+    """Drive puppets by sound, pose, both and words alone, over one segment and over many, and measure what is followed, beside floors."""
+    from evaluation.driving import as_markdown, measure_driving
+    from orchestration.model_choice import load_model
+
+    workspace = open_with()
+    config = workspace.profile
+    pipeline = load_model(workspace, model).pipeline
+    with typer.progressbar(length=1, label="segments", file=sys.stderr) as bar:
+
+        def show(done: int, total: int, note: str) -> None:
+            bar.length, bar.label = total, note
+            bar.update(1)
+
+        rows = measure_driving(pipeline, clips, segments, config.video.frames, config.evaluation.seed, steps, show)
+    print(as_markdown(rows))
+
+
 @app.command("guidance-sweep", rich_help_panel=PANEL)
 def guidance_sweep(
     model: Annotated[str, typer.Option(help="as in generate; a teacher of puppets")] = "models:/omnihuman-teacher@champion",

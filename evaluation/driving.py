@@ -1,0 +1,127 @@
+"""What each driving signal gives: puppets driven by sound, pose, both or words alone, over one segment and over many, beside floors.
+
+A floor is the same video measured against another person's sound, pose and picture: what a number is when nothing was followed.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from evaluation.drift import puppet_video, reference_picture
+from evaluation.metrics.bootstrap import Estimate, Metric, estimate
+from evaluation.metrics.colour import ColourError
+from evaluation.metrics.joints import JointErrorMedian, MissingJoints
+from evaluation.metrics.mouth import MouthCorrelation
+from omnihuman.long_video import LongVideo, generate_segments
+from puppets import Puppet, PuppetKeypoints, measure, measure_colours, render
+
+Progress = Callable[[int, int, str], None]
+# What a video is driven by -> whether sound and pose are given. Caption and reference picture always are.
+DRIVEN_BY = {"sound": (True, False), "pose": (False, True), "sound and pose": (True, True), "words alone": (False, False)}
+TRUTH = "rendered truth"
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class DrivenScore:
+    """One number of videos driven in one way.
+
+    Attributes:
+        driven_by: a key of `DRIVEN_BY`, or `TRUTH`.
+        segments: over how many, from the first.
+        metric: as in the score table.
+        value: with its interval over clips.
+        floor: the same videos against the next clip's truth; NaN where truth plays no part.
+    """
+
+    driven_by: str
+    segments: int
+    metric: str
+    value: Estimate
+    floor: float
+
+
+def measure_driving(
+    pipeline: Any, clips: int, segments: int, segment_frames: int, seed: int, steps: int | None = None, progress: Progress | None = None
+) -> list[DrivenScore]:
+    """Make `clips` videos of `segments` segments in each way of driving them, and measure the first segment and the whole.
+
+    Args:
+        pipeline: an `OmniHumanPipeline` of puppets (64x64).
+        clips: how many people, made as one batch.
+        segments: joined by motion frames; 1 measures single segments only.
+        segment_frames: 4n+1.
+        seed: of the first puppet; it must not have been trained on.
+        steps: sampling steps, None for the model's own.
+        progress: called with (segments done, segments of all ways, way).
+
+    Raises:
+        ValueError: fewer than two clips (a floor needs somebody else) or no segment.
+    """
+    if clips < 2 or segments < 1:
+        raise ValueError(f"driving is measured on two clips or more of one segment or more, got {clips} and {segments}")
+    video = puppet_video(clips, segments, segment_frames, seed, steps)
+    people = [render(seed + i, frames=video.frames + (1 - video.frames) % 4) for i in range(clips)]
+    rows: list[DrivenScore] = []
+    lengths = sorted({1, segments})
+    for place, (name, given) in enumerate(DRIVEN_BY.items()):
+        made: list[np.ndarray] = []
+        for segment in generate_segments(pipeline, _driven(video, people, *given)):
+            made.append(segment.frames.cpu().numpy())
+            if progress is not None:
+                progress(place * segments + len(made), len(DRIVEN_BY) * segments, name)
+        rows += [row for length in lengths for row in _scores(name, length, np.concatenate(made[:length], axis=1), people)]
+    truth = np.stack([person.frames[: video.frames] for person in people])
+    return rows + [row for length in lengths for row in _scores(TRUTH, length, truth[:, : video.span(length - 1)[1]], people)]
+
+
+def _driven(video: LongVideo, people: list[Puppet], by_sound: bool, by_pose: bool) -> LongVideo:
+    sound = torch.from_numpy(np.stack([person.audio for person in people if person.audio is not None]))
+    pose = torch.from_numpy(np.stack([PuppetKeypoints()(person.frames[: video.frames]) for person in people])) if by_pose else None
+    return dataclasses.replace(
+        video, prompts=[person.caption for person in people], audio=sound if by_sound else None, keypoints=pose,
+        reference=torch.from_numpy(np.stack([reference_picture(person) for person in people])),
+    )  # fmt: skip
+
+
+def _scores(name: str, segments: int, frames: np.ndarray, people: list[Puppet]) -> Iterator[DrivenScore]:
+    """Of `(B, T, H, W, 3)` uint8 that show the people from their first frame on."""
+    found = [measure(clip) for clip in frames]
+    own, others = _metrics(found, people, frames.shape[1]), _metrics(found, people[1:] + people[:1], frames.shape[1])
+    every = np.arange(len(people))
+    for metric, other in zip(own, others, strict=True):
+        floor = float("nan") if isinstance(metric, MissingJoints) else other(every)
+        yield DrivenScore(name, segments, metric.name, estimate(metric, RESAMPLES), floor)
+
+
+def _metrics(found: list[Any], people: list[Puppet], frames: int) -> list[Metric]:
+    joints = np.stack([person.joints[:frames] for person in people])
+    reference = np.stack([measure_colours(reference_picture(person)[None])[0] for person in people])
+    return [
+        MouthCorrelation(np.stack([one.opening for one in found]), np.stack([person.opening[:frames] for person in people])),
+        JointErrorMedian(np.stack([one.joints for one in found]), joints),
+        MissingJoints(np.stack([one.missing for one in found]), joints),
+        ColourError(np.stack([one.colours for one in found]), reference),
+    ]
+
+
+def as_markdown(rows: list[DrivenScore]) -> str:
+    """A line per way and length; each number with its interval, and its floor in brackets."""
+    metrics = list(dict.fromkeys(row.metric for row in rows))
+    lines = [
+        "| driven by | segments | " + " | ".join(metric.replace("_", " ") for metric in metrics) + " |",
+        "| --- | ---: |" + " ---: |" * len(metrics),
+    ]
+    for name, segments in dict.fromkeys((row.driven_by, row.segments) for row in rows):
+        cells = {row.metric: _cell(row) for row in rows if (row.driven_by, row.segments) == (name, segments)}
+        lines.append(f"| {name} | {segments} | " + " | ".join(cells[metric] for metric in metrics) + " |")
+    return "\n".join(lines)
+
+
+def _cell(row: DrivenScore) -> str:
+    said = f"{row.value.value:.3f} [{row.value.ci_low:.3f}, {row.value.ci_high:.3f}]"
+    return said if np.isnan(row.floor) else f"{said} (floor {row.floor:.3f})"
