@@ -17,6 +17,7 @@ from assets.generated_videos import GENERATED_VIDEOS
 from assets.laptop_autoencoder import LAPTOP_AUTOENCODER
 from assets.promotion import PROMOTED_CHAMPION, REGISTERED_MODEL
 from assets.raw_clips import RAW_CLIPS
+from assets.slim_decoder import SLIM_DECODER
 from assets.steps import Step
 from assets.training_snapshot import TRAINING_SNAPSHOT
 
@@ -39,4 +40,4 @@ FLOW: tuple[Step, ...] = (
     REGISTERED_MODEL,
     PROMOTED_CHAMPION,
 )
-STEPS: dict[str, Step] = {step.name: step for step in (*FLOW, LAPTOP_AUTOENCODER)}
+STEPS: dict[str, Step] = {step.name: step for step in (*FLOW, LAPTOP_AUTOENCODER, SLIM_DECODER)}

@@ -27,7 +27,7 @@ CONTINUED = "stage_3"  # what a training that goes on from the champion trains
 class Recipe:
     """What a training run starts from. `section` of the profile configures it."""
 
-    kind: Literal["stage", "consistency", "adversarial"]
+    kind: Literal["stage", "consistency", "adversarial", "decoder"]
     section: str
     parent: str | None = None
     diffusion_parent: str | None = None
@@ -40,6 +40,7 @@ RECIPES = {
     "consistency_student": Recipe("consistency", "consistency", "stage_3_checkpoint"),
     "adversarial_image_student": Recipe("adversarial", "adversarial_images", "consistency_student", "stage_3_checkpoint"),
     "distilled_student": Recipe("adversarial", "adversarial_videos", "adversarial_image_student", "stage_3_checkpoint"),
+    "slim_decoder": Recipe("decoder", "slim_decoder"),
 }
 
 

@@ -85,6 +85,39 @@ def encode_video(autoencoder: AutoencoderKLWan, pixels: Tensor) -> Tensor:
 @torch.no_grad()
 def decode_video(autoencoder: AutoencoderKLWan, latents: Tensor) -> Tensor:
     """Normalised latents `(B, 16, n+1, h, w)` to `(B, 3, 4n+1, 8h, 8w)` in [-1, 1]."""
+    return decode_with_gradient(autoencoder, latents)
+
+
+def decode_with_gradient(autoencoder: AutoencoderKLWan, latents: Tensor) -> Tensor:
+    """As `decode_video`, for training a decoder."""
     latents = latents.to(execution_device(autoencoder))
     mean, std = _moments(autoencoder, latents)
     return autoencoder.decode((latents * std + mean).to(autoencoder.dtype), return_dict=False)[0]
+
+
+def with_narrower_decoder(autoencoder: AutoencoderKLWan, base_dim: int) -> AutoencoderKLWan:
+    """The same encoder, and so the same latents, with an untrained decoder of another width.
+
+    Args:
+        autoencoder: the model's.
+        base_dim: diffusers' `decoder_base_dim`.
+
+    Raises:
+        ValueError: it would not be narrower.
+    """
+    own = autoencoder.config.decoder_base_dim or autoencoder.config.base_dim
+    if base_dim >= own:
+        raise ValueError(f"a narrower decoder than one of {own} channels has fewer, got slim_decoder.base_dim = {base_dim}")
+    config = {name: value for name, value in autoencoder.config.items() if not name.startswith("_")}
+    slim = use_rsqrt_norm(AutoencoderKLWan(**{**config, "decoder_base_dim": base_dim}))
+    slim.encoder.load_state_dict(autoencoder.encoder.state_dict())
+    slim.quant_conv.load_state_dict(autoencoder.quant_conv.state_dict())
+    return slim
+
+
+def has_the_same_latents(one: AutoencoderKLWan, other: AutoencoderKLWan) -> bool:
+    """Whether what one encodes the other decodes: equal encoders and equal normalisation."""
+    if any(one.config[name] != other.config[name] for name in ("latents_mean", "latents_std")):
+        return False
+    first, second = one.encoder.state_dict(), other.encoder.state_dict()
+    return first.keys() == second.keys() and all(value.shape == second[name].shape and value.equal(second[name].to(value)) for name, value in first.items())

@@ -40,6 +40,7 @@ class Provenance:
         conditions: `ActiveConditions.record()`.
         inputs: sha256 of each input file.
         marked: whether the visible mark is on.
+        decoder: digest of the slim decoder that drew it; "" for the model's own.
     """
 
     model: str
@@ -52,6 +53,7 @@ class Provenance:
     conditions: dict[str, object]
     inputs: dict[str, str]
     marked: bool
+    decoder: str = ""
 
     def tags(self) -> dict[str, str]:
         """File tags; the statement that a model made it stands there with or without the visible mark."""

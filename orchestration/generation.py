@@ -229,7 +229,7 @@ def _provenance(model: LoadedModel, request: Request, active: ActiveConditions, 
         guidance={} if guidance is None else {k: v for k, v in guidance.config.items() if not k.startswith("_")},
         prompt=request.prompt, conditions=active.record(),
         inputs={name: sha256_of_file(path) for name, path in files.items() if path is not None and name in active.on},
-        marked=request.mark,
+        marked=request.mark, decoder=model.decoder,
     )
 
 

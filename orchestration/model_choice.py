@@ -1,5 +1,6 @@
 """Which model makes a video: from the registry by alias or version, or from a folder; and the one that is kept loaded."""
 
+import dataclasses
 import re
 import threading
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from assets.promotion import STUDENT, TEACHER
 from assets.workspace import Workspace
 from omnihuman import OmniHumanPipeline
+from omnihuman.autoencoder import has_the_same_latents, load_autoencoder
 from omnihuman.digests import weights_digest
 from omnihuman.wan_pipeline import is_wan_pipeline, pipeline_from_wan
 from orchestration.generation_inputs import GenerateError
@@ -20,12 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A pipeline and what is known of where it came from; `snapshot` is "" where that is not known."""
+    """A pipeline and what is known of where it came from; `snapshot` is "" where that is not known, `decoder` with its own."""
 
     pipeline: OmniHumanPipeline
     name: str
     weights: str
     snapshot: str
+    decoder: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,21 @@ def load_model(workspace: Workspace, model: str) -> LoadedModel:
         tracking.registry.RegistryError: no such model, version or alias.
     """
     return _load(workspace, _find(workspace, model))
+
+
+def with_decoder(model: LoadedModel, folder: Path) -> LoadedModel:
+    """The model with another autoencoder to decode with.
+
+    Raises:
+        GenerateError: the folder holds none, or one whose latents are others than the model's.
+    """
+    if not (folder / "config.json").is_file():
+        raise GenerateError(f"{folder} holds no autoencoder (config.json with safetensors); materialise slim_decoder, then give data/slim_decoder/vae")
+    decoder = load_autoencoder(folder, model.pipeline.vae.dtype)
+    if not has_the_same_latents(model.pipeline.vae, decoder):
+        raise GenerateError(f"{folder} decodes other latents than those of {model.name}; make a slim decoder of this model's autoencoder")
+    model.pipeline.register_modules(vae=decoder.to(model.pipeline.vae.device))
+    return dataclasses.replace(model, decoder=weights_digest(folder))
 
 
 def list_choices(workspace: Workspace) -> list[ModelChoice]:

@@ -33,6 +33,7 @@ def generate(
     guidance: Annotated[str | None, typer.Option(help="scale on text and audio, START or START:END; not for a one-step student")] = None,
     audio_guidance: Annotated[str | None, typer.Option(help="scale on audio where it is another")] = None,
     annealing: Annotated[str, typer.Option(help="linear, cosine or constant")] = "linear",
+    decoder: Annotated[Path | None, typer.Option(help="slim decoder to draw with, faster: data/slim_decoder/vae of asset slim_decoder")] = None,
     overlap: Annotated[int | None, typer.Option(help="frames that two segments share, 4n+1; 0 cuts hard and is faster; default 5")] = None,
     mark: Annotated[bool, typer.Option(help='visible "AI-generated" on the pictures; without it you are answerable for telling viewers')] = True,
     face_check: Annotated[bool, typer.Option(help="refuse a picture without a face, or with several people")] = True,
@@ -40,7 +41,7 @@ def generate(
 ) -> None:
     """Make a talking video of any length from a picture and a sound. Stopped and started again, it goes on."""
     from orchestration.generation import Request, generate_videos, one_request_per_sound, parse_guidance
-    from orchestration.model_choice import load_model
+    from orchestration.model_choice import load_model, with_decoder
 
     workspace = open_with(profile)
     sounds = audio or []
@@ -55,7 +56,8 @@ def generate(
         print(f"{note} {done}/{total}", file=sys.stderr)
 
     requests = one_request_per_sound(request, sounds) if len(sounds) > 1 else [request]
-    for path in generate_videos(workspace, load_model(workspace, model), requests, lambda note: print(f"note: {note}", file=sys.stderr), show):
+    loaded = load_model(workspace, model) if decoder is None else with_decoder(load_model(workspace, model), decoder)
+    for path in generate_videos(workspace, loaded, requests, lambda note: print(f"note: {note}", file=sys.stderr), show):
         print(path)
 
 

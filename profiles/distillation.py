@@ -102,3 +102,25 @@ class AdversarialConfig(Strict):
     probe: ProbeConfig = ProbeConfig()
     collapse: CollapseConfig = CollapseConfig()
     seed: int = 0
+
+
+class SlimDecoderConfig(Strict):
+    """A narrower decoder for the profile's autoencoder, distilled from its own (APT2 slims its decoder, about 3 times faster).
+
+    Attributes:
+        base_dim: width of the decoder; the profile's own has the autoencoder's `base_dim`.
+        noise: standard deviation of what is added to half of the latents: generated ones are not quite encoded ones.
+        edges: weight of the loss of neighbouring pixels' differences beside that of pixels.
+        crop: side of the piece of latents that is decoded, in latents; larger pictures are decoded in random pieces.
+    """
+
+    base_dim: Positive
+    steps: Positive
+    batch_size: Positive = 16
+    noise: Annotated[float, Field(ge=0.0)] = 0.1
+    edges: Annotated[float, Field(ge=0.0)] = 1.0
+    crop: Positive = 32
+    optimizer: OptimizerConfig
+    warmup_steps: Positive = 20
+    ema_decay: Ratio = 0.99
+    seed: int = 0

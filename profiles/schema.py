@@ -8,7 +8,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from profiles.base import Positive, Ratio, Strict
-from profiles.distillation import AdversarialConfig, CollapseConfig, ConsistencyConfig, GuidanceConfig, ProbeConfig
+from profiles.distillation import (
+    AdversarialConfig,
+    CollapseConfig,
+    ConsistencyConfig,
+    GuidanceConfig,
+    ProbeConfig,
+    SlimDecoderConfig,
+)
 from profiles.networks import EncoderConfig, TransformerConfig
 from profiles.scores import ScoresConfig
 from profiles.stages import (
@@ -26,7 +33,7 @@ from profiles.video import Bucket, VideoConfig
 __all__ = [
     "CONDITIONS", "RATIO_PRESETS", "AdversarialConfig", "Bucket", "CollapseConfig", "ConsistencyConfig", "CurationConfig", "DemoConfig",
     "EncoderConfig", "EngineConfig", "EvaluationConfig", "GateConfig", "GuidanceConfig", "LoraConfig", "OptimizerConfig", "ProbeConfig",
-    "Profile", "Ratios", "RefreshConfig", "ScoresConfig", "StageConfig", "TransformerConfig", "VideoConfig", "WatchConfig",
+    "Profile", "Ratios", "RefreshConfig", "ScoresConfig", "SlimDecoderConfig", "StageConfig", "TransformerConfig", "VideoConfig", "WatchConfig",
 ]  # fmt: skip
 
 
@@ -139,6 +146,7 @@ class Profile(Strict):
     gate: GateConfig
     refresh: RefreshConfig = RefreshConfig()
     continuation: ContinuationConfig | None = None
+    slim_decoder: SlimDecoderConfig | None = None
     demo: DemoConfig | None = None
 
     @model_validator(mode="before")

@@ -14,7 +14,7 @@ class TrainingJob(BaseModel):
     """Paths are absolute; `section` names the part of the profile that configures this run.
 
     Attributes:
-        kind: "stage" (flow matching), "consistency" or "adversarial".
+        kind: "stage" (flow matching), "consistency", "adversarial" or "decoder".
         name: the asset's name; also the MLflow run's.
         profile_values: `Profile.model_dump(mode="json")`.
         snapshot: folder with snapshot.json and samples.parquet.
@@ -30,7 +30,7 @@ class TrainingJob(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["stage", "consistency", "adversarial"]
+    kind: Literal["stage", "consistency", "adversarial", "decoder"]
     name: str
     profile_values: dict[str, Any]
     section: str

@@ -17,6 +17,7 @@ from training.jobs import TrainingJob
 from training.lora import merged
 from training.recorder import Recorder
 
+TRANSFORMER, AUTOENCODER = "transformer", "vae"  # diffusers' names of a pipeline's parts
 Extra = Callable[[Path, TrainingJob, dict[str, Any], pd.DataFrame], None]
 
 
@@ -38,14 +39,21 @@ def write_output(
     """
     dtype = next(model.parameters()).dtype
     finished = rebuild(model, {name: weight.to(dtype) for name, weight in merged(weights, model).items()})
+    return write_product(job, finished, TRANSFORMER, recorder, record, extra)
+
+
+def write_product(
+    job: TrainingJob, finished: Any, part: str, recorder: Recorder, record: dict[str, Any], extra: Extra | None = None
+) -> dict[str, Any]:
+    """`write_output` of any diffusers model; it is saved as `part/`."""
     with whole_directory(Path(job.output)) as draft:
-        finished.save_pretrained(str(draft / "transformer"), safe_serialization=True)
+        finished.save_pretrained(str(draft / part), safe_serialization=True)
         losses = recorder.losses()
         losses.to_parquet(draft / "losses.parquet", index=False)
         record = {
             "name": job.name, "kind": job.kind, "profile": job.profile.name,
             "section": getattr(job.profile, job.section).model_dump(mode="json"),
-            "parent": job.parent and Path(job.parent).name, "weights_digest": weights_digest(draft / "transformer"),
+            "parent": job.parent and Path(job.parent).name, "weights_digest": weights_digest(draft / part),
             "parameters": sum(p.numel() for p in finished.parameters()),
             "mlflow_run_id": recorder.run.run_id if recorder.run else None, **recorder.summary(), **record,
             **({"continued_from": job.continued_from} if job.continued_from else {}),

@@ -37,6 +37,8 @@ def run(job: TrainingJob) -> dict:
         from training.stage import train_stage as train
     elif job.kind == "consistency":
         from training.distillation.consistency import train_consistency as train
+    elif job.kind == "decoder":
+        from training.distillation.decoder import train_decoder as train
     else:
         from training.distillation.adversarial import train_adversarial as train
     return train(job)

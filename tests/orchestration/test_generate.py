@@ -6,12 +6,17 @@ import sys
 import numpy as np
 import pytest
 import soundfile
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler, WanPipeline, WanTransformer3DModel
 from PIL import Image
+from safetensors.torch import load_file
 
 from assets.workspace import Workspace
 from media import encode_clip, probe_clip, read_audio, sha256_of_file, write_atomically
 from media.decode import decode_clip
+from omnihuman.autoencoder import with_narrower_decoder
 from omnihuman.conditions import ConditionError
+from omnihuman.digests import weights_digest
 from omnihuman.exports import read_provenance
 from omnihuman.pipeline import build_pipeline
 from orchestration import cli
@@ -24,7 +29,7 @@ from orchestration.generation import (
     parse_guidance,
 )
 from orchestration.generation_inputs import SoundTrack, frames_wanted, read_pose, read_reference, read_sound
-from orchestration.model_choice import load_model
+from orchestration.model_choice import load_model, with_decoder
 from profiles import load_profile
 from puppets import PuppetKeypoints, measure, render
 from tracking.registry import RegistryError, register_model, set_alias
@@ -314,6 +319,45 @@ def test_the_command_writes_a_video_and_a_bad_input_is_one_line_and_code_1(works
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 1 and "error: --audio" in capsys.readouterr().err and not (tmp_path / "c.mp4").exists()
+
+
+def test_plain_wan_is_sampled_from_the_command_line(workspace, model, files, tmp_path, monkeypatch, capsys):
+    torch.manual_seed(0)
+    sizes = {"num_attention_heads": 2, "attention_head_dim": 24, "num_layers": 2, "ffn_dim": 64, "freq_dim": 32, "text_dim": model.pipeline.text_encoder.config.hidden_size}
+    pipeline, sampler = model.pipeline, FlowMatchEulerDiscreteScheduler(shift=3.0)
+    plain = WanPipeline(tokenizer=pipeline.tokenizer, text_encoder=pipeline.text_encoder, vae=pipeline.vae, scheduler=sampler, transformer=WanTransformer3DModel(**sizes))
+    plain.save_pretrained(tmp_path / "wan")
+    monkeypatch.setenv("OMNIHUMAN_HOME", str(workspace.root))
+    arguments = ["--image", str(files / "face.png"), "--steps", "2", "--seconds", "0.5", "--model", str(tmp_path / "wan"), "-o", str(tmp_path / "a.mp4")]
+    monkeypatch.setattr(sys, "argv", ["omnihuman", "generate", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0 and capsys.readouterr().out.split() == [str(tmp_path / "a.mp4")]
+    said = read_provenance(tmp_path / "a.mp4")
+    assert said["model"] == str(tmp_path / "wan") and said["steps"] == 2 and said["guidance"] and probe_clip(tmp_path / "a.mp4").frames == 8
+
+
+def test_a_slim_decoder_draws_the_same_latents_and_is_named(workspace, folder, model, files, tmp_path):
+    with_narrower_decoder(model.pipeline.vae, 8).to(torch.bfloat16).save_pretrained(tmp_path / "vae")
+    slim = with_decoder(load_model(workspace, str(folder)), tmp_path / "vae")
+    _, own_latents = made(workspace, model, ask(files, tmp_path / "own.safetensors", seconds=1.0))
+    _, latents = made(workspace, slim, ask(files, tmp_path / "slim.safetensors", seconds=1.0))
+    first, second = load_file(own_latents), load_file(latents)
+    assert first.keys() == second.keys() and all(first[name].equal(second[name]) for name in first)
+    _, video = made(workspace, slim, ask(files, tmp_path / "slim.mp4", seconds=1.0))
+    _, own = made(workspace, model, ask(files, tmp_path / "own.mp4", seconds=1.0))
+    assert np.abs(decode_clip(video, 16.0).frames.astype(int) - decode_clip(own, 16.0).frames).mean() > 5
+    assert read_provenance(video)["decoder"] == weights_digest(tmp_path / "vae") and read_provenance(own)["decoder"] == ""
+
+
+def test_a_decoder_of_other_latents_is_refused(workspace, model, tmp_path):
+    with pytest.raises(GenerateError, match="holds no autoencoder .*materialise slim_decoder"):
+        with_decoder(model, tmp_path)
+    other = with_narrower_decoder(model.pipeline.vae, 8)
+    other.register_to_config(latents_mean=[1.0] * 16)
+    other.save_pretrained(tmp_path / "vae")
+    with pytest.raises(GenerateError, match="decodes other latents than those of"):
+        with_decoder(model, tmp_path / "vae")
 
 
 def test_the_reference_is_what_the_measures_know(files):

@@ -23,7 +23,7 @@ TINY = [
     "transformer.text_dim=12", "transformer.audio_dim=8", "transformer.audio_layers=2", "transformer.pose_channels=4",
     "video.height=32", "video.width=32", "video.frames=9", "engine.checkpoint_every=2",
     "stage_1.batch_size=4", "stage_2.batch_size=4", "stage_3.batch_size=4", "consistency.batch_size=4",
-    "curation.held_out_share=0", "adversarial_images.batch_size=4", "adversarial_videos.batch_size=4", "adversarial_videos.critic_warmup=2",
+    "curation.held_out_share=0", "adversarial_images.batch_size=4", "adversarial_videos.batch_size=4", "adversarial_videos.critic_warmup=2", "slim_decoder.batch_size=4",
 ]
 
 

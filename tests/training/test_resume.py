@@ -16,7 +16,8 @@ pytestmark = pytest.mark.end_to_end
 
 
 def weights(job):
-    return load_file(Path(job.output) / "transformer" / "diffusion_pytorch_model.safetensors")
+    (file,) = Path(job.output).glob("*/diffusion_pytorch_model.safetensors")
+    return load_file(file)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def root(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("kind", "section", "steps"), [("stage", "stage_2", 120), ("consistency", "consistency", 60), ("adversarial", "adversarial_videos", 40)]
+    ("kind", "section", "steps"), [("stage", "stage_2", 120), ("consistency", "consistency", 60), ("adversarial", "adversarial_videos", 40), ("decoder", "slim_decoder", 60)]
 )
 def test_a_killed_run_continues_to_the_same_curve_and_weights(root, kind, section, steps):
     parents = {"parent": str(root / "parent")} | ({"diffusion_parent": str(root / "parent")} if kind == "adversarial" else {})
