@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKLWan
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from omnihuman.autoencoder import (
     LAPTOP_CONFIG,
@@ -32,6 +32,7 @@ from omnihuman.autoencoder import (
 from profiles.schema import OptimizerConfig
 from puppets import measure, render
 from puppets.measure import MOUTH_WINDOW
+from training.convolutions import flatten_convolutions, restore_convolutions
 from training.optimizer import build_optimizer
 from training.recipe import start_engine, write_record
 
@@ -52,27 +53,6 @@ class AutoencoderRecipe:
     start: str | None = None
     kl_weight: float = 1e-6
     warmup: int = 50
-
-
-class _Flat(nn.Module):
-    """A convolution weight kept as a matrix `(out, in * k)`, the shape that DeepSpeed's Muon orthogonalises."""
-
-    def __init__(self, shape: torch.Size):
-        super().__init__()
-        self.shape = shape
-
-    def forward(self, matrix: Tensor) -> Tensor:
-        return matrix.view(self.shape)
-
-    def right_inverse(self, weight: Tensor) -> Tensor:
-        return weight.flatten(1)
-
-
-def _flatten_convolutions(model: nn.Module) -> list[nn.Conv2d | nn.Conv3d]:
-    convolutions = [m for m in model.modules() if isinstance(m, (nn.Conv2d, nn.Conv3d))]
-    for module in convolutions:
-        torch.nn.utils.parametrize.register_parametrization(module, "weight", _Flat(module.weight.shape))
-    return convolutions
 
 
 def _render_clip(seed: int) -> np.ndarray:
@@ -103,7 +83,7 @@ def train(recipe: AutoencoderRecipe, output: Path) -> None:
     model = use_rsqrt_norm(AutoencoderKLWan(**LAPTOP_CONFIG, latents_mean=[0.0] * 16, latents_std=[1.0] * 16))
     if recipe.start:
         model.load_state_dict(load_autoencoder(recipe.start).state_dict())
-    convolutions = _flatten_convolutions(model)
+    convolutions = flatten_convolutions(model)
     optimizer = build_optimizer(
         ((name, p) for name, p in model.named_parameters()),
         OptimizerConfig(name="muon", lr=recipe.muon_lr, adam_lr=recipe.adam_lr),
@@ -134,8 +114,7 @@ def train(recipe: AutoencoderRecipe, output: Path) -> None:
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(average[name])
-    for module in convolutions:
-        torch.nn.utils.parametrize.remove_parametrizations(module, "weight")
+    restore_convolutions(convolutions)
     _save(model.eval(), corpus, recipe, output, time.time() - started)
 
 

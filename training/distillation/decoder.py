@@ -20,6 +20,7 @@ from omnihuman.autoencoder import decode_video, decode_with_gradient, load_autoe
 from profiles import resolve_source
 from profiles.schema import Ratios, SlimDecoderConfig
 from training.checkpoint import Checkpoints
+from training.convolutions import flatten_convolutions, restore_convolutions
 from training.data import SnapshotData
 from training.ema import ExponentialMovingAverage
 from training.engine import build_engine, rate_factor, set_rate, take_step
@@ -70,6 +71,7 @@ def train_decoder(job: TrainingJob) -> dict[str, Any]:
     torch.manual_seed(config.seed)
     teacher = load_autoencoder(resolve_source(profile.encoders.autoencoder))
     model = Decoder(with_narrower_decoder(teacher, config.base_dim))
+    flatten_convolutions(model)
     engine = build_engine(model, config.optimizer, engine_config, config.batch_size)
     teacher.to(engine.device)
     average = ExponentialMovingAverage(model, config.ema_decay)
@@ -100,9 +102,11 @@ def train_decoder(job: TrainingJob) -> dict[str, Any]:
         record: dict[str, Any] = {"steps": config.steps, "snapshot_digest": data.digest}
         weights = average.whole()
         if rank == 0:
-            finished = with_narrower_decoder(teacher, config.base_dim)
-            finished.load_state_dict({name.removeprefix("autoencoder."): weight for name, weight in weights.items()})
-            record = write_product(job, finished.to(torch.bfloat16), AUTOENCODER, recorder, record)
+            finished = Decoder(with_narrower_decoder(teacher, config.base_dim))
+            convolutions = flatten_convolutions(finished)
+            finished.load_state_dict(weights)
+            restore_convolutions(convolutions)
+            record = write_product(job, finished.autoencoder.to(torch.bfloat16), AUTOENCODER, recorder, record)
     return record
 
 
