@@ -30,7 +30,11 @@ def root(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("kind", "section", "steps"), [("stage", "stage_2", 120), ("consistency", "consistency", 60), ("adversarial", "adversarial_videos", 40), ("decoder", "slim_decoder", 60)]
+    ("kind", "section", "steps"),
+    [
+        ("stage", "stage_2", 120), ("consistency", "consistency", 60), ("adversarial", "adversarial_images", 40),
+        ("adversarial", "adversarial_videos", 40), ("decoder", "slim_decoder", 60),
+    ],  # fmt: skip
 )
 def test_a_killed_run_continues_to_the_same_curve_and_weights(root, kind, section, steps):
     parents = {"parent": str(root / "parent")} | ({"diffusion_parent": str(root / "parent")} if kind == "adversarial" else {})
