@@ -2,10 +2,11 @@
 
 import dagster as dg
 
+from assets.catalogue import FLOW
 from assets.dagster_assets import begin_from
 from assets.training_start import CHAMPION, SCRATCH
 
-PER_SHARD = ("raw_clips", "clip_scores", "filtered_subsets", "condition_features")
+PER_SHARD = tuple(step.name for step in FLOW if step.sharded)
 
 ingest_job = dg.define_asset_job(
     "ingest", dg.AssetSelection.assets("raw_clips"), description="One shard of the inbox; what reads it follows by itself."
@@ -13,8 +14,8 @@ ingest_job = dg.define_asset_job(
 curate_job = dg.define_asset_job(
     "curate", dg.AssetSelection.assets(*PER_SHARD), description="All per-shard assets of a shard, for a backfill."
 )
-# Studies hang on the same parents, take hours, and are started by hand.
-TRAINED = (dg.AssetSelection.assets("training_snapshot").downstream() | dg.AssetSelection.assets("benchmark_sets")) - dg.AssetSelection.assets("ablation_study")
+# Studies and slim decoders hang on the same parents, but nothing of the flow reads them: they are started by hand.
+TRAINED = dg.AssetSelection.assets(*(step.name for step in FLOW if not step.sharded))
 train_job = dg.define_asset_job(
     "train_and_promote", TRAINED, config=begin_from(SCRATCH),
     description="From scratch: snapshot, three stages, distillation, benchmark, registration, gate.",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from profiles import load_profile
 from training.jobs import TrainingJob
@@ -118,3 +118,16 @@ def kill_at(job: TrainingJob, step: int, ranks: int = 1) -> None:
 def losses(job: TrainingJob) -> pd.DataFrame:
     """The finished run's curve."""
     return pd.read_parquet(Path(job.output) / "losses.parquet")
+
+
+def weights(job: TrainingJob) -> dict[str, torch.Tensor]:
+    """The finished run's product."""
+    (file,) = Path(job.output).glob("*/diffusion_pytorch_model.safetensors")
+    return load_file(file)
+
+
+def with_parent(root: Path) -> Path:
+    """`root` with a snapshot and `root/parent`, a short stage 1 for others to start from."""
+    write_snapshot(root)
+    finish(make_job(root, "parent", "stage", "stage_1", 3))
+    return root
