@@ -71,12 +71,7 @@ def measure_drift(
     """
     if clips < 1 or segments < 1:
         raise ValueError(f"drift needs at least one clip and one segment, got {clips} and {segments}")
-    joined = puppet_video(clips, segments, segment_frames, seed, steps)
-    people = [render(seed + i, frames=joined.frames + (1 - joined.frames) % 4) for i in range(clips)]
-    joined = dataclasses.replace(
-        joined, prompts=[p.caption for p in people], reference=torch.from_numpy(np.stack([reference_picture(p) for p in people])),
-        audio=torch.from_numpy(np.stack([p.audio for p in people if p.audio is not None])),
-    )
+    joined, people = puppet_video(clips, segments, segment_frames, seed, steps)
     cut = dataclasses.replace(joined, overlap=0, frames=joined.frames // segment_frames * segment_frames)
     videos = {JOINED: joined, CUT: cut, ALONE: dataclasses.replace(cut, joined=False)}
     total, done = sum(video.segments for video in videos.values()), 0
@@ -94,13 +89,19 @@ def measure_drift(
     return rows
 
 
-def puppet_video(clips: int, segments: int, segment_frames: int, seed: int, steps: int | None) -> LongVideo:
-    """Of as many overlapping segments, without its people yet."""
-    video = LongVideo(
+def puppet_video(clips: int, segments: int, segment_frames: int, seed: int, steps: int | None) -> tuple[LongVideo, list[Puppet]]:
+    """Audio-driven, of as many overlapping segments, and the people in it, rendered to its end or beyond."""
+    empty = LongVideo(
         prompts=[""] * clips, reference=None, audio=None, keypoints=None, frames=segment_frames, segment_frames=segment_frames,
         seeds=[seed + i for i in range(clips)], height=SIZE, width=SIZE, steps=steps, sample_rate=SAMPLE_RATE,
     )
-    return dataclasses.replace(video, frames=segment_frames + (segments - 1) * (segment_frames - video.shared))
+    frames = segment_frames + (segments - 1) * (segment_frames - empty.shared)
+    people = [render(seed + i, frames=frames + (1 - frames) % 4) for i in range(clips)]
+    video = dataclasses.replace(
+        empty, frames=frames, prompts=[p.caption for p in people], reference=torch.from_numpy(np.stack([reference_picture(p) for p in people])),
+        audio=torch.from_numpy(np.stack([p.audio for p in people if p.audio is not None])),
+    )
+    return video, people
 
 
 def reference_picture(person: Puppet) -> np.ndarray:

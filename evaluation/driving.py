@@ -17,7 +17,7 @@ from evaluation.metrics.colour import ColourError
 from evaluation.metrics.joints import JointErrorMedian, MissingJoints
 from evaluation.metrics.mouth import MouthCorrelation
 from omnihuman.long_video import LongVideo, generate_segments
-from puppets import Puppet, PuppetKeypoints, measure, measure_colours, render
+from puppets import Puppet, PuppetKeypoints, measure, measure_colours
 
 Progress = Callable[[int, int, str], None]
 # What a video is driven by -> whether sound and pose are given. Caption and reference picture always are.
@@ -64,8 +64,7 @@ def measure_driving(
     """
     if clips < 2 or segments < 1:
         raise ValueError(f"driving is measured on two clips or more of one segment or more, got {clips} and {segments}")
-    video = puppet_video(clips, segments, segment_frames, seed, steps)
-    people = [render(seed + i, frames=video.frames + (1 - video.frames) % 4) for i in range(clips)]
+    video, people = puppet_video(clips, segments, segment_frames, seed, steps)
     rows: list[DrivenScore] = []
     lengths = sorted({1, segments})
     for place, (name, given) in enumerate(DRIVEN_BY.items()):
@@ -80,12 +79,8 @@ def measure_driving(
 
 
 def _driven(video: LongVideo, people: list[Puppet], by_sound: bool, by_pose: bool) -> LongVideo:
-    sound = torch.from_numpy(np.stack([person.audio for person in people if person.audio is not None]))
     pose = torch.from_numpy(np.stack([PuppetKeypoints()(person.frames[: video.frames]) for person in people])) if by_pose else None
-    return dataclasses.replace(
-        video, prompts=[person.caption for person in people], audio=sound if by_sound else None, keypoints=pose,
-        reference=torch.from_numpy(np.stack([reference_picture(person) for person in people])),
-    )  # fmt: skip
+    return dataclasses.replace(video, audio=video.audio if by_sound else None, keypoints=pose)
 
 
 def _scores(name: str, segments: int, frames: np.ndarray, people: list[Puppet]) -> Iterator[DrivenScore]:

@@ -1,6 +1,8 @@
 """How good a model is, and what of the recipe made it so."""
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -70,6 +72,18 @@ def sensitivity(
     print(as_markdown(rows))
 
 
+@contextmanager
+def _bar(label: str = "") -> Iterator[Callable[[int, int, str], None]]:
+    """A progress bar as what the measures call with (done, all, note) after each piece; without a label the note is shown."""
+    with typer.progressbar(length=1, label=label, file=sys.stderr) as bar:
+
+        def show(done: int, total: int, note: str) -> None:
+            bar.length, bar.label = total, label or note
+            bar.update(1)
+
+        yield show
+
+
 @app.command(rich_help_panel=PANEL)
 def drift(
     model: Annotated[str, typer.Option(help="as in generate; a model of puppets")] = "champion",
@@ -88,12 +102,7 @@ def drift(
     workspace = open_with()
     config = workspace.profile
     pipeline = load_model(workspace, model).pipeline
-    with typer.progressbar(length=1, label="segments", file=sys.stderr) as bar:
-
-        def show(done: int, total: int, note: str) -> None:
-            bar.length = total
-            bar.update(1)
-
+    with _bar("segments") as show:
         rows = measure_drift(pipeline, clips, segments, config.video.frames, config.evaluation.seed, steps, show)
     if output is not None:
         write_atomically(output, pd.DataFrame([vars(row) for row in rows]).to_csv(index=False).encode())
@@ -114,12 +123,7 @@ def driving(
     workspace = open_with()
     config = workspace.profile
     pipeline = load_model(workspace, model).pipeline
-    with typer.progressbar(length=1, label="segments", file=sys.stderr) as bar:
-
-        def show(done: int, total: int, note: str) -> None:
-            bar.length, bar.label = total, note
-            bar.update(1)
-
+    with _bar() as show:
         rows = measure_driving(pipeline, clips, segments, config.video.frames, config.evaluation.seed, steps, show)
     print(as_markdown(rows))
 
@@ -142,12 +146,7 @@ def guidance_sweep(
     workspace = open_with()
     config = workspace.profile.evaluation
     pipeline, benchmark = load_model(workspace, model).pipeline, load_benchmark(workspace.data("benchmark_sets"))
-    with typer.progressbar(length=1, label="guidance", file=sys.stderr) as bar:
-
-        def show(done: int, total: int, note: str) -> None:
-            bar.length = total
-            bar.update(1)
-
+    with _bar("guidance") as show:
         rows = sweep_guidance(pipeline, benchmark, clips, steps, config.seed, config.batch_size, progress=show)
     if output is not None:
         write_atomically(output / "guidance_sweep.csv", pd.DataFrame([vars(row) for row in rows]).to_csv(index=False).encode())

@@ -15,7 +15,7 @@ from typing import Any
 from media import cut_unfinished_line, write_atomically
 from tracking.checkpoints import log_checkpoint
 from tracking.mlflow_store import connect  # first: it sets what mlflow reads at import
-from tracking.runs import METRICS_PER_REQUEST, Run, Stopped, create_run, nested_run
+from tracking.runs import Run, Stopped, create_run, log_metrics, nested_run
 from tracking.system_metrics import peak_memory_gib, system_metrics
 
 from mlflow.entities import Metric, RunTag  # isort: skip
@@ -88,9 +88,7 @@ class Outbox:
     def _deliver(self, entry: dict[str, Any]) -> None:
         run_id = entry.get("run", self.run_id)
         if "metrics" in entry:
-            metrics = [Metric(*values) for values in entry["metrics"]]
-            for start in range(0, len(metrics), METRICS_PER_REQUEST):
-                self._client.log_batch(run_id, metrics=metrics[start : start + METRICS_PER_REQUEST])
+            log_metrics(self._client, run_id, [Metric(*values) for values in entry["metrics"]])
         elif "checkpoint" in entry:
             log_checkpoint(self._client, run_id, entry["checkpoint"], entry["tags"])
         elif "tags" in entry:

@@ -39,8 +39,7 @@ class Run:
         """Log many steps in few requests."""
         now = int(time.time() * 1000)
         metrics = [Metric(name, float(value), now, step) for step, row in rows for name, value in row.items()]
-        for start in range(0, len(metrics), METRICS_PER_REQUEST):
-            self._client.log_batch(self.run_id, metrics=metrics[start : start + METRICS_PER_REQUEST])
+        log_metrics(self._client, self.run_id, metrics)
 
     def tag(self, tags: dict[str, str]) -> None:
         """Set tags."""
@@ -65,8 +64,7 @@ class Run:
         part = nested_run(self._client, self.run_id, name)
         now = int(time.time() * 1000)
         values = [Metric(key, float(value), now, 0, model_id=model) for key, value in metrics.items()]
-        for start in range(0, len(values), METRICS_PER_REQUEST):
-            self._client.log_batch(part, metrics=values[start : start + METRICS_PER_REQUEST])
+        log_metrics(self._client, part, values)
         self._client.set_terminated(part, "FINISHED")
 
     def figure(self, png: bytes, name: str) -> None:
@@ -124,6 +122,12 @@ def create_run(
 
         log_snapshot(client, run_id, snapshot)
     return run_id
+
+
+def log_metrics(client: MlflowClient, run_id: str, metrics: list[Metric]) -> None:
+    """In as few requests as MLflow takes."""
+    for start in range(0, len(metrics), METRICS_PER_REQUEST):
+        client.log_batch(run_id, metrics=metrics[start : start + METRICS_PER_REQUEST])
 
 
 def nested_run(client: MlflowClient, parent: str, name: str) -> str:

@@ -5,20 +5,19 @@ takes one Euler step $\hat x_s = x_t + (s - t)\, v_{teacher}(x_t, t)$ and the lo
 $\| f(x_t, t) - \mathrm{stopgrad}\, f(\hat x_s, s) \|^2$.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from profiles.schema import ConsistencyConfig
-from training.checkpoint import Checkpoints
 from training.data import Batch, SnapshotData
 from training.distillation.card import write_card
 from training.distillation.guidance import teacher_velocity
-from training.ema import ExponentialMovingAverage
-from training.engine import build_engine, rate_factor, set_rate, take_step
-from training.fingerprint import job_fingerprint
+from training.distillation.steps import distil
+from training.engine import build_engine
 from training.flow_matching import euler_step, interpolate, shift_timestep
 from training.jobs import TrainingJob
 from training.model import build_transformer
@@ -59,35 +58,17 @@ def train_consistency(job: TrainingJob) -> dict:
         model.enable_gradient_checkpointing()
     engine = build_engine(model, config.optimizer, engine_config, config.batch_size)
     teacher.to(engine.device, next(model.parameters()).dtype)
-    average = ExponentialMovingAverage(model, config.ema_decay)
-    checkpoints = Checkpoints(Path(job.work), job_fingerprint(job, data.digest), engine_config.keep_checkpoints)
-    start, _ = checkpoints.load({"model": engine}, {"model": average})
-    recorder = Recorder(job, config.steps, data.digest)
-    recorder.resume_at(start)
     grid = time_grid(config.grid, config.grid_shift)
-    every = engine_config.checkpoint_every
     rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
-    with recorder:
-        for step in range(start, config.steps):
-            batch = data.batch(step, rank, ranks)
-            set_rate(engine, rate_factor(step, config.steps, config.warmup_steps, 0.1))
-            losses, norm = [], 0.0
-            for part in split_batch(batch, engine.gradient_accumulation_steps()):
-                part = part.to(engine.device, next(model.parameters()).dtype)
-                loss = _loss(engine, teacher, part, grid, config)
-                engine.backward(loss)
-                norm = take_step(engine)
-                losses.append(float(loss.detach()))
-            average.update()
-            row = {"loss": sum(losses) / len(losses), "gradient_norm": norm}
-            recorder.log(step, row, f"loss {row['loss']:.4f}")
-            checkpoints.save_when_due(step + 1, config.steps, every, recorder, {"model": engine}, {"model": average}, {})
-        recorder.flush()
-        record = {"steps": config.steps, "grid": config.grid, "snapshot_digest": data.digest}
-        weights = average.whole()
-        if rank == 0:
-            record = write_output(job, model, weights, recorder, record, write_card)
-    return record
+
+    def losses(step: int) -> Iterator[Tensor]:
+        for part in split_batch(data.batch(step, rank, ranks), engine.gradient_accumulation_steps()):
+            yield _loss(engine, teacher, part.to(engine.device, next(model.parameters()).dtype), grid, config)
+
+    def write(weights: dict[str, Tensor], recorder: Recorder, record: dict[str, Any]) -> dict[str, Any]:
+        return write_output(job, model, weights, recorder, record, write_card)
+
+    return distil(job, data.digest, engine, model, 0.1, losses, {"grid": config.grid}, write)
 
 
 def _loss(engine, teacher, part: Batch, grid: Tensor, config: ConsistencyConfig) -> Tensor:

@@ -9,6 +9,7 @@ with $\nabla$ the differences of neighbouring pixels, down and across: edges are
 fingers are edges. The encoder is the autoencoder's own, so every latent, feature and transformer goes on to fit.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,10 @@ from torch import Tensor, nn
 from omnihuman.autoencoder import decode_video, decode_with_gradient, load_autoencoder, with_narrower_decoder
 from profiles import resolve_source
 from profiles.schema import Ratios, SlimDecoderConfig
-from training.checkpoint import Checkpoints
 from training.convolutions import flatten_convolutions, restore_convolutions
 from training.data import SnapshotData
-from training.ema import ExponentialMovingAverage
-from training.engine import build_engine, rate_factor, set_rate, take_step
-from training.fingerprint import job_fingerprint
+from training.distillation.steps import distil
+from training.engine import build_engine
 from training.jobs import TrainingJob
 from training.output import AUTOENCODER, write_product
 from training.recorder import Recorder
@@ -66,48 +65,33 @@ def pieces(latents: Tensor, config: SlimDecoderConfig, generator: torch.Generato
 def train_decoder(job: TrainingJob) -> dict[str, Any]:
     """Distil the profile's decoder; resume where it stopped; write the output and return its record."""
     profile = job.profile
-    config, engine_config = _config(job), profile.engine
+    config = _config(job)
     data = SnapshotData(Path(job.snapshot), Path(job.features_root), profile, "text", config.seed + 211, config.batch_size, LATENTS_ALONE)
     torch.manual_seed(config.seed)
     teacher = load_autoencoder(resolve_source(profile.encoders.autoencoder))
     model = Decoder(with_narrower_decoder(teacher, config.base_dim))
     flatten_convolutions(model)
-    engine = build_engine(model, config.optimizer, engine_config, config.batch_size)
+    engine = build_engine(model, config.optimizer, profile.engine, config.batch_size)
     teacher.to(engine.device)
-    average = ExponentialMovingAverage(model, config.ema_decay)
-    checkpoints = Checkpoints(Path(job.work), job_fingerprint(job, data.digest), engine_config.keep_checkpoints)
-    start, _ = checkpoints.load({"model": engine}, {"model": average})
-    recorder = Recorder(job, config.steps, data.digest)
-    recorder.resume_at(start)
     rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
-    with recorder:
-        for step in range(start, config.steps):
-            batch = data.batch(step, rank, ranks).latents
-            generator = torch.Generator().manual_seed(config.seed + step * ranks + rank)
-            set_rate(engine, rate_factor(step, config.steps, config.warmup_steps, 0.05))
-            losses, norm = [], 0.0
-            for part in batch.chunk(engine.gradient_accumulation_steps()):
-                latents = pieces(part, config, generator).to(engine.device)
-                # Decoders run in bfloat16, so this one also learns in it, with weights in the engine's precision.
-                with torch.autocast(engine.device.type, torch.bfloat16):
-                    loss = decoder_loss(engine(latents), decode_video(teacher, latents), config.edges)
-                engine.backward(loss)
-                norm = take_step(engine)
-                losses.append(float(loss.detach()))
-            average.update()
-            row = {"loss": sum(losses) / len(losses), "gradient_norm": norm}
-            recorder.log(step, row, f"loss {row['loss']:.4f}")
-            checkpoints.save_when_due(step + 1, config.steps, engine_config.checkpoint_every, recorder, {"model": engine}, {"model": average}, {})
-        recorder.flush()
-        record: dict[str, Any] = {"steps": config.steps, "snapshot_digest": data.digest}
-        weights = average.whole()
-        if rank == 0:
-            finished = Decoder(with_narrower_decoder(teacher, config.base_dim))
-            convolutions = flatten_convolutions(finished)
-            finished.load_state_dict(weights)
-            restore_convolutions(convolutions)
-            record = write_product(job, finished.autoencoder.to(torch.bfloat16), AUTOENCODER, recorder, record)
-    return record
+
+    def losses(step: int) -> Iterator[Tensor]:
+        generator = torch.Generator().manual_seed(config.seed + step * ranks + rank)
+        for part in data.batch(step, rank, ranks).latents.chunk(engine.gradient_accumulation_steps()):
+            latents = pieces(part, config, generator).to(engine.device)
+            # Decoders run in bfloat16, so this one also learns in it, with weights in the engine's precision.
+            with torch.autocast(engine.device.type, torch.bfloat16):
+                loss = decoder_loss(engine(latents), decode_video(teacher, latents), config.edges)
+            yield loss
+
+    def write(weights: dict[str, Tensor], recorder: Recorder, record: dict[str, Any]) -> dict[str, Any]:
+        finished = Decoder(with_narrower_decoder(teacher, config.base_dim))
+        convolutions = flatten_convolutions(finished)
+        finished.load_state_dict(weights)
+        restore_convolutions(convolutions)
+        return write_product(job, finished.autoencoder.to(torch.bfloat16), AUTOENCODER, recorder, record)
+
+    return distil(job, data.digest, engine, model, 0.05, losses, {}, write)
 
 
 def _config(job: TrainingJob) -> SlimDecoderConfig:
