@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import dagster as dg
 
@@ -19,7 +20,7 @@ from assets.execute import execute
 from assets.launchers.resource import TrainingLauncher
 from assets.steps import AssetError, Check, Columns, Launcher, Markdown, Png, Step, Table
 from assets.training_start import CHAMPION, SCRATCH, choose_start
-from assets.workspace import Workspace, open_workspace
+from assets.workspace import REPORTS, Workspace, open_workspace
 from media import in_few_colours
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ SHARDS = dg.DynamicPartitionsDefinition(name="shard")
 OWNERS = ["team:omnihuman"]
 TRAINING_POOL = "training"
 MLFLOW_PAGES = "OMNIHUMAN_MLFLOW_PAGES"  # where people's browsers find MLflow; its server has another name inside a cluster
+REPORT_PAGES = "OMNIHUMAN_REPORT_PAGES"  # and the HTML reports
 RETRY_SECONDS = 30
 # What network file systems and block devices report when they are away for a moment.
 FLAKY = {errno.EIO, errno.ESTALE, errno.EREMOTEIO, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH}
@@ -166,6 +168,10 @@ def dagster_metadata(values: Mapping[str, Any]) -> dict[str, dg.MetadataValue | 
     shown: dict[str, Any] = {}
     for name, value in values.items():
         shown |= _column_metadata(value) if isinstance(value, Columns) else {name: _metadata_value(value)}
+    for name, value in values.items():
+        if isinstance(value, Path) and value.suffix == ".html" and REPORTS in value.parts[:-1]:
+            parts = value.parts[len(value.parts) - value.parts[::-1].index(REPORTS) :]
+            shown[f"{name}_page"] = dg.MetadataValue.url(f"{os.environ.get(REPORT_PAGES) or 'http://127.0.0.1:3001'}/{quote('/'.join(parts))}")
     if "mlflow_run_id" in shown:
         shown["mlflow_run"] = dg.MetadataValue.url(f"{os.environ.get(MLFLOW_PAGES) or 'http://127.0.0.1:5000'}/#/runs/{shown['mlflow_run_id']}")
     return shown

@@ -10,6 +10,7 @@ HOME_VARIABLE = "OMNIHUMAN_HOME"
 INBOX_VARIABLE = "OMNIHUMAN_INBOX"
 TOMBSTONES = "tombstones.jsonl"
 START = "start.json"
+REPORTS = "reports"
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,14 @@ class Workspace:
         folder = self.root / "data" / asset
         return folder if shard is None else folder / shard
 
+    @property
+    def reports(self) -> Path:
+        """HTML pages of assets."""
+        return self.var / REPORTS
+
     def report_page(self, asset: str, shard: str | None = None) -> Path:
         """The HTML page of an asset, or of one shard of it."""
-        return self.var / "reports" / asset / f"{shard or 'whole'}.html"
+        return self.reports / asset / f"{shard or 'whole'}.html"
 
     def progress(self, asset: str, shard: str | None = None) -> Path:
         """Live progress of running work."""

@@ -98,6 +98,20 @@ CONSISTENCY = Study(
         Variant("no_audio", "distilled without sound and pose", "not in the papers", ("consistency.ratios.audio=0.0", "consistency.ratios.pose=0.0")),
     ),
 )
+GUIDANCE = Study(
+    "guidance",
+    "How strongly the consistency student's teacher is guided, as the distilled student shows it",
+    ("consistency_student", "adversarial_image_student", "distilled_student"),
+    (
+        Variant(FULL, "full recipe (laptop: no guidance)", "the profile's own; APT2 takes none: artefacts"),
+        *(
+            Variant(f"scale_{scale}", f"guided by {scale} where no pose drives", "not in the papers", (f'consistency.guidance={{"text":{scale},"audio":{scale},"posed":false}}',))
+            for scale in (3, 5, 7)
+        ),
+        Variant("apt", "guided by 7.5, all samples", "APT section 4.2", ("consistency.guidance=apt",)),
+    ),
+    RULES_OFF,
+)
 AUDIO_RATIO = Study(
     "audio_ratio",
     "How often audio is given while it is learnt",
@@ -158,4 +172,4 @@ TEXT_ONLY_DATA = Study(
         Variant("without", "only clips that audio may use", "FID 39.8, Sync-C 4.30", _each((1, 2, 3), "subset=audio")),
     ),
 )
-STUDIES = {study.name: study for study in (ADVERSARIAL, CONSISTENCY, AUDIO_RATIO, POSE_RATIO, REFERENCE_RATIO, STAGE_ORDER, TEXT_ONLY_DATA)}
+STUDIES = {study.name: study for study in (ADVERSARIAL, CONSISTENCY, GUIDANCE, AUDIO_RATIO, POSE_RATIO, REFERENCE_RATIO, STAGE_ORDER, TEXT_ONLY_DATA)}

@@ -10,6 +10,7 @@ from diffusers import AutoencoderKLWan
 from diffusers.models.autoencoders.autoencoder_kl_wan import WanRMS_norm
 from torch import Tensor
 
+from omnihuman.digests import forget_source
 from omnihuman.placement import execution_device
 
 LAPTOP_CONFIG = {
@@ -54,6 +55,7 @@ def load_autoencoder(path: str | Path, dtype: torch.dtype = torch.bfloat16) -> A
             "the `vae` folder of Wan-AI/Wan2.1-T2V-1.3B-Diffusers and point the profile's autoencoder.path at it"
         )
     model = AutoencoderKLWan.from_pretrained(str(path), torch_dtype=dtype, use_safetensors=True)
+    forget_source(model)
     return use_rsqrt_norm(model).eval().requires_grad_(False)
 
 
@@ -96,7 +98,9 @@ def decode_with_gradient(autoencoder: AutoencoderKLWan, latents: Tensor) -> Tens
 
 
 def with_narrower_decoder(autoencoder: AutoencoderKLWan, base_dim: int) -> AutoencoderKLWan:
-    """The same encoder, and so the same latents, with an untrained decoder of another width.
+    """The same encoder, and so the same latents, with a narrower decoder that begins as the first channels of each of its own's layers.
+
+    It draws nothing useful before it is trained, but it learns sooner than from random weights (docs/generation.md).
 
     Args:
         autoencoder: the model's.
@@ -112,6 +116,10 @@ def with_narrower_decoder(autoencoder: AutoencoderKLWan, base_dim: int) -> Autoe
     slim = use_rsqrt_norm(AutoencoderKLWan(**{**config, "decoder_base_dim": base_dim}))
     slim.encoder.load_state_dict(autoencoder.encoder.state_dict())
     slim.quant_conv.load_state_dict(autoencoder.quant_conv.state_dict())
+    slim.post_quant_conv.load_state_dict(autoencoder.post_quant_conv.state_dict())
+    wide = autoencoder.decoder.state_dict()
+    first = {name: wide[name][tuple(map(slice, value.shape))] for name, value in slim.decoder.state_dict().items()}
+    slim.decoder.load_state_dict(first)
     return slim
 
 

@@ -2,6 +2,9 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
+
+SOURCE = "_name_or_path"
 
 
 def weights_digest(folder: str | Path) -> str:
@@ -21,3 +24,12 @@ def weights_digest(folder: str | Path) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def forget_source(model: Any) -> None:
+    """Take the folder that a diffusers model was loaded from out of its configuration.
+
+    diffusers would write it into the next `config.json`: the same weights would have another digest in another folder, and a
+    published model would name folders of its maker's machine.
+    """
+    model._internal_dict = type(model.config)({name: value for name, value in model.config.items() if name != SOURCE})

@@ -31,6 +31,7 @@ from omnihuman.context_parallel import (
     context_parallel,
     join_slices,
 )
+from omnihuman.digests import forget_source
 from omnihuman.pose import PoseGuider
 from omnihuman.positions import MOTION, REFERENCE, rotary_of_packed
 from omnihuman.wan_checkpoint import WanLoadReport
@@ -168,6 +169,7 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
         wanted = kwargs.pop("output_loading_info", False)
         model, info = super().from_pretrained(pretrained_model_name_or_path, output_loading_info=True, **kwargs)
         check_loading_info(pretrained_model_name_or_path, info)
+        forget_source(model)
         return (model, info) if wanted else model
 
     def save_wan(self, folder: str | Path) -> None:

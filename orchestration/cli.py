@@ -20,11 +20,11 @@ def demo(profile: ProfileOption = None, overrides: SetOption = None, real_clips:
 
 
 @app.command()
-def ui(dagster_port: int = 3000, mlflow_port: int = 5000) -> None:
-    """Serve Dagster and MLflow on 127.0.0.1 and print both addresses."""
+def ui(dagster_port: int = 3000, mlflow_port: int = 5000, reports_port: int = 3001) -> None:
+    """Serve Dagster, MLflow and the HTML reports on 127.0.0.1 and print their addresses."""
     from orchestration.ui import serve
 
-    raise typer.Exit(serve(open_with(), dagster_port, mlflow_port))
+    raise typer.Exit(serve(open_with(), dagster_port, mlflow_port, reports_port))
 
 
 @app.command()

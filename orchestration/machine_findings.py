@@ -17,7 +17,7 @@ from assets.workspace import Workspace
 from orchestration.findings import Finding
 
 NEEDED_GIB = 5.0
-PORTS = {"Dagster": 3000, "MLflow": 5000}
+PORTS = {"Dagster": 3000, "reports": 3001, "MLflow": 5000}
 PROJECT = Path(__file__).resolve().parent.parent / "pyproject.toml"
 OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
 

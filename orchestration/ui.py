@@ -1,4 +1,4 @@
-"""Dagster's webserver and daemon and MLflow's server on loopback, until Ctrl-C."""
+"""Dagster's webserver and daemon, MLflow's server and the HTML reports on loopback, until Ctrl-C."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from assets.dagster_assets import MLFLOW_PAGES
+from assets.dagster_assets import MLFLOW_PAGES, REPORT_PAGES
 from assets.workspace import Workspace
 from orchestration.instance import open_instance
 from tracking.mlflow_store import connect
@@ -18,12 +18,12 @@ from tracking.mlflow_store import connect
 HOST = "127.0.0.1"
 
 
-def serve(workspace: Workspace, dagster_port: int = 3000, mlflow_port: int = 5000) -> int:
-    """Start all three, print both addresses once they answer, wait; returns the exit code of the first that stops."""
+def serve(workspace: Workspace, dagster_port: int = 3000, mlflow_port: int = 5000, reports_port: int = 3001) -> int:
+    """Start all of them, print their addresses once they answer, wait; returns the exit code of the first that stops."""
     open_instance(workspace).dispose()
     connect(workspace.tracking_uri)
-    dagster_port, mlflow_port = _free(dagster_port), _free(mlflow_port)
-    addresses = {"Dagster": f"http://{HOST}:{dagster_port}", "MLflow": f"http://{HOST}:{mlflow_port}"}
+    dagster_port, mlflow_port, reports_port = _free(dagster_port), _free(mlflow_port), _free(reports_port)
+    addresses = {"Dagster": f"http://{HOST}:{dagster_port}", "MLflow": f"http://{HOST}:{mlflow_port}", "reports": f"http://{HOST}:{reports_port}"}
     logs = workspace.logs
     logs.mkdir(parents=True, exist_ok=True)
     module = ["-m", "orchestration.definitions"]
@@ -34,6 +34,7 @@ def serve(workspace: Workspace, dagster_port: int = 3000, mlflow_port: int = 500
             sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(mlflow_port), "--workers", "1",
             "--backend-store-uri", workspace.tracking_uri, "--artifacts-destination", str(workspace.var / "mlartifacts"),
         ],
+        "reports": [sys.executable, "-m", "orchestration.report_server", str(workspace.reports), str(reports_port)],
     }
     processes: dict[str, subprocess.Popen] = {}
     # `kill` ends the servers too, as Ctrl-C does.
@@ -41,7 +42,7 @@ def serve(workspace: Workspace, dagster_port: int = 3000, mlflow_port: int = 500
     try:
         for name, command in commands.items():
             log = open(logs / f"{name}.log", "ab")
-            environment = _environment() | {MLFLOW_PAGES: addresses["MLflow"]}
+            environment = _environment() | {MLFLOW_PAGES: addresses["MLflow"], REPORT_PAGES: addresses["reports"]}
             processes[name] = subprocess.Popen(command, cwd=workspace.root, stdout=log, stderr=log, env=environment, start_new_session=True)
         for name, address in addresses.items():
             _wait(address, processes)

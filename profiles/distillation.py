@@ -9,10 +9,11 @@ from profiles.stages import OptimizerConfig, Ratios
 
 
 class GuidanceConfig(Strict):
-    """Scales of the teacher's classifier-free guidance, per condition; 1 is none."""
+    """Scales of the teacher's classifier-free guidance, per condition; 1 is none. `posed`: also of samples that a pose drives."""
 
     text: float = 1.0
     audio: float = 1.0
+    posed: bool = True
 
 
 # By the papers' names: APT section 4.2 distils with a constant 7.5, APT2 section 3.2 without guidance.

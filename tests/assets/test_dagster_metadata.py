@@ -49,3 +49,13 @@ def test_a_run_in_mlflow_is_linked_where_people_find_it(monkeypatch):
     assert dagster_metadata({"mlflow_run_id": "ab12"})["mlflow_run"].value == "http://127.0.0.1:5000/#/runs/ab12"
     monkeypatch.setenv("OMNIHUMAN_MLFLOW_PAGES", "https://mlflow.example")
     assert dagster_metadata({"mlflow_run_id": "ab12"})["mlflow_run"].value == "https://mlflow.example/#/runs/ab12"
+
+
+def test_a_report_is_linked_where_people_find_it(monkeypatch, tmp_path):
+    page = tmp_path / "reports" / "var" / "reports" / "raw_clips" / "s-1 a.html"
+    monkeypatch.delenv("OMNIHUMAN_REPORT_PAGES", raising=False)
+    shown = dagster_metadata({"report": page, "log": tmp_path / "log.html"})
+    assert shown["report_page"].value == "http://127.0.0.1:3001/raw_clips/s-1%20a.html"
+    assert shown["report"].value == str(page) and "log_page" not in shown
+    monkeypatch.setenv("OMNIHUMAN_REPORT_PAGES", "https://reports.example")
+    assert dagster_metadata({"report": page})["report_page"].value == "https://reports.example/raw_clips/s-1%20a.html"

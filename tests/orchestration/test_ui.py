@@ -1,4 +1,4 @@
-"""`omnihuman ui`: both addresses on loopback from any root; in a headless browser an asset is made and a training ended by clicks."""
+"""`omnihuman ui`: its addresses on loopback from any root; in a headless browser an asset is made and a training ended by clicks."""
 
 import json
 import os
@@ -62,11 +62,11 @@ def home(tmp_path_factory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def served(home) -> Iterator[dict[str, str]]:
-    """Both addresses while it runs; in the end it takes all servers down and leaves with 0."""
-    with started(home, "ui", "--dagster-port", "3917", "--mlflow-port", "5917") as (process, address):
+    """Its addresses while it runs; in the end it takes all servers down and leaves with 0."""
+    with started(home, "ui", "--dagster-port", "3917", "--mlflow-port", "5917", "--reports-port", "4917") as (process, address):
         assert process.stdout is not None
-        line = next(line for line in process.stdout if line.startswith("MLflow "))
-        addresses = {"Dagster": address, "MLflow": line.split()[1]}
+        addresses = {"Dagster": address} | dict(next(process.stdout).split() for _ in range(2))
+        assert addresses.keys() == {"Dagster", "MLflow", "reports"}
         yield addresses
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 0
@@ -87,7 +87,7 @@ def window(served):
         yield page
 
 
-def test_both_servers_answer_with_the_code_location_loaded(served):
+def test_the_servers_answer_with_the_code_location_loaded(served):
     assert all(address.startswith("http://127.0.0.1:") for address in served.values())
     assert _location(served["Dagster"]) == "RepositoryLocation"
 
@@ -194,6 +194,12 @@ def show_pages(window, served: dict[str, str], shots: Path) -> None:
     sheet.wait_for()
     assert sheet.evaluate("picture => picture.complete && picture.naturalWidth") > 500
     look(window, shots, "dagster_contact_sheet")
+    window.goto(f"{served['Dagster']}/assets/training_snapshot")
+    report = window.locator(f"a[href^='{served['reports']}/']").first
+    report.wait_for()
+    window.goto(report.get_attribute("href"))
+    window.get_by_role("heading").first.wait_for()
+    look(window, shots, "report")
     window.goto(f"{served['Dagster']}/assets/{STAGE}")
     window.get_by_text("Plots", exact=True).first.click()
     window.get_by_text("last_loss").first.wait_for()
@@ -207,5 +213,5 @@ def show_pages(window, served: dict[str, str], shots: Path) -> None:
     sheet.wait_for()
     assert sheet.evaluate("picture => picture.complete && picture.naturalWidth") == 90
     look(window, shots, "mlflow_version")
-    pages = ("dagster_run", "dagster_graph", "dagster_raw_clips", "dagster_contact_sheet", "dagster_plots", "mlflow_registry", "mlflow_version")
+    pages = ("dagster_run", "dagster_graph", "dagster_raw_clips", "dagster_contact_sheet", "report", "dagster_plots", "mlflow_registry", "mlflow_version")
     assert {f"{name}.png" for name in pages} <= {path.name for path in shots.iterdir()}

@@ -102,7 +102,7 @@ class Additive(torch.nn.Module):
 
     calls = 0
 
-    def forward(self, x, timestep, return_dict, encoder_hidden_states, audio=None, audio_mask=None, pose=None):
+    def forward(self, x, timestep, return_dict, encoder_hidden_states, audio=None, audio_mask=None, pose=None, pose_mask=None):
         self.calls += 1
         heard = 0 if audio is None else (audio * audio_mask.view(-1, 1)).sum(1)
         return ((encoder_hidden_states.sum((1, 2)) + heard + (0 if pose is None else pose)).view(-1, 1) * torch.ones_like(x),)
@@ -130,6 +130,16 @@ def test_a_sample_whose_text_is_off_is_not_moved_by_texts_scale():
     null = torch.full((1, 1, 1), 1.0)
     velocity = teacher_velocity(Additive(), torch.zeros(1, 1), torch.ones(1), {"encoder_hidden_states": null}, null, GuidanceConfig(text=7.5, audio=1.0))
     assert velocity.item() == 1.0
+
+
+def test_guidance_can_leave_samples_alone_that_a_pose_drives():
+    conditions = {
+        "encoder_hidden_states": torch.full((2, 1, 1), 10.0), "audio": torch.full((2, 1), 100.0), "audio_mask": torch.ones(2),
+        "pose": torch.full((2,), 1000.0), "pose_mask": torch.tensor([1.0, 0.0]),
+    }
+    null, scales = torch.full((2, 1, 1), 1.0), GuidanceConfig(text=3.0, audio=3.0, posed=False)
+    velocity = teacher_velocity(Additive(), torch.zeros(2, 3), torch.ones(2), conditions, null, scales)
+    torch.testing.assert_close(velocity[:, 0], torch.tensor([1110.0, 1001 + 3 * 109]))
 
 
 def test_the_papers_guidance_goes_by_name():

@@ -3,7 +3,8 @@ r"""The consistency teacher's velocity under classifier-free guidance with a sca
 The weaker condition first, each against the branch without it:
 $v = v(\varnothing) + s_{text} (v(text) - v(\varnothing)) + s_{audio} (v(text, audio) - v(text))$.
 With equal scales the middle branch cancels, and this is the guidance that OmniHuman samples with. Reference and pose stay
-in every branch (OmniHuman-1 v3 guides text and audio only).
+in every branch (OmniHuman-1 v3 guides text and audio only). Where a pose drives the sample, what sound leaves open is settled,
+and guidance only costs accuracy (docs/distillation.md): `posed: false` leaves such samples alone.
 """
 
 from typing import Any
@@ -31,12 +32,18 @@ def teacher_velocity(
         return teacher(x, t * 1000, return_dict=False, **given)[0]
 
     silent = {name: value for name, value in conditions.items() if not name.startswith("audio")}
-    null = silent | {"encoder_hidden_states": null_text}
+    audio_scale = scales.text if silent.keys() == conditions.keys() else scales.audio
     full = velocity(conditions)
-    if scales.text == scales.audio:
-        return full if scales.text == 1.0 else guided_velocity(full, velocity(null), scales.text)
-    if silent.keys() == conditions.keys():
-        return full if scales.text == 1.0 else guided_velocity(full, velocity(null), scales.text)
-    unheard = velocity(silent)
-    guided = unheard if scales.text == 1.0 else guided_velocity(unheard, velocity(null), scales.text)
-    return guided + scales.audio * (full - unheard)
+    if scales.text == audio_scale == 1.0:
+        return full
+    null = silent | {"encoder_hidden_states": null_text}
+    if scales.text == audio_scale:
+        guided = guided_velocity(full, velocity(null), scales.text)
+    else:
+        unheard = velocity(silent)
+        guided = unheard if scales.text == 1.0 else guided_velocity(unheard, velocity(null), scales.text)
+        guided = guided + audio_scale * (full - unheard)
+    if scales.posed or "pose_mask" not in conditions:
+        return guided
+    posed = conditions["pose_mask"].view(-1, *(1,) * (x.ndim - 1)) > 0
+    return torch.where(posed, full, guided)

@@ -1,0 +1,45 @@
+"""`python -m orchestration.report_server FOLDER PORT`: the HTML reports on loopback, for the links on Dagster's pages."""
+
+import argparse
+import html
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from orchestration.http_server import listen, run_app
+
+HOST = "127.0.0.1"
+
+
+def build_app(folder: Path) -> Starlette:
+    """Every page below `folder`, and a list of them, newest first. Nothing outside it: links out of it are not followed."""
+
+    def pages(request: Request) -> HTMLResponse:
+        found = sorted(folder.rglob("*.html"), key=lambda path: path.stat().st_mtime, reverse=True)
+        names = [html.escape(path.relative_to(folder).as_posix()) for path in found]
+        items = "".join(f'<li><a href="/{name}">{name.removesuffix(".html")}</a></li>' for name in names) or "<li>none yet</li>"
+        return HTMLResponse(f"<!doctype html><meta charset=utf-8><title>Reports</title><h1>Reports, newest first</h1><ul>{items}</ul>")
+
+    # A name that resolves to loopback must not let a web page of elsewhere read them.
+    hosts = Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
+    folder.mkdir(parents=True, exist_ok=True)
+    return Starlette(routes=[Route("/", pages), Mount("/", StaticFiles(directory=folder))], middleware=[hosts])
+
+
+def main() -> int:
+    """Serve until SIGTERM or Ctrl-C."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("port", type=int)
+    given = parser.parse_args()
+    return run_app(build_app(given.folder), listen(HOST, given.port))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
