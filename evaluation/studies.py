@@ -108,7 +108,7 @@ GUIDANCE = Study(
             Variant(f"scale_{scale}", f"guided by {scale} where no pose drives", "not in the papers", (f'consistency.guidance={{"text":{scale},"audio":{scale},"posed":false}}',))
             for scale in (3, 5, 7)
         ),
-        Variant("apt", "guided by 7.5, all samples", "APT section 4.2", ("consistency.guidance=apt",)),
+        Variant("guided", "guided by 7.5, all samples", "APT section 4.2", ("consistency.guidance=apt",)),
     ),
     RULES_OFF,
 )
