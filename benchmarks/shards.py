@@ -39,6 +39,8 @@ def main() -> None:
         ensure_repository(workspace)
         with open_instance(workspace) as instance:
             show("setting up", lambda: set_up(workspace, instance, count, files))
+            stored = sum(path.stat().st_size for path in workspace.dagster_home.rglob("*") if path.is_file())
+            print(f"Dagster's stores: {stored / 2**20:.0f} MiB, {stored / count / 2**10:.1f} KiB a shard", flush=True)
             sensor(workspace, instance, count)
             automation(instance, count)
             pages(instance)

@@ -19,13 +19,14 @@ from evaluation.metrics.joints import MissingJoints
 from evaluation.metrics.mouth import MouthCorrelation
 from evaluation.metrics.sharpness import HighFrequencyRatio
 from media import png_bytes
-from omnihuman.guidance import ANNEALING, Annealing, OmniHumanGuidance
+from omnihuman.guidance import Annealing, OmniHumanGuidance
 from puppets import measure, measure_colours
 
 Progress = Callable[[int, int, str], None]
 SCALES = (1.0, 2.0, 3.5, 5.0, 6.5, 9.0)
 # The default falls from 6.5 to 3.5: of what a scale is above 1, this share is left at the last step.
 LEFT = (3.5 - 1.0) / (6.5 - 1.0)
+TEXT_ALONE, AUDIO_ALONE = "text alone", "audio alone"
 PANELS = {"mouth_correlation": "mouth r", "missing_joints": "missing joints", "colour_error": "colour error", "detail": "detail / truth"}
 
 
@@ -34,8 +35,8 @@ class GuidanceRow:
     """One way of guiding, over all clips, audio-driven.
 
     Attributes:
-        annealing: as in `annealed_scale`; "none" at scale 1.
-        scale, scale_end: on text and audio at the first and last step.
+        annealing: as in `annealed_scale`, "none" at scale 1, or which condition alone is guided, constantly.
+        scale, scale_end: on what is guided, at the first and last step.
         mouth_correlation: r with the drawn opening.
         missing_joints: share of drawn joints that are not found.
         colour_error: mean |RGB| against the reference picture.
@@ -53,7 +54,7 @@ class GuidanceRow:
 
 def sweep_guidance(
     pipeline: Any, benchmark: Benchmark, clips: int, steps: int | None, seed: int, batch_size: int = 16,
-    scales: Sequence[float] = SCALES, progress: Progress | None = None,
+    scales: Sequence[float] = SCALES, apart: bool = False, progress: Progress | None = None,
 ) -> list[GuidanceRow]:
     """Sample the first `clips` clips under every annealing and scale, all from the same noise.
 
@@ -65,19 +66,36 @@ def sweep_guidance(
         seed: of the first clip's noise.
         batch_size: clips at a time.
         scales: at the first step.
+        apart: instead of annealings, constant scales on text alone and on audio alone.
         progress: called with (rows done, rows, note).
     """
-    plan: list[tuple[Annealing | None, float, float]] = [(None, 1.0, 1.0)] if 1.0 in scales else []
-    for annealing in get_args(Annealing):
-        plan += [(annealing, scale, scale if annealing == "constant" else 1 + LEFT * (scale - 1)) for scale in scales if scale != 1.0]
+    guided = _apart(scales) if apart else _jointly(scales)
+    plan: list[tuple[str, OmniHumanGuidance | None]] = [*([("none", None)] if 1.0 in scales else []), *guided]
     rows, count = [], min(clips, len(benchmark))
-    for done, (way, scale, end) in enumerate(plan, start=1):
-        guidance = None if way is None else OmniHumanGuidance.joint(scale, end, way)
+    for done, (way, guidance) in enumerate(plan, start=1):
         frames = _sample(pipeline, benchmark, count, steps, seed, batch_size, guidance)
-        rows.append(_row(way or "none", scale, end, frames, benchmark, count))
+        scale, end = _scales(guidance)
+        rows.append(_row(way, scale, end, frames, benchmark, count))
         if progress is not None:
-            progress(done, len(plan), f"{way or 'none'} {scale:g}")
+            progress(done, len(plan), f"{way} {scale:g}")
     return rows
+
+
+def _jointly(scales: Sequence[float]) -> list[tuple[str, OmniHumanGuidance | None]]:
+    ways = [(way, scale) for way in get_args(Annealing) for scale in scales if scale != 1.0]
+    return [(way, OmniHumanGuidance.joint(scale, scale if way == "constant" else 1 + LEFT * (scale - 1), way)) for way, scale in ways]
+
+
+def _apart(scales: Sequence[float]) -> list[tuple[str, OmniHumanGuidance | None]]:
+    text = [(TEXT_ALONE, OmniHumanGuidance(scale, scale, 1.0, 1.0, "constant")) for scale in scales if scale != 1.0]
+    return [*text, *((AUDIO_ALONE, OmniHumanGuidance(1.0, 1.0, scale, scale, "constant")) for scale in scales if scale != 1.0)]
+
+
+def _scales(guidance: OmniHumanGuidance | None) -> tuple[float, float]:
+    if guidance is None:
+        return 1.0, 1.0
+    # Where they differ, one of them is 1.
+    return max(guidance.text_scale, guidance.audio_scale), max(guidance.text_scale_end, guidance.audio_scale_end)
 
 
 def _sample(
@@ -118,13 +136,13 @@ def as_markdown(rows: Sequence[GuidanceRow]) -> str:
 
 
 def draw(rows: Sequence[GuidanceRow]) -> bytes:
-    """PNG: a panel for each number, a line for each annealing, over the scale at the first step."""
+    """PNG: a panel for each number, a line for each annealing or guided condition, over the scale at the first step."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 3), layout="constrained")
-    plain = [row for row in rows if row.annealing == "none"]
+    plain, ways = [row for row in rows if row.annealing == "none"], list(dict.fromkeys(row.annealing for row in rows if row.annealing != "none"))
     for axes, (name, title) in zip(figure.subplots(1, len(PANELS)), PANELS.items(), strict=True):
-        for annealing in ANNEALING:
+        for annealing in ways:
             own = plain + [row for row in rows if row.annealing == annealing]
             axes.plot([row.scale for row in own], [getattr(row, name) for row in own], marker="o", markersize=3, label=annealing)
         axes.set(title=title, xlabel="scale at the first step")

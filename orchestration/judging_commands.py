@@ -133,6 +133,7 @@ def guidance_sweep(
     model: Annotated[str, typer.Option(help="as in generate; a teacher of puppets")] = "models:/omnihuman-teacher@champion",
     clips: Annotated[int, typer.Option(min=2, help="of the benchmark")] = 32,
     steps: Annotated[int | None, typer.Option(min=2, help="sampling steps; default is the model's own")] = None,
+    apart: Annotated[bool, typer.Option("--apart", help="guide text alone and audio alone, by constant scales, instead of both by each annealing")] = False,
     output: Annotated[Path | None, typer.Option(help="also write guidance_sweep.csv and .png into this folder")] = None,
 ) -> None:
     """Sample benchmark puppets under guidance scales and annealings: does lip-sync trade against artefacts."""
@@ -147,7 +148,7 @@ def guidance_sweep(
     config = workspace.profile.evaluation
     pipeline, benchmark = load_model(workspace, model).pipeline, load_benchmark(workspace.data("benchmark_sets"))
     with _bar("guidance") as show:
-        rows = sweep_guidance(pipeline, benchmark, clips, steps, config.seed, config.batch_size, progress=show)
+        rows = sweep_guidance(pipeline, benchmark, clips, steps, config.seed, config.batch_size, apart=apart, progress=show)
     if output is not None:
         write_atomically(output / "guidance_sweep.csv", pd.DataFrame([vars(row) for row in rows]).to_csv(index=False).encode())
         write_atomically(output / "guidance_sweep.png", draw(rows))

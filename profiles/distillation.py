@@ -112,6 +112,7 @@ class SlimDecoderConfig(Strict):
         base_dim: width of the decoder; the profile's own has the autoencoder's `base_dim`.
         noise: standard deviation of what is added to half of the latents: generated ones are not quite encoded ones.
         edges: weight of the loss of neighbouring pixels' differences beside that of pixels.
+        squares: weight of the squared differences of pixels beside that.
         crop: side of the piece of latents that is decoded, in latents; larger pictures are decoded in random pieces.
     """
 
@@ -120,6 +121,7 @@ class SlimDecoderConfig(Strict):
     batch_size: Positive = 16
     noise: Annotated[float, Field(ge=0.0)] = 0.1
     edges: Annotated[float, Field(ge=0.0)] = 1.0
+    squares: Annotated[float, Field(ge=0.0)] = 4.0
     crop: Positive = 32
     optimizer: OptimizerConfig
     warmup_steps: Positive = 20

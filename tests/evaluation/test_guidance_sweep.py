@@ -44,6 +44,16 @@ def test_each_way_of_guiding_is_a_row_from_the_same_noise(benchmark):
     assert guided.detail == pytest.approx((1 - 6.5 / 20) ** 2, rel=0.05)
 
 
+def test_text_and_audio_can_be_guided_apart(benchmark):
+    pipeline = Drawing(benchmark)
+    rows = sweep_guidance(pipeline, benchmark, 2, 5, seed=0, scales=(1.0, 3.0, 5.0), apart=True)
+    found = [(row.annealing, row.scale, row.scale_end) for row in rows]
+    assert found == [("none", 1.0, 1.0), *((f"{what} alone", scale, scale) for what in ("text", "audio") for scale in (3.0, 5.0))]
+    given = [(g.text_scale, g.audio_scale, g.annealing) for g, *_ in pipeline.calls[1:]]
+    assert given == [(3.0, 1.0, "constant"), (5.0, 1.0, "constant"), (1.0, 3.0, "constant"), (1.0, 5.0, "constant")]
+    assert draw(rows).startswith(b"\x89PNG")
+
+
 def test_table_and_picture_hold_every_row(benchmark):
     rows = sweep_guidance(Drawing(benchmark), benchmark, 2, 5, seed=0, scales=(1.0, 3.0))
     table = as_markdown(rows).splitlines()

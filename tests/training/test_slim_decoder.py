@@ -55,9 +55,18 @@ def test_the_loss_is_zero_for_the_same_picture_and_counts_edges():
     picture = torch.zeros(1, 3, 1, 4, 4)
     brighter, striped = picture + 0.5, picture.clone()
     striped[..., ::2] = 0.5
-    assert decoder_loss(picture, picture, 1.0) == 0
-    assert decoder_loss(brighter, picture, 1.0) == pytest.approx(0.5)  # no edge differs
-    assert decoder_loss(striped, picture, 2.0) == pytest.approx(0.25 + 2.0 * 0.5)
+    assert decoder_loss(picture, picture, 1.0, 1.0) == 0
+    assert decoder_loss(brighter, picture, 1.0, 0.0) == pytest.approx(0.5)  # no edge differs
+    assert decoder_loss(striped, picture, 2.0, 0.0) == pytest.approx(0.25 + 2.0 * 0.5)
+    assert decoder_loss(brighter, picture, 1.0, 4.0) == pytest.approx(0.5 + 4.0 * 0.25)
+
+
+def test_the_student_begins_as_the_first_channels_of_its_teacher(own):
+    slim = with_narrower_decoder(own, 8)
+    wide, narrow = own.decoder.conv_in.weight, slim.decoder.conv_in.weight
+    assert narrow.shape[0] == wide.shape[0] // 3
+    torch.testing.assert_close(narrow, wide[: narrow.shape[0]].float())
+    assert slim.post_quant_conv.weight.equal(own.post_quant_conv.weight.float())
 
 
 def test_pieces_are_cut_and_every_second_sample_gets_noise():
@@ -77,7 +86,7 @@ def test_steps_bring_it_nearer_and_leave_the_encoder_alone(own, latents):
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=3e-3)
     wanted, losses = decode_video(own, latents), []
     for _ in range(12):
-        loss = decoder_loss(model(latents), wanted, 1.0)
+        loss = decoder_loss(model(latents), wanted, 1.0, 0.0)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()

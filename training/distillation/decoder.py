@@ -3,10 +3,11 @@ r"""A narrower decoder that draws what the autoencoder's own draws: after one-st
 APT counts 3.10 of 6.03 s for the decoder (table 7), and APT2 slims its own, about 3 times faster. Teacher $D$ and student $D_s$ decode
 the same latents $z$ of the snapshot, half of them with noise, since generated latents are not quite encoded ones:
 
-$L = \| D_s(z) - D(z) \|_1 + w \| \nabla D_s(z) - \nabla D(z) \|_1$
+$L = \| D_s(z) - D(z) \|_1 + w_e \| \nabla D_s(z) - \nabla D(z) \|_1 + w_s \| D_s(z) - D(z) \|_2^2$
 
 with $\nabla$ the differences of neighbouring pixels, down and across: edges are what a narrow decoder loses first, and mouths and
-fingers are edges. The encoder is the autoencoder's own, so every latent, feature and transformer goes on to fit.
+fingers are edges. The squares count what is small and far off, such as a hand that is smeared away. The student begins as the first
+channels of each of the teacher's layers. The encoder is the autoencoder's own, so every latent, feature and transformer goes on to fit.
 """
 
 from collections.abc import Iterator
@@ -45,10 +46,10 @@ class Decoder(nn.Module):
         return decode_with_gradient(self.autoencoder, latents)
 
 
-def decoder_loss(made: Tensor, wanted: Tensor, edges: float) -> Tensor:
-    """L1 of pixels and, weighted by `edges`, of their differences; both `(B, 3, T, H, W)` in [-1, 1]."""
+def decoder_loss(made: Tensor, wanted: Tensor, edges: float, squares: float) -> Tensor:
+    """L1 of pixels, `edges` times that of their differences, `squares` times L2; both `(B, 3, T, H, W)` in [-1, 1]."""
     gap = made.float() - wanted.float()
-    return gap.abs().mean() + edges * (gap.diff(dim=-1).abs().mean() + gap.diff(dim=-2).abs().mean())
+    return gap.abs().mean() + edges * (gap.diff(dim=-1).abs().mean() + gap.diff(dim=-2).abs().mean()) + squares * gap.square().mean()
 
 
 def pieces(latents: Tensor, config: SlimDecoderConfig, generator: torch.Generator) -> Tensor:
@@ -81,7 +82,7 @@ def train_decoder(job: TrainingJob) -> dict[str, Any]:
             latents = pieces(part, config, generator).to(engine.device)
             # Decoders run in bfloat16, so this one also learns in it, with weights in the engine's precision.
             with torch.autocast(engine.device.type, torch.bfloat16):
-                loss = decoder_loss(engine(latents), decode_video(teacher, latents), config.edges)
+                loss = decoder_loss(engine(latents), decode_video(teacher, latents), config.edges, config.squares)
             yield loss
 
     def write(weights: dict[str, Tensor], recorder: Recorder, record: dict[str, Any]) -> dict[str, Any]:
