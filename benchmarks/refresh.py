@@ -26,7 +26,7 @@ TICK = (
     "with open_instance(open_workspace()) as instance:\n"
     "    with dg.build_schedule_context(instance=instance) as context:\n"
     "        found = nightly_training(context)\n"
-    "print(f'skipped: {found.skip_message}' if isinstance(found, dg.SkipReason) else f'would train: {found.tags}')"
+    "print(found.skip_message if isinstance(found, dg.SkipReason) else found.tags['omnihuman/refresh'])"
 )
 
 
