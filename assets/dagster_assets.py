@@ -168,13 +168,17 @@ def dagster_metadata(values: Mapping[str, Any]) -> dict[str, dg.MetadataValue | 
     shown: dict[str, Any] = {}
     for name, value in values.items():
         shown |= _column_metadata(value) if isinstance(value, Columns) else {name: _metadata_value(value)}
-    for name, value in values.items():
         if isinstance(value, Path) and value.suffix == ".html" and REPORTS in value.parts[:-1]:
-            parts = value.parts[len(value.parts) - value.parts[::-1].index(REPORTS) :]
-            shown[f"{name}_page"] = dg.MetadataValue.url(f"{os.environ.get(REPORT_PAGES) or 'http://127.0.0.1:3001'}/{quote('/'.join(parts))}")
+            shown[f"{name}_page"] = _report_page(value)
     if "mlflow_run_id" in shown:
         shown["mlflow_run"] = dg.MetadataValue.url(f"{os.environ.get(MLFLOW_PAGES) or 'http://127.0.0.1:5000'}/#/runs/{shown['mlflow_run_id']}")
     return shown
+
+
+def _report_page(path: Path) -> dg.UrlMetadataValue:
+    """Where people's browsers find a page that lies below a workspace's reports."""
+    below = path.parts[::-1][: path.parts[::-1].index(REPORTS)][::-1]
+    return dg.MetadataValue.url(f"{os.environ.get(REPORT_PAGES) or 'http://127.0.0.1:3001'}/{quote('/'.join(below))}")
 
 
 def _column_metadata(columns: Columns) -> dict[str, Any]:
