@@ -3,7 +3,6 @@
 import base64
 import errno
 import inspect
-import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from urllib.parse import quote
 
 import dagster as dg
 
+from assets.addresses import mlflow_pages, report_pages
 from assets.catalogue import STEPS
 from assets.contract_checks import NAME as CHECK
 from assets.dvc_stages import ensure_repository
@@ -32,8 +32,6 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 SHARDS = dg.DynamicPartitionsDefinition(name="shard")
 OWNERS = ["team:omnihuman"]
 TRAINING_POOL = "training"
-MLFLOW_PAGES = "OMNIHUMAN_MLFLOW_PAGES"  # where people's browsers find MLflow; its server has another name inside a cluster
-REPORT_PAGES = "OMNIHUMAN_REPORT_PAGES"  # and the HTML reports
 RETRY_SECONDS = 30
 # What network file systems and block devices report when they are away for a moment.
 FLAKY = {errno.EIO, errno.ESTALE, errno.EREMOTEIO, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH}
@@ -171,14 +169,14 @@ def dagster_metadata(values: Mapping[str, Any]) -> dict[str, dg.MetadataValue | 
         if isinstance(value, Path) and value.suffix == ".html" and REPORTS in value.parts[:-1]:
             shown[f"{name}_page"] = _report_page(value)
     if "mlflow_run_id" in shown:
-        shown["mlflow_run"] = dg.MetadataValue.url(f"{os.environ.get(MLFLOW_PAGES) or 'http://127.0.0.1:5000'}/#/runs/{shown['mlflow_run_id']}")
+        shown["mlflow_run"] = dg.MetadataValue.url(f"{mlflow_pages()}/#/runs/{shown['mlflow_run_id']}")
     return shown
 
 
 def _report_page(path: Path) -> dg.UrlMetadataValue:
     """Where people's browsers find a page that lies below a workspace's reports."""
     below = path.parts[::-1][: path.parts[::-1].index(REPORTS)][::-1]
-    return dg.MetadataValue.url(f"{os.environ.get(REPORT_PAGES) or 'http://127.0.0.1:3001'}/{quote('/'.join(below))}")
+    return dg.MetadataValue.url(f"{report_pages()}/{quote('/'.join(below))}")
 
 
 def _column_metadata(columns: Columns) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from assets.addresses import DAGSTER_PORT, MLFLOW_PORT, REPORTS_PORT
 from orchestration import data_commands, judging_commands, registry_commands, video_commands
 from orchestration.command_options import ProfileOption, SetOption, open_with
 
@@ -20,7 +21,7 @@ def demo(profile: ProfileOption = None, overrides: SetOption = None, real_clips:
 
 
 @app.command()
-def ui(dagster_port: int = 3000, mlflow_port: int = 5000, reports_port: int = 3001) -> None:
+def ui(dagster_port: int = DAGSTER_PORT, mlflow_port: int = MLFLOW_PORT, reports_port: int = REPORTS_PORT) -> None:
     """Serve Dagster, MLflow and the HTML reports on 127.0.0.1 and print their addresses."""
     from orchestration.ui import serve
 

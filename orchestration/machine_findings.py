@@ -12,12 +12,13 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from assets.addresses import DAGSTER_PORT, LOOPBACK, MLFLOW_PORT, REPORTS_PORT
 from assets.launchers.settings import LauncherError, check_mount, launcher_settings, missing
 from assets.workspace import Workspace
 from orchestration.findings import Finding
 
 NEEDED_GIB = 5.0
-PORTS = {"Dagster": 3000, "reports": 3001, "MLflow": 5000}
+PORTS = {"Dagster": DAGSTER_PORT, "reports": REPORTS_PORT, "MLflow": MLFLOW_PORT}
 PROJECT = Path(__file__).resolve().parent.parent / "pyproject.toml"
 OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
 
@@ -102,7 +103,7 @@ def free_port(name: str, port: int) -> Finding:
     """A taken port is no fault: `omnihuman ui` takes another; but people would look at the wrong page."""
     with socket.socket() as probe:
         probe.settimeout(1.0)
-        taken = probe.connect_ex(("127.0.0.1", port)) == 0
+        taken = probe.connect_ex((LOOPBACK, port)) == 0
     message = f"{port} is in use; `omnihuman ui` will take another port and print it" if taken else f"{port} is free"
     return Finding(f"port of {name}", True, message)
 

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from assets.addresses import LOOPBACK_NAMES
 from assets.detectors import keypoint_detector
 from assets.workspace import Workspace
 from omnihuman.exports import read_provenance
@@ -55,7 +56,7 @@ def serve_page(workspace: Workspace, host: str, port: int, limits: Limits, expos
         signal.signal(number, lambda *_: ended.set())
     guards = [Middleware(OnlyFromHere)]
     if not expose:
-        guards.append(Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]"]))
+        guards.append(Middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK_NAMES))
     with tempfile.TemporaryDirectory(prefix="omnihuman-page-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder
         blocks = build_page(choices, limits, VideoMaker(workspace, limits, Path(folder)))

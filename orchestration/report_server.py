@@ -12,9 +12,8 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from assets.addresses import LOOPBACK, LOOPBACK_NAMES
 from orchestration.http_server import listen, run_app
-
-HOST = "127.0.0.1"
 
 
 def build_app(folder: Path) -> Starlette:
@@ -26,8 +25,7 @@ def build_app(folder: Path) -> Starlette:
         items = "".join(f'<li><a href="/{name}">{name.removesuffix(".html")}</a></li>' for name in names) or "<li>none yet</li>"
         return HTMLResponse(f"<!doctype html><meta charset=utf-8><title>Reports</title><h1>Reports, newest first</h1><ul>{items}</ul>")
 
-    # A name that resolves to loopback must not let a web page of elsewhere read them.
-    hosts = Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
+    hosts = Middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK_NAMES)
     folder.mkdir(parents=True, exist_ok=True)
     return Starlette(routes=[Route("/", pages), Mount("/", StaticFiles(directory=folder))], middleware=[hosts])
 
@@ -38,7 +36,7 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("port", type=int)
     given = parser.parse_args()
-    return run_app(build_app(given.folder), listen(HOST, given.port))
+    return run_app(build_app(given.folder), listen(LOOPBACK, given.port))
 
 
 if __name__ == "__main__":

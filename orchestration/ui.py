@@ -10,28 +10,27 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from assets.dagster_assets import MLFLOW_PAGES, REPORT_PAGES
+from assets.addresses import DAGSTER_PORT, LOOPBACK, MLFLOW_PAGES, MLFLOW_PORT, REPORT_PAGES, REPORTS_PORT
 from assets.workspace import Workspace
 from orchestration.instance import open_instance
 from tracking.mlflow_store import connect
 
-HOST = "127.0.0.1"
 
-
-def serve(workspace: Workspace, dagster_port: int = 3000, mlflow_port: int = 5000, reports_port: int = 3001) -> int:
+def serve(workspace: Workspace, dagster_port: int = DAGSTER_PORT, mlflow_port: int = MLFLOW_PORT, reports_port: int = REPORTS_PORT) -> int:
     """Start all of them, print their addresses once they answer, wait; returns the exit code of the first that stops."""
     open_instance(workspace).dispose()
     connect(workspace.tracking_uri)
     dagster_port, mlflow_port, reports_port = _free(dagster_port), _free(mlflow_port), _free(reports_port)
-    addresses = {"Dagster": f"http://{HOST}:{dagster_port}", "MLflow": f"http://{HOST}:{mlflow_port}", "reports": f"http://{HOST}:{reports_port}"}
+    ports = {"Dagster": dagster_port, "MLflow": mlflow_port, "reports": reports_port}
+    addresses = {name: f"http://{LOOPBACK}:{port}" for name, port in ports.items()}
     logs = workspace.logs
     logs.mkdir(parents=True, exist_ok=True)
     module = ["-m", "orchestration.definitions"]
     commands = {
-        "dagster-webserver": [sys.executable, "-m", "dagster_webserver", "-h", HOST, "-p", str(dagster_port), *module],
+        "dagster-webserver": [sys.executable, "-m", "dagster_webserver", "-h", LOOPBACK, "-p", str(dagster_port), *module],
         "dagster-daemon": [sys.executable, "-m", "dagster._daemon", "run", *module],
         "mlflow": [
-            sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(mlflow_port), "--workers", "1",
+            sys.executable, "-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(mlflow_port), "--workers", "1",
             "--backend-store-uri", workspace.tracking_uri, "--artifacts-destination", str(workspace.var / "mlartifacts"),
         ],
         "reports": [sys.executable, "-m", "orchestration.report_server", str(workspace.reports), str(reports_port)],
@@ -94,10 +93,10 @@ def _free(port: int) -> int:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((LOOPBACK, port))
         except OSError:
             probe.close()
             with socket.socket() as other:
-                other.bind((HOST, 0))
+                other.bind((LOOPBACK, 0))
                 return other.getsockname()[1]
         return port

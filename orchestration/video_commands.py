@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from assets.addresses import LOOPBACK
 from orchestration.command_options import ProfileOption, need, open_with
 
 PANEL = "Videos"
@@ -72,7 +73,7 @@ def example(folder: Annotated[Path, typer.Argument(help="where the two files go"
 
 @app.command(rich_help_panel=PANEL)
 def page(
-    host: HostOption = "127.0.0.1",
+    host: HostOption = LOOPBACK,
     port: PortOption = 7860,
     expose: ExposeOption = False,
     longest: LongestOption = 60.0,
@@ -91,7 +92,7 @@ def page(
 @app.command(rich_help_panel=PANEL)
 def serve(
     model: Annotated[str, typer.Option(help="as in generate; looked up once, when the server starts")] = "champion",
-    host: HostOption = "127.0.0.1",
+    host: HostOption = LOOPBACK,
     port: PortOption = 8080,
     expose: ExposeOption = False,
     longest: LongestOption = 60.0,

@@ -4,7 +4,7 @@ FastAPI and not MLflow's scoring server: that one answers a call with its result
 minutes, comes in and goes out as files, must outlive a restart, and has to be refused early when it is too large.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from assets.addresses import LOOPBACK_NAMES
 from assets.workspace import Workspace
 from orchestration import generation
 from orchestration.body_limit import BodyLimit
@@ -61,12 +62,12 @@ def serve(
     store = JobStore(workspace.var / JOBS, limits)
     metrics = ServerMetrics(store)
     worker = VideoWorker(workspace, loaded, store, metrics, keep_hours * 3600)
-    app = build_app(worker, metrics, None if expose else ["127.0.0.1", "localhost", "[::1]"], grace_seconds)
+    app = build_app(worker, metrics, None if expose else LOOPBACK_NAMES, grace_seconds)
     print(f"{loaded.name} on {address(host, listening)}/v1/videos; jobs in {store.folder}; Ctrl-C ends it", flush=True)
     return run_app(app, listening, DRAIN_SECONDS)
 
 
-def build_app(worker: VideoWorker, metrics: ServerMetrics, hosts: list[str] | None, grace_seconds: float) -> FastAPI:
+def build_app(worker: VideoWorker, metrics: ServerMetrics, hosts: Sequence[str] | None, grace_seconds: float) -> FastAPI:
     """The HTTP side of a worker that is not started yet; it starts and ends with the app."""
 
     @asynccontextmanager

@@ -11,7 +11,6 @@ from media import MediaError
 from orchestration.generation import Request
 from orchestration.generation_inputs import GenerateError
 
-LOOPBACK = "127.0.0.1"
 # What a visitor can mend; anything else is the service's own fault.
 BAD_INPUT = (GenerateError, MediaError, ValueError)
 

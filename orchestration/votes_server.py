@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import HTMLResponse
 
+from assets.addresses import LOOPBACK, LOOPBACK_NAMES
 from assets.workspace import Workspace
 from evaluation.benchmark import Benchmark, load_benchmark
 from evaluation.generate import enlarge, load_generated
@@ -21,7 +22,6 @@ from media import encode_clip
 from media.photographs import png_with_text
 from orchestration.body_limit import BodyLimit
 from orchestration.http_server import address, listen, run_app
-from orchestration.visitors import LOOPBACK
 from orchestration.votes_page import votes_page
 
 SMALLEST_SIDE = 256  # pixels that people can judge
@@ -107,7 +107,7 @@ def serve_votes(stage: Stage, port: int) -> int:
 def build_app(stage: Stage) -> FastAPI:
     """Page, pairs and votes. What a voter sees names no system: a pair is a random token."""
     app = FastAPI(title="Blind comparison", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[LOOPBACK, "localhost"])
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK_NAMES)
     app.add_middleware(BodyLimit, largest=LARGEST_BODY)
 
     @app.exception_handler(VoteError)
