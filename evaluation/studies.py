@@ -163,6 +163,17 @@ STAGE_ORDER = Study(
         Variant("together", "audio and pose at once", "not in the paper", _each((2,), "ratios.pose=0.25")),
     ),
 )
+TIMESTEPS = Study(
+    "timesteps",
+    "At which noise stage 3 trains most",
+    STAGES[2:],
+    (
+        Variant(FULL, "full recipe", "the profile's own; Wan2.1 samples at 480p with s = 3"),
+        Variant("shift_1", "logit-normal, s = 1", "for small pictures (Stable Diffusion 3 section 5.3.2)", ("stage_3.timestep_shift=1.0",)),
+        Variant("shift_6", "logit-normal, s = 6", "not in the papers", ("stage_3.timestep_shift=6.0",)),
+        Variant("uniform", "uniform, s = 1", "worse than logit-normal (Stable Diffusion 3 table 1)", ("stage_3.timestep_law=uniform", "stage_3.timestep_shift=1.0")),
+    ),
+)
 TEXT_ONLY_DATA = Study(
     "text_only_data",
     "What the clips that only text and reference may use are good for",
@@ -172,4 +183,4 @@ TEXT_ONLY_DATA = Study(
         Variant("without", "only clips that audio may use", "FID 39.8, Sync-C 4.30", _each((1, 2, 3), "subset=audio")),
     ),
 )
-STUDIES = {study.name: study for study in (ADVERSARIAL, CONSISTENCY, GUIDANCE, AUDIO_RATIO, POSE_RATIO, REFERENCE_RATIO, STAGE_ORDER, TEXT_ONLY_DATA)}
+STUDIES = {study.name: study for study in (ADVERSARIAL, CONSISTENCY, GUIDANCE, AUDIO_RATIO, POSE_RATIO, REFERENCE_RATIO, STAGE_ORDER, TIMESTEPS, TEXT_ONLY_DATA)}
