@@ -175,8 +175,7 @@ def dagster_metadata(values: Mapping[str, Any]) -> dict[str, dg.MetadataValue | 
 
 def _report_page(path: Path) -> dg.UrlMetadataValue:
     """Where people's browsers find a page that lies below a workspace's reports."""
-    below = path.parts[::-1][: path.parts[::-1].index(REPORTS)][::-1]
-    return dg.MetadataValue.url(f"{report_pages()}/{quote('/'.join(below))}")
+    return dg.MetadataValue.url(f"{report_pages()}/{quote(path.as_posix().rpartition(f'/{REPORTS}/')[2])}")
 
 
 def _column_metadata(columns: Columns) -> dict[str, Any]:
