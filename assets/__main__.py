@@ -61,7 +61,10 @@ def _make(workspace: Workspace, step: Step, shard: str | None, force: bool) -> i
             known = sorted({*known, *plan_new_shards(workspace)})
         shards = [shard] if shard else list(known)
         if not shards:
-            print(f"error: no shards; drop clips into {workspace.inbox} and run `python -m assets raw_clips`", file=sys.stderr)
+            print(
+                f"error: no shards; drop clips into {workspace.inbox} and run `python -m assets raw_clips`",
+                file=sys.stderr,
+            )
             return 1
     for one in shards:
         label = step.name if one is None else f"{step.name} {one}"

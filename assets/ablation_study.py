@@ -77,7 +77,9 @@ def _variants(study: Study, names: Sequence[str]) -> list[Variant]:
 
 def _check_parents(workspace: Workspace, study: Study) -> None:
     recipes = [RECIPES[name] for name in study.trains]
-    parents = {name for recipe in recipes for name in (recipe.parent, recipe.diffusion_parent) if name} - set(study.trains)
+    parents = {name for recipe in recipes for name in (recipe.parent, recipe.diffusion_parent) if name} - set(
+        study.trains
+    )
     for asset in sorted({*DATA, *parents, *([study.beside] if study.beside else [])}):
         if not workspace.data(asset).is_dir():
             raise AssetError(f"no {workspace.data(asset)}; a study starts from a finished demo: run `omnihuman demo`")
@@ -145,14 +147,18 @@ def _variant_row(
     except AssetError as error:
         return {"variant": variant.name, "seed": seed, "status": f"failed: {error}"}, None
     root = _scored(workspace, study, weights)
-    return ablation_row(variant.name, seed, MODEL, _scores(root), pd.read_parquet(weights / "losses.parquet")), _audio(root)
+    return ablation_row(variant.name, seed, MODEL, _scores(root), pd.read_parquet(weights / "losses.parquet")), _audio(
+        root
+    )
 
 
 def _train_variant(workspace: Workspace, study: Study, variant: Variant, seed: int, launch: Launcher) -> Path:
     """The folder of the variant's last weights; what it has in common with what stands is not trained again."""
     sections = [RECIPES[name].section for name in study.trains]
     seeds = [f"{section}.seed={getattr(workspace.profile, section).seed + seed}" for section in sections]
-    changed = replace(workspace, profile=changed_profile(workspace.profile, [*seeds, *study.always, *variant.overrides]))
+    changed = replace(
+        workspace, profile=changed_profile(workspace.profile, [*seeds, *study.always, *variant.overrides])
+    )
     folders: dict[str, Path] = {}
 
     def folder_of(name: str) -> Path:
@@ -160,7 +166,9 @@ def _train_variant(workspace: Workspace, study: Study, variant: Variant, seed: i
 
     for name in study.trains:
         stands = all(folder_of(above) == workspace.data(above) for above in study.trains[: len(folders)])
-        folders[name] = workspace.data(name) if stands and _stands(changed, name) else _train(changed, name, folder_of, launch)
+        folders[name] = (
+            workspace.data(name) if stands and _stands(changed, name) else _train(changed, name, folder_of, launch)
+        )
     return folders[study.trains[-1]]
 
 
@@ -169,7 +177,10 @@ def _stands(workspace: Workspace, name: str) -> bool:
     file = workspace.data(name) / "record.json"
     if not file.is_file():
         return False
-    record, wanted = json.loads(file.read_text()), getattr(workspace.profile, RECIPES[name].section).model_dump(mode="json")
+    record, wanted = (
+        json.loads(file.read_text()),
+        getattr(workspace.profile, RECIPES[name].section).model_dump(mode="json"),
+    )
     return record.get("section") == wanted and record["snapshot_digest"] == _snapshot(workspace)
 
 
@@ -227,7 +238,12 @@ def _scored(workspace: Workspace, study: Study, weights: Path) -> Path:
     digest = json.loads((weights / "record.json").read_text())["weights_digest"]
     steps, modes = None if study.one_step else config.teacher_steps, (AUDIO, POSE, SECOND_SEED)
     parts = [digest, benchmark.digest, steps, config.model_dump(mode="json")]
-    root = workspace.var / "ablation" / "scores" / hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
+    root = (
+        workspace.var
+        / "ablation"
+        / "scores"
+        / hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
+    )
     if not (root / "scores" / "scores.parquet").is_file():
         pipeline = build_pipeline(workspace.profile, weights / "transformer", steps or 1)
         for mode in modes:
@@ -236,5 +252,12 @@ def _scored(workspace: Workspace, study: Study, weights: Path) -> Path:
         if not (root / RECONSTRUCTION).exists():
             (root / RECONSTRUCTION).symlink_to(workspace.data("generated_videos") / RECONSTRUCTION)
         autoencoder = load_autoencoder(resolve_source(workspace.profile.encoders.autoencoder))
-        score_benchmark(root, benchmark, root / "scores", config, plan=[ModelPlan(MODEL, MODEL, modes, steps)], autoencoder=autoencoder)
+        score_benchmark(
+            root,
+            benchmark,
+            root / "scores",
+            config,
+            plan=[ModelPlan(MODEL, MODEL, modes, steps)],
+            autoencoder=autoencoder,
+        )
     return root

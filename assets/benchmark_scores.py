@@ -39,7 +39,11 @@ def make_benchmark_scores(execution: Execution) -> Metadata:
         finite = scores[scores["value"].notna()]
         run.log({f"{row.model}.{row.mode}.{row.metric}": row.value for row in finite.itertuples()})
         for model, rows in finite.groupby("model"):
-            run.part(f"scores of {model}", {f"{row.mode}.{row.metric}": row.value for row in rows.itertuples()}, _trained_by(workspace, str(model)))
+            run.part(
+                f"scores of {model}",
+                {f"{row.mode}.{row.metric}": row.value for row in rows.itertuples()},
+                _trained_by(workspace, str(model)),
+            )
         slices = pd.read_parquet(destination / "slices.parquet")
         for table in ("scores", "slices", "samples"):
             run.artifact(destination / f"{table}.parquet")
@@ -52,7 +56,11 @@ def make_benchmark_scores(execution: Execution) -> Metadata:
         "report": page,
         "cost_against_quality": Png(cost_against_quality(scores, generation_plan(config))),
         "slices_plot": Png(slices_plot(slices, scores, limits(workspace.profile.gate))),
-        "slices": Markdown(markdown_table(slices[["slice", "mode", "metric", "value", "ci_low", "ci_high"]].round(4).to_dict("records"))),
+        "slices": Markdown(
+            markdown_table(
+                slices[["slice", "mode", "metric", "value", "ci_low", "ci_high"]].round(4).to_dict("records")
+            )
+        ),
         "mlflow_run_id": run.run_id,
         "scores": Markdown(scores.round(4).to_csv(sep="|", index=False).join(("```\n", "```"))),
     }

@@ -38,13 +38,17 @@ RECIPES = {
     "stage_2_checkpoint": Recipe("stage", "stage_2", "stage_1_checkpoint"),
     "stage_3_checkpoint": Recipe("stage", "stage_3", "stage_2_checkpoint"),
     "consistency_student": Recipe("consistency", "consistency", "stage_3_checkpoint"),
-    "adversarial_image_student": Recipe("adversarial", "adversarial_images", "consistency_student", "stage_3_checkpoint"),
+    "adversarial_image_student": Recipe(
+        "adversarial", "adversarial_images", "consistency_student", "stage_3_checkpoint"
+    ),
     "distilled_student": Recipe("adversarial", "adversarial_videos", "adversarial_image_student", "stage_3_checkpoint"),
     "slim_decoder": Recipe("decoder", "slim_decoder"),
 }
 
 
-def training_job(workspace: Workspace, name: str, folder_of: Callable[[str], Path], output: Path, work: Path) -> "TrainingJob":
+def training_job(
+    workspace: Workspace, name: str, folder_of: Callable[[str], Path], output: Path, work: Path
+) -> "TrainingJob":
     """The job that trains `name` by its recipe and the workspace's profile.
 
     Args:

@@ -24,7 +24,10 @@ def score_columns(profile: Profile) -> Columns:
         record = RECORD_COLUMNS[score.name] if "record" in score.reads else ()
         sources |= dict.fromkeys(score.columns, (*media, *record))
     schema = scores_schema(scores)
-    return Columns({name: str(schema.field(name).type) for name in schema.names}, {c: tuple(("raw_clips", s) for s in of) for c, of in sources.items()})
+    return Columns(
+        {name: str(schema.field(name).type) for name in schema.names},
+        {c: tuple(("raw_clips", s) for s in of) for c, of in sources.items()},
+    )
 
 
 def subset_columns(profile: Profile) -> Columns:

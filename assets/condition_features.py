@@ -28,7 +28,9 @@ def make_condition_features(execution: Execution) -> Metadata:
         "seconds": round(report.seconds, 1),
         "bytes": report.bytes,
         "features_sha256": report.features_sha256,
-        "report": write_features_page(execution.workspace.report_page("condition_features", execution.shard), destination, report),
+        "report": write_features_page(
+            execution.workspace.report_page("condition_features", execution.shard), destination, report
+        ),
         "encoders": json.loads((destination / "encoders.json").read_text()),
     }
 

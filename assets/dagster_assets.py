@@ -34,7 +34,15 @@ OWNERS = ["team:omnihuman"]
 TRAINING_POOL = "training"
 RETRY_SECONDS = 30
 # What network file systems and block devices report when they are away for a moment.
-FLAKY = {errno.EIO, errno.ESTALE, errno.EREMOTEIO, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH}
+FLAKY = {
+    errno.EIO,
+    errno.ESTALE,
+    errno.EREMOTEIO,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+    errno.ENETDOWN,
+    errno.ENETUNREACH,
+}
 
 # Where the chain of stages begins: a setting of its first asset, in the launchpad and of the two training jobs.
 FIRST_STAGE = "stage_1_checkpoint"
@@ -84,7 +92,11 @@ def dagster_asset(step: Step, condition: dg.AutomationCondition | None = None) -
         automation_condition=condition,
         config_schema=START_SETTING if step.name == FIRST_STAGE else None,
         backfill_policy=dg.BackfillPolicy.multi_run(1) if step.sharded else None,
-        metadata={"folder": f"data/{step.name}", "profile_sections": ", ".join(step.sections) or "(none)", **_code_reference(step)},
+        metadata={
+            "folder": f"data/{step.name}",
+            "profile_sections": ", ".join(step.sections) or "(none)",
+            **_code_reference(step),
+        },
         check_specs=[] if step.check is None else [dg.AssetCheckSpec(CHECK, asset=step.name, blocking=True)],
     )
     def run(context: dg.AssetExecutionContext, launcher: TrainingLauncher) -> dg.MaterializeResult:
@@ -180,14 +192,18 @@ def _report_page(path: Path) -> dg.UrlMetadataValue:
 
 def _column_metadata(columns: Columns) -> dict[str, Any]:
     """Under Dagster's own names, which its pages draw as the table's schema and as lineage from column to column."""
-    deps = {name: [dg.TableColumnDep(dg.AssetKey(a), c) for a, c in sources] for name, sources in columns.sources.items()}
+    deps = {
+        name: [dg.TableColumnDep(dg.AssetKey(a), c) for a, c in sources] for name, sources in columns.sources.items()
+    }
     schema = dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.kinds.items()])
     return {"dagster/column_schema": schema, "dagster/column_lineage": dg.TableColumnLineage(deps)}
 
 
 def _metadata_value(value: Any) -> Any:
     if isinstance(value, Png):
-        return dg.MetadataValue.md(f"![plot](data:image/png;base64,{base64.b64encode(in_few_colours(value.data)).decode()})")
+        return dg.MetadataValue.md(
+            f"![plot](data:image/png;base64,{base64.b64encode(in_few_colours(value.data)).decode()})"
+        )
     if isinstance(value, Markdown):
         return dg.MetadataValue.md(value.text)
     if isinstance(value, Table):

@@ -27,7 +27,9 @@ class ColumnDrift:
         return f"{self.column} (PSI {self.psi:.2f}, KS {self.ks:.2f})"
 
 
-def measure_drift(column: str, before: np.ndarray, after: np.ndarray, config: RefreshConfig, columns: int = 1) -> ColumnDrift:
+def measure_drift(
+    column: str, before: np.ndarray, after: np.ndarray, config: RefreshConfig, columns: int = 1
+) -> ColumnDrift:
     """Compare `(n,)` and `(m,)` values of a column; NaN is a value of its own, because a score that goes missing is drift too.
 
     A column has drifted when PSI or KS is above the profile's bound and above what chance gives.
@@ -56,7 +58,9 @@ def population_stability_index(before: np.ndarray, after: np.ndarray) -> tuple[f
     values, a bool too, is compared value by value; NaN is a bin.
     """
     known = before[~np.isnan(before)]
-    edges = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1], method="lower")) if len(known) else np.empty(0)
+    edges = (
+        np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1], method="lower")) if len(known) else np.empty(0)
+    )
     points = np.array([edge for edge in edges if np.mean(known == edge) > 0.5 / BINS])
     counts = np.stack([_histogram(values, edges, points) for values in (before, after)]).astype(float)
     counts = counts[:, counts.sum(axis=0) > 0]

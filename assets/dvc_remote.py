@@ -134,7 +134,11 @@ def missing_outputs(workspace: Workspace, point: RestorePoint) -> list[str]:
     """Assets of a state of which DVC's cache lacks a file."""
     cache = cache_folder(workspace)
     folders = {name: committed_folder(cache, listing) for name, listing in point.outputs.items()}
-    return [name for name, folder in folders.items() if folder is None or not all(path.is_file() for path in folder.files.values())]
+    return [
+        name
+        for name, folder in folders.items()
+        if folder is None or not all(path.is_file() for path in folder.files.values())
+    ]
 
 
 @contextmanager

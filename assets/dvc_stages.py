@@ -148,7 +148,11 @@ def write_params(workspace: Workspace) -> None:
 def settings_of(step: Step) -> list[str]:
     """Keys of params.yaml that decide a step's result."""
     brought = {"encoders": "weights", "curation.scores": "score_weights"}
-    return [*step.sections, *(key for section, key in brought.items() if section in step.sections), f"code_version.{step.name}"]
+    return [
+        *step.sections,
+        *(key for section, key in brought.items() if section in step.sections),
+        f"code_version.{step.name}",
+    ]
 
 
 def _stage(step: Step) -> dict[str, Any]:

@@ -51,7 +51,9 @@ def _features_of(autoencoder: Any, benchmark: "Benchmark") -> Any:
     from omnihuman.autoencoder import encode_video, to_pixels
 
     batches = benchmark.frames.split(16)
-    return latent_features(np.concatenate([encode_video(autoencoder, to_pixels(batch)).float().numpy() for batch in batches]))
+    return latent_features(
+        np.concatenate([encode_video(autoencoder, to_pixels(batch)).float().numpy() for batch in batches])
+    )
 
 
 def training_clips(workspace: Workspace) -> tuple["TrainingClips | None", str]:
@@ -68,11 +70,21 @@ def training_clips(workspace: Workspace) -> tuple["TrainingClips | None", str]:
     bucket = workspace.profile.video.name_of(workspace.profile.video.main)
     samples = pd.read_parquet(file)
     clips = samples[samples["bucket"] == bucket].drop_duplicates("clip_id").reset_index(drop=True)
-    absent = [s for s in clips["shard"].unique() if not (workspace.data("condition_features", s) / f"features-{bucket}.safetensors").is_file()]
+    absent = [
+        s
+        for s in clips["shard"].unique()
+        if not (workspace.data("condition_features", s) / f"features-{bucket}.safetensors").is_file()
+    ]
     if absent or clips.empty:
-        return None, f"The features of {', '.join(absent) or f'bucket {bucket}'} are not here; bring them back with `dvc checkout` or `omnihuman restore`."
+        return (
+            None,
+            f"The features of {', '.join(absent) or f'bucket {bucket}'} are not here; bring them back with `dvc checkout` or `omnihuman restore`.",
+        )
     chosen = clips.iloc[np.unique(np.linspace(0, len(clips) - 1, min(len(clips), CLIPS_COMPARED)).round().astype(int))]
-    rows, places = FeatureRows(workspace.data("condition_features")), list(zip(chosen["shard"], chosen["row"].astype(int), strict=True))
+    rows, places = (
+        FeatureRows(workspace.data("condition_features")),
+        list(zip(chosen["shard"], chosen["row"].astype(int), strict=True)),
+    )
     parts = [places[start : start + ROWS_AT_ONCE] for start in range(0, len(places), ROWS_AT_ONCE)]
     features = np.concatenate([latent_features(rows.gather(part, bucket, "latents").numpy()) for part in parts])
     return TrainingClips(list(chosen["clip_id"]), features, _scores_of(workspace, chosen), len(clips)), ""
@@ -82,7 +94,11 @@ def _scores_of(workspace: Workspace, clips: Any) -> Any:
     """The score columns of these clips, in their order."""
     import pandas as pd
 
-    tables = [pd.read_parquet(path) for shard in clips["shard"].unique() if (path := workspace.data("clip_scores", shard) / "scores.parquet").is_file()]
+    tables = [
+        pd.read_parquet(path)
+        for shard in clips["shard"].unique()
+        if (path := workspace.data("clip_scores", shard) / "scores.parquet").is_file()
+    ]
     if not tables:
         return pd.DataFrame(index=range(len(clips)))
     scores = pd.concat(tables, ignore_index=True).drop_duplicates("clip_id").set_index("clip_id")

@@ -57,10 +57,14 @@ def execute(workspace: Workspace, step: Step, shard: str | None = None, launch: 
         AssetError: the step has shards and none is named, or the other way round, or the product did not appear.
     """
     if step.sharded != (shard is not None):
-        raise AssetError(f"{step.name} is made {'per shard: name one' if step.sharded else 'as a whole: name no shard'}")
+        raise AssetError(
+            f"{step.name} is made {'per shard: name one' if step.sharded else 'as a whole: name no shard'}"
+        )
     with one_maker(workspace, step.name, shard) as waited:
         if waited and is_current(workspace, step, shard):
-            return Outcome(content_version(workspace, step, shard), 0.0, {"made_by": "another run, which this one waited for"})
+            return Outcome(
+                content_version(workspace, step, shard), 0.0, {"made_by": "another run, which this one waited for"}
+            )
         return _execute(workspace, step, shard, launch)
 
 
@@ -137,7 +141,11 @@ def run_process(process: "Process") -> None:
     """
     elsewhere = os.environ.get(LAUNCHER_FILE)
     if elsewhere and process.job is not None:
-        raise AssetError(f"{LAUNCHER_FILE}={elsewhere} has trainings started by Dagster; run `omnihuman demo` or a Dagster job, or unset it to train on this machine")
+        raise AssetError(
+            f"{LAUNCHER_FILE}={elsewhere} has trainings started by Dagster; run `omnihuman demo` or a Dagster job, or unset it to train on this machine"
+        )
     finished = subprocess.run(process.command, env=process.environment, check=False)
     if finished.returncode:
-        raise AssetError(f"{process.command[-1]} ended with exit code {finished.returncode}; its last lines above say why")
+        raise AssetError(
+            f"{process.command[-1]} ended with exit code {finished.returncode}; its last lines above say why"
+        )

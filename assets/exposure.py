@@ -50,13 +50,19 @@ def _exposure(lineage: Lineage, key: str, kind: str, seen: set[str]) -> Exposure
     facts = node.facts
     if node.kind == "snapshot":
         hit = {clip for shard in lineage.graph.predecessors(key) for clip in lineage.graph.predecessors(shard)}
-        return Exposure(kind, node.name, f"{len(hit)} of {sum(map(len, lineage.clips_of(facts['digest']).values()))} clips")
+        return Exposure(
+            kind, node.name, f"{len(hit)} of {sum(map(len, lineage.clips_of(facts['digest']).values()))} clips"
+        )
     if node.kind == "checkpoint":
-        return Exposure(kind, node.name, f"weights {facts['weights_digest'][:12]}, {_why(lineage, key, seen)}, in {facts['place']}")
+        return Exposure(
+            kind, node.name, f"weights {facts['weights_digest'][:12]}, {_why(lineage, key, seen)}, in {facts['place']}"
+        )
     if node.kind == "score":
         return Exposure(kind, node.name, f"{facts['numbers']} numbers of {facts['asset']}, in {facts['place']}")
     if node.kind == "run":
-        return Exposure(kind, f"{node.name} {facts['run_id']}", f"{facts['experiment']}, snapshot {facts['snapshot_digest'][:12]}")
+        return Exposure(
+            kind, f"{node.name} {facts['run_id']}", f"{facts['experiment']}, snapshot {facts['snapshot_digest'][:12]}"
+        )
     aliases = "".join(f", @{alias}" for alias in facts["aliases"])
     return Exposure(kind, node.name, f"snapshot {facts['snapshot_digest'][:12]}{aliases}")
 

@@ -21,7 +21,10 @@ TRANSFORMER = "transformer"
 
 def scored_pipeline(workspace: Workspace, model: str) -> str:
     """The digest of the pipeline that made the videos which were scored; several are joined, and equal no digest."""
-    found = {json.loads(file.read_text())["weights"] for file in sorted((workspace.data("generated_videos") / model).glob("*/meta.json"))}
+    found = {
+        json.loads(file.read_text())["weights"]
+        for file in sorted((workspace.data("generated_videos") / model).glob("*/meta.json"))
+    }
     return "+".join(sorted(found))
 
 
@@ -44,7 +47,8 @@ def _weights(version: "Version", folder: Path) -> "Iterator[Check]":
 
     registered, scored, files = (version.tags.get(tag, "") for tag in (PIPELINE, SCORED, FILES))
     yield _check(
-        "weights are the scored ones", bool(registered) and registered == scored,
+        "weights are the scored ones",
+        bool(registered) and registered == scored,
         f"version {version.version} holds weights and encoders {_short(registered)}, its scores are of {_short(scored)}",
         "generate and score it again",
     )
@@ -53,7 +57,8 @@ def _weights(version: "Version", folder: Path) -> "Iterator[Check]":
     except FileNotFoundError:
         found = ""
     yield _check(
-        "weights are the registered ones", bool(files) and found == files,
+        "weights are the registered ones",
+        bool(files) and found == files,
         f"the registry's files of version {version.version} hash to {_short(found)}, registered were {_short(files)}",
         "register the student again, and find out who changed the files",
     )
@@ -74,14 +79,18 @@ def _snapshot(workspace: Workspace, version: "Version") -> "Iterator[Check]":
     found = {digest: snapshot_samples(workspace, digest) for digest in digests}
     samples = [path for path in found.values() if path is not None]
     yield _check(
-        "snapshot is there", len(samples) == len(found), f"version {version.version} was trained on snapshot {', '.join(map(_short, digests))}",
+        "snapshot is there",
+        len(samples) == len(found),
+        f"version {version.version} was trained on snapshot {', '.join(map(_short, digests))}",
         f"bring the manifest of {', '.join(_short(digest) for digest, path in found.items() if path is None)} back with `dvc fetch`",
     )
     if len(samples) == len(found):
         manifest = workspace.data("benchmark_sets") / "manifest.parquet"
         shared = list(dict.fromkeys(name for path in samples for name in _trained_on(path, manifest)))
         text = f"{len(shared)} benchmark clips are in the snapshot" + (f": {', '.join(shared[:3])}" if shared else "")
-        yield _check("no overlap with the benchmark", not shared, text, "withdraw them from training or from the benchmark")
+        yield _check(
+            "no overlap with the benchmark", not shared, text, "withdraw them from training or from the benchmark"
+        )
 
 
 def _trained_on(samples: Path, manifest: Path) -> list[str]:

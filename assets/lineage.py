@@ -140,7 +140,12 @@ def _add_snapshots(lineage: Lineage, folders: Iterable[CommittedFolder]) -> None
         if digest in lineage.samples:
             continue
         lineage.samples[digest] = folder.files["samples.parquet"]
-        facts = {"digest": digest, "counts": manifest.get("counts", {}), "excluded": manifest.get("excluded", []), "place": folder.place}
+        facts = {
+            "digest": digest,
+            "counts": manifest.get("counts", {}),
+            "excluded": manifest.get("excluded", []),
+            "place": folder.place,
+        }
         lineage.add(key, Node("snapshot", digest[:12], facts))
         for shard in manifest.get("shards", []):
             lineage.add(_shard_key(digest, shard["name"]), Node("shard", shard["name"], {**shard, "snapshot": digest}))
@@ -176,7 +181,11 @@ def _add_checkpoints(lineage: Lineage, folders: Iterable[CommittedFolder]) -> li
         earlier = found.get(key, _Checkpoint(key, record["name"], record, folder.place, frozenset()))
         found[key] = _Checkpoint(key, earlier.name, earlier.record, earlier.place, earlier.listings | {folder.listing})
     for one in found.values():
-        shown = {name: one.record[name] for name in ("weights_digest", "snapshot_digest", "mlflow_run_id") if one.record.get(name)}
+        shown = {
+            name: one.record[name]
+            for name in ("weights_digest", "snapshot_digest", "mlflow_run_id")
+            if one.record.get(name)
+        }
         facts = {**shown, "place": one.place, "listings": sorted(filter(None, one.listings))}
         lineage.add(one.key, Node("checkpoint", one.name, facts))
         digest = one.record["snapshot_digest"]
@@ -278,7 +287,9 @@ def _add_tracked(lineage: Lineage, tracking_uri: str) -> None:
         key = f"run:{run.run_id}"
         shown = {"experiment": run.experiment, "run_id": run.run_id, "snapshot_digest": run.snapshot_digest}
         lineage.add(key, Node("run", run.name, shown))
-        lineage.link(_snapshot(lineage, run.snapshot_digest), key, f"{run.experiment} run on snapshot {run.snapshot_digest[:12]}")
+        lineage.link(
+            _snapshot(lineage, run.snapshot_digest), key, f"{run.experiment} run on snapshot {run.snapshot_digest[:12]}"
+        )
         if run.run_id in made:
             lineage.link(key, made[run.run_id], "made by run")
     for version in versions_with_snapshots(tracking_uri, tuple(MODELS)):

@@ -17,7 +17,15 @@ LENGTH = 5000  # of a description in MLflow's store
 DIGITS = 12
 
 
-def model_card(workspace: Workspace, name: str, version: int, record: dict[str, Any], scores: "pd.DataFrame", sheet: str, video: str) -> str:
+def model_card(
+    workspace: Workspace,
+    name: str,
+    version: int,
+    record: dict[str, Any],
+    scores: "pd.DataFrame",
+    sheet: str,
+    video: str,
+) -> str:
     """Markdown, before the gate has spoken.
 
     Args:
@@ -43,7 +51,10 @@ def model_card(workspace: Workspace, name: str, version: int, record: dict[str, 
 
 def samples(name: str, version: int, sheet: str, video: str) -> str:
     """Markdown that shows a version's own `sheet` and leads to its `video`, on whichever MLflow server shows it."""
-    picture, film = ("model-versions/get-artifact?" + urlencode({"path": file, "name": name, "version": version}) for file in (sheet, video))
+    picture, film = (
+        "model-versions/get-artifact?" + urlencode({"path": file, "name": name, "version": version})
+        for file in (sheet, video)
+    )
     return f"![what it makes of held-out clips, below the truth]({picture})\n\n[With sound]({film})"
 
 

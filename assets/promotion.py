@@ -80,7 +80,12 @@ def make_registered_model(execution: Execution) -> Metadata:
         describe_version(workspace.tracking_uri, name, version.version, card)
         set_alias(workspace.tracking_uri, name, CHALLENGER, version.version)
         versions[name] = {"version": version.version, "alias": CHALLENGER, "weights_digest": record["weights_digest"]}
-    set_version_tags(workspace.tracking_uri, STUDENT, versions[STUDENT]["version"], {TEACHER_VERSION: str(versions[TEACHER]["version"])})
+    set_version_tags(
+        workspace.tracking_uri,
+        STUDENT,
+        versions[STUDENT]["version"],
+        {TEACHER_VERSION: str(versions[TEACHER]["version"])},
+    )
     data = json.dumps(versions, indent=1).encode()
     write_atomically(workspace.data("registered_model") / "model_version.json", data)
     return {f"{name} version": entry["version"] for name, entry in versions.items()}
@@ -126,14 +131,22 @@ def judge_version(workspace: Workspace, version: int, report: Report) -> "tuple[
 
     champion = get_alias(workspace.tracking_uri, STUDENT, CHAMPION)
     rival = None if champion is None or champion.version == version else champion.version
-    challenger, folder = get_version(workspace.tracking_uri, STUDENT, version), version_folder(workspace.tracking_uri, STUDENT, version)
+    challenger, folder = (
+        get_version(workspace.tracking_uri, STUDENT, version),
+        version_folder(workspace.tracking_uri, STUDENT, version),
+    )
     for file in (SCORES, SLICES):
         if not (folder / file).is_file():
-            raise AssetError(f"version {version} of {STUDENT} was registered without {file}; materialise registered_model again")
+            raise AssetError(
+                f"version {version} of {STUDENT} was registered without {file}; materialise registered_model again"
+            )
     rival_scores = None if rival is None else champion_scores(workspace, rival, report)
     return rival, decide(
-        pd.read_parquet(folder / SCORES), workspace.profile.gate, rival_scores,
-        slices=pd.read_parquet(folder / SLICES), evidence=gate_evidence(workspace, challenger, folder),
+        pd.read_parquet(folder / SCORES),
+        workspace.profile.gate,
+        rival_scores,
+        slices=pd.read_parquet(folder / SLICES),
+        evidence=gate_evidence(workspace, challenger, folder),
     )
 
 
@@ -174,9 +187,7 @@ def champion_scores(workspace: Workspace, version: int, report: Report) -> "pd.D
     root = workspace.scratch("promoted_champion") / f"{version}-{benchmark.digest[:16]}"
     for mode in (AUDIO, POSE):
         videos = root / STUDENT_ROWS / mode
-        generate_videos(
-            pipeline, benchmark, videos, mode, None, config, report, weights=tags["weights_digest"]
-        )
+        generate_videos(pipeline, benchmark, videos, mode, None, config, report, weights=tags["weights_digest"])
     reconstruct(pipeline.vae, benchmark, root / RECONSTRUCTION / PIXELS, config.batch_size)
     plan = [ModelPlan(STUDENT_ROWS, "champion", (AUDIO, POSE), None)]
     return score_benchmark(root, benchmark, root / "scores", config, plan=plan)
@@ -220,7 +231,14 @@ REGISTERED_MODEL = Step(
     description="Student and teacher as whole pipelines (safetensors, no pickle) in the MLflow registry, each a new "
     "version with alias challenger.",
     make=make_registered_model,
-    upstream=("distilled_student", "stage_3_checkpoint", "training_snapshot", "benchmark_sets", "generated_videos", "benchmark_scores"),
+    upstream=(
+        "distilled_student",
+        "stage_3_checkpoint",
+        "training_snapshot",
+        "benchmark_sets",
+        "generated_videos",
+        "benchmark_scores",
+    ),
     sections=("encoders", "video", "evaluation.teacher_steps", "evaluation.guidance_scale"),
     group="promotion",
     kinds=frozenset({"mlflow", "huggingface", "dvc"}),

@@ -52,9 +52,15 @@ def refresh_facts(workspace: Workspace) -> RefreshFacts:
     if digest not in lineage.samples:
         return RefreshFacts(champion.version, usable=usable)
     trained = _trained(lineage.samples[digest])
-    new = {name: today.index[today[name] & today["finished"]].difference(trained.index[trained[name]]) for name in trained if name != "shard"}
+    new = {
+        name: today.index[today[name] & today["finished"]].difference(trained.index[trained[name]])
+        for name in trained
+        if name != "shard"
+    }
     drift = _drift(scores, trained.index, new["text"].difference(trained.index), workspace)
-    changed, unsure = _changed(lineage, list(locked_stages(workspace)), champion.tags.get("weights_digest", ""), workspace)
+    changed, unsure = _changed(
+        lineage, list(locked_stages(workspace)), champion.tags.get("weights_digest", ""), workspace
+    )
     unknown = unsure if drift else [*unsure, f"fewer than {workspace.profile.refresh.min_clips} new clips"]
     seconds = today["seconds"]
     return RefreshFacts(
@@ -102,7 +108,9 @@ def _today(scores: "ds.Dataset", workspace: Workspace) -> "pd.DataFrame":
     from curation.subsets import SUBSETS, parse_predicates
 
     if "seconds" not in scores.schema.names:
-        raise CurationError("the score tables were written by an older version and have no column 'seconds'; materialise clip_scores again")
+        raise CurationError(
+            "the score tables were written by an older version and have no column 'seconds'; materialise clip_scores again"
+        )
     config = workspace.profile.curation
     predicates = parse_predicates(config)
     check_predicates(scores, [predicate.text for predicate in predicates.values()], config)
@@ -125,7 +133,9 @@ def withdrawn_clips(workspace: Workspace) -> set[str]:
     tombstones = read_tombstones(workspace.tombstones)
     if not tombstones:
         return set()
-    tables = [read_table(workspace.data("raw_clips", shard) / "clips.parquet") for shard in workspace.shards("raw_clips")]
+    tables = [
+        read_table(workspace.data("raw_clips", shard) / "clips.parquet") for shard in workspace.shards("raw_clips")
+    ]
     listed = {clip_id for clips in tables for clip_id in clips.loc[withdrawn(clips, tombstones), "clip_id"]}
     return listed | {clip_id for tombstone in tombstones for clip_id in tombstone.clip_ids}
 
@@ -149,7 +159,9 @@ def _drift(scores: "ds.Dataset", before: "pd.Index", after: "pd.Index", workspac
     first, second = (_values(scores, columns, clips) for clips in (before, after))
     if min(len(first), len(second)) < config.min_clips:
         return []
-    return [measure_drift(name, first[name].to_numpy(), second[name].to_numpy(), config, len(columns)) for name in columns]
+    return [
+        measure_drift(name, first[name].to_numpy(), second[name].to_numpy(), config, len(columns)) for name in columns
+    ]
 
 
 def _values(scores: "ds.Dataset", columns: list[str], clips: "pd.Index") -> "pd.DataFrame":
@@ -161,13 +173,21 @@ def _values(scores: "ds.Dataset", columns: list[str], clips: "pd.Index") -> "pd.
     return table.drop_duplicates("clip_id")[columns].astype(float)
 
 
-def _changed(lineage: Lineage, stages: list[LockedStage], weights: str, workspace: Workspace) -> tuple[list[str], list[str]]:
+def _changed(
+    lineage: Lineage, stages: list[LockedStage], weights: str, workspace: Workspace
+) -> tuple[list[str], list[str]]:
     """What dvc.lock says the champion was made with against today's, and what it does not say."""
     asset = MODELS[STUDENT]
-    listings = lineage.node(f"checkpoint:{asset}:{weights}").facts["listings"] if f"checkpoint:{asset}:{weights}" in lineage.graph else []
+    listings = (
+        lineage.node(f"checkpoint:{asset}:{weights}").facts["listings"]
+        if f"checkpoint:{asset}:{weights}" in lineage.graph
+        else []
+    )
     made = list(_made_by(stages, [(asset, listing) for listing in listings]))
     if not made:
-        return [], ["no dvc.lock, today's or in version control, has the champion's weights: its code version and settings"]
+        return [], [
+            "no dvc.lock, today's or in version control, has the champion's weights: its code version and settings"
+        ]
     today = yaml.safe_load(params_text(workspace.profile))
     found: dict[str, None] = {}
     for stage in made:

@@ -76,12 +76,16 @@ class RefreshDecision:
         return f"{'refresh' if self.refresh else 'skipped'}: {'; '.join(self.reasons)}"
 
 
-def decide_refresh(facts: RefreshFacts, config: RefreshConfig, continuation: ContinuationConfig | None = None) -> RefreshDecision:
+def decide_refresh(
+    facts: RefreshFacts, config: RefreshConfig, continuation: ContinuationConfig | None = None
+) -> RefreshDecision:
     """Any one reason is enough. Pure: the same facts give the same decision."""
     refresh, reasons = _whether(facts, config)
     against = list(_against_continuing(facts, continuation))
     start = SCRATCH if against else CHAMPION
-    return RefreshDecision(refresh, reasons, facts, start, "; ".join(against) or "its clips, code and settings still stand")
+    return RefreshDecision(
+        refresh, reasons, facts, start, "; ".join(against) or "its clips, code and settings still stand"
+    )
 
 
 def _whether(facts: RefreshFacts, config: RefreshConfig) -> tuple[bool, tuple[str, ...]]:
@@ -97,7 +101,9 @@ def _whether(facts: RefreshFacts, config: RefreshConfig) -> tuple[bool, tuple[st
         reasons.append(f"new usable hours {_percent(grown)}, from {config.growth_min:.3g} on it is worth it")
     drifted = [column for column in facts.drift if column.drifted]
     if drifted:
-        reasons.append(f"{len(drifted)} score columns of {facts.new_clips} new clips drifted: {_some([str(c) for c in drifted])}")
+        reasons.append(
+            f"{len(drifted)} score columns of {facts.new_clips} new clips drifted: {_some([str(c) for c in drifted])}"
+        )
     if facts.changed:
         reasons.append(f"made by other code or settings: {_some(list(facts.changed))}")
     if reasons:

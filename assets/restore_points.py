@@ -62,7 +62,9 @@ class RestorePoint:
 
     def __str__(self) -> str:
         versions = "".join(f", {model} {version}" for model, version in self.versions.items())
-        what = f"student {self.weights[:DIGITS]}, scores {self.scores[:DIGITS]}{versions}" if self.weights else "as frozen"
+        what = (
+            f"student {self.weights[:DIGITS]}, scores {self.scores[:DIGITS]}{versions}" if self.weights else "as frozen"
+        )
         return f"snapshot {self.snapshot[:DIGITS]}, {what}, {self.when}, code {self.code[:DIGITS]}"
 
 
@@ -95,7 +97,12 @@ def keep_restore_point(workspace: Workspace) -> RestorePoint | None:
     scored = _scored(cache, stages)
     if scored is None:  # half a training is no state to go back to
         return point
-    return _write(workspace, place / f"{scored['weights'][:DIGITS]}-{scored['scores'][:DIGITS]}", stages, {"snapshot": digest, **scored})
+    return _write(
+        workspace,
+        place / f"{scored['weights'][:DIGITS]}-{scored['scores'][:DIGITS]}",
+        stages,
+        {"snapshot": digest, **scored},
+    )
 
 
 def fitting(stages: dict[str, Any]) -> dict[str, Any]:
@@ -142,13 +149,21 @@ def find_restore_point(workspace: Workspace, name: str) -> RestorePoint:
 
 
 def _is_version(name: str) -> bool:
-    return any(mark in name for mark in ":@/") or (name.isdigit() and len(name) < 6) or name in ("champion", "challenger", "previous")
+    return (
+        any(mark in name for mark in ":@/")
+        or (name.isdigit() and len(name) < 6)
+        or name in ("champion", "challenger", "previous")
+    )
 
 
 def _by_digest(points: list[RestorePoint], name: str) -> list[RestorePoint]:
     if len(name) < 4:
         return []
-    return [p for p in points if p.name == name or any(digest.startswith(name) for digest in (p.snapshot, p.weights, p.scores) if digest)]
+    return [
+        p
+        for p in points
+        if p.name == name or any(digest.startswith(name) for digest in (p.snapshot, p.weights, p.scores) if digest)
+    ]
 
 
 def _by_version(workspace: Workspace, points: list[RestorePoint], name: str) -> list[RestorePoint]:
@@ -172,7 +187,10 @@ def _by_version(workspace: Workspace, points: list[RestorePoint], name: str) -> 
 
 def _scored(cache: Path, stages: dict[str, Any]) -> dict[str, Any] | None:
     """What the scored student of a lock is, None where none was scored."""
-    record, table = _content(cache, stages.get(STUDENT), "record.json"), _content(cache, stages.get(SCORES), "scores.parquet")
+    record, table = (
+        _content(cache, stages.get(STUDENT), "record.json"),
+        _content(cache, stages.get(SCORES), "scores.parquet"),
+    )
     registered = _content(cache, stages.get(REGISTERED), "model_version.json")
     if record is None or table is None:
         return None
@@ -218,7 +236,9 @@ def _write(workspace: Workspace, place: Path, stages: dict[str, Any], facts: dic
     }  # fmt: skip
     files = {
         "params.yaml": params_text(workspace.profile),
-        "profile.yaml": yaml.safe_dump(workspace.profile.model_dump(mode="json"), sort_keys=False, width=120, allow_unicode=True),
+        "profile.yaml": yaml.safe_dump(
+            workspace.profile.model_dump(mode="json"), sort_keys=False, width=120, allow_unicode=True
+        ),
         STAGES: stages_text(),
         MANIFEST: json.dumps(manifest, indent=1),
         **_start(workspace, stages),
@@ -232,7 +252,10 @@ def _write(workspace: Workspace, place: Path, stages: dict[str, Any], facts: dic
 def _start(workspace: Workspace, stages: dict[str, Any]) -> dict[str, str]:
     """Where its stages began, unless another start was chosen since; no part of a snapshot that nothing was trained on."""
     read = {dep["path"]: dep.get("md5") for entry in stages.values() for dep in entry.get("deps", [])}
-    if not workspace.start.is_file() or read.get(START) != hashlib.md5(workspace.start.read_bytes(), usedforsecurity=False).hexdigest():
+    if (
+        not workspace.start.is_file()
+        or read.get(START) != hashlib.md5(workspace.start.read_bytes(), usedforsecurity=False).hexdigest()
+    ):
         return {}
     return {START: workspace.start.read_text()}
 
@@ -241,7 +264,9 @@ def _read(manifest: Path) -> RestorePoint:
     try:
         return RestorePoint(manifest.parent, **json.loads(manifest.read_text()))
     except (OSError, ValueError, TypeError) as error:
-        raise AssetError(f"{manifest} cannot be read ({error}); restore it from version control, or remove {manifest.parent}") from error
+        raise AssetError(
+            f"{manifest} cannot be read ({error}); restore it from version control, or remove {manifest.parent}"
+        ) from error
 
 
 def _read_stages(path: Path) -> dict[str, Any]:
@@ -253,4 +278,6 @@ def _read_stages(path: Path) -> dict[str, Any]:
             _made(entry)
         return dict(stages)
     except (YAMLError, OSError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise AssetError(f"{path} is no lock file of DVC ({error}); restore it from version control, or make the assets again") from error
+        raise AssetError(
+            f"{path} is no lock file of DVC ({error}); restore it from version control, or make the assets again"
+        ) from error

@@ -18,13 +18,25 @@ def make_slim_decoder(execution: Execution) -> Metadata:
 
     workspace = execution.workspace
     if workspace.profile.slim_decoder is None:
-        raise AssetError(f"profile {workspace.profile.name} has no section slim_decoder; profiles/laptop.yaml shows one")
+        raise AssetError(
+            f"profile {workspace.profile.name} has no section slim_decoder; profiles/laptop.yaml shows one"
+        )
     train(NAME)(execution)
     folder = workspace.data(NAME)
-    own, slim = load_autoencoder(resolve_source(workspace.profile.encoders.autoencoder)), load_autoencoder(folder / "vae")
-    rows = compare_decoders(own, slim, load_benchmark(workspace.data("benchmark_sets")), workspace.profile.evaluation.batch_size)
+    own, slim = (
+        load_autoencoder(resolve_source(workspace.profile.encoders.autoencoder)),
+        load_autoencoder(folder / "vae"),
+    )
+    rows = compare_decoders(
+        own, slim, load_benchmark(workspace.data("benchmark_sets")), workspace.profile.evaluation.batch_size
+    )
     write_atomically(folder / "fidelity.json", json.dumps([vars(row) for row in rows], indent=1).encode())
-    return {**describe(folder), "fidelity": Markdown(as_markdown(rows)), "times_as_fast": rows[0].seconds / rows[1].seconds, "psnr_own": float(rows[1].psnr_own or 0.0)}
+    return {
+        **describe(folder),
+        "fidelity": Markdown(as_markdown(rows)),
+        "times_as_fast": rows[0].seconds / rows[1].seconds,
+        "psnr_own": float(rows[1].psnr_own or 0.0),
+    }
 
 
 SLIM_DECODER = Step(

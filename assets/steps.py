@@ -46,7 +46,9 @@ class Columns:
     sources: Mapping[str, tuple[tuple[str, str], ...]]
 
 
-Metadata = Mapping[str, "int | float | str | bool | Path | Png | Markdown | Table | Columns | dict[str, Any] | list[Any]"]
+Metadata = Mapping[
+    str, "int | float | str | bool | Path | Png | Markdown | Table | Columns | dict[str, Any] | list[Any]"
+]
 
 
 @dataclass(frozen=True)

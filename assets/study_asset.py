@@ -34,7 +34,9 @@ class StudyConfig(dg.Config):
     partitions_def=STUDY_PARTITIONS,
     pool=TRAINING_POOL,
 )
-def ablation_study(context: dg.AssetExecutionContext, config: StudyConfig, launcher: TrainingLauncher) -> dg.MaterializeResult:
+def ablation_study(
+    context: dg.AssetExecutionContext, config: StudyConfig, launcher: TrainingLauncher
+) -> dg.MaterializeResult:
     """One study, with the CLI's command as what is kept beside its table."""
     study, workspace = context.partition_key, open_workspace()
     command = f"omnihuman ablate --study {study} --seeds {config.seeds}"

@@ -21,7 +21,9 @@ def scores_of_all_shards(workspace: Workspace) -> "ds.Dataset":
     """
     from curation.selection import gather_scores, open_scores
 
-    tables = {shard: workspace.data("clip_scores", shard) / "scores.parquet" for shard in workspace.shards("clip_scores")}
+    tables = {
+        shard: workspace.data("clip_scores", shard) / "scores.parquet" for shard in workspace.shards("clip_scores")
+    }
     whole = {shard: path for shard, path in tables.items() if path.is_file()}
     return open_scores(gather_scores(whole, workspace.var / "score_table"))
 
@@ -38,11 +40,18 @@ def count_lines(workspace: Workspace) -> list[str]:
         clips, hours = found.subset_clips[name], found.subset_hours[name]
         lines.append(f"{name:<6} {clips:>12,} clips {hours:>12,.2f} h  {found.keep_rate(name):6.1%} of all hours")
     if "caption_source" not in scores.schema.names:
-        return [*lines, "captions are not known: the shards were scored by an older version; materialise clip_scores again"]
-    lines.append("captions by source: " + ", ".join(f"{source} {count:,}" for source, count in caption_sources(scores).items()))
+        return [
+            *lines,
+            "captions are not known: the shards were scored by an older version; materialise clip_scores again",
+        ]
+    lines.append(
+        "captions by source: " + ", ".join(f"{source} {count:,}" for source, count in caption_sources(scores).items())
+    )
     repeated = repeated_captions(scores)
     if repeated.captions:
-        lines.append(f"{repeated.captions} captions stand at more than one clip, the most frequent at {repeated.times}: {repeated.most_frequent[:80]!r}")
+        lines.append(
+            f"{repeated.captions} captions stand at more than one clip, the most frequent at {repeated.times}: {repeated.most_frequent[:80]!r}"
+        )
     return lines
 
 

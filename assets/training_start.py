@@ -67,8 +67,12 @@ def read_start(workspace: Workspace) -> ChampionStart | None:
         if begin == CHAMPION:
             return ChampionStart(**chosen)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise AssetError(f"{path} cannot be read ({error}); write it anew with `omnihuman start scratch` or `omnihuman start champion`") from error
-    raise AssetError(f"{path} says from {begin!r}; write it anew with `omnihuman start scratch` or `omnihuman start champion`")
+        raise AssetError(
+            f"{path} cannot be read ({error}); write it anew with `omnihuman start scratch` or `omnihuman start champion`"
+        ) from error
+    raise AssetError(
+        f"{path} says from {begin!r}; write it anew with `omnihuman start scratch` or `omnihuman start champion`"
+    )
 
 
 def choose_start(workspace: Workspace, begin: str) -> ChampionStart | None:
@@ -78,7 +82,10 @@ def choose_start(workspace: Workspace, begin: str) -> ChampionStart | None:
         AssetError: no champion to begin from, its files are gone, or its teacher saw a clip that is withdrawn now.
     """
     start = None if begin == SCRATCH else _from_champion(workspace)
-    write_atomically(workspace.start, (FROM_SCRATCH if start is None else json.dumps({"from": CHAMPION, **asdict(start)}, indent=1) + "\n").encode())
+    write_atomically(
+        workspace.start,
+        (FROM_SCRATCH if start is None else json.dumps({"from": CHAMPION, **asdict(start)}, indent=1) + "\n").encode(),
+    )
     return start
 
 
@@ -98,9 +105,13 @@ def teacher_folder(workspace: Workspace, start: ChampionStart) -> Path:
         folder = version_folder(workspace.tracking_uri, TEACHER, start.teacher) / TRANSFORMER
         found = weights_digest(folder)
     except (RegistryError, OSError) as error:
-        raise AssetError(f"{what}, whose files are gone ({error}); bring the artifacts of {workspace.tracking_uri} back, {BY_HAND}") from error
+        raise AssetError(
+            f"{what}, whose files are gone ({error}); bring the artifacts of {workspace.tracking_uri} back, {BY_HAND}"
+        ) from error
     if found != start.files:
-        raise AssetError(f"{what}, whose files at {folder} hash to {found[:12]}, registered were {start.files[:12]}; restore them, {BY_HAND}")
+        raise AssetError(
+            f"{what}, whose files at {folder} hash to {found[:12]}, registered were {start.files[:12]}; restore them, {BY_HAND}"
+        )
     return folder
 
 
@@ -142,20 +153,35 @@ def _from_champion(workspace: Workspace) -> ChampionStart:
 
     config, uri = workspace.profile.continuation, workspace.tracking_uri
     if config is None:
-        raise AssetError(f"profile {workspace.profile.name} has no section `continuation`; add {{steps: ...}}, {BY_HAND}")
+        raise AssetError(
+            f"profile {workspace.profile.name} has no section `continuation`; add {{steps: ...}}, {BY_HAND}"
+        )
     champion = get_alias(uri, STUDENT, ALIAS) if store_exists(uri) else None
     if champion is None:
-        raise AssetError(f"{STUDENT} has no champion in {uri} to begin from; `omnihuman demo` or `omnihuman promote` makes one, {BY_HAND}")
+        raise AssetError(
+            f"{STUDENT} has no champion in {uri} to begin from; `omnihuman demo` or `omnihuman promote` makes one, {BY_HAND}"
+        )
     number = champion.tags.get(TEACHER_VERSION)
     if number is None:
-        raise AssetError(f"{STUDENT} {champion.version} does not say which teacher it was distilled from (an older registration); {BY_HAND[3:]}")
+        raise AssetError(
+            f"{STUDENT} {champion.version} does not say which teacher it was distilled from (an older registration); {BY_HAND[3:]}"
+        )
     try:
         tags = get_version(uri, TEACHER, int(number)).tags
         start = ChampionStart(
-            champion.version, int(number), tags[WEIGHTS], tags[FILES], tags[SNAPSHOT], tags.get(EARLIER, "").split(), config.steps, config.rate_factor
+            champion.version,
+            int(number),
+            tags[WEIGHTS],
+            tags[FILES],
+            tags[SNAPSHOT],
+            tags.get(EARLIER, "").split(),
+            config.steps,
+            config.rate_factor,
         )
     except (RegistryError, KeyError) as error:
-        raise AssetError(f"{TEACHER} {number}, of which the champion was distilled, is not whole in {uri} ({error}); {BY_HAND[3:]}") from error
+        raise AssetError(
+            f"{TEACHER} {number}, of which the champion was distilled, is not whole in {uri} ({error}); {BY_HAND[3:]}"
+        ) from error
     teacher_folder(workspace, start)
     _refuse_withdrawn(workspace, start)
     return start
@@ -167,7 +193,11 @@ def _refuse_withdrawn(workspace: Workspace, start: ChampionStart) -> None:
     from assets.refresh import withdrawn_clips
 
     withdrawn = withdrawn_clips(workspace)
-    saw = [exposure.kind for exposure in who_saw(workspace, withdrawn) if exposure.name == f"{TEACHER} {start.teacher}"] if withdrawn else []
+    saw = (
+        [exposure.kind for exposure in who_saw(workspace, withdrawn) if exposure.name == f"{TEACHER} {start.teacher}"]
+        if withdrawn
+        else []
+    )
     if saw:
         doubt = "may have seen" if saw[0].startswith("unknown") else "saw"
         raise AssetError(f"{TEACHER} {start.teacher} {doubt} clips that are withdrawn now; {BY_HAND[3:]}")

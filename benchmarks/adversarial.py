@@ -43,7 +43,9 @@ def adversarial_update(batch_size: int = 16) -> Comparison:
         samples = torch.cat([batch.latents, fake, batch.latents])
         bare_discriminator(samples, t.repeat(3), repeat_conditions(conditions, 3)).square().mean().backward()
         with frozen(bare_discriminator):
-            bare_discriminator(one_step(bare_generator, batch.noise, conditions), t, conditions).square().mean().backward()
+            bare_discriminator(
+                one_step(bare_generator, batch.noise, conditions), t, conditions
+            ).square().mean().backward()
 
     return compare(ours, theirs, rounds=5)
 
@@ -54,11 +56,23 @@ def _model() -> OmniHumanTransformer3DModel:
 
 def _batch(size: int) -> Batch:
     on, all_on = torch.ones(size), Conditions(True, True, True, True)
-    samples = tuple(SampleDraw("c", "s", "64x64x17@16", i, False, all_on, all_on, False, False, True, 0.5, i) for i in range(size))
-    return Batch(
-        latents=torch.randn(size, 16, 5, 8, 8), noise=torch.randn(size, 16, 5, 8, 8), uniform=torch.rand(size),
-        text=torch.randn(size, 32, 384), null_text=torch.randn(size, 32, 384), audio=torch.randn(size, 17, 4, 64),
-        keypoints=torch.rand(size, 17, 4, 3) * 64, reference=torch.randn(size, 16, 1, 8, 8), motion=torch.randn(size, 16, 2, 8, 8),
-        audio_mask=on, pose_mask=on, reference_mask=on, motion_mask=0 * on, samples=samples, given=frozenset({"audio", "pose", "reference"}),
+    samples = tuple(
+        SampleDraw("c", "s", "64x64x17@16", i, False, all_on, all_on, False, False, True, 0.5, i) for i in range(size)
     )
-
+    return Batch(
+        latents=torch.randn(size, 16, 5, 8, 8),
+        noise=torch.randn(size, 16, 5, 8, 8),
+        uniform=torch.rand(size),
+        text=torch.randn(size, 32, 384),
+        null_text=torch.randn(size, 32, 384),
+        audio=torch.randn(size, 17, 4, 64),
+        keypoints=torch.rand(size, 17, 4, 3) * 64,
+        reference=torch.randn(size, 16, 1, 8, 8),
+        motion=torch.randn(size, 16, 2, 8, 8),
+        audio_mask=on,
+        pose_mask=on,
+        reference_mask=on,
+        motion_mask=0 * on,
+        samples=samples,
+        given=frozenset({"audio", "pose", "reference"}),
+    )

@@ -72,7 +72,9 @@ def memory_of(clips: int) -> ShardMemory:
         root = Path(folder)
         shard = make_shard(root, clips)
         profile = load_profile("laptop", [])
-        off = ScoresConfig.model_validate(dict.fromkeys(set(ScoresConfig.model_fields) - {"native_frames", "caption", "pose"}))
+        off = ScoresConfig.model_validate(
+            dict.fromkeys(set(ScoresConfig.model_fields) - {"native_frames", "caption", "pose"})
+        )
         profile = profile.model_copy(update={"curation": profile.curation.model_copy(update={"scores": off})})
         before, started = _peak(), time.monotonic()
         score_shard(shard, root / "scores", GivenKeypoints(), profile, cache=root / "cache")

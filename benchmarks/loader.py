@@ -20,7 +20,9 @@ def loader_against_step() -> Comparison:
         profile = load_profile("laptop", [])
         write_snapshot(root, profile)
         stage = profile.stage_3
-        data = SnapshotData(root / "snapshot", root / "features", profile, "text", stage.seed, stage.batch_size, stage.ratios)
+        data = SnapshotData(
+            root / "snapshot", root / "features", profile, "text", stage.seed, stage.batch_size, stage.ratios
+        )
         model = build_transformer(profile, None, 0)
         optimizer = torch.optim.AdamW(model.parameters())  # quicker than the profile's Muon: the harder comparison
         batch, numbers = data.batch(0), iter(range(10**9))

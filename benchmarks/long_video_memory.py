@@ -26,7 +26,9 @@ ROOT = Path(__file__).resolve().parents[1]
 def prepare(folder: Path) -> None:
     """model/, face.png and voice.wav, the voice as long as the longest video."""
     profile = load_profile("laptop", [])
-    build_pipeline(profile, build_transformer(profile, None, 0), 1).save_pretrained(folder / "model", safe_serialization=True)
+    build_pipeline(profile, build_transformer(profile, None, 0), 1).save_pretrained(
+        folder / "model", safe_serialization=True
+    )
     person = render(90_000_001)
     Image.fromarray(person.frames[0]).save(folder / "face.png")
     soundfile.write(folder / "voice.wav", np.tile(person.audio, 1 + max(SECONDS)), 16_000)
@@ -44,7 +46,9 @@ def peak_of(folder: Path, seconds: int) -> float:
         "--audio", str(folder / "voice.wav"), "--seconds", str(seconds), "-o", str(output),
     ]  # fmt: skip
     environment = os.environ | {"OMNIHUMAN_HOME": str(folder), "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as process:
         assert process.stderr is not None
         said = process.stderr.read()
         # Not wait(): the peak of this very child is wanted.

@@ -84,9 +84,13 @@ def decomposition(samples: int = 2500, dimensions: int = 2048) -> float:
 def main() -> None:
     """Print one line each."""
     rate, early, late = weightless()
-    print(f"weightless metrics, {CLIPS} clips: {rate:.0f} clips per core second, peak memory {early / 1024:.0f} MiB after a tenth, {late / 1024:.0f} MiB at the end")
+    print(
+        f"weightless metrics, {CLIPS} clips: {rate:.0f} clips per core second, peak memory {early / 1024:.0f} MiB after a tenth, {late / 1024:.0f} MiB at the end"
+    )
     fid = fid_against_forward()
-    print(f"FID of {FRAMES} frames / bare Inception forward: {fid.ratio:.3f}  ({fid.ours * 1e3:.0f} / {fid.theirs * 1e3:.0f} ms)")
+    print(
+        f"FID of {FRAMES} frames / bare Inception forward: {fid.ratio:.3f}  ({fid.ours * 1e3:.0f} / {fid.theirs * 1e3:.0f} ms)"
+    )
     print(f"one Fréchet distance of 2500 rows of 2048 features: {decomposition():.1f} s")
 
 

@@ -22,15 +22,21 @@ def against_wan(steps: int = 8) -> Comparison:
     tests/omnihuman/test_wan_pipeline.py shows that both make the same latents.
     """
     ours = _pipeline(steps)
-    config = {key: ours.transformer.config[key] for key in ("num_attention_heads", "attention_head_dim", "text_dim", "ffn_dim", "num_layers")}
+    config = {
+        key: ours.transformer.config[key]
+        for key in ("num_attention_heads", "attention_head_dim", "text_dim", "ffn_dim", "num_layers")
+    }
     wan = WanTransformer3DModel(**config).eval().requires_grad_(False)
-    wan.load_state_dict({name: value for name, value in ours.transformer.state_dict().items() if name in wan.state_dict()})
+    wan.load_state_dict(
+        {name: value for name, value in ours.transformer.state_dict().items() if name in wan.state_dict()}
+    )
     theirs = WanPipeline(ours.tokenizer, ours.text_encoder, ours.vae, ours.scheduler, transformer=wan)
     theirs.set_progress_bar_config(disable=True)
     sizes = {"height": 64, "width": 64, "num_frames": 17, "num_inference_steps": steps, "output_type": "np"}
     return compare(
         lambda: _afresh(ours)(PROMPT, guidance_scale=1.0, **sizes),
-        lambda: theirs(PROMPT, guidance_scale=1.0, max_sequence_length=ours.config.text_tokens, **sizes), rounds=15,
+        lambda: theirs(PROMPT, guidance_scale=1.0, max_sequence_length=ours.config.text_tokens, **sizes),
+        rounds=15,
     )
 
 

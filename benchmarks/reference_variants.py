@@ -46,14 +46,24 @@ def main() -> None:
 def train(workspace: Workspace, folder: Path, variant: str, steps: int, seed: int) -> Path:
     """One stage from scratch, through the launcher; returns the output folder."""
     overrides = [
-        f"transformer.reference_position={variant}", f"stage_2.steps={steps}", f"stage_2.seed={seed}", f"stage_2.ratios={RATIOS}",
-        "stage_2.decay_to=0.1", f"stage_2.watch.every={steps}", "stage_2.watch.videos=0",
+        f"transformer.reference_position={variant}",
+        f"stage_2.steps={steps}",
+        f"stage_2.seed={seed}",
+        f"stage_2.ratios={RATIOS}",
+        "stage_2.decay_to=0.1",
+        f"stage_2.watch.every={steps}",
+        "stage_2.watch.videos=0",
     ]
     profile = load_profile("laptop", overrides)
     job = TrainingJob(
-        kind="stage", name=f"reference-{variant}", profile_values=profile.model_dump(mode="json"), section="stage_2",
-        snapshot=str(workspace.data("training_snapshot")), features_root=str(workspace.data("condition_features")),
-        output=str(folder / "out"), work=str(folder / "work"),
+        kind="stage",
+        name=f"reference-{variant}",
+        profile_values=profile.model_dump(mode="json"),
+        section="stage_2",
+        snapshot=str(workspace.data("training_snapshot")),
+        features_root=str(workspace.data("condition_features")),
+        output=str(folder / "out"),
+        work=str(folder / "work"),
     )
     command = launch_command(job.write(folder / "job.json"), profile.engine)
     subprocess.run(command, env=launch_environment(), check=True, stdout=subprocess.DEVNULL)
@@ -73,8 +83,12 @@ def score(workspace: Workspace, output: Path, benchmark: Benchmark, clips: int) 
     measured = []
     for batch in torch.arange(min(clips, len(benchmark))).split(16):
         frames = pipeline(
-            prompt=[benchmark.captions[i] for i in batch], reference=benchmark.reference[batch], audio=benchmark.audio[batch],
-            num_frames=benchmark.frames.shape[1], num_inference_steps=20, generator=[torch.Generator().manual_seed(int(i)) for i in batch],
+            prompt=[benchmark.captions[i] for i in batch],
+            reference=benchmark.reference[batch],
+            audio=benchmark.audio[batch],
+            num_frames=benchmark.frames.shape[1],
+            num_inference_steps=20,
+            generator=[torch.Generator().manual_seed(int(i)) for i in batch],
         ).frames
         measured += [measure(clip) for clip in frames.numpy()]
     count = len(measured)

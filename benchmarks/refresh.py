@@ -33,9 +33,14 @@ def main() -> None:
     """Print one line per measure."""
     count, workspace = int((sys.argv[1:] or ["64"])[0]), open_workspace()
     whole, steps = whole_run(workspace)
-    print(f"the whole run, as its assets' last materialisations say: {whole:.0f} s of {steps} executed steps", flush=True)
+    print(
+        f"the whole run, as its assets' last materialisations say: {whole:.0f} s of {steps} executed steps", flush=True
+    )
     seconds, output = timed(["-m", "orchestration.cli", "demo", "--no-real-clips"])
-    print(f"`omnihuman demo`, nothing new: {seconds:.1f} s; {next(line for line in output if 'assets computed' in line)}", flush=True)
+    print(
+        f"`omnihuman demo`, nothing new: {seconds:.1f} s; {next(line for line in output if 'assets computed' in line)}",
+        flush=True,
+    )
     tick("`nightly_training`, nothing new")
     drop(workspace, count)
     began, made, stood = time.perf_counter(), 0, 0
@@ -43,7 +48,10 @@ def main() -> None:
         _, output = timed(["-m", "assets", name])
         made += sum(", version " in line for line in output)
         stood += sum("up to date" in line for line in output)
-    print(f"one new shard of {count} clips: {time.perf_counter() - began:.1f} s, {made} steps executed, {stood} left as they were", flush=True)
+    print(
+        f"one new shard of {count} clips: {time.perf_counter() - began:.1f} s, {made} steps executed, {stood} left as they were",
+        flush=True,
+    )
     tick("`nightly_training`, one new shard")
 
 
@@ -70,7 +78,12 @@ def tick(name: str) -> None:
 def timed(arguments: Sequence[str]) -> tuple[float, list[str]]:
     """Seconds and printed lines of a Python process that must succeed."""
     began = time.perf_counter()
-    done = subprocess.run([sys.executable, "-W", "ignore", *arguments], capture_output=True, text=True, env=os.environ | {"COLUMNS": "200"})
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", *arguments],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"COLUMNS": "200"},
+    )
     if done.returncode:
         raise SystemExit(f"{' '.join(arguments)[:80]} ended with {done.returncode}: {done.stderr[-2000:]}")
     return time.perf_counter() - began, done.stdout.splitlines()

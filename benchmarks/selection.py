@@ -53,7 +53,9 @@ def _table(rng: np.random.Generator, rows: int, schema: pa.Schema) -> pa.Table:
         elif field.type == pa.bool_():
             columns[field.name] = pa.array(rng.random(rows) < 0.8)
         elif field.name == "caption":
-            columns[field.name] = pa.array([f"{value:040} a person talks to us in a room" for value in rng.integers(0, 2**40, rows)])
+            columns[field.name] = pa.array(
+                [f"{value:040} a person talks to us in a room" for value in rng.integers(0, 2**40, rows)]
+            )
         elif field.type == pa.string():
             columns[field.name] = pa.array(rng.choice(["sidecar", "captioner"], rows))
         else:

@@ -91,14 +91,19 @@ def put_shard(workspace: Workspace, number: int, files: int) -> None:
         folder.mkdir(parents=True)
         pq.write_table(clips, folder / ("clips.parquet" if asset == "raw_clips" else "table.parquet"))
         (folder / STEPS[asset].marker).write_text(json.dumps({"format": 2, "name": shard_name(number)}))
-    pq.write_table(pa.table({"sha256": pa.array([], pa.string())}), workspace.data("raw_clips", shard_name(number)) / "quarantine.parquet")
+    pq.write_table(
+        pa.table({"sha256": pa.array([], pa.string())}),
+        workspace.data("raw_clips", shard_name(number)) / "quarantine.parquet",
+    )
 
 
 def report(instance: dg.DagsterInstance, asset: str, number: int) -> None:
     """A materialisation as a run would leave it: of a version, from a version of each input."""
     above = {f"dagster/input_data_version/{name}": f"v-{shard_name(number)}" for name in STEPS[asset].upstream}
     tags = {"dagster/data_version": f"v-{shard_name(number)}", **above}
-    instance.report_runless_asset_event(dg.AssetMaterialization(asset, partition=shard_name(number), metadata={"clips": 1000}, tags=tags))
+    instance.report_runless_asset_event(
+        dg.AssetMaterialization(asset, partition=shard_name(number), metadata={"clips": 1000}, tags=tags)
+    )
 
 
 def repeat_history(path: Path, count: int) -> None:
@@ -109,12 +114,29 @@ def repeat_history(path: Path, count: int) -> None:
         names = [name for name in tuple(events[0].keys()) if name != "id"]
         put = f"insert into event_logs ({', '.join(names)}) values ({', '.join('?' * len(names))})"
         for event in events:
-            tags = database.execute("select asset_key, key, value, event_timestamp from asset_event_tags where event_id = ?", (event["id"],)).fetchall()
+            tags = database.execute(
+                "select asset_key, key, value, event_timestamp from asset_event_tags where event_id = ?", (event["id"],)
+            ).fetchall()
             for number in range(1, count):
-                row = [value.replace(shard_name(0), shard_name(number)) if isinstance(value, str) else value for value in (event[name] for name in names)]
+                row = [
+                    value.replace(shard_name(0), shard_name(number)) if isinstance(value, str) else value
+                    for value in (event[name] for name in names)
+                ]
                 made = database.execute(put, row).lastrowid
-                named = [(made, tag["asset_key"], tag["key"], tag["value"].replace(shard_name(0), shard_name(number)), tag["event_timestamp"]) for tag in tags]
-                database.executemany("insert into asset_event_tags (event_id, asset_key, key, value, event_timestamp) values (?, ?, ?, ?, ?)", named)
+                named = [
+                    (
+                        made,
+                        tag["asset_key"],
+                        tag["key"],
+                        tag["value"].replace(shard_name(0), shard_name(number)),
+                        tag["event_timestamp"],
+                    )
+                    for tag in tags
+                ]
+                database.executemany(
+                    "insert into asset_event_tags (event_id, asset_key, key, value, event_timestamp) values (?, ?, ?, ?, ?)",
+                    named,
+                )
 
 
 def sensor(workspace: Workspace, instance: dg.DagsterInstance, count: int) -> None:
@@ -139,12 +161,20 @@ def automation(instance: dg.DagsterInstance, count: int) -> None:
     from orchestration.definitions import defs
 
     first = show("automation, first tick", lambda: dg.evaluate_automation_conditions(defs=defs, instance=instance))
-    second = show("automation, nothing new", lambda: dg.evaluate_automation_conditions(defs=defs, instance=instance, cursor=first.cursor))
+    second = show(
+        "automation, nothing new",
+        lambda: dg.evaluate_automation_conditions(defs=defs, instance=instance, cursor=first.cursor),
+    )
     instance.add_dynamic_partitions("shard", [shard_name(count)])
     report(instance, "raw_clips", count)
-    third = show("automation, one new shard", lambda: dg.evaluate_automation_conditions(defs=defs, instance=instance, cursor=second.cursor))
+    third = show(
+        "automation, one new shard",
+        lambda: dg.evaluate_automation_conditions(defs=defs, instance=instance, cursor=second.cursor),
+    )
     asked = {result.key.to_user_string() for result in third.results if not result.true_subset.is_empty}
-    print(f"  asked for: {first.total_requested}, {second.total_requested}, {third.total_requested} ({', '.join(sorted(asked))})")
+    print(
+        f"  asked for: {first.total_requested}, {second.total_requested}, {third.total_requested} ({', '.join(sorted(asked))})"
+    )
 
 
 LATEST = """query($keys: [AssetKeyInput!]!) { assetsLatestInfo(assetKeys: $keys) { assetKey { path } latestMaterialization { timestamp }
@@ -166,10 +196,14 @@ def pages(instance: dg.DagsterInstance) -> None:
     from dagster_graphql.schema import create_schema
 
     schema = create_schema()
-    with WorkspaceProcessContext(instance, ModuleTarget("orchestration.definitions", None, working_directory=None, location_name=None)) as process:
+    with WorkspaceProcessContext(
+        instance, ModuleTarget("orchestration.definitions", None, working_directory=None, location_name=None)
+    ) as process:
 
         def ask(query: str, **variables: Any) -> Any:
-            answer = asyncio.run(schema.execute_async(query, variables=variables, context=process.create_request_context()))
+            answer = asyncio.run(
+                schema.execute_async(query, variables=variables, context=process.create_request_context())
+            )
             assert not answer.errors, answer.errors
             return answer.data
 
@@ -187,9 +221,14 @@ def disk(workspace: Workspace, count: int) -> None:
         show(f"DVC, all shards of {asset}", lambda asset=asset: record_in_dvc(workspace, STEPS[asset]))
     adopted = show("a fresh clone takes over what was pulled", lambda: adopt(workspace))
     asked = [(STEPS[asset], shard) for asset in PER_SHARD for shard in workspace.shards(asset)]
-    current = show("is it current? for all shards of four assets", lambda: [is_current(workspace, *one) for one in asked])
+    current = show(
+        "is it current? for all shards of four assets", lambda: [is_current(workspace, *one) for one in asked]
+    )
     assert len(adopted) == len(asked) == 4 * count and all(current)
-    show("what a snapshot of all of them is made from", lambda: fingerprint(workspace, STEPS["training_snapshot"], None, STEPS))
+    show(
+        "what a snapshot of all of them is made from",
+        lambda: fingerprint(workspace, STEPS["training_snapshot"], None, STEPS),
+    )
     put_shard(workspace, count, 1)
     show("DVC, one more shard of raw_clips recorded by itself", lambda: record_in_dvc(workspace, STEPS["raw_clips"]))
     put_shard(workspace, count + 1, 1)

@@ -30,7 +30,9 @@ def write_snapshot(root: Path, profile: Profile) -> None:
         folder.mkdir(parents=True)
         save_file(tensors, folder / f"features-{bucket}.safetensors")
         ids = [f"{shard}-{row}" for row in range(SAMPLES)]
-        table = pd.DataFrame({"sample_id": ids, "clip_id": ids, "shard": shard, "bucket": bucket, "row": range(SAMPLES)})
+        table = pd.DataFrame(
+            {"sample_id": ids, "clip_id": ids, "shard": shard, "bucket": bucket, "row": range(SAMPLES)}
+        )
         tables.append(table.assign(text=True, audio=True, pose=True, reference_outside=True, has_motion=True))
     (root / "snapshot").mkdir()
     pd.concat(tables).to_parquet(root / "snapshot" / "samples.parquet")

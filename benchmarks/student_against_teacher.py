@@ -53,8 +53,11 @@ def _timed(pipeline: OmniHumanPipeline, clips: int, guidance: OmniHumanGuidance 
     pipeline.sample, pipeline.vae.decode = watched("sample", sample), watched("decode", decode)
     started = time.perf_counter()
     pipeline(
-        ["a person talks"] * clips, reference=torch.zeros(clips, 64, 64, 3, dtype=torch.uint8), audio=torch.zeros(clips, 17000),
-        generator=torch.Generator().manual_seed(0), guidance=guidance,
+        ["a person talks"] * clips,
+        reference=torch.zeros(clips, 64, 64, 3, dtype=torch.uint8),
+        audio=torch.zeros(clips, 17000),
+        generator=torch.Generator().manual_seed(0),
+        guidance=guidance,
     )
     whole = time.perf_counter() - started
     pipeline.sample, pipeline.vae.decode = sample, decode

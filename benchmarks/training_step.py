@@ -29,7 +29,9 @@ def training_step(rounds: int = 9) -> Comparison:
         root = Path(folder)
         write_snapshot(root, profile)
         start_alone()
-        data = SnapshotData(root / "snapshot", root / "features", profile, stage.subset, stage.seed, stage.batch_size, stage.ratios)
+        data = SnapshotData(
+            root / "snapshot", root / "features", profile, stage.subset, stage.seed, stage.batch_size, stage.ratios
+        )
         ours, theirs = _ours(root, profile, data), _theirs(profile, data)
         return compare(ours, theirs, rounds)
 
@@ -40,8 +42,15 @@ def _ours(root: Path, profile: Profile, data: SnapshotData):
     engine = build_engine(model, stage.optimizer, profile.engine, stage.batch_size)
     average = ExponentialMovingAverage(model, stage.ema_decay)
     job = TrainingJob(
-        kind="stage", name="bench", profile_values=profile.model_dump(mode="json"), section="stage_3", snapshot=str(root / "snapshot"),
-        features_root=str(root / "features"), output=str(root / "out"), work=str(root / "work"), progress=str(root / "progress.json"),
+        kind="stage",
+        name="bench",
+        profile_values=profile.model_dump(mode="json"),
+        section="stage_3",
+        snapshot=str(root / "snapshot"),
+        features_root=str(root / "features"),
+        output=str(root / "out"),
+        work=str(root / "work"),
+        progress=str(root / "progress.json"),
     )
     recorder, throughput = Recorder(job, stage.steps, data.digest), Throughput(None, 1)
 
@@ -66,7 +75,9 @@ def _theirs(profile: Profile, data: SnapshotData):
 
     def step() -> None:
         t = sample_timesteps(batch.uniform, stage.timestep_law, stage.timestep_shift)
-        velocity = model(interpolate(batch.latents, batch.noise, t), t * 1000, return_dict=False, **batch.conditions())[0]
+        velocity = model(interpolate(batch.latents, batch.noise, t), t * 1000, return_dict=False, **batch.conditions())[
+            0
+        ]
         loss = per_sample_loss(velocity, batch.latents, batch.noise).mean()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), profile.engine.gradient_clipping)
@@ -75,4 +86,3 @@ def _theirs(profile: Profile, data: SnapshotData):
         average.update()
 
     return step
-

@@ -71,7 +71,9 @@ def read_clip(shard_dir: Path, clip_id: str) -> bytes | Span:
     with path.open("rb") as file:
         data = os.pread(file.fileno(), size, offset)
     if len(data) != size:
-        raise CurationError(f"{path} ends before clip {clip_id} does; pull it with `dvc pull` or ingest the clips again")
+        raise CurationError(
+            f"{path} ends before clip {clip_id} does; pull it with `dvc pull` or ingest the clips again"
+        )
     return data if place is None or place.whole else Span(data, place.start, place.end)
 
 

@@ -43,7 +43,9 @@ def choose_bucket(width: int, height: int, frames: int, video: VideoConfig) -> B
     every = video.all_buckets
     filled = [b for b in every if b.frames <= frames] or [b for b in every if b.frames == min(x.frames for x in every)]
     ratio = math.log(width / height)
-    return min(filled, key=lambda b: (round(abs(ratio - math.log(b.width / b.height)), 9), -b.frames, -b.height * b.width))
+    return min(
+        filled, key=lambda b: (round(abs(ratio - math.log(b.width / b.height)), 9), -b.frames, -b.height * b.width)
+    )
 
 
 def load_bucket_clip(data: bytes | Span, width: int, height: int, fps: float, video: VideoConfig) -> BucketClip:

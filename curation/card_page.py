@@ -23,7 +23,12 @@ CLIP_COLUMNS = ("clip_id", "seconds", "source_name", "source", "licence", "conse
 
 
 def write_card_page(
-    path: Path, snapshot_dir: Path, raw_root: Path, scores_root: Path, subsets_root: Path, tombstones: Sequence[Tombstone]
+    path: Path,
+    snapshot_dir: Path,
+    raw_root: Path,
+    scores_root: Path,
+    subsets_root: Path,
+    tombstones: Sequence[Tombstone],
 ) -> Path:
     """Write the card of a frozen snapshot, over all its shards.
 
@@ -50,15 +55,32 @@ def write_card_page(
     scores = _of_all(scores_root, scored, "scores.parquet", (*SLICED, "caption", "caption_words")) if scored else None
     sections = [
         Section("In one sentence", _sentence(snapshot, trained)),
-        Section("Hours per condition", "Of whole clips; a clip trains every condition whose subset it is in.", condition_rows(table), [funnel_chart(counts)]),
+        Section(
+            "Hours per condition",
+            "Of whole clips; a clip trains every condition whose subset it is in.",
+            condition_rows(table),
+            [funnel_chart(counts)],
+        ),
         Section("Samples", _samples_note(snapshot), sample_rows(snapshot, samples)),
         Section("A look", "", pictures=[sheet for _, sheet in shown], captions=[name for name, _ in shown]),
         Section("Source, licence, consent", "", origin_rows(trained)),
         *_of_scores(clips, scores, subsets, trained),
-        Section("Withdrawn", _withdrawn_note(tombstones), [{"target": t.target, "clips": len(t.clip_ids), "when": t.when, "reason": t.reason} for t in tombstones]),
+        Section(
+            "Withdrawn",
+            _withdrawn_note(tombstones),
+            [{"target": t.target, "clips": len(t.clip_ids), "when": t.when, "reason": t.reason} for t in tombstones],
+        ),
         Section("Left out", "", [dict(entry) for entry in snapshot["excluded"]]),
-        Section("Shards", "", [{**s, "features_sha256": s["features_sha256"][:12]} for s in snapshot["shards"][:SHARDS_LISTED]]),
-        Section("Encoders", "", [{"encoder": key, "made with": _short(value)} for key, value in sorted(snapshot["encoders"].items())]),
+        Section(
+            "Shards",
+            "",
+            [{**s, "features_sha256": s["features_sha256"][:12]} for s in snapshot["shards"][:SHARDS_LISTED]],
+        ),
+        Section(
+            "Encoders",
+            "",
+            [{"encoder": key, "made with": _short(value)} for key, value in sorted(snapshot["encoders"].items())],
+        ),
     ]
     return write_page(path, f"Dataset card: training snapshot {snapshot['digest'][:12]}", sections)
 
@@ -66,12 +88,18 @@ def write_card_page(
 def sample_rows(snapshot: dict[str, Any], samples: pd.DataFrame) -> list[dict[str, Any]]:
     """Samples of each subset, with the predicate that a clip of it keeps."""
     return [
-        {"subset": name, "samples": int(samples[name].sum()), "predicate (and those above)": snapshot["predicates"][name]}
+        {
+            "subset": name,
+            "samples": int(samples[name].sum()),
+            "predicate (and those above)": snapshot["predicates"][name],
+        }
         for name in SUBSETS
     ]
 
 
-def _of_scores(clips: pd.DataFrame, scores: pd.DataFrame | None, subsets: pd.DataFrame, trained: pd.DataFrame) -> list[Section]:
+def _of_scores(
+    clips: pd.DataFrame, scores: pd.DataFrame | None, subsets: pd.DataFrame, trained: pd.DataFrame
+) -> list[Section]:
     if scores is None:
         return [Section("Captions and slices", "No scores are here.")]
     note = "All clips of the listed shards that have scores here, and the share of each slice in each subset."

@@ -63,5 +63,11 @@ def group_rows(clips: pd.DataFrame, groups: Sequence[Sequence[str]]) -> list[dic
         known = [names[clip] for clip in group if clip in names]
         rest = len(group) - len(known)
         also = f" and {rest} of other shards" if rest else ""
-        found.append({"clips": len(group), "named after": group[0], "files": ", ".join(known[:4]) + (", ..." if len(known) > 4 else "") + also})
+        found.append(
+            {
+                "clips": len(group),
+                "named after": group[0],
+                "files": ", ".join(known[:4]) + (", ..." if len(known) > 4 else "") + also,
+            }
+        )
     return found

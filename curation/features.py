@@ -211,7 +211,9 @@ class _BucketWork:
     def _encode(self, put: "_Put", requests: list[ClipRequest], counted: _Counted) -> None:
         """What clips are decoded for, and the captions of those samples."""
         video = self.video.only(self.bucket)
-        wanted = [replace(r, samples=tuple(s for s in r.samples if self.lacking[s.sample_id] & DECODED)) for r in requests]
+        wanted = [
+            replace(r, samples=tuple(s for s in r.samples if self.lacking[s.sample_id] & DECODED)) for r in requests
+        ]
         work, wanted = (self.shard_dir, self.video), [request for request in wanted if request.samples]
         decoded = map_over_clips(cut_samples, work, wanted, processes=decoding_processes())
         for batch in _batches(cut for clip in decoded for cut in clip):

@@ -22,11 +22,19 @@ def write_features_page(path: Path, destination: Path, report: "FeatureReport") 
     parts = ", ".join(f"{part} of {count}" for part, count in report.computed.items())
     now = f"{report.encoded} samples were encoded now in {report.seconds:.1f} s ({parts}), {report.reused} were kept from before; {report.bytes / 2**20:.1f} MiB."
     per_clip = samples.groupby("clip_id").size() if len(samples) else pd.Series(dtype=int)
-    measures = {"samples a clip": per_clip, "window begins, frames": samples["window_start"], "reference, frames": samples["reference_frame"]}
+    measures = {
+        "samples a clip": per_clip,
+        "window begins, frames": samples["window_start"],
+        "reference, frames": samples["reference_frame"],
+    }
     sections = [
         Section("Samples", now, bucket_rows(samples)),
         Section("Where they lie in their clips", pictures=[value_histograms(measures)] if len(samples) else []),
-        Section("Encoders", "The key of each part of a sample (latents, audio, text) holds those that made it: with another one that part is encoded again.", [{"part": k, "made with": str(v)} for k, v in sorted(encoders.items())]),
+        Section(
+            "Encoders",
+            "The key of each part of a sample (latents, audio, text) holds those that made it: with another one that part is encoded again.",
+            [{"part": k, "made with": str(v)} for k, v in sorted(encoders.items())],
+        ),
         quarantine_section(destination, "samples"),
     ]
     return write_page(path, f"condition_features, shard {destination.name}: {len(samples)} samples", sections)

@@ -44,7 +44,11 @@ def words_of(source_name: str) -> FoundWords:
         return FoundWords(reason=f"the file name {name} is a uuid")
     if HASH.fullmatch(stem.strip()):
         return FoundWords(reason=f"the file name {name} is a hash or a number")
-    tokens = [token for token in re.split(r"[^\w']+|_+", stem) if token.replace("'", "").isalpha() and not HASH.fullmatch(token)]
+    tokens = [
+        token
+        for token in re.split(r"[^\w']+|_+", stem)
+        if token.replace("'", "").isalpha() and not HASH.fullmatch(token)
+    ]
     readable = [part for token in tokens for part in ([token] if _is_device(token) else HUMP.split(token))]
     kept = _without_devices(readable)
     if sum(map(_is_word, kept)) >= FEWEST or any(map(_is_unspaced, kept)):

@@ -30,7 +30,9 @@ class GrowingTensors:
     def __enter__(self) -> "GrowingTensors":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for name, file in self._files.items():
             file.close()
             self._waiting(name).unlink(missing_ok=True)
@@ -55,7 +57,11 @@ class GrowingTensors:
         offset = 0
         for name, (shape, dtype) in self._rows.items():
             end = offset + self._lengths[name] * int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-            header[name] = {"dtype": _DTYPES[dtype], "shape": [self._lengths[name], *shape], "data_offsets": [offset, end]}
+            header[name] = {
+                "dtype": _DTYPES[dtype],
+                "shape": [self._lengths[name], *shape],
+                "data_offsets": [offset, end],
+            }
             offset = end
         encoded = json.dumps(header, separators=(",", ":")).encode()
         encoded += b" " * (-len(encoded) % 8)

@@ -41,7 +41,9 @@ def candidate_files(folder: Path) -> list[Path]:
 
 
 def _log_unreadable(error: OSError) -> None:
-    _log.warning("folder %s cannot be listed (%s) and is not ingested; check its permissions", error.filename, error.strerror)
+    _log.warning(
+        "folder %s cannot be listed (%s) and is not ingested; check its permissions", error.filename, error.strerror
+    )
 
 
 def _stays_inside(path: Path, root: Path) -> bool:

@@ -161,7 +161,9 @@ def _write_shard(
 ) -> None:
     kept = set(clips["source_sha256"])
     members = [
-        (member_name(found.sha256[:16], found.path), found.path, found.sha256) for found in usable if found.sha256 in kept
+        (member_name(found.sha256[:16], found.path), found.path, found.sha256)
+        for found in usable
+        if found.sha256 in kept
     ]
     write_archive(folder / ARCHIVE, members)
     write_table(clips, folder / "clips.parquet", CLIPS_SCHEMA, contract=CLIPS)

@@ -13,7 +13,16 @@ from media.pages import Section, write_page
 
 LISTED = 200  # quarantined files
 ROWS = 2  # of the contact sheet
-FACTS = ("container", "video_codec", "pixel_format", "hdr", "rotation", "variable_rate", "audio_codec", "audio_channels")
+FACTS = (
+    "container",
+    "video_codec",
+    "pixel_format",
+    "hdr",
+    "rotation",
+    "variable_rate",
+    "audio_codec",
+    "audio_channels",
+)
 
 
 def write_ingest_page(path: Path, shard_dir: Path) -> Path:
@@ -21,14 +30,24 @@ def write_ingest_page(path: Path, shard_dir: Path) -> Path:
     clips, refused = read_table(shard_dir / "clips.parquet"), read_table(shard_dir / "quarantine.parquet")
     files = clips["source_sha256"].nunique()
     hours = clips["seconds"].sum() / 3600
-    note = f"{files} files became {len(clips)} clips, {hours:.3g} hours; {len(refused)} files or shots could not be used."
+    note = (
+        f"{files} files became {len(clips)} clips, {hours:.3g} hours; {len(refused)} files or shots could not be used."
+    )
     reasons = refused["reason"].value_counts()
     by_reason = [{"reason": reason, "files or shots": int(count)} for reason, count in reasons.items()]
     sheet = clips_sheet(shard_dir, evenly_spread(clips, ROWS * SHOWN))
-    measures = {"seconds": clips["seconds"], "frames per second": clips["fps"], "short side, px": clips[["width", "height"]].min(axis=1)}
+    measures = {
+        "seconds": clips["seconds"],
+        "frames per second": clips["fps"],
+        "short side, px": clips[["width", "height"]].min(axis=1),
+    }
     sections = [
         Section("Files and clips", note, by_reason),
-        Section("Quarantine", _cut_off(len(refused)), refused.head(LISTED)[["source_name", "reason", "message"]].to_dict("records")),
+        Section(
+            "Quarantine",
+            _cut_off(len(refused)),
+            refused.head(LISTED)[["source_name", "reason", "message"]].to_dict("records"),
+        ),
         Section("A look", "Clips from all over the shard.", pictures=[sheet] if sheet else []),
         Section("Lengths, rates, sizes", pictures=[value_histograms(measures)] if len(clips) else []),
         Section("What the files are", rows=fact_rows(clips)),
@@ -43,7 +62,14 @@ def fact_rows(clips: pd.DataFrame) -> list[dict[str, Any]]:
     found = []
     for fact in (fact for fact in FACTS if fact in clips):
         for value, part in clips.groupby(fact, sort=False):
-            found.append({"fact": fact, "value": str(value) if value != "" else "none", "clips": len(part), "hours": part["seconds"].sum() / 3600})
+            found.append(
+                {
+                    "fact": fact,
+                    "value": str(value) if value != "" else "none",
+                    "clips": len(part),
+                    "hours": part["seconds"].sum() / 3600,
+                }
+            )
     return found
 
 

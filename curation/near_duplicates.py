@@ -130,7 +130,9 @@ class DuplicateIndex:
 
     def _current(self, records: np.ndarray) -> np.ndarray:
         """Bring the records up to the shards that exist: gone ones leave, ones that came otherwise are read."""
-        shards = {_shard_number(path.name): path for path in sorted(self._root.glob("s-*")) if path.name != self._without}
+        shards = {
+            _shard_number(path.name): path for path in sorted(self._root.glob("s-*")) if path.name != self._without
+        }
         known = set(np.unique(records["shard"]).tolist())
         parts = [records[np.isin(records["shard"], list(shards))]]
         for number in sorted(set(shards) - known):

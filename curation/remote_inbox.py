@@ -57,7 +57,9 @@ def fetch_remote(url: str, folder: Path, storage_options: dict[str, Any] | None 
         filesystem.invalidate_cache()  # a sensor asks again and again in one process
         listing = filesystem.find(root, detail=True)
     except Exception as error:  # each file system has errors of its own
-        raise CurationError(f"{url} cannot be listed ({error}); check the address, your keys and the network") from error
+        raise CurationError(
+            f"{url} cannot be listed ({error}); check the address, your keys and the network"
+        ) from error
     record_path = folder / RECORD
     record: dict[str, str] = json.loads(record_path.read_text()) if record_path.is_file() else {}
     brought, refused = [], {}
@@ -95,7 +97,9 @@ def _open(url: str, storage_options: dict[str, Any]):
             f"{url} needs a package that is not installed ({error}); `pip install 'omnihuman-pipeline[{extra}]'`"
         ) from error
     except ValueError as error:
-        raise CurationError(f"{url} is no address that fsspec knows ({error}); give s3://, file:// or a folder") from error
+        raise CurationError(
+            f"{url} is no address that fsspec knows ({error}); give s3://, file:// or a folder"
+        ) from error
 
 
 def _version(status: dict[str, Any]) -> str:

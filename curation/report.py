@@ -20,7 +20,10 @@ from profiles.schema import CurationConfig
 
 COLUMNS = 4
 MARGIN = 4  # pixels between pictures of a contact sheet
-TAILS = (0.5, 99.5)  # percent of the values that a histogram shows by themselves; the rest stands in its first and last bar
+TAILS = (
+    0.5,
+    99.5,
+)  # percent of the values that a histogram shows by themselves; the rest stands in its first and last bar
 BINS = 40
 BLUE, RED, GREY = "#4477aa", "#cc3311", "#888888"
 SUBSET_COLOURS = dict(zip(SUBSETS, ("#4477aa", "#ee7733", "#228833"), strict=True))
@@ -72,7 +75,13 @@ def _histogram(axes: Axes, values: np.ndarray, limits: Sequence[float]) -> None:
     do not stretch the axis, but it reaches every limit."""
     low, high = np.percentile(values, TAILS) if len(values) else (0.0, 1.0)
     low, high = min([low, *limits]), max([high, *limits])
-    axes.hist(np.clip(values, low, high), bins=BINS, range=(low, high) if high > low else None, color=BLUE, log=len(values) > 0)
+    axes.hist(
+        np.clip(values, low, high),
+        bins=BINS,
+        range=(low, high) if high > low else None,
+        color=BLUE,
+        log=len(values) > 0,
+    )
     axes.set_ylim(bottom=0.7)
     axes.yaxis.set_major_formatter(ScalarFormatter())
     axes.yaxis.set_minor_formatter(NullFormatter())

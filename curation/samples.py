@@ -94,7 +94,9 @@ def part_keys(sha256: str, caption: str, window: Window, identity: dict[str, Any
     are, another autoencoder text and sound, another keypoint detector all three."""
 
     def key(names: str, *of_sample: Any) -> str:
-        return _digest([*of_sample, {name: identity[name] for name in (*names.split(), "dtype", "row") if name in identity}])
+        return _digest(
+            [*of_sample, {name: identity[name] for name in (*names.split(), "dtype", "row") if name in identity}]
+        )
 
     return {
         "latents": key("autoencoder transform bucket tile", sha256, window.start, window.reference_frame),

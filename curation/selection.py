@@ -154,7 +154,11 @@ def repeated_captions(dataset: ds.Dataset) -> RepeatedCaptions:
     """Captions of more than one clip; having none is no caption. Eight bytes a clip are held, not the texts."""
     given = ds.field("caption") != ""
     hashes = [_hashes(batch) for batch in batches(dataset, {"caption": ds.field("caption")}, given)]
-    found, times = np.unique(np.concatenate(hashes), return_counts=True) if hashes else (np.zeros(0, np.uint64), np.zeros(0, np.int64))
+    found, times = (
+        np.unique(np.concatenate(hashes), return_counts=True)
+        if hashes
+        else (np.zeros(0, np.uint64), np.zeros(0, np.int64))
+    )
     if not (times > 1).any():
         return RepeatedCaptions(0, 0, "")
     wanted = found[times.argmax()]
@@ -173,7 +177,9 @@ def caption_sources(dataset: ds.Dataset) -> dict[str, int]:
     """Clips by where their caption comes from, the most frequent first."""
     tally: Counter[str] = Counter()
     for batch in batches(dataset, {"source": ds.field("caption_source")}, ds.field("caption_source").is_valid()):
-        tally.update({entry["values"].as_py(): entry["counts"].as_py() for entry in batch.column("source").value_counts()})
+        tally.update(
+            {entry["values"].as_py(): entry["counts"].as_py() for entry in batch.column("source").value_counts()}
+        )
     return dict(tally.most_common())
 
 
@@ -181,7 +187,9 @@ def batches(
     dataset: ds.Dataset, columns: dict[str, ds.Expression], which: ds.Expression | None = None
 ) -> Iterator[pa.RecordBatch]:
     """The table, or the rows for which `which` holds, piece by piece; few wait, so that memory stays small."""
-    scanner = dataset.scanner(columns=columns, filter=which, batch_size=BATCH_ROWS, batch_readahead=2, fragment_readahead=1)
+    scanner = dataset.scanner(
+        columns=columns, filter=which, batch_size=BATCH_ROWS, batch_readahead=2, fragment_readahead=1
+    )
     return iter(scanner.to_batches())
 
 

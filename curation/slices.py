@@ -18,7 +18,10 @@ EDGES: dict[str, tuple[str, list[float], list[str]]] = {
     "size": ("short_side", [240, 480, 720, 1080], ["< 240", "240 to 479", "480 to 719", "720 to 1079", ">= 1080"]),
     "speech": ("speech_share", [0.1, 0.6], ["no speech", "some speech", "speech"]),
 }
-TEXTS = {"language": "language", "caption from": "caption_source"}  # slice to a column of words, each of which is a slice
+TEXTS = {
+    "language": "language",
+    "caption from": "caption_source",
+}  # slice to a column of words, each of which is a slice
 SLICED = (
     "clip_id", "seconds", "height", "face_size", "hand_visibility", "head_yaw", "short_side", "speech_share", "language",
     "caption_source",

@@ -135,7 +135,9 @@ def _read_shard(name: str, raw: Path, subsets_dir: Path, features: Path, profile
     listed = joined.loc[joined["text"], SNAPSHOT_SCHEMA.names]
     broken = SNAPSHOT.violations(listed)
     if (broken != "").any():
-        raise CurationError(f"{(broken != '').sum()} of its samples break the rule {broken[broken != ''].iloc[0]}; build the features again")
+        raise CurationError(
+            f"{(broken != '').sum()} of its samples break the rule {broken[broken != ''].iloc[0]}; build the features again"
+        )
     return _Shard(name, listed, len(clips), digest, encoders)
 
 
@@ -151,7 +153,9 @@ def _checked_features(features: Path) -> str:
     for bucket, expected in made.get("files", {}).items():
         path = features_file(features, bucket)
         if not path.is_file() or sha256_of_file(path) != expected:
-            raise CurationError(f"{path.name} is missing or is not the file that samples.parquet describes; build it again")
+            raise CurationError(
+                f"{path.name} is missing or is not the file that samples.parquet describes; build it again"
+            )
     return features_digest(made.get("files", {}))
 
 

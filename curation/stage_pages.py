@@ -22,9 +22,7 @@ from profiles.schema import CurationConfig
 GROUPS_SHOWN, GROUP_PICTURES = 20, 4
 
 
-def write_scores_page(
-    path: Path, shard_dir: Path, scores_dir: Path, histograms: bytes, config: CurationConfig
-) -> Path:
+def write_scores_page(path: Path, shard_dir: Path, scores_dir: Path, histograms: bytes, config: CurationConfig) -> Path:
     """`score_histograms`, quantiles, and the clips at either end of each score that decides."""
     scores = read_table(scores_dir / "scores.parquet")
     sections = [
@@ -161,8 +159,14 @@ def _pictures(shard_dir: Path, table: pd.DataFrame, config: CurationConfig) -> l
             just = near.head(SHOWN)
             worst = far[~far["clip_id"].isin(just["clip_id"])].head(SHOWN)
             sheets = [
-                ("just: by this clause alone, nearest to its threshold first", clips_sheet(shard_dir, just, threshold.column)),
-                ("worst: of the others, farthest from the threshold first", clips_sheet(shard_dir, worst, threshold.column)),
+                (
+                    "just: by this clause alone, nearest to its threshold first",
+                    clips_sheet(shard_dir, just, threshold.column),
+                ),
+                (
+                    "worst: of the others, farthest from the threshold first",
+                    clips_sheet(shard_dir, worst, threshold.column),
+                ),
             ]
             note = f"{len(far)} clips, of which {len(near)} by this clause alone. Over each picture its {threshold.column}."
             sections.append(_sheets(f"Turned away from {name} by {clause}", note, sheets))
@@ -185,12 +189,20 @@ def near_duplicate_section(shard_dir: Path, clips: pd.DataFrame) -> Section:
     for group in groups[:GROUP_PICTURES]:
         members = by_id.loc[[clip for clip in group[:SHOWN] if clip in by_id.index]]
         sheets.append((f"{len(group)} clips, named after {group[0]}", clips_sheet(shard_dir, members)))
-    section = _sheets("Near duplicates", f"{copies} of {len(clips)} clips look like an earlier one, in {len(groups)} groups.", sheets)
+    section = _sheets(
+        "Near duplicates", f"{copies} of {len(clips)} clips look like an earlier one, in {len(groups)} groups.", sheets
+    )
     return replace(section, rows=group_rows(clips, groups[:GROUPS_SHOWN]))
 
 
 def quarantine_section(folder: Path, what: str) -> Section:
     """Rows of the table in `folder` that broke its contract."""
     listed = read_table(folder / "quarantine.parquet") if (folder / "quarantine.parquet").is_file() else pd.DataFrame()
-    note = f"{len(listed)} {what} broke the contract of the table and stand beside it." if len(listed) else f"No {what} broke the contract of the table."
-    return Section("Quarantine", note, listed.head(GROUPS_SHOWN).drop(columns="sha256", errors="ignore").to_dict("records"))
+    note = (
+        f"{len(listed)} {what} broke the contract of the table and stand beside it."
+        if len(listed)
+        else f"No {what} broke the contract of the table."
+    )
+    return Section(
+        "Quarantine", note, listed.head(GROUPS_SHOWN).drop(columns="sha256", errors="ignore").to_dict("records")
+    )

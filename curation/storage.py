@@ -67,7 +67,12 @@ def read_table(path: Path) -> pd.DataFrame:
     except (pa.ArrowInvalid, OSError) as error:
         raise CurationError(f"{path} cannot be read ({error}); delete its folder and materialise it again") from error
     if name in CONTRACTS:
-        _check(table, path, CONTRACTS[name], "it was changed after it was written; delete its folder and materialise it again")
+        _check(
+            table,
+            path,
+            CONTRACTS[name],
+            "it was changed after it was written; delete its folder and materialise it again",
+        )
     return table
 
 
@@ -82,4 +87,6 @@ def _check(table: pd.DataFrame, path: Path, contract: Contract, remedy: str) -> 
     broken = broken[broken != ""]
     if len(broken):
         rules = ", ".join(f"{rule} ({count})" for rule, count in broken.value_counts().items())
-        raise CurationError(f"{len(broken)} of {len(table)} rows of {path} break the contract {contract.name}: {rules}; {remedy}")
+        raise CurationError(
+            f"{len(broken)} of {len(table)} rows of {path} break the contract {contract.name}: {rules}; {remedy}"
+        )

@@ -151,7 +151,9 @@ def explain(
     if isinstance(scores_table, Path):
         for clip, reason in quarantined_clips(scores_table.parent).items():
             if clip.startswith(clip_id):
-                raise CurationError(f"the scores of clip {clip} are in {scores_table.parent}/quarantine.parquet: {reason}")
+                raise CurationError(
+                    f"the scores of clip {clip} are in {scores_table.parent}/quarantine.parquet: {reason}"
+                )
     table = join_tables(clips_table, scores_table)
     row = table[table["clip_id"].str.startswith(clip_id)]
     if len(row) != 1:

@@ -32,7 +32,10 @@ from profiles.schema import VideoConfig
 MANIFEST, RECORD = "manifest.parquet", "test_set.json"
 MANIFEST_SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("sample_id", "name", "sha256", "phash", "identity", "caption")]
-    + [(name, pa.string()) for name in ("reference", "reference_sha256", "audio", "audio_sha256", "pose", "pose_sha256")]
+    + [
+        (name, pa.string())
+        for name in ("reference", "reference_sha256", "audio", "audio_sha256", "pose", "pose_sha256")
+    ]
     + [(name, pa.int32()) for name in ("width", "height", "window_start", "window_frames", "reference_frame")]
     + [("fps", pa.float64()), ("sample_rate", pa.int32()), ("seconds", pa.float64())]
 )
@@ -180,7 +183,9 @@ def find_overlap(samples: pd.DataFrame, training: Training) -> dict[str, str]:
         elif sample.identity in people:
             found[sample.name] = f"the same identity ({sample.identity}) as clip {people[sample.identity]}"
         elif row >= 0:
-            found[sample.name] = f"nearly the same film as clip {records['clip'][row]:016x} ({distance} of 128 bits differ)"
+            found[sample.name] = (
+                f"nearly the same film as clip {records['clip'][row]:016x} ({distance} of 128 bits differ)"
+            )
     return found
 
 
@@ -246,12 +251,17 @@ def _write_sample(
     if sound is not None:
         samples = sound[: round(probe.duration * video.sample_rate)]
         row |= _put(
-            folder, "audio", f"audio/{sample_id}.wav", lambda path: soundfile.write(path, samples, video.sample_rate, "PCM_16")
+            folder,
+            "audio",
+            f"audio/{sample_id}.wav",
+            lambda path: soundfile.write(path, samples, video.sample_rate, "PCM_16"),
         )
     if detector is not None:
         window = decode_clip(data, video.fps, max_seconds=video.frames / video.fps, transform=_into(video)).frames
         keypoints = np.ascontiguousarray(detector(window[: video.frames]), np.float32)
-        row |= _put(folder, "pose", f"poses/{sample_id}.safetensors", lambda path: save_file({"keypoints": keypoints}, path))
+        row |= _put(
+            folder, "pose", f"poses/{sample_id}.safetensors", lambda path: save_file({"keypoints": keypoints}, path)
+        )
     return row | {
         "sample_id": sample_id,
         "caption": candidate.sidecar.caption,

@@ -57,7 +57,9 @@ def read_tombstones(path: Path) -> list[Tombstone]:
             lists = {name: tuple(values[name]) for name in ("clip_ids", "source_sha256")}
             found.append(Tombstone(**{**values, **lists}))
         except (ValueError, TypeError, KeyError) as error:
-            raise CurationError(f"line {number} of {path} is no withdrawal ({error}); restore it from version control") from error
+            raise CurationError(
+                f"line {number} of {path} is no withdrawal ({error}); restore it from version control"
+            ) from error
     return found
 
 
@@ -100,7 +102,9 @@ def find_clips(clips: pd.DataFrame, target: str) -> tuple[str, pd.DataFrame]:
         if rows["clip_id"].nunique() == 1:
             return "clip_id", rows
         if len(rows):
-            raise CurationError(f"{rows['clip_id'].nunique()} clips have an id that begins with {target}; give more digits")
+            raise CurationError(
+                f"{rows['clip_id'].nunique()} clips have an id that begins with {target}; give more digits"
+            )
     for selector in SELECTORS:
         rows = clips[clips[selector] == target] if target else clips[:0]
         if len(rows):
@@ -127,7 +131,9 @@ def withdrawn(clips: pd.DataFrame, tombstones: Sequence[Tombstone]) -> pd.Series
 def is_withdrawn_content(sha256: str, tombstones: Sequence[Tombstone]) -> bool:
     """Whether a whole file of this content is withdrawn, whatever it is called. A withdrawn range of a file does not count:
     the rest of the file may still be used."""
-    return sha256 in _union(t.source_sha256 for t in tombstones) or sha256[:16] in _union(t.clip_ids for t in tombstones)
+    return sha256 in _union(t.source_sha256 for t in tombstones) or sha256[:16] in _union(
+        t.clip_ids for t in tombstones
+    )
 
 
 def _union(parts: Iterable[tuple[str, ...]]) -> set[str]:

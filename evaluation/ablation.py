@@ -31,7 +31,9 @@ NOTE = (
 )
 
 
-def ablation_row(variant: str, seed: int | None, model: str, scores: pd.DataFrame, curve: pd.DataFrame | None) -> dict[str, Any]:
+def ablation_row(
+    variant: str, seed: int | None, model: str, scores: pd.DataFrame, curve: pd.DataFrame | None
+) -> dict[str, Any]:
     """One trained variant as a row: `model`'s scores with `_low` and `_high`, and the last quarter of its training's curve."""
     row: dict[str, Any] = {"variant": variant, "seed": seed, "status": SCORED}
     for column, (metric, mode) in SCORES.items():
@@ -70,8 +72,16 @@ def ablation_markdown(table: pd.DataFrame, study: Study, command: str, commit: s
     """
     scored = table[table["status"] == SCORED]
     columns = columns_of(scored)
-    lines = [f"# {study.title}", "", f"`{command}` at commit {commit}. Trained anew: {', '.join(study.trains)}. {NOTE}", ""]
-    lines += ["| variant | paper | seeds | " + " | ".join(columns) + " |", "| --- | --- | --- |" + " ---: |" * len(columns)]
+    lines = [
+        f"# {study.title}",
+        "",
+        f"`{command}` at commit {commit}. Trained anew: {', '.join(study.trains)}. {NOTE}",
+        "",
+    ]
+    lines += [
+        "| variant | paper | seeds | " + " | ".join(columns) + " |",
+        "| --- | --- | --- |" + " ---: |" * len(columns),
+    ]
     titles = {v.name: (v.title, v.claim) for v in study.variants}
     first = study.variants[0].name
     full = scored[scored["variant"] == first]
@@ -107,4 +117,6 @@ def _cell(rows: pd.DataFrame, full: pd.DataFrame | None, column: str) -> str:
 def in_order(rows: Sequence[dict[str, Any]], study: Study) -> pd.DataFrame:
     """Rows as a table, by the study's order of variants; what stands beside them first."""
     order = [study.beside, *(variant.name for variant in study.variants)]
-    return pd.DataFrame(rows).sort_values("variant", key=lambda names: names.map(order.index), kind="stable", ignore_index=True)
+    return pd.DataFrame(rows).sort_values(
+        "variant", key=lambda names: names.map(order.index), kind="stable", ignore_index=True
+    )

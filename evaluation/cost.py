@@ -43,7 +43,14 @@ class Cost:
 
 
 # Metric of the score table -> unit. "Per second" is per second of generated video.
-COSTS = {"generation_seconds": "s/s", "transformer_seconds": "s/s", "decode_seconds": "s/s", "transformer_passes": "1", "peak_memory": "GiB", "memory_per_second": "GiB/s"}
+COSTS = {
+    "generation_seconds": "s/s",
+    "transformer_seconds": "s/s",
+    "decode_seconds": "s/s",
+    "transformer_passes": "1",
+    "peak_memory": "GiB",
+    "memory_per_second": "GiB/s",
+}
 
 
 def without_costs(scores: "pd.DataFrame") -> "pd.DataFrame":
@@ -65,7 +72,9 @@ def cost_of(calls: Sequence[Cost], video_seconds: Sequence[float]) -> dict[str, 
         "decode_seconds": sum(call.decode_seconds for call in calls) / whole,
         "transformer_passes": sum(call.passes for call in calls) / len(calls),
         "peak_memory": max(call.peak_memory_gib for call in calls),
-        "memory_per_second": max((c.peak_memory_gib - c.memory_gib) / s for c, s in zip(calls, video_seconds, strict=True)),
+        "memory_per_second": max(
+            (c.peak_memory_gib - c.memory_gib) / s for c, s in zip(calls, video_seconds, strict=True)
+        ),
     }
 
 
@@ -90,13 +99,17 @@ class CostMeter:
         self._call = self._now()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         seconds = self._now() - self._call
         before, peak = self._memory.stop()
         for hook in self._hooks:
             hook.remove()
         self._vae.decode = self._decode
-        self.cost = Cost(seconds, self._seconds["transformer"], self._seconds["decode"], self._passes, before / GIB, peak / GIB)
+        self.cost = Cost(
+            seconds, self._seconds["transformer"], self._seconds["decode"], self._passes, before / GIB, peak / GIB
+        )
 
     def _now(self) -> float:
         if self._device.type == "cuda":

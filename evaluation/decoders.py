@@ -71,7 +71,9 @@ def compare_decoders(own: Any, slim: Any, benchmark: Benchmark, batch_size: int 
     ]
 
 
-def _row(name: str, autoencoder: Any, seconds: float, frames: Tensor, own: Tensor | None, benchmark: Benchmark) -> DecoderRow:
+def _row(
+    name: str, autoencoder: Any, seconds: float, frames: Tensor, own: Tensor | None, benchmark: Benchmark
+) -> DecoderRow:
     every, found = np.arange(len(frames)), [measure(clip) for clip in frames.numpy()]
     return DecoderRow(
         name, sum(p.numel() for p in autoencoder.decoder.parameters()), seconds / len(frames),

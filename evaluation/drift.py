@@ -53,7 +53,13 @@ class SegmentScore:
 
 
 def measure_drift(
-    pipeline: Any, clips: int, segments: int, segment_frames: int, seed: int, steps: int | None = None, progress: Progress | None = None
+    pipeline: Any,
+    clips: int,
+    segments: int,
+    segment_frames: int,
+    seed: int,
+    steps: int | None = None,
+    progress: Progress | None = None,
 ) -> list[SegmentScore]:
     """Make `clips` audio-driven videos of `segments` segments and measure each segment.
 
@@ -89,16 +95,30 @@ def measure_drift(
     return rows
 
 
-def puppet_video(clips: int, segments: int, segment_frames: int, seed: int, steps: int | None) -> tuple[LongVideo, list[Puppet]]:
+def puppet_video(
+    clips: int, segments: int, segment_frames: int, seed: int, steps: int | None
+) -> tuple[LongVideo, list[Puppet]]:
     """Audio-driven, of as many overlapping segments, and the people in it, rendered to its end or beyond."""
     empty = LongVideo(
-        prompts=[""] * clips, reference=None, audio=None, keypoints=None, frames=segment_frames, segment_frames=segment_frames,
-        seeds=[seed + i for i in range(clips)], height=SIZE, width=SIZE, steps=steps, sample_rate=SAMPLE_RATE,
+        prompts=[""] * clips,
+        reference=None,
+        audio=None,
+        keypoints=None,
+        frames=segment_frames,
+        segment_frames=segment_frames,
+        seeds=[seed + i for i in range(clips)],
+        height=SIZE,
+        width=SIZE,
+        steps=steps,
+        sample_rate=SAMPLE_RATE,
     )
     frames = segment_frames + (segments - 1) * (segment_frames - empty.shared)
     people = [render(seed + i, frames=frames + (1 - frames) % 4) for i in range(clips)]
     video = dataclasses.replace(
-        empty, frames=frames, prompts=[p.caption for p in people], reference=torch.from_numpy(np.stack([reference_picture(p) for p in people])),
+        empty,
+        frames=frames,
+        prompts=[p.caption for p in people],
+        reference=torch.from_numpy(np.stack([reference_picture(p) for p in people])),
         audio=torch.from_numpy(np.stack([p.audio for p in people if p.audio is not None])),
     )
     return video, people
@@ -127,9 +147,14 @@ class _Scoring:
             seam = _largest_change(np.concatenate([self.before, pictures[:, :SEAM]], axis=1))
         self.before = pictures[:, -1:]
         return SegmentScore(
-            self.made, self.index, ColourError(np.stack([m.colours for m in measured]), self.reference)(every),
+            self.made,
+            self.index,
+            ColourError(np.stack([m.colours for m in measured]), self.reference)(every),
             MouthCorrelation(np.stack([m.opening for m in measured]), asked)(every),
-            seam, _largest_change(pictures[:, -SEAM - 1 :]), float(missing[:, :OVERLAP].mean()), float(missing[:, OVERLAP:].mean()),
+            seam,
+            _largest_change(pictures[:, -SEAM - 1 :]),
+            float(missing[:, :OVERLAP].mean()),
+            float(missing[:, OVERLAP:].mean()),
         )
 
 
@@ -150,8 +175,13 @@ def as_markdown(rows: list[SegmentScore]) -> str:
         own = [row for row in rows if row.made == made]
         quarter = max(1, len(own) // 4)
         colour, mouth = (
-            ", ".join(f"{value:.3f}" for value in (values[0], np.nanmean(values[:quarter]), np.nanmean(values[-quarter:])))
-            for values in (np.array([row.colour_error for row in own]), np.array([row.mouth_correlation for row in own]))
+            ", ".join(
+                f"{value:.3f}" for value in (values[0], np.nanmean(values[:quarter]), np.nanmean(values[-quarter:]))
+            )
+            for values in (
+                np.array([row.colour_error for row in own]),
+                np.array([row.mouth_correlation for row in own]),
+            )
         )
         change = _at_seams_and_within([row.seam_change for row in own[1:]], [row.inner_change for row in own], 4)
         missing = _at_seams_and_within([row.seam_missing for row in own[1:]], [row.inner_missing for row in own], 3)

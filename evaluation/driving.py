@@ -21,7 +21,12 @@ from puppets import Puppet, PuppetKeypoints, measure, measure_colours
 
 Progress = Callable[[int, int, str], None]
 # What a video is driven by -> whether sound and pose are given. Caption and reference picture always are.
-DRIVEN_BY = {"sound": (True, False), "pose": (False, True), "sound and pose": (True, True), "words alone": (False, False)}
+DRIVEN_BY = {
+    "sound": (True, False),
+    "pose": (False, True),
+    "sound and pose": (True, True),
+    "words alone": (False, False),
+}
 TRUTH = "rendered truth"
 RESAMPLES = 1000
 
@@ -46,7 +51,13 @@ class DrivenScore:
 
 
 def measure_driving(
-    pipeline: Any, clips: int, segments: int, segment_frames: int, seed: int, steps: int | None = None, progress: Progress | None = None
+    pipeline: Any,
+    clips: int,
+    segments: int,
+    segment_frames: int,
+    seed: int,
+    steps: int | None = None,
+    progress: Progress | None = None,
 ) -> list[DrivenScore]:
     """Make `clips` videos of `segments` segments in each way of driving them, and measure the first segment and the whole.
 
@@ -73,13 +84,21 @@ def measure_driving(
             made.append(segment.frames.cpu().numpy())
             if progress is not None:
                 progress(place * segments + len(made), len(DRIVEN_BY) * segments, name)
-        rows += [row for length in lengths for row in _scores(name, length, np.concatenate(made[:length], axis=1), people)]
+        rows += [
+            row for length in lengths for row in _scores(name, length, np.concatenate(made[:length], axis=1), people)
+        ]
     truth = np.stack([person.frames[: video.frames] for person in people])
-    return rows + [row for length in lengths for row in _scores(TRUTH, length, truth[:, : video.span(length - 1)[1]], people)]
+    return rows + [
+        row for length in lengths for row in _scores(TRUTH, length, truth[:, : video.span(length - 1)[1]], people)
+    ]
 
 
 def _driven(video: LongVideo, people: list[Puppet], by_sound: bool, by_pose: bool) -> LongVideo:
-    pose = torch.from_numpy(np.stack([PuppetKeypoints()(person.frames[: video.frames]) for person in people])) if by_pose else None
+    pose = (
+        torch.from_numpy(np.stack([PuppetKeypoints()(person.frames[: video.frames]) for person in people]))
+        if by_pose
+        else None
+    )
     return dataclasses.replace(video, audio=video.audio if by_sound else None, keypoints=pose)
 
 
@@ -97,7 +116,9 @@ def _metrics(found: list[Any], people: list[Puppet], frames: int) -> list[Metric
     joints = np.stack([person.joints[:frames] for person in people])
     reference = np.stack([measure_colours(reference_picture(person)[None])[0] for person in people])
     return [
-        MouthCorrelation(np.stack([one.opening for one in found]), np.stack([person.opening[:frames] for person in people])),
+        MouthCorrelation(
+            np.stack([one.opening for one in found]), np.stack([person.opening[:frames] for person in people])
+        ),
         JointErrorMedian(np.stack([one.joints for one in found]), joints),
         MissingJoints(np.stack([one.missing for one in found]), joints),
         ColourError(np.stack([one.colours for one in found]), reference),

@@ -63,13 +63,20 @@ def latent_features(latents: np.ndarray) -> np.ndarray:
     Who it is and where stands in the means, how it moves in the deviations.
     """
     rows, columns = latents.shape[3] // 2, latents.shape[4] // 2
-    quarters = [latents[..., r, c] for r in (slice(None, rows), slice(rows, None)) for c in (slice(None, columns), slice(columns, None))]
+    quarters = [
+        latents[..., r, c]
+        for r in (slice(None, rows), slice(rows, None))
+        for c in (slice(None, columns), slice(columns, None))
+    ]
     pooled = np.stack([quarter.mean(axis=(3, 4)) for quarter in quarters], axis=-1)
     return np.concatenate([pooled.mean(axis=2), pooled.std(axis=2)], axis=1).reshape(len(latents), -1)
 
 
 def analyse_errors(
-    badness: np.ndarray, features: np.ndarray, training: TrainingClips, thresholds: Mapping[str, Sequence[tuple[str, str, float]]]
+    badness: np.ndarray,
+    features: np.ndarray,
+    training: TrainingClips,
+    thresholds: Mapping[str, Sequence[tuple[str, str, float]]],
 ) -> ErrorAnalysis:
     """Find the neighbours of every sample and what of them goes with `badness`.
 
@@ -101,15 +108,22 @@ def _nearest(features: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.n
     best, place = np.empty((len(features), 0)), np.empty((len(features), 0), int)
     for start in range(0, len(others), ROWS_AT_ONCE):
         part = cdist(features / scale, others[start : start + ROWS_AT_ONCE] / scale)
-        best, place = np.hstack([best, part]), np.hstack([place, np.tile(np.arange(start, start + part.shape[1]), (len(features), 1))])
+        best, place = (
+            np.hstack([best, part]),
+            np.hstack([place, np.tile(np.arange(start, start + part.shape[1]), (len(features), 1))]),
+        )
         order = np.argsort(best, axis=1, kind="stable")[:, :count]
         best, place = np.take_along_axis(best, order, 1), np.take_along_axis(place, order, 1)
     return place, best
 
 
 def _proposals(
-    related: Mapping[str, tuple[float, float]], looked_at: Mapping[str, np.ndarray], badness: np.ndarray, nearest: np.ndarray,
-    training: TrainingClips, thresholds: Mapping[str, Sequence[tuple[str, str, float]]],
+    related: Mapping[str, tuple[float, float]],
+    looked_at: Mapping[str, np.ndarray],
+    badness: np.ndarray,
+    nearest: np.ndarray,
+    training: TrainingClips,
+    thresholds: Mapping[str, Sequence[tuple[str, str, float]]],
 ) -> list[Proposal]:
     sparse = DISTANCE in related and related[DISTANCE][0] > 0
     worst = np.argsort(-badness, kind="stable")[: max(1, len(badness) // 4)]
@@ -132,12 +146,22 @@ def _weigh_neighbours(nearest: np.ndarray, training: TrainingClips) -> str:
 
 
 def _of_column(
-    name: str, rho: float, edge: float, sparse: bool, evidence: str, training: TrainingClips, limits: Sequence[tuple[str, str, float]]
+    name: str,
+    rho: float,
+    edge: float,
+    sparse: bool,
+    evidence: str,
+    training: TrainingClips,
+    limits: Sequence[tuple[str, str, float]],
 ) -> Proposal:
     """Where clips near the bad samples are plenty and a predicate already looks at the column: tighten it. Else weigh them up."""
     values = training.scores[name].to_numpy(float)
     keeps = ">" if rho < 0 else "<"
-    tighter = [limit for limit in limits if limit[1].startswith(keeps) and (edge > limit[2] if keeps == ">" else edge < limit[2])]
+    tighter = [
+        limit
+        for limit in limits
+        if limit[1].startswith(keeps) and (edge > limit[2] if keeps == ">" else edge < limit[2])
+    ]
     if tighter and not sparse:
         subset, comparison, number = tighter[0]
         lost = int(np.sum(values < edge if keeps == ">" else values > edge))

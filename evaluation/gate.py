@@ -40,8 +40,12 @@ class _Criterion:
 
 
 def decide(
-    scores: pd.DataFrame, gate: GateConfig, champion_scores: pd.DataFrame | None, model: str = STUDENT,
-    slices: pd.DataFrame | None = None, evidence: Sequence[Check] = (),
+    scores: pd.DataFrame,
+    gate: GateConfig,
+    champion_scores: pd.DataFrame | None,
+    model: str = STUDENT,
+    slices: pd.DataFrame | None = None,
+    evidence: Sequence[Check] = (),
 ) -> Decision:
     """Judge a challenger. Pure: the same tables give the same decision.
 
@@ -86,7 +90,13 @@ def _beats_champion(scores: pd.DataFrame, gate: GateConfig, champion_scores: pd.
     name, side = f"{criterion.metric} better than champion", "above" if criterion.higher_is_better else "below"
     own, champion = _row(scores, model, criterion), _row(champion_scores, model, criterion)
     if own is None or champion is None:
-        return Check(name, math.nan, math.nan, False, f"{criterion.metric} ({criterion.mode}) is missing on one side; score both again")
+        return Check(
+            name,
+            math.nan,
+            math.nan,
+            False,
+            f"{criterion.metric} ({criterion.mode}) is missing on one side; score both again",
+        )
     value, bound = float(own["value"]), float(champion["ci_high"] if criterion.higher_is_better else champion["ci_low"])
     passed = value > bound if criterion.higher_is_better else value < bound
     message = (
@@ -100,9 +110,17 @@ def _slices(slices: pd.DataFrame, gate: GateConfig, model: str) -> Iterator[Chec
     for criterion in _criteria(gate):
         sign = 1.0 if criterion.higher_is_better else -1.0
         bound = criterion.threshold - sign * gate.slice_slack * abs(criterion.threshold)
-        rows = slices[(slices["model"] == model) & (slices["mode"] == criterion.mode) & (slices["metric"] == criterion.metric)]
+        rows = slices[
+            (slices["model"] == model) & (slices["mode"] == criterion.mode) & (slices["metric"] == criterion.metric)
+        ]
         if rows.empty:
-            yield Check(f"{criterion.metric} of slices", math.nan, bound, False, f"no slice of {criterion.metric} was measured; run `python -m assets benchmark_scores`")
+            yield Check(
+                f"{criterion.metric} of slices",
+                math.nan,
+                bound,
+                False,
+                f"no slice of {criterion.metric} was measured; run `python -m assets benchmark_scores`",
+            )
         for row in rows.itertuples():
             passed = sign * (row.value - bound) >= 0
             message = f"{criterion.metric} ({criterion.mode}) of {row.slice} is {row.value:.4g}, needed {'at least' if sign > 0 else 'at most'} {bound:.4g}"

@@ -27,7 +27,12 @@ SCALES = (1.0, 2.0, 3.5, 5.0, 6.5, 9.0)
 # The default falls from 6.5 to 3.5: of what a scale is above 1, this share is left at the last step.
 LEFT = (3.5 - 1.0) / (6.5 - 1.0)
 TEXT_ALONE, AUDIO_ALONE = "text alone", "audio alone"
-PANELS = {"mouth_correlation": "mouth r", "missing_joints": "missing joints", "colour_error": "colour error", "detail": "detail / truth"}
+PANELS = {
+    "mouth_correlation": "mouth r",
+    "missing_joints": "missing joints",
+    "colour_error": "colour error",
+    "detail": "detail / truth",
+}
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,15 @@ class GuidanceRow:
 
 
 def sweep_guidance(
-    pipeline: Any, benchmark: Benchmark, clips: int, steps: int | None, seed: int, batch_size: int = 16,
-    scales: Sequence[float] = SCALES, apart: bool = False, progress: Progress | None = None,
+    pipeline: Any,
+    benchmark: Benchmark,
+    clips: int,
+    steps: int | None,
+    seed: int,
+    batch_size: int = 16,
+    scales: Sequence[float] = SCALES,
+    apart: bool = False,
+    progress: Progress | None = None,
 ) -> list[GuidanceRow]:
     """Sample the first `clips` clips under every annealing and scale, all from the same noise.
 
@@ -83,12 +95,18 @@ def sweep_guidance(
 
 def _jointly(scales: Sequence[float]) -> list[tuple[str, OmniHumanGuidance | None]]:
     ways = [(way, scale) for way in get_args(Annealing) for scale in scales if scale != 1.0]
-    return [(way, OmniHumanGuidance.joint(scale, scale if way == "constant" else 1 + LEFT * (scale - 1), way)) for way, scale in ways]
+    return [
+        (way, OmniHumanGuidance.joint(scale, scale if way == "constant" else 1 + LEFT * (scale - 1), way))
+        for way, scale in ways
+    ]
 
 
 def _apart(scales: Sequence[float]) -> list[tuple[str, OmniHumanGuidance | None]]:
     text = [(TEXT_ALONE, OmniHumanGuidance(scale, scale, 1.0, 1.0, "constant")) for scale in scales if scale != 1.0]
-    return [*text, *((AUDIO_ALONE, OmniHumanGuidance(1.0, 1.0, scale, scale, "constant")) for scale in scales if scale != 1.0)]
+    return [
+        *text,
+        *((AUDIO_ALONE, OmniHumanGuidance(1.0, 1.0, scale, scale, "constant")) for scale in scales if scale != 1.0),
+    ]
 
 
 def _scales(guidance: OmniHumanGuidance | None) -> tuple[float, float]:
@@ -99,16 +117,27 @@ def _scales(guidance: OmniHumanGuidance | None) -> tuple[float, float]:
 
 
 def _sample(
-    pipeline: Any, benchmark: Benchmark, count: int, steps: int | None, seed: int, batch_size: int, guidance: OmniHumanGuidance | None
+    pipeline: Any,
+    benchmark: Benchmark,
+    count: int,
+    steps: int | None,
+    seed: int,
+    batch_size: int,
+    guidance: OmniHumanGuidance | None,
 ) -> np.ndarray:
     """`(count, T, H, W, 3)` uint8."""
     made: list[Tensor] = []
     for start in range(0, count, batch_size):
         rows = torch.arange(start, min(start + batch_size, count))
         output = pipeline(
-            prompt=[benchmark.captions[i] for i in rows], reference=benchmark.reference[rows], audio=benchmark.audio[rows],
-            num_frames=benchmark.frames.shape[1], num_inference_steps=steps, guidance=guidance,
-            guidance_scale=1.0 if guidance is None else None, generator=[torch.Generator().manual_seed(seed + int(i)) for i in rows],
+            prompt=[benchmark.captions[i] for i in rows],
+            reference=benchmark.reference[rows],
+            audio=benchmark.audio[rows],
+            num_frames=benchmark.frames.shape[1],
+            num_inference_steps=steps,
+            guidance=guidance,
+            guidance_scale=1.0 if guidance is None else None,
+            generator=[torch.Generator().manual_seed(seed + int(i)) for i in rows],
         )
         made.append(torch.as_tensor(output.frames).cpu())
     return torch.cat(made).numpy()
@@ -118,7 +147,9 @@ def _row(annealing: str, scale: float, end: float, frames: np.ndarray, benchmark
     every, measured = np.arange(count), [measure(clip) for clip in frames]
     reference = np.stack([measure_colours(image[None])[0] for image in benchmark.reference[:count].numpy()])
     return GuidanceRow(
-        annealing, scale, end,
+        annealing,
+        scale,
+        end,
         MouthCorrelation(np.stack([m.opening for m in measured]), benchmark.opening[:count].numpy())(every),
         MissingJoints(np.stack([m.missing for m in measured]), benchmark.joints[:count].numpy())(every),
         ColourError(np.stack([m.colours for m in measured]), reference)(every),
@@ -128,10 +159,15 @@ def _row(annealing: str, scale: float, end: float, frames: np.ndarray, benchmark
 
 def as_markdown(rows: Sequence[GuidanceRow]) -> str:
     """One table."""
-    lines = ["| annealing | scale, first to last step | mouth r | missing joints | colour error | detail / truth |", "| --- | ---: | ---: | ---: | ---: | ---: |"]
+    lines = [
+        "| annealing | scale, first to last step | mouth r | missing joints | colour error | detail / truth |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
     for row in rows:
         scale = f"{row.scale:g}" if row.scale == row.scale_end else f"{row.scale:g} to {row.scale_end:.1f}"
-        lines.append(f"| {row.annealing} | {scale} | {row.mouth_correlation:.3f} | {row.missing_joints:.3f} | {row.colour_error:.4f} | {row.detail:.2f} |")
+        lines.append(
+            f"| {row.annealing} | {scale} | {row.mouth_correlation:.3f} | {row.missing_joints:.3f} | {row.colour_error:.4f} | {row.detail:.2f} |"
+        )
     return "\n".join(lines)
 
 
@@ -140,11 +176,20 @@ def draw(rows: Sequence[GuidanceRow]) -> bytes:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 3), layout="constrained")
-    plain, ways = [row for row in rows if row.annealing == "none"], list(dict.fromkeys(row.annealing for row in rows if row.annealing != "none"))
+    plain, ways = (
+        [row for row in rows if row.annealing == "none"],
+        list(dict.fromkeys(row.annealing for row in rows if row.annealing != "none")),
+    )
     for axes, (name, title) in zip(figure.subplots(1, len(PANELS)), PANELS.items(), strict=True):
         for annealing in ways:
             own = plain + [row for row in rows if row.annealing == annealing]
-            axes.plot([row.scale for row in own], [getattr(row, name) for row in own], marker="o", markersize=3, label=annealing)
+            axes.plot(
+                [row.scale for row in own],
+                [getattr(row, name) for row in own],
+                marker="o",
+                markersize=3,
+                label=annealing,
+            )
         axes.set(title=title, xlabel="scale at the first step")
     axes.legend(frameon=False)
     return png_bytes(figure)

@@ -73,12 +73,17 @@ def models_sheet(benchmark: Benchmark, videos: Mapping[str, Path]) -> bytes:
     """
     clips = min(SHEET_CLIPS, len(benchmark))
     times = np.linspace(0, benchmark.frames.shape[1] - 1, WIDE_FRAMES).round().astype(int)
-    strips = {"ground truth": benchmark.frames.numpy(), **{title: load_generated(folder, benchmark)[0] for title, folder in videos.items()}}
+    strips = {
+        "ground truth": benchmark.frames.numpy(),
+        **{title: load_generated(folder, benchmark)[0] for title, folder in videos.items()},
+    }
     figure = Figure(figsize=(2.5 + 4.1 * clips, 0.7 + 1.15 * len(strips)), dpi=110, layout="constrained")
     axes = figure.subplots(len(strips), clips, squeeze=False)
     for line, (title, frames) in zip(axes, strips.items(), strict=True):
         for clip, axis in enumerate(line):
-            axis.imshow(enlarge(np.concatenate(list(frames[clip, times]), axis=1), SHEET_SCALE), interpolation="nearest")
+            axis.imshow(
+                enlarge(np.concatenate(list(frames[clip, times]), axis=1), SHEET_SCALE), interpolation="nearest"
+            )
             axis.set_xticks([])
             axis.set_yticks([])
         line[0].set_ylabel(title, fontsize=8, rotation=0, ha="right", va="center")

@@ -90,7 +90,9 @@ class Ballot:
         VoteError: fewer than two systems, or a file that cannot be read.
     """
 
-    def __init__(self, systems: Sequence[System], clips: Sequence[str], benchmark: str, votes: Path, seed: int | None = None):
+    def __init__(
+        self, systems: Sequence[System], clips: Sequence[str], benchmark: str, votes: Path, seed: int | None = None
+    ):
         if len(systems) < 2 or not clips:
             raise VoteError(f"a comparison needs two systems and a clip, got {len(systems)} and {len(clips)}")
         self.benchmark, self._file, self._lock = benchmark, votes, threading.Lock()
@@ -199,18 +201,33 @@ def win_table(votes: Iterable[Vote]) -> list[dict[str, Any]]:
             picked = sum(answer == side for answer, side in decided)
             low, high = wilson(picked, len(decided))
             rate = picked / len(decided) if decided else float("nan")
-            numbers = {"win_rate": rate, "low": low, "high": high, "picked": picked, "decided": len(decided), "asked": len(own)}
+            numbers = {
+                "win_rate": rate,
+                "low": low,
+                "high": high,
+                "picked": picked,
+                "decided": len(decided),
+                "asked": len(own),
+            }
             rows.append({"system": name, "question": question, **numbers, "voters": len({vote.voter for vote in own})})
     return rows
 
 
 def win_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     """The table in the shape of Table 3: a row per system, a column per question."""
-    lines = ["| system | " + " | ".join(QUESTIONS) + " | comparisons | voters |", "| --- |" + " ---: |" * (len(QUESTIONS) + 2)]
+    lines = [
+        "| system | " + " | ".join(QUESTIONS) + " | comparisons | voters |",
+        "| --- |" + " ---: |" * (len(QUESTIONS) + 2),
+    ]
     for name in dict.fromkeys(row["system"] for row in rows):
         own = {row["question"]: row for row in rows if row["system"] == name}
-        cells = [f"{r['win_rate']:.0%} [{r['low']:.0%}, {r['high']:.0%}]" if r["decided"] else "–" for r in (own[q] for q in QUESTIONS)]
-        lines.append(f"| {name} | " + " | ".join(cells) + f" | {own['overall']['asked']} | {own['overall']['voters']} |")
+        cells = [
+            f"{r['win_rate']:.0%} [{r['low']:.0%}, {r['high']:.0%}]" if r["decided"] else "–"
+            for r in (own[q] for q in QUESTIONS)
+        ]
+        lines.append(
+            f"| {name} | " + " | ".join(cells) + f" | {own['overall']['asked']} | {own['overall']['voters']} |"
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -59,8 +59,18 @@ def write_evaluation_page(path: Path, found: Evaluated) -> Path:
     sections = [
         Section("What this is", _sentence(found)),
         Section("Scores", SCORES_NOTE, score_rows(found.scores, found.plan)),
-        Section("Slices", "Halves of the benchmark; the dotted line is the whole of it.", slice_table(own), [slices_plot(own, found.scores, found.limits)]),
-        Section("Cost against quality", COST_NOTE, cost_rows(found.scores, found.plan), [cost_against_quality(found.scores, found.plan)]),
+        Section(
+            "Slices",
+            "Halves of the benchmark; the dotted line is the whole of it.",
+            slice_table(own),
+            [slices_plot(own, found.scores, found.limits)],
+        ),
+        Section(
+            "Cost against quality",
+            COST_NOTE,
+            cost_rows(found.scores, found.plan),
+            [cost_against_quality(found.scores, found.plan)],
+        ),
         _samples("Worst samples", found, ranked.head(WORST), made),
         _samples("Best samples", found, ranked.tail(BEST).iloc[::-1], made),
         *_analysis(found, ranked),
@@ -83,8 +93,12 @@ def score_rows(scores: pd.DataFrame, plan: Sequence[ModelPlan]) -> list[dict[str
     titles = {model.name: model.title for model in plan}
     quality = without_costs(scores[scores["model"].isin(titles)])
     # Models under one another, in the order in which metrics first appear.
-    places = {pair: place for place, pair in enumerate(dict.fromkeys(zip(quality["metric"], quality["mode"], strict=True)))}
-    quality = quality.iloc[np.argsort([places[pair] for pair in zip(quality["metric"], quality["mode"], strict=True)], kind="stable")]
+    places = {
+        pair: place for place, pair in enumerate(dict.fromkeys(zip(quality["metric"], quality["mode"], strict=True)))
+    }
+    quality = quality.iloc[
+        np.argsort([places[pair] for pair in zip(quality["metric"], quality["mode"], strict=True)], kind="stable")
+    ]
     rows = []
     for row in quality.itertuples():
         metric = str(row.metric)
@@ -95,7 +109,16 @@ def score_rows(scores: pd.DataFrame, plan: Sequence[ModelPlan]) -> list[dict[str
         }  # fmt: skip
         shown = {name: "–" if np.isnan(value) else float(value) for name, value in numbers.items()}
         trust = why_unusable(scores, metric) or "yes" if metric in FLOORS else "no floor"
-        rows.append({"metric": metric, "mode": row.mode, "model": titles[str(row.model)], "unit": row.unit, **shown, "told from its floor": trust})
+        rows.append(
+            {
+                "metric": metric,
+                "mode": row.mode,
+                "model": titles[str(row.model)],
+                "unit": row.unit,
+                **shown,
+                "told from its floor": trust,
+            }
+        )
     return rows
 
 
@@ -142,8 +165,12 @@ def _analysis(found: Evaluated, ranked: pd.DataFrame) -> list[Section]:
     rows = []
     for name in ranked.index[:WORST]:
         clip = found.benchmark.names.index(str(name))
-        near = ", ".join(f"{names[i]} ({d:.1f})" for i, d in zip(analysis.nearest[clip], analysis.distances[clip], strict=True))
-        rows.append({"sample": name, BADNESS: float(ranked.loc[name, BADNESS]), "nearest training clips (distance)": near})
+        near = ", ".join(
+            f"{names[i]} ({d:.1f})" for i, d in zip(analysis.nearest[clip], analysis.distances[clip], strict=True)
+        )
+        rows.append(
+            {"sample": name, BADNESS: float(ranked.loc[name, BADNESS]), "nearest training clips (distance)": near}
+        )
     looked = f"Looked at: {', '.join(analysis.looked_at)}."
     none = f"None of it goes with the error beyond chance, so nothing is proposed. {looked}"
     proposals = [{"kind": p.kind, "change": p.change, "evidence": p.evidence} for p in analysis.proposals]

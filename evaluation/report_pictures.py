@@ -25,10 +25,16 @@ def cost_against_quality(scores: pd.DataFrame, plan: Sequence[ModelPlan]) -> byt
     figure = Figure(figsize=(13, 3.8), dpi=110, layout="constrained")
     for axis, (metric, mode, title, better) in zip(figure.subplots(1, len(BARS)), BARS, strict=True):
         for number, model in enumerate(plan):
-            row, cost = score_row(scores, model.name, mode, metric), score_of(scores, model.name, mode, "generation_seconds")
+            row, cost = (
+                score_row(scores, model.name, mode, metric),
+                score_of(scores, model.name, mode, "generation_seconds"),
+            )
             if row is None or not np.isfinite([cost, row["value"]]).all():
                 continue
-            below, above = (max(0.0, float(d)) if np.isfinite(d) else 0.0 for d in (row["value"] - row["ci_low"], row["ci_high"] - row["value"]))
+            below, above = (
+                max(0.0, float(d)) if np.isfinite(d) else 0.0
+                for d in (row["value"] - row["ci_low"], row["ci_high"] - row["value"])
+            )
             mark = {"fmt": "osD^vP*X"[number % 8], "color": f"C{number}", "label": model.title}
             axis.errorbar([cost], [row["value"]], yerr=[[below], [above]], capsize=3, **mark)
         ceiling = scores[(scores["model"] == RECONSTRUCTION) & (scores["metric"] == metric)]["value"]
@@ -61,7 +67,13 @@ def slices_plot(slices: pd.DataFrame, scores: pd.DataFrame, limits: Mapping[str,
     for axis, ((metric, mode), rows) in zip(axes, panels, strict=True):
         for row in rows.to_dict("records"):
             draw_interval(axis, row["value"], row["ci_low"], row["ci_high"], names.index(row["slice"]))
-        axis.axvline(score_of(scores, str(rows["model"].iloc[0]), mode, metric), color=BLUE, linewidth=1, linestyle=":", label="whole")
+        axis.axvline(
+            score_of(scores, str(rows["model"].iloc[0]), mode, metric),
+            color=BLUE,
+            linewidth=1,
+            linestyle=":",
+            label="whole",
+        )
         if metric in limits:
             axis.axvline(limits[metric], color=RED, linewidth=1, linestyle="--", label="gate")
         axis.legend(fontsize=7)
@@ -106,7 +118,11 @@ def strips_picture(strips: Mapping[str, np.ndarray], height: int = 96) -> bytes:
     for axis, (title, frames) in zip(figure.subplots(len(strips), 1, squeeze=False)[:, 0], strips.items(), strict=True):
         times = np.linspace(0, len(frames) - 1, FRAMES).round().astype(int)
         width = max(1, round(frames.shape[2] * height / frames.shape[1]))
-        axis.imshow(np.concatenate([cv2.resize(frames[t], (width, height), interpolation=cv2.INTER_AREA) for t in times], axis=1))
+        axis.imshow(
+            np.concatenate(
+                [cv2.resize(frames[t], (width, height), interpolation=cv2.INTER_AREA) for t in times], axis=1
+            )
+        )
         axis.set_title(title, fontsize=9, loc="left")
         axis.set_axis_off()
     return png_bytes(figure)

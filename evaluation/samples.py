@@ -26,7 +26,11 @@ def sample_rows(model: str, mode: str, measured: "Measured", benchmark: Benchmar
     """
     if mode not in (AUDIO, POSE):
         return []
-    metrics = list(gated_metrics(mode, measured, benchmark, measure_colours(benchmark.reference.numpy()), np.arange(len(benchmark))))
+    metrics = list(
+        gated_metrics(
+            mode, measured, benchmark, measure_colours(benchmark.reference.numpy()), np.arange(len(benchmark))
+        )
+    )
     clips = enumerate(benchmark.names)
     return [(model, mode, name, metric.name, metric(np.array([clip]))) for clip, name in clips for metric in metrics]
 
@@ -44,4 +48,6 @@ def ranked_samples(samples: pd.DataFrame, model: str) -> pd.DataFrame:
 def worst_first(wide: pd.DataFrame, higher_is_better: Collection[str]) -> pd.DataFrame:
     """A row per clip and a column per metric, with `badness`: the mean over columns of the share of clips that are no worse."""
     ranks = {column: ((-1.0 if column in higher_is_better else 1.0) * wide[column]).rank(pct=True) for column in wide}
-    return wide.assign(**{BADNESS: pd.DataFrame(ranks).mean(axis=1)}).sort_values(BADNESS, ascending=False, kind="stable")
+    return wide.assign(**{BADNESS: pd.DataFrame(ranks).mean(axis=1)}).sort_values(
+        BADNESS, ascending=False, kind="stable"
+    )

@@ -125,7 +125,9 @@ def score_benchmark(
             )
         if "seconds_per_clip" in meta:
             rows.append(_row(model, mode, "seconds_per_clip", "s", len(frames), meta["seconds_per_clip"]))
-        rows += [_row(model, mode, name, COSTS[name], len(frames), value) for name, value in meta.get("cost", {}).items()]
+        rows += [
+            _row(model, mode, name, COSTS[name], len(frames), value) for name, value in meta.get("cost", {}).items()
+        ]
         if latents is not None and mode in (AUDIO, PIXELS) and model != GROUND_TRUTH:
             rows += [_row(model, mode, name, "d^2", len(frames), value) for name, value in latents(frames)]
         if progress is not None:

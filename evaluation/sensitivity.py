@@ -63,11 +63,20 @@ class Sensitivity:
 
 
 def measure_sensitivity(
-    pipeline: VideoPipeline, benchmark: Benchmark, clips: int, steps: int | None, seed: int, batch_size: int = 16, progress: Progress | None = None
+    pipeline: VideoPipeline,
+    benchmark: Benchmark,
+    clips: int,
+    steps: int | None,
+    seed: int,
+    batch_size: int = 16,
+    progress: Progress | None = None,
 ) -> list[Sensitivity]:
     """Sample every case on the first `clips` clips, all conditions on unless the case says otherwise."""
     count = min(clips, len(benchmark))
-    bases = {with_reference: _sample(pipeline, benchmark, Case("", "", with_reference), count, steps, seed, batch_size) for with_reference in (True, False)}
+    bases = {
+        with_reference: _sample(pipeline, benchmark, Case("", "", with_reference), count, steps, seed, batch_size)
+        for with_reference in (True, False)
+    }
     rows = []
     for done, case in enumerate(CASES, start=1):
         made = _sample(pipeline, benchmark, case, count, steps, seed, batch_size)
@@ -92,22 +101,33 @@ def _sample(
             reference=benchmark.reference[pick["reference"]] if case.reference else None,
             audio=benchmark.audio[pick["audio"]],
             keypoints=benchmark.keypoints[pick["pose"]] if case.pose else None,
-            num_frames=benchmark.frames.shape[1], num_inference_steps=steps, guidance_scale=1.0, height=height, width=width,
+            num_frames=benchmark.frames.shape[1],
+            num_inference_steps=steps,
+            guidance_scale=1.0,
+            height=height,
+            width=width,
             generator=[torch.Generator().manual_seed(first + int(clip)) for clip in own],
         )
         measured += [measure(np.asarray(frames)) for frames in torch.as_tensor(output.frames).cpu().numpy()]
     return {name: np.stack([getattr(m, name) for m in measured]) for name in ("opening", "joints", "colours")}
 
 
-def _compare(case: Case, base: dict[str, np.ndarray], made: dict[str, np.ndarray], benchmark: Benchmark, count: int) -> Sensitivity:
+def _compare(
+    case: Case, base: dict[str, np.ndarray], made: dict[str, np.ndarray], benchmark: Benchmark, count: int
+) -> Sensitivity:
     follows, unit, chance = None, "", None
     if case.swapped in FOLLOWS:
         function, unit = FOLLOWS[case.swapped]
         given = [(i + 1) % count for i in range(count)]
         follows, chance = function(made, benchmark, given), function(base, benchmark, given)
     return Sensitivity(
-        case.title, float(np.abs(made["opening"] - base["opening"]).mean()), pixels_apart(made["joints"], base["joints"]),
-        float(np.abs(made["colours"] - base["colours"]).mean()), follows, unit, chance,
+        case.title,
+        float(np.abs(made["opening"] - base["opening"]).mean()),
+        pixels_apart(made["joints"], base["joints"]),
+        float(np.abs(made["colours"] - base["colours"]).mean()),
+        follows,
+        unit,
+        chance,
     )
 
 
@@ -130,8 +150,10 @@ def _colours(made: dict[str, np.ndarray], benchmark: Benchmark, given: list[int]
 
 
 FOLLOWS: dict[str, tuple[Callable[[dict[str, np.ndarray], Benchmark, list[int]], float], str]] = {
-    "audio": (_mouth, "mouth r with the given sound"), "pose": (_joints, "px to the given pose"),
-    "reference": (_colours, "RGB to the given person"), "text": (_colours, "RGB to the described person"),
+    "audio": (_mouth, "mouth r with the given sound"),
+    "pose": (_joints, "px to the given pose"),
+    "reference": (_colours, "RGB to the given person"),
+    "text": (_colours, "RGB to the described person"),
 }
 
 
@@ -144,7 +166,9 @@ def as_markdown(rows: list[Sensitivity]) -> str:
     for row in rows:
         follows = "–" if row.follows is None else f"{row.follows:.3f} ({row.follows_unit})"
         chance = "–" if row.unswapped is None else f"{row.unswapped:.3f}"
-        lines.append(f"| {row.title} | {row.mouth_change:.3f} | {row.joint_change:.2f} | {row.colour_change:.4f} | {follows} | {chance} |")
+        lines.append(
+            f"| {row.title} | {row.mouth_change:.3f} | {row.joint_change:.2f} | {row.colour_change:.4f} | {follows} | {chance} |"
+        )
     return "\n".join(lines)
 
 

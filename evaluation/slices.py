@@ -28,11 +28,17 @@ def benchmark_slices(benchmark: Benchmark) -> dict[str, np.ndarray]:
     skin = benchmark.colours.numpy()[:, SKIN] @ LUMA
     motion = np.nanmean(np.linalg.norm(np.diff(benchmark.joints.numpy(), axis=1), axis=-1), axis=(1, 2))
     speech = benchmark.opening.numpy().mean(axis=1)
-    halves = {("skin: dark", "skin: light"): skin, ("arms: slow", "arms: fast"): motion, ("speech: little", "speech: much"): speech}
+    halves = {
+        ("skin: dark", "skin: light"): skin,
+        ("arms: slow", "arms: fast"): motion,
+        ("speech: little", "speech: much"): speech,
+    }
     return {name: chosen for (low, high), of in halves.items() for name, chosen in _halves(low, high, of)}
 
 
-def slice_rows(model: str, mode: str, measured: "Measured", benchmark: Benchmark, config: EvaluationConfig) -> list[tuple[Any, ...]]:
+def slice_rows(
+    model: str, mode: str, measured: "Measured", benchmark: Benchmark, config: EvaluationConfig
+) -> list[tuple[Any, ...]]:
     """The gate's metrics of one model on every slice, as rows of `COLUMNS`; none in a mode that the gate does not read."""
     if mode not in (AUDIO, POSE):
         return []
@@ -41,7 +47,9 @@ def slice_rows(model: str, mode: str, measured: "Measured", benchmark: Benchmark
     for name, chosen in benchmark_slices(benchmark).items():
         for metric in gated_metrics(mode, measured, benchmark, reference, chosen):
             found = estimate(metric, config.bootstrap, config.seed)
-            rows.append((model, mode, name, metric.name, metric.unit, found.value, found.ci_low, found.ci_high, len(metric)))
+            rows.append(
+                (model, mode, name, metric.name, metric.unit, found.value, found.ci_low, found.ci_high, len(metric))
+            )
     return rows
 
 
@@ -52,7 +60,9 @@ def _halves(low: str, high: str, values: np.ndarray) -> Iterator[tuple[str, np.n
     yield high, upper
 
 
-def gated_metrics(mode: str, measured: "Measured", benchmark: Benchmark, reference: np.ndarray, chosen: np.ndarray) -> Iterator[Metric]:
+def gated_metrics(
+    mode: str, measured: "Measured", benchmark: Benchmark, reference: np.ndarray, chosen: np.ndarray
+) -> Iterator[Metric]:
     """What the gate reads in this mode, over the clips `chosen`: `(N,)` booleans, or indices."""
     joints = benchmark.joints.numpy()[chosen]
     if mode == POSE:

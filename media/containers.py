@@ -53,7 +53,9 @@ def open_media(source: Source) -> Iterator[InputContainer]:
     try:
         handle = io.BytesIO(data) if isinstance(data, bytes) else open(data, "rb")
     except OSError as error:
-        raise MediaError("unreadable", f"the file cannot be opened ({error.strerror}); check its permissions") from error
+        raise MediaError(
+            "unreadable", f"the file cannot be opened ({error.strerror}); check its permissions"
+        ) from error
     with handle:
         if not handle.read(1):
             raise MediaError("empty", "the file has zero bytes; copy it again")

@@ -56,7 +56,9 @@ def aac_stream(container: OutputContainer, sample_rate: int, bitrate: int = 96_0
     return stream
 
 
-def encode_samples(container: OutputContainer, stream: AudioStream, audio: np.ndarray, sample_rate: int, first: int = 0) -> None:
+def encode_samples(
+    container: OutputContainer, stream: AudioStream, audio: np.ndarray, sample_rate: int, first: int = 0
+) -> None:
     """Encode `(S,)` float samples, of which the first one is number `first` of the stream; the encoder is not flushed."""
     samples = np.ascontiguousarray(audio, dtype=np.float32)[None]
     for start in range(0, samples.shape[1], 1024):

@@ -26,5 +26,7 @@ def mark_frames(frames: np.ndarray) -> np.ndarray:
     strip = marked[:, top:, :right]
     marked[:, top:, :right] = strip // 3
     for image in marked:
-        cv2.putText(image, TEXT, (margin, height - below - margin), _FONT, scale, (255, 255, 255), thickness, cv2.LINE_AA)
+        cv2.putText(
+            image, TEXT, (margin, height - below - margin), _FONT, scale, (255, 255, 255), thickness, cv2.LINE_AA
+        )
     return marked

@@ -34,7 +34,9 @@ class Section:
 def write_page(path: Path, title: str, sections: Sequence[Section]) -> Path:
     """Write the page; pictures and style are inside it, nothing is loaded from elsewhere. Returns `path`."""
     body = "\n".join(_section(number, section) for number, section in enumerate(sections))
-    links = " ".join(f'<a href="#s{number}">{html.escape(section.title)}</a>' for number, section in enumerate(sections))
+    links = " ".join(
+        f'<a href="#s{number}">{html.escape(section.title)}</a>' for number, section in enumerate(sections)
+    )
     page = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>\n'
         f"<style>{STYLE}</style></head><body>\n<h1>{html.escape(title)}</h1>\n<nav>{links}</nav>\n{body}\n</body></html>\n"

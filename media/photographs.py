@@ -41,9 +41,13 @@ def read_photograph(path: Path) -> np.ndarray:
             image.load()
             return upright_rgb(image)
     except Image.DecompressionBombError as error:
-        raise MediaError("too_large", f"{path} has too many pixels ({error}); scale it down to {MAX_PIXELS:,} or fewer") from error
+        raise MediaError(
+            "too_large", f"{path} has too many pixels ({error}); scale it down to {MAX_PIXELS:,} or fewer"
+        ) from error
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        raise MediaError("unreadable", f"{path} is no picture that can be read ({error}); save it again as PNG or JPEG") from error
+        raise MediaError(
+            "unreadable", f"{path} is no picture that can be read ({error}); save it again as PNG or JPEG"
+        ) from error
 
 
 def upright_rgb(image: Image.Image) -> np.ndarray:
@@ -63,9 +67,14 @@ def png_with_text(image: np.ndarray, text: Mapping[str, str]) -> bytes:
 
 def _check_size(path: Path, width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
-        raise MediaError("too_large", f"{path} is {width} x {height} pixels, at most {MAX_PIXELS:,} are read; scale it down")
+        raise MediaError(
+            "too_large", f"{path} is {width} x {height} pixels, at most {MAX_PIXELS:,} are read; scale it down"
+        )
     if min(width, height) < MIN_SIDE:
-        raise MediaError("too_small", f"{path} is {width} x {height} pixels, a face needs {MIN_SIDE} or more on either side; give a larger picture")
+        raise MediaError(
+            "too_small",
+            f"{path} is {width} x {height} pixels, a face needs {MIN_SIDE} or more on either side; give a larger picture",
+        )
 
 
 def _opaque(image: Image.Image) -> Image.Image:

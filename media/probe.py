@@ -154,7 +154,9 @@ def _check_whole(found: int, declared: int, damaged: int) -> None:
     if declared and found < declared * DECLARED_SHARE:
         raise MediaError("truncated", f"{found} of {declared} declared frames can be decoded; copy the file again")
     if damaged > DAMAGED_SHARE * (found + damaged):
-        raise MediaError("damaged", f"{damaged} pictures beside {found} good ones are damaged; copy or re-export the file")
+        raise MediaError(
+            "damaged", f"{damaged} pictures beside {found} good ones are damaged; copy or re-export the file"
+        )
 
 
 def _check_length(container: InputContainer, end: float) -> None:
@@ -170,7 +172,9 @@ def _check_length(container: InputContainer, end: float) -> None:
         return  # subtitles may last longer than the film
     declared = container.duration / av.time_base
     if end < declared * DECLARED_SHARE:
-        raise MediaError("truncated", f"{end:.2f} of {declared:.2f} declared seconds can be decoded; copy the file again")
+        raise MediaError(
+            "truncated", f"{end:.2f} of {declared:.2f} declared seconds can be decoded; copy the file again"
+        )
 
 
 def _varies(intervals: np.ndarray) -> bool:

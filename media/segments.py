@@ -25,7 +25,13 @@ class SegmentedVideo:
     """
 
     def __init__(
-        self, path: Path, fps: float, sound: np.ndarray | None, sample_rate: int, metadata: Mapping[str, str], growing: bool = False
+        self,
+        path: Path,
+        fps: float,
+        sound: np.ndarray | None,
+        sample_rate: int,
+        metadata: Mapping[str, str],
+        growing: bool = False,
     ):
         """`sound` is `(S,)` float mono of the whole video or None; `metadata` are tags such as `comment`."""
         flags = "frag_keyframe+empty_moov+default_base_moof" if growing else "faststart"
@@ -41,7 +47,9 @@ class SegmentedVideo:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def append(self, part: bytes) -> None:

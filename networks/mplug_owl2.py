@@ -67,7 +67,11 @@ class OwlConfig:
         visual = values.get("visual_config", {})
         rope = {"rope_type": "default", "rope_theta": values.get("rope_theta", 10_000.0)}
         llama = LlamaConfig(**{name: values[name] for name in LLAMA if name in values}, rope_parameters=rope)
-        return cls(llama, _part(VisionConfig, visual.get("visual_model", {})), _part(AbstractorConfig, visual.get("visual_abstractor", {})))
+        return cls(
+            llama,
+            _part(VisionConfig, visual.get("visual_model", {})),
+            _part(AbstractorConfig, visual.get("visual_abstractor", {})),
+        )
 
 
 def _part(kind: type, values: Mapping[str, Any]) -> Any:
@@ -182,9 +186,13 @@ class VisionLayer(nn.Module):
         width = config.hidden_size
         self.heads = config.num_attention_heads
         self.input_layernorm = nn.LayerNorm(width, config.layer_norm_eps)
-        self.self_attn = nn.ModuleDict({"query_key_value": nn.Linear(width, 3 * width), "dense": nn.Linear(width, width)})
+        self.self_attn = nn.ModuleDict(
+            {"query_key_value": nn.Linear(width, 3 * width), "dense": nn.Linear(width, width)}
+        )
         self.post_attention_layernorm = nn.LayerNorm(width, config.layer_norm_eps)
-        self.mlp = nn.ModuleDict({"fc1": nn.Linear(width, config.intermediate_size), "fc2": nn.Linear(config.intermediate_size, width)})
+        self.mlp = nn.ModuleDict(
+            {"fc1": nn.Linear(width, config.intermediate_size), "fc2": nn.Linear(config.intermediate_size, width)}
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, L, D)` to the same."""
@@ -229,7 +237,10 @@ class Queries(nn.Module):
 
     def forward(self, queries: Tensor, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """`(B, Q, D)` and `(B, Q + P, D)` to query, key and value."""
-        own, all_ = self.q_pos_embed.to(queries.dtype), torch.cat([self.q_pos_embed, self.k_pos_embed]).to(queries.dtype)
+        own, all_ = (
+            self.q_pos_embed.to(queries.dtype),
+            torch.cat([self.q_pos_embed, self.k_pos_embed]).to(queries.dtype),
+        )
         return self.query(queries + own), self.key(seen + all_), self.value(seen)
 
 

@@ -102,7 +102,9 @@ def embed(network: PuppetSync, mouths: np.ndarray, audio: np.ndarray) -> tuple[n
     """
     windows = count_windows(len(mouths), len(audio))
     if not windows:
-        raise ValueError(f"puppet sync needs {WINDOW} frames and {WINDOW * FRAME} samples, got {len(mouths)} and {len(audio)}")
+        raise ValueError(
+            f"puppet sync needs {WINDOW} frames and {WINDOW * FRAME} samples, got {len(mouths)} and {len(audio)}"
+        )
     lips = network.embed_lips(torch.from_numpy(mouths).float()[None] / 255)
     sound = network.embed_sound(torch.from_numpy(np.asarray(audio, np.float32))[None])
     return lips[0, :windows].numpy(), sound[0, :windows].numpy()
@@ -119,7 +121,9 @@ def find_shift(lips: np.ndarray, sound: np.ndarray, lags: int) -> Shift:
         ValueError: other numbers of windows, or no more than `lags`.
     """
     if len(lips) != len(sound) or len(lips) <= lags:
-        raise ValueError(f"{len(lips)} windows of mouths and {len(sound)} of sound cannot be compared over {lags} frames; give longer clips")
+        raise ValueError(
+            f"{len(lips)} windows of mouths and {len(sound)} of sound cannot be compared over {lags} frames; give longer clips"
+        )
     alike = lips @ sound.T
     means = np.array([np.diagonal(alike, -shift).mean() for shift in range(-lags, lags + 1)])
     best = int(means.argmax())
@@ -139,5 +143,7 @@ def load_puppet_sync(path: Path) -> PuppetSync:
     try:
         network.load_state_dict(load_file(path))
     except (SafetensorError, RuntimeError) as error:
-        raise ValueError(f"{path} does not hold the weights of puppet sync ({error}); make them with training/puppet_sync.py") from error
+        raise ValueError(
+            f"{path} does not hold the weights of puppet sync ({error}); make them with training/puppet_sync.py"
+        ) from error
     return network.eval().requires_grad_(False)

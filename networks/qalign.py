@@ -67,13 +67,17 @@ class QAlign:
         pieces = [f"USER: How would you rate the {task} of this image?\n", f"\nASSISTANT: The {task} of the image is"]
         before, after = (self._tokenizer(piece)["input_ids"] for piece in pieces)
         begins = before[:1] == [self._tokenizer.bos_token_id]
-        return torch.tensor(before, device=self._device), torch.tensor(after[1:] if begins else after, device=self._device)
+        return torch.tensor(before, device=self._device), torch.tensor(
+            after[1:] if begins else after, device=self._device
+        )
 
     def _level_ids(self, folder: Path) -> list[int]:
         found = [self._tokenizer(level)["input_ids"] for level in LEVELS]
         words = [ids[1:] if ids[:1] == [self._tokenizer.bos_token_id] else ids for ids in found]
         if any(len(ids) != 1 for ids in words) or len({ids[0] for ids in words}) < len(LEVELS):
-            raise NetworkError(f"the tokenizer in {folder} has no single word for each of {', '.join(LEVELS)}; {REMEDY}")
+            raise NetworkError(
+                f"the tokenizer in {folder} has no single word for each of {', '.join(LEVELS)}; {REMEDY}"
+            )
         return [ids[0] for ids in words]
 
 
@@ -135,4 +139,6 @@ def _tensors(file: Path) -> dict[str, Tensor]:
 def _preprocessing(folder: Path) -> tuple[Any, Any]:
     from transformers import AutoTokenizer, CLIPImageProcessorPil
 
-    return AutoTokenizer.from_pretrained(str(folder), local_files_only=True), CLIPImageProcessorPil.from_pretrained(str(folder), local_files_only=True)
+    return AutoTokenizer.from_pretrained(str(folder), local_files_only=True), CLIPImageProcessorPil.from_pretrained(
+        str(folder), local_files_only=True
+    )

@@ -23,7 +23,9 @@ class AudioEncoder:
         Raises:
             OSError: nothing there; transformers names the path.
         """
-        self.model = Wav2Vec2Model.from_pretrained(str(path), dtype=dtype, use_safetensors=True).eval().requires_grad_(False)
+        self.model = (
+            Wav2Vec2Model.from_pretrained(str(path), dtype=dtype, use_safetensors=True).eval().requires_grad_(False)
+        )
 
     def encode(self, waveforms: Tensor, frames: int, fps: float) -> Tensor:
         """`(B, S)` float 16 kHz to `(B, frames, K, D)`; see `encode_audio`."""
@@ -116,8 +118,9 @@ class PerFrameAudioProcessor:
 
     _attention_backend = None
 
-    def __call__(self, attn: "PerFrameAudioAttention", hidden_states: Tensor, audio_tokens: Tensor, first: int,
-                 frame_tokens: int) -> Tensor:
+    def __call__(
+        self, attn: "PerFrameAudioAttention", hidden_states: Tensor, audio_tokens: Tensor, first: int, frame_tokens: int
+    ) -> Tensor:
         """Video tokens `(B, N, dim)` at positions `first` and on, to what each hears of its own latent frame."""
         count, frames = hidden_states.shape[1], audio_tokens.shape[1]
         start, stop, before = frames_of_slice(first, count, frame_tokens, frames)
@@ -169,8 +172,14 @@ class PerFrameAudioAttention(nn.Module, AttentionModuleMixin):
         nn.init.zeros_(self.to_out.bias)
         self.processor = PerFrameAudioProcessor()
 
-    def forward(self, hidden_states: Tensor, audio_tokens: Tensor, mask: Tensor | None, first: int = 0,
-                frame_tokens: int | None = None) -> Tensor:
+    def forward(
+        self,
+        hidden_states: Tensor,
+        audio_tokens: Tensor,
+        mask: Tensor | None,
+        first: int = 0,
+        frame_tokens: int | None = None,
+    ) -> Tensor:
         """What audio adds to the video tokens.
 
         Args:

@@ -111,7 +111,9 @@ def with_narrower_decoder(autoencoder: AutoencoderKLWan, base_dim: int) -> Autoe
     """
     own = autoencoder.config.decoder_base_dim or autoencoder.config.base_dim
     if base_dim >= own:
-        raise ValueError(f"a narrower decoder than one of {own} channels has fewer, got slim_decoder.base_dim = {base_dim}")
+        raise ValueError(
+            f"a narrower decoder than one of {own} channels has fewer, got slim_decoder.base_dim = {base_dim}"
+        )
     config = {name: value for name, value in autoencoder.config.items() if not name.startswith("_")}
     slim = use_rsqrt_norm(AutoencoderKLWan(**{**config, "decoder_base_dim": base_dim}))
     slim.encoder.load_state_dict(autoencoder.encoder.state_dict())
@@ -128,4 +130,6 @@ def has_the_same_latents(one: AutoencoderKLWan, other: AutoencoderKLWan) -> bool
     if any(one.config[name] != other.config[name] for name in ("latents_mean", "latents_std")):
         return False
     first, second = one.encoder.state_dict(), other.encoder.state_dict()
-    return first.keys() == second.keys() and all(value.shape == second[name].shape and value.equal(second[name].to(value)) for name, value in first.items())
+    return first.keys() == second.keys() and all(
+        value.shape == second[name].shape and value.equal(second[name].to(value)) for name, value in first.items()
+    )

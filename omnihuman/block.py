@@ -46,8 +46,17 @@ class PackedSequence:
 class OmniHumanBlock(WanTransformerBlock):
     """Wan's block with audio cross-attention between text cross-attention and feed-forward."""
 
-    def __init__(self, dim: int, ffn_dim: int, num_heads: int, qk_norm: str | None, cross_attn_norm: bool, eps: float,
-                 added_kv_proj_dim: int | None, with_audio: bool):
+    def __init__(
+        self,
+        dim: int,
+        ffn_dim: int,
+        num_heads: int,
+        qk_norm: str | None,
+        cross_attn_norm: bool,
+        eps: float,
+        added_kv_proj_dim: int | None,
+        with_audio: bool,
+    ):
         super().__init__(dim, ffn_dim, num_heads, qk_norm, cross_attn_norm, eps, added_kv_proj_dim)
         self.audio_attn = PerFrameAudioAttention(dim, num_heads, eps) if with_audio else None
 
@@ -61,7 +70,9 @@ class OmniHumanBlock(WanTransformerBlock):
 
         normed = _per_segment(_modulate, self.norm1(hidden_states.float()), n, video, still, (1, 0))
         attended = self.attn1(normed.type_as(hidden_states), None, packed.key_mask, packed.rotary)
-        hidden_states = (hidden_states.float() + _per_segment(_gate, attended, n, video, still, (2,))).type_as(hidden_states)
+        hidden_states = (hidden_states.float() + _per_segment(_gate, attended, n, video, still, (2,))).type_as(
+            hidden_states
+        )
 
         normed = self.norm2(hidden_states.float()).type_as(hidden_states)
         hidden_states = hidden_states + self.attn2(normed, packed.text, None, None)
@@ -89,8 +100,14 @@ def _gate(x: Tensor, gate: Tensor) -> Tensor:
     return x * gate
 
 
-def _per_segment(function: Callable[..., Tensor], x: Tensor, n: int, video: tuple[Tensor, ...],
-                 still: tuple[Tensor, ...] | None, which: tuple[int, ...]) -> Tensor:
+def _per_segment(
+    function: Callable[..., Tensor],
+    x: Tensor,
+    n: int,
+    video: tuple[Tensor, ...],
+    still: tuple[Tensor, ...] | None,
+    which: tuple[int, ...],
+) -> Tensor:
     """Video tokens take the modulation of their timestep, packed tokens that of timestep 0."""
     if still is None or n == x.shape[1]:
         return function(x, *(video[i] for i in which))

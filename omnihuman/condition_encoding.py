@@ -31,11 +31,19 @@ class ConditionEncoding:
     config: Any
 
     def encode_conditions(
-        self, prompts: Sequence[str], reference: Tensor | None, audio: Tensor | None, keypoints: Tensor | None,
-        frames: int, height: int, width: int,
+        self,
+        prompts: Sequence[str],
+        reference: Tensor | None,
+        audio: Tensor | None,
+        keypoints: Tensor | None,
+        frames: int,
+        height: int,
+        width: int,
     ) -> dict[str, Tensor]:
         """Keyword arguments for the transformer, beside latents and timestep."""
-        return self._for_transformer(self._person(prompts, reference) | self._movement(audio, keypoints, frames, height, width))
+        return self._for_transformer(
+            self._person(prompts, reference) | self._movement(audio, keypoints, frames, height, width)
+        )
 
     def encode_person(self, prompts: Sequence[str], reference: Tensor | None) -> dict[str, Tensor]:
         """Text and reference: what stays the same over a whole video. Warns of prompts that the encoder does not take whole."""
@@ -52,11 +60,21 @@ class ConditionEncoding:
         conditions = {"encoder_hidden_states": self._text(prompts)}
         if reference is not None:
             vae = self.vae
-            tiles = (vae.use_tiling, vae.tile_sample_min_height, vae.tile_sample_min_width, vae.tile_sample_stride_height, vae.tile_sample_stride_width)
-            conditions["reference"] = self.encoding_cache.get(vae, reference, tiles, lambda: encode_video(vae, to_pixels(reference[:, None])))
+            tiles = (
+                vae.use_tiling,
+                vae.tile_sample_min_height,
+                vae.tile_sample_min_width,
+                vae.tile_sample_stride_height,
+                vae.tile_sample_stride_width,
+            )
+            conditions["reference"] = self.encoding_cache.get(
+                vae, reference, tiles, lambda: encode_video(vae, to_pixels(reference[:, None]))
+            )
         return conditions
 
-    def _movement(self, audio: Tensor | None, keypoints: Tensor | None, frames: int, height: int, width: int) -> dict[str, Tensor]:
+    def _movement(
+        self, audio: Tensor | None, keypoints: Tensor | None, frames: int, height: int, width: int
+    ) -> dict[str, Tensor]:
         conditions = {}
         if audio is not None:
             fps = self.config.fps
@@ -77,7 +95,9 @@ class ConditionEncoding:
     def _text(self, prompts: Sequence[str]) -> Tensor:
         tokens = self.config.text_tokens
         return self.encoding_cache.get(
-            self.text_encoder, tuple(prompts), (tokens, id(self.tokenizer)),
+            self.text_encoder,
+            tuple(prompts),
+            (tokens, id(self.tokenizer)),
             lambda: encode_text(self.text_encoder, self.tokenizer, prompts, tokens),
         )
 

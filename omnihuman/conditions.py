@@ -30,7 +30,9 @@ class ActiveConditions:
         return {"on": list(self.on), "off": dict(self.off), "driven_by": self.driven_by}
 
 
-def activate_conditions(given: Collection[str], activate: str | None = None, without: Collection[str] = ()) -> ActiveConditions:
+def activate_conditions(
+    given: Collection[str], activate: str | None = None, without: Collection[str] = ()
+) -> ActiveConditions:
     """Decide what is on.
 
     Args:
@@ -65,11 +67,15 @@ def activate_conditions(given: Collection[str], activate: str | None = None, wit
             f"purpose (without {', '.join(missing)})"
         )
     if not on:
-        raise ConditionError(f"no condition is on: give at least one of {', '.join(STRENGTH)}, and do not leave all of them out")
+        raise ConditionError(
+            f"no condition is on: give at least one of {', '.join(STRENGTH)}, and do not leave all of them out"
+        )
     return ActiveConditions(tuple(on), tuple(off))
 
 
 def _known(given: Collection[str], activate: str | None, without: Collection[str]) -> None:
     strange = sorted({*given, *without, *([activate] if activate else [])} - set(STRENGTH))
     if strange:
-        raise ConditionError(f"there is no condition {', '.join(strange)}; conditions are {', '.join(STRENGTH)}, weakest first")
+        raise ConditionError(
+            f"there is no condition {', '.join(strange)}; conditions are {', '.join(STRENGTH)}, weakest first"
+        )

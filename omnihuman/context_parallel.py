@@ -20,7 +20,9 @@ from torch.nn import functional as F
 class SequenceEntry(nn.Module):
     """Passes its inputs on; under context parallelism a hook has cut them to this rank's slice before."""
 
-    def forward(self, tokens: Tensor, cosine: Tensor, sine: Tensor, positions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(
+        self, tokens: Tensor, cosine: Tensor, sine: Tensor, positions: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """`(B, N, dim)`, twice `(1, N, 1, head_dim)`, and `(N,)` positions, by which a slice knows where it lies."""
         return tokens, cosine, sine, positions
 
@@ -54,7 +56,9 @@ def join_slices(sequence_exit: SequenceExit, tokens: Tensor, total: int, ranks: 
     if not longer:
         return sequence_exit(tokens)
     joined = sequence_exit(F.pad(tokens, (0, 0, 0, shortest + 1 - tokens.shape[1])))
-    return torch.cat([part[:, : shortest + (rank < longer)] for rank, part in enumerate(joined.chunk(ranks, dim=1))], dim=1)
+    return torch.cat(
+        [part[:, : shortest + (rank < longer)] for rank, part in enumerate(joined.chunk(ranks, dim=1))], dim=1
+    )
 
 
 def context_parallel(config: Any) -> ContextParallelConfig | None:

@@ -14,7 +14,11 @@ def weights_digest(folder: str | Path) -> str:
         FileNotFoundError: the folder holds no safetensors.
     """
     root = Path(folder)
-    files = sorted(p for p in root.iterdir() if p.name == "config.json" or p.suffix == ".safetensors") if root.is_dir() else []
+    files = (
+        sorted(p for p in root.iterdir() if p.name == "config.json" or p.suffix == ".safetensors")
+        if root.is_dir()
+        else []
+    )
     if not any(p.suffix == ".safetensors" for p in files):
         raise FileNotFoundError(f"no safetensors in {root}; put the weights there (hub ids are hashed after download)")
     digest = hashlib.sha256()

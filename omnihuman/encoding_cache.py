@@ -25,7 +25,13 @@ class EncodingCache:
         self._numbers: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
         self._count = itertools.count()
 
-    def get(self, encoder: nn.Module, content: Tensor | tuple[object, ...], settings: tuple[object, ...], encode: Callable[[], Tensor]) -> Tensor:
+    def get(
+        self,
+        encoder: nn.Module,
+        content: Tensor | tuple[object, ...],
+        settings: tuple[object, ...],
+        encode: Callable[[], Tensor],
+    ) -> Tensor:
         """The encoding, made by `encode` where it is not there. Callers must not write into it.
 
         Args:

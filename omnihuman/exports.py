@@ -61,7 +61,9 @@ class Provenance:
 
     def json(self) -> str:
         """One line."""
-        return json.dumps({"ai_generated": True, "digital_source_type": SOURCE_TYPE} | vars(self), sort_keys=True, ensure_ascii=False)
+        return json.dumps(
+            {"ai_generated": True, "digital_source_type": SOURCE_TYPE} | vars(self), sort_keys=True, ensure_ascii=False
+        )
 
 
 class Export(Protocol):
@@ -80,7 +82,9 @@ class Export(Protocol):
 class Mp4Export:
     """H.264 and AAC. While segments come, `<name>.partial.mp4` beside the output grows and can be played."""
 
-    def __init__(self, output: Path, provenance: Provenance, fps: float, sound: np.ndarray | None, sample_rate: int = 16_000):
+    def __init__(
+        self, output: Path, provenance: Provenance, fps: float, sound: np.ndarray | None, sample_rate: int = 16_000
+    ):
         """`sound` is `(S,)` float mono of the whole video, or None."""
         self.fps, self.sound, self.sample_rate, self.provenance = fps, sound, sample_rate, provenance
         self.partial = output.with_name(f"{output.stem}.partial.mp4")
@@ -153,7 +157,13 @@ class LatentsExport:
     def finish(self, work: Path, output: Path) -> None:
         """Put them into one file."""
         parts = [load_file(path)["latents"] for path in sorted(work.glob("latents-*.safetensors"))]
-        write_atomically(output, save({"latents": torch.cat(parts)}, metadata={"provenance": self.provenance.json(), "overlap": str(self.overlap)}))
+        write_atomically(
+            output,
+            save(
+                {"latents": torch.cat(parts)},
+                metadata={"provenance": self.provenance.json(), "overlap": str(self.overlap)},
+            ),
+        )
 
 
 @dataclass(frozen=True)
@@ -207,7 +217,13 @@ def export_segments(
 def _row(segment: Segment, row: int, frames: int) -> Segment:
     """One video of a segment's batch, cut to its length."""
     own = slice(row, row + 1)
-    return Segment(segment.index, segment.start, segment.frames[own, : frames - segment.start], segment.latents[own], segment.handover)
+    return Segment(
+        segment.index,
+        segment.start,
+        segment.frames[own, : frames - segment.start],
+        segment.latents[own],
+        segment.handover,
+    )
 
 
 def _resume(works: Sequence[Path], settings: str) -> tuple[int, Handover | None]:
@@ -258,5 +274,7 @@ def read_provenance(path: Path) -> dict[str, Any]:
     except (ValueError, OSError, SafetensorError) as error:
         raise ValueError(f"{path} cannot be read as mp4, png or safetensors with provenance ({error})") from error
     if not isinstance(found, dict):
-        raise ValueError(f"{path} carries no provenance; it was not made by `omnihuman generate`, or was re-encoded since")
+        raise ValueError(
+            f"{path} carries no provenance; it was not made by `omnihuman generate`, or was re-encoded since"
+        )
     return found

@@ -84,8 +84,15 @@ class OmniHumanGuidance(BaseGuidance):
 
     @register_to_config
     def __init__(
-        self, text_scale: float = 6.5, text_scale_end: float = 3.5, audio_scale: float = 6.5, audio_scale_end: float = 3.5,
-        annealing: Annealing = "linear", start: float = 0.0, stop: float = 1.0, enabled: bool = True,
+        self,
+        text_scale: float = 6.5,
+        text_scale_end: float = 3.5,
+        audio_scale: float = 6.5,
+        audio_scale_end: float = 3.5,
+        annealing: Annealing = "linear",
+        start: float = 0.0,
+        stop: float = 1.0,
+        enabled: bool = True,
     ):
         super().__init__(start, stop, enabled)
         annealed_scale(0, 1, 1.0, 1.0, annealing)
@@ -144,5 +151,7 @@ class OmniHumanGuidance(BaseGuidance):
 
     def _weights(self) -> dict[str, float]:
         if self._step is None or self._num_inference_steps is None:
-            raise ValueError("call set_state(step, num_inference_steps, timestep) first: guidance is annealed over the steps")
+            raise ValueError(
+                "call set_state(step, num_inference_steps, timestep) first: guidance is annealed over the steps"
+            )
         return self.weights_at(self._step, self._num_inference_steps)

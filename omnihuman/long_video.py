@@ -115,9 +115,14 @@ def as_batch(videos: Sequence[LongVideo]) -> LongVideo:
         if field.name in ("reference", "audio", "keypoints") and len({value is None for value in values}) == 2:
             raise ValueError(f"either all videos of one batch have {field.name} or none")
     return dataclasses.replace(
-        first, prompts=[prompt for video in videos for prompt in video.prompts], seeds=[seed for video in videos for seed in video.seeds],
-        reference=None if first.reference is None else torch.cat([v.reference for v in videos if v.reference is not None]),
-        audio=_joined([video.audio for video in videos], silent=True), keypoints=_joined([video.keypoints for video in videos], silent=False),
+        first,
+        prompts=[prompt for video in videos for prompt in video.prompts],
+        seeds=[seed for video in videos for seed in video.seeds],
+        reference=None
+        if first.reference is None
+        else torch.cat([v.reference for v in videos if v.reference is not None]),
+        audio=_joined([video.audio for video in videos], silent=True),
+        keypoints=_joined([video.keypoints for video in videos], silent=False),
         frames=max(video.frames for video in videos),
     )
 
@@ -192,7 +197,13 @@ def generate_segments(
         if before is not None and video.joined:
             conditions["motion"] = before.motion.to(person["encoder_hidden_states"])
         latents = pipeline.sample(
-            conditions, len(video.prompts), video.segment_frames, video.height, video.width, steps, guidance,
+            conditions,
+            len(video.prompts),
+            video.segment_frames,
+            video.height,
+            video.width,
+            steps,
+            guidance,
             noise=segment_noise(video, index),
         )
         pixels = decode_video(pipeline.vae, latents)

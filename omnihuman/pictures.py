@@ -33,7 +33,9 @@ def to_reference(image: Pictures) -> Tensor:
         return _bytes(_channels_last(torch.as_tensor(image)))
     parts = [to_reference(part) for part in image]
     if len({part.shape[1:] for part in parts}) != 1:
-        raise ValueError(f"pictures of one batch have one size, got {', '.join(str(tuple(part.shape[1:3])) for part in parts) or 'none'}")
+        raise ValueError(
+            f"pictures of one batch have one size, got {', '.join(str(tuple(part.shape[1:3])) for part in parts) or 'none'}"
+        )
     return torch.cat(parts)
 
 
@@ -63,5 +65,7 @@ def _bytes(image: Tensor) -> Tensor:
     if image.dtype == torch.uint8:
         return image
     if not image.is_floating_point() or not ((image >= 0) & (image <= 1)).all():
-        raise ValueError(f"a picture is uint8, or float in [0, 1]; got {image.dtype} from {image.min():g} to {image.max():g}")
+        raise ValueError(
+            f"a picture is uint8, or float in [0, 1]; got {image.dtype} from {image.min():g} to {image.max():g}"
+        )
     return (image.float() * 255).round().to(torch.uint8)

@@ -64,12 +64,19 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
     ):
         super().__init__()
         self.register_modules(
-            transformer=transformer, vae=use_rsqrt_norm(vae), text_encoder=text_encoder, tokenizer=tokenizer,
-            audio_encoder=audio_encoder, scheduler=scheduler,
+            transformer=transformer,
+            vae=use_rsqrt_norm(vae),
+            text_encoder=text_encoder,
+            tokenizer=tokenizer,
+            audio_encoder=audio_encoder,
+            scheduler=scheduler,
         )
         self.register_to_config(
-            num_inference_steps=num_inference_steps, fps=fps, text_tokens=text_tokens,
-            pose_keypoints=list(pose_keypoints), guidance_scale=guidance_scale,
+            num_inference_steps=num_inference_steps,
+            fps=fps,
+            text_tokens=text_tokens,
+            pose_keypoints=list(pose_keypoints),
+            guidance_scale=guidance_scale,
         )
         self.set_progress_bar_config(disable=True)
         self.encoding_cache = EncodingCache()
@@ -140,22 +147,36 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
         if num_frames % 4 != 1:
             raise ValueError(f"num_frames is 4n+1 (the causal autoencoder), got {num_frames}")
         inputs = {"reference": reference, "audio": sound, "pose": keypoints}
-        given = [name for name, value in inputs.items() if value is not None] + ["text"] * any(p.strip() for p in prompts)
+        given = [name for name, value in inputs.items() if value is not None] + ["text"] * any(
+            p.strip() for p in prompts
+        )
         active = activate_conditions(given, activate, without)
         reference, sound, keypoints = (inputs[k] if k in active.on else None for k in ("reference", "audio", "pose"))
         steps = num_inference_steps or self.config.num_inference_steps
         guidance = self.choose_guidance(steps, guidance_scale, guidance_scale_end, guidance)
         conditions = self.encode_conditions(
-            prompts if "text" in active.on else [""] * len(prompts), reference, sound, keypoints, num_frames, height, width
+            prompts if "text" in active.on else [""] * len(prompts),
+            reference,
+            sound,
+            keypoints,
+            num_frames,
+            height,
+            width,
         )
         step_end = _step_end(callback_on_step_end, callback_on_step_end_tensor_inputs)
-        latents = self.sample(conditions, len(prompts), num_frames, height, width, steps, guidance, generator, negative_prompt, step_end)
+        latents = self.sample(
+            conditions, len(prompts), num_frames, height, width, steps, guidance, generator, negative_prompt, step_end
+        )
         made = latents if output_type in LATENTS else from_pixels(decode_video(self.vae, latents), output_type)
         self.maybe_free_model_hooks()
         return OmniHumanOutput(frames=made, conditions=active.record())
 
     def choose_guidance(
-        self, steps: int, scale: float | None = None, end: float | None = None, guidance: OmniHumanGuidance | None = None
+        self,
+        steps: int,
+        scale: float | None = None,
+        end: float | None = None,
+        guidance: OmniHumanGuidance | None = None,
     ) -> OmniHumanGuidance | None:
         """The guider for a call, None where sampling takes no second pass.
 
@@ -181,9 +202,18 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
 
     @torch.no_grad()
     def sample(
-        self, conditions: dict[str, Tensor], batch: int, num_frames: int, height: int, width: int, steps: int,
-        guidance: OmniHumanGuidance | None = None, generator: torch.Generator | Sequence[torch.Generator] | None = None,
-        negative_prompt: str | Sequence[str] = "", step_end: StepEnd | None = None, noise: Tensor | None = None,
+        self,
+        conditions: dict[str, Tensor],
+        batch: int,
+        num_frames: int,
+        height: int,
+        width: int,
+        steps: int,
+        guidance: OmniHumanGuidance | None = None,
+        generator: torch.Generator | Sequence[torch.Generator] | None = None,
+        negative_prompt: str | Sequence[str] = "",
+        step_end: StepEnd | None = None,
+        noise: Tensor | None = None,
     ) -> Tensor:
         """From noise to latents `(batch, 16, F, h, w)`, the transformer's conditions given (`motion` among them), on the device and
         in the dtype in which it computes.
@@ -211,7 +241,9 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
         return latents
 
     def _velocity(self, latents: Tensor, time: Tensor, conditions: dict[str, Any]) -> Tensor:
-        return self.transformer(latents.to(conditions["encoder_hidden_states"].dtype), time, return_dict=False, **conditions)[0].float()
+        return self.transformer(
+            latents.to(conditions["encoder_hidden_states"].dtype), time, return_dict=False, **conditions
+        )[0].float()
 
     def _guided(
         self, latents: Tensor, time: Tensor, conditions: dict[str, Tensor], null: Tensor, guidance: OmniHumanGuidance
@@ -276,7 +308,9 @@ def draw_noise(
     return torch.randn((batch, *shape), generator=generator)
 
 
-def build_pipeline(profile: Profile, transformer: str | Path | OmniHumanTransformer3DModel, num_inference_steps: int) -> OmniHumanPipeline:
+def build_pipeline(
+    profile: Profile, transformer: str | Path | OmniHumanTransformer3DModel, num_inference_steps: int
+) -> OmniHumanPipeline:
     """Join a checkpoint's transformer with the profile's frozen encoders.
 
     Args:
@@ -313,7 +347,9 @@ def load_transformer(folder: str | Path) -> OmniHumanTransformer3DModel:
     """
     path = Path(folder)
     if not (path / "config.json").is_file():
-        raise FileNotFoundError(f"no transformer at {path}; materialise the asset that writes it (see `python -m assets --help`)")
+        raise FileNotFoundError(
+            f"no transformer at {path}; materialise the asset that writes it (see `python -m assets --help`)"
+        )
     kind = json.loads((path / "config.json").read_text()).get("_class_name")
     if kind != "OmniHumanTransformer3DModel":
         raise ValueError(f"{path} holds a {kind}; OmniHumanTransformer3DModel.from_wan reads an official Wan2.1 one")

@@ -7,8 +7,14 @@ from torch import Tensor
 REFERENCE, MOTION = 0, 1
 
 
-def rotary_of_packed(rope: WanRotaryPosEmbed, kind: int, packed: tuple[int, int, int], video: tuple[int, int, int],
-                     reference_position: str, reference_index: int) -> tuple[Tensor, Tensor]:
+def rotary_of_packed(
+    rope: WanRotaryPosEmbed,
+    kind: int,
+    packed: tuple[int, int, int],
+    video: tuple[int, int, int],
+    reference_position: str,
+    reference_index: int,
+) -> tuple[Tensor, Tensor]:
     """Cosine and sine of motion tokens at negative times, or of reference tokens far away or beside the frame.
 
     Args:
@@ -40,7 +46,9 @@ def rotary_at(rope: WanRotaryPosEmbed, times: range | list[int], rows: range, co
     """`(1, N, 1, head_dim)` twice at any integer times; cosine is even and sine is odd, which gives negative times."""
     farthest = max(*(abs(i) for i in times), rows.stop - 1, columns.stop - 1)
     if farthest >= rope.max_seq_len:
-        raise ValueError(f"position {farthest} lies past the {rope.max_seq_len} of Wan's rotary tables: raise rope_max_seq_len")
+        raise ValueError(
+            f"position {farthest} lies past the {rope.max_seq_len} of Wan's rotary tables: raise rope_max_seq_len"
+        )
     shape = (len(times), len(rows), len(columns), -1)
     tables = []
     for table, sign in ((rope.freqs_cos, 1), (rope.freqs_sin, -1)):

@@ -22,7 +22,9 @@ def to_sounds(audio: Sounds) -> Tensor:
     else:
         parts = [torch.as_tensor(part) for part in audio]
         if not parts or any(part.ndim != 1 for part in parts):
-            raise ValueError(f"a list of sounds holds (S,) samples each, got {[tuple(part.shape) for part in parts] or 'an empty one'}")
+            raise ValueError(
+                f"a list of sounds holds (S,) samples each, got {[tuple(part.shape) for part in parts] or 'an empty one'}"
+            )
         sounds = pad_sequence(parts, batch_first=True)
     if sounds.ndim != 2:
         raise ValueError(f"sound is (S,), (B, S) or a list of (S,), got {tuple(sounds.shape)}")
@@ -38,12 +40,21 @@ def share_out(
         ValueError: two of them have other numbers, neither of them 1.
     """
     counts = {"prompts": len(prompts)} | {
-        name: len(value) for name, value in (("references", reference), ("sounds", audio), ("poses", keypoints)) if value is not None
+        name: len(value)
+        for name, value in (("references", reference), ("sounds", audio), ("poses", keypoints))
+        if value is not None
     }
     clips = max(counts.values())
     if not prompts or any(count not in (1, clips) for count in counts.values()):
-        raise ValueError(f"one of each, or as many as there are clips; got {', '.join(f'{count} {name}' for name, count in counts.items())}")
-    return prompts * (clips // len(prompts)), _repeated(reference, clips), _repeated(audio, clips), _repeated(keypoints, clips)
+        raise ValueError(
+            f"one of each, or as many as there are clips; got {', '.join(f'{count} {name}' for name, count in counts.items())}"
+        )
+    return (
+        prompts * (clips // len(prompts)),
+        _repeated(reference, clips),
+        _repeated(audio, clips),
+        _repeated(keypoints, clips),
+    )
 
 
 def _repeated(value: Tensor | None, clips: int) -> Tensor | None:

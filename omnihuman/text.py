@@ -50,7 +50,11 @@ def encode_text(
 ) -> Tensor:
     """Token states `(B, tokens, D)` float32. Positions past the text are zero, as in Wan's own pipeline."""
     batch = tokenizer(
-        list(prompts), padding="max_length", truncation=True, max_length=tokens, return_tensors="pt",
+        list(prompts),
+        padding="max_length",
+        truncation=True,
+        max_length=tokens,
+        return_tensors="pt",
         return_attention_mask=True,
     )
     device = execution_device(model)
@@ -64,7 +68,11 @@ def prompt_warnings(tokenizer: PreTrainedTokenizerBase, prompt: str, tokens: int
     found = tokenizer(prompt, verbose=False)["input_ids"]
     shown, warnings = prompt if len(prompt) <= 40 else prompt[:40] + "...", []
     if len(found) > tokens:
-        warnings.append(f"the text encoder takes {tokens} tokens; the last {len(found) - tokens} of {shown!r} are cut off")
+        warnings.append(
+            f"the text encoder takes {tokens} tokens; the last {len(found) - tokens} of {shown!r} are cut off"
+        )
     if found.count(tokenizer.unk_token_id) * 2 > len(found):
-        warnings.append(f"the text encoder does not know most of {shown!r}; is it in a script that it was not trained on?")
+        warnings.append(
+            f"the text encoder does not know most of {shown!r}; is it in a script that it was not trained on?"
+        )
     return warnings

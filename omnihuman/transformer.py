@@ -95,19 +95,35 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
             raise ValueError(f"reference_position is 'far' or 'zero', got {reference_position!r}")
         # By keyword: diffusers takes positional values for defaults, and `from_config` would leave them out.
         super().__init__(
-            patch_size=patch_size, num_attention_heads=num_attention_heads, attention_head_dim=attention_head_dim,
-            in_channels=in_channels, out_channels=out_channels, text_dim=text_dim, freq_dim=freq_dim, ffn_dim=ffn_dim,
-            num_layers=0, cross_attn_norm=cross_attn_norm, qk_norm=qk_norm, eps=eps, image_dim=image_dim,
-            added_kv_proj_dim=added_kv_proj_dim, rope_max_seq_len=rope_max_seq_len, pos_embed_seq_len=pos_embed_seq_len,
+            patch_size=patch_size,
+            num_attention_heads=num_attention_heads,
+            attention_head_dim=attention_head_dim,
+            in_channels=in_channels,
+            out_channels=out_channels,
+            text_dim=text_dim,
+            freq_dim=freq_dim,
+            ffn_dim=ffn_dim,
+            num_layers=0,
+            cross_attn_norm=cross_attn_norm,
+            qk_norm=qk_norm,
+            eps=eps,
+            image_dim=image_dim,
+            added_kv_proj_dim=added_kv_proj_dim,
+            rope_max_seq_len=rope_max_seq_len,
+            pos_embed_seq_len=pos_embed_seq_len,
         )
         # Wan's constructor records its own call; the configuration that is saved is this one.
         self.register_to_config(num_layers=num_layers)
         dim = num_attention_heads * attention_head_dim
         heard = set(range(num_layers)) if audio_blocks is None else set(audio_blocks)
         if heard - set(range(num_layers)):
-            raise ValueError(f"audio_blocks {sorted(heard)} name blocks that a model of {num_layers} layers does not have")
+            raise ValueError(
+                f"audio_blocks {sorted(heard)} name blocks that a model of {num_layers} layers does not have"
+            )
         self.blocks = nn.ModuleList(
-            OmniHumanBlock(dim, ffn_dim, num_attention_heads, qk_norm, cross_attn_norm, eps, added_kv_proj_dim, i in heard)
+            OmniHumanBlock(
+                dim, ffn_dim, num_attention_heads, qk_norm, cross_attn_norm, eps, added_kv_proj_dim, i in heard
+            )
             for i in range(num_layers)
         )
         self._build_new_parts()
@@ -117,7 +133,9 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
         """OmniHuman's own modules outside the blocks, with the values that training starts from."""
         dim = self.config.num_attention_heads * self.config.attention_head_dim
         patch = self.config.patch_size
-        self.audio_projection = AudioProjection(self.config.audio_dim, self.config.audio_layers, dim, self.config.audio_window)
+        self.audio_projection = AudioProjection(
+            self.config.audio_dim, self.config.audio_layers, dim, self.config.audio_window
+        )
         self.pose_guider = PoseGuider(self.config.pose_keypoints, self.config.pose_channels)
         # The pose channels' slice of a widened patch embedding: conv([latent, pose]) = conv(latent) + conv'(pose). Kept
         # apart so that Wan's own `patch_embedding.weight` loads with its published shape.
@@ -127,17 +145,35 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
 
     @overload
     @classmethod
-    def from_wan(cls, path_or_id: str | Path, *, torch_dtype: torch.dtype | None = None, return_report: Literal[False] = False,
-                 **new_parts: Any) -> "OmniHumanTransformer3DModel": ...
+    def from_wan(
+        cls,
+        path_or_id: str | Path,
+        *,
+        torch_dtype: torch.dtype | None = None,
+        return_report: Literal[False] = False,
+        **new_parts: Any,
+    ) -> "OmniHumanTransformer3DModel": ...
 
     @overload
     @classmethod
-    def from_wan(cls, path_or_id: str | Path, *, torch_dtype: torch.dtype | None = None, return_report: Literal[True],
-                 **new_parts: Any) -> "tuple[OmniHumanTransformer3DModel, WanLoadReport]": ...
+    def from_wan(
+        cls,
+        path_or_id: str | Path,
+        *,
+        torch_dtype: torch.dtype | None = None,
+        return_report: Literal[True],
+        **new_parts: Any,
+    ) -> "tuple[OmniHumanTransformer3DModel, WanLoadReport]": ...
 
     @classmethod
-    def from_wan(cls, path_or_id: str | Path, *, torch_dtype: torch.dtype | None = None, return_report: bool = False,
-                 **new_parts: Any) -> "OmniHumanTransformer3DModel | tuple[OmniHumanTransformer3DModel, WanLoadReport]":
+    def from_wan(
+        cls,
+        path_or_id: str | Path,
+        *,
+        torch_dtype: torch.dtype | None = None,
+        return_report: bool = False,
+        **new_parts: Any,
+    ) -> "OmniHumanTransformer3DModel | tuple[OmniHumanTransformer3DModel, WanLoadReport]":
         """Start from an official Wan2.1 transformer, key for key. Only the new parts are initialised.
 
         Args:
@@ -233,8 +269,18 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
             ValueError: sizes of the conditions that do not fit the video or the model.
         """
         tokens, packed, temb = self.pack(
-            hidden_states, timestep, encoder_hidden_states, audio, pose, reference, motion, audio_mask, pose_mask,
-            reference_mask, encoder_hidden_states_image, motion_mask,
+            hidden_states,
+            timestep,
+            encoder_hidden_states,
+            audio,
+            pose,
+            reference,
+            motion,
+            audio_mask,
+            pose_mask,
+            reference_mask,
+            encoder_hidden_states_image,
+            motion_mask,
         )
         for block in self.blocks:
             tokens = self._run(block, tokens, packed)
@@ -248,9 +294,23 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
             ValueError: under context parallelism: weights that read whole features would get their gradients once per rank.
         """
         if context_parallel(self._parallel_config) is not None:
-            raise ValueError("features are not available under context parallelism: call enable_parallelism on the generator only")
-        names = ("hidden_states", "timestep", "encoder_hidden_states", "audio", "pose", "reference", "motion",
-                 "audio_mask", "pose_mask", "reference_mask", "motion_mask", "encoder_hidden_states_image")
+            raise ValueError(
+                "features are not available under context parallelism: call enable_parallelism on the generator only"
+            )
+        names = (
+            "hidden_states",
+            "timestep",
+            "encoder_hidden_states",
+            "audio",
+            "pose",
+            "reference",
+            "motion",
+            "audio_mask",
+            "pose_mask",
+            "reference_mask",
+            "motion_mask",
+            "encoder_hidden_states_image",
+        )
         given: dict[str, Any] = {_PACK_NAMES.get(name, name): inputs.get(name) for name in names}
         tokens, packed, _ = self.pack(**given)
         seen = []
@@ -260,10 +320,21 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
                 seen.append(_front(tokens, packed.video_tokens))
         return seen
 
-    def pack(self, hidden_states: Tensor, timestep: Tensor, text: Tensor, audio: Tensor | None, pose: Tensor | None,
-             reference: Tensor | None, motion: Tensor | None, audio_mask: Tensor | None, pose_mask: Tensor | None,
-             reference_mask: Tensor | None, image: Tensor | None,
-             motion_mask: Tensor | None = None) -> tuple[Tensor, PackedSequence, Tensor]:
+    def pack(
+        self,
+        hidden_states: Tensor,
+        timestep: Tensor,
+        text: Tensor,
+        audio: Tensor | None,
+        pose: Tensor | None,
+        reference: Tensor | None,
+        motion: Tensor | None,
+        audio_mask: Tensor | None,
+        pose_mask: Tensor | None,
+        reference_mask: Tensor | None,
+        image: Tensor | None,
+        motion_mask: Tensor | None = None,
+    ) -> tuple[Tensor, PackedSequence, Tensor]:
         """Embed everything and lay video, motion and reference tokens into one sequence."""
         grid = self._grid(hidden_states)
         self._check_conditions(grid[0], text, image, audio, pose)
@@ -297,22 +368,41 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
             tables = (torch.cat([r[0] for r in rotary], dim=1), torch.cat([r[1] for r in rotary], dim=1))
         if any(mask is not None for mask in masks):
             every = torch.ones(len(tokens), dtype=torch.bool, device=tokens.device)
-            shown = [(every if m is None else m.bool())[:, None].expand(-1, p.shape[1]) for m, p in zip(masks, pieces, strict=True)]
+            shown = [
+                (every if m is None else m.bool())[:, None].expand(-1, p.shape[1])
+                for m, p in zip(masks, pieces, strict=True)
+            ]
             key_mask = torch.cat(shown, dim=1)[:, None, None, :]
         heard = None if audio is None else self.audio_projection(audio.to(hidden_states))
         total = tokens.shape[1]
         tokens, tables, first = self._slice_of_rank(tokens, tables, n)
         here = min(max(n - first, 0), tokens.shape[1])
-        return tokens, PackedSequence(
-            here, first, n // grid[0], total, text, modulation, packed_modulation, tables, key_mask, heard, audio_mask
-        ), temb
+        return (
+            tokens,
+            PackedSequence(
+                here,
+                first,
+                n // grid[0],
+                total,
+                text,
+                modulation,
+                packed_modulation,
+                tables,
+                key_mask,
+                heard,
+                audio_mask,
+            ),
+            temb,
+        )
 
     def _grid(self, latents: Tensor) -> tuple[int, int, int]:
         """Latents, token rows and token columns."""
         p_t, p_h, p_w = self.config.patch_size
         return latents.shape[2] // p_t, latents.shape[3] // p_h, latents.shape[4] // p_w
 
-    def _check_conditions(self, frames: int, text: Tensor, image: Tensor | None, audio: Tensor | None, pose: Tensor | None) -> None:
+    def _check_conditions(
+        self, frames: int, text: Tensor, image: Tensor | None, audio: Tensor | None, pose: Tensor | None
+    ) -> None:
         """Sizes that would broadcast or be cut in silence."""
         given = {"audio": None if audio is None else audio.shape[1], "pose": None if pose is None else pose.shape[2]}
         for name, frames_given in given.items():
@@ -329,7 +419,9 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
         missing = self.config.in_channels - latents.shape[1]
         return F.pad(latents, (0, 0, 0, 0, 0, 0, 0, missing)) if missing > 0 else latents
 
-    def _slice_of_rank(self, tokens: Tensor, tables: tuple[Tensor, Tensor], video: int) -> tuple[Tensor, tuple[Tensor, Tensor], int]:
+    def _slice_of_rank(
+        self, tokens: Tensor, tables: tuple[Tensor, Tensor], video: int
+    ) -> tuple[Tensor, tuple[Tensor, Tensor], int]:
         """This rank's tokens and rotary tables, and the position they begin at; everything and 0 without context parallelism."""
         parallel = context_parallel(self._parallel_config)
         if parallel is None:
@@ -348,7 +440,12 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
 
     def _packed_rotary(self, latents: Tensor, kind: int, video: Tensor) -> tuple[Tensor, Tensor]:
         return rotary_of_packed(
-            self.rope, kind, self._grid(latents), self._grid(video), self.config.reference_position, self.config.reference_index
+            self.rope,
+            kind,
+            self._grid(latents),
+            self._grid(video),
+            self.config.reference_position,
+            self.config.reference_index,
         )
 
     def _run(self, block: nn.Module, tokens: Tensor, packed: PackedSequence) -> Tensor:

@@ -66,7 +66,8 @@ class WanCheckpoint:
         left_over = [k for k in self.tensors if k not in expected and not any(part in k for part in ignored)]
         misshapen = [
             f"{self._named(k)} is {self.tensors[k].shape}, its configuration says {tuple(expected[k])}"
-            for k in expected if k in self.tensors and self.tensors[k].shape != tuple(expected[k])
+            for k in expected
+            if k in self.tensors and self.tensors[k].shape != tuple(expected[k])
         ]
         problems = [
             _listed("missing", (k for k in expected if k not in self.tensors)),
@@ -130,8 +131,13 @@ class WanLoadReport:
         loaded = tuple(k for k in shapes if k in checkpoint.tensors)
         new = tuple(k for k in shapes if k not in checkpoint.tensors)
         return cls(
-            str(checkpoint.source), checkpoint.layout, dict(Counter(checkpoint.tensors[k].dtype for k in loaded)), loaded, new,
-            sum(shapes[k].numel() for k in loaded), sum(shapes[k].numel() for k in new),
+            str(checkpoint.source),
+            checkpoint.layout,
+            dict(Counter(checkpoint.tensors[k].dtype for k in loaded)),
+            loaded,
+            new,
+            sum(shapes[k].numel() for k in loaded),
+            sum(shapes[k].numel() for k in new),
         )
 
     def __str__(self) -> str:
@@ -203,7 +209,9 @@ def _configuration(path: Path) -> tuple[str, dict[str, Any]]:
         raise WanCheckpointError(f"{path} is no JSON ({error}): download it again") from error
     name, kind = config.get("_class_name"), config.get("model_type", "t2v")
     if name == "OmniHumanTransformer3DModel":
-        raise WanCheckpointError(f"{path} is of an OmniHuman model already: OmniHumanTransformer3DModel.from_pretrained reads it")
+        raise WanCheckpointError(
+            f"{path} is of an OmniHuman model already: OmniHumanTransformer3DModel.from_pretrained reads it"
+        )
     if name not in LAYOUTS or kind not in ("t2v", "i2v"):
         raise WanCheckpointError(
             f"{path}: _class_name {name!r}, model_type {kind!r}; Wan2.1 text-to-video and image-to-video can be loaded "
@@ -249,7 +257,10 @@ def _weight_files(source: Path) -> dict[Path, set[str] | None]:
             places: dict[str, str] = json.loads(index.read_text())["weight_map"]
         except (ValueError, KeyError) as error:
             raise WanCheckpointError(f"{index} is no index of shards ({error!r}): download it again") from error
-        return {source / Path(file).name: {k for k, v in places.items() if v == file} for file in sorted(set(places.values()))}
+        return {
+            source / Path(file).name: {k for k, v in places.items() if v == file}
+            for file in sorted(set(places.values()))
+        }
     whole = [source / WEIGHTS] if (source / WEIGHTS).is_file() else sorted(source.glob("*.safetensors"))
     if len(whole) != 1:
         found = [path.name for path in whole] or "none"
@@ -278,7 +289,10 @@ def _headers(folder: Path, files: Mapping[Path, set[str] | None]) -> tuple[dict[
             problems.append(f"{file} is cut off or no safetensors file ({error})")
             continue
         problems += [p for p in [_listed(f"promised by the index but not in {file.name}", sorted(absent))] if p]
-    strange = _listed("of a dtype that cannot be computed with", (f"{t.name} ({t.dtype})" for t in stored.values() if t.dtype not in _DTYPES))
+    strange = _listed(
+        "of a dtype that cannot be computed with",
+        (f"{t.name} ({t.dtype})" for t in stored.values() if t.dtype not in _DTYPES),
+    )
     return stored, problems + [p for p in [strange] if p]
 
 

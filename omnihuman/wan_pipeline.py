@@ -28,7 +28,12 @@ def is_wan_pipeline(folder: Path) -> bool:
 
 
 def pipeline_from_wan(
-    folder: str | Path, audio_encoder: str | Path, *, torch_dtype: torch.dtype | None = None, text_tokens: int = TEXT_TOKENS, **new_parts: Any
+    folder: str | Path,
+    audio_encoder: str | Path,
+    *,
+    torch_dtype: torch.dtype | None = None,
+    text_tokens: int = TEXT_TOKENS,
+    **new_parts: Any,
 ) -> OmniHumanPipeline:
     """Wan's networks and sampler with OmniHuman's parts: sound and pose change nothing until they are trained, which is logged.
 
@@ -45,19 +50,31 @@ def pipeline_from_wan(
     """
     root = Path(folder)
     if not is_wan_pipeline(root):
-        raise WanCheckpointError(f"{root} holds no model_index.json of a WanPipeline; give the folder of Wan-AI/Wan2.1-T2V-1.3B-Diffusers or -14B-Diffusers")
+        raise WanCheckpointError(
+            f"{root} holds no model_index.json of a WanPipeline; give the folder of Wan-AI/Wan2.1-T2V-1.3B-Diffusers or -14B-Diffusers"
+        )
     kind = json.loads((root / "scheduler" / "scheduler_config.json").read_text())["_class_name"]
     if kind not in SCHEDULERS:
-        raise WanCheckpointError(f"{root / 'scheduler'} is a {kind}; {' and '.join(SCHEDULERS)} are what this pipeline samples with")
+        raise WanCheckpointError(
+            f"{root / 'scheduler'} is a {kind}; {' and '.join(SCHEDULERS)} are what this pipeline samples with"
+        )
     sound = AudioEncoder(audio_encoder).model
     transformer = OmniHumanTransformer3DModel.from_wan(
-        root / "transformer", torch_dtype=torch_dtype,
+        root / "transformer",
+        torch_dtype=torch_dtype,
         **{"audio_dim": sound.config.hidden_size, "audio_layers": sound.config.num_hidden_layers + 1} | new_parts,
     )
     logger.warning(f"{root} is Wan2.1 as it was published: sound and pose change nothing before they are trained")
     text = TextEncoder(root / "text_encoder", text_tokens, torch_dtype or torch.float32)
     return OmniHumanPipeline(
-        transformer.eval().requires_grad_(False), load_autoencoder(root / "vae"), text.model, text.tokenizer, sound,
-        SCHEDULERS[kind].from_pretrained(str(root / "scheduler")), num_inference_steps=STEPS, text_tokens=text_tokens, guidance_scale=GUIDANCE,
+        transformer.eval().requires_grad_(False),
+        load_autoencoder(root / "vae"),
+        text.model,
+        text.tokenizer,
+        sound,
+        SCHEDULERS[kind].from_pretrained(str(root / "scheduler")),
+        num_inference_steps=STEPS,
+        text_tokens=text_tokens,
+        guidance_scale=GUIDANCE,
         pose_keypoints=list(range(transformer.config.pose_keypoints)),
     )

@@ -19,7 +19,10 @@ NEW_MODULES = ("audio_projection", "pose_guider", "pose_patch_embedding")
 
 
 def start_from_wan(
-    model_class: "type[OmniHumanTransformer3DModel]", path_or_id: str | Path, dtype: torch.dtype | None, new_parts: dict[str, Any]
+    model_class: "type[OmniHumanTransformer3DModel]",
+    path_or_id: str | Path,
+    dtype: torch.dtype | None,
+    new_parts: dict[str, Any],
 ) -> "tuple[OmniHumanTransformer3DModel, WanLoadReport]":
     """Build the model without memory, let the checkpoint's weights take their places, and initialise the rest.
 
@@ -71,7 +74,9 @@ def save_wan_part(model: "OmniHumanTransformer3DModel", folder: Path) -> None:
         wan = WanTransformer3DModel(**{name: model.config[name] for name in WAN_CONFIG})
     own = model.state_dict()
     if wan.state_dict().keys() - own.keys():
-        raise ValueError("LoRA adapters are attached: fuse_lora() and unload_lora(), or delete_adapters(), before save_wan")
+        raise ValueError(
+            "LoRA adapters are attached: fuse_lora() and unload_lora(), or delete_adapters(), before save_wan"
+        )
     wan.load_state_dict({k: own[k] for k in wan.state_dict()}, assign=True)
     with whole_directory(folder) as temporary:
         wan.save_pretrained(temporary)

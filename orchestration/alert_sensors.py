@@ -45,5 +45,13 @@ def refused_promotion_alert(context: dg.SensorEvaluationContext, event: dg.Event
         return dg.SkipReason("the gate promoted the student")
     challenger = str(values.get("challenger", "?"))
     title = f"The gate refused version {challenger} of the student"
-    send(Alert("refused_promotion", title, str(values.get("checks", "")), {"run_id": event.run_id, "challenger": challenger}), sinks())
+    send(
+        Alert(
+            "refused_promotion",
+            title,
+            str(values.get("checks", "")),
+            {"run_id": event.run_id, "challenger": challenger},
+        ),
+        sinks(),
+    )
     return dg.SkipReason(f"told: {title}")

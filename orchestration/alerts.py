@@ -64,7 +64,9 @@ class Webhook:
             except OSError as error:
                 reason, refused = type(error).__name__, False
             if refused or attempt == ATTEMPTS:
-                raise AlertError(f"the webhook at {urlsplit(self.url).hostname} did not take the alert ({reason}); check {VARIABLE}")
+                raise AlertError(
+                    f"the webhook at {urlsplit(self.url).hostname} did not take the alert ({reason}); check {VARIABLE}"
+                )
             time.sleep(self.pause * attempt)
 
 
@@ -90,7 +92,9 @@ def _sink(name: str) -> Sink:
     try:
         found = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
-        raise AlertError(f"{VARIABLE}: {name!r} is not log, a http(s) address or package.module:function ({error})") from error
+        raise AlertError(
+            f"{VARIABLE}: {name!r} is not log, a http(s) address or package.module:function ({error})"
+        ) from error
     if not callable(found):
         raise AlertError(f"{VARIABLE}: {name!r} is no function")
     return found

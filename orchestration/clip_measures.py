@@ -56,22 +56,38 @@ def measure_video(path: Path, prepared: Prepared, detector: KeypointDetector, vi
     return [*_mouth(clip.frames, prepared, detector, video), *_colour(clip.frames, prepared)]
 
 
-def _mouth(frames: np.ndarray, prepared: Prepared, detector: KeypointDetector, video: VideoConfig) -> Iterator[ClipMeasure]:
+def _mouth(
+    frames: np.ndarray, prepared: Prepared, detector: KeypointDetector, video: VideoConfig
+) -> Iterator[ClipMeasure]:
     opening = mouth_opening(detect(detector, frames).keypoints)
     correlation = lag = math.nan
     if prepared.inputs.sound is not None:
         heard = envelope(prepared.inputs.sound.samples, len(frames), video.fps, video.sample_rate)
         correlation, lag = mouth_audio_correlation(opening, heard), mouth_audio_lag_frames(opening, heard)
-    yield ClipMeasure("mouth follows the sound", correlation, "r", f"opening of the mouth against loudness; 1 is best, 0 is chance (mouth by {detector.name})")
-    yield ClipMeasure("mouth comes after the sound", lag / video.fps * 1000, "ms", "the delay at which the two agree best; 0 is best")
-    yield ClipMeasure("mouth is seen", mouth_visibility(opening), "of the frames", "the two above mean little where this is low")
+    yield ClipMeasure(
+        "mouth follows the sound",
+        correlation,
+        "r",
+        f"opening of the mouth against loudness; 1 is best, 0 is chance (mouth by {detector.name})",
+    )
+    yield ClipMeasure(
+        "mouth comes after the sound", lag / video.fps * 1000, "ms", "the delay at which the two agree best; 0 is best"
+    )
+    yield ClipMeasure(
+        "mouth is seen", mouth_visibility(opening), "of the frames", "the two above mean little where this is low"
+    )
 
 
 def _colour(frames: np.ndarray, prepared: Prepared) -> Iterator[ClipMeasure]:
     reference = prepared.inputs.reference
     made = np.mean([_grid(image) for image in frames], axis=0)
     away = math.nan if reference is None else float(np.abs(made - _grid(reference.image))[:UNMARKED].mean())
-    yield ClipMeasure("colours differ from the picture", away, "RGB 0-1", f"mean over {GRID}x{UNMARKED} parts above the mark; 0 is the same")
+    yield ClipMeasure(
+        "colours differ from the picture",
+        away,
+        "RGB 0-1",
+        f"mean over {GRID}x{UNMARKED} parts above the mark; 0 is the same",
+    )
 
 
 def _grid(image: np.ndarray) -> np.ndarray:

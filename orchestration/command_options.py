@@ -24,7 +24,9 @@ def open_with(profile: str | None = None, overrides: list[str] | None = None) ->
 
 def open_here(overrides: list[str] | None) -> Workspace:
     """With overrides whose values may hold spaces, as predicates do; `$OMNIHUMAN_SET` cannot carry those."""
-    return Workspace(default_root(), load_profile(None, [*os.environ.get("OMNIHUMAN_SET", "").split(), *(overrides or [])]))
+    return Workspace(
+        default_root(), load_profile(None, [*os.environ.get("OMNIHUMAN_SET", "").split(), *(overrides or [])])
+    )
 
 
 def need(remedy: str, *modules: str) -> None:

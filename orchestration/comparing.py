@@ -121,7 +121,9 @@ def gather(workspace: Workspace, paths: NetworkPaths, keypoints: bool, puppets: 
         inception=InceptionFeatures(paths.inception) if paths.inception else None,
         i3d=I3DFeatures(paths.i3d) if paths.i3d else None,
         arcface=ArcFaceEmbedding(paths.arcface) if paths.arcface else None,
-        dlib_face=DlibFaceEmbedding(f"{detector.network.architecture} {detector.network.sha256}") if paths.dlib_face and detector else None,
+        dlib_face=DlibFaceEmbedding(f"{detector.network.architecture} {detector.network.sha256}")
+        if paths.dlib_face and detector
+        else None,
         qalign=QAlign(paths.qalign) if paths.qalign else None,
         keypoints=detector,
         sync=_SyncJudge(paths.syncnet, detector) if paths.syncnet and detector else None,

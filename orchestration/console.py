@@ -60,7 +60,14 @@ class DemoConsole:
                 self.line(f"          {label:<34} {state.done}/{state.total}  {state.note}")
 
     def _bar(self, label: str, path: Path, stop: threading.Event) -> None:
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"), TimeElapsedColumn())
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+        )
         with Progress(*columns, console=self.console, transient=True) as bar:
             task = bar.add_task(f"{label:<34}", total=None, note="")
             while not stop.wait(0.3):

@@ -16,8 +16,15 @@ from tracking.progress import ProgressFile
 def missing_puppets(workspace: Workspace, demo: DemoConfig) -> list[PuppetFile]:
     """Puppets whose file is neither in the inbox nor in a shard (which `dvc pull` may have brought without an inbox)."""
     tables = [workspace.data("raw_clips", shard) / "clips.parquet" for shard in workspace.shards("raw_clips")]
-    held = {name for table in tables if table.is_file() for name in pd.read_parquet(table, columns=["source_name"])["source_name"]}
-    return [puppet for puppet in corpus(demo) if puppet.name not in held and not (workspace.inbox / puppet.name).is_file()]
+    held = {
+        name
+        for table in tables
+        if table.is_file()
+        for name in pd.read_parquet(table, columns=["source_name"])["source_name"]
+    }
+    return [
+        puppet for puppet in corpus(demo) if puppet.name not in held and not (workspace.inbox / puppet.name).is_file()
+    ]
 
 
 def fill_inbox(workspace: Workspace, demo: DemoConfig, progress: Path) -> None:

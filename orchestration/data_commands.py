@@ -17,7 +17,14 @@ app.add_typer(testset_app, name="testset", rich_help_panel=PANEL)
 
 
 @app.command(rich_help_panel=PANEL)
-def ingest(folder: Annotated[str, typer.Argument(help="your clips, a folder or an fsspec URL (s3://bucket/clips); captions, licence, source, identity and consent beside them as FILE.json")]) -> None:
+def ingest(
+    folder: Annotated[
+        str,
+        typer.Argument(
+            help="your clips, a folder or an fsspec URL (s3://bucket/clips); captions, licence, source, identity and consent beside them as FILE.json"
+        ),
+    ],
+) -> None:
     """Copy a folder's clips into the inbox; the sensor (or `omnihuman demo`) makes shards of them."""
     from curation.inbox import ingest_folder
     from curation.remote_inbox import fetch_remote, is_remote, local_name
@@ -72,7 +79,9 @@ def testset_build(
     made = build(open_with(profile), kind, local_copy, name, limit, exclude_overlap, pose)
     for file, why in made.skipped.items():
         print(f"left out: {file}: {why}")
-    print(f"{made.path}: {len(made.manifest)} samples of {made.manifest['identity'].nunique()} people, digest {made.digest[:12]}")
+    print(
+        f"{made.path}: {len(made.manifest)} samples of {made.manifest['identity'].nunique()} people, digest {made.digest[:12]}"
+    )
 
 
 @subsets_app.command("explain")
@@ -84,7 +93,10 @@ def subsets_explain(clip_id: str) -> None:
 
     workspace = open_with()
     for shard in workspace.shards("clip_scores"):
-        raw, scored = workspace.data("raw_clips", shard) / "clips.parquet", workspace.data("clip_scores", shard) / "scores.parquet"
+        raw, scored = (
+            workspace.data("raw_clips", shard) / "clips.parquet",
+            workspace.data("clip_scores", shard) / "scores.parquet",
+        )
         if not pd.read_parquet(raw, columns=["clip_id"])["clip_id"].str.startswith(clip_id).any():
             continue
         verdicts = explain(clip_id, raw, scored, workspace.profile.curation)
@@ -104,7 +116,9 @@ def subsets_explain(clip_id: str) -> None:
 @subsets_app.command("sweep")
 def subsets_sweep(
     overrides: SetOption = None,
-    output: Annotated[Path | None, typer.Option(help="folder for sweep.png, sweep.csv and sweep.html; default var/reports/sweep")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="folder for sweep.png, sweep.csv and sweep.html; default var/reports/sweep")
+    ] = None,
 ) -> None:
     """Keep-rate and hours of each condition as each threshold moves, over all shards. No score is computed."""
     from assets.subset_questions import write_sweep
@@ -125,7 +139,9 @@ def subsets_count(overrides: SetOption = None) -> None:
 
 
 @subsets_app.command("accuracy")
-def subsets_accuracy(per_kind: Annotated[int, typer.Option(help="puppets of each kind")] = 40, profile: ProfileOption = None) -> None:
+def subsets_accuracy(
+    per_kind: Annotated[int, typer.Option(help="puppets of each kind")] = 40, profile: ProfileOption = None
+) -> None:
     """Precision and recall of each subset on puppets that keep or break one rule each."""
     from assets.clip_scores import markdown_table
     from assets.subset_accuracy import measure_accuracy

@@ -63,7 +63,9 @@ def _hold_alone(workspace: Workspace) -> IO[str]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         lock.seek(0)
-        raise DemoError(f"another demo is running in {workspace.root} ({lock.read() or 'it just began'}); wait for it or stop it") from error
+        raise DemoError(
+            f"another demo is running in {workspace.root} ({lock.read() or 'it just began'}); wait for it or stop it"
+        ) from error
     lock.truncate(0)
     lock.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")
     lock.flush()
@@ -120,7 +122,9 @@ def _materialize(workspace: Workspace, console: DemoConsole, name: str, shard: s
         except KeyboardInterrupt:
             raise
         except Exception as error:
-            raise DemoError(f"{label}: {_root_cause(error, log)} (log: {log}; start again to go on from here)") from error
+            raise DemoError(
+                f"{label}: {_root_cause(error, log)} (log: {log}; start again to go on from here)"
+            ) from error
 
 
 def _run_in_dagster(workspace: Workspace, name: str, shard: str | None) -> None:
@@ -135,7 +139,10 @@ def _run_in_dagster(workspace: Workspace, name: str, shard: str | None) -> None:
         instance.report_runless_asset_event(dg.AssetObservation("inbox", metadata={"shards": [shard]}))
     job = defs.resolve_implicit_global_asset_job_def()
     job.execute_in_process(
-        instance=instance, asset_selection=[dg.AssetKey(name)], partition_key=shard, raise_on_error=True,
+        instance=instance,
+        asset_selection=[dg.AssetKey(name)],
+        partition_key=shard,
+        raise_on_error=True,
         tags=STARTED_BY_DEMO,
     )
 

@@ -15,7 +15,11 @@ __all__ = ["Finding", "examine"]
 def examine(workspace: Workspace) -> Iterator[Finding]:
     """Weights, then the machine (packages, programs, disk, permissions, ports, accelerator), then the stores."""
     encoders = workspace.profile.encoders
-    for name, source in (("autoencoder", encoders.autoencoder), ("text encoder", encoders.text), ("audio encoder", encoders.audio)):
+    for name, source in (
+        ("autoencoder", encoders.autoencoder),
+        ("text encoder", encoders.text),
+        ("audio encoder", encoders.audio),
+    ):
         try:
             yield Finding(name, True, resolve_source(source))
         except ProfileError as error:
@@ -35,6 +39,8 @@ def _wan(profile: Profile) -> Finding:
         from omnihuman import OmniHumanTransformer3DModel
         from training.model import own_configuration
 
-        return Finding("Wan base", True, str(OmniHumanTransformer3DModel.inspect_wan(source, **own_configuration(profile))))
+        return Finding(
+            "Wan base", True, str(OmniHumanTransformer3DModel.inspect_wan(source, **own_configuration(profile)))
+        )
     except (ProfileError, FileNotFoundError, ValueError) as error:
         return Finding("Wan base", False, str(error))

@@ -109,7 +109,11 @@ def generate_video(
 
 
 def generate_videos(
-    workspace: Workspace, model: LoadedModel, requests: Sequence[Request], notify: Notify, progress: Progress | None = None
+    workspace: Workspace,
+    model: LoadedModel,
+    requests: Sequence[Request],
+    notify: Notify,
+    progress: Progress | None = None,
 ) -> list[Path]:
     """Write each output: `.mp4`, `.safetensors` (latents), or a folder of PNG frames. `prepare_video`, then `write_videos`.
 
@@ -139,7 +143,9 @@ def one_request_per_sound(request: Request, sounds: Sequence[Path]) -> list[Requ
     names = [sound.stem for sound in sounds]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise GenerateError(f"several sounds are called {', '.join(twice)}, and so would be their videos; give them names of their own")
+        raise GenerateError(
+            f"several sounds are called {', '.join(twice)}, and so would be their videos; give them names of their own"
+        )
     output = request.output
     return [
         dataclasses.replace(request, audio=sound, output=output.with_name(f"{output.stem}-{name}{output.suffix}"))
@@ -172,8 +178,11 @@ def write_videos(
     video = as_batch([one.video for one in prepared])
     targets = [Target(_export(workspace, one), one.request.output, one.video.frames) for one in prepared]
     settings = {
-        "provenance": [vars(one.provenance) for one in prepared], "frames": [one.video.frames for one in prepared],
-        "segment_frames": video.segment_frames, "overlap": video.shared, "size": [video.height, video.width],
+        "provenance": [vars(one.provenance) for one in prepared],
+        "frames": [one.video.frames for one in prepared],
+        "segment_frames": video.segment_frames,
+        "overlap": video.shared,
+        "size": [video.height, video.width],
     }
 
     def make(first: int, before: Handover | None) -> Iterator[Segment]:
@@ -187,18 +196,29 @@ def _given(request: Request) -> list[str]:
     return [name for name, value in inputs.items() if value]
 
 
-def _read_inputs(workspace: Workspace, pipeline: OmniHumanPipeline, request: Request, active: ActiveConditions) -> Inputs:
+def _read_inputs(
+    workspace: Workspace, pipeline: OmniHumanPipeline, request: Request, active: ActiveConditions
+) -> Inputs:
     from assets.detectors import keypoint_detector
 
     profile = workspace.profile
     reference = sound = pose = None
     if request.image is not None and "reference" in active.on:
-        reference = read_reference(request.image, profile.video, keypoint_detector(profile) if request.face_check else None)
+        reference = read_reference(
+            request.image, profile.video, keypoint_detector(profile) if request.face_check else None
+        )
     if request.audio is not None and "audio" in active.on:
         sound = read_sound(request.audio, profile.video, request.seconds, request.longest)
     if request.pose is not None and "pose" in active.on:
         bucket = reference.bucket if reference else profile.video.main
-        pose = read_pose(request.pose, profile.video, bucket, keypoint_detector(profile), list(pipeline.config.pose_keypoints), request.longest)
+        pose = read_pose(
+            request.pose,
+            profile.video,
+            bucket,
+            keypoint_detector(profile),
+            list(pipeline.config.pose_keypoints),
+            request.longest,
+        )
     return Inputs(reference, sound, pose)
 
 
@@ -207,7 +227,9 @@ def _long_video(
 ) -> LongVideo:
     config = workspace.profile.video
     if config.fps != pipeline.config.fps:
-        raise GenerateError(f"the model was trained at {pipeline.config.fps:g} fps, profile {workspace.profile.name} has {config.fps:g}; choose the model's profile with --profile")
+        raise GenerateError(
+            f"the model was trained at {pipeline.config.fps:g} fps, profile {workspace.profile.name} has {config.fps:g}; choose the model's profile with --profile"
+        )
     bucket = inputs.reference.bucket if inputs.reference else config.main
     return LongVideo(
         prompts=[request.prompt if "text" in active.on else ""],
@@ -215,8 +237,14 @@ def _long_video(
         audio=None if inputs.sound is None else torch.from_numpy(inputs.sound.samples)[None],
         keypoints=None if inputs.pose is None else torch.from_numpy(inputs.pose.keypoints)[None],
         frames=frames_wanted(config, request.seconds, inputs.sound, inputs.pose, bucket.frames, request.longest),
-        segment_frames=bucket.frames, seeds=[request.seed], height=bucket.height, width=bucket.width, steps=request.steps,
-        guidance=request.guidance, sample_rate=config.sample_rate, overlap=request.overlap,
+        segment_frames=bucket.frames,
+        seeds=[request.seed],
+        height=bucket.height,
+        width=bucket.width,
+        steps=request.steps,
+        guidance=request.guidance,
+        sample_rate=config.sample_rate,
+        overlap=request.overlap,
     )
 
 
@@ -225,11 +253,17 @@ def _provenance(model: LoadedModel, request: Request, active: ActiveConditions, 
     guidance = model.pipeline.choose_guidance(steps, guidance=video.guidance)
     files = {"reference": request.image, "audio": request.audio, "pose": request.pose}
     return Provenance(
-        model=model.name, weights=model.weights, snapshot=model.snapshot, seed=request.seed, steps=steps,
+        model=model.name,
+        weights=model.weights,
+        snapshot=model.snapshot,
+        seed=request.seed,
+        steps=steps,
         guidance={} if guidance is None else {k: v for k, v in guidance.config.items() if not k.startswith("_")},
-        prompt=request.prompt, conditions=active.record(),
+        prompt=request.prompt,
+        conditions=active.record(),
         inputs={name: sha256_of_file(path) for name, path in files.items() if path is not None and name in active.on},
-        marked=request.mark, decoder=model.decoder,
+        marked=request.mark,
+        decoder=model.decoder,
     )
 
 
@@ -239,7 +273,11 @@ def _export(workspace: Workspace, prepared: Prepared) -> Export:
         return LatentsExport(provenance, prepared.video.shared)
     if output.suffix == ".mp4":
         config, heard = workspace.profile.video, prepared.inputs.sound
-        sound = None if heard is None else _fitted(heard.samples, round(prepared.video.frames / config.fps * config.sample_rate))
+        sound = (
+            None
+            if heard is None
+            else _fitted(heard.samples, round(prepared.video.frames / config.fps * config.sample_rate))
+        )
         return Mp4Export(output, provenance, config.fps, sound, config.sample_rate)
     return PngExport(provenance)
 
@@ -252,7 +290,11 @@ def _fitted(samples: np.ndarray, length: int) -> np.ndarray:
 def _check_output(output: Path) -> None:
     if output.suffix not in ("", ".mp4", ".safetensors"):
         raise GenerateError(f"{output}: the output is FILE.mp4, FILE.safetensors (latents), or a folder for PNG frames")
-    if output.suffix == "" and output.exists() and not (output.is_dir() and all(p.suffix == ".png" for p in output.iterdir())):
+    if (
+        output.suffix == ""
+        and output.exists()
+        and not (output.is_dir() and all(p.suffix == ".png" for p in output.iterdir()))
+    ):
         raise GenerateError(f"{output} exists and holds other things than PNG frames; name another folder")
     if output.suffix and output.is_dir():
         raise GenerateError(f"{output} is a folder; name a file")

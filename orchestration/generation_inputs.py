@@ -83,12 +83,18 @@ def read_sound(path: Path, video: VideoConfig, seconds: float | None, longest: f
         raise GenerateError(f"{path}: {error}") from error
     length = len(samples) / video.sample_rate
     if length * video.fps < 1 - 1e-6:
-        raise GenerateError(f"{path} has {len(samples)} samples ({length:.4f} s); a video frame lasts {1 / video.fps:.4f} s: give a longer sound")
+        raise GenerateError(
+            f"{path} has {len(samples)} samples ({length:.4f} s); a video frame lasts {1 / video.fps:.4f} s: give a longer sound"
+        )
     if not np.isfinite(samples).all():
         count = int((~np.isfinite(samples)).sum())
-        raise GenerateError(f"{path} holds {count} samples that are not finite (NaN or infinite); export it again as 16-bit WAV")
+        raise GenerateError(
+            f"{path} holds {count} samples that are not finite (NaN or infinite); export it again as 16-bit WAV"
+        )
     if seconds is None and length > LONGEST_UNASKED:
-        raise GenerateError(f"{path} is {length:.0f} s long; more than {LONGEST_UNASKED:.0f} s are made only with --seconds")
+        raise GenerateError(
+            f"{path} is {length:.0f} s long; more than {LONGEST_UNASKED:.0f} s are made only with --seconds"
+        )
     quiet = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) < SILENCE
     return SoundTrack(samples, (f"{path} is silent: the mouth will stay closed",) if quiet else ())
 
@@ -102,7 +108,12 @@ class Pose:
 
 
 def read_pose(
-    path: Path, video: VideoConfig, bucket: Bucket, detector: KeypointDetector, drawn: list[int], longest: float | None = None
+    path: Path,
+    video: VideoConfig,
+    bucket: Bucket,
+    detector: KeypointDetector,
+    drawn: list[int],
+    longest: float | None = None,
 ) -> Pose:
     """Keypoints of a video of any length: memory holds `CHUNK` pictures of the bucket's size.
 
@@ -122,13 +133,17 @@ def read_pose(
 
     finding = _ChunkedDetection(detector, bucket)
     try:
-        shown = decode_clip(path, video.fps, video.sample_rate, None if longest is None else longest + BEYOND, finding.take).frames
+        shown = decode_clip(
+            path, video.fps, video.sample_rate, None if longest is None else longest + BEYOND, finding.take
+        ).frames
     except MediaError as error:
         raise GenerateError(f"{path}: {error}") from error
     keypoints = finding.keypoints()[np.ascontiguousarray(shown).view(np.uint32)[:, 0]]
     seen = keypoints[:, drawn, 2] >= CONFIDENT
     if not seen.any():
-        raise GenerateError(f"{path}: none of the joints that the model knows is seen in any frame (detector {detector.name}); give a video in which the arms can be seen")
+        raise GenerateError(
+            f"{path}: none of the joints that the model knows is seen in any frame (detector {detector.name}); give a video in which the arms can be seen"
+        )
     missing = f"{path}: {1 - seen.mean():.0%} of the joints are not seen; there the model chooses"
     return Pose(keypoints, (missing,) if not seen.all() else ())
 
@@ -162,7 +177,12 @@ class _ChunkedDetection:
 
 
 def frames_wanted(
-    video: VideoConfig, seconds: float | None, sound: SoundTrack | None, pose: Pose | None, default: int, longest: float | None = None
+    video: VideoConfig,
+    seconds: float | None,
+    sound: SoundTrack | None,
+    pose: Pose | None,
+    default: int,
+    longest: float | None = None,
 ) -> int:
     """Length of the video: as asked, else of the sound, else of the pose, else one segment.
 
@@ -180,7 +200,9 @@ def frames_wanted(
     if frames < 1:
         raise GenerateError(f"--seconds {seconds:g} is less than one frame ({1 / video.fps:.4f} s); ask for more")
     if longest is not None and frames > longest * video.fps:
-        raise GenerateError(f"the video would be longer than {longest:g} s, the most that is made here; set --seconds, or give a shorter sound or pose")
+        raise GenerateError(
+            f"the video would be longer than {longest:g} s, the most that is made here; set --seconds, or give a shorter sound or pose"
+        )
     if pose is not None and len(pose.keypoints) < frames:
         raise GenerateError(
             f"the pose video has {len(pose.keypoints)} frames at {video.fps:g} fps and {frames} are to be made; give a longer one, "
@@ -210,7 +232,10 @@ def _check_file(path: Path, option: str) -> None:
 def _check_face(path: Path, image: np.ndarray, detector: KeypointDetector) -> None:
     found = detect(detector, image[None])
     if found.people is not None and found.people[0] > 1:
-        raise GenerateError(f"{path} shows {found.people[0]} people (detector {detector.name}); cut it to the one who is to talk, or pass --no-face-check")
+        raise GenerateError(
+            f"{path} shows {found.people[0]} people (detector {detector.name}); cut it to the one who is to talk, or pass --no-face-check"
+        )
     if not (found.keypoints[0, FACE, 2] >= CONFIDENT).any():
-        raise GenerateError(f"{path} shows no face (detector {detector.name}); give a picture of one person from the front, or pass --no-face-check")
-
+        raise GenerateError(
+            f"{path} shows no face (detector {detector.name}); give a picture of one person from the front, or pass --no-face-check"
+        )

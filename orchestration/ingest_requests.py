@@ -32,12 +32,16 @@ def ingest_requests(instance: dg.DagsterInstance, job_name: str, shards: Sequenc
     """
     found = Requests()
     for shard in shards:
-        records = instance.get_run_records(dg.RunsFilter(job_name=job_name, tags={PARTITION_TAG: shard}), limit=ATTEMPTS + 1)
+        records = instance.get_run_records(
+            dg.RunsFilter(job_name=job_name, tags={PARTITION_TAG: shard}), limit=ATTEMPTS + 1
+        )
         if any(not record.dagster_run.is_finished for record in records):
             found.notes.append(f"{shard} is being ingested")
             continue
         if len(records) >= ATTEMPTS:
-            found.notes.append(f"{shard} failed {len(records)} times and is not tried again; see its last run {records[0].dagster_run.run_id}")
+            found.notes.append(
+                f"{shard} failed {len(records)} times and is not tried again; see its last run {records[0].dagster_run.run_id}"
+            )
             continue
         pause = FIRST_PAUSE * 2 ** (len(records) - 1) if records else 0.0
         ended = max((record.end_time or 0.0 for record in records), default=0.0)

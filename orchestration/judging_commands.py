@@ -13,25 +13,39 @@ from orchestration.command_options import ProfileOption, SetOption, need, open_w
 
 PANEL = "Judging"
 app = typer.Typer()
-votes_app = typer.Typer(help="What people prefer: blind pairs in a browser, and the table of their votes.", no_args_is_help=True)
+votes_app = typer.Typer(
+    help="What people prefer: blind pairs in a browser, and the table of their votes.", no_args_is_help=True
+)
 app.add_typer(votes_app, name="votes", rich_help_panel=PANEL)
 
 
 @app.command(rich_help_panel=PANEL)
 def compare(
-    baseline: Annotated[list[str] | None, typer.Option(help="NAME=FOLDER of videos named as the samples; repeat for several")] = None,
-    truth: Annotated[Path | None, typer.Option(help="folder of the real clips; default the puppet benchmark, with our own models beside it")] = None,
+    baseline: Annotated[
+        list[str] | None, typer.Option(help="NAME=FOLDER of videos named as the samples; repeat for several")
+    ] = None,
+    truth: Annotated[
+        Path | None,
+        typer.Option(help="folder of the real clips; default the puppet benchmark, with our own models beside it"),
+    ] = None,
     inception: Annotated[Path | None, typer.Option(help="pt_inception-2015-12-05-6726825d.pth: FID, KID")] = None,
     i3d: Annotated[Path | None, typer.Option(help="i3d_torchscript.pt: FVD, KVD")] = None,
     arcface: Annotated[Path | None, typer.Option(help="an ArcFace ONNX: CSIM, identity drift")] = None,
     syncnet: Annotated[Path | None, typer.Option(help="syncnet_v2.model: Sync-C, Sync-D")] = None,
     qalign: Annotated[Path | None, typer.Option(help="folder of q-future/one-align: IQA, ASE")] = None,
-    dlib_face: Annotated[bool, typer.Option("--dlib-face", help="the face network of `make people-and-text`: dlib face distance and drift")] = False,
+    dlib_face: Annotated[
+        bool,
+        typer.Option("--dlib-face", help="the face network of `make people-and-text`: dlib face distance and drift"),
+    ] = False,
     keypoints: Annotated[bool, typer.Option(help="find keypoints with the profile's detector: HKC, HKV, AKD")] = True,
-    fit: Annotated[bool, typer.Option(help="resize, resample and cut videos to their samples instead of refusing them")] = False,
+    fit: Annotated[
+        bool, typer.Option(help="resize, resample and cut videos to their samples instead of refusing them")
+    ] = False,
     limit: Annotated[int | None, typer.Option(help="at most so many samples")] = None,
     bootstrap: Annotated[int, typer.Option(help="resamples of the intervals")] = 200,
-    published: Annotated[str, typer.Option(help="published numbers beside Table 1: celebv-hq or ravdess")] = "celebv-hq",
+    published: Annotated[
+        str, typer.Option(help="published numbers beside Table 1: celebv-hq or ravdess")
+    ] = "celebv-hq",
     output: Annotated[Path | None, typer.Option(help="folder to write; default var/comparisons/NAME")] = None,
     profile: ProfileOption = None,
 ) -> None:
@@ -52,7 +66,10 @@ def compare(
 
 @app.command(rich_help_panel=PANEL)
 def sensitivity(
-    model: Annotated[str, typer.Option(help="an asset that holds weights: stage_3_checkpoint, consistency_student, distilled_student")] = "stage_3_checkpoint",
+    model: Annotated[
+        str,
+        typer.Option(help="an asset that holds weights: stage_3_checkpoint, consistency_student, distilled_student"),
+    ] = "stage_3_checkpoint",
     clips: int = 32,
 ) -> None:
     """Swap one condition at a time and measure on benchmark puppets what changes: mouth, joints, identity."""
@@ -67,7 +84,13 @@ def sensitivity(
     benchmark = load_benchmark(workspace.data("benchmark_sets"))
     with typer.progressbar(length=7, label=model, file=sys.stderr) as bar:
         rows = measure_sensitivity(
-            pipeline, benchmark, clips, steps, profile.evaluation.seed, profile.evaluation.batch_size, lambda done, total, title: bar.update(1)
+            pipeline,
+            benchmark,
+            clips,
+            steps,
+            profile.evaluation.seed,
+            profile.evaluation.batch_size,
+            lambda done, total, title: bar.update(1),
         )
     print(as_markdown(rows))
 
@@ -130,10 +153,17 @@ def driving(
 
 @app.command("guidance-sweep", rich_help_panel=PANEL)
 def guidance_sweep(
-    model: Annotated[str, typer.Option(help="as in generate; a teacher of puppets")] = "models:/omnihuman-teacher@champion",
+    model: Annotated[
+        str, typer.Option(help="as in generate; a teacher of puppets")
+    ] = "models:/omnihuman-teacher@champion",
     clips: Annotated[int, typer.Option(min=2, help="of the benchmark")] = 32,
     steps: Annotated[int | None, typer.Option(min=2, help="sampling steps; default is the model's own")] = None,
-    apart: Annotated[bool, typer.Option("--apart", help="guide text alone and audio alone, by constant scales, instead of both by each annealing")] = False,
+    apart: Annotated[
+        bool,
+        typer.Option(
+            "--apart", help="guide text alone and audio alone, by constant scales, instead of both by each annealing"
+        ),
+    ] = False,
     output: Annotated[Path | None, typer.Option(help="also write guidance_sweep.csv and .png into this folder")] = None,
 ) -> None:
     """Sample benchmark puppets under guidance scales and annealings: does lip-sync trade against artefacts."""
@@ -148,9 +178,13 @@ def guidance_sweep(
     config = workspace.profile.evaluation
     pipeline, benchmark = load_model(workspace, model).pipeline, load_benchmark(workspace.data("benchmark_sets"))
     with _bar("guidance") as show:
-        rows = sweep_guidance(pipeline, benchmark, clips, steps, config.seed, config.batch_size, apart=apart, progress=show)
+        rows = sweep_guidance(
+            pipeline, benchmark, clips, steps, config.seed, config.batch_size, apart=apart, progress=show
+        )
     if output is not None:
-        write_atomically(output / "guidance_sweep.csv", pd.DataFrame([vars(row) for row in rows]).to_csv(index=False).encode())
+        write_atomically(
+            output / "guidance_sweep.csv", pd.DataFrame([vars(row) for row in rows]).to_csv(index=False).encode()
+        )
         write_atomically(output / "guidance_sweep.png", draw(rows))
     print(as_markdown(rows))
 
@@ -159,7 +193,9 @@ def guidance_sweep(
 def ablate(
     study: Annotated[list[str] | None, typer.Option(help=f"{', '.join(STUDIES)}; repeat for several")] = None,
     seeds: Annotated[int, typer.Option(min=1)] = 2,
-    variant: Annotated[list[str] | None, typer.Option(help="a variant of the study (evaluation/studies.py); repeat for several")] = None,
+    variant: Annotated[
+        list[str] | None, typer.Option(help="a variant of the study (evaluation/studies.py); repeat for several")
+    ] = None,
     profile: ProfileOption = None,
     overrides: SetOption = None,
 ) -> None:
@@ -189,7 +225,8 @@ def votes_serve(
 
 @votes_app.command("table")
 def votes_table(
-    study: StudyOption = None, output: Annotated[Path | None, typer.Option(help="also write every number as CSV")] = None
+    study: StudyOption = None,
+    output: Annotated[Path | None, typer.Option(help="also write every number as CSV")] = None,
 ) -> None:
     """Print how often each model was preferred, with 95 % intervals."""
     import pandas as pd

@@ -77,7 +77,9 @@ def _clip(lineage: Lineage, workspace: Workspace, name: str) -> str:
         clips = all_clips(workspace)
         selector, rows = find_clips(clips, name)
         if selector != "clip_id":
-            raise LineageError(f"{name} is the {selector} of {len(rows)} clips: {', '.join(rows['clip_id'].head(5))}; give one id")
+            raise LineageError(
+                f"{name} is the {selector} of {len(rows)} clips: {', '.join(rows['clip_id'].head(5))}; give one id"
+            )
         row = rows.iloc[0]
         facts: dict[str, Any] = {column: row[column] for column in CLIP_COLUMNS if column in rows and row[column]}
         facts["withdrawn"] = bool(withdrawn(rows, read_tombstones(workspace.tombstones)).iloc[0])
@@ -102,7 +104,11 @@ def _model(lineage: Lineage, name: str) -> str:
         by_digest = len(name) >= DIGITS and node.facts["weights_digest"].startswith(name)
         if by_digest or (node.name == name and node.facts["place"] == NOW):
             found.append(key)
-    return _one(found, f"model {name}", [lineage.node(key).name for key in (*lineage.keys("version"), *lineage.keys("checkpoint"))])
+    return _one(
+        found,
+        f"model {name}",
+        [lineage.node(key).name for key in (*lineage.keys("version"), *lineage.keys("checkpoint"))],
+    )
 
 
 def _version_of(name: str) -> tuple[str, str, str]:
@@ -121,7 +127,9 @@ def _score(lineage: Lineage, name: str) -> str:
     model, _, metric = name.partition(".")
     found = [key for key in lineage.keys("score") if lineage.node(key).name.endswith(f" {model}")]
     now = [key for key in found if lineage.node(key).facts["place"] == NOW]
-    key = _one(now or found, f"score {name}", [lineage.node(key).name.partition(" ")[2] for key in lineage.keys("score")])
+    key = _one(
+        now or found, f"score {name}", [lineage.node(key).name.partition(" ")[2] for key in lineage.keys("score")]
+    )
     numbers = lineage.node(key).facts.get("values", {})
     if metric and metric not in numbers:
         raise LineageError(f"{model} has no number {metric}; it has {', '.join(numbers)}")
@@ -132,7 +140,9 @@ def _one(found: list[str], wanted: str, known: list[str]) -> str:
     if len(found) == 1:
         return found[0]
     if found:
-        raise LineageError(f"{wanted} means {len(found)} things: {', '.join(found)}; give a version or more digits of the weights")
+        raise LineageError(
+            f"{wanted} means {len(found)} things: {', '.join(found)}; give a version or more digits of the weights"
+        )
     listed = ", ".join(dict.fromkeys(known)) or f"none yet, run `omnihuman demo` (models are {', '.join(MODELS)})"
     raise LineageError(f"no {wanted}; there is: {listed}")
 
@@ -176,7 +186,9 @@ def sentence(node: Node) -> str:
     """One thing in one line."""
     facts = node.facts
     if node.kind == "clip":
-        return f"clip {node.name}: " + (", ".join(f"{name} {value}" for name, value in facts.items()) or "its shard is gone")
+        return f"clip {node.name}: " + (
+            ", ".join(f"{name} {value}" for name, value in facts.items()) or "its shard is gone"
+        )
     if node.kind == "shard":
         return f"shard {node.name}: {facts.get('samples', '?')} samples of {facts.get('clips', '?')} clips, features {facts.get('features_sha256', '?')[:12]}"
     if node.kind == "snapshot":
@@ -197,15 +209,24 @@ def as_json(view: View) -> dict[str, Any]:
     """Nodes and links, sources before products, and the clips of every shard that the thing was made from."""
     graph, lineage = view.graph, view.lineage
     order = list(nx.lexicographical_topological_sort(graph))
-    nodes = [{"key": key, "kind": n.kind, "name": n.name, "known": n.known, **n.facts} for key in order for n in (lineage.node(key),)]
-    links = [{"from": a, "to": b, "how": graph.edges[a, b]["how"], "certain": graph.edges[a, b]["certain"]} for a, b in sorted(graph.edges)]
+    nodes = [
+        {"key": key, "kind": n.kind, "name": n.name, "known": n.known, **n.facts}
+        for key in order
+        for n in (lineage.node(key),)
+    ]
+    links = [
+        {"from": a, "to": b, "how": graph.edges[a, b]["how"], "certain": graph.edges[a, b]["certain"]}
+        for a, b in sorted(graph.edges)
+    ]
     return {"asked": view.asked, "nodes": nodes, "links": links, "clips": clips_of_shards(view)}
 
 
 def clips_of_shards(view: View) -> dict[str, list[str]]:
     """Shard's key to its clips, for the shards that the thing was made from."""
     found: dict[str, list[str]] = {}
-    for digest in dict.fromkeys(view.lineage.node(key).facts["snapshot"] for key in view.sources if key.startswith("shard:")):
+    for digest in dict.fromkeys(
+        view.lineage.node(key).facts["snapshot"] for key in view.sources if key.startswith("shard:")
+    ):
         listed = view.lineage.clips_of(digest)
         found |= {f"shard:{shard}@{digest}": clips for shard, clips in sorted(listed.items())}
     return found

@@ -15,9 +15,12 @@ FILL = {
     "clip": "#fff3d6", "shard": "#fde5c8", "snapshot": "#e2f0d9", "run": "#eeeeee", "checkpoint": "#dce9f7",
     "score": "#f3dff1", "version": "#d5ecec",
 }  # fmt: skip
-PAGE_STYLE = STYLE + """
+PAGE_STYLE = (
+    STYLE
+    + """
 body { max-width: 120rem; } .drawing { overflow-x: auto; } svg text { font: 12px system-ui, sans-serif; } svg .small { font-size: 10px; fill: #555; }
 """
+)
 
 
 def write_lineage_page(view: View, path: Path) -> Path:
@@ -42,14 +45,22 @@ def _drawing(view: View) -> str:
     width, height = columns * (WIDTH + GAP_X) + GAP_X, rows * (HEIGHT + GAP_Y) + GAP_Y
     lines = [_line(places[a], places[b], graph.edges[a, b]) for a, b in graph.edges]
     boxes = [_box(view, key, place) for key, place in places.items()]
-    return f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" role="img">' + "".join(lines + boxes) + "</svg>"
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" role="img">'
+        + "".join(lines + boxes)
+        + "</svg>"
+    )
 
 
 def _without_runs_of_checkpoints(view: View) -> nx.DiGraph:
     """A run that made a checkpoint stands in the list below; beside the checkpoint it would only double the lines."""
     graph = view.graph.copy()
     node = view.lineage.node
-    made = [key for key in graph if node(key).kind == "run" and any(node(s).kind == "checkpoint" for s in graph.successors(key))]
+    made = [
+        key
+        for key in graph
+        if node(key).kind == "run" and any(node(s).kind == "checkpoint" for s in graph.successors(key))
+    ]
     graph.remove_nodes_from([key for key in made if key != view.asked])
     return graph
 
@@ -60,6 +71,7 @@ def _places(graph: nx.DiGraph) -> dict[str, tuple[float, int]]:
     rows = [sorted(row) for row in nx.topological_generations(graph)]
     widest = max(map(len, rows))
     for number, row in enumerate(rows):
+
         def wanted(key: str) -> float:
             above = [places[source][0] for source in graph.predecessors(key)]
             return sum(above) / len(above) if above else 0.0
@@ -101,14 +113,23 @@ def _short(text: str, length: int) -> str:
 
 def _list(view: View) -> str:
     graph = view.graph
-    lines = [f"<li>{html.escape(sentence(view.lineage.node(key)))}</li>" for key in nx.lexicographical_topological_sort(graph)]
+    lines = [
+        f"<li>{html.escape(sentence(view.lineage.node(key)))}</li>"
+        for key in nx.lexicographical_topological_sort(graph)
+    ]
     return f"<ul>{''.join(lines)}</ul>"
 
 
 def _clips(view: View) -> str:
     parts = []
     for key, clips in clips_of_shards(view).items():
-        more = f" and {len(clips) - CLIPS_LISTED} more; `omnihuman lineage --json` has all" if len(clips) > CLIPS_LISTED else ""
+        more = (
+            f" and {len(clips) - CLIPS_LISTED} more; `omnihuman lineage --json` has all"
+            if len(clips) > CLIPS_LISTED
+            else ""
+        )
         listed = html.escape(", ".join(clips[:CLIPS_LISTED]) + more)
-        parts.append(f"<details><summary>{len(clips)} clips of {html.escape(view.lineage.node(key).name)}</summary>{listed}</details>")
+        parts.append(
+            f"<details><summary>{len(clips)} clips of {html.escape(view.lineage.node(key).name)}</summary>{listed}</details>"
+        )
     return "<h2>Clips</h2>" + "".join(parts) if parts else ""

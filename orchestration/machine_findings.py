@@ -29,7 +29,11 @@ def machine_findings(workspace: Workspace) -> Iterator[Finding]:
     yield opencv(found.metadata["Name"] for found in distributions())
     for program in ("g++", "ninja"):
         path = shutil.which(program)
-        yield Finding(program, path is not None, path or f"not found; DeepSpeed compiles one small operator with it: install {program}")
+        yield Finding(
+            program,
+            path is not None,
+            path or f"not found; DeepSpeed compiles one small operator with it: install {program}",
+        )
     yield disk(workspace.root)
     yield permissions([workspace.root, workspace.inbox, workspace.root / "data", workspace.var])
     for name, port in PORTS.items():
@@ -60,7 +64,9 @@ def packages(requirements: Iterable[str]) -> Finding:
         fine += 1
     if wrong:
         return Finding("packages", False, f"{', '.join(wrong)}; run `pip install -c constraints.txt -e .`")
-    shown = ", ".join(f"{name} {version(name)}" for name in ("torch", "diffusers", "deepspeed", "dagster", "dvc", "mlflow"))
+    shown = ", ".join(
+        f"{name} {version(name)}" for name in ("torch", "diffusers", "deepspeed", "dagster", "dvc", "mlflow")
+    )
     return Finding("packages", True, f"{fine} as pyproject.toml asks, among them {shown}")
 
 
@@ -70,7 +76,9 @@ def opencv(installed: Iterable[str]) -> Finding:
     if len(found) == 1:
         return Finding("OpenCV", True, found[0])
     remedy = "pip uninstall all of them, then `pip install -c constraints.txt opencv-contrib-python`"
-    return Finding("OpenCV", False, f"{len(found)} distributions are installed ({', '.join(found) or 'none'}); {remedy}")
+    return Finding(
+        "OpenCV", False, f"{len(found)} distributions are installed ({', '.join(found) or 'none'}); {remedy}"
+    )
 
 
 def disk(root: Path) -> Finding:
@@ -78,8 +86,14 @@ def disk(root: Path) -> Finding:
     usage, entries = shutil.disk_usage(root), os.statvfs(root)
     free = usage.free / 2**30
     if entries.f_files and entries.f_favail < 10_000:
-        return Finding("disk", False, f"{entries.f_favail} more files fit on the disk of {root}; remove some, or move OMNIHUMAN_HOME")
-    remedy = "" if free >= NEEDED_GIB else "; make room, run `dvc gc -w` if old snapshots may go, or move OMNIHUMAN_HOME"
+        return Finding(
+            "disk",
+            False,
+            f"{entries.f_favail} more files fit on the disk of {root}; remove some, or move OMNIHUMAN_HOME",
+        )
+    remedy = (
+        "" if free >= NEEDED_GIB else "; make room, run `dvc gc -w` if old snapshots may go, or move OMNIHUMAN_HOME"
+    )
     return Finding("disk", free >= NEEDED_GIB, f"{free:.1f} GiB free at {root}; {NEEDED_GIB:.0f} are needed{remedy}")
 
 
@@ -95,7 +109,11 @@ def permissions(folders: Iterable[Path]) -> Finding:
         except OSError as error:
             refused.append(f"{folder} ({error.strerror})")
     if refused:
-        return Finding("permissions", False, f"no file can be made in {', '.join(refused)}; chown or chmod it for user {os.getuid()}")
+        return Finding(
+            "permissions",
+            False,
+            f"no file can be made in {', '.join(refused)}; chown or chmod it for user {os.getuid()}",
+        )
     return Finding("permissions", True, "files can be made in the root, inbox, data and var")
 
 
@@ -115,12 +133,22 @@ def accelerator(ranks: int) -> Finding:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if count == 0 and (shutil.which("nvidia-smi") or Path("/dev/nvidia0").exists()):
         built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
-        return Finding("accelerator", False, f"there is an NVIDIA driver, but torch {torch.__version__} ({built}) sees no device; install the build that fits the driver")
+        return Finding(
+            "accelerator",
+            False,
+            f"there is an NVIDIA driver, but torch {torch.__version__} ({built}) sees no device; install the build that fits the driver",
+        )
     if count == 0:
-        return Finding("accelerator", True, f"none; {ranks} ranks train on the CPU, which is meant for the profile laptop")
+        return Finding(
+            "accelerator", True, f"none; {ranks} ranks train on the CPU, which is meant for the profile laptop"
+        )
     names = ", ".join(torch.cuda.get_device_name(index) for index in range(count))
     if ranks > count:
-        return Finding("accelerator", False, f"{count} devices ({names}) for {ranks} ranks; lower engine.ranks or name an engine.hostfile")
+        return Finding(
+            "accelerator",
+            False,
+            f"{count} devices ({names}) for {ranks} ranks; lower engine.ranks or name an engine.hostfile",
+        )
     return Finding("accelerator", True, f"{count} devices: {names}; {ranks} ranks")
 
 
@@ -139,5 +167,11 @@ def launcher(workspace: Workspace) -> Finding:
         return Finding("launcher", False, str(error))
     if hostfile is None:
         return Finding("launcher", True, "trainings start on this machine")
-    absent = [name for name in ("pdsh", "ssh") if not shutil.which(name)] + ([] if Path(hostfile).is_file() else [hostfile])
-    return Finding("launcher", not absent, f"hostfile {hostfile}" + (f": not found: {', '.join(absent)}; install or write it" if absent else ""))
+    absent = [name for name in ("pdsh", "ssh") if not shutil.which(name)] + (
+        [] if Path(hostfile).is_file() else [hostfile]
+    )
+    return Finding(
+        "launcher",
+        not absent,
+        f"hostfile {hostfile}" + (f": not found: {', '.join(absent)}; install or write it" if absent else ""),
+    )

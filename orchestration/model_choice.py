@@ -56,10 +56,14 @@ def with_decoder(model: LoadedModel, folder: Path) -> LoadedModel:
         GenerateError: the folder holds none, or one whose latents are others than the model's.
     """
     if not (folder / "config.json").is_file():
-        raise GenerateError(f"{folder} holds no autoencoder (config.json with safetensors); materialise slim_decoder, then give data/slim_decoder/vae")
+        raise GenerateError(
+            f"{folder} holds no autoencoder (config.json with safetensors); materialise slim_decoder, then give data/slim_decoder/vae"
+        )
     decoder = load_autoencoder(folder, model.pipeline.vae.dtype)
     if not has_the_same_latents(model.pipeline.vae, decoder):
-        raise GenerateError(f"{folder} decodes other latents than those of {model.name}; make a slim decoder of this model's autoencoder")
+        raise GenerateError(
+            f"{folder} decodes other latents than those of {model.name}; make a slim decoder of this model's autoencoder"
+        )
     model.pipeline.register_modules(vae=decoder.to(model.pipeline.vae.device))
     return dataclasses.replace(model, decoder=weights_digest(folder))
 
@@ -118,9 +122,15 @@ def _registered(workspace: Workspace, model: str) -> "Version":
 
     parts = re.fullmatch(r"models:/([^/@]+)(?:@([^/@]+)|/(\d+))?", model)
     if parts is None:
-        raise GenerateError(f"{model}: write models:/NAME@ALIAS or models:/NAME/VERSION, for example models:/{STUDENT}@champion")
+        raise GenerateError(
+            f"{model}: write models:/NAME@ALIAS or models:/NAME/VERSION, for example models:/{STUDENT}@champion"
+        )
     name, alias, number = parts[1], parts[2] or "champion", parts[3]
-    found = get_version(workspace.tracking_uri, name, int(number)) if number else get_alias(workspace.tracking_uri, name, alias)
+    found = (
+        get_version(workspace.tracking_uri, name, int(number))
+        if number
+        else get_alias(workspace.tracking_uri, name, alias)
+    )
     if found is None:
         raise RegistryError(f"{name} has no version with alias {alias!r}; run `make demo`, or `omnihuman promote`")
     return found
@@ -142,6 +152,10 @@ def _read_pipeline(folder: Path, audio_encoder: str | Path = "") -> OmniHumanPip
         if is_wan_pipeline(folder):
             return pipeline_from_wan(folder, audio_encoder)
         return OmniHumanPipeline.from_pretrained(str(folder))
-    except Exception as error:  # whatever diffusers, transformers and safetensors raise for files of another kind or cut off
+    except (
+        Exception
+    ) as error:  # whatever diffusers, transformers and safetensors raise for files of another kind or cut off
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise GenerateError(f"{folder} cannot be loaded as a pipeline: {reason}; save it again with save_pretrained, or register it anew") from error
+        raise GenerateError(
+            f"{folder} cannot be loaded as a pipeline: {reason}; save it again with save_pretrained, or register it anew"
+        ) from error

@@ -50,7 +50,9 @@ def serve_page(workspace: Workspace, host: str, port: int, limits: Limits, expos
     check_host(host, expose)
     choices = list_choices(workspace)
     if not choices:
-        raise VisitorError(f"no model in the registry {workspace.tracking_uri} has an alias; run `make demo`, or `omnihuman promote`")
+        raise VisitorError(
+            f"no model in the registry {workspace.tracking_uri} has an alias; run `make demo`, or `omnihuman promote`"
+        )
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
@@ -63,8 +65,18 @@ def serve_page(workspace: Workspace, host: str, port: int, limits: Limits, expos
         blocks.queue(max_size=limits.waiting, default_concurrency_limit=1)
         try:
             _, address, _ = blocks.launch(
-                server_name=host, server_port=port or None, max_file_size=limits.upload_bytes, prevent_thread_lock=True, quiet=True, share=False,
-                theme=THEME, css=CSS, footer_links=[], ssr_mode=False, enable_monitoring=False, app_kwargs={"middleware": guards},
+                server_name=host,
+                server_port=port or None,
+                max_file_size=limits.upload_bytes,
+                prevent_thread_lock=True,
+                quiet=True,
+                share=False,
+                theme=THEME,
+                css=CSS,
+                footer_links=[],
+                ssr_mode=False,
+                enable_monitoring=False,
+                app_kwargs={"middleware": guards},
             )
         except OSError as error:
             raise VisitorError(f"cannot listen on {host} port {port} ({error}); choose another --port") from error
@@ -82,8 +94,18 @@ class VideoMaker:
         self._shelf = ModelShelf(workspace)
 
     def make(
-        self, image: str | None, audio: str | None, pose: str | None, prompt: str, model: str, seconds: float | None, seed: float | None,
-        steps: float | None, guidance: str, face_check: bool, progress: gr.Progress = gr.Progress(),  # noqa: B008 - gradio's way
+        self,
+        image: str | None,
+        audio: str | None,
+        pose: str | None,
+        prompt: str,
+        model: str,
+        seconds: float | None,
+        seed: float | None,
+        steps: float | None,
+        guidance: str,
+        face_check: bool,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 - gradio's way
     ) -> Made:
         """Path of the video, then status, measures and provenance to show. Raises gr.Error with one sentence for the visitor."""
         self._forget_old()
@@ -91,12 +113,26 @@ class VideoMaker:
         request: Request | None = None
         try:
             # 0 and not an empty field: Gradio makes a 0 of an empty number as soon as it is shown.
-            settings = _settings(prompt=prompt, seconds=seconds or None, seed=seed or 0, steps=steps or None, guidance=guidance.strip() or None, face_check=face_check)
-            request = settings.request(place / "video.mp4", _keep(place, image=image, audio=audio, pose=pose), self._limits.seconds)
+            settings = _settings(
+                prompt=prompt,
+                seconds=seconds or None,
+                seed=seed or 0,
+                steps=steps or None,
+                guidance=guidance.strip() or None,
+                face_check=face_check,
+            )
+            request = settings.request(
+                place / "video.mp4", _keep(place, image=image, audio=audio, pose=pose), self._limits.seconds
+            )
             return self._run(request, model, progress)
         except (*BAD_INPUT, RegistryError) as error:
             shutil.rmtree(place)
-            raise gr.Error(str(error) if request is None else in_visitor_words(error, request), duration=None, title="That cannot be made", print_exception=False) from error
+            raise gr.Error(
+                str(error) if request is None else in_visitor_words(error, request),
+                duration=None,
+                title="That cannot be made",
+                print_exception=False,
+            ) from error
 
     def _run(self, request: Request, model: str, progress: Callable[..., Any]) -> Made:
         progress(0, desc="loading the model")
@@ -104,13 +140,21 @@ class VideoMaker:
         progress(0, desc="reading the files")
         prepared = prepare_video(self._workspace, loaded, request)
         begun = time.monotonic()
-        path = write_video(self._workspace, loaded, prepared, lambda done, total, note: progress((done, total), desc="making", unit="segments"))
+        path = write_video(
+            self._workspace,
+            loaded,
+            prepared,
+            lambda done, total, note: progress((done, total), desc="making", unit="segments"),
+        )
         took = time.monotonic() - begun
         progress(1, desc="measuring")
         profile = self._workspace.profile
         measures = measure_video(path, prepared, keypoint_detector(profile), profile.video)
         seconds = prepared.video.frames / profile.video.fps
-        status = [f"{seconds:.2f} s of video ({prepared.video.frames} frames) in {took:.1f} s by {loaded.name}", *prepared.inputs.notes()]
+        status = [
+            f"{seconds:.2f} s of video ({prepared.video.frames} frames) in {took:.1f} s by {loaded.name}",
+            *prepared.inputs.notes(),
+        ]
         return str(path), in_words(status, request), as_table(measures), read_provenance(path)
 
     def _forget_old(self) -> None:
@@ -122,8 +166,13 @@ class VideoMaker:
 
 def build_page(choices: Sequence[ModelChoice], limits: Limits, maker: VideoMaker) -> gr.Blocks:
     """The page itself: inputs on the left, the result on the right."""
-    with gr.Blocks(title="OmniHuman", analytics_enabled=False, delete_cache=(KEEP_SECONDS // 4, KEEP_SECONDS)) as blocks:
-        gr.Markdown(f"# OmniHuman\nA picture and a voice make a talking video, up to {limits.seconds:g} s. Every video says that a model made it.", elem_id="title")
+    with gr.Blocks(
+        title="OmniHuman", analytics_enabled=False, delete_cache=(KEEP_SECONDS // 4, KEEP_SECONDS)
+    ) as blocks:
+        gr.Markdown(
+            f"# OmniHuman\nA picture and a voice make a talking video, up to {limits.seconds:g} s. Every video says that a model made it.",
+            elem_id="title",
+        )
         with gr.Row():
             with gr.Column():
                 inputs, button = _inputs(choices, limits)
@@ -133,26 +182,56 @@ def build_page(choices: Sequence[ModelChoice], limits: Limits, maker: VideoMaker
                 measures = gr.HTML(elem_id="measures")
                 with gr.Accordion("Where it comes from (also inside the file)", open=False):
                     provenance = gr.JSON(show_label=False, elem_id="provenance")
-        button.click(maker.make, inputs, [video, status, measures, provenance], show_progress_on=[video], api_visibility="private")
+        button.click(
+            maker.make,
+            inputs,
+            [video, status, measures, provenance],
+            show_progress_on=[video],
+            api_visibility="private",
+        )
     return blocks
 
 
 def _inputs(choices: Sequence[ModelChoice], limits: Limits) -> tuple[list[Any], gr.Button]:
     with gr.Row():
-        image = gr.Image(label="Picture of one person", type="filepath", image_mode=None, sources=["upload", "clipboard"], height=300, min_width=200, buttons=[], elem_id="image")
+        image = gr.Image(
+            label="Picture of one person",
+            type="filepath",
+            image_mode=None,
+            sources=["upload", "clipboard"],
+            height=300,
+            min_width=200,
+            buttons=[],
+            elem_id="image",
+        )
         with gr.Column(min_width=200):
-            audio = gr.Audio(label="Voice", type="filepath", sources=["upload", "microphone"], buttons=["download"], elem_id="audio")
+            audio = gr.Audio(
+                label="Voice", type="filepath", sources=["upload", "microphone"], buttons=["download"], elem_id="audio"
+            )
             prompt = gr.Textbox("A person talks.", label="Text", lines=2, max_length=4000, elem_id="prompt")
-    model = gr.Dropdown([(choice.label, choice.address) for choice in choices], value=choices[0].address, label="Model", elem_id="model")
+    model = gr.Dropdown(
+        [(choice.label, choice.address) for choice in choices], value=choices[0].address, label="Model", elem_id="model"
+    )
     with gr.Accordion("Pose from a video", open=False):
         pose = gr.Video(label="Video whose pose drives the body", sources=["upload"], height=200, elem_id="pose")
     with gr.Accordion("Settings", open=False, elem_id="settings"):
         with gr.Row():
-            seconds = gr.Number(0, label="Seconds", info=f"0: as long as the voice; at most {limits.seconds:g}", minimum=0, elem_id="seconds")
+            seconds = gr.Number(
+                0,
+                label="Seconds",
+                info=f"0: as long as the voice; at most {limits.seconds:g}",
+                minimum=0,
+                elem_id="seconds",
+            )
             seed = gr.Number(0, label="Seed", precision=0, minimum=0, elem_id="seed")
         with gr.Row():
             steps = gr.Number(0, label="Steps", info="0: the model's own", precision=0, minimum=0, elem_id="steps")
-            guidance = gr.Textbox("", label="Guidance", info="a scale, or START:END such as 6.5:3.5; not for a one-step student", elem_id="guidance")
+            guidance = gr.Textbox(
+                "",
+                label="Guidance",
+                info="a scale, or START:END such as 6.5:3.5; not for a one-step student",
+                elem_id="guidance",
+            )
         face_check = gr.Checkbox(True, label="Refuse a picture without a face, or with several people", elem_id="face")
     button = gr.Button("Make the video", variant="primary", elem_id="make")
     return [image, audio, pose, prompt, model, seconds, seed, steps, guidance, face_check], button
@@ -169,7 +248,10 @@ def as_table(measures: Sequence[ClipMeasure]) -> str:
 
 def in_words(lines: Sequence[str], request: Request) -> str:
     """Markdown paragraphs in which nothing that a visitor named is markup."""
-    return "\n\n".join(html.escape(in_visitor_words(RuntimeError(line), request)).replace("_", "\\_").replace("*", "\\*") for line in lines)
+    return "\n\n".join(
+        html.escape(in_visitor_words(RuntimeError(line), request)).replace("_", "\\_").replace("*", "\\*")
+        for line in lines
+    )
 
 
 def _settings(**values: Any) -> VideoSettings:

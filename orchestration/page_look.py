@@ -4,7 +4,9 @@ import gradio as gr
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # System fonts: no font is fetched, from here or elsewhere.
-THEME = gr.themes.Soft(primary_hue="indigo", neutral_hue="slate", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
+THEME = gr.themes.Soft(
+    primary_hue="indigo", neutral_hue="slate", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+)
 CSS = """
 .gradio-container { max-width: 1280px !important; margin: 0 auto !important; }
 #title h1 { margin: 0; font-size: 1.6rem; } #title p { margin: .2rem 0 0; opacity: .75; }

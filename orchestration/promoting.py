@@ -12,7 +12,9 @@ class Refused(RuntimeError):
     """The gate refused a version; the message lists every reason."""
 
 
-def promote_version(workspace: Workspace, version: int, override: str | None = None, dry_run: bool = False) -> list[str]:
+def promote_version(
+    workspace: Workspace, version: int, override: str | None = None, dry_run: bool = False
+) -> list[str]:
     """Judge a version as the asset promoted_champion does, and move alias champion to it; the old one becomes previous.
 
     Args:
@@ -35,7 +37,14 @@ def promote_version(workspace: Workspace, version: int, override: str | None = N
     tags = gate_tags(decision)
     if not decision.promote and override is None:
         write_verdict(workspace, version, decision, tags)
-        raise Refused("\n".join([f"the gate refuses version {version} (promote it all the same with --override REASON):", *decision.reasons]))
+        raise Refused(
+            "\n".join(
+                [
+                    f"the gate refuses version {version} (promote it all the same with --override REASON):",
+                    *decision.reasons,
+                ]
+            )
+        )
     if not decision.promote:
         tags |= {"gate": "overridden", "gate.override": f"{override} ({_who_and_when()})"}
     write_verdict(workspace, version, decision, tags)
@@ -51,7 +60,9 @@ def roll_back(workspace: Workspace, reason: str) -> str:
     """
     previous = get_alias(workspace.tracking_uri, STUDENT, PREVIOUS)
     if previous is None:
-        raise RegistryError(f"{STUDENT} has no previous champion to go back to; promote a version with `omnihuman promote VERSION`")
+        raise RegistryError(
+            f"{STUDENT} has no previous champion to go back to; promote a version with `omnihuman promote VERSION`"
+        )
     left = move_champion(workspace.tracking_uri, STUDENT, previous.version)
     if left is not None:
         set_version_tags(workspace.tracking_uri, STUDENT, left, {"rolled_back": f"{reason} ({_who_and_when()})"})

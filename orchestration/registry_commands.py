@@ -16,7 +16,10 @@ app = typer.Typer()
 @app.command(rich_help_panel=PANEL)
 def lineage(
     what: Annotated[str, typer.Argument(help="score, model or clip; or a version of the student")] = "model",
-    name: Annotated[str, typer.Argument(help="score: distilled_student, ...; model: version, alias, asset or weights digest; clip: id")] = "",
+    name: Annotated[
+        str,
+        typer.Argument(help="score: distilled_student, ...; model: version, alias, asset or weights digest; clip: id"),
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="nodes, links and all clips, for programs")] = False,
     page: Annotated[Path | None, typer.Option(help="draw it into this HTML file")] = None,
 ) -> None:
@@ -54,8 +57,11 @@ def decide() -> None:
 
 @app.command(rich_help_panel=PANEL)
 def start(
-    begin: Annotated[str, typer.Argument(metavar="[scratch|champion]", help="where stages begin; without it only say what is chosen")] = "",
-    profile: ProfileOption = None, overrides: SetOption = None,
+    begin: Annotated[
+        str, typer.Argument(metavar="[scratch|champion]", help="where stages begin; without it only say what is chosen")
+    ] = "",
+    profile: ProfileOption = None,
+    overrides: SetOption = None,
 ) -> None:
     """Choose where the next training begins: from scratch, or from the champion's teacher."""
     from assets.training_start import CHAMPION, SCRATCH, choose_start, read_start
@@ -70,7 +76,9 @@ def start(
 @app.command(rich_help_panel=PANEL)
 def promote(
     version: Annotated[int, typer.Argument(help="of the student, as the registry counts")],
-    override: Annotated[str | None, typer.Option(help="promote against the gate, for this reason; it is kept on the version")] = None,
+    override: Annotated[
+        str | None, typer.Option(help="promote against the gate, for this reason; it is kept on the version")
+    ] = None,
     dry_run: Annotated[bool, typer.Option(help="only say what the gate would do")] = False,
 ) -> None:
     """Put a version through the gate and make it champion; the old champion becomes previous."""
@@ -90,9 +98,18 @@ def rollback(reason: Annotated[str, typer.Option(help="kept on the version that 
 
 @app.command(rich_help_panel=PANEL)
 def restore(
-    state: Annotated[str, typer.Argument(help="digits of a snapshot, of a student's weights or of a score table; or 3, NAME:3, champion. Without it all states are listed")] = "",
-    into: Annotated[Path | None, typer.Option(help="new folder that becomes a workspace of its own; default this workspace")] = None,
-    code: Annotated[Path | None, typer.Option(help="also check out the code of that time here, as a git worktree")] = None,
+    state: Annotated[
+        str,
+        typer.Argument(
+            help="digits of a snapshot, of a student's weights or of a score table; or 3, NAME:3, champion. Without it all states are listed"
+        ),
+    ] = "",
+    into: Annotated[
+        Path | None, typer.Option(help="new folder that becomes a workspace of its own; default this workspace")
+    ] = None,
+    code: Annotated[
+        Path | None, typer.Option(help="also check out the code of that time here, as a git worktree")
+    ] = None,
     force: Annotated[bool, typer.Option(help="also lose files that DVC's cache has not got")] = False,
 ) -> None:
     """Bring back data, checkpoints and scores of a past snapshot, model version or score."""
@@ -111,7 +128,9 @@ def restore(
     if into is not None:
         print(f"work on it: OMNIHUMAN_HOME={done.root} OMNIHUMAN_PROFILE={done.root / 'profile.yaml'} omnihuman demo")
     if done.outdated:
-        print(f"today's code or settings would make anew: {', '.join(done.outdated)}; the code of that time is {done.point.code}")
+        print(
+            f"today's code or settings would make anew: {', '.join(done.outdated)}; the code of that time is {done.point.code}"
+        )
     for note in done.notes:
         print(f"note: {note}")
     if code is not None:

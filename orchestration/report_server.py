@@ -22,8 +22,13 @@ def build_app(folder: Path) -> Starlette:
     def pages(request: Request) -> HTMLResponse:
         found = sorted(folder.rglob("*.html"), key=lambda path: path.stat().st_mtime, reverse=True)
         names = [html.escape(path.relative_to(folder).as_posix()) for path in found]
-        items = "".join(f'<li><a href="/{name}">{name.removesuffix(".html")}</a></li>' for name in names) or "<li>none yet</li>"
-        return HTMLResponse(f"<!doctype html><meta charset=utf-8><title>Reports</title><h1>Reports, newest first</h1><ul>{items}</ul>")
+        items = (
+            "".join(f'<li><a href="/{name}">{name.removesuffix(".html")}</a></li>' for name in names)
+            or "<li>none yet</li>"
+        )
+        return HTMLResponse(
+            f"<!doctype html><meta charset=utf-8><title>Reports</title><h1>Reports, newest first</h1><ul>{items}</ul>"
+        )
 
     hosts = Middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK_NAMES)
     folder.mkdir(parents=True, exist_ok=True)

@@ -30,8 +30,14 @@ def report_restored(instance: dg.DagsterInstance, adopted: Mapping[tuple[str, st
         if _known_version(instance, name, shard) == version:
             continue
         above = {up: adopted.get((up, shard if STEPS[up].sharded else None)) for up in STEPS[name].upstream}
-        tags = {VERSION: version, CODE: STEPS[name].version, **{f"{INPUT}{up}": v for up, v in above.items() if v is not None}}
-        instance.report_runless_asset_event(dg.AssetMaterialization(name, partition=shard, tags=tags, metadata={"restored": point}))
+        tags = {
+            VERSION: version,
+            CODE: STEPS[name].version,
+            **{f"{INPUT}{up}": v for up, v in above.items() if v is not None},
+        }
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(name, partition=shard, tags=tags, metadata={"restored": point})
+        )
         told += 1
     return told
 

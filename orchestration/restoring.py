@@ -91,7 +91,9 @@ def get_code(commit: str, folder: Path) -> Path:
         return folder
     done = _git(project, "worktree", "add", "--detach", str(folder.resolve()), wanted)
     if done.returncode:
-        raise RestoreError(f"the code of {commit} cannot be had: {done.stderr.strip()}; `git fetch`, or clone the project that made it")
+        raise RestoreError(
+            f"the code of {commit} cannot be had: {done.stderr.strip()}; `git fetch`, or clone the project that made it"
+        )
     return folder
 
 
@@ -106,10 +108,14 @@ def _nobody_works(workspace: Workspace) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise RestoreError(f"a demo is running in {workspace.root}; wait for it, or restore --into a folder") from error
+            raise RestoreError(
+                f"a demo is running in {workspace.root}; wait for it, or restore --into a folder"
+            ) from error
         running = _unfinished_runs(workspace)
         if running:
-            raise RestoreError(f"Dagster run {running[0]} is under way in {workspace.root}; wait for it, or restore --into a folder")
+            raise RestoreError(
+                f"Dagster run {running[0]} is under way in {workspace.root}; wait for it, or restore --into a folder"
+            )
         yield
 
 
@@ -147,7 +153,9 @@ def _check_out_here(workspace: Workspace, point: RestorePoint, force: bool) -> N
 def _check_out_into(workspace: Workspace, point: RestorePoint, folder: Path) -> None:
     began = folder / ".restoring"
     if folder.exists() and any(folder.iterdir()) and not began.is_file():
-        raise RestoreError(f"{folder} is not empty; name a new folder, or leave --into away to restore into {workspace.root}")
+        raise RestoreError(
+            f"{folder} is not empty; name a new folder, or leave --into away to restore into {workspace.root}"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(began, point.name.encode())
     lay_out(workspace, point, folder)
@@ -173,9 +181,13 @@ def _check_out(root: Path, point: RestorePoint, force: bool) -> None:
         try:
             repo.checkout(targets, force=force)
         except CheckoutError as error:
-            raise RestoreError(f"DVC could not bring all of {point.name} into {root}: {error}; is the disk full? start it again") from error
+            raise RestoreError(
+                f"DVC could not bring all of {point.name} into {root}: {error}; is the disk full? start it again"
+            ) from error
         except DvcException as error:
-            raise RestoreError(f"{root} holds files that DVC's cache has not got, and they would be lost: {error}; `--force` loses them") from error
+            raise RestoreError(
+                f"{root} holds files that DVC's cache has not got, and they would be lost: {error}; `--force` loses them"
+            ) from error
 
 
 def _adopt(workspace: Workspace | None, restored: Restored) -> None:
@@ -185,7 +197,9 @@ def _adopt(workspace: Workspace | None, restored: Restored) -> None:
         try:
             workspace = Workspace(restored.root, load_profile(str(restored.root / PROFILE), []))
         except ProfileError as error:
-            restored.notes.append(f"today's code does not understand the profile of that time, work on it with code {restored.point.code}: {error}")
+            restored.notes.append(
+                f"today's code does not understand the profile of that time, work on it with code {restored.point.code}: {error}"
+            )
             return
     restored.adopted = adopt(workspace)
     found = {name for name, _ in restored.adopted}
@@ -229,4 +243,6 @@ def _note_withdrawn(restored: Restored) -> None:
     samples = restored.root / "data" / SNAPSHOT / "samples.parquet"
     listed = gone & set(pq.read_table(samples, columns=["clip_id"]).column("clip_id").to_pylist()) if gone else set()
     if listed:
-        restored.notes.append(f"{len(listed)} clips of it are withdrawn since: it may be looked at, and is not to be trained on")
+        restored.notes.append(
+            f"{len(listed)} clips of it are withdrawn since: it may be looked at, and is not to be trained on"
+        )

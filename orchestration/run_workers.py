@@ -27,7 +27,9 @@ class WatchedRunLauncher(DefaultRunLauncher):
         try:
             answer = client.can_cancel_execution(CanCancelExecutionRequest(run_id=run.run_id), timeout=20)
         except Exception as error:  # noqa: BLE001 - gRPC's and Dagster's own errors alike: nobody answers
-            return CheckRunHealthResult(WorkerStatus.NOT_FOUND, f"the code server that started it is gone ({type(error).__name__})")
+            return CheckRunHealthResult(
+                WorkerStatus.NOT_FOUND, f"the code server that started it is gone ({type(error).__name__})"
+            )
         if deserialize_value(answer, CanCancelExecutionResult).can_cancel:
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "its process is gone")

@@ -92,4 +92,8 @@ def _metadata(decision: RefreshDecision) -> dict[str, dg.MetadataValue]:
     if facts.drift:
         values["largest_psi"] = dg.MetadataValue.float(max(column.psi for column in facts.drift))
         values["largest_ks"] = dg.MetadataValue.float(max(column.ks for column in facts.drift))
-    return {"decision": dg.MetadataValue.text(str(decision)), "start": dg.MetadataValue.text(f"{decision.start}: {decision.start_reason}"), **values}
+    return {
+        "decision": dg.MetadataValue.text(str(decision)),
+        "start": dg.MetadataValue.text(f"{decision.start}: {decision.start_reason}"),
+        **values,
+    }

@@ -17,7 +17,10 @@ class ServerMetrics:
         self._jobs = Counter("omnihuman_jobs", "videos that ended", ["outcome"], registry=registry)
         self._made = Counter("omnihuman_video_seconds", "seconds of video made", registry=registry)
         self._work = Histogram(
-            "omnihuman_job_seconds", "seconds of work for one video", buckets=(1, 3, 10, 30, 100, 300, 1000, 3000), registry=registry
+            "omnihuman_job_seconds",
+            "seconds of work for one video",
+            buckets=(1, 3, 10, 30, 100, 300, 1000, 3000),
+            registry=registry,
         )
         Gauge("omnihuman_jobs_waiting", "videos that nobody has begun", registry=registry).set_function(store.waiting)
         running = Gauge("omnihuman_jobs_running", "videos being made", registry=registry)

@@ -28,13 +28,25 @@ def store_findings(workspace: Workspace) -> Iterator[Finding]:
 
 def _dagster(workspace: Workspace) -> Finding:
     home = workspace.dagster_home
-    files = [path for path in (home / "history" / "runs.db", home / "schedules" / "schedules.db", home / "history" / "runs" / "index.db") if path.is_file()]
+    files = [
+        path
+        for path in (
+            home / "history" / "runs.db",
+            home / "schedules" / "schedules.db",
+            home / "history" / "runs" / "index.db",
+        )
+        if path.is_file()
+    ]
     if not files:
         return Finding("Dagster's store", True, f"{home}: empty; `omnihuman demo` or `omnihuman ui` makes it")
     for path in files:
         fault = sqlite_fault(path)
         if fault:
-            return Finding("Dagster's store", False, f"{path}: {fault}; stop all processes, move {home} away and start again: products and MLflow stay")
+            return Finding(
+                "Dagster's store",
+                False,
+                f"{path}: {fault}; stop all processes, move {home} away and start again: products and MLflow stay",
+            )
     return Finding("Dagster's store", True, str(home))
 
 
@@ -45,13 +57,19 @@ def mlflow_store(uri: str) -> Finding:
         if not path.is_file():
             return Finding("MLflow's store", True, f"{path}: empty; the first training makes it")
         fault = sqlite_fault(path)
-        return Finding("MLflow's store", not fault, f"{path}: {fault}; restore it from a backup" if fault else str(path))
+        return Finding(
+            "MLflow's store", not fault, f"{path}: {fault}; restore it from a backup" if fault else str(path)
+        )
     if not uri.startswith(("http://", "https://")):
         return Finding("MLflow's store", True, f"{uri.split(':')[0]} store; not looked into")
     try:
         urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=TIMEOUT).close()
     except OSError as error:
-        return Finding("MLflow's store", False, f"{uri} does not answer ({error}); start the server, or unset MLFLOW_TRACKING_URI for the local store")
+        return Finding(
+            "MLflow's store",
+            False,
+            f"{uri} does not answer ({error}); start the server, or unset MLFLOW_TRACKING_URI for the local store",
+        )
     return Finding("MLflow's store", True, uri)
 
 
@@ -79,11 +97,17 @@ def _dvc(workspace: Workspace) -> Finding:
         return Finding("DVC", False, str(error))
     cache = workspace.root / ".dvc" / "cache" / "files" / "md5"
     if not cache.is_dir():
-        return Finding("DVC", True, f"{len(stages)} stages in dvc.lock; its cache is elsewhere or empty: `dvc pull` brings data")
+        return Finding(
+            "DVC", True, f"{len(stages)} stages in dvc.lock; its cache is elsewhere or empty: `dvc pull` brings data"
+        )
     cached = [stage for stage in stages if stage.made and (cache / stage.made[:2] / stage.made[2:]).is_file()]
     absent = [stage.name for stage in stages if stage not in cached and not workspace.data(stage.name).is_dir()]
     if absent:
-        return Finding("DVC", False, f"neither data nor DVC's cache has {', '.join(absent)} as dvc.lock names it; `dvc pull`, or make it again")
+        return Finding(
+            "DVC",
+            False,
+            f"neither data nor DVC's cache has {', '.join(absent)} as dvc.lock names it; `dvc pull`, or make it again",
+        )
     return Finding("DVC", True, f"{len(stages)} stages in dvc.lock, {len(cached)} of them in the cache")
 
 
@@ -92,7 +116,9 @@ def _withdrawals(workspace: Workspace) -> Finding:
     from curation.withdrawal import read_tombstones
 
     try:
-        return Finding("withdrawals", True, f"{len(read_tombstones(workspace.tombstones))} in {workspace.tombstones.name}")
+        return Finding(
+            "withdrawals", True, f"{len(read_tombstones(workspace.tombstones))} in {workspace.tombstones.name}"
+        )
     except CurationError as error:
         return Finding("withdrawals", False, str(error))
 

@@ -16,7 +16,12 @@ from orchestration.instance import open_instance
 from tracking.mlflow_store import connect
 
 
-def serve(workspace: Workspace, dagster_port: int = DAGSTER_PORT, mlflow_port: int = MLFLOW_PORT, reports_port: int = REPORTS_PORT) -> int:
+def serve(
+    workspace: Workspace,
+    dagster_port: int = DAGSTER_PORT,
+    mlflow_port: int = MLFLOW_PORT,
+    reports_port: int = REPORTS_PORT,
+) -> int:
     """Start all of them, print their addresses once they answer, wait; returns the exit code of the first that stops."""
     open_instance(workspace).dispose()
     connect(workspace.tracking_uri)
@@ -27,11 +32,32 @@ def serve(workspace: Workspace, dagster_port: int = DAGSTER_PORT, mlflow_port: i
     logs.mkdir(parents=True, exist_ok=True)
     module = ["-m", "orchestration.definitions"]
     commands = {
-        "dagster-webserver": [sys.executable, "-m", "dagster_webserver", "-h", LOOPBACK, "-p", str(dagster_port), *module],
+        "dagster-webserver": [
+            sys.executable,
+            "-m",
+            "dagster_webserver",
+            "-h",
+            LOOPBACK,
+            "-p",
+            str(dagster_port),
+            *module,
+        ],
         "dagster-daemon": [sys.executable, "-m", "dagster._daemon", "run", *module],
         "mlflow": [
-            sys.executable, "-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(mlflow_port), "--workers", "1",
-            "--backend-store-uri", workspace.tracking_uri, "--artifacts-destination", str(workspace.var / "mlartifacts"),
+            sys.executable,
+            "-m",
+            "mlflow",
+            "server",
+            "--host",
+            LOOPBACK,
+            "--port",
+            str(mlflow_port),
+            "--workers",
+            "1",
+            "--backend-store-uri",
+            workspace.tracking_uri,
+            "--artifacts-destination",
+            str(workspace.var / "mlartifacts"),
         ],
         "reports": [sys.executable, "-m", "orchestration.report_server", str(workspace.reports), str(reports_port)],
     }
@@ -42,7 +68,9 @@ def serve(workspace: Workspace, dagster_port: int = DAGSTER_PORT, mlflow_port: i
         for name, command in commands.items():
             log = open(logs / f"{name}.log", "ab")
             environment = _environment() | {MLFLOW_PAGES: addresses["MLflow"], REPORT_PAGES: addresses["reports"]}
-            processes[name] = subprocess.Popen(command, cwd=workspace.root, stdout=log, stderr=log, env=environment, start_new_session=True)
+            processes[name] = subprocess.Popen(
+                command, cwd=workspace.root, stdout=log, stderr=log, env=environment, start_new_session=True
+            )
         for name, address in addresses.items():
             _wait(address, processes)
             print(f"{name:<8} {address}", flush=True)
@@ -51,7 +79,9 @@ def serve(workspace: Workspace, dagster_port: int = DAGSTER_PORT, mlflow_port: i
             time.sleep(0.5)
         for name, process in processes.items():
             if process.poll() is not None:
-                print(f"{name} ended with exit code {process.returncode}; see {logs / (name + '.log')}", file=sys.stderr)
+                print(
+                    f"{name} ended with exit code {process.returncode}; see {logs / (name + '.log')}", file=sys.stderr
+                )
         return 1
     except KeyboardInterrupt:
         return 0

@@ -20,23 +20,48 @@ LongestOption = Annotated[float, typer.Option(help="seconds of one video")]
 
 @app.command(rich_help_panel=PANEL)
 def generate(
-    output: Annotated[Path, typer.Option("--output", "-o", help="FILE.mp4, FILE.safetensors (latents), or a folder for PNG frames")],
-    image: Annotated[Path | None, typer.Option("--image", "--reference", help="picture (or video) of the person")] = None,
-    audio: Annotated[list[Path] | None, typer.Option(help="sound, or a video with sound; repeat it for several videos of one person")] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="FILE.mp4, FILE.safetensors (latents), or a folder for PNG frames")
+    ],
+    image: Annotated[
+        Path | None, typer.Option("--image", "--reference", help="picture (or video) of the person")
+    ] = None,
+    audio: Annotated[
+        list[Path] | None, typer.Option(help="sound, or a video with sound; repeat it for several videos of one person")
+    ] = None,
     pose: Annotated[Path | None, typer.Option(help="video whose pose drives the body")] = None,
     prompt: str = "A person talks.",
     seconds: Annotated[float | None, typer.Option(help="length; default the sound's, else the pose's")] = None,
-    model: Annotated[str, typer.Option(help="alias of omnihuman-student, models:/NAME@ALIAS, models:/NAME/VERSION, or a pipeline folder (plain Wan2.1 too)")] = "champion",
+    model: Annotated[
+        str,
+        typer.Option(
+            help="alias of omnihuman-student, models:/NAME@ALIAS, models:/NAME/VERSION, or a pipeline folder (plain Wan2.1 too)"
+        ),
+    ] = "champion",
     seed: int = 0,
     steps: Annotated[int | None, typer.Option(min=1, help="sampling steps; default is the model's own")] = None,
-    activate: Annotated[str | None, typer.Option(help="strongest condition to use (text, reference, audio, pose); weaker ones go with it")] = None,
-    without: Annotated[list[str] | None, typer.Option(help="condition to leave out although given; repeat for several")] = None,
-    guidance: Annotated[str | None, typer.Option(help="scale on text and audio, START or START:END; not for a one-step student")] = None,
+    activate: Annotated[
+        str | None,
+        typer.Option(help="strongest condition to use (text, reference, audio, pose); weaker ones go with it"),
+    ] = None,
+    without: Annotated[
+        list[str] | None, typer.Option(help="condition to leave out although given; repeat for several")
+    ] = None,
+    guidance: Annotated[
+        str | None, typer.Option(help="scale on text and audio, START or START:END; not for a one-step student")
+    ] = None,
     audio_guidance: Annotated[str | None, typer.Option(help="scale on audio where it is another")] = None,
     annealing: Annotated[str, typer.Option(help="linear, cosine or constant")] = "linear",
-    decoder: Annotated[Path | None, typer.Option(help="slim decoder to draw with, faster: data/slim_decoder/vae of asset slim_decoder")] = None,
-    overlap: Annotated[int | None, typer.Option(help="frames that two segments share, 4n+1; 0 cuts hard and is faster; default 5")] = None,
-    mark: Annotated[bool, typer.Option(help='visible "AI-generated" on the pictures; without it you are answerable for telling viewers')] = True,
+    decoder: Annotated[
+        Path | None, typer.Option(help="slim decoder to draw with, faster: data/slim_decoder/vae of asset slim_decoder")
+    ] = None,
+    overlap: Annotated[
+        int | None, typer.Option(help="frames that two segments share, 4n+1; 0 cuts hard and is faster; default 5")
+    ] = None,
+    mark: Annotated[
+        bool,
+        typer.Option(help='visible "AI-generated" on the pictures; without it you are answerable for telling viewers'),
+    ] = True,
     face_check: Annotated[bool, typer.Option(help="refuse a picture without a face, or with several people")] = True,
     profile: ProfileOption = None,
 ) -> None:
@@ -47,18 +72,35 @@ def generate(
     workspace = open_with(profile)
     sounds = audio or []
     request = Request(
-        output, image, sounds[0] if sounds else None, pose, prompt, seconds, seed, steps, activate, without or (), parse_guidance(guidance, audio_guidance, annealing),
-        mark, face_check, overlap=overlap,
+        output,
+        image,
+        sounds[0] if sounds else None,
+        pose,
+        prompt,
+        seconds,
+        seed,
+        steps,
+        activate,
+        without or (),
+        parse_guidance(guidance, audio_guidance, annealing),
+        mark,
+        face_check,
+        overlap=overlap,
     )
     if not mark:
-        print("note: no visible mark; telling viewers that a model made this, as law and decency ask, is up to you", file=sys.stderr)
+        print(
+            "note: no visible mark; telling viewers that a model made this, as law and decency ask, is up to you",
+            file=sys.stderr,
+        )
 
     def show(done: int, total: int, note: str) -> None:
         print(f"{note} {done}/{total}", file=sys.stderr)
 
     requests = one_request_per_sound(request, sounds) if len(sounds) > 1 else [request]
     loaded = load_model(workspace, model) if decoder is None else with_decoder(load_model(workspace, model), decoder)
-    for path in generate_videos(workspace, loaded, requests, lambda note: print(f"note: {note}", file=sys.stderr), show):
+    for path in generate_videos(
+        workspace, loaded, requests, lambda note: print(f"note: {note}", file=sys.stderr), show
+    ):
         print(path)
 
 
@@ -99,7 +141,9 @@ def serve(
     upload_mib: Annotated[int, typer.Option(min=1, help="largest request")] = 100,
     waiting: Annotated[int, typer.Option(min=1, help="jobs that may wait")] = 8,
     keep_hours: Annotated[float, typer.Option(min=0, help="how long finished jobs are kept")] = 24.0,
-    grace: Annotated[float, typer.Option(min=0, help="seconds that the segment being made gets when the server ends")] = 60.0,
+    grace: Annotated[
+        float, typer.Option(min=0, help="seconds that the segment being made gets when the server ends")
+    ] = 60.0,
     profile: ProfileOption = None,
 ) -> None:
     """Make videos over HTTP, one after another, as jobs that outlive the process. Needs the extra `serve`."""

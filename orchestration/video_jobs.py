@@ -63,7 +63,12 @@ class JobStore:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # pictures and voices of people
         self._recover()
 
-    def add(self, settings: VideoSettings, uploads: Mapping[str, tuple[BinaryIO, str]], check: Callable[[Request], list[str]]) -> Job:
+    def add(
+        self,
+        settings: VideoSettings,
+        uploads: Mapping[str, tuple[BinaryIO, str]],
+        check: Callable[[Request], list[str]],
+    ) -> Job:
         """Keep the files, look at them, and queue the job.
 
         Args:
@@ -78,7 +83,10 @@ class JobStore:
         try:
             name = uuid.uuid4().hex
             with whole_directory(self.path(name)) as place:
-                files = {kind: keep_upload(content, title, place / INPUTS / kind) for kind, (content, title) in uploads.items()}
+                files = {
+                    kind: keep_upload(content, title, place / INPUTS / kind)
+                    for kind, (content, title) in uploads.items()
+                }
                 notes = check(settings.request(place / VIDEO, files, self.limits.seconds))
                 inside = {kind: str(path.relative_to(place)) for kind, path in files.items()}
                 job = Job(name, QUEUED, settings.model_dump(), inside, time.time(), notes=notes)

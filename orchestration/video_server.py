@@ -39,7 +39,14 @@ class VideoForm(VideoSettings):
 
 
 def serve(
-    workspace: Workspace, model: str, host: str, port: int, limits: Limits, expose: bool = False, keep_hours: float = 24.0, grace_seconds: float = 60.0
+    workspace: Workspace,
+    model: str,
+    host: str,
+    port: int,
+    limits: Limits,
+    expose: bool = False,
+    keep_hours: float = 24.0,
+    grace_seconds: float = 60.0,
 ) -> int:
     """Serve until SIGTERM or Ctrl-C; returns the exit code.
 
@@ -67,7 +74,9 @@ def serve(
     return run_app(app, listening, DRAIN_SECONDS)
 
 
-def build_app(worker: VideoWorker, metrics: ServerMetrics, hosts: Sequence[str] | None, grace_seconds: float) -> FastAPI:
+def build_app(
+    worker: VideoWorker, metrics: ServerMetrics, hosts: Sequence[str] | None, grace_seconds: float
+) -> FastAPI:
     """The HTTP side of a worker that is not started yet; it starts and ends with the app."""
 
     @asynccontextmanager
@@ -75,9 +84,14 @@ def build_app(worker: VideoWorker, metrics: ServerMetrics, hosts: Sequence[str] 
         worker.start()
         yield
         if not worker.stop(grace_seconds):
-            print(f"the segment being made takes longer than {grace_seconds:g} s; its job goes on after the next start", flush=True)
+            print(
+                f"the segment being made takes longer than {grace_seconds:g} s; its job goes on after the next start",
+                flush=True,
+            )
 
-    app = FastAPI(title="OmniHuman videos", lifespan=life, docs_url=None, redoc_url=None)  # their pages fetch scripts from elsewhere
+    app = FastAPI(
+        title="OmniHuman videos", lifespan=life, docs_url=None, redoc_url=None
+    )  # their pages fetch scripts from elsewhere
     if hosts is not None:
         # A name that resolves to loopback must not let a web page of elsewhere in.
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
@@ -93,14 +107,18 @@ def _add_videos(app: FastAPI, worker: VideoWorker) -> None:
     store = worker.store
 
     @app.post("/v1/videos", status_code=202)
-    def create(form: Annotated[VideoForm, Form(media_type="multipart/form-data")], response: Response) -> dict[str, Any]:
+    def create(
+        form: Annotated[VideoForm, Form(media_type="multipart/form-data")], response: Response
+    ) -> dict[str, Any]:
         """Queue a video. 413: too large; 422: an input that cannot be used; 429: the queue is full."""
         if not worker.ready:
             raise HTTPException(503, "the server is shutting down")
         given = {kind: getattr(form, kind) for kind in FILES}
         uploads = {kind: (part.file, part.filename or kind) for kind, part in given.items() if part is not None}
         try:
-            job = store.add(VideoSettings(**form.model_dump(exclude=set(FILES))), uploads, lambda request: _check(worker, request))
+            job = store.add(
+                VideoSettings(**form.model_dump(exclude=set(FILES))), uploads, lambda request: _check(worker, request)
+            )
         except QueueFull as error:
             raise HTTPException(429, str(error), {"Retry-After": RETRY_SECONDS}) from error
         except BAD_INPUT as error:
@@ -163,7 +181,9 @@ def _found(store: JobStore, name: str) -> Job:
 
 def _shown(job: Job) -> dict[str, Any]:
     """Everything but where its files lie."""
-    links = {"self": f"/v1/videos/{job.id}"} | ({"video": f"/v1/videos/{job.id}/video.mp4"} if job.status == DONE else {})
+    links = {"self": f"/v1/videos/{job.id}"} | (
+        {"video": f"/v1/videos/{job.id}/video.mp4"} if job.status == DONE else {}
+    )
     return {name: value for name, value in vars(job).items() if name != "files"} | {"links": links}
 
 

@@ -43,7 +43,11 @@ class VideoSettings(BaseModel):
             GenerateError: guidance that is no number.
         """
         return Request(
-            output=output, image=files.get("image"), audio=files.get("audio"), pose=files.get("pose"), longest=longest,
+            output=output,
+            image=files.get("image"),
+            audio=files.get("audio"),
+            pose=files.get("pose"),
+            longest=longest,
             guidance=parse_guidance(self.guidance, self.audio_guidance, self.annealing),
             **self.model_dump(exclude={"guidance", "audio_guidance", "annealing"}),
         )

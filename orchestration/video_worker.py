@@ -33,7 +33,9 @@ class Counting(Protocol):
 class VideoWorker(threading.Thread):
     """Takes the oldest queued job until `stop` is called; a segment that has begun is always finished."""
 
-    def __init__(self, workspace: Workspace, model: LoadedModel, store: JobStore, counting: Counting, keep_seconds: float):
+    def __init__(
+        self, workspace: Workspace, model: LoadedModel, store: JobStore, counting: Counting, keep_seconds: float
+    ):
         # A daemon: a segment that outlasts the time for shutting down must not keep the process; its job can go on later.
         super().__init__(name="video-worker", daemon=True)
         self.workspace, self.model, self.store = workspace, model, store
@@ -76,7 +78,9 @@ class VideoWorker(threading.Thread):
             prepared = prepare_video(self.workspace, self.model, request)
             seconds = prepared.video.frames / self.workspace.profile.video.fps
             self.store.change(job.id, segments=prepared.video.segments)
-            write_video(self.workspace, self.model, prepared, lambda done, total, note: self._between_segments(job, done))
+            write_video(
+                self.workspace, self.model, prepared, lambda done, total, note: self._between_segments(job, done)
+            )
             outcome, error = DONE, ""
         except _Stopping:
             self.store.change(job.id, status=QUEUED)

@@ -29,7 +29,9 @@ class Limits:
 
     def __post_init__(self) -> None:
         if not self.seconds > 0 or self.upload_bytes < 1 or self.waiting < 1:
-            raise VisitorError(f"limits are positive, got {self.seconds:g} s, {self.upload_bytes} bytes, {self.waiting} waiting")
+            raise VisitorError(
+                f"limits are positive, got {self.seconds:g} s, {self.upload_bytes} bytes, {self.waiting} waiting"
+            )
 
 
 def check_host(host: str, expose: bool) -> None:

@@ -56,7 +56,7 @@ def votes_page() -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Which is better?</title>\n'
         f"<style>{STYLE}</style></head><body>\n<h1>Which is better?</h1>\n"
-        '<p>Two videos of the same person and sound, in random order. The sound of the left one is heard; both were given the same. '
+        "<p>Two videos of the same person and sound, in random order. The sound of the left one is heard; both were given the same. "
         'Answer each question; “cannot say” is an answer. <span id="progress"></span></p>\n'
         '<div id="pair"><figure><img id="reference" alt="reference"><figcaption>reference</figcaption></figure>\n'
         '<figure><video id="left" loop controls playsinline></video><figcaption>left</figcaption></figure>\n'
@@ -69,5 +69,7 @@ def votes_page() -> str:
 
 def _question(name: str, text: str) -> str:
     sides = ((LEFT, "left"), (RIGHT, "right"), (NONE, "cannot say"))
-    choices = "".join(f'<label><input type="radio" name="{name}" value="{side}" required> {label}</label>' for side, label in sides)
+    choices = "".join(
+        f'<label><input type="radio" name="{name}" value="{side}" required> {label}</label>' for side, label in sides
+    )
     return f"<fieldset><legend>{html.escape(text)}</legend>{choices}</fieldset>"

@@ -121,7 +121,10 @@ def build_app(stage: Stage) -> FastAPI:
     @app.get("/pair")
     def pair(voter: str) -> dict[str, Any]:
         """The next pair of this voter; its token is null when all are judged."""
-        found, counts = stage.ballot.next(voter), {"judged": stage.ballot.judged(voter), "pairs": len(stage.ballot.pairs)}
+        found, counts = (
+            stage.ballot.next(voter),
+            {"judged": stage.ballot.judged(voter), "pairs": len(stage.ballot.pairs)},
+        )
         caption = "" if found is None else stage.benchmark.captions[stage.clip(found)]
         return {"token": found and found.token, "caption": caption, **counts}
 

@@ -37,7 +37,9 @@ def load_profile(name: str | None = None, overrides: Sequence[str] | None = None
     overrides = os.environ.get("OMNIHUMAN_SET", "").split() if overrides is None else overrides
     path = Path(name) if name.endswith((".yaml", ".yml")) else HERE / f"{name}.yaml"
     if not path.is_file():
-        raise ProfileError(f"no profile {name!r}; shipped profiles are {', '.join(available_profiles())}, or give a .yaml path")
+        raise ProfileError(
+            f"no profile {name!r}; shipped profiles are {', '.join(available_profiles())}, or give a .yaml path"
+        )
     return _validated(yaml.safe_load(path.read_text()), overrides, str(path))
 
 
@@ -86,7 +88,9 @@ def resolve_source(source: str) -> str:
         package, _, sub = rest.partition("/")
         spec = importlib.util.find_spec(package)
         if spec is None or not spec.submodule_search_locations:
-            raise ProfileError(f"{source}: package {package} is not installed; run `pip install {package.replace('_', '-')}`")
+            raise ProfileError(
+                f"{source}: package {package} is not installed; run `pip install {package.replace('_', '-')}`"
+            )
         folder = Path(next(iter(spec.submodule_search_locations))) / sub
     elif source.startswith((".", "/")):
         folder = Path(source)

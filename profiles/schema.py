@@ -81,7 +81,9 @@ class GateConfig(Strict):
     colour_error_max: float
     joint_error_max: float
     champion_margin: float = 0.02
-    headline: Literal["mouth_correlation", "missing_joints", "colour_error", "joint_error_median"] | None = "missing_joints"
+    headline: Literal["mouth_correlation", "missing_joints", "colour_error", "joint_error_median"] | None = (
+        "missing_joints"
+    )
     slice_slack: Annotated[float, Field(ge=0.0)] = 0.25
 
 

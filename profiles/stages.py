@@ -102,7 +102,9 @@ class EngineConfig(Strict):
         if self.offload == "parameters" and self.zero_stage != 3:
             raise ValueError("offload: parameters needs zero_stage 3")
         if self.hostfile is None and self.ranks % self.sequence_parallel:
-            raise ValueError(f"{self.ranks} ranks do not divide into groups of sequence_parallel = {self.sequence_parallel}")
+            raise ValueError(
+                f"{self.ranks} ranks do not divide into groups of sequence_parallel = {self.sequence_parallel}"
+            )
         return self
 
 
@@ -111,7 +113,16 @@ class LoraConfig(Strict):
 
     rank: Positive = 16
     alpha: Positive = 16
-    targets: tuple[str, ...] = ("attn1.to_q", "attn1.to_k", "attn1.to_v", "attn1.to_out.0", "attn2.to_q", "attn2.to_k", "attn2.to_v", "attn2.to_out.0")
+    targets: tuple[str, ...] = (
+        "attn1.to_q",
+        "attn1.to_k",
+        "attn1.to_v",
+        "attn1.to_out.0",
+        "attn2.to_q",
+        "attn2.to_k",
+        "attn2.to_v",
+        "attn2.to_out.0",
+    )
 
 
 class WatchConfig(Strict):

@@ -6,9 +6,27 @@ import numpy as np
 
 # Every colour here has saturation (max - min) / max <= 0.5: the joints' discs are the only saturated pixels.
 SKIN = {"pale": (242, 214, 196), "tan": (214, 170, 134), "brown": (160, 116, 88), "dark": (112, 82, 66)}
-HAIR = {"black": (44, 42, 46), "brown": (104, 80, 62), "blond": (226, 202, 140), "red": (178, 106, 90), "grey": (168, 168, 172)}
-SHIRT = {"blue": (92, 116, 176), "green": (92, 150, 104), "purple": (138, 96, 168), "orange": (216, 160, 110), "white": (232, 232, 228)}
-WALL = {"blue": (150, 180, 214), "green": (160, 200, 160), "pink": (226, 178, 190), "sand": (214, 204, 170), "slate": (104, 112, 124)}
+HAIR = {
+    "black": (44, 42, 46),
+    "brown": (104, 80, 62),
+    "blond": (226, 202, 140),
+    "red": (178, 106, 90),
+    "grey": (168, 168, 172),
+}
+SHIRT = {
+    "blue": (92, 116, 176),
+    "green": (92, 150, 104),
+    "purple": (138, 96, 168),
+    "orange": (216, 160, 110),
+    "white": (232, 232, 228),
+}
+WALL = {
+    "blue": (150, 180, 214),
+    "green": (160, 200, 160),
+    "pink": (226, 178, 190),
+    "sand": (214, 204, 170),
+    "slate": (104, 112, 124),
+}
 PATTERNS = ("plain", "striped")
 
 

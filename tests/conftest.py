@@ -9,7 +9,9 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("DS_ACCELERATOR", "cpu")
 os.environ.setdefault("TORCH_COMPILE_DISABLE", "1")
 os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
-os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # else each server brings seven processes that import all of MLflow
+os.environ.setdefault(
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false"
+)  # else each server brings seven processes that import all of MLflow
 os.environ.pop("MLFLOW_TRACKING_URI", None)  # each test has its own store
 
 

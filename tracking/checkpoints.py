@@ -37,5 +37,7 @@ def checkpoint_of_run(client: MlflowClient, run_id: str) -> str | None:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         return None
-    page = client.search_logged_models([experiment], filter_string=f"source_run_id = '{run_id}' AND model_type = '{KIND}'")
+    page = client.search_logged_models(
+        [experiment], filter_string=f"source_run_id = '{run_id}' AND model_type = '{KIND}'"
+    )
     return page[0].model_id if page else None

@@ -156,7 +156,10 @@ class PatientRun(Run):
         """It took so long and so much memory, and ended as FINISHED, FAILED or KILLED."""
         if self._attempt:
             now = int(time.time() * 1000)
-            taken = [["seconds", time.monotonic() - self._began, now, 0], ["peak_memory_gib", peak_memory_gib(), now, 0]]
+            taken = [
+                ["seconds", time.monotonic() - self._began, now, 0],
+                ["peak_memory_gib", peak_memory_gib(), now, 0],
+            ]
             self._outbox.put({"metrics": taken, "run": self._attempt})
             self._outbox.put({"status": status, "run": self._attempt})
 
@@ -189,7 +192,14 @@ class PatientRun(Run):
 
 @contextmanager
 def open_patient_run(
-    tracking_uri: str, experiment: str, name: str, params: dict[str, Any], tags: dict[str, str], snapshot: Path, work: Path, patience: float = PATIENCE
+    tracking_uri: str,
+    experiment: str,
+    name: str,
+    params: dict[str, Any],
+    tags: dict[str, str],
+    snapshot: Path,
+    work: Path,
+    patience: float = PATIENCE,
 ) -> Iterator[PatientRun]:
     """As `tracking.runs.open_run`, for work that must not depend on the server: it is needed to begin, and by the end.
 
@@ -209,7 +219,9 @@ def open_patient_run(
             write_atomically(remembered, run_id.encode())
     except MlflowException as error:
         remedy = "start the server, or name another store by MLFLOW_TRACKING_URI"
-        raise TrackingUnreachable(f"MLflow at {tracking_uri} does not answer, so no run can begin; {remedy} ({error})") from error
+        raise TrackingUnreachable(
+            f"MLflow at {tracking_uri} does not answer, so no run can begin; {remedy} ({error})"
+        ) from error
     run = PatientRun(Outbox(work / "mlflow_outbox.jsonl", client, remembered.read_text()), client)
     run.status("RUNNING")
     run.begin_attempt(name)

@@ -111,11 +111,19 @@ def open_run(
 
 
 def create_run(
-    client: MlflowClient, tracking_uri: str, experiment: str, name: str, params: dict[str, Any] | None, tags: dict[str, str] | None, snapshot: Path | None
+    client: MlflowClient,
+    tracking_uri: str,
+    experiment: str,
+    name: str,
+    params: dict[str, Any] | None,
+    tags: dict[str, str] | None,
+    snapshot: Path | None,
 ) -> str:
     """Begin a run, with its parameters, tags and data; returns its id. Arguments as of `open_run`."""
     first_tags = {"git_commit": git_commit(), **(tags or {})}
-    run_id = client.create_run(experiment_id(client, tracking_uri, experiment), run_name=name, tags=first_tags).info.run_id
+    run_id = client.create_run(
+        experiment_id(client, tracking_uri, experiment), run_name=name, tags=first_tags
+    ).info.run_id
     client.log_batch(run_id, params=[Param(k, str(v)[:PARAMETER_LENGTH]) for k, v in (params or {}).items()])
     if snapshot is not None:
         from tracking.datasets import log_snapshot
@@ -133,7 +141,9 @@ def log_metrics(client: MlflowClient, run_id: str, metrics: list[Metric]) -> Non
 def nested_run(client: MlflowClient, parent: str, name: str) -> str:
     """Begin a run inside run `parent`; returns its id."""
     experiment = client.get_run(parent).info.experiment_id
-    return client.create_run(experiment, run_name=name, tags={MLFLOW_PARENT_RUN_ID: parent, "host": socket.gethostname()}).info.run_id
+    return client.create_run(
+        experiment, run_name=name, tags={MLFLOW_PARENT_RUN_ID: parent, "host": socket.gethostname()}
+    ).info.run_id
 
 
 def git_commit() -> str:

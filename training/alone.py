@@ -49,7 +49,11 @@ def watch_beat(beat: Path, silence: float = SILENCE_SECONDS, every: float = BEAT
         if now != seen:
             seen, since = now, time.monotonic()
         time.sleep(every)
-    print(f"the process that asked for this training has not renewed {beat} for {silence:.0f} s; stopping", file=sys.stderr, flush=True)
+    print(
+        f"the process that asked for this training has not renewed {beat} for {silence:.0f} s; stopping",
+        file=sys.stderr,
+        flush=True,
+    )
     os._exit(1)
 
 

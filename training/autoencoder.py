@@ -73,7 +73,9 @@ def _loss(model: AutoencoderKLWan, pixels: Tensor, recipe: AutoencoderRecipe, ge
     weight[MOUTH_WINDOW] = recipe.mouth_weight
     saturation = (pixels.amax(dim=1, keepdim=True) - pixels.amin(dim=1, keepdim=True)) / 2
     weight = weight + recipe.saturation_weight * (saturation > 0.55)
-    return ((decoded.float() - pixels).abs() * (weight / weight.mean())).mean() + recipe.kl_weight * posterior.kl().mean()
+    return (
+        (decoded.float() - pixels).abs() * (weight / weight.mean())
+    ).mean() + recipe.kl_weight * posterior.kl().mean()
 
 
 def train(recipe: AutoencoderRecipe, output: Path) -> None:
@@ -144,13 +146,20 @@ def score(path: Path, seed: int = 9_000_000, clips: int = 64) -> dict[str, float
     error = (decoded.float() - frames.float()).square().mean(dim=(1, 2, 3, 4))
     measured = [measure(clip.numpy()) for clip in decoded]
     truth = np.concatenate([p.opening for p in puppets])
-    distance = np.concatenate([np.linalg.norm(m.joints - p.joints, axis=-1).ravel() for m, p in zip(measured, puppets, strict=True)])
+    distance = np.concatenate(
+        [np.linalg.norm(m.joints - p.joints, axis=-1).ravel() for m, p in zip(measured, puppets, strict=True)]
+    )
     return {
         "psnr_db": round(float((10 * torch.log10(255.0**2 / error)).mean()), 3),
         "mouth_correlation": round(float(np.corrcoef(np.concatenate([m.opening for m in measured]), truth)[0, 1]), 4),
         "joint_error_px_median": round(float(np.nanmedian(distance)), 4),
         "missing_joints": round(float(np.mean([m.missing.mean() for m in measured])), 4),
-        "colour_error": round(float(np.mean([np.abs(m.colours.mean(0) - p.colours).mean() for m, p in zip(measured, puppets, strict=True)])), 4),
+        "colour_error": round(
+            float(
+                np.mean([np.abs(m.colours.mean(0) - p.colours).mean() for m, p in zip(measured, puppets, strict=True)])
+            ),
+            4,
+        ),
     }
 
 
@@ -167,8 +176,13 @@ def main() -> None:
     parser.add_argument("--muon-lr", type=float, default=AutoencoderRecipe.muon_lr)
     arguments = parser.parse_args()
     recipe = AutoencoderRecipe(
-        steps=arguments.steps, clips=arguments.clips, start=arguments.start, clip_frames=tuple(arguments.clip_frames),
-        saturation_weight=arguments.saturation_weight, muon_lr=arguments.muon_lr, adam_lr=arguments.muon_lr / 10,
+        steps=arguments.steps,
+        clips=arguments.clips,
+        start=arguments.start,
+        clip_frames=tuple(arguments.clip_frames),
+        saturation_weight=arguments.saturation_weight,
+        muon_lr=arguments.muon_lr,
+        adam_lr=arguments.muon_lr / 10,
     )
     train(recipe, arguments.output)
 

@@ -31,8 +31,15 @@ class Checkpoints:
         self.stop = StopRequest(work)
 
     def save_when_due(
-        self, step: int, total: int, every: int, recorder: Recorder, engines: dict[str, Any],
-        averages: dict[str, ExponentialMovingAverage], state: dict[str, Any], score: float | None = None,
+        self,
+        step: int,
+        total: int,
+        every: int,
+        recorder: Recorder,
+        engines: dict[str, Any],
+        averages: dict[str, ExponentialMovingAverage],
+        state: dict[str, Any],
+        score: float | None = None,
     ) -> None:
         """After `step` of `total` steps, but not at the end: every `every`, and where it is asked to stop, flush the curve and save.
 
@@ -49,8 +56,13 @@ class Checkpoints:
             self.stop.leave(step, total)
 
     def save(
-        self, step: int, engines: dict[str, Any], averages: dict[str, ExponentialMovingAverage], state: dict[str, Any],
-        score: float | None = None, sound: bool = True,
+        self,
+        step: int,
+        engines: dict[str, Any],
+        averages: dict[str, ExponentialMovingAverage],
+        state: dict[str, Any],
+        score: float | None = None,
+        sound: bool = True,
     ) -> None:
         """Write everything, then point `latest.json` at it. All ranks call this; rank 0 writes the shared files.
 
@@ -76,7 +88,12 @@ class Checkpoints:
             for path in files:
                 flush_to_disk(path)
             record = {
-                "tag": tag, "step": step, "fingerprint": self.fingerprint, "ranks": ranks, "score": score, "state": state,
+                "tag": tag,
+                "step": step,
+                "fingerprint": self.fingerprint,
+                "ranks": ranks,
+                "score": score,
+                "state": state,
                 "updates": {name: a.updates for name, a in averages.items()},
                 "files": {str(p.relative_to(self.root)): sha256_of_file(p) for p in files},
             }
@@ -85,7 +102,10 @@ class Checkpoints:
         torch.distributed.barrier()
 
     def load(
-        self, engines: dict[str, Any], averages: dict[str, ExponentialMovingAverage], name: Literal["latest", "sound"] = "latest"
+        self,
+        engines: dict[str, Any],
+        averages: dict[str, ExponentialMovingAverage],
+        name: Literal["latest", "sound"] = "latest",
     ) -> tuple[int, dict[str, Any]]:
         """Restore the last checkpoint, or the last sound one. Returns the step to go on from and the saved state; (0, {}) if there is none.
 
@@ -114,7 +134,9 @@ class Checkpoints:
         if sound:
             write_atomically(self.root / "sound.json", encoded)
         best = self.root / "best.json"
-        if record["score"] is not None and (not best.is_file() or record["score"] < json.loads(best.read_text())["score"]):
+        if record["score"] is not None and (
+            not best.is_file() or record["score"] < json.loads(best.read_text())["score"]
+        ):
             write_atomically(best, encoded)
         write_atomically(self.root / "latest.json", encoded)
 
@@ -126,7 +148,9 @@ class Checkpoints:
             )
         for name, digest in record["files"].items():
             if not (self.root / name).is_file() or sha256_of_file(self.root / name) != digest:
-                raise ResumeError(f"{self.root / name} is missing or changed since it was saved; delete {self.root.parent} to start over")
+                raise ResumeError(
+                    f"{self.root / name} is missing or changed since it was saved; delete {self.root.parent} to start over"
+                )
 
     def _prune(self, newest: str) -> None:
         named = [self.root / name for name in ("best.json", "sound.json")]

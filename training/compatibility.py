@@ -77,9 +77,15 @@ def check_shapes(made: Mapping[str, Tensor], bucket: Bucket, profile: Profile, p
     wrong = []
     for name, shape in expected.items():
         found = tuple(made[name].shape[1:]) if name in made else None
-        if found is None or len(found) != len(shape) or any(w is not None and f != w for f, w in zip(found, shape, strict=True)):
+        if (
+            found is None
+            or len(found) != len(shape)
+            or any(w is not None and f != w for f, w in zip(found, shape, strict=True))
+        ):
             wanted = "x".join("any" if size is None else str(size) for size in shape)
-            wrong.append(f"{name}: rows of {'x'.join(map(str, found)) if found else 'nothing'}, the profile takes {wanted}")
+            wrong.append(
+                f"{name}: rows of {'x'.join(map(str, found)) if found else 'nothing'}, the profile takes {wanted}"
+            )
     if wrong:
         raise SnapshotError(
             f"{path} does not fit profile {profile.name} (video and transformer): {'; '.join(wrong)}; "

@@ -28,4 +28,7 @@ def last_losses(losses: Path) -> dict[str, float]:
     table = pd.read_parquet(losses)
     end = table.tail(max(1, len(table) // 10))
     names = [c for c in table.columns if (c == "loss" or c.endswith(("_loss", "/loss"))) and table[c].notna().any()]
-    return {f"last_{name}": float(end[name].mean() if end[name].notna().any() else table[name].dropna().iloc[-1]) for name in names}
+    return {
+        f"last_{name}": float(end[name].mean() if end[name].notna().any() else table[name].dropna().iloc[-1])
+        for name in names
+    }

@@ -134,7 +134,9 @@ class SnapshotData:
     def _draw(self, stream: Stream, position: int, row: int, moved: bool) -> SampleDraw:
         cell = {name: column[row] for name, column in self._column.items()}
         # A picture has no sound and no movement to follow: it trains the weaker conditions.
-        eligible = Conditions(True, True, bool(cell["audio"]) and not stream.image, bool(cell["pose"]) and not stream.image)
+        eligible = Conditions(
+            True, True, bool(cell["audio"]) and not stream.image, bool(cell["pose"]) and not stream.image
+        )
         has_motion = bool(cell["has_motion"]) and not stream.image
         rng = np.random.default_rng([self.seed, 2, position, *stream.entropy])
         on = draw_conditions(self.ratios, eligible, rng)
@@ -174,9 +176,18 @@ class SnapshotData:
             seed = int.from_bytes(hashlib.sha256(str(cell["sample_id"]).encode()).digest()[:7], "big")
             draws.append(
                 SampleDraw(
-                    clip_id=str(cell["clip_id"]), shard=str(cell["shard"]), bucket=str(cell["bucket"]), row=int(cell["row"]), image=False,
-                    eligible=on, on=on, motion_eligible=False, motion=False, reference_outside=bool(cell["reference_outside"]),
-                    uniform=0.5, noise_seed=seed,
+                    clip_id=str(cell["clip_id"]),
+                    shard=str(cell["shard"]),
+                    bucket=str(cell["bucket"]),
+                    row=int(cell["row"]),
+                    image=False,
+                    eligible=on,
+                    on=on,
+                    motion_eligible=False,
+                    motion=False,
+                    reference_outside=bool(cell["reference_outside"]),
+                    uniform=0.5,
+                    noise_seed=seed,
                 )
             )
         return self._load(tuple(draws), frozenset(on.active) - {"text"})

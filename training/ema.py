@@ -45,7 +45,9 @@ class ExponentialMovingAverage:
         stored = load_file(path)
         parameters = dict(self.model.named_parameters())
         if not set(self.average) <= set(stored):
-            raise ValueError(f"{path} holds the average of another model; keys that are missing: {sorted(set(self.average) - set(stored))[:5]}")
+            raise ValueError(
+                f"{path} holds the average of another model; keys that are missing: {sorted(set(self.average) - set(stored))[:5]}"
+            )
         for name, average in self.average.items():
             average.copy_(_part(parameters[name], stored[name]))
         self.updates = updates

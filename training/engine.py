@@ -43,7 +43,9 @@ def build_engine(model: nn.Module, optimizer: OptimizerConfig, engine: EngineCon
             f"batch_size {batch_size} does not divide by {replicas} data-parallel ranks x {engine.gradient_accumulation} accumulation steps"
         )
     built = build_optimizer(model.named_parameters(), optimizer)
-    wrapped, *_ = deepspeed.initialize(model=model, optimizer=built, config=engine_configuration(engine, micro, optimizer.name))
+    wrapped, *_ = deepspeed.initialize(
+        model=model, optimizer=built, config=engine_configuration(engine, micro, optimizer.name)
+    )
     # DeepSpeed averages over all ranks, but ranks that share a sample's tokens hold parts of its gradient, to be summed.
     # (Its own `mesh_param` would do the sum, but in 0.19 then reduces over the data axis alone.)
     wrapped.loss_factor = engine.sequence_parallel

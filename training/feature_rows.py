@@ -35,7 +35,9 @@ class FeatureRows:
         if key not in self._open:
             path = self.path(shard, bucket)
             if not path.is_file():
-                raise SnapshotError(f"the snapshot names shard {shard}, but {path} is missing; re-run condition_features --shard {shard}")
+                raise SnapshotError(
+                    f"the snapshot names shard {shard}, but {path} is missing; re-run condition_features --shard {shard}"
+                )
             with safe_open(path, framework="pt") as file:
                 self._open[key] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
             while len(self._open) > OPEN_FILES:
@@ -43,7 +45,9 @@ class FeatureRows:
         self._open.move_to_end(key)
         return self._open[key]
 
-    def gather(self, places: Sequence[tuple[str, int]], bucket: str, name: str, cut: tuple[int, int] | None = None) -> Tensor:
+    def gather(
+        self, places: Sequence[tuple[str, int]], bucket: str, name: str, cut: tuple[int, int] | None = None
+    ) -> Tensor:
         """`(B, ...)` float32 rows of tensor `name`.
 
         Args:
@@ -55,7 +59,9 @@ class FeatureRows:
         by_shard: dict[str, list[int]] = {}
         for index, (shard, _) in enumerate(places):
             by_shard.setdefault(shard, []).append(index)
-        parts = [self._rows(shard, bucket, name, [places[i][1] for i in indices], cut) for shard, indices in by_shard.items()]
+        parts = [
+            self._rows(shard, bucket, name, [places[i][1] for i in indices], cut) for shard, indices in by_shard.items()
+        ]
         if len(parts) == 1:
             return parts[0]
         found = parts[0].new_empty((len(places), *parts[0].shape[1:]))

@@ -11,7 +11,11 @@ def job_fingerprint(job: TrainingJob, snapshot_digest: str) -> str:
     """16 hex digits over the profile's model, video, engine and section, the snapshot and the parents' records."""
     values = job.profile_values
     parents = [_parent_digest(p) for p in (job.parent, job.diffusion_parent)]
-    engine = {k: v for k, v in values["engine"].items() if k not in ("checkpoint_every", "keep_checkpoints", "hostfile", "ranks")}
+    engine = {
+        k: v
+        for k, v in values["engine"].items()
+        if k not in ("checkpoint_every", "keep_checkpoints", "hostfile", "ranks")
+    }
     data = [values["video"], values["curation"]["held_out_share"], snapshot_digest]
     parts = [job.kind, job.section, values["transformer"], values[job.section], engine, data, parents]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

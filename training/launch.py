@@ -40,8 +40,13 @@ def launch_command(job_file: Path, engine: EngineConfig) -> list[str]:
     if engine.hostfile is None:
         # What the runner starts on each node, without the runner: it would import torch once more just to find one node.
         launcher = [
-            sys.executable, "-u", "-m", "deepspeed.launcher.launch", f"--world_info={_this_node(engine.ranks)}",
-            "--master_addr=127.0.0.1", f"--master_port={_free_port()}",
+            sys.executable,
+            "-u",
+            "-m",
+            "deepspeed.launcher.launch",
+            f"--world_info={_this_node(engine.ranks)}",
+            "--master_addr=127.0.0.1",
+            f"--master_port={_free_port()}",
         ]
     else:
         # DeepSpeed's runner hands a few variables on to the other machines; training.nodes has it hand on the rest.

@@ -21,14 +21,19 @@ def add_lora(model: Any, config: LoraConfig) -> None:
     from peft import LoraConfig as PeftConfig
 
     targets = [
-        name for name, module in model.named_modules()
+        name
+        for name, module in model.named_modules()
         if isinstance(module, nn.Linear) and is_base(name) and any(name.endswith(target) for target in config.targets)
     ]
     unmatched = [t for t in config.targets if not any(name.endswith(t) for name in targets)]
     if unmatched:
-        raise ValueError(f"lora.targets {unmatched} name no matrix of the backbone; for example attn1.to_q, attn2.to_v, ffn.net.2")
+        raise ValueError(
+            f"lora.targets {unmatched} name no matrix of the backbone; for example attn1.to_q, attn2.to_v, ffn.net.2"
+        )
     model.requires_grad_(False)
-    model.add_adapter(PeftConfig(r=config.rank, lora_alpha=config.alpha, target_modules=targets, init_lora_weights=True))
+    model.add_adapter(
+        PeftConfig(r=config.rank, lora_alpha=config.alpha, target_modules=targets, init_lora_weights=True)
+    )
     for name, parameter in model.named_parameters():
         if not is_base(name):
             parameter.requires_grad_(True)

@@ -24,17 +24,26 @@ def build_transformer(profile: Profile, parent: str | None, seed: int) -> OmniHu
         model = load_transformer(Path(parent) / "transformer")
         different = {k: (model.config[k], v) for k, v in new_parts.items() if _plain(model.config[k]) != _plain(v)}
         if different:
-            raise ValueError(f"checkpoint {parent} and profile {profile.name} disagree (checkpoint, profile): {different}")
+            raise ValueError(
+                f"checkpoint {parent} and profile {profile.name} disagree (checkpoint, profile): {different}"
+            )
         return model
     if config.base is not None:
-        model, report = OmniHumanTransformer3DModel.from_wan(resolve_source(config.base), **new_parts, return_report=True)
+        model, report = OmniHumanTransformer3DModel.from_wan(
+            resolve_source(config.base), **new_parts, return_report=True
+        )
         if not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
             print(report, flush=True)
         return model
     return OmniHumanTransformer3DModel(
-        num_layers=config.num_layers, num_attention_heads=config.num_attention_heads,
-        attention_head_dim=config.attention_head_dim, ffn_dim=config.ffn_dim, text_dim=config.text_dim,
-        freq_dim=config.freq_dim, rope_max_seq_len=config.rope_max_seq_len, **new_parts,
+        num_layers=config.num_layers,
+        num_attention_heads=config.num_attention_heads,
+        attention_head_dim=config.attention_head_dim,
+        ffn_dim=config.ffn_dim,
+        text_dim=config.text_dim,
+        freq_dim=config.freq_dim,
+        rope_max_seq_len=config.rope_max_seq_len,
+        **new_parts,
     )
 
 
@@ -42,9 +51,13 @@ def own_configuration(profile: Profile) -> dict[str, Any]:
     """What OmniHuman adds to Wan's configuration, by the names that `OmniHumanTransformer3DModel` takes."""
     config = profile.transformer
     return {
-        "audio_dim": config.audio_dim, "audio_layers": config.audio_layers, "audio_window": config.audio_window,
-        "audio_blocks": config.audio_blocks, "pose_keypoints": len(config.pose_keypoints),
-        "pose_channels": config.pose_channels, "reference_position": config.reference_position,
+        "audio_dim": config.audio_dim,
+        "audio_layers": config.audio_layers,
+        "audio_window": config.audio_window,
+        "audio_blocks": config.audio_blocks,
+        "pose_keypoints": len(config.pose_keypoints),
+        "pose_channels": config.pose_channels,
+        "reference_position": config.reference_position,
         "reference_index": config.reference_index,
     }
 

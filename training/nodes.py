@@ -9,7 +9,15 @@ from pathlib import Path
 
 from media import write_atomically
 
-EXPORTED = ("DAGSTER_PIPES_", "OMNIHUMAN_LAUNCHER_BEAT", "DS_ACCELERATOR", "TORCH_COMPILE_DISABLE", "HF_HUB_", "OMP_NUM_THREADS", "AWS_")
+EXPORTED = (
+    "DAGSTER_PIPES_",
+    "OMNIHUMAN_LAUNCHER_BEAT",
+    "DS_ACCELERATOR",
+    "TORCH_COMPILE_DISABLE",
+    "HF_HUB_",
+    "OMP_NUM_THREADS",
+    "AWS_",
+)
 
 
 def main() -> None:
@@ -17,9 +25,15 @@ def main() -> None:
     arguments = sys.argv[1:]
     job = Path(arguments[arguments.index("--job") + 1])
     path = job.with_name("environment")
-    write_atomically(path, "".join(f"{name}={value}\n" for name, value in sorted(exported(dict(os.environ)).items())).encode())
+    write_atomically(
+        path, "".join(f"{name}={value}\n" for name, value in sorted(exported(dict(os.environ)).items())).encode()
+    )
     path.chmod(0o600)  # credentials may be among them
-    os.execve(sys.executable, [sys.executable, "-m", "deepspeed.launcher.runner", *arguments], dict(os.environ) | {"DS_ENV_FILE": str(path)})
+    os.execve(
+        sys.executable,
+        [sys.executable, "-m", "deepspeed.launcher.runner", *arguments],
+        dict(os.environ) | {"DS_ENV_FILE": str(path)},
+    )
 
 
 def exported(environment: dict[str, str]) -> dict[str, str]:

@@ -25,7 +25,11 @@ def build_optimizer(named_parameters: Iterable[tuple[str, nn.Parameter]], config
     parameters = [(name, p) for name, p in named_parameters if p.requires_grad]
     if config.name == "adamw":
         return torch.optim.AdamW(
-            [p for _, p in parameters], lr=config.lr, betas=config.betas, eps=config.eps, weight_decay=config.weight_decay
+            [p for _, p in parameters],
+            lr=config.lr,
+            betas=config.betas,
+            eps=config.eps,
+            weight_decay=config.weight_decay,
         )
     if config.name == "rmsprop":
         # APT section 4.4: RMSProp alpha 0.9, which is Adam with beta_1 = 0, beta_2 = 0.9.
@@ -39,7 +43,21 @@ def _muon(parameters: list[tuple[str, nn.Parameter]], config: OptimizerConfig) -
     for name, parameter in parameters:
         setattr(parameter, "use_muon", uses_muon(name, parameter))  # noqa: B010 - DeepSpeed's own attribute
     groups = [
-        {"params": [p for n, p in parameters if uses_muon(n, p)], "use_muon": True, "lr": config.lr, "momentum": 0.95, "weight_decay": config.weight_decay, "ns_method": "standard"},
-        {"params": [p for n, p in parameters if not uses_muon(n, p)], "use_muon": False, "lr": config.adam_lr, "betas": config.betas, "eps": config.eps, "weight_decay": 0.0},
+        {
+            "params": [p for n, p in parameters if uses_muon(n, p)],
+            "use_muon": True,
+            "lr": config.lr,
+            "momentum": 0.95,
+            "weight_decay": config.weight_decay,
+            "ns_method": "standard",
+        },
+        {
+            "params": [p for n, p in parameters if not uses_muon(n, p)],
+            "use_muon": False,
+            "lr": config.adam_lr,
+            "betas": config.betas,
+            "eps": config.eps,
+            "weight_decay": 0.0,
+        },
     ]
     return MuonWithAuxAdam([group for group in groups if group["params"]])

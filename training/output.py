@@ -22,8 +22,12 @@ Extra = Callable[[Path, TrainingJob, dict[str, Any], pd.DataFrame], None]
 
 
 def write_output(
-    job: TrainingJob, model: OmniHumanTransformer3DModel, weights: dict[str, Tensor], recorder: Recorder,
-    record: dict[str, Any], extra: Extra | None = None,
+    job: TrainingJob,
+    model: OmniHumanTransformer3DModel,
+    weights: dict[str, Tensor],
+    recorder: Recorder,
+    record: dict[str, Any],
+    extra: Extra | None = None,
 ) -> dict[str, Any]:
     """Save `weights` as `transformer/` beside `record.json` and `losses.parquet`; returns the record. Rank 0 only.
 
@@ -51,11 +55,16 @@ def write_product(
         losses = recorder.losses()
         losses.to_parquet(draft / "losses.parquet", index=False)
         record = {
-            "name": job.name, "kind": job.kind, "profile": job.profile.name,
+            "name": job.name,
+            "kind": job.kind,
+            "profile": job.profile.name,
             "section": getattr(job.profile, job.section).model_dump(mode="json"),
-            "parent": job.parent and Path(job.parent).name, "weights_digest": weights_digest(draft / part),
+            "parent": job.parent and Path(job.parent).name,
+            "weights_digest": weights_digest(draft / part),
             "parameters": sum(p.numel() for p in finished.parameters()),
-            "mlflow_run_id": recorder.run.run_id if recorder.run else None, **recorder.summary(), **record,
+            "mlflow_run_id": recorder.run.run_id if recorder.run else None,
+            **recorder.summary(),
+            **record,
             **({"continued_from": job.continued_from} if job.continued_from else {}),
         }
         (draft / "record.json").write_text(json.dumps(record, indent=1) + "\n")

@@ -111,7 +111,9 @@ def score(folder: Path, seed: int = 9_000_000, clips: int = 64, frames: int = 33
     moved = [index % 7 - 3 for index in range(clips)]
     own_shifts = [_shift(network, person, _moved(person, by), lags) for person, by in zip(people, moved, strict=True)]
     own = [shift.confidence for shift in own_shifts]
-    other = [_shift(network, person, _moved(people[index - 1], 0), lags).confidence for index, person in enumerate(people)]
+    other = [
+        _shift(network, person, _moved(people[index - 1], 0), lags).confidence for index, person in enumerate(people)
+    ]
     errors = np.abs([shift.offset - by for shift, by in zip(own_shifts, moved, strict=True)])
     above = np.mean(np.array(own)[:, None] > np.array(other)[None])
     return {

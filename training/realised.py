@@ -34,7 +34,9 @@ class RealisedRatios:
         """Marginals among all samples and among eligible ones, the share of each condition set and of images, and the share
         of references shown that came from outside the window. A share of nothing is left out."""
         counts = self.counts
-        pairs = {f"share/{key[4:]}": (counts[key], counts["samples"]) for key in sorted(counts) if key.startswith("set/")}
+        pairs = {
+            f"share/{key[4:]}": (counts[key], counts["samples"]) for key in sorted(counts) if key.startswith("set/")
+        }
         pairs |= {f"ratio/{n}": (counts[f"on/{n}"], counts["samples"]) for n in COUNTED}
         pairs |= {f"ratio_of_eligible/{n}": (counts[f"on/{n}"], counts[f"eligible/{n}"]) for n in COUNTED}
         pairs["share_of_images"] = (counts["images"], counts["samples"])

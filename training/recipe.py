@@ -21,7 +21,9 @@ def start_engine(model: nn.Module, optimizer: torch.optim.Optimizer, batch: int)
     return engine
 
 
-def write_record(output: Path, command: str, recipe: Any, seconds: float, held_out: dict[str, float], **more: Any) -> None:
+def write_record(
+    output: Path, command: str, recipe: Any, seconds: float, held_out: dict[str, float], **more: Any
+) -> None:
     """`RECIPE.json` beside the weights, and the same on standard output.
 
     Args:

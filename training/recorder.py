@@ -42,11 +42,19 @@ class Recorder:
 
     def _open_run(self, digest: str) -> None:
         section = getattr(self.job.profile, self.job.section)
-        parameters = {"profile": self.job.profile.name, "kind": self.job.kind, **_flatten(section.model_dump(mode="json"))}
+        parameters = {
+            "profile": self.job.profile.name,
+            "kind": self.job.kind,
+            **_flatten(section.model_dump(mode="json")),
+        }
         self._context = open_patient_run(
-            self.job.tracking_uri, "training", self.job.name, params=parameters,
+            self.job.tracking_uri,
+            "training",
+            self.job.name,
+            params=parameters,
             tags={"snapshot_digest": digest, "parent": Path(self.job.parent or "none").name, **self._continued()},
-            snapshot=Path(self.job.snapshot) / "snapshot.json", work=self.work,
+            snapshot=Path(self.job.snapshot) / "snapshot.json",
+            work=self.work,
         )
         self.run = self._context.__enter__()
 
@@ -104,7 +112,11 @@ class Recorder:
     def checkpoint(self, record: dict[str, Any]) -> None:
         """The run's product stands, with this record: MLflow gets a page for it, to which evaluations bring their scores."""
         if self.run:
-            tags = {name: record[name] for name in ("weights_digest", "snapshot_digest", "parent", "profile", "parameters") if record.get(name)}
+            tags = {
+                name: record[name]
+                for name in ("weights_digest", "snapshot_digest", "parent", "profile", "parameters")
+                if record.get(name)
+            }
             self.run.checkpoint(self.job.name, tags)
 
     def flush(self) -> None:
@@ -128,7 +140,9 @@ class Recorder:
     def __enter__(self) -> "Recorder":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """End the MLflow run, as failed if there was an error.
 
         Raises:

@@ -67,13 +67,24 @@ def train_stage(job: TrainingJob) -> dict:
                 recorder.log(step, row, f"loss {result.loss:.4f}", measured)
             state = {"seen": dict(seen.counts), "guard": guard.state(), "data": data.state(step + 1)}
             checkpoints.save_when_due(
-                step + 1, stage.steps, engine_config.checkpoint_every, recorder, {"model": engine}, {"model": average}, state,
+                step + 1,
+                stage.steps,
+                engine_config.checkpoint_every,
+                recorder,
+                {"model": engine},
+                {"model": average},
+                state,
                 held_out.get("held_out/loss"),
             )
         recorder.flush()
         record = {
-            "steps": stage.steps, "snapshot_digest": data.digest, "skipped_steps": guard.skipped, "events": recorder.event_count(),
-            "tokens_per_second": throughput.median(), **data.state(stage.steps), **seen.shares(),
+            "steps": stage.steps,
+            "snapshot_digest": data.digest,
+            "skipped_steps": guard.skipped,
+            "events": recorder.event_count(),
+            "tokens_per_second": throughput.median(),
+            **data.state(stage.steps),
+            **seen.shares(),
         }
         weights = average.whole()
         if rank == 0:
@@ -84,8 +95,15 @@ def train_stage(job: TrainingJob) -> dict:
 def open_data(job: TrainingJob, stage: StageConfig, held_out: bool = False) -> SnapshotData:
     """The stage's part of the snapshot."""
     return SnapshotData(
-        Path(job.snapshot), Path(job.features_root), job.profile, stage.subset, stage.seed, stage.batch_size, stage.ratios,
-        stage.image_share, held_out,
+        Path(job.snapshot),
+        Path(job.features_root),
+        job.profile,
+        stage.subset,
+        stage.seed,
+        stage.batch_size,
+        stage.ratios,
+        stage.image_share,
+        held_out,
     )
 
 
@@ -125,7 +143,11 @@ class StepResult:
 
     def row(self) -> dict[str, float]:
         """For the curve."""
-        return {"loss": self.loss, "gradient_norm": self.gradient_norm, **{f"loss/{label}": v for label, v in self.by_label.items()}}
+        return {
+            "loss": self.loss,
+            "gradient_norm": self.gradient_norm,
+            **{f"loss/{label}": v for label, v in self.by_label.items()},
+        }
 
 
 def optimizer_step(engine: Any, batch: Batch, stage: StageConfig) -> StepResult:
@@ -145,7 +167,9 @@ def optimizer_step(engine: Any, batch: Batch, stage: StageConfig) -> StepResult:
         engine.backward(loss * torch.where(torch.isfinite(loss.detach()), engine.loss_factor, torch.nan))
         norm = take_step(engine)
         which = torch.tensor([LABELS.index(label) for label in part.labels])
-        sums.index_add_(1, which, torch.stack([each.detach().double().cpu(), torch.ones(len(which), dtype=torch.float64)]))
+        sums.index_add_(
+            1, which, torch.stack([each.detach().double().cpu(), torch.ones(len(which), dtype=torch.float64)])
+        )
     return _result(sums, norm, engine.device)
 
 

@@ -25,7 +25,9 @@ class StopRequest:
         if torch.distributed.get_world_size() == 1:
             return self.path.exists()
         device = "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
-        seen = torch.tensor([torch.distributed.get_rank() == 0 and self.path.exists()], dtype=torch.uint8, device=device)
+        seen = torch.tensor(
+            [torch.distributed.get_rank() == 0 and self.path.exists()], dtype=torch.uint8, device=device
+        )
         torch.distributed.broadcast(seen, 0)
         return bool(seen)
 
@@ -37,4 +39,6 @@ class StopRequest:
         """
         if torch.distributed.get_rank() == 0:
             self.path.unlink(missing_ok=True)
-        raise Stopped(f"stopped on request after step {step} of {total}, whose checkpoint is written; the same command goes on from there")
+        raise Stopped(
+            f"stopped on request after step {step} of {total}, whose checkpoint is written; the same command goes on from there"
+        )

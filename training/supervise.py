@@ -23,7 +23,10 @@ def supervise(stop: Path, command: list[str]) -> int:
         asked.append(number)
         if len(asked) == 1:
             stop.touch()
-            print(f"{signal.Signals(number).name}: the training is asked to write a checkpoint and to end; once more ends it at once", flush=True)
+            print(
+                f"{signal.Signals(number).name}: the training is asked to write a checkpoint and to end; once more ends it at once",
+                flush=True,
+            )
         else:
             process.send_signal(signal.SIGTERM)
 

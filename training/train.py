@@ -27,7 +27,9 @@ def run(job: TrainingJob) -> dict:
         ValueError: sequence parallelism in a distillation, whose discriminator reads whole features.
     """
     if job.kind != "stage" and job.profile.engine.sequence_parallel > 1:
-        raise ValueError(f"{job.kind} training takes engine.sequence_parallel = 1; raise the accumulation or ZeRO stage instead")
+        raise ValueError(
+            f"{job.kind} training takes engine.sequence_parallel = 1; raise the accumulation or ZeRO stage instead"
+        )
     from training.finished import end_run, finished_record
 
     if (record := finished_record(job)) is not None:
@@ -72,7 +74,9 @@ def _run_and_report(job: TrainingJob) -> None:
 
     with open_dagster_pipes() as pipes:
         record = run(job)
-        metadata: dict[str, Any] = {k: v for k, v in record.items() if isinstance(v, (int, float, str)) and v is not None}
+        metadata: dict[str, Any] = {
+            k: v for k, v in record.items() if isinstance(v, (int, float, str)) and v is not None
+        }
         metadata["section"] = {"raw_value": json.loads(json.dumps(record["section"])), "type": "json"}
         pipes.report_asset_materialization(metadata=metadata, data_version=record["weights_digest"])
 

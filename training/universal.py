@@ -31,8 +31,13 @@ def convert(source: Path, destination: Path) -> None:
     shutil.rmtree(draft, ignore_errors=True)
     main(
         argparse.Namespace(
-            input_folder=str(source), output_folder=str(draft), num_extract_workers=1, num_merge_workers=1,
-            keep_temp_folder=False, strict=True, inject_missing_state=True,
+            input_folder=str(source),
+            output_folder=str(draft),
+            num_extract_workers=1,
+            num_merge_workers=1,
+            keep_temp_folder=False,
+            strict=True,
+            inject_missing_state=True,
         )
     )
     draft.rename(destination)

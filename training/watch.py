@@ -60,8 +60,12 @@ class Watch:
             for quantile in self.config.quantiles:
                 uniform = torch.full((len(rows),), quantile)
                 t = sample_timesteps(uniform, self.stage.timestep_law, self.stage.timestep_shift).to(batch.latents)
-                velocity = engine(interpolate(batch.latents, batch.noise, t), t * 1000, return_dict=False, **batch.conditions())[0]
-                row[f"held_out/{label}/q{quantile:.2f}"] = float(per_sample_loss(velocity, batch.latents, batch.noise).mean())
+                velocity = engine(
+                    interpolate(batch.latents, batch.noise, t), t * 1000, return_dict=False, **batch.conditions()
+                )[0]
+                row[f"held_out/{label}/q{quantile:.2f}"] = float(
+                    per_sample_loss(velocity, batch.latents, batch.noise).mean()
+                )
         return row | {"held_out/loss": sum(row.values()) / len(row)}
 
     def _sets(self, data: SnapshotData) -> Iterator[tuple[str, Conditions, list[int]]]:
@@ -90,7 +94,9 @@ class Watch:
         if recorder.master:
             for clip, frames in zip(batch.clip_ids, made, strict=True):
                 big = frames.repeat(SCALE, axis=1).repeat(SCALE, axis=2) if frames.shape[1] < 256 else frames
-                data = encode_clip(big, self.job.profile.video.fps, None, self.job.profile.video.sample_rate, pixel_format="yuv420p")
+                data = encode_clip(
+                    big, self.job.profile.video.fps, None, self.job.profile.video.sample_rate, pixel_format="yuv420p"
+                )
                 write_atomically(folder / f"{clip}.mp4", data)
             title = f"{self.job.name}, step {step}, driven by {label}, {self.config.video_steps} Euler steps"
             write_atomically(folder / "contact_sheet.png", contact_sheet(truth, made, title))

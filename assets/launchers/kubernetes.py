@@ -38,9 +38,13 @@ def run_in_kubernetes(
     try:
         with beating(beat):
             done = client.run(
-                context=context, command=remote_command(process, settings), namespace=settings.namespace,
-                env=settings.environment | {BEAT_VARIABLE: str(beat)}, base_pod_meta=pod_meta(context),
-                base_pod_spec=pod_spec(settings, workspace), pod_wait_timeout=WHOLE_WEEKS,
+                context=context,
+                command=remote_command(process, settings),
+                namespace=settings.namespace,
+                env=settings.environment | {BEAT_VARIABLE: str(beat)},
+                base_pod_meta=pod_meta(context),
+                base_pod_spec=pod_spec(settings, workspace),
+                pod_wait_timeout=WHOLE_WEEKS,
             )
     except DagsterK8sError as error:
         lines = "\n".join(str(error).replace("\\n", "\n").splitlines()[-TAIL_LINES:])

@@ -23,7 +23,9 @@ TERMINATION_SECONDS = 180.0
 TAIL_LINES = 40
 
 
-def run_here(context: dg.AssetExecutionContext, process: Process, workspace: Workspace) -> Sequence[PipesExecutionResult]:
+def run_here(
+    context: dg.AssetExecutionContext, process: Process, workspace: Workspace
+) -> Sequence[PipesExecutionResult]:
     """Run to the end; what the process prints is this one's output. Returns what it reported through Pipes.
 
     Raises:
@@ -33,14 +35,19 @@ def run_here(context: dg.AssetExecutionContext, process: Process, workspace: Wor
     reader = SharedDiskMessages(message_file(process, context.run_id)) if hosts else dg.PipesTempFileMessageReader()
     beat = beat_file(process, context.run_id) if hosts else None
     environment = process.environment | ({BEAT_VARIABLE: str(beat)} if beat else {})
-    with dg.open_pipes_session(context, dg.PipesEnvContextInjector(), reader) as session, beating(beat) if beat else nullcontext():
+    with (
+        dg.open_pipes_session(context, dg.PipesEnvContextInjector(), reader) as session,
+        beating(beat) if beat else nullcontext(),
+    ):
         _run(process.command, environment | dict(session.get_bootstrap_env_vars()), str(workspace.root))
     return session.get_results(implicit_materializations=False)
 
 
 def _run(command: list[str], environment: dict[str, str], folder: str) -> None:
     # In a session of its own, Ctrl-C in a terminal reaches it once, from here, and not a second time as one of the terminal's group.
-    child = subprocess.Popen(command, env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+    child = subprocess.Popen(
+        command, env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+    )
     assert child.stdout is not None
     tail: deque[bytes] = deque(maxlen=TAIL_LINES)
     forward = threading.Thread(target=_forward, args=(child.stdout, tail), daemon=True)

@@ -25,7 +25,10 @@ from training.launch import Process
 
 # A dashboard that is busy, or starts anew, for a moment ends no training of days.
 _patiently = tenacity.retry(
-    retry=tenacity.retry_if_exception_type((RuntimeError, ConnectionError)), stop=tenacity.stop_after_delay(120), wait=tenacity.wait_fixed(3), reraise=True,
+    retry=tenacity.retry_if_exception_type((RuntimeError, ConnectionError)),
+    stop=tenacity.stop_after_delay(120),
+    wait=tenacity.wait_fixed(3),
+    reraise=True,
 )
 
 
@@ -90,10 +93,15 @@ def job_parameters(process: Process, workspace: Workspace, settings: RaySettings
     """What is submitted: Ray takes a shell's line, and has the whole training on one node."""
     ranks = workspace.profile.engine.ranks
     # Ray kills a job that it stops after three seconds.
-    variables = settings.environment | {BEAT_VARIABLE: str(beat), "RAY_JOB_STOP_WAIT_TIME_S": str(int(TERMINATION_SECONDS))}
+    variables = settings.environment | {
+        BEAT_VARIABLE: str(beat),
+        "RAY_JOB_STOP_WAIT_TIME_S": str(int(TERMINATION_SECONDS)),
+    }
     return {
         "submission_id": generate_job_id(),
-        "entrypoint": shlex.join(["cd", str(workspace.root)]) + " && exec " + shlex.join(remote_command(process, settings)),
+        "entrypoint": shlex.join(["cd", str(workspace.root)])
+        + " && exec "
+        + shlex.join(remote_command(process, settings)),
         "runtime_env": {"env_vars": variables},
         "entrypoint_num_gpus": float(ranks * settings.gpus_per_rank),
         "entrypoint_num_cpus": float(0 if settings.gpus_per_rank else ranks),

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 class TrainingLauncher(dg.ConfigurableResource):
     """Starts trainings where `$OMNIHUMAN_LAUNCHER` says: in a Kubernetes pod or as a Ray job; without it by DeepSpeed on this machine, or by `engine.hostfile`."""
 
-    def run(self, context: dg.AssetExecutionContext, process: "Process", workspace: Workspace) -> "Sequence[PipesExecutionResult]":
+    def run(
+        self, context: dg.AssetExecutionContext, process: "Process", workspace: Workspace
+    ) -> "Sequence[PipesExecutionResult]":
         """Run to the end, with the process's output as this one's; returns what it reported through Dagster Pipes.
 
         Raises:

@@ -89,7 +89,9 @@ def launcher_settings() -> Settings | None:
         return None
     path = Path(given)
     if not path.is_file():
-        raise LauncherError(f"{LAUNCHER_FILE} names {path}, which is not there; write it (docs/deployment.md), or unset it to train on this machine")
+        raise LauncherError(
+            f"{LAUNCHER_FILE} names {path}, which is not there; write it (docs/deployment.md), or unset it to train on this machine"
+        )
     settings: TypeAdapter[Settings] = TypeAdapter(Annotated[Settings, Field(discriminator="launcher")])
     try:
         return settings.validate_python(yaml.safe_load(path.read_text()))
@@ -97,7 +99,9 @@ def launcher_settings() -> Settings | None:
         raise LauncherError(f"{path} is no YAML: {error}") from error
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in error.errors()]
-        raise LauncherError(f"launcher settings {path} do not validate (docs/deployment.md has the keys):\n" + "\n".join(lines)) from error
+        raise LauncherError(
+            f"launcher settings {path} do not validate (docs/deployment.md has the keys):\n" + "\n".join(lines)
+        ) from error
 
 
 def check_mount(workspace: Workspace, settings: Elsewhere) -> None:
@@ -117,4 +121,6 @@ def check_mount(workspace: Workspace, settings: Elsewhere) -> None:
 
 def missing(launcher: str, package: str | None) -> LauncherError:
     """The error of a launcher whose package is not installed."""
-    return LauncherError(f"launcher {launcher} needs {package}: `pip install -c constraints.txt 'omnihuman-pipeline[{EXTRAS[launcher]}]'`")
+    return LauncherError(
+        f"launcher {launcher} needs {package}: `pip install -c constraints.txt 'omnihuman-pipeline[{EXTRAS[launcher]}]'`"
+    )

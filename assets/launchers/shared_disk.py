@@ -47,6 +47,8 @@ class SharedDiskMessages(PipesFileMessageReader):
         with super().read_messages(handler) as params:
             yield params
             deadline = time.monotonic() + ARRIVAL_SECONDS
-            while handler.received_opened_message and not handler.received_closed_message and time.monotonic() < deadline:
+            while (
+                handler.received_opened_message and not handler.received_closed_message and time.monotonic() < deadline
+            ):
                 open(self._path).close()  # NFS asks the server what is new when a file is opened
                 time.sleep(0.2)

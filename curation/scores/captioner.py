@@ -37,7 +37,9 @@ def sentence(picture: np.ndarray, config: CaptionerConfig) -> str:
     network, processor = _network(str(_folder(config)), version(config))
     pixels = processor(images=picture, return_tensors="pt")["pixel_values"].to(network.device)
     with torch.inference_mode():
-        tokens = network.generate(pixel_values=pixels, do_sample=False, num_beams=config.beams, max_new_tokens=config.tokens)
+        tokens = network.generate(
+            pixel_values=pixels, do_sample=False, num_beams=config.beams, max_new_tokens=config.tokens
+        )
     return " ".join(processor.batch_decode(tokens, skip_special_tokens=True)[0].split())
 
 
@@ -56,6 +58,8 @@ def _network(path: str) -> tuple[Any, Any]:
             raise ValueError(f"its config.json says {kind!r}")
         network_class, processor_class = (getattr(transformers, name) for name in KINDS[kind])
         network = whole_network(network_class, folder)
-        return network.to("cuda" if torch.cuda.is_available() else "cpu"), processor_class.from_pretrained(folder, **FROM_DISK)
+        return network.to("cuda" if torch.cuda.is_available() else "cpu"), processor_class.from_pretrained(
+            folder, **FROM_DISK
+        )
 
     return loaded(path, KEY, f"a captioner ({' or '.join(KINDS)})", load)

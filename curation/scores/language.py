@@ -37,7 +37,9 @@ def language_tokens(network: Any) -> dict[str, int]:
     """
     tokens = getattr(network.generation_config, "lang_to_id", None)
     if not tokens:
-        raise ValueError("its generation_config.json has no lang_to_id; take a multilingual model, not one that ends in .en")
+        raise ValueError(
+            "its generation_config.json has no lang_to_id; take a multilingual model, not one that ends in .en"
+        )
     return {token.strip("<|>"): index for token, index in tokens.items()}
 
 

@@ -28,7 +28,11 @@ def mouth_centre(keypoints: np.ndarray) -> np.ndarray | None:
 
 def model_file(config: PuppetSyncConfig) -> Path:
     """The weights' file."""
-    return weights_file(config.weights, "curation.scores.puppet_sync.weights", "train it with training/puppet_sync.py, or set it to null")
+    return weights_file(
+        config.weights,
+        "curation.scores.puppet_sync.weights",
+        "train it with training/puppet_sync.py, or set it to null",
+    )
 
 
 @kept

@@ -28,7 +28,11 @@ def speech_windows(audio: np.ndarray, probabilities: np.ndarray, config: Speaker
     size, hop = round(config.seconds * RATE), round(config.hop * RATE)
     spoken = np.repeat(probabilities >= config.vad.threshold, speech.WINDOW)
     starts = range(0, max(1, len(audio) - size + 1), hop)
-    return [audio[s : s + size] for s in starts if len(spoken[s : s + size]) and spoken[s : s + size].mean() >= config.speech]
+    return [
+        audio[s : s + size]
+        for s in starts
+        if len(spoken[s : s + size]) and spoken[s : s + size].mean() >= config.speech
+    ]
 
 
 def speaker_labels(embeddings: np.ndarray, similarity: float) -> np.ndarray:

@@ -183,7 +183,10 @@ def _flicker() -> tuple[float, float]:
         y = _frames(clip).astype(float) @ [0.299, 0.587, 0.114] / 255
         values.append(
             statistics.fmean(
-                abs(y[t][i][j] - (y[t - 1][i][j] + y[t + 1][i][j]) / 2) for t in range(1, 7) for i in range(8) for j in range(8)
+                abs(y[t][i][j] - (y[t - 1][i][j] + y[t + 1][i][j]) / 2)
+                for t in range(1, 7)
+                for i in range(8)
+                for j in range(8)
             )
         )
     return metric.compute().value, statistics.fmean(values)
@@ -194,7 +197,9 @@ def _colour_drift() -> tuple[float, float]:
     for clip in range(CLIPS):
         metric.update(str(clip), _frames(clip))
         f = _frames(clip) / 255
-        parts = [(slice(2 * i, 2 * i + 2), slice(2 * j, 2 * j + 2), c) for i in range(4) for j in range(4) for c in range(3)]
+        parts = [
+            (slice(2 * i, 2 * i + 2), slice(2 * j, 2 * j + 2), c) for i in range(4) for j in range(4) for c in range(3)
+        ]
         values.append(statistics.fmean(abs(f[(slice(6, 8), *p)].mean() - f[(slice(0, 2), *p)].mean()) for p in parts))
     return metric.compute().value, statistics.fmean(values)
 
@@ -226,7 +231,11 @@ def _puppets(kind: type) -> Callable[[], tuple[float, float]]:
             "missing_joints": lambda: sum(lost.ravel().tolist()) / lost.size,
             "joint_error_median": lambda: statistics.median(distances),
             "colour_error": lambda: statistics.fmean(
-                abs(c[i, t, k, h] - r[i, k, h]) for i in range(CLIPS) for t in range(5) for k in range(4) for h in range(3)
+                abs(c[i, t, k, h] - r[i, k, h])
+                for i in range(CLIPS)
+                for t in range(5)
+                for k in range(4)
+                for h in range(3)
             ),
         }[metric.name]()
         return metric.compute().value, theirs

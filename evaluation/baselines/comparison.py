@@ -91,19 +91,25 @@ def _each_sample(title: str, panel: Panel) -> Iterator[tuple[str, str, str, floa
                 yield title, clip, name, metric(np.array([place]))
 
 
-def _write(found: BaselineComparison, destination: Path, published_set: str, methods: Sequence[Videos], higher: set[str]) -> None:
+def _write(
+    found: BaselineComparison, destination: Path, published_set: str, methods: Sequence[Videos], higher: set[str]
+) -> None:
     with whole_directory(destination) as folder:
         record = {
             "samples": {"name": found.samples.name, "clips": len(found.samples), "digest": found.samples.digest},
             "scores": {title: {n: asdict(s) for n, s in row.items()} for title, row in found.scores.items()},
             "sanity": {name: asdict(verdict) for name, verdict in found.verdicts.items()},
         }
-        write_atomically(folder / "comparison.json", json.dumps(_without_nan(record), indent=1, ensure_ascii=False).encode())
+        write_atomically(
+            folder / "comparison.json", json.dumps(_without_nan(record), indent=1, ensure_ascii=False).encode()
+        )
         page = comparison_page(found.samples, found.scores, found.verdicts, published_set)
         write_atomically(folder / "comparison.md", page.encode())
         score_table(found).to_parquet(folder / "scores.parquet", index=False)
         found.each.to_parquet(folder / "samples.parquet", index=False)
-        write_comparison_page(folder / "comparison.html", found.samples, found.scores, found.verdicts, found.each, methods, higher)
+        write_comparison_page(
+            folder / "comparison.html", found.samples, found.scores, found.verdicts, found.each, methods, higher
+        )
 
 
 def score_table(found: BaselineComparison) -> pd.DataFrame:

@@ -80,7 +80,11 @@ class Instruments:
             found += [ImageQuality(self.qalign.network), ImageAesthetics(self.qalign.network)]
         if self.keypoints is not None:
             network = self.keypoints.network
-            found += [HandKeypointConfidence(network), HandKeypointVariance(network), HandKeypointVariance(network, True)]
+            found += [
+                HandKeypointConfidence(network),
+                HandKeypointVariance(network),
+                HandKeypointVariance(network, True),
+            ]
             found += [AverageKeypointDistance(network), MissingKeypoints(network)]
         if self.arcface is not None and self.keypoints is not None:
             found += [CosineSimilarity(self.arcface.network), IdentityDrift(self.arcface.network)]
@@ -158,14 +162,18 @@ class Panel:
         for extractor, names in ((self._with.inception, ("fid", "kid")), (self._with.i3d, ("fvd", "kvd"))):
             if extractor is None or not self._needs(*names):
                 continue
-            sides = [cache.get(extractor.network, x, lambda x=x, e=extractor: e(x)) for x in (pair.real, pair.generated)]  # type: ignore[misc]
+            sides = [
+                cache.get(extractor.network, x, lambda x=x, e=extractor: e(x)) for x in (pair.real, pair.generated)
+            ]  # type: ignore[misc]
             for name in names:
                 self._feed(name, pair.name, *sides)
 
     def _keypoints(self, pair: Pair) -> None:
         detector = self._with.keypoints
         faces = self._faces()
-        if detector is None or not (faces or self._needs("hkc", "hkv", "hkv_per_body_length", "akd", "missing_keypoints")):
+        if detector is None or not (
+            faces or self._needs("hkc", "hkv", "hkv_per_body_length", "akd", "missing_keypoints")
+        ):
             return
         cache = self._with.cache
         real, generated = (
@@ -183,7 +191,10 @@ class Panel:
 
     def _faces(self) -> list[tuple[ArcFaceEmbedding | DlibFaceEmbedding, str, str]]:
         """What embeds faces, and the two metrics that it feeds, as far as one of them is wanted."""
-        pairs = ((self._with.arcface, "csim", "identity_drift"), (self._with.dlib_face, "dlib_face_distance", "dlib_face_drift"))
+        pairs = (
+            (self._with.arcface, "csim", "identity_drift"),
+            (self._with.dlib_face, "dlib_face_distance", "dlib_face_drift"),
+        )
         return [(embed, *names) for embed, *names in pairs if embed is not None and self._needs(*names)]  # type: ignore[misc]
 
     def _needs(self, *names: str) -> bool:

@@ -19,8 +19,13 @@ SCORES_NOTE = "95 % intervals are bootstraps over clips. The ceiling is the real
 
 
 def write_comparison_page(
-    path: Path, samples: Samples, scores: Mapping[str, Mapping[str, Score]], verdicts: Mapping[str, Verdict], each: pd.DataFrame,
-    methods: Sequence[Videos], higher_is_better: set[str],
+    path: Path,
+    samples: Samples,
+    scores: Mapping[str, Mapping[str, Score]],
+    verdicts: Mapping[str, Verdict],
+    each: pd.DataFrame,
+    methods: Sequence[Videos],
+    higher_is_better: set[str],
 ) -> Path:
     """Write the page; returns `path`.
 
@@ -36,8 +41,17 @@ def write_comparison_page(
     judging = [name for name, verdict in verdicts.items() if verdict.usable]
     sections = [
         Section("Scores", SCORES_NOTE, _score_rows(scores, verdicts)),
-        Section("May it judge here?", "A metric judges only where it puts known damage in the right order.", _verdict_rows(verdicts)),
-        *(_worst(samples, method, each[(each["method"] == method.title) & each["metric"].isin(judging)], higher_is_better) for method in methods),
+        Section(
+            "May it judge here?",
+            "A metric judges only where it puts known damage in the right order.",
+            _verdict_rows(verdicts),
+        ),
+        *(
+            _worst(
+                samples, method, each[(each["method"] == method.title) & each["metric"].isin(judging)], higher_is_better
+            )
+            for method in methods
+        ),
     ]
     return write_page(path, f"{len(methods)} methods on {len(samples)} samples of {samples.name}", sections)
 
@@ -47,10 +61,21 @@ def _score_rows(scores: Mapping[str, Mapping[str, Score]], verdicts: Mapping[str
     for name, verdict in verdicts.items():
         for title, found in scores.items():
             score = found[name]
-            numbers = {"value": score.value, "low": score.ci_low, "high": score.ci_high, "ceiling": verdict.ceiling.value, "floor": verdict.floor.value}
+            numbers = {
+                "value": score.value,
+                "low": score.ci_low,
+                "high": score.ci_high,
+                "ceiling": verdict.ceiling.value,
+                "floor": verdict.floor.value,
+            }
             shown = {key: "–" if value != value else value for key, value in numbers.items()}
             network = "" if score.network is None else f"{score.network.architecture} {score.network.sha256[:12]}"
-            rest = {"coverage": score.coverage, "may judge": "yes" if verdict.usable else "no", "network": network, "note": score.warning}
+            rest = {
+                "coverage": score.coverage,
+                "may judge": "yes" if verdict.usable else "no",
+                "network": network,
+                "note": score.warning,
+            }
             rows.append({"metric": TITLES[name], "method": title, **shown, **rest})
     return rows
 
@@ -69,6 +94,17 @@ def _worst(samples: Samples, method: Videos, rows: pd.DataFrame, higher_is_bette
         return Section(title, "No metric of single clips may judge on these samples.")
     ranked = worst_first(rows.pivot(index="sample", columns="metric", values="value"), higher_is_better).head(WORST)
     by_name = {sample.name: sample for sample in samples.samples}
-    pictures = [strips_picture({"real": by_name[str(n)].read(), method.title: method.frames(by_name[str(n)])}) for n in ranked.index]
-    captions = [f"{name}: " + "; ".join(f"{TITLES.get(str(c), c)} {v:.3g}" for c, v in row.items()) for name, row in ranked.iterrows()]
-    return Section(title, f"{BADNESS}: the mean over metrics that may judge of the share of samples that do no worse.", pictures=pictures, captions=captions)
+    pictures = [
+        strips_picture({"real": by_name[str(n)].read(), method.title: method.frames(by_name[str(n)])})
+        for n in ranked.index
+    ]
+    captions = [
+        f"{name}: " + "; ".join(f"{TITLES.get(str(c), c)} {v:.3g}" for c, v in row.items())
+        for name, row in ranked.iterrows()
+    ]
+    return Section(
+        title,
+        f"{BADNESS}: the mean over metrics that may judge of the share of samples that do no worse.",
+        pictures=pictures,
+        captions=captions,
+    )

@@ -88,7 +88,9 @@ def judge_metrics(
         scores[damage] = {name: panel.metrics[name].compute(resamples, seed) for name in names}
         if progress is not None:
             progress(done, len(asked), damage)
-    return {name: _verdict(name, better, {d: scores[d][name] for d in ORDERS[name]}) for name, better in metrics.items()}
+    return {
+        name: _verdict(name, better, {d: scores[d][name] for d in ORDERS[name]}) for name, better in metrics.items()
+    }
 
 
 def score_videos(videos, samples: Samples, panel: Panel) -> Panel:

@@ -29,7 +29,7 @@ def comparison_page(samples: Samples, scores: Scores, verdicts: Mapping[str, Ver
         f"# Methods on {len(samples)} samples of {samples.name}",
         f"Samples {samples.digest[:12]}. Values with 95 % intervals of a bootstrap over clips. The floor is the real clips with "
         f"the worst damage of each metric's row below. ✗: not usable on these samples, see the reason there. †: read the note. "
-        f"{ABSENT}: not measured here. Columns marked \"{NOT_HERE}\" are {SOURCE}: other samples, other preprocessing. Do not "
+        f'{ABSENT}: not measured here. Columns marked "{NOT_HERE}" are {SOURCE}: other samples, other preprocessing. Do not '
         "subtract across them.",
         f"## Portrait (shape of Table 1; published: {published_set})",
         _table(PORTRAIT, scores, floors, verdicts, PORTRAIT_SETS[published_set]),
@@ -54,12 +54,18 @@ def sanity_table(verdicts: Mapping[str, Verdict]) -> str:
         order = ", ".join(f"{damage} {value:.4g}" for damage, value in verdict.order.items())
         usable = "yes" if verdict.usable else f"no: {verdict.reason}"
         agrees = f"{known[name].reference} ({known[name].error:.0e})" if name in known else "tested with its judge"
-        lines.append(f"| {TITLES[name]} | {agrees} | {_interval(verdict.ceiling)} | {_interval(verdict.floor)} | {order} | {usable} |")
+        lines.append(
+            f"| {TITLES[name]} | {agrees} | {_interval(verdict.ceiling)} | {_interval(verdict.floor)} | {order} | {usable} |"
+        )
     return "\n".join(lines)
 
 
 def _table(
-    columns: Sequence[str], scores: Scores, floors: Mapping[str, Score], verdicts: Mapping[str, Verdict], table: Table | None
+    columns: Sequence[str],
+    scores: Scores,
+    floors: Mapping[str, Score],
+    verdicts: Mapping[str, Verdict],
+    table: Table | None,
 ) -> str:
     heads = ["method", *(TITLES[name] for name in columns)]
     if table is not None:

@@ -94,7 +94,9 @@ def puppet_samples(benchmark: Path, limit: int | None = None) -> Samples:
     """
     manifest = benchmark / "manifest.parquet"
     if not manifest.is_file():
-        raise BaselineError(f"no {manifest}; make it with `python -m assets benchmark_sets`, or name a folder of real clips")
+        raise BaselineError(
+            f"no {manifest}; make it with `python -m assets benchmark_sets`, or name a folder of real clips"
+        )
     every = list(pd.read_parquet(manifest).itertuples())
     rows = every[:limit]
     probes = _probed({row.name: benchmark / row.clip for row in rows})
@@ -102,7 +104,9 @@ def puppet_samples(benchmark: Path, limit: int | None = None) -> Samples:
         Sample(row.name, benchmark / row.clip, int(row.window_frames), float(row.fps), probes[row.name].height, probes[row.name].width)
         for row in rows
     ]  # fmt: skip
-    return Samples("puppets", tuple(samples), _digest(samples), frozenset(r.name for r in every) - {r.name for r in rows})
+    return Samples(
+        "puppets", tuple(samples), _digest(samples), frozenset(r.name for r in every) - {r.name for r in rows}
+    )
 
 
 class FolderVideos:
@@ -125,7 +129,10 @@ class FolderVideos:
         self._files = _videos(folder)
         wanted = {sample.name for sample in samples.samples}
         problems = [f"{name} is missing" for name in sorted(wanted - set(self._files))]
-        problems += [f"{self._files[name].name} belongs to no sample" for name in sorted(set(self._files) - wanted - samples.left_out)]
+        problems += [
+            f"{self._files[name].name} belongs to no sample"
+            for name in sorted(set(self._files) - wanted - samples.left_out)
+        ]
         for sample in samples.samples:
             if sample.name in self._files:
                 problems += self._misfits(sample)
@@ -184,7 +191,9 @@ class RealVideos:
 class ArrayVideos:
     """Videos that are arrays already, `generated_videos` for one. `sounds` are `(S,)` at 16 kHz."""
 
-    def __init__(self, title: str, videos: Mapping[str, np.ndarray], sounds: Mapping[str, np.ndarray], samples: Samples):
+    def __init__(
+        self, title: str, videos: Mapping[str, np.ndarray], sounds: Mapping[str, np.ndarray], samples: Samples
+    ):
         """Check names and shapes.
 
         Raises:
@@ -195,7 +204,9 @@ class ArrayVideos:
             shape = (sample.frames, sample.height, sample.width, 3)
             found = videos[sample.name].shape if sample.name in videos else "missing"
             if found != shape:
-                raise BaselineError(f"{title}: the video of {sample.name} is {found}, the sample {shape}; generate it again")
+                raise BaselineError(
+                    f"{title}: the video of {sample.name} is {found}, the sample {shape}; generate it again"
+                )
 
     def frames(self, sample: Sample) -> np.ndarray:
         """As given."""
@@ -213,7 +224,9 @@ def _videos(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")):
         if path.stem in found:
-            raise BaselineError(f"{folder} holds both {found[path.stem].name} and {path.name}; keep one video of each sample")
+            raise BaselineError(
+                f"{folder} holds both {found[path.stem].name} and {path.name}; keep one video of each sample"
+            )
         found[path.stem] = path
     return found
 

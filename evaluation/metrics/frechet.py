@@ -76,7 +76,9 @@ def frechet_distance_of_features(first: np.ndarray, second: np.ndarray) -> float
     for features in (first, second):
         features = np.asarray(features, np.float64)
         if features.ndim != 2 or len(features) < 2 or features.shape[1] != np.shape(first)[-1]:
-            raise ValueError(f"features must be (N, D) with N of 2 or more, got {np.shape(first)} and {np.shape(second)}")
+            raise ValueError(
+                f"features must be (N, D) with N of 2 or more, got {np.shape(first)} and {np.shape(second)}"
+            )
         if not np.isfinite(features).all():
             raise ValueError("features must be finite; look for NaN or infinity in the videos or the network")
         means.append(features.mean(axis=0))

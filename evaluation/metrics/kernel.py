@@ -52,7 +52,9 @@ def _mean_of_pairs(sums: np.ndarray, rows: np.ndarray, w: np.ndarray) -> float:
 def _sums(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> np.ndarray:
     every = np.concatenate([np.asarray(rows, np.float64) for rows in second])
     starts = np.cumsum([0, *(len(rows) for rows in second[:-1])])
-    return np.stack([np.add.reduceat(_kernel(np.asarray(rows, np.float64), every).sum(axis=0), starts) for rows in first])
+    return np.stack(
+        [np.add.reduceat(_kernel(np.asarray(rows, np.float64), every).sum(axis=0), starts) for rows in first]
+    )
 
 
 def _kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:

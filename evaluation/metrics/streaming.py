@@ -60,7 +60,9 @@ class StreamingMetric(ABC):
     def __init__(self, network: Network | None = None):
         if self.architecture is not None and (network is None or network.architecture != self.architecture):
             given = "no network" if network is None else network.architecture
-            raise MetricError(f"{self.name} is defined on {self.architecture}, not on {given}; name another metric for it")
+            raise MetricError(
+                f"{self.name} is defined on {self.architecture}, not on {given}; name another metric for it"
+            )
         self.network = network
         self._records: dict[str, Any] = {}
 

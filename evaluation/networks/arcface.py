@@ -18,7 +18,9 @@ TEMPLATE = np.array(
 # The five points among the 68 of iBUG: mean of an eye's six, tip of the nose, corners of the mouth.
 FIVE = (slice(36, 42), slice(42, 48), slice(30, 31), slice(48, 49), slice(54, 55))
 PROTOCOL = "five points from 68 face points, similarity transform to insightface's 112 template, RGB (x - 127.5) / 127.5, L2-normalised"
-REMEDY = "export or download an ArcFace recognition model (insightface's w600k_r50.onnx or glintr100.onnx) and give its path"
+REMEDY = (
+    "export or download an ArcFace recognition model (insightface's w600k_r50.onnx or glintr100.onnx) and give its path"
+)
 
 
 def five_points(keypoints: np.ndarray) -> np.ndarray | None:
@@ -55,7 +57,9 @@ class ArcFaceEmbedding:
     def __call__(self, frames: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
         """`(T, H, W, 3)` uint8 RGB and `(T, 133, 3)` in its pixels to `(T, D)` float32 of length 1; NaN without a face."""
         points = [five_points(k) for k in keypoints]
-        found = [self._embed(image, five) if five is not None else None for image, five in zip(frames, points, strict=True)]
+        found = [
+            self._embed(image, five) if five is not None else None for image, five in zip(frames, points, strict=True)
+        ]
         width = next((len(vector) for vector in found if vector is not None), 1)
         return np.stack([np.full(width, np.nan, np.float32) if vector is None else vector for vector in found])
 
@@ -74,5 +78,7 @@ def _session(path: Path) -> Any:
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     shape = session.get_inputs()[0].shape
     if list(shape[1:]) != [3, SIDE, SIDE] or len(session.get_outputs()) != 1:
-        raise ValueError(f"it takes {shape} and gives {len(session.get_outputs())} outputs, not (N, 3, {SIDE}, {SIDE}) and one")
+        raise ValueError(
+            f"it takes {shape} and gives {len(session.get_outputs())} outputs, not (N, 3, {SIDE}, {SIDE}) and one"
+        )
     return session

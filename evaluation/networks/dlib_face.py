@@ -42,7 +42,9 @@ class DlibFaceEmbedding:
         )
         self.network = identify(path, DLIB_FACE, protocol, REMEDY)
         if self.network.sha256 != SHA256:
-            raise NetworkError(f"{path} holds other weights than {DLIB_FACE} ({self.network.sha256[:12]}, not {SHA256[:12]}); {REMEDY}")
+            raise NetworkError(
+                f"{path} holds other weights than {DLIB_FACE} ({self.network.sha256[:12]}, not {SHA256[:12]}); {REMEDY}"
+            )
         self._model = opened(path, DLIB_FACE, REMEDY, lambda: _dlib().face_recognition_model_v1(str(path)))
 
     def __call__(self, frames: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
@@ -59,7 +61,9 @@ def face_chip(image: np.ndarray, face: np.ndarray) -> np.ndarray:
     """`(H, W, 3)` uint8 and `(68, 3)` points in it to the `(150, 150, 3)` that the network was trained on."""
     dlib = _dlib()
     points = dlib.points([dlib.point(x, y) for x, y in face[:, :2].round().astype(int).tolist()])
-    return dlib.get_face_chip(np.ascontiguousarray(image), dlib.full_object_detection(dlib.rectangle(), points), SIDE, PADDING)
+    return dlib.get_face_chip(
+        np.ascontiguousarray(image), dlib.full_object_detection(dlib.rectangle(), points), SIDE, PADDING
+    )
 
 
 def _packaged() -> Path:

@@ -27,7 +27,9 @@ class FeatureCache:
         """
         if self._folder is None:
             return compute()
-        digest = hashlib.sha256(f"{network.architecture}\0{network.sha256}\0{network.protocol}\0{frames.shape}".encode())
+        digest = hashlib.sha256(
+            f"{network.architecture}\0{network.sha256}\0{network.protocol}\0{frames.shape}".encode()
+        )
         digest.update(np.ascontiguousarray(frames).data)
         file = self._folder / digest.hexdigest()[:2] / f"{digest.hexdigest()}.npy"
         if file.is_file():

@@ -23,7 +23,14 @@ REMEDY = "download pt_inception-2015-12-05-6726825d.pth (github.com/mseitzer/pyt
 class _Conv(nn.Module):
     """Convolution without bias, batch norm (eps 1e-3), ReLU."""
 
-    def __init__(self, inputs: int, outputs: int, size: int | tuple[int, int], stride: int = 1, padding: int | tuple[int, int] = 0):
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        size: int | tuple[int, int],
+        stride: int = 1,
+        padding: int | tuple[int, int] = 0,
+    ):
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, size, stride, padding, bias=False)
         self.bn = nn.BatchNorm2d(outputs, eps=0.001)
@@ -190,7 +197,9 @@ def load_inception(path: Path) -> InceptionV3:
     else:
         state = torch.load(path, map_location="cpu", weights_only=True)
     if "fc.weight" in state and len(state["fc.weight"]) != CLASSES:
-        raise NetworkError(f"it has {len(state['fc.weight'])} classes, the network of FID has {CLASSES}: these are ImageNet weights")
+        raise NetworkError(
+            f"it has {len(state['fc.weight'])} classes, the network of FID has {CLASSES}: these are ImageNet weights"
+        )
     model = InceptionV3()
     # Counters of batches came to PyTorch after the port: files without them are whole.
     counters = {key: value for key, value in model.state_dict().items() if key.endswith("num_batches_tracked")}

@@ -33,14 +33,23 @@ class Pods(ThreadingHTTPServer):
         variables = {entry["name"]: entry["value"] for entry in container["env"]}
         log = (self.folder / f"{name}.log").open("wb")
         environment = {"PATH": os.environ["PATH"], **variables}
-        self.processes[name] = subprocess.Popen(container["command"], env=environment, cwd=container["workingDir"], stdout=log, stderr=log)
+        self.processes[name] = subprocess.Popen(
+            container["command"], env=environment, cwd=container["workingDir"], stdout=log, stderr=log
+        )
         self.posted[name] = body
 
     def pod(self, name: str) -> dict:
         """The pod with its status."""
         code = self.processes[name].poll()
         state = {"running": {}} if code is None else {"terminated": {"exitCode": abs(code)}}
-        status = {"name": "training", "ready": code is None, "restartCount": 0, "image": "i", "imageID": "i", "state": state}
+        status = {
+            "name": "training",
+            "ready": code is None,
+            "restartCount": 0,
+            "image": "i",
+            "imageID": "i",
+            "state": state,
+        }
         return {**self.posted[name], "status": {"phase": "Running", "containerStatuses": [status]}}
 
 
@@ -64,7 +73,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = urlparse(self.path).path
         if path.endswith("/pods"):
-            self._json({"kind": "PodList", "apiVersion": "v1", "items": [self.server.pod(name) for name in self.server.posted]})
+            self._json(
+                {"kind": "PodList", "apiVersion": "v1", "items": [self.server.pod(name) for name in self.server.posted]}
+            )
         elif path.endswith("/log"):
             self._follow(path.split("/")[-2])
         else:
@@ -76,7 +87,9 @@ class _Handler(BaseHTTPRequestHandler):
         while "follow=True" in self.path and process.poll() is None:
             time.sleep(0.05)
         mark = "2026-01-01T00:00:00.000000Z " if "timestamps=True" in self.path else ""
-        text = "".join(mark + line for line in (self.server.folder / f"{name}.log").read_text().splitlines(keepends=True))
+        text = "".join(
+            mark + line for line in (self.server.folder / f"{name}.log").read_text().splitlines(keepends=True)
+        )
         self._send("text/plain", text.encode())
 
     def _json(self, value: dict) -> None:
@@ -96,9 +109,12 @@ def pods(folder: Path) -> Iterator[tuple[Pods, Path]]:
     server = Pods(folder)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     config = {
-        "apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "c",
         "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{server.server_address[1]}"}}],
-        "users": [{"name": "c", "user": {}}], "contexts": [{"name": "c", "context": {"cluster": "c", "user": "c", "namespace": NAMESPACE}}],
+        "users": [{"name": "c", "user": {}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "c", "namespace": NAMESPACE}}],
     }
     (folder / "kubeconfig").write_text(yaml.safe_dump(config))
     try:

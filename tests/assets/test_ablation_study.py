@@ -20,7 +20,11 @@ from profiles import load_profile
 def workspace(tmp_path):
     profile = load_profile("laptop", [])
     for name, recipe in RECIPES.items():
-        record = {"weights_digest": name, "snapshot_digest": "d", "section": getattr(profile, recipe.section).model_dump(mode="json")}
+        record = {
+            "weights_digest": name,
+            "snapshot_digest": "d",
+            "section": getattr(profile, recipe.section).model_dump(mode="json"),
+        }
         (tmp_path / "data" / name).mkdir(parents=True)
         (tmp_path / "data" / name / "record.json").write_text(json.dumps(record))
     (tmp_path / "data" / "training_snapshot").mkdir()
@@ -53,7 +57,13 @@ def test_variants_share_the_phase_that_they_have_in_common_and_a_second_run_trai
     launches = Launches()
     for _ in range(2):
         students = [launches.train(workspace, ADVERSARIAL, name) for name in ("full", "shift_1", "no_r1")]
-    assert launches.sections == ["adversarial_images", "adversarial_videos", "adversarial_videos", "adversarial_images", "adversarial_videos"]
+    assert launches.sections == [
+        "adversarial_images",
+        "adversarial_videos",
+        "adversarial_videos",
+        "adversarial_images",
+        "adversarial_videos",
+    ]
     assert launches.jobs[1]["parent"] == launches.jobs[2]["parent"] == launches.jobs[0]["output"]
     assert Path(launches.jobs[0]["parent"]) == workspace.data("consistency_student")
     assert len(set(students)) == 3
@@ -106,7 +116,9 @@ def test_a_training_that_fails_is_a_row_with_its_reason(workspace):
 
     no_r1 = next(v for v in ADVERSARIAL.variants if v.name == "no_r1")
     row, videos = ablation_study._variant_row(workspace, ADVERSARIAL, no_r1, 0, fail)
-    assert row == {"variant": "no_r1", "seed": 0, "status": "failed: job.json ended with exit code 1"} and videos is None
+    assert (
+        row == {"variant": "no_r1", "seed": 0, "status": "failed: job.json ended with exit code 1"} and videos is None
+    )
 
 
 def test_unknown_studies_and_variants_and_missing_parents_are_one_clear_error(workspace):
@@ -130,7 +142,12 @@ def test_dagster_runs_the_partitions_study_with_its_seeds_and_shows_table_and_pi
 
     monkeypatch.setattr(study_asset, "run_study", run)
     config = dg.RunConfig({"ablation_study": study_asset.StudyConfig(seeds=3)})
-    result = dg.materialize([study_asset.ablation_study], partition_key="stage_order", run_config=config, resources={"launcher": TrainingLauncher()})
+    result = dg.materialize(
+        [study_asset.ablation_study],
+        partition_key="stage_order",
+        run_config=config,
+        resources={"launcher": TrainingLauncher()},
+    )
     assert asked == [("stage_order", 3, "omnihuman ablate --study stage_order --seeds 3")]
     (made,) = result.asset_materializations_for_node("ablation_study")
     assert made.partition == "stage_order" and {"table", "scores", "contact_sheet", "folder"} <= set(made.metadata)

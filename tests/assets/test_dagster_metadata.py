@@ -12,7 +12,14 @@ from profiles import load_profile
 
 @pytest.fixture(scope="module")
 def profile():
-    return load_profile("laptop", ["curation.text=motion >= 0.1", "curation.audio=has_audio and bits_per_pixel > 0", "curation.pose=pose_visibility > 0.5"])
+    return load_profile(
+        "laptop",
+        [
+            "curation.text=motion >= 0.1",
+            "curation.audio=has_audio and bits_per_pixel > 0",
+            "curation.pose=pose_visibility > 0.5",
+        ],
+    )
 
 
 def test_a_subset_reads_its_own_columns_and_those_of_the_weaker_ones(profile):

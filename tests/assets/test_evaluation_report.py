@@ -20,13 +20,24 @@ BUCKET = "64x64x17@16"
 def workspace(tmp_path: Path) -> Workspace:
     """Two shards; clip b has two samples, clip d lies in another bucket, and no score of c is known."""
     workspace = Workspace(tmp_path, load_profile("laptop", []))
-    rows = [("a", "s-1", BUCKET, 1), ("b", "s-1", BUCKET, 0), ("b", "s-1", BUCKET, 2), ("c", "s-2", BUCKET, 0), ("d", "s-2", "64x32x17@16", 0)]
+    rows = [
+        ("a", "s-1", BUCKET, 1),
+        ("b", "s-1", BUCKET, 0),
+        ("b", "s-1", BUCKET, 2),
+        ("c", "s-2", BUCKET, 0),
+        ("d", "s-2", "64x32x17@16", 0),
+    ]
     workspace.data("training_snapshot").mkdir(parents=True)
-    pd.DataFrame(rows, columns=["clip_id", "shard", "bucket", "row"]).to_parquet(workspace.data("training_snapshot") / "samples.parquet")
+    pd.DataFrame(rows, columns=["clip_id", "shard", "bucket", "row"]).to_parquet(
+        workspace.data("training_snapshot") / "samples.parquet"
+    )
     for shard, count in (("s-1", 3), ("s-2", 1)):
         folder = workspace.data("condition_features", shard)
         folder.mkdir(parents=True)
-        save_file({"latents": torch.randn(count, 16, 5, 8, 8, generator=torch.Generator().manual_seed(count)).half()}, folder / f"features-{BUCKET}.safetensors")
+        save_file(
+            {"latents": torch.randn(count, 16, 5, 8, 8, generator=torch.Generator().manual_seed(count)).half()},
+            folder / f"features-{BUCKET}.safetensors",
+        )
     workspace.data("clip_scores", "s-1").mkdir(parents=True)
     scores = pd.DataFrame({"clip_id": ["b", "a"], "motion": [0.2, 0.1], "frames": [25, 25], "caption": ["x", "y"]})
     scores.to_parquet(workspace.data("clip_scores", "s-1") / "scores.parquet")

@@ -52,6 +52,8 @@ def test_two_machines_train_one_job_and_report(tmp_path, monkeypatch, capfd):
     (result,) = materialize(workspace, training_process(path, workspace.profile.engine))
     record = json.loads((Path(job.output) / "record.json").read_text())
     assert result.data_version.value == record["weights_digest"]
-    assert capfd.readouterr().out.count("dist_world_size=2") == 2, "each machine's launcher says how many ranks there are"
+    assert capfd.readouterr().out.count("dist_world_size=2") == 2, (
+        "each machine's launcher says how many ranks there are"
+    )
     assert not list(Path(job.work).glob("pipes-*")) and not list(Path(job.work).glob("*.alive"))
     assert (Path(job.work) / "environment").stat().st_mode & 0o077 == 0, "credentials may be in it"

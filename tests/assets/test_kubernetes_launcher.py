@@ -32,22 +32,37 @@ def pod(workspace: Workspace, **settings) -> dict:
 
     from assets.launchers.kubernetes import pod_spec
 
-    given = KubernetesSettings(launcher="kubernetes", image="registry.example/omnihuman:1", claim="disk", mount=workspace.root.parent, **settings)
+    given = KubernetesSettings(
+        launcher="kubernetes",
+        image="registry.example/omnihuman:1",
+        claim="disk",
+        mount=workspace.root.parent,
+        **settings,
+    )
     body = build_pod_body(
-        pod_name="dagster-run-stage-1", image=None, command=remote_command(Process([], {}, workspace.root / "job.json"), given),
-        env_vars={"DAGSTER_PIPES_CONTEXT": "c", **given.environment}, base_pod_meta={"labels": {"omnihuman/run": "r"}},
+        pod_name="dagster-run-stage-1",
+        image=None,
+        command=remote_command(Process([], {}, workspace.root / "job.json"), given),
+        env_vars={"DAGSTER_PIPES_CONTEXT": "c", **given.environment},
+        base_pod_meta={"labels": {"omnihuman/run": "r"}},
         base_pod_spec=pod_spec(given, workspace),
     )
     return {"apiVersion": "v1", "kind": "Pod", **kubernetes.client.ApiClient().sanitize_for_serialization(body)}
 
 
 def test_the_pod_has_image_command_gpus_disk_and_time_to_end(workspace):
-    made = pod(workspace, requests={"memory": "200Gi", "cpu": "32"}, environment={"MLFLOW_S3_ENDPOINT_URL": "http://s3:9000"}, secrets=("store",))
+    made = pod(
+        workspace,
+        requests={"memory": "200Gi", "cpu": "32"},
+        environment={"MLFLOW_S3_ENDPOINT_URL": "http://s3:9000"},
+        secrets=("store",),
+    )
     (container,) = made["spec"]["containers"]
     assert container["image"] == "registry.example/omnihuman:1" and container["workingDir"] == str(workspace.root)
     assert container["command"] == ["python", "-m", "training.launch", "--job", str(workspace.root / "job.json")]
     assert container["resources"] == {
-        "limits": {"nvidia.com/gpu": "4", "memory": "200Gi"}, "requests": {"nvidia.com/gpu": "4", "memory": "200Gi", "cpu": "32"},
+        "limits": {"nvidia.com/gpu": "4", "memory": "200Gi"},
+        "requests": {"nvidia.com/gpu": "4", "memory": "200Gi", "cpu": "32"},
     }
     assert {"name": "MLFLOW_S3_ENDPOINT_URL", "value": "http://s3:9000"} in container["env"]
     assert container["envFrom"] == [{"secretRef": {"name": "store"}}]
@@ -67,8 +82,12 @@ def test_without_a_gpu_resource_none_is_asked_for(workspace):
 @pytest.mark.parametrize("version", VERSIONS)
 def test_kubernetes_takes_the_pod(workspace, version):
     made = pod(
-        workspace, namespace="ml", service_account="trainer", node_selector={"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"},
-        tolerations=({"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},), secrets=("store",),
+        workspace,
+        namespace="ml",
+        service_account="trainer",
+        node_selector={"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"},
+        tolerations=({"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},),
+        secrets=("store",),
     )
     kubernetes_validate.validate(made, version, strict=True)
     assert made["spec"]["serviceAccountName"] == "trainer" and made["spec"]["tolerations"][0]["operator"] == "Exists"

@@ -24,7 +24,12 @@ from training.alone import BEAT_VARIABLE, SILENCE_SECONDS, beating, patience
 from training.launch import Process, _this_node, launch_command
 from training.nodes import exported
 
-KUBERNETES = {"launcher": "kubernetes", "image": "registry.example/omnihuman:1", "claim": "workspace", "mount": "/mnt/omnihuman"}
+KUBERNETES = {
+    "launcher": "kubernetes",
+    "image": "registry.example/omnihuman:1",
+    "claim": "workspace",
+    "mount": "/mnt/omnihuman",
+}
 REPORTS = """
 import os, sys
 from dagster_pipes import open_dagster_pipes
@@ -66,7 +71,12 @@ def test_a_dead_child_fails_the_asset_with_the_tail_of_its_log(workspace):
     with pytest.raises(DagsterPipesExecutionError) as failed:
         materialize(workspace, python(code))
     message = str(failed.value)
-    assert "exit code 1" in message and "the disk is full" in message and "line 99" in message and "line 3\n" not in message
+    assert (
+        "exit code 1" in message
+        and "the disk is full" in message
+        and "line 99" in message
+        and "line 3\n" not in message
+    )
 
 
 def test_ctrl_c_in_a_terminal_reaches_the_child_through_the_launcher_alone(workspace, capfd):
@@ -162,14 +172,22 @@ def test_elsewhere_the_same_job_file_becomes_the_same_command_line(tmp_path, mon
 
     profile = load_profile("laptop", ["engine.ranks=2"])
     job = TrainingJob(
-        kind="stage", name="n", profile_values=profile.model_dump(mode="json"), section="stage_1", snapshot="s", features_root="f",
-        output="o", work=str(tmp_path),
+        kind="stage",
+        name="n",
+        profile_values=profile.model_dump(mode="json"),
+        section="stage_1",
+        snapshot="s",
+        features_root="f",
+        output="o",
+        work=str(tmp_path),
     ).write(tmp_path / "job.json")
     settings = RaySettings(launcher="ray", address="http://head:8265", mount=tmp_path, python=sys.executable)
     sent = remote_command(Process([], {}, job), settings)
     shown = "import os; os.execve = lambda path, command, environment: print(*command, sep='\\n')\nimport runpy, sys\n"
     shown += f"sys.argv = {['launch', *sent[3:]]!r}; runpy.run_module('training.launch', run_name='__main__')"
-    printed = subprocess.run([sys.executable, "-c", shown], capture_output=True, text=True, check=True).stdout.splitlines()
+    printed = subprocess.run(
+        [sys.executable, "-c", shown], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     here = launch_command(job, profile.engine)
     assert [part for part in printed if "port" not in part] == [part for part in here if "port" not in part]
 
@@ -189,7 +207,12 @@ def test_devices_that_a_scheduler_named_are_the_ones(monkeypatch):
 
 
 def test_ranks_on_other_machines_get_pipes_and_the_beat_and_not_our_pid():
-    environment = {"DAGSTER_PIPES_CONTEXT": "c", "OMNIHUMAN_LAUNCHER_BEAT": "/b", "OMNIHUMAN_LAUNCHER_PID": "1", "SECRET": "s"}
+    environment = {
+        "DAGSTER_PIPES_CONTEXT": "c",
+        "OMNIHUMAN_LAUNCHER_BEAT": "/b",
+        "OMNIHUMAN_LAUNCHER_PID": "1",
+        "SECRET": "s",
+    }
     assert exported(environment) == {"DAGSTER_PIPES_CONTEXT": "c", "OMNIHUMAN_LAUNCHER_BEAT": "/b"}
 
 

@@ -35,10 +35,35 @@ def ray_address(ray_folder):
     """A cluster of this machine, on loopback."""
     port = free_port()
     command = [
-        str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--port", "0", "--node-ip-address", "127.0.0.1",
-        "--dashboard-host", "127.0.0.1", "--dashboard-port", str(port), "--ray-client-server-port", str(free_port()), "--min-worker-port", "0",
-        "--max-worker-port", "0", "--dashboard-agent-listen-port", "0", "--num-cpus", "2", "--num-gpus", "0",
-        "--object-store-memory", "100000000", "--disable-usage-stats", "--temp-dir", str(ray_folder),
+        str(Path(sys.executable).with_name("ray")),
+        "start",
+        "--head",
+        "--block",
+        "--port",
+        "0",
+        "--node-ip-address",
+        "127.0.0.1",
+        "--dashboard-host",
+        "127.0.0.1",
+        "--dashboard-port",
+        str(port),
+        "--ray-client-server-port",
+        str(free_port()),
+        "--min-worker-port",
+        "0",
+        "--max-worker-port",
+        "0",
+        "--dashboard-agent-listen-port",
+        "0",
+        "--num-cpus",
+        "2",
+        "--num-gpus",
+        "0",
+        "--object-store-memory",
+        "100000000",
+        "--disable-usage-stats",
+        "--temp-dir",
+        str(ray_folder),
     ]
     address = f"http://127.0.0.1:{port}"
     with serving(command, ray_folder / "head.log", lambda: answers(f"{address}/api/jobs/")) as head:
@@ -52,7 +77,11 @@ def test_a_training_is_terminated_goes_on_and_reports(ray_address, tmp_path, mon
     write_snapshot(tmp_path)
     workspace = Workspace(tmp_path, load_profile("laptop", []))
     settings = {
-        "launcher": "ray", "address": ray_address, "mount": str(tmp_path), "gpus_per_rank": 0, "python": sys.executable,
+        "launcher": "ray",
+        "address": ray_address,
+        "mount": str(tmp_path),
+        "gpus_per_rank": 0,
+        "python": sys.executable,
         "environment": {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
     }
     (tmp_path / "launcher.yaml").write_text(yaml.safe_dump(settings))

@@ -32,8 +32,14 @@ def test_too_little_is_skipped_and_says_how_little():
         ({"new_hours": {"text": 1.2, "pose": 1.25}}, "new usable hours pose +5.0 %"),
         ({"hours": {"text": 100.0}, "new_hours": {"pose": 0.1}}, "new usable hours pose +inf %"),
         ({"lost_clips": 2}, "2 clips of the champion's snapshot are withdrawn or gone"),
-        ({"drift": (ColumnDrift("motion", 0.9, 0.1, 0.4, 0.1, True),)}, "1 score columns of 40 new clips drifted: motion (PSI 0.90, KS 0.40)"),
-        ({"changed": ("code version of clip_scores a -> b",)}, "made by other code or settings: code version of clip_scores a -> b"),
+        (
+            {"drift": (ColumnDrift("motion", 0.9, 0.1, 0.4, 0.1, True),)},
+            "1 score columns of 40 new clips drifted: motion (PSI 0.90, KS 0.40)",
+        ),
+        (
+            {"changed": ("code version of clip_scores a -> b",)},
+            "made by other code or settings: code version of clip_scores a -> b",
+        ),
     ],
 )
 def test_any_one_reason_is_enough_and_is_named(change, reason):
@@ -59,7 +65,12 @@ KNOWN = replace(CALM, same_settings=True, teacher_known=True, new_hours={"text":
 )
 def test_a_training_goes_on_from_the_champion_unless_one_reason_is_against_it(change, config, start, reason):
     decision = decide_refresh(replace(KNOWN, **change), RefreshConfig(), config)
-    assert decision.refresh and decision.start == start and reason in decision.start_reason and ";" not in decision.start_reason
+    assert (
+        decision.refresh
+        and decision.start == start
+        and reason in decision.start_reason
+        and ";" not in decision.start_reason
+    )
 
 
 def test_the_bound_is_the_profiles():

@@ -36,7 +36,7 @@ def test_later_arrivals_change_no_plan_that_waits(workspace: Workspace) -> None:
 
 
 def test_odd_names_survive_a_plan(workspace: Workspace) -> None:
-    names = ["- leading.mp4", "it's \"quoted\"; rm.mp4", os.fsdecode(b"not utf-8 \xff.mp4")]
+    names = ["- leading.mp4", 'it\'s "quoted"; rm.mp4', os.fsdecode(b"not utf-8 \xff.mp4")]
     drop(workspace, *names)
     (shard,) = plan_new_shards(workspace)
     assert {p.name for p in planned_files(workspace, shard)} == set(names)

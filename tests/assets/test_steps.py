@@ -38,7 +38,9 @@ def make(execution: Execution) -> dict:
 
 
 def step(name: str, upstream: tuple[str, ...] = (), sections: tuple[str, ...] = ("stage_1",)) -> Step:
-    return Step(name, "a step of the tests", make, upstream, sections, "tools", frozenset({"python"}), "value", in_dvc=False)
+    return Step(
+        name, "a step of the tests", make, upstream, sections, "tools", frozenset({"python"}), "value", in_dvc=False
+    )
 
 
 @pytest.fixture
@@ -140,7 +142,9 @@ def test_detector_is_the_profiles_and_a_missing_path_names_the_remedy(tmp_path: 
         keypoint_detector(load_profile("laptop", [f"encoders.keypoints={tmp_path}/nowhere.onnx"]))
 
 
-def test_other_weights_under_the_same_path_are_another_setting_of_the_scores_and_of_nothing_else(tmp_path: Path) -> None:
+def test_other_weights_under_the_same_path_are_another_setting_of_the_scores_and_of_nothing_else(
+    tmp_path: Path,
+) -> None:
     captioner, detector = tmp_path / "captioner", tmp_path / "detector"
     for file in (captioner / "config.json", captioner / "model.safetensors", detector / "body.onnx"):
         file.parent.mkdir(exist_ok=True)
@@ -162,7 +166,9 @@ def test_other_weights_under_the_same_path_are_another_setting_of_the_scores_and
         seen.add(scores)
     shutil.rmtree(captioner)
     assert made_from()[2]["caption"] == "absent" and made_from()[0] not in seen
-    assert "score_weights" not in configuration(load_profile("laptop", []), ("curation.scores",)), "the laptop's scores have none"
+    assert "score_weights" not in configuration(load_profile("laptop", []), ("curation.scores",)), (
+        "the laptop's scores have none"
+    )
 
 
 def test_params_file_is_the_laptop_profile() -> None:

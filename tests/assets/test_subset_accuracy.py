@@ -14,7 +14,11 @@ def test_every_kind_of_puppet_has_a_known_place():
 
 def test_counts_follow_the_known_places_and_a_looser_predicate_costs_precision():
     strict = measure_accuracy(load_profile("laptop", []), per_kind=3)
-    assert [(found.subset, found.clips, found.belong) for found in strict] == [("text", 21, 12), ("audio", 21, 6), ("pose", 21, 3)]
+    assert [(found.subset, found.clips, found.belong) for found in strict] == [
+        ("text", 21, 12),
+        ("audio", 21, 6),
+        ("pose", 21, 3),
+    ]
     assert all(found.precision == 1.0 for found in strict), "no rule-breaker is let in"
     loose = measure_accuracy(load_profile("laptop", ["curation.text=motion >= 0.01"]), per_kind=3)
     assert loose[0].kept > strict[0].kept and loose[0].precision < 1.0

@@ -35,7 +35,12 @@ def made(tmp_path_factory):
     put_raw_clips(found, [CLIP])
     put_snapshot(found, OLD, [CLIP])
     commit(found, "training_snapshot")
-    record = {"name": "stage_3_checkpoint", "snapshot_digest": OLD, "weights_digest": "w" * 64, "parent": "stage_2_checkpoint"}
+    record = {
+        "name": "stage_3_checkpoint",
+        "snapshot_digest": OLD,
+        "weights_digest": "w" * 64,
+        "parent": "stage_2_checkpoint",
+    }
     found.data("stage_3_checkpoint").mkdir()
     (found.data("stage_3_checkpoint") / "record.json").write_text(json.dumps(record))
     commit(found, "stage_3_checkpoint")
@@ -43,9 +48,15 @@ def made(tmp_path_factory):
     (pipeline / "transformer").mkdir(parents=True)
     (pipeline / "transformer" / "config.json").write_text("{}")
     save_file({"weight": torch.arange(3.0)}, pipeline / "transformer" / "diffusion_pytorch_model.safetensors")
-    tags = {"snapshot_digest": OLD, "weights_digest": "w" * 64, "files_digest": weights_digest(pipeline / "transformer")}
+    tags = {
+        "snapshot_digest": OLD,
+        "weights_digest": "w" * 64,
+        "files_digest": weights_digest(pipeline / "transformer"),
+    }
     teacher = register_model(found.tracking_uri, TEACHER, pipeline, tags=tags)
-    student = register_model(found.tracking_uri, STUDENT, pipeline, tags={"snapshot_digest": OLD, "teacher_version": str(teacher.version)})
+    student = register_model(
+        found.tracking_uri, STUDENT, pipeline, tags={"snapshot_digest": OLD, "teacher_version": str(teacher.version)}
+    )
     set_alias(found.tracking_uri, STUDENT, CHAMPION, student.version)
     put_snapshot(found, NEW, [CLIP])
     commit(found, "training_snapshot")
@@ -74,14 +85,22 @@ def test_stages_1_and_2_take_over_the_champions_teacher_and_stage_3_trains_it_on
     for stage in ("stage_1_checkpoint", "stage_2_checkpoint"):
         execute(workspace, STEPS[stage])
         record = json.loads((workspace.data(stage) / "record.json").read_text())
-        assert weights_digest(workspace.data(stage) / "transformer") == start.files == record["weights_digest"] and record["snapshot_digest"] == OLD
+        assert (
+            weights_digest(workspace.data(stage) / "transformer") == start.files == record["weights_digest"]
+            and record["snapshot_digest"] == OLD
+        )
         assert is_current(workspace, STEPS[stage])
     job, profile = job_of(workspace, "stage_3_checkpoint"), workspace.profile
     section = job["profile_values"]["stage_3"]
     assert job["parent"] == str(workspace.data("stage_2_checkpoint")) and job["continued_from"] == str(start)
     assert section["steps"] == profile.continuation.steps != profile.stage_3.steps
-    assert section["optimizer"]["lr"] == profile.stage_3.optimizer.lr * 0.3 and section["optimizer"]["adam_lr"] == profile.stage_3.optimizer.adam_lr * 0.3
-    assert job["profile_values"]["consistency"] == profile.consistency.model_dump(mode="json"), "the distillation is that of a training from scratch"
+    assert (
+        section["optimizer"]["lr"] == profile.stage_3.optimizer.lr * 0.3
+        and section["optimizer"]["adam_lr"] == profile.stage_3.optimizer.adam_lr * 0.3
+    )
+    assert job["profile_values"]["consistency"] == profile.consistency.model_dump(mode="json"), (
+        "the distillation is that of a training from scratch"
+    )
 
 
 def test_another_choice_puts_the_stages_out_of_date_and_a_champion_that_moves_does_not(workspace):
@@ -93,20 +112,39 @@ def test_another_choice_puts_the_stages_out_of_date_and_a_champion_that_moves_do
     choose_start(workspace, "scratch")
     assert not is_current(workspace, STEPS["stage_1_checkpoint"]) and read_start(workspace) is None
     job = job_of(workspace, "stage_1_checkpoint")
-    assert job["parent"] is None and job["continued_from"] == "" and job["profile_values"] == workspace.profile.model_dump(mode="json")
+    assert (
+        job["parent"] is None
+        and job["continued_from"] == ""
+        and job["profile_values"] == workspace.profile.model_dump(mode="json")
+    )
 
 
 def test_lineage_leads_from_the_old_snapshots_clip_over_the_teacher_to_what_goes_on_from_it(workspace):
     choose_start(workspace, "champion")
     execute(workspace, STEPS["stage_1_checkpoint"])
-    saw = {(exposure.name, exposure.detail.split(",")[1].strip()) for exposure in who_saw(workspace, {CLIP}) if exposure.kind == "checkpoint"}
-    assert {("stage_3_checkpoint", f"trained on snapshot {OLD[:12]}"), ("stage_1_checkpoint", f"trained on snapshot {OLD[:12]}")} <= saw
+    saw = {
+        (exposure.name, exposure.detail.split(",")[1].strip())
+        for exposure in who_saw(workspace, {CLIP})
+        if exposure.kind == "checkpoint"
+    }
+    assert {
+        ("stage_3_checkpoint", f"trained on snapshot {OLD[:12]}"),
+        ("stage_1_checkpoint", f"trained on snapshot {OLD[:12]}"),
+    } <= saw
 
 
 def test_a_teacher_that_saw_a_withdrawn_clip_is_refused_and_the_choice_stays(workspace):
     before = workspace.start.read_bytes()
-    withdraw(workspace.tombstones, pd.read_parquet(workspace.data("raw_clips", "s-000000000001") / "clips.parquet"), CLIP, "asked for")
-    with pytest.raises(AssetError, match=r"omnihuman-teacher 1 saw clips that are withdrawn now; begin from scratch: `omnihuman start scratch`"):
+    withdraw(
+        workspace.tombstones,
+        pd.read_parquet(workspace.data("raw_clips", "s-000000000001") / "clips.parquet"),
+        CLIP,
+        "asked for",
+    )
+    with pytest.raises(
+        AssetError,
+        match=r"omnihuman-teacher 1 saw clips that are withdrawn now; begin from scratch: `omnihuman start scratch`",
+    ):
         choose_start(workspace, "champion")
     assert workspace.start.read_bytes() == before
 
@@ -117,10 +155,15 @@ def test_a_champion_whose_files_are_gone_or_changed_is_one_error_with_the_remedy
     kept = weights.read_bytes()
     try:
         weights.write_bytes(kept[:-1] + b"\x7f")
-        with pytest.raises(AssetError, match=r"start.json begins from omnihuman-teacher 1, whose files at .* hash to .*`omnihuman start scratch`"):
+        with pytest.raises(
+            AssetError,
+            match=r"start.json begins from omnihuman-teacher 1, whose files at .* hash to .*`omnihuman start scratch`",
+        ):
             execute(workspace, STEPS["stage_1_checkpoint"])
         weights.unlink()
-        with pytest.raises(AssetError, match=r"whose files are gone .*bring the artifacts of sqlite.*`omnihuman start scratch`"):
+        with pytest.raises(
+            AssetError, match=r"whose files are gone .*bring the artifacts of sqlite.*`omnihuman start scratch`"
+        ):
             execute(workspace, STEPS["stage_1_checkpoint"])
         with pytest.raises(AssetError, match="whose files are gone"):
             choose_start(workspace, "champion")
@@ -129,7 +172,9 @@ def test_a_champion_whose_files_are_gone_or_changed_is_one_error_with_the_remedy
     assert not workspace.data("stage_1_checkpoint").exists()
 
 
-@pytest.mark.parametrize("text", ['{"from": "champion"}', "{", '{"from": "elsewhere"}', '{"from": "scratch", "steps": 3}', "[]"])
+@pytest.mark.parametrize(
+    "text", ['{"from": "champion"}', "{", '{"from": "elsewhere"}', '{"from": "scratch", "steps": 3}', "[]"]
+)
 def test_a_start_file_that_nobody_wrote_so_is_named_with_the_remedy(workspace, text):
     workspace.start.write_text(text)
     with pytest.raises(AssetError, match=r"start\.json.*write it anew with `omnihuman start scratch`"):
@@ -155,7 +200,9 @@ def test_the_command_says_and_sets_where_training_begins(workspace, monkeypatch)
         return CliRunner().invoke(app, ["start", *arguments])
 
     assert run().output.startswith("training begins from scratch (")
-    assert run("champion").output.startswith("training begins from omnihuman-teacher 1 (omnihuman-student 1's), 160 steps at 0.3 of stage 3's rates (")
+    assert run("champion").output.startswith(
+        "training begins from omnihuman-teacher 1 (omnihuman-student 1's), 160 steps at 0.3 of stage 3's rates ("
+    )
     assert read_start(workspace) is not None and "omnihuman-teacher 1" in run().output
     assert run("scratch").exit_code == 0 and read_start(workspace) is None
     assert "not from 'elsewhere'" in str(run("elsewhere").exception)

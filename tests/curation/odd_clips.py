@@ -36,7 +36,9 @@ def frames_of(seed: int, count: int = 25) -> np.ndarray:
     return puppets.render(seed, "clean", count).frames
 
 
-def muxed(frames: np.ndarray, container: str = "matroska", codec: str = "libx264", pixels: str = "yuv420p", **how: Any) -> bytes:
+def muxed(
+    frames: np.ndarray, container: str = "matroska", codec: str = "libx264", pixels: str = "yuv420p", **how: Any
+) -> bytes:
     """Frames in any container and codec; `times` in milliseconds, `options` of codec, `colours` and `matrix` of the stream."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=container, options=how.get("muxer", {})) as output:

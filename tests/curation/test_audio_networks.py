@@ -94,7 +94,9 @@ def test_weights_that_are_replaced_under_their_path_are_read_again(music_folder,
 
 
 def test_music_refuses_labels_that_the_network_does_not_have(music_folder, laptop):
-    with pytest.raises(CurationError, match=r"labels names 'Musik', which the network does not know.*Bell, Music, Speech"):
+    with pytest.raises(
+        CurationError, match=r"labels names 'Musik', which the network does not know.*Bell, Music, Speech"
+    ):
         MUSIC.compute(heard(laptop, tone(0, 3)), MusicConfig(weights=str(music_folder), labels=("Musik",)))
     assert label_indices({0: "a", 1: "b"}, ("b", "a")) == [1, 0]
     found = music_columns(np.array([[0.2, 0.9], [0.4, 0.1], [0.5, 0.0]]), 0.5)
@@ -115,7 +117,9 @@ def whisper_folder(tmp_path_factory) -> Path:
     network, extractor = WhisperForConditionalGeneration(config).eval(), WhisperFeatureExtractor()
     network.generation_config.lang_to_id = {"<|en|>": 51, "<|de|>": 52, "<|fr|>": 53}
     network.generation_config.is_multilingual = True
-    network.generation_config._from_model_config = False  # or it is derived from config.json again, as no published one is
+    network.generation_config._from_model_config = (
+        False  # or it is derived from config.json again, as no published one is
+    )
     network.generation_config.decoder_start_token_id = 50
     with torch.no_grad():
         states = []
@@ -139,7 +143,9 @@ def test_language_is_that_of_the_first_token_and_agrees_with_transformers_own_de
     assert (german["language"], french["language"]) == ("de", "fr")
     assert german["language_probability"] > 0.6 and french["language_probability"] > 0.6
     network = WhisperForConditionalGeneration.from_pretrained(whisper_folder)
-    features = WhisperFeatureExtractor.from_pretrained(whisper_folder)(tone(100, 8), sampling_rate=RATE, return_tensors="pt")
+    features = WhisperFeatureExtractor.from_pretrained(whisper_folder)(
+        tone(100, 8), sampling_rate=RATE, return_tensors="pt"
+    )
     assert network.detect_language(features.input_features).tolist() == [52]
     silent = LANGUAGE.compute(heard(laptop, None), config)
     assert silent["language"] is None and np.isnan(silent["language_probability"])
@@ -147,7 +153,10 @@ def test_language_is_that_of_the_first_token_and_agrees_with_transformers_own_de
 
 def test_longer_windows_count_more_for_the_language():
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8]])
-    assert language_of(probabilities, ["de", "fr"], np.array([30, 10])) == {"language": "de", "language_probability": pytest.approx(0.725)}
+    assert language_of(probabilities, ["de", "fr"], np.array([30, 10])) == {
+        "language": "de",
+        "language_probability": pytest.approx(0.725),
+    }
     assert language_of(probabilities, ["de", "fr"], np.array([10, 30]))["language"] == "fr"
 
 
@@ -158,7 +167,9 @@ def test_a_whisper_for_english_alone_is_refused(whisper_folder, tmp_path, laptop
     folder = shutil.copytree(whisper_folder, tmp_path / "en")
     path = folder / "generation_config.json"
     path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "lang_to_id"}))
-    with pytest.raises(CurationError, match=r"curation.scores.language.weights: .*no lang_to_id; take a multilingual model"):
+    with pytest.raises(
+        CurationError, match=r"curation.scores.language.weights: .*no lang_to_id; take a multilingual model"
+    ):
         LANGUAGE.compute(heard(laptop, tone(0, 3)), LanguageConfig(weights=str(folder)))
 
 
@@ -227,7 +238,9 @@ def test_only_windows_full_of_speech_are_asked():
     audio, config = noise(0, 6.0), SpeakersConfig(weights="", seconds=1.5, hop=0.75, speech=0.8)
     probabilities = np.zeros(len(audio) // 512)
     probabilities[: round(3.1 * RATE / 512)] = 1.0
-    assert len(speech_windows(audio, probabilities, config)) == 3  # from 0, 0.75 and 1.5 s; from 2.25 only 57 % is speech
+    assert (
+        len(speech_windows(audio, probabilities, config)) == 3
+    )  # from 0, 0.75 and 1.5 s; from 2.25 only 57 % is speech
     assert speech_windows(audio[:0], probabilities[:0], config) == []
 
 
@@ -255,5 +268,7 @@ def test_their_keys_follow_every_file_of_the_folder_and_other_folders_are_refuse
         (LANGUAGE, LanguageConfig(weights="/nowhere"), "openai/whisper"),
         (SPEAKERS, SpeakersConfig(weights="/nowhere"), "microsoft/wavlm"),
     ):
-        with pytest.raises(CurationError, match=rf"curation.scores.{score.name}.weights is .* no folder with config.json.*{model}"):
+        with pytest.raises(
+            CurationError, match=rf"curation.scores.{score.name}.weights is .* no folder with config.json.*{model}"
+        ):
             score.weights(config)

@@ -36,7 +36,9 @@ def moved(picture: np.ndarray, shifts: np.ndarray, zoom: float = 1.0) -> np.ndar
     for t, (x, y) in enumerate(shifts):
         matrix = cv2.getRotationMatrix2D((width / 2, height / 2), 0, zoom**t)
         matrix[:, 2] += [x, y]
-        frames.append(cv2.warpAffine(picture, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT))
+        frames.append(
+            cv2.warpAffine(picture, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+        )
     return np.clip(np.stack(frames)[:, 24:-24, 32:-32], 0, 255).round().astype(np.uint8)
 
 
@@ -86,7 +88,10 @@ def test_a_flat_picture_has_no_camera_motion_rather_than_none():
 
 def test_sharpness_and_bandwidth_fall_along_the_blur_ladder():
     picture = texture(256, 256) + 12 * np.random.default_rng(1).normal(size=(256, 256)).astype(np.float32)
-    ladder = [np.clip(cv2.GaussianBlur(picture, (0, 0), s) if s else picture, 0, 255).astype(np.uint8)[None] for s in (0, 0.7, 1.5, 3)]
+    ladder = [
+        np.clip(cv2.GaussianBlur(picture, (0, 0), s) if s else picture, 0, 255).astype(np.uint8)[None]
+        for s in (0, 0.7, 1.5, 3)
+    ]
     assert np.all(np.diff([sharpness(image) for image in ladder]) < 0)
     assert np.all(np.diff([detail_bandwidth(image) for image in ladder]) < 0)
 

@@ -28,9 +28,27 @@ def blip(seed: int) -> torch.nn.Module:
     from transformers import BlipConfig, BlipForConditionalGeneration
 
     torch.manual_seed(seed)
-    size = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "projection_dim": 16, "initializer_range": 0.5}
-    words = {"vocab_size": len(VOCABULARY), "encoder_hidden_size": 32, "bos_token_id": 2, "eos_token_id": 3, "sep_token_id": 3, "pad_token_id": 0}
-    network = BlipForConditionalGeneration(BlipConfig(text_config={**size, **words}, vision_config={**size, "image_size": 32, "patch_size": 8}, projection_dim=16))
+    size = {
+        "hidden_size": 32,
+        "intermediate_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "projection_dim": 16,
+        "initializer_range": 0.5,
+    }
+    words = {
+        "vocab_size": len(VOCABULARY),
+        "encoder_hidden_size": 32,
+        "bos_token_id": 2,
+        "eos_token_id": 3,
+        "sep_token_id": 3,
+        "pad_token_id": 0,
+    }
+    network = BlipForConditionalGeneration(
+        BlipConfig(
+            text_config={**size, **words}, vision_config={**size, "image_size": 32, "patch_size": 8}, projection_dim=16
+        )
+    )
     with torch.no_grad():
         network.text_decoder.cls.predictions.bias[:5] = -1e4  # of untrained networks some would say nothing but [SEP]
     return network
@@ -40,7 +58,13 @@ def git(seed: int) -> torch.nn.Module:
     from transformers import GitConfig, GitForCausalLM
 
     torch.manual_seed(seed)
-    size = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "initializer_range": 0.5}
+    size = {
+        "hidden_size": 32,
+        "intermediate_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "initializer_range": 0.5,
+    }
     words = {"vocab_size": len(VOCABULARY), "bos_token_id": 2, "eos_token_id": 3, "pad_token_id": 0}
     return GitForCausalLM(GitConfig(vision_config={**size, "image_size": 32, "patch_size": 8}, **size, **words))
 
@@ -89,7 +113,9 @@ def test_a_captioner_says_the_same_of_the_same_picture_whatever_its_folder_asks_
     assert dark != light and set(f"{dark} {light}".split()) <= set(VOCABULARY[5:])
     sampling = Path(shutil.copytree(folder, tmp_path / "sampling"))
     wish = json.loads((sampling / "generation_config.json").read_text())
-    (sampling / "generation_config.json").write_text(json.dumps({**wish, "do_sample": True, "temperature": 5.0, "_from_model_config": False}))
+    (sampling / "generation_config.json").write_text(
+        json.dumps({**wish, "do_sample": True, "temperature": 5.0, "_from_model_config": False})
+    )
     again = CaptionerConfig(weights=str(sampling), tokens=12)
     assert [sentence(picture, again) for picture in (DARK, LIGHT, DARK)] == [dark, light, dark]
 
@@ -105,9 +131,16 @@ def test_a_checkpoint_that_is_replaced_under_its_path_is_opened_again(tmp_path):
 def test_the_published_way_of_calling_blip_gives_the_same_words(blip_folder):
     from transformers import BlipForConditionalGeneration, BlipProcessor
 
-    processor, network = BlipProcessor.from_pretrained(blip_folder), BlipForConditionalGeneration.from_pretrained(blip_folder)
+    processor, network = (
+        BlipProcessor.from_pretrained(blip_folder),
+        BlipForConditionalGeneration.from_pretrained(blip_folder),
+    )
     tokens = network.generate(**processor(images=DARK, return_tensors="pt"), num_beams=3, max_new_tokens=40)
-    assert sentence(DARK, CaptionerConfig(weights=str(blip_folder))) == processor.decode(tokens[0], skip_special_tokens=True) != ""
+    assert (
+        sentence(DARK, CaptionerConfig(weights=str(blip_folder)))
+        == processor.decode(tokens[0], skip_special_tokens=True)
+        != ""
+    )
 
 
 def test_a_sidecars_caption_wins_then_the_captioner_then_the_file_name(laptop, blip_folder):
@@ -117,10 +150,22 @@ def test_a_sidecars_caption_wins_then_the_captioner_then_the_file_name(laptop, b
     said = sentence(DARK, CaptionerConfig(weights=str(blip_folder)))
     without = {**told, "caption": " ", "caption_note": ""}
     expected = (said, "captioner", "the sidecar's caption is empty", float(len(said.split())))
-    assert captioned(seen(laptop, pictures, **without), blip_folder) == expected, "the second of four pictures stands for the clip"
+    assert captioned(seen(laptop, pictures, **without), blip_folder) == expected, (
+        "the second of four pictures stands for the clip"
+    )
     note = "no sidecar; no captioner (curation.scores.caption.captioner)"
-    assert captioned(seen(laptop, pictures, source_name="a woman laughs.mp4")) == ("a woman laughs", "file name", note, 3.0)
-    assert captioned(seen(laptop, pictures)) == ("", "none", f"{note}; the file name IMG_0001.mp4 is one that devices and programs give", 0.0)
+    assert captioned(seen(laptop, pictures, source_name="a woman laughs.mp4")) == (
+        "a woman laughs",
+        "file name",
+        note,
+        3.0,
+    )
+    assert captioned(seen(laptop, pictures)) == (
+        "",
+        "none",
+        f"{note}; the file name IMG_0001.mp4 is one that devices and programs give",
+        0.0,
+    )
 
 
 def test_a_captioner_that_says_nothing_leaves_it_to_the_file_name(laptop, tmp_path):
@@ -133,7 +178,9 @@ def test_a_captioner_that_says_nothing_leaves_it_to_the_file_name(laptop, tmp_pa
 
 
 def test_a_clip_with_a_caption_is_not_decoded_for_the_captioner_and_one_without_a_record_has_none(laptop, blip_folder):
-    material = Material(Bench(laptop.video, PuppetKeypoints(), (), 4), row(caption="A man."), lambda: pytest.fail("decoded"))
+    material = Material(
+        Bench(laptop.video, PuppetKeypoints(), (), 4), row(caption="A man."), lambda: pytest.fail("decoded")
+    )
     assert captioned(material, blip_folder)[1] == "sidecar"
     material.record = {"frames": 3}
     assert captioned(material)[:3] == (None, None, None)
@@ -187,7 +234,10 @@ def test_missing_and_other_checkpoints_are_errors_that_name_the_key_and_the_reme
     def broken(name: str) -> Path:
         return Path(shutil.copytree(blip_folder, tmp_path / name))
 
-    with pytest.raises(CurationError, match=rf"{key} is .*nowhere.* no folder with config.json and safetensors; download one such as Salesforce/blip"):
+    with pytest.raises(
+        CurationError,
+        match=rf"{key} is .*nowhere.* no folder with config.json and safetensors; download one such as Salesforce/blip",
+    ):
         keyed(tmp_path / "nowhere")
     before, folder = keyed(blip_folder), broken("vocabulary")
     assert keyed(folder) == before, "the same files elsewhere"
@@ -207,7 +257,11 @@ def test_missing_and_other_checkpoints_are_errors_that_name_the_key_and_the_reme
     from safetensors.torch import load_file, save_file
 
     weights = load_file(folder / "model.safetensors")
-    save_file({k: v for k, v in weights.items() if "vision_model.encoder" not in k}, folder / "model.safetensors", {"format": "pt"})
+    save_file(
+        {k: v for k, v in weights.items() if "vision_model.encoder" not in k},
+        folder / "model.safetensors",
+        {"format": "pt"},
+    )
     with pytest.raises(CurationError, match="its files lack .* weights, such as vision_model"):
         captioned(seen(laptop, [DARK]), folder)
     with pytest.raises(ProfileError, match=r"curation\.scores\.caption: .*cannot be switched off; leave the key out"):
@@ -228,11 +282,17 @@ def test_another_captioner_computes_its_columns_alone(bench, blip_folder, tmp_pa
     decoded_before = bench.decoded
     assert decoded_before == len(first)
     second, computed = run(blip_folder)
-    assert computed == {"caption"} and bench.detector.calls == 0 and bench.decoded == 1, "only the clip without a caption is looked at"
+    assert computed == {"caption"} and bench.detector.calls == 0 and bench.decoded == 1, (
+        "only the clip without a caption is looked at"
+    )
     third, computed = run(written(tmp_path / "other", blip(1), "blip"))
     assert computed == {"caption"} and (bench.decoded, bench.detector.calls) == (1, 0)
     uncaptioned = put_away["clip_id"][0]
-    assert [table.loc[uncaptioned, "caption_source"] for table in (first, second, third)] == ["none", "captioner", "captioner"]
+    assert [table.loc[uncaptioned, "caption_source"] for table in (first, second, third)] == [
+        "none",
+        "captioner",
+        "captioner",
+    ]
     assert second.loc[uncaptioned, "caption"] != third.loc[uncaptioned, "caption"]
     own = [name for name in first if name.startswith("caption")]
     pd.testing.assert_frame_equal(third.drop(index=uncaptioned), first.drop(index=uncaptioned))

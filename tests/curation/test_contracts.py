@@ -67,7 +67,9 @@ def test_a_reader_refuses_a_table_that_was_changed_after_it_was_written(inbox, p
     assert table.schema.metadata[CONTRACT_KEY] == b"clips"
     place = table.schema.get_field_index("width")
     pq.write_table(table.set_column(place, table.schema.field(place), pa.array([0], pa.int32())), path)
-    with pytest.raises(CurationError, match=r"1 of 1 rows of .*clips.parquet.*width_in_range \(1\).*materialise it again"):
+    with pytest.raises(
+        CurationError, match=r"1 of 1 rows of .*clips.parquet.*width_in_range \(1\).*materialise it again"
+    ):
         read_table(path)
 
 
@@ -80,10 +82,24 @@ def test_a_writer_refuses_rows_that_break_the_contract_or_the_schema(tmp_path, c
 
 
 def test_rules_of_the_other_tables():
-    scores = pd.DataFrame({"clip_id": ["0" * 16, "1" * 16], "motion": [0.5, float("inf")], "keypoints_offset": [0, 5], "keypoints_frames": [5, 5]})
+    scores = pd.DataFrame(
+        {
+            "clip_id": ["0" * 16, "1" * 16],
+            "motion": [0.5, float("inf")],
+            "keypoints_offset": [0, 5],
+            "keypoints_frames": [5, 5],
+        }
+    )
     assert SCORES.violations(scores).tolist() == ["", "no_infinite_score"]
     assert SCORES.violations(scores.assign(motion=[float("nan"), 0.1])).tolist() == ["", ""]
-    subsets = pd.DataFrame({"clip_id": ["0", "1", "2"], "text": [True, True, False], "audio": [True, False, True], "pose": [False, True, False]})
+    subsets = pd.DataFrame(
+        {
+            "clip_id": ["0", "1", "2"],
+            "text": [True, True, False],
+            "audio": [True, False, True],
+            "pose": [False, True, False],
+        }
+    )
     assert SUBSETS.violations(subsets).tolist() == ["", "subsets_are_nested", "subsets_are_nested"]
 
 

@@ -28,8 +28,12 @@ def encoded(workspace, put_puppet, monkeypatch):
     name, asked = workspace.ingest(), []
     workspace.first = workspace.features(name)
     encode, captions, cut = ConditionEncoders.encode, ConditionEncoders.encode_captions, features.cut_samples
-    monkeypatch.setattr(ConditionEncoders, "encode", lambda self, part, *rest: asked.append(part) or encode(self, part, *rest))
-    monkeypatch.setattr(ConditionEncoders, "encode_captions", lambda self, texts: asked.append("text") or captions(self, texts))
+    monkeypatch.setattr(
+        ConditionEncoders, "encode", lambda self, part, *rest: asked.append(part) or encode(self, part, *rest)
+    )
+    monkeypatch.setattr(
+        ConditionEncoders, "encode_captions", lambda self, texts: asked.append("text") or captions(self, texts)
+    )
     monkeypatch.setattr(features, "cut_samples", lambda *work: asked.append("clip") or cut(*work))
     return workspace, name, asked
 
@@ -71,7 +75,9 @@ def test_a_changed_encoder_computes_what_depends_on_it_and_nothing_else(changed,
     before = load_file(workspace.root / "features" / name / FILE)
     report = workspace.features(name)
     assert report.computed == expected and report.encoded == max(expected.values())
-    assert set(asked) == {part for part, count in expected.items() if count} | ({"clip"} if expected["latents"] or expected["audio"] else set())
+    assert set(asked) == {part for part, count in expected.items() if count} | (
+        {"clip"} if expected["latents"] or expected["audio"] else set()
+    )
     after = load_file(workspace.root / "features" / name / FILE)
     assert all((before[tensor] == after[tensor]).all() for tensor in before), "these encoders only claim to be others"
     assert json.loads((workspace.root / "features" / name / "encoders.json").read_text()).items() >= changed.items()
@@ -84,7 +90,11 @@ def test_a_table_from_before_there_were_parts_is_reused_whole(encoded):
     old.to_parquet(folder / "samples.parquet")
     (folder / "quarantine.parquet").unlink()
     report = workspace.features(name)
-    assert (report.reused, report.encoded, asked) == (2, 0, []) and report.features_sha256 == workspace.first.features_sha256
+    assert (report.reused, report.encoded, asked) == (
+        2,
+        0,
+        [],
+    ) and report.features_sha256 == workspace.first.features_sha256
 
 
 def test_a_killed_build_goes_on_from_what_it_had_encoded(workspace, put_puppet, monkeypatch):
@@ -115,7 +125,9 @@ def test_a_killed_build_goes_on_from_what_it_had_encoded(workspace, put_puppet, 
     monkeypatch.undo()
     assert workspace.features(name).features_sha256 == whole.features_sha256
     once = load_file(workspace.root / "features" / name / FILE)
-    assert all(np.abs(again[tensor].astype(float) - once[tensor]).max() < 0.02 for tensor in once), "batches of one round otherwise"
+    assert all(np.abs(again[tensor].astype(float) - once[tensor]).max() < 0.02 for tensor in once), (
+        "batches of one round otherwise"
+    )
 
 
 def test_frames_larger_than_a_tile_are_encoded_in_tiles_and_say_so_in_their_key(tmp_path, laptop):
@@ -123,15 +135,34 @@ def test_frames_larger_than_a_tile_are_encoded_in_tiles_and_say_so_in_their_key(
     from diffusers import AutoencoderKLWan
 
     torch.manual_seed(0)
-    tiny = AutoencoderKLWan(base_dim=8, dim_mult=[1, 1, 1, 1], num_res_blocks=1, z_dim=16, temperal_downsample=[False, True, True]).eval()
+    tiny = AutoencoderKLWan(
+        base_dim=8, dim_mult=[1, 1, 1, 1], num_res_blocks=1, z_dim=16, temperal_downsample=[False, True, True]
+    ).eval()
     pixels = torch.rand(1, 3, 5, 96, 160) * 2 - 1
     whole, small = encode_video(tiny, pixels), encode_video(tiny, pixels[..., :96])
     tiny.enable_tiling(96, 96, 64, 64)
     tiled = encode_video(tiny, pixels)
     assert torch.equal(encode_video(tiny, pixels[..., :96]), small), "up to a tile nothing changes"
-    assert tiled.shape == whole.shape and not torch.equal(tiled, whole) and torch.corrcoef(torch.stack([tiled.flatten(), whole.flatten()]))[0, 1] > 0.9
+    assert (
+        tiled.shape == whole.shape
+        and not torch.equal(tiled, whole)
+        and torch.corrcoef(torch.stack([tiled.flatten(), whole.flatten()]))[0, 1] > 0.9
+    )
     window = choose_windows("5" * 64, 25, laptop.video)[0]
-    identity = {"autoencoder": "a", "audio": "b", "text": "c", "text_tokens": 1, "transform": "d", "dtype": "e", "row": "f", "bucket": "g"}
+    identity = {
+        "autoencoder": "a",
+        "audio": "b",
+        "text": "c",
+        "text_tokens": 1,
+        "transform": "d",
+        "dtype": "e",
+        "row": "f",
+        "bucket": "g",
+    }
     plain, tiles = (part_keys("0", "A man.", window, made_with) for made_with in (identity, identity | {"tile": TILE}))
     assert plain["latents"] != tiles["latents"] and (plain["audio"], plain["text"]) == (tiles["audio"], tiles["text"])
-    assert [is_tiled(Bucket(height=h, width=w, frames=5)) for h, w in ((480, 832), (832, 480), (720, 1280))] == [False, False, True]
+    assert [is_tiled(Bucket(height=h, width=w, frames=5)) for h, w in ((480, 832), (832, 480), (720, 1280))] == [
+        False,
+        False,
+        True,
+    ]

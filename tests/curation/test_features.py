@@ -137,7 +137,11 @@ def test_motion_latents_are_the_five_frames_before_the_window_encoded_alone(work
     workspace.features(name)
     samples = pd.read_parquet(workspace.root / "features" / name / "samples.parquet")
     data = load_file(workspace.root / "features" / name / FILE)
-    assert data["has_motion"].tolist() == samples["has_motion"].tolist() == [start >= 5 for start in samples["window_start"]]
+    assert (
+        data["has_motion"].tolist()
+        == samples["has_motion"].tolist()
+        == [start >= 5 for start in samples["window_start"]]
+    )
     assert 0 < samples["has_motion"].sum() < 8, "the test needs both kinds"
     for row, sample in enumerate(samples.itertuples()):
         if not sample.has_motion:
@@ -163,12 +167,21 @@ class BrightestPoint:
 
 
 def test_clips_go_to_the_bucket_of_their_shape_and_length(workspace):
-    shapes = [{"height": 64, "width": 64, "frames": 17}, {"height": 64, "width": 96, "frames": 17}, {"height": 64, "width": 64, "frames": 9}]
+    shapes = [
+        {"height": 64, "width": 64, "frames": 17},
+        {"height": 64, "width": 96, "frames": 17},
+        {"height": 64, "width": 64, "frames": 9},
+    ]
     video = workspace.profile.video.model_copy(update={"buckets": tuple(Bucket(**shape) for shape in shapes)})
     curation = workspace.profile.curation.model_copy(update={"text": "motion >= 0", "min_seconds": 0.5})
     workspace.profile = workspace.profile.model_copy(update={"video": video, "curation": curation})
     workspace.detector = BrightestPoint()
-    for name, height, width, frames in [("square", 80, 80, 25), ("wide", 80, 120, 25), ("short", 64, 64, 11), ("short wide", 64, 96, 12)]:
+    for name, height, width, frames in [
+        ("square", 80, 80, 25),
+        ("wide", 80, 120, 25),
+        ("short", 64, 64, 11),
+        ("short wide", 64, 96, 12),
+    ]:
         clip = np.full((frames, height, width, 3), 40, np.uint8)
         clip[:, height // 4 : height // 2, width // 2 : 3 * width // 4] = 220
         (workspace.inbox / f"{name}.mp4").write_bytes(encode_clip(clip, 16.0))
@@ -192,7 +205,9 @@ def test_clips_go_to_the_bucket_of_their_shape_and_length(workspace):
     assert {(s.bucket, s.row) for s in frozen.itertuples()} == set(placed.values())
     assert workspace.snapshot()["buckets"] == {"64x64x17@16": 1, wide: 1, short: 2}
     # Without the wide bucket the others keep their rows, and the snapshot asks for features of the new list.
-    workspace.profile = workspace.profile.model_copy(update={"video": video.model_copy(update={"buckets": (video.main, video.buckets[2])})})
+    workspace.profile = workspace.profile.model_copy(
+        update={"video": video.model_copy(update={"buckets": (video.main, video.buckets[2])})}
+    )
     with pytest.raises(CurationError, match="its features have buckets.*build them again"):
         workspace.freeze()
     again = workspace.features(name)
@@ -269,7 +284,11 @@ def test_a_contact_sheet_takes_pictures_of_any_size():
     data = contact_sheet(pictures, ["puppet", "wide", "small"], columns=2)
     # Cells are 132, 232 and 68 wide, and a row holds two squares, 264: one picture a row.
     sheet = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    assert sheet.shape == (3 * 146, 232, 3) and (sheet[:146, 132:] == 255).all() and (sheet[146 + 20 : 2 * 146 - 4, 4:228] == 0).all()
+    assert (
+        sheet.shape == (3 * 146, 232, 3)
+        and (sheet[:146, 132:] == 255).all()
+        and (sheet[146 + 20 : 2 * 146 - 4, 4:228] == 0).all()
+    )
     both = contact_sheet([pictures[0], pictures[2]], ["puppet", "small"], columns=2)
     assert cv2.imdecode(np.frombuffer(both, np.uint8), cv2.IMREAD_COLOR).shape == (146, 132 + 68, 3)
     with pytest.raises(ValueError, match="one label per picture"):

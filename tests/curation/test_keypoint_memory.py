@@ -69,7 +69,9 @@ def test_kept_keypoints_come_back_clip_by_clip_with_their_counts(shard, tmp_path
     detector = Watched()
     score_shard(shard, tmp_path / "scores", detector, laptop, cache=tmp_path / "cache")
     before = rows_of(tmp_path / "scores")
-    config = laptop.curation.scores.model_copy(update={"pose": laptop.curation.scores.pose.model_copy(update={"confident": 0.7})})
+    config = laptop.curation.scores.model_copy(
+        update={"pose": laptop.curation.scores.pose.model_copy(update={"confident": 0.7})}
+    )
     changed = laptop.model_copy(update={"curation": laptop.curation.model_copy(update={"scores": config})})
     report = score_shard(shard, tmp_path / "scores", detector, changed, cache=tmp_path / "cache")
     assert detector.calls == CLIPS and report.computed["pose"] == CLIPS and report.computed["keypoints"] == 0

@@ -76,7 +76,9 @@ def test_the_search_finds_what_a_scan_of_everything_finds(distance):
     every = np.bitwise_count(asked[:, None] ^ records["hash"][None]).sum(axis=2)
     near = every.min(axis=1) <= distance
     assert near.sum() >= 100 and np.array_equal(rows >= 0, near)
-    assert np.array_equal(distances[near], every.min(axis=1)[near]) and np.array_equal(rows[near], every.argmin(axis=1)[near])
+    assert np.array_equal(distances[near], every.min(axis=1)[near]) and np.array_equal(
+        rows[near], every.argmin(axis=1)[near]
+    )
 
 
 def test_groups_are_named_after_their_first_clip():

@@ -34,7 +34,10 @@ POSE_HEIGHT, POSE_WIDTH = 96, 72
 
 def constant_network(path: Path, inputs: tuple[int, ...], outputs: dict[str, np.ndarray]) -> None:
     """An ONNX file that answers `outputs` whatever picture of shape `inputs` it is shown."""
-    nodes = [helper.make_node("Constant", [], [name], value=numpy_helper.from_array(value)) for name, value in outputs.items()]
+    nodes = [
+        helper.make_node("Constant", [], [name], value=numpy_helper.from_array(value))
+        for name, value in outputs.items()
+    ]
     given = helper.make_tensor_value_info("input", TensorProto.FLOAT, inputs)
     results = [helper.make_tensor_value_info(name, TensorProto.FLOAT, value.shape) for name, value in outputs.items()]
     graph = helper.make_graph(nodes, "constant", [given], results)
@@ -104,7 +107,9 @@ def test_a_detectors_version_follows_its_weights_and_a_wrong_folder_says_what_be
     version = OnnxWholeBody.from_folder(folder).version
     constant_network(folder / "dw-ll_ucoco_384.onnx", (1, 3, POSE_HEIGHT, POSE_WIDTH), simcc_of(places + 1, confidence))
     assert OnnxWholeBody.from_folder(folder).version != version
-    constant_network(folder / "dw-ll_ucoco_384.onnx", (1, 3, POSE_HEIGHT, POSE_WIDTH), {"a": np.zeros((1, 17, 4), np.float32)})
+    constant_network(
+        folder / "dw-ll_ucoco_384.onnx", (1, 3, POSE_HEIGHT, POSE_WIDTH), {"a": np.zeros((1, 17, 4), np.float32)}
+    )
     with pytest.raises(CurationError, match="gives no 133 SimCC keypoints"):
         OnnxWholeBody.from_folder(folder)(np.zeros((1, 64, 64, 3), np.uint8))
     (folder / "yolox_l.onnx").unlink()
@@ -119,7 +124,9 @@ def test_the_form_with_suppression_inside_is_read_too(tmp_path):
     dets = np.array([[[8, 8, 40, 56, 0.9], [0, 0, 9, 9, 0.1], [20, 20, 60, 60, 0.8]]], np.float32)
     outputs = {"dets": dets, "labels": np.array([[0, 0, 2]], np.float32)}
     constant_network(tmp_path / "yolox_m.onnx", (1, 3, SIDE, SIDE), outputs)
-    constant_network(tmp_path / "rtmw.onnx", (1, 3, POSE_HEIGHT, POSE_WIDTH), simcc_of(np.ones((133, 2)), np.ones(133, np.float32)))
+    constant_network(
+        tmp_path / "rtmw.onnx", (1, 3, POSE_HEIGHT, POSE_WIDTH), simcc_of(np.ones((133, 2)), np.ones(133, np.float32))
+    )
     found = OnnxWholeBody.from_folder(tmp_path).detect(np.zeros((1, 64, 64, 3), np.uint8))
     assert found.people is not None and found.people.tolist() == [1]
 
@@ -142,7 +149,9 @@ def test_simcc_decoding_and_the_crop_fit_each_other():
     assert size[0] / size[1] == pytest.approx(POSE_WIDTH / POSE_HEIGHT) and size[1] == pytest.approx(60 * 1.25)
     crop = network_input(image, centre, size, POSE_HEIGHT, POSE_WIDTH)[0, 0]
     y, x = np.argwhere(crop > crop.max() - 0.1).mean(axis=0)
-    assert np.array([x, y]) / [POSE_WIDTH, POSE_HEIGHT] * size + centre - size / 2 == pytest.approx([41.5, 61.5], abs=0.5)
+    assert np.array([x, y]) / [POSE_WIDTH, POSE_HEIGHT] * size + centre - size / 2 == pytest.approx(
+        [41.5, 61.5], abs=0.5
+    )
     expected = np.array([[3.0, 7.5]]), np.array([0.6])
     simcc = simcc_of(np.full((133, 2), 0.0), np.ones(133, np.float32))
     simcc["simcc_x"][0, 0], simcc["simcc_y"][0, 0] = 0, 0
@@ -266,7 +275,9 @@ def test_syncnet_by_path_scores_a_clip_and_other_files_are_refused_by_name(syncn
             return keypoints
 
     rng = np.random.default_rng(0)
-    data = encode_clip(rng.integers(0, 255, (16, 64, 64, 3), np.uint8), 25.0, rng.normal(0, 0.1, 10_240).astype(np.float32))
+    data = encode_clip(
+        rng.integers(0, 255, (16, 64, 64, 3), np.uint8), 25.0, rng.normal(0, 0.1, 10_240).astype(np.float32)
+    )
     material = Material(Bench(laptop.video, Face(), (7,), 4), {"width": 64, "height": 64, "fps": 25.0}, lambda: data)
     values = LIP_SYNC.compute(material, config)
     assert set(values) == set(LIP_SYNC.columns) and values["sync_coverage"] == 0.75
@@ -300,8 +311,12 @@ def test_text_boxes_come_back_from_a_map_at_the_pictures_scale():
     (box,) = boxes_of(probability, TextBoxesConfig(), scale=0.5)
     grow = 200 * 10 * 1.6 / (2 * 210)
     assert (box.left, box.top) == pytest.approx((2 * (100 - grow), 2 * (300 - grow)))
-    assert (box.right, box.bottom) == pytest.approx((2 * (300 + grow), 2 * (310 + grow))) and box.confidence == pytest.approx(0.9)
-    assert covered_share([box, box], 704, 1280) == pytest.approx((400 + 4 * grow) * (20 + 4 * grow) / (704 * 1280), rel=0.02)
+    assert (box.right, box.bottom) == pytest.approx(
+        (2 * (300 + grow), 2 * (310 + grow))
+    ) and box.confidence == pytest.approx(0.9)
+    assert covered_share([box, box], 704, 1280) == pytest.approx(
+        (400 + 4 * grow) * (20 + 4 * grow) / (704 * 1280), rel=0.02
+    )
 
 
 def scene() -> np.ndarray:
@@ -315,7 +330,9 @@ def test_a_subtitle_is_found_by_the_packaged_text_detector_and_a_scene_without_o
     except CurationError:
         pytest.skip("rapidocr-onnxruntime is not installed")
     clean, written = scene(), scene()
-    cv2.putText(written, "and then she said hello", (90, 330), cv2.FONT_HERSHEY_SIMPLEX, 1.1, (255, 255, 255), 3, cv2.LINE_AA)
+    cv2.putText(
+        written, "and then she said hello", (90, 330), cv2.FONT_HERSHEY_SIMPLEX, 1.1, (255, 255, 255), 3, cv2.LINE_AA
+    )
     found = [TEXT_BOXES.compute(pictures(laptop, image), TextBoxesConfig()) for image in (clean, written)]
     assert found[0] == {"text_boxes": 0.0, "text_area": 0.0}
     assert found[1]["text_boxes"] >= 1 and 0.01 < found[1]["text_area"] < 0.15
@@ -339,7 +356,9 @@ def test_noise_and_silence_are_no_speech_and_no_sound_has_no_share(laptop):
 
 
 def test_weights_that_are_not_there_are_named_with_the_remedy():
-    with pytest.raises(CurationError, match=r"the.key is 'package:no_such_package/x.onnx' and package no_such_package is not"):
+    with pytest.raises(
+        CurationError, match=r"the.key is 'package:no_such_package/x.onnx' and package no_such_package is not"
+    ):
         weights_file("package:no_such_package/x.onnx", "the.key", "install it")
     config = ScoresConfig(text_boxes=TextBoxesConfig(model="/nowhere/det.onnx"))
     with pytest.raises(CurationError, match=r"curation.scores.text_boxes.model.*make people-and-text"):

@@ -67,21 +67,46 @@ def test_the_subsets_page_says_who_was_turned_away_by_what(shard, tmp_path, lapt
 
 
 def test_just_rejected_are_those_of_one_clause_alone_nearest_first():
-    table = pd.DataFrame({"motion": [0.1, 0.4, 0.2, 0.3], "rejected_by": ["text: motion >= 0.5", "text: motion >= 0.5", "text: motion >= 0.5; b", ""]})
+    table = pd.DataFrame(
+        {
+            "motion": [0.1, 0.4, 0.2, 0.3],
+            "rejected_by": ["text: motion >= 0.5", "text: motion >= 0.5", "text: motion >= 0.5; b", ""],
+        }
+    )
     threshold = threshold_of("motion >= 0.5")
     assert just_rejected(table, threshold, "motion >= 0.5")["motion"].tolist() == [0.4, 0.1]
 
 
 def test_the_worst_are_those_farthest_from_the_threshold_whatever_else_they_missed_and_first_those_without_a_value():
-    table = pd.DataFrame({"motion": [0.1, 0.4, 0.05, 0.3, np.nan], "rejected_by": ["text: motion >= 0.5", "text: motion >= 0.5", "text: motion >= 0.5; b", "text: b", "text: motion >= 0.5"]})
+    table = pd.DataFrame(
+        {
+            "motion": [0.1, 0.4, 0.05, 0.3, np.nan],
+            "rejected_by": [
+                "text: motion >= 0.5",
+                "text: motion >= 0.5",
+                "text: motion >= 0.5; b",
+                "text: b",
+                "text: motion >= 0.5",
+            ],
+        }
+    )
     found = worst_rejected(table, threshold_of("motion >= 0.5"), "motion >= 0.5")["motion"].tolist()
     assert np.isnan(found[0]) and found[1:] == [0.05, 0.1, 0.4]
 
 
 def test_slices_and_hours_add_up():
     ids = list("abcd")
-    scores = pd.DataFrame({"clip_id": ids, "seconds": [1.0, 3.0, 3.0, 40.0], "face_size": [0.05, 0.3, 0.3, np.nan], "head_yaw": [0, -50, 20, 3]})
-    subsets = pd.DataFrame({"clip_id": ids, "text": [True] * 4, "audio": [True, True, False, False], "pose": [False] * 4})
+    scores = pd.DataFrame(
+        {
+            "clip_id": ids,
+            "seconds": [1.0, 3.0, 3.0, 40.0],
+            "face_size": [0.05, 0.3, 0.3, np.nan],
+            "head_yaw": [0, -50, 20, 3],
+        }
+    )
+    subsets = pd.DataFrame(
+        {"clip_id": ids, "text": [True] * 4, "audio": [True, True, False, False], "pose": [False] * 4}
+    )
     clips = pd.DataFrame({"clip_id": ids, "source_name": ["x/1", "x/2", "y/z/3", "4"]})
     rows = {(row["slice"], row["value"]): row for row in slice_rows(clips, scores, subsets)}
     assert rows["shot", "bust"]["clips"] == 2 and rows["shot", "bust"]["in audio"] == "50%"
@@ -107,7 +132,11 @@ def test_the_ingest_page_names_every_file_that_could_not_be_used_and_says_why(tm
     (inbox / "text.mp4").write_text("no video")
     shard = ingest_shard(find_new_clips(inbox, tmp_path / "raw"), tmp_path / "raw", laptop, inbox=inbox).path
     page = write_ingest_page(tmp_path / "page.html", shard).read_text()
-    assert "<td>text.mp4</td><td>not_video</td>" in page and "2 files became 2 clips" in page and "1 files or shots could not be used" in page
+    assert (
+        "<td>text.mp4</td><td>not_video</td>" in page
+        and "2 files became 2 clips" in page
+        and "1 files or shots could not be used" in page
+    )
     assert pictures(page) == 2, "a contact sheet and the histograms"
     clips = read_table(shard / "clips.parquet")
     facts = {(row["fact"], row["value"]): row["clips"] for row in fact_rows(clips)}
@@ -123,7 +152,14 @@ def test_the_dataset_card_adds_up_hours_sources_and_withdrawals_over_its_shards(
     for root, folder in zip(roots, (scores, subsets), strict=True):
         shutil.copytree(folder, root / raw.name)
     inside = read_table(subsets / "subsets.parquet").query("text")
-    rows = inside.assign(sample_id=inside["clip_id"] + "-00000", shard=raw.name, bucket="b", row=0, reference_outside=True, has_motion=False)
+    rows = inside.assign(
+        sample_id=inside["clip_id"] + "-00000",
+        shard=raw.name,
+        bucket="b",
+        row=0,
+        reference_outside=True,
+        has_motion=False,
+    )
     snapshot = tmp_path / "snapshot"
     snapshot.mkdir()
     write_table(rows[SNAPSHOT_SCHEMA.names], snapshot / "samples.parquet", SNAPSHOT_SCHEMA)
@@ -139,9 +175,14 @@ def test_the_dataset_card_adds_up_hours_sources_and_withdrawals_over_its_shards(
     assert "training snapshot dddddddddddd" in page and "<td>no features</td>" in page and "<td>asked to</td>" in page
     assert f"{len(inside)} clips," in page and "in 1 shard;" in page and "<td>source</td><td>home</td>" in page
     assert '<td>all clips</td><td class="number">5</td>' in page and pictures(page) == 2
-    assert f'<td>sidecar</td><td class="number">{len(inside)}</td>' in page, "captions of the clips that are trained on, by source"
+    assert f'<td>sidecar</td><td class="number">{len(inside)}</td>' in page, (
+        "captions of the clips that are trained on, by source"
+    )
     shutil.rmtree(roots[0])
-    assert "No scores are here." in write_card_page(tmp_path / "card.html", snapshot, raw.parent, roots[0], roots[1], []).read_text()
+    assert (
+        "No scores are here."
+        in write_card_page(tmp_path / "card.html", snapshot, raw.parent, roots[0], roots[1], []).read_text()
+    )
 
 
 def test_captions_are_shown_by_source_with_the_most_frequent_one():
@@ -161,7 +202,14 @@ def test_captions_are_shown_by_source_with_the_most_frequent_one():
 
 
 def test_samples_are_counted_by_bucket():
-    samples = pd.DataFrame({"bucket": ["a", "a", "b"], "clip_id": ["1", "1", "2"], "reference_outside": [True, False, True], "has_motion": [False, False, True]})
+    samples = pd.DataFrame(
+        {
+            "bucket": ["a", "a", "b"],
+            "clip_id": ["1", "1", "2"],
+            "reference_outside": [True, False, True],
+            "has_motion": [False, False, True],
+        }
+    )
     rows = bucket_rows(samples)
     assert [(r["bucket"], r["samples"], r["clips"]) for r in rows] == [("a", 2, 1), ("b", 1, 1)]
     assert [(r["reference from outside"], r["motion frames before"]) for r in rows] == [("50%", "0%"), ("100%", "100%")]
@@ -169,8 +217,24 @@ def test_samples_are_counted_by_bucket():
 
 def test_words_are_slices_too_and_faces_are_measured_in_the_sources_pixels():
     ids = list("abc")
-    scores = pd.DataFrame({"clip_id": ids, "seconds": 1.0, "language": ["en", "de", None], "face_size": [0.1, 0.2, 0.2], "height": [720.0, 720.0, 200.0]})
+    scores = pd.DataFrame(
+        {
+            "clip_id": ids,
+            "seconds": 1.0,
+            "language": ["en", "de", None],
+            "face_size": [0.1, 0.2, 0.2],
+            "height": [720.0, 720.0, 200.0],
+        }
+    )
     subsets = pd.DataFrame({"clip_id": ids, "text": True, "audio": [True, False, False], "pose": False})
-    rows = {(row["slice"], row["value"]): row["clips"] for row in slice_rows(pd.DataFrame({"clip_id": ids}), scores, subsets)}
+    rows = {
+        (row["slice"], row["value"]): row["clips"]
+        for row in slice_rows(pd.DataFrame({"clip_id": ids}), scores, subsets)
+    }
     assert rows["language", "en"] == rows["language", "de"] == rows["language", "unknown"] == 1
-    assert rows["face height", "64 to 127 px"] == rows["face height", ">= 128 px"] == rows["face height", "32 to 63 px"] == 1
+    assert (
+        rows["face height", "64 to 127 px"]
+        == rows["face height", ">= 128 px"]
+        == rows["face height", "32 to 63 px"]
+        == 1
+    )

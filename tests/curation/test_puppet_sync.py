@@ -63,7 +63,11 @@ def test_anothers_sound_gets_less_confidence_than_the_own(people, laptop):
 def test_it_has_no_meaning_without_sound_mouth_or_length(people, laptop):
     person = people[0]
     nothing = {name: float("nan") for name in COLUMNS}
-    for frames, audio in ((person.frames, None), (np.zeros_like(person.frames), person.audio), (person.frames[:13], person.audio[:13_000])):
+    for frames, audio in (
+        (person.frames, None),
+        (np.zeros_like(person.frames), person.audio),
+        (person.frames[:13], person.audio[:13_000]),
+    ):
         assert scored(frames, audio, laptop) == pytest.approx(nothing, nan_ok=True)
     assert not np.isnan(scored(person.frames[:13], person.audio[:13_000], laptop, lags=1)["puppet_sync_offset"])
 

@@ -57,11 +57,15 @@ def infinite(monkeypatch, victim) -> None:
         return {"cut_score": float("inf")} if material.record["clip_id"] == victim["clip_id"] else found
 
     broken = dataclasses.replace(right, compute=wrong)
-    monkeypatch.setattr(registry, "SCORES", tuple(broken if score.name == "cuts" else score for score in registry.SCORES))
+    monkeypatch.setattr(
+        registry, "SCORES", tuple(broken if score.name == "cuts" else score for score in registry.SCORES)
+    )
 
 
 def folders(workspace: Workspace, shard: str) -> tuple[Path, Path, Path, Path]:
-    return tuple(workspace.data(name, shard) for name in ("raw_clips", "clip_scores", "filtered_subsets", "condition_features"))
+    return tuple(
+        workspace.data(name, shard) for name in ("raw_clips", "clip_scores", "filtered_subsets", "condition_features")
+    )
 
 
 def score_and_select(workspace: Workspace, shard: str) -> None:
@@ -78,7 +82,9 @@ def freeze(workspace: Workspace, shard: str, violations_max: float) -> pd.DataFr
     return read_table(workspace.data("training_snapshot") / "samples.parquet")
 
 
-def test_an_infinite_score_costs_its_own_clip_alone_all_the_way_to_the_snapshot(workspace, shard, victim, infinite, loaded_encoders):
+def test_an_infinite_score_costs_its_own_clip_alone_all_the_way_to_the_snapshot(
+    workspace, shard, victim, infinite, loaded_encoders
+):
     raw, scores, subsets, features = folders(workspace, shard)
     score_and_select(workspace, shard)
     assert len(read_table(scores / "scores.parquet")) == CLIPS - 1
@@ -86,7 +92,9 @@ def test_an_infinite_score_costs_its_own_clip_alone_all_the_way_to_the_snapshot(
     assert (listed["source_name"], listed["sha256"]) == (victim["source_name"], victim["sha256"])
     assert listed["reason"] == "contract:no_infinite_score" and "(infinite: cut_score)" in listed["message"]
     verdicts = read_table(subsets / "subsets.parquet").set_index("clip_id")
-    assert len(verdicts) == CLIPS and verdicts.loc[victim["clip_id"], "rejected_by"] == "text: contract:no_infinite_score"
+    assert (
+        len(verdicts) == CLIPS and verdicts.loc[victim["clip_id"], "rejected_by"] == "text: contract:no_infinite_score"
+    )
     assert verdicts["text"].sum() == CLIPS - 1
     with pytest.raises(CurationError, match=r"quarantine.parquet: contract:no_infinite_score"):
         explain(victim["clip_id"], raw / "clips.parquet", scores / "scores.parquet", workspace.profile.curation)
@@ -112,7 +120,11 @@ def test_the_others_keypoints_are_theirs_although_the_broken_rows_stand_between(
 def test_above_the_rate_what_reads_the_scores_is_held_up_and_below_it_is_not(workspace, shard, infinite):
     score_and_select(workspace, shard)
     check = STEPS["clip_scores"].check(workspace, shard)
-    assert not check.passed and "1 of 4 rows of scores.parquet" in check.message and "no_infinite_score (1)" in check.message
+    assert (
+        not check.passed
+        and "1 of 4 rows of scores.parquet" in check.message
+        and "no_infinite_score (1)" in check.message
+    )
     for name in ("filtered_subsets", "condition_features"):
         with pytest.raises(AssetError, match=f"{name} is held up: check contract of clip_scores.*no_infinite_score"):
             execute(workspace, STEPS[name], shard)
@@ -120,7 +132,9 @@ def test_above_the_rate_what_reads_the_scores_is_held_up_and_below_it_is_not(wor
     assert STEPS["clip_scores"].check(lenient, shard).passed
 
 
-def test_a_subset_row_that_is_not_nested_is_quarantined_and_its_clip_not_trained_on(workspace, shard, victim, monkeypatch, loaded_encoders):
+def test_a_subset_row_that_is_not_nested_is_quarantined_and_its_clip_not_trained_on(
+    workspace, shard, victim, monkeypatch, loaded_encoders
+):
     right = subsets_module.assign_subsets
 
     def wrong(table, config):
@@ -138,7 +152,9 @@ def test_a_subset_row_that_is_not_nested_is_quarantined_and_its_clip_not_trained
     assert victim["clip_id"] not in set(freeze(workspace, shard, 0.5)["clip_id"])
 
 
-def test_a_sample_with_an_impossible_window_is_quarantined_before_it_is_encoded(workspace, shard, victim, monkeypatch, loaded_encoders):
+def test_a_sample_with_an_impossible_window_is_quarantined_before_it_is_encoded(
+    workspace, shard, victim, monkeypatch, loaded_encoders
+):
     from curation import samples as samples_module
 
     right = samples_module.choose_windows
@@ -150,7 +166,11 @@ def test_a_sample_with_an_impossible_window_is_quarantined_before_it_is_encoded(
     monkeypatch.setattr(samples_module, "choose_windows", wrong)
     decoded = []
     right_cut = features_module.cut_samples
-    monkeypatch.setattr(features_module, "cut_samples", lambda work, request: decoded.append(request.clip_id) or right_cut(work, request))
+    monkeypatch.setattr(
+        features_module,
+        "cut_samples",
+        lambda work, request: decoded.append(request.clip_id) or right_cut(work, request),
+    )
     score_and_select(workspace, shard)
     raw, scores, _, features = folders(workspace, shard)
     report = build_features(raw, scores, features, workspace.profile, encoders=loaded_encoders)

@@ -19,7 +19,12 @@ RULES = [
     "curation.audio=has_audio and speech_share >= 0.3",
     "curation.pose=face_size >= 0.2 and body_visibility >= 0.4",
 ]
-SCORES = ["encoders.keypoints=mediapipe", "curation.scores={speech: {}, people: {}}", "video.height=352", "video.width=640"]
+SCORES = [
+    "encoders.keypoints=mediapipe",
+    "curation.scores={speech: {}, people: {}}",
+    "video.height=352",
+    "video.width=640",
+]
 FACES = {"single_face.mp4", "WolfgangLanger_Pexels.mp4", "carphone_pristine.mp4"}
 NOBODY = {"no_face.mp4", "bigbuckbunny.mp4"}
 

@@ -25,7 +25,9 @@ def bucket():
 
 
 def test_objects_are_brought_once_and_again_when_they_change(bucket, tmp_path):
-    bucket.pipe({"/clips/a.mp4": b"one", "/clips/deep/b.mp4": b"two", "/clips/a.mp4.json": b"{}", "/other/c.mp4": b"no"})
+    bucket.pipe(
+        {"/clips/a.mp4": b"one", "/clips/deep/b.mp4": b"two", "/clips/a.mp4.json": b"{}", "/other/c.mp4": b"no"}
+    )
     first = fetch_remote("memory://clips", tmp_path)
     assert [path.relative_to(tmp_path).as_posix() for path in first.paths] == ["a.mp4.json", "a.mp4", "deep/b.mp4"]
     assert (tmp_path / "deep" / "b.mp4").read_bytes() == b"two" and first.refused == {}
@@ -79,8 +81,15 @@ def test_an_object_that_cannot_be_read_does_not_stop_the_others(bucket, tmp_path
 
 
 def test_addresses():
-    assert is_remote("s3://bucket/clips") and is_remote("memory://x") and not is_remote("/data/clips") and not is_remote("a:b")
-    assert local_name("s3://bucket/my clips/") != local_name("s3://other/my clips/") and " " not in local_name("s3://b/my clips")
+    assert (
+        is_remote("s3://bucket/clips")
+        and is_remote("memory://x")
+        and not is_remote("/data/clips")
+        and not is_remote("a:b")
+    )
+    assert local_name("s3://bucket/my clips/") != local_name("s3://other/my clips/") and " " not in local_name(
+        "s3://b/my clips"
+    )
     with pytest.raises(CurationError, match="no address that fsspec knows"):
         fetch_remote("nonsense://x/y", None)
 

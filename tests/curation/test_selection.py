@@ -172,7 +172,14 @@ def test_what_cannot_be_compared_is_an_error_that_names_the_predicate(text):
 
 @pytest.mark.parametrize(
     ("clause", "expected"),
-    [("x >= -0.5", ("x", ">=", -0.5)), ("x < 3", ("x", "<", 3.0)), ("flag", None), ("x + 1 > 2", None), ("1 < x < 2", None), ("x == 1", None)],
+    [
+        ("x >= -0.5", ("x", ">=", -0.5)),
+        ("x < 3", ("x", "<", 3.0)),
+        ("flag", None),
+        ("x + 1 > 2", None),
+        ("1 < x < 2", None),
+        ("x == 1", None),
+    ],
 )
 def test_movable_thresholds(clause, expected):
     found = threshold_of(clause)

@@ -92,7 +92,9 @@ def test_a_film_becomes_several_clips_of_one_file(inbox, laptop):
     assert find_new_clips(inbox, raw) == []
     score_shard(report.path, inbox.parent / "scores", puppets.PuppetKeypoints(), laptop)
     scores = pd.read_parquet(inbox.parent / "scores" / "scores.parquet").set_index("clip_id").loc[clips["clip_id"]]
-    assert scores["keypoints_frames"].tolist() == [37, 49] and (scores["cut_score"] < 0.4).all(), "each is scored by itself"
+    assert scores["keypoints_frames"].tolist() == [37, 49] and (scores["cut_score"] < 0.4).all(), (
+        "each is scored by itself"
+    )
     assert scores["bits_per_pixel"].isna().all(), "nobody knows what a part takes of its file"
 
 

@@ -32,7 +32,13 @@ def celebv(tmp_path, puppet_bytes):
 @pytest.fixture
 def ravdess(tmp_path, puppet_bytes):
     folder = tmp_path / "RAVDESS"
-    names = ["01-01-01-01-01-01-01.mp4", "01-01-03-01-02-01-02.mp4", "02-01-01-01-01-01-03.mp4", "01-02-01-01-01-01-04.mp4", "03-01-01-01-01-01-05.wav"]
+    names = [
+        "01-01-01-01-01-01-01.mp4",
+        "01-01-03-01-02-01-02.mp4",
+        "02-01-01-01-01-01-03.mp4",
+        "01-02-01-01-01-01-04.mp4",
+        "03-01-01-01-01-01-05.wav",
+    ]
     for seed, name in enumerate(names):
         actor = folder / f"Actor_{name[18:20]}"
         actor.mkdir(parents=True, exist_ok=True)
@@ -43,8 +49,13 @@ def ravdess(tmp_path, puppet_bytes):
 def test_names_of_the_real_sets_tell_who_is_seen():
     assert identity_by_name("celebv-hq", "x/-_abcDEF012_0.mp4") == "celebv-hq:-_abcDEF012"
     assert identity_by_name("ravdess", "Actor_12/01-01-06-01-02-01-12.mp4") == "ravdess:12"
-    assert identity_by_name("cyberhost", "person_7/clip.mp4") == "person_7" and identity_by_name("folder", "clip.mp4") == ""
-    assert "speech" in why_not("ravdess", "01-02-06-01-02-01-12.mp4") and "picture and sound" in why_not("ravdess", "03-01-06-01-02-01-12.wav")
+    assert (
+        identity_by_name("cyberhost", "person_7/clip.mp4") == "person_7"
+        and identity_by_name("folder", "clip.mp4") == ""
+    )
+    assert "speech" in why_not("ravdess", "01-02-06-01-02-01-12.mp4") and "picture and sound" in why_not(
+        "ravdess", "03-01-06-01-02-01-12.wav"
+    )
     assert why_not("cyberhost", "clip.mp4") and not why_not("cyberhost", "p/clip.mp4")
 
 
@@ -105,7 +116,9 @@ def test_what_meets_training_is_refused_and_can_be_left_out(meeting, ravdess, in
     made = build_test_set(ravdess, tmp_path / "set", "ravdess", laptop.video, training, exclude_overlap=True)
     assert made.manifest["identity"].tolist() == ["ravdess:02"]
     reason = made.skipped["Actor_01/01-01-01-01-01-01-01.mp4"]
-    assert {"content": "same file", "near duplicate": "nearly the same"}.get(meeting, "same identity (ravdess:01)") in reason
+    assert {"content": "same file", "near duplicate": "nearly the same"}.get(
+        meeting, "same identity (ravdess:01)"
+    ) in reason
     assert find_overlap(made.manifest, training) == {}
 
 

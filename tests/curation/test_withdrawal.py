@@ -60,7 +60,12 @@ def test_what_comes_later_of_a_withdrawn_file_source_or_person_is_withdrawn_too(
 
 @pytest.mark.parametrize(
     ("target", "reason", "message"),
-    [("aaaaaaaa", "why", "2 clips have an id"), ("nobody", "why", "no clip has"), (A, "  ", "needs a reason"), ("", "why", "no clip has")],
+    [
+        ("aaaaaaaa", "why", "2 clips have an id"),
+        ("nobody", "why", "no clip has"),
+        (A, "  ", "needs a reason"),
+        ("", "why", "no clip has"),
+    ],
 )
 def test_a_withdrawal_is_never_guessed_at(tmp_path, target, reason, message):
     with pytest.raises(CurationError, match=message):
@@ -86,7 +91,9 @@ def put_snapshot(workspace: Workspace, digest: str, *clip_ids: str) -> None:
     folder = workspace.data("training_snapshot")
     folder.mkdir(parents=True, exist_ok=True)
     flags = {"text": True, "audio": False, "pose": False}
-    table = pd.DataFrame([{"sample_id": f"{c}-00000", "clip_id": c, "shard": SHARD, "row": n, **flags} for n, c in enumerate(clip_ids)])
+    table = pd.DataFrame(
+        [{"sample_id": f"{c}-00000", "clip_id": c, "shard": SHARD, "row": n, **flags} for n, c in enumerate(clip_ids)]
+    )
     write_table(table, folder / "samples.parquet", contract=SNAPSHOT)
     (folder / "snapshot.json").write_text(json.dumps({"digest": digest, "shards": [{"name": SHARD}]}))
     (folder / "card.md").write_text("# card\n")

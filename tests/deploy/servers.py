@@ -34,16 +34,24 @@ def answers(address: str, **headers: str) -> bool:
 
 @contextmanager
 def serving(
-    command: Sequence[str], log: Path, ready: Callable[[], bool], environment: Mapping[str, str] | None = None, user: str | None = None,
+    command: Sequence[str],
+    log: Path,
+    ready: Callable[[], bool],
+    environment: Mapping[str, str] | None = None,
+    user: str | None = None,
     end: int = signal.SIGTERM,
 ) -> Iterator[subprocess.Popen]:
     """A server that is `ready` while the block runs; with it go all its children."""
     with log.open("wb") as output:
-        server = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True, user=user)
+        server = subprocess.Popen(
+            command, env=environment, stdout=output, stderr=output, start_new_session=True, user=user
+        )
     try:
         deadline = time.monotonic() + PATIENCE
         while not ready():
-            assert server.poll() is None and time.monotonic() < deadline, f"{command[0]} does not answer: {log.read_text()[-2000:]}"
+            assert server.poll() is None and time.monotonic() < deadline, (
+                f"{command[0]} does not answer: {log.read_text()[-2000:]}"
+            )
             time.sleep(0.2)
         yield server
     finally:
@@ -63,7 +71,12 @@ def s3_server(folder: Path) -> Iterator[str]:
 
 def s3_variables(address: str) -> dict[str, str]:
     """As deploy/compose.yaml sets them."""
-    return {"AWS_ENDPOINT_URL": address, "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
+    return {
+        "AWS_ENDPOINT_URL": address,
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
 
 
 @contextmanager
@@ -85,8 +98,20 @@ def postgres_server(password: str) -> Iterator[int]:
         for path in (folder, folder / "password"):
             shutil.chown(path, user or os.geteuid())
         programs = installed / "pginstall" / "bin"
-        make = ["--username", "omnihuman", "--auth", "scram-sha-256", "--pwfile", str(folder / "password"), "--no-sync", "--encoding", "UTF8"]
-        subprocess.run([programs / "initdb", "-D", folder / "data", *make], check=True, capture_output=True, user=user, cwd=folder)
+        make = [
+            "--username",
+            "omnihuman",
+            "--auth",
+            "scram-sha-256",
+            "--pwfile",
+            str(folder / "password"),
+            "--no-sync",
+            "--encoding",
+            "UTF8",
+        ]
+        subprocess.run(
+            [programs / "initdb", "-D", folder / "data", *make], check=True, capture_output=True, user=user, cwd=folder
+        )
 
         def connect():
             return psycopg2.connect(host="127.0.0.1", port=port, user="omnihuman", password=password, dbname="postgres")
@@ -98,7 +123,18 @@ def postgres_server(password: str) -> Iterator[int]:
                 return False
             return True
 
-        command = [str(programs / "postgres"), "-D", str(folder / "data"), "-h", "127.0.0.1", "-p", str(port), "-k", str(folder), "-F"]
+        command = [
+            str(programs / "postgres"),
+            "-D",
+            str(folder / "data"),
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(port),
+            "-k",
+            str(folder),
+            "-F",
+        ]
         with serving(command, folder / "log", ready, user=user, end=signal.SIGINT):
             session = connect()
             session.autocommit = True

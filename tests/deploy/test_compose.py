@@ -23,7 +23,9 @@ def resolve(*files: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """`docker-compose config`: parsed, interpolated and checked by Compose."""
     names = [part for file in files for part in ("--file", str(DEPLOY / file))]
     command = [str(PROGRAM), *names, "config", "--format", "json"]
-    return subprocess.run(command, env={"PATH": os.environ["PATH"], **variables}, capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        command, env={"PATH": os.environ["PATH"], **variables}, capture_output=True, text=True, timeout=60
+    )
 
 
 @pytest.fixture(scope="module")
@@ -51,13 +53,20 @@ def test_the_services_find_one_another(services):
     dagster = [services[name] for name in ("code-location", "dagster-daemon", "dagster-webserver")]
     for service in dagster:
         environment = service["environment"]
-        assert environment["DAGSTER_POSTGRES_HOST"] in services and environment["MLFLOW_TRACKING_URI"] == "http://mlflow:5000"
+        assert (
+            environment["DAGSTER_POSTGRES_HOST"] in services
+            and environment["MLFLOW_TRACKING_URI"] == "http://mlflow:5000"
+        )
         assert environment["AWS_ENDPOINT_URL"] == "http://object-store:7070"
-        assert {"workspace": "/workspace"}.items() <= {volume["source"]: volume["target"] for volume in service["volumes"]}.items()
+        assert {"workspace": "/workspace"}.items() <= {
+            volume["source"]: volume["target"] for volume in service["volumes"]
+        }.items()
     (server,) = yaml.safe_load((DEPLOY / "workspace.yaml").read_text())["load_from"]
     assert server["grpc_server"]["host"] in services
     assert str(server["grpc_server"]["port"]) in services["code-location"]["command"]
-    bound = [volume["source"] for service in services.values() for volume in service["volumes"] if volume["type"] == "bind"]
+    bound = [
+        volume["source"] for service in services.values() for volume in service["volumes"] if volume["type"] == "bind"
+    ]
     assert bound and all(Path(source).is_file() for source in bound)
 
 
@@ -67,7 +76,11 @@ def test_the_gpu_file_gives_the_gpus_to_what_trains(services):
 
 
 def test_no_secret_stands_in_a_file():
-    example = dict(line.split("=", 1) for line in (DEPLOY / "env.example").read_text().splitlines() if "=" in line and not line.startswith("#"))
+    example = dict(
+        line.split("=", 1)
+        for line in (DEPLOY / "env.example").read_text().splitlines()
+        if "=" in line and not line.startswith("#")
+    )
     assert example == dict.fromkeys(SECRETS, "")
     assert "/deploy/.env" in (ROOT / ".gitignore").read_text().split()
 
@@ -86,6 +99,8 @@ def test_the_image_has_every_room_and_every_extra_that_exists():
     assert rooms <= copied
     (installed,) = [line for line in lines if "pip install" in line]
     extras = set(installed.partition("[")[2].partition("]")[0].split(","))
-    assert extras == {"deployment", "k8s", "ray", "serve"} and extras <= set(project["project"]["optional-dependencies"])
+    assert extras == {"deployment", "k8s", "ray", "serve"} and extras <= set(
+        project["project"]["optional-dependencies"]
+    )
     kept = set((DEPLOY / "Dockerfile.dockerignore").read_text().split())
     assert {f"!{room}" for room in rooms} <= kept

@@ -29,7 +29,10 @@ def values() -> dict:
 
 def test_kubernetes_takes_the_manifests(manifests):
     assert set(manifests) == {
-        ("PersistentVolumeClaim", "omnihuman-workspace"), ("ConfigMap", "omnihuman-launcher"), ("Deployment", "mlflow"), ("Service", "mlflow"),
+        ("PersistentVolumeClaim", "omnihuman-workspace"),
+        ("ConfigMap", "omnihuman-launcher"),
+        ("Deployment", "mlflow"),
+        ("Service", "mlflow"),
     }
     for manifest in manifests.values():
         kubernetes_validate.validate(manifest, VERSION, strict=True)
@@ -51,8 +54,14 @@ def test_what_the_values_say_of_pods_fits_into_pods(values):
         (deployment, {"nodeSelector": deployment["nodeSelector"]}, {}),
         (values["dagsterWebserver"], {"nodeSelector": values["dagsterWebserver"]["nodeSelector"]}, {}),
     ):
-        spec = {"containers": [{"name": "c", "image": "i", "volumeMounts": part["volumeMounts"], **container}], "volumes": part["volumes"], **pod}
-        kubernetes_validate.validate({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": spec}, VERSION, strict=True)
+        spec = {
+            "containers": [{"name": "c", "image": "i", "volumeMounts": part["volumeMounts"], **container}],
+            "volumes": part["volumes"],
+            **pod,
+        }
+        kubernetes_validate.validate(
+            {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": spec}, VERSION, strict=True
+        )
         assert {mount["name"] for mount in part["volumeMounts"]} == {volume["name"] for volume in part["volumes"]}
 
 
@@ -80,7 +89,10 @@ def test_limits_and_retries_are_the_laptops(values):
     assert values["concurrency"]["pools"]["defaultLimit"] == here["concurrency"]["pools"]["default_limit"]
     assert values["concurrency"]["runs"]["maxConcurrentRuns"] == here["concurrency"]["runs"]["max_concurrent_runs"]
     assert values["dagsterDaemon"]["runRetries"]["maxRetries"] == here["run_retries"]["max_retries"]
-    assert values["dagsterDaemon"]["runMonitoring"]["pollIntervalSeconds"] == here["run_monitoring"]["poll_interval_seconds"]
+    assert (
+        values["dagsterDaemon"]["runMonitoring"]["pollIntervalSeconds"]
+        == here["run_monitoring"]["poll_interval_seconds"]
+    )
 
 
 def names_of_cluster_things(value: Any) -> Iterator[tuple[str, str]]:
@@ -112,12 +124,22 @@ def test_dagsters_chart_takes_the_values_and_kubernetes_what_it_makes(values, ma
     for manifest in made:
         kubernetes_validate.validate(manifest, VERSION, strict=True)
     named = {(one["kind"], one["metadata"]["name"]): one for one in made}
-    assert {kind for kind, _ in named} >= {"Deployment", "ConfigMap", "Service", "Role", "RoleBinding", "ServiceAccount"}
+    assert {kind for kind, _ in named} >= {
+        "Deployment",
+        "ConfigMap",
+        "Service",
+        "Role",
+        "RoleBinding",
+        "ServiceAccount",
+    }
     brought = {*named, *manifests, ("Secret", "dagster-postgresql"), ("Secret", "omnihuman")}
     instance = yaml.safe_load(named["ConfigMap", "dagster-instance"]["data"]["dagster.yaml"])
     assert {*names_of_cluster_things(made), *names_of_cluster_things(instance["run_launcher"])} <= brought
     here = yaml.safe_load(CONFIGURATION)
-    assert here["run_retries"].items() <= instance["run_retries"].items() and here["run_monitoring"].items() <= instance["run_monitoring"].items()
+    assert (
+        here["run_retries"].items() <= instance["run_retries"].items()
+        and here["run_monitoring"].items() <= instance["run_monitoring"].items()
+    )
     assert not knows_pools or instance["concurrency"] == here["concurrency"]
     for store in ("run_storage", "event_log_storage", "schedule_storage"):
         assert instance[store]["config"]["postgres_db"]["scheme"] == "postgresql+psycopg2"

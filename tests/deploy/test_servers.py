@@ -47,7 +47,13 @@ def small_job():
 def test_the_instance_keeps_its_runs_in_postgres(postgres, tmp_path, monkeypatch):
     import psycopg2
 
-    for name, value in {"HOST": "127.0.0.1", "PORT": str(postgres), "USER": "omnihuman", "PASSWORD": PASSWORD, "DB": "dagster"}.items():
+    for name, value in {
+        "HOST": "127.0.0.1",
+        "PORT": str(postgres),
+        "USER": "omnihuman",
+        "PASSWORD": PASSWORD,
+        "DB": "dagster",
+    }.items():
         monkeypatch.setenv(f"DAGSTER_POSTGRES_{name}", value)
     monkeypatch.setenv("DAGSTER_HOME", "")  # both are set by opening
     monkeypatch.setenv("OMNIHUMAN_HOME", "")
@@ -58,7 +64,12 @@ def test_the_instance_keeps_its_runs_in_postgres(postgres, tmp_path, monkeypatch
         assert isinstance(instance.run_launcher, WatchedRunLauncher)
         done = small_job.execute_in_process(instance=instance, tags={"omnihuman/test": "yes"})
         assert done.success
-    with psycopg2.connect(host="127.0.0.1", port=postgres, user="omnihuman", password=PASSWORD, dbname="dagster") as session, session.cursor() as cursor:
+    with (
+        psycopg2.connect(
+            host="127.0.0.1", port=postgres, user="omnihuman", password=PASSWORD, dbname="dagster"
+        ) as session,
+        session.cursor() as cursor,
+    ):
         cursor.execute("SELECT status FROM runs WHERE run_id = %s", (done.run_id,))
         assert cursor.fetchall() == [("SUCCESS",)]
 
@@ -68,7 +79,13 @@ def test_the_instance_keeps_its_runs_in_postgres(postgres, tmp_path, monkeypatch
         "    (run,) = instance.get_runs(dg.RunsFilter(tags={'omnihuman/test': 'yes'}))\n"
         "    print(run.run_id, run.status.value, any('kept in Postgres' in entry.message for entry in instance.all_logs(run.run_id)))"
     )
-    read = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    read = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
     assert read.stdout.split() == [done.run_id, "SUCCESS", "True"]
     assert not list(workspace.dagster_home.rglob("*.db")), "nothing of it is in SQLite"
 
@@ -80,20 +97,32 @@ def test_mlflows_server_keeps_runs_in_postgres_and_artifacts_in_s3(postgres, tmp
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     port = free_port()
     service = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]["mlflow"]
-    here = {"--host=0.0.0.0": "--host=127.0.0.1", "--port=5000": f"--port={port}", "@postgres/": f"@127.0.0.1:{postgres}/", "127.0.0.1:5000": f"127.0.0.1:{port}"}
+    here = {
+        "--host=0.0.0.0": "--host=127.0.0.1",
+        "--port=5000": f"--port={port}",
+        "@postgres/": f"@127.0.0.1:{postgres}/",
+        "127.0.0.1:5000": f"127.0.0.1:{port}",
+    }
     line = "\n".join(service["command"])
     for there, instead in here.items():
         assert there in line
         line = line.replace(there, instead)
     _, *arguments = line.split("\n")
     with s3_server(tmp_path) as store:
-        environment = os.environ | s3_variables(store) | {"PGPASSWORD": PASSWORD, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        environment = (
+            os.environ | s3_variables(store) | {"PGPASSWORD": PASSWORD, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        )
         for name, value in s3_variables(store).items():
             monkeypatch.setenv(name, value)
         buckets = s3fs.S3FileSystem(skip_instance_cache=True)
         buckets.mkdir("mlflow")
         address = f"http://127.0.0.1:{port}"
-        with serving([sys.executable, "-m", "mlflow", *arguments], tmp_path / "mlflow.log", lambda: answers(f"{address}/health"), environment):
+        with serving(
+            [sys.executable, "-m", "mlflow", *arguments],
+            tmp_path / "mlflow.log",
+            lambda: answers(f"{address}/health"),
+            environment,
+        ):
             (tmp_path / "curve.txt").write_text("0.5 0.4")
             with open_run(address, "training", "stage_1_checkpoint", params={"lr": 0.1}) as run:
                 run.log({"loss": 0.5}, step=3)
@@ -103,11 +132,22 @@ def test_mlflows_server_keeps_runs_in_postgres_and_artifacts_in_s3(postgres, tmp
             assert kept.info.status == "FINISHED" and kept.data.metrics["loss"] == 0.5
             assert Path(client.download_artifacts(run.run_id, "curve.txt", str(tmp_path))).read_text() == "0.5 0.4"
             assert [path for path in buckets.find("mlflow") if path.endswith("curve.txt")]
-            assert requests.get(f"{address}/api/2.0/mlflow/experiments/get?experiment_id=0", headers={"Host": "mlflow:5000"}, timeout=10).ok
-            strange = requests.get(f"{address}/api/2.0/mlflow/experiments/get?experiment_id=0", headers={"Host": "evil.example"}, timeout=10)
+            assert requests.get(
+                f"{address}/api/2.0/mlflow/experiments/get?experiment_id=0", headers={"Host": "mlflow:5000"}, timeout=10
+            ).ok
+            strange = requests.get(
+                f"{address}/api/2.0/mlflow/experiments/get?experiment_id=0",
+                headers={"Host": "evil.example"},
+                timeout=10,
+            )
             assert strange.status_code == 403
     import psycopg2
 
-    with psycopg2.connect(host="127.0.0.1", port=postgres, user="omnihuman", password=PASSWORD, dbname="mlflow") as session, session.cursor() as cursor:
+    with (
+        psycopg2.connect(
+            host="127.0.0.1", port=postgres, user="omnihuman", password=PASSWORD, dbname="mlflow"
+        ) as session,
+        session.cursor() as cursor,
+    ):
         cursor.execute("SELECT status FROM runs WHERE run_uuid = %s", (run.run_id,))
         assert cursor.fetchall() == [("FINISHED",)]

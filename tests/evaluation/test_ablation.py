@@ -39,8 +39,12 @@ def test_each_study_trains_a_chain_of_parents_and_its_names_are_its_own():
 
 
 def test_the_issues_grids_are_there():
-    assert {"no_consistency", "no_r1", "last_head", "shift_1", "distilled_critic"} < {v.name for v in ADVERSARIAL.variants}
-    shares = [changed_profile(load_profile("laptop", []), v.overrides).stage_3.ratios.audio for v in AUDIO_RATIO.variants]
+    assert {"no_consistency", "no_r1", "last_head", "shift_1", "distilled_critic"} < {
+        v.name for v in ADVERSARIAL.variants
+    }
+    shares = [
+        changed_profile(load_profile("laptop", []), v.overrides).stage_3.ratios.audio for v in AUDIO_RATIO.variants
+    ]
     assert shares == [0.5, 0.1, 0.5, 1.0]
 
 
@@ -51,22 +55,35 @@ def test_pose_first_changes_the_order_and_nothing_of_the_last_stage():
 
 
 def scores(missing: float, half: float = 0.01) -> pd.DataFrame:
-    rows = [("m", "audio", "missing_joints", missing, missing - half, missing + half), ("m", "audio", "latent_frechet", 0.9, np.nan, np.nan)]
+    rows = [
+        ("m", "audio", "missing_joints", missing, missing - half, missing + half),
+        ("m", "audio", "latent_frechet", 0.9, np.nan, np.nan),
+    ]
     return pd.DataFrame(rows, columns=["model", "mode", "metric", "value", "ci_low", "ci_high"])
 
 
 def test_a_row_holds_scores_with_intervals_and_the_last_quarter_of_the_curve():
     curve = pd.DataFrame({"step": range(8), "discriminator_loss": [9.0] * 6 + [1.0, 2.0], "logit_gap": 0.5, "r1": 0.1})
     row = ablation_row("no_r1", 1, "m", scores(0.3), curve)
-    assert (row["missing_joints_audio"], row["missing_joints_audio_low"], row["missing_joints_audio_high"]) == (0.3, 0.29, 0.31)
+    assert (row["missing_joints_audio"], row["missing_joints_audio_low"], row["missing_joints_audio_high"]) == (
+        0.3,
+        0.29,
+        0.31,
+    )
     assert row["last_discriminator_loss"] == pytest.approx(1.5)
     assert pd.isna(row["joint_diversity_px"]) and "last_loss" not in row
 
 
 def table() -> pd.DataFrame:
     rows = [ablation_row("full", seed, "m", scores(value), None) for seed, value in ((0, 0.2), (1, 0.3))]
-    rows += [ablation_row("no_r1", 0, "m", scores(0.4), None), {"variant": "no_r1", "seed": 1, "status": "failed: not finite"}]
-    rows += [ablation_row("shift_1", 0, "m", scores(0.32), None), ablation_row("consistency_student", None, "m", scores(0.5), None)]
+    rows += [
+        ablation_row("no_r1", 0, "m", scores(0.4), None),
+        {"variant": "no_r1", "seed": 1, "status": "failed: not finite"},
+    ]
+    rows += [
+        ablation_row("shift_1", 0, "m", scores(0.32), None),
+        ablation_row("consistency_student", None, "m", scores(0.5), None),
+    ]
     return in_order(rows, ADVERSARIAL)
 
 
@@ -87,7 +104,9 @@ def test_the_table_shows_mean_interval_difference_command_and_what_failed():
 
 
 def test_a_study_of_failures_alone_is_still_a_table_and_a_plot():
-    failed = in_order([{"variant": v.name, "seed": 0, "status": "failed: no"} for v in ADVERSARIAL.variants], ADVERSARIAL)
+    failed = in_order(
+        [{"variant": v.name, "seed": 0, "status": "failed: no"} for v in ADVERSARIAL.variants], ADVERSARIAL
+    )
     assert "seed 0: failed: no" in ablation_markdown(failed, ADVERSARIAL, "c", "d")
     assert study_plot(failed, ADVERSARIAL).startswith(b"\x89PNG")
 
@@ -95,5 +114,8 @@ def test_a_study_of_failures_alone_is_still_a_table_and_a_plot():
 def test_plot_and_sheet_are_drawn_of_what_is_there(benchmark, generated_root):
     assert len(study_plot(table(), ADVERSARIAL)) > 5_000
     one = models_sheet(benchmark, {"full recipe": generated_root / "teacher" / AUDIO})
-    two = models_sheet(benchmark, {"full recipe": generated_root / "teacher" / AUDIO, "no R1": generated_root / "distilled_student" / AUDIO})
+    two = models_sheet(
+        benchmark,
+        {"full recipe": generated_root / "teacher" / AUDIO, "no R1": generated_root / "distilled_student" / AUDIO},
+    )
     assert one.startswith(b"\x89PNG") and len(two) > len(one)

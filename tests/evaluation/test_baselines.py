@@ -132,7 +132,9 @@ def test_the_page_has_both_tables_and_published_numbers_apart(compared):
     heads = [cell.strip() for cell in portrait.splitlines()[2].strip("|").split("|")]
     assert cells[heads.index("FID↓")] == "–" and cells[heads.index("FID↓ (as published, other harness)")] == "36.648"
     assert cells[heads.index("IQA↑")] == "–" and "IQA↑, ASE↑" in page.split("## Networks")[1]
-    assert any(line.startswith("| Loopy | – |") for line in portrait.splitlines()), "published methods that were not scored"
+    assert any(line.startswith("| Loopy | – |") for line in portrait.splitlines()), (
+        "published methods that were not scored"
+    )
     body = page.split("## Body")[1].split("## Also")[0]
     assert "24.733" in body and "✗" in body
     assert "scipy.linalg.sqrtm" not in page and "numpy.corrcoef" in page, "agreement of the metrics that were used"
@@ -221,7 +223,9 @@ def test_folders_that_cannot_be_samples_are_refused(tmp_path, benchmark):
 
 def test_published_rows_are_found_by_name_and_the_mean_claim_of_the_paper_holds():
     assert published(CELEBV_HQ, "hallo3") == CELEBV_HQ["Hallo-3"] and published(CYBERHOST, "mine") == {}
-    assert "Loopy" in unlisted(RAVDESS, ["sadtalker", "OmniHuman"]) and "SadTalker" not in unlisted(RAVDESS, ["sad talker"])
+    assert "Loopy" in unlisted(RAVDESS, ["sadtalker", "OmniHuman"]) and "SadTalker" not in unlisted(
+        RAVDESS, ["sad talker"]
+    )
     # OmniHuman loses CelebV-HQ's FVD to Hallo-3 and wins every mean over both sets: a typing error would break this.
     assert CELEBV_HQ["Hallo-3"]["fvd"] < CELEBV_HQ["OmniHuman"]["fvd"]
     for column, sign in (("iqa", 1), ("ase", 1), ("sync_c", 1), ("fid", -1), ("fvd", -1)):

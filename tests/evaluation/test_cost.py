@@ -38,7 +38,11 @@ def test_time_is_told_apart_and_nothing_stays_hooked():
     assert cost.passes == 3
     assert cost.transformer_seconds >= 0.09 and cost.decode_seconds >= 0.08
     assert cost.seconds >= cost.transformer_seconds + cost.decode_seconds + 0.05
-    assert pipeline.vae.decode == decode and not pipeline.transformer._forward_hooks and not pipeline.transformer._forward_pre_hooks
+    assert (
+        pipeline.vae.decode == decode
+        and not pipeline.transformer._forward_hooks
+        and not pipeline.transformer._forward_pre_hooks
+    )
 
 
 def test_memory_that_is_freed_again_within_the_call_is_in_the_peak():
@@ -73,7 +77,9 @@ def test_every_model_and_mode_of_the_score_table_has_its_cost(benchmark, obedien
     from evaluation.score import score_benchmark
 
     generate_videos(obedient(benchmark), benchmark, tmp_path / "m" / AUDIO, AUDIO, 5, config, weights="w")
-    generate_videos(obedient(benchmark), benchmark, tmp_path / "reconstruction" / "pixels", AUDIO, 1, config, weights="w")
+    generate_videos(
+        obedient(benchmark), benchmark, tmp_path / "reconstruction" / "pixels", AUDIO, 1, config, weights="w"
+    )
     scores = score_benchmark(tmp_path, benchmark, tmp_path / "scores", config, plan=[ModelPlan("m", "m", (AUDIO,), 5)])
     rows = scores[scores["model"] == "m"].set_index("metric")["value"]
     assert rows["transformer_passes"] == 5 and set(COSTS) <= set(rows.index)

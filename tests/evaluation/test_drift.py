@@ -24,7 +24,9 @@ def faded(monkeypatch):
         for index in range(video.segments):
             start, stop = video.span(index)
             fading = 1 - 0.05 * index if video.shared else 1.0
-            yield SimpleNamespace(start=start, frames=torch.from_numpy((truth[:, start:stop] * fading).astype(np.uint8)))
+            yield SimpleNamespace(
+                start=start, frames=torch.from_numpy((truth[:, start:stop] * fading).astype(np.uint8))
+            )
 
     monkeypatch.setattr(drift, "generate_segments", generate)
     return measure_drift(None, CLIPS, SEGMENTS, LENGTH, SEED)
@@ -36,7 +38,10 @@ def test_colours_that_fade_are_found_and_the_rest_is_at_its_ceiling(faded):
     errors = [row.colour_error for row in rows[JOINED]]
     assert errors[0] < 0.01 and all(b - a > 0.015 for a, b in zip(errors, errors[1:], strict=False))
     for made in (CUT, ALONE, TRUTH):
-        assert max(row.colour_error for row in rows[made]) < 0.01 and min(row.mouth_correlation for row in rows[made]) > 0.97
+        assert (
+            max(row.colour_error for row in rows[made]) < 0.01
+            and min(row.mouth_correlation for row in rows[made]) > 0.97
+        )
 
 
 def test_a_seam_that_jumps_stands_out_against_the_change_within(faded):

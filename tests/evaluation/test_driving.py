@@ -45,8 +45,16 @@ def test_every_way_is_given_its_signals_and_measured_over_one_segment_and_all(ro
 
 @pytest.mark.parametrize("length", [1, SEGMENTS])
 def test_who_follows_is_at_the_ceiling_and_a_stranger_at_the_floor(rows, length):
-    for metric, good, floor in (("mouth_correlation", 0.97, 0.7), ("joint_error_median", 0.6, 3.0), ("colour_error", 0.01, 0.1)):
-        ceiling, followed, stranger = rows[TRUTH, length, metric], rows["pose", length, metric], rows["words alone", length, metric]
+    for metric, good, floor in (
+        ("mouth_correlation", 0.97, 0.7),
+        ("joint_error_median", 0.6, 3.0),
+        ("colour_error", 0.01, 0.1),
+    ):
+        ceiling, followed, stranger = (
+            rows[TRUTH, length, metric],
+            rows["pose", length, metric],
+            rows["words alone", length, metric],
+        )
         assert followed.value == ceiling.value and followed.floor == ceiling.floor
         if metric == "mouth_correlation":
             assert followed.value.value > good and stranger.value.value < floor and followed.floor < floor

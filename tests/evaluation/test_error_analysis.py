@@ -34,7 +34,9 @@ def test_neighbours_are_those_of_a_tree_search_in_units_of_spread_whatever_the_c
 def test_low_scores_around_the_bad_samples_tighten_the_predicate_that_reads_them():
     rng = np.random.default_rng(1)
     where = rng.uniform(0.05, 0.95, SAMPLES)
-    result = analyse_errors(-where + rng.normal(0, 0.05, SAMPLES), where[:, None], corpus(rng), {"pose_visibility": [("pose", ">=", 0.01)]})
+    result = analyse_errors(
+        -where + rng.normal(0, 0.05, SAMPLES), where[:, None], corpus(rng), {"pose_visibility": [("pose", ">=", 0.01)]}
+    )
     (proposal,) = result.proposals
     assert proposal.kind == "predicate"
     assert proposal.change.startswith("curation.pose: pose_visibility >= 0.1") and "instead of 0.01" in proposal.change
@@ -46,7 +48,11 @@ def test_a_predicate_is_never_loosened_and_a_column_without_one_is_weighed():
     where = rng.uniform(0.05, 0.95, SAMPLES)
     for limits in ({}, {"pose_visibility": [("pose", ">=", 0.9)]}, {"pose_visibility": [("pose", "<", 0.9)]}):
         (proposal,) = analyse_errors(-where, where[:, None], corpus(rng), limits).proposals
-        assert proposal.kind == "weight" and "pose_visibility <= " in proposal.change and "% of the training clips" in proposal.change
+        assert (
+            proposal.kind == "weight"
+            and "pose_visibility <= " in proposal.change
+            and "% of the training clips" in proposal.change
+        )
 
 
 def test_samples_far_from_any_training_clip_ask_for_more_like_them():
@@ -60,7 +66,9 @@ def test_chance_proposes_nothing_in_nineteen_of_twenty_corpora():
     made = 0
     for seed in range(40):
         rng = np.random.default_rng(seed)
-        made += bool(analyse_errors(rng.normal(size=SAMPLES), rng.uniform(0, 1, (SAMPLES, 1)), corpus(rng), LIMITS).proposals)
+        made += bool(
+            analyse_errors(rng.normal(size=SAMPLES), rng.uniform(0, 1, (SAMPLES, 1)), corpus(rng), LIMITS).proposals
+        )
     assert made <= 5  # 40 times 5 % is 2; P(more than 5) < 2 %
 
 

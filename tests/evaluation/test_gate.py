@@ -158,7 +158,9 @@ def slice_table(**changes: float) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-@pytest.mark.parametrize(("metric", "just_good", "just_bad"), [("mouth_correlation", 0.638, 0.637), ("missing_joints", 0.3125, 0.3126)])
+@pytest.mark.parametrize(
+    ("metric", "just_good", "just_bad"), [("mouth_correlation", 0.638, 0.637), ("missing_joints", 0.3125, 0.3126)]
+)
 def test_a_slice_may_miss_a_threshold_by_its_slack(metric, just_good, just_bad):
     assert decide(table(), GATE, None, slices=slice_table(**{metric: just_good})).promote
     refused = decide(table(), GATE, None, slices=slice_table(**{metric: just_bad}))

@@ -26,17 +26,35 @@ class Drawing:
 
     def __call__(self, prompt, guidance, guidance_scale, generator, **inputs):
         rows = [self.benchmark.captions.index(p) for p in prompt]
-        self.calls.append((guidance, guidance_scale, [g.initial_seed() for g in generator], inputs["num_inference_steps"]))
+        self.calls.append(
+            (guidance, guidance_scale, [g.initial_seed() for g in generator], inputs["num_inference_steps"])
+        )
         frames = self.benchmark.frames[rows].float()
-        return type("Made", (), {"frames": (frames * (1 if guidance is None else 1 - guidance.text_scale / 20)).to(torch.uint8)})
+        return type(
+            "Made", (), {"frames": (frames * (1 if guidance is None else 1 - guidance.text_scale / 20)).to(torch.uint8)}
+        )
 
 
 def test_each_way_of_guiding_is_a_row_from_the_same_noise(benchmark):
     pipeline, told = Drawing(benchmark), []
-    rows = sweep_guidance(pipeline, benchmark, 3, 5, seed=40, batch_size=2, scales=(1.0, 6.5), progress=lambda *a: told.append(a))
-    assert [(row.annealing, row.scale, round(row.scale_end, 6)) for row in rows] == [("none", 1.0, 1.0), ("linear", 6.5, 3.5), ("cosine", 6.5, 3.5), ("constant", 6.5, 6.5)]
-    assert [seeds for *_, seeds, _ in pipeline.calls] == [[40, 41], [42]] * 4 and {steps for *_, steps in pipeline.calls} == {5}
-    assert [g and (g.text_scale, g.audio_scale_end, g.annealing) for g, *_ in pipeline.calls[::2]] == [None, (6.5, 3.5, "linear"), (6.5, 3.5, "cosine"), (6.5, 6.5, "constant")]
+    rows = sweep_guidance(
+        pipeline, benchmark, 3, 5, seed=40, batch_size=2, scales=(1.0, 6.5), progress=lambda *a: told.append(a)
+    )
+    assert [(row.annealing, row.scale, round(row.scale_end, 6)) for row in rows] == [
+        ("none", 1.0, 1.0),
+        ("linear", 6.5, 3.5),
+        ("cosine", 6.5, 3.5),
+        ("constant", 6.5, 6.5),
+    ]
+    assert [seeds for *_, seeds, _ in pipeline.calls] == [[40, 41], [42]] * 4 and {
+        steps for *_, steps in pipeline.calls
+    } == {5}
+    assert [g and (g.text_scale, g.audio_scale_end, g.annealing) for g, *_ in pipeline.calls[::2]] == [
+        None,
+        (6.5, 3.5, "linear"),
+        (6.5, 3.5, "cosine"),
+        (6.5, 6.5, "constant"),
+    ]
     assert told[-1] == (4, 4, "constant 6.5")
     truth, guided = rows[0], rows[1]
     assert truth.mouth_correlation > 0.98 and truth.missing_joints < 0.01 and truth.detail == pytest.approx(1.0)
@@ -48,7 +66,10 @@ def test_text_and_audio_can_be_guided_apart(benchmark):
     pipeline = Drawing(benchmark)
     rows = sweep_guidance(pipeline, benchmark, 2, 5, seed=0, scales=(1.0, 3.0, 5.0), apart=True)
     found = [(row.annealing, row.scale, row.scale_end) for row in rows]
-    assert found == [("none", 1.0, 1.0), *((f"{what} alone", scale, scale) for what in ("text", "audio") for scale in (3.0, 5.0))]
+    assert found == [
+        ("none", 1.0, 1.0),
+        *((f"{what} alone", scale, scale) for what in ("text", "audio") for scale in (3.0, 5.0)),
+    ]
     given = [(g.text_scale, g.audio_scale, g.annealing) for g, *_ in pipeline.calls[1:]]
     assert given == [(3.0, 1.0, "constant"), (5.0, 1.0, "constant"), (1.0, 3.0, "constant"), (1.0, 5.0, "constant")]
     assert draw(rows).startswith(b"\x89PNG")

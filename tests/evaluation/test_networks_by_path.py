@@ -132,7 +132,9 @@ def pooling_network(path, side: int = 112):
     ]
     given = helper.make_tensor_value_info("input", TensorProto.FLOAT, (1, 3, side, side))
     result = helper.make_tensor_value_info("output", TensorProto.FLOAT, (1, 3 * (side // 16) ** 2))
-    model = helper.make_model(helper.make_graph(nodes, "pool", [given], [result]), opset_imports=[helper.make_opsetid("", 17)])
+    model = helper.make_model(
+        helper.make_graph(nodes, "pool", [given], [result]), opset_imports=[helper.make_opsetid("", 17)]
+    )
     model.ir_version = 9
     onnx.save(model, str(path))
     return path
@@ -150,7 +152,9 @@ def face_points(matrix: np.ndarray) -> np.ndarray:
 
 def test_umeyamas_similarity_finds_a_known_turn_scale_and_shift():
     angle, scale = 0.4, 1.7
-    known = np.array([[scale * np.cos(angle), -scale * np.sin(angle), 5.0], [scale * np.sin(angle), scale * np.cos(angle), -3.0]])
+    known = np.array(
+        [[scale * np.cos(angle), -scale * np.sin(angle), 5.0], [scale * np.sin(angle), scale * np.cos(angle), -3.0]]
+    )
     moved = np.concatenate([TEMPLATE, np.ones((5, 1))], axis=1) @ known.T
     np.testing.assert_allclose(similarity(TEMPLATE, moved), known, atol=1e-9)
 

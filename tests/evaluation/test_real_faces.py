@@ -71,7 +71,9 @@ def test_real_people_are_told_apart_and_the_metrics_may_judge(embed, mediapipe, 
         assert found.ceiling.coverage == 1.0 and found.ceiling.network.sha256 == dlib_face.SHA256
     said = verdicts["dlib_face_distance"].ceiling.network
     assert said.architecture == "dlib-face-recognition-resnet-v1"
-    assert "face_recognition_models 0.1.3, dlib 20.0.1" in said.protocol and "mediapipe-holistic 0.10.21" in said.protocol
+    assert (
+        "face_recognition_models 0.1.3, dlib 20.0.1" in said.protocol and "mediapipe-holistic 0.10.21" in said.protocol
+    )
 
 
 @pytest.mark.end_to_end
@@ -93,7 +95,9 @@ def test_a_face_that_turns_and_grows_stays_the_same_person_and_a_cartoon_has_non
 def test_puppets_have_no_face_that_this_network_could_judge(embed, tmp_path, config, video):
     build_benchmark(tmp_path / "benchmark_sets", config, video)
     puppets = Detector(PuppetKeypoints(), Network("puppet-colours", "1", "whole frames"))
-    verdicts = judge_metrics(Instruments(keypoints=puppets, dlib_face=embed), puppet_samples(tmp_path / "benchmark_sets", 2), resamples=5)
+    verdicts = judge_metrics(
+        Instruments(keypoints=puppets, dlib_face=embed), puppet_samples(tmp_path / "benchmark_sets", 2), resamples=5
+    )
     for name in ("dlib_face_distance", "dlib_face_drift"):
         assert not verdicts[name].usable and verdicts[name].reason == "defined on 0% of the real clips only"
 
@@ -101,7 +105,9 @@ def test_puppets_have_no_face_that_this_network_could_judge(embed, tmp_path, con
 def test_other_weights_are_refused_by_their_hash(embed, tmp_path, monkeypatch):
     (tmp_path / "other.dat").write_bytes(b"other weights")
     monkeypatch.setattr(dlib_face, "_packaged", lambda: tmp_path / "other.dat")
-    with pytest.raises(NetworkError, match=r"other\.dat holds other weights than dlib-face.*not 55533b28a958.*make people-and-text"):
+    with pytest.raises(
+        NetworkError, match=r"other\.dat holds other weights than dlib-face.*not 55533b28a958.*make people-and-text"
+    ):
         DlibFaceEmbedding("x")
 
 

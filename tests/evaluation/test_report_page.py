@@ -21,15 +21,30 @@ def scored(tmp_path_factory, generated_root, benchmark, config):
 
 
 def evaluated(scored, benchmark, generated_root, config, **more) -> Evaluated:
-    tables = (load_scores(scored), pd.read_parquet(scored / "slices.parquet"), pd.read_parquet(scored / "samples.parquet"))
-    return Evaluated(*tables, benchmark, generated_root, generation_plan(config), STUDENT, "abcdef0123456789", {"missing_joints": 0.25}, **more)
+    tables = (
+        load_scores(scored),
+        pd.read_parquet(scored / "slices.parquet"),
+        pd.read_parquet(scored / "samples.parquet"),
+    )
+    return Evaluated(
+        *tables,
+        benchmark,
+        generated_root,
+        generation_plan(config),
+        STUDENT,
+        "abcdef0123456789",
+        {"missing_joints": 0.25},
+        **more,
+    )
 
 
 def test_samples_agree_with_the_whole(scored, benchmark):
     """Joints that are missing, averaged over clips that each draw as many, are those of the whole benchmark."""
     samples, scores = pd.read_parquet(scored / "samples.parquet"), load_scores(scored)
     own = samples[(samples["model"] == STUDENT) & (samples["metric"] == "colour_error")]
-    whole = scores[(scores["model"] == STUDENT) & (scores["mode"] == "audio") & (scores["metric"] == "colour_error")]["value"].iloc[0]
+    whole = scores[(scores["model"] == STUDENT) & (scores["mode"] == "audio") & (scores["metric"] == "colour_error")][
+        "value"
+    ].iloc[0]
     assert list(own["clip"]) == list(benchmark.names) and own["value"].mean() == pytest.approx(whole, rel=1e-6)
 
 
@@ -42,7 +57,11 @@ def test_the_worst_sample_is_worst_in_every_metric_whichever_way_it_reads():
 
 def test_rows_hold_ceiling_floor_and_cost(scored, benchmark, generated_root, config):
     scores = load_scores(scored)
-    (row,) = [r for r in score_rows(scores, generation_plan(config)) if r["metric"] == "colour_error" and r["mode"] == "audio" and "distilled student" in r["model"]]
+    (row,) = [
+        r
+        for r in score_rows(scores, generation_plan(config))
+        if r["metric"] == "colour_error" and r["mode"] == "audio" and "distilled student" in r["model"]
+    ]
     assert row["ceiling"] < row["floor"] and row["told from its floor"] == "yes"
     costs = cost_rows(scores, generation_plan(config))
     assert {row["mode"] for row in costs} == {"audio", "pose", "shuffled_audio", "second_seed"}
@@ -57,13 +76,24 @@ def test_the_page_is_whole_and_loads_nothing(scored, benchmark, generated_root, 
     assert "<script" not in text and "url(" not in text
     # 2 plots, and 6 worst and 3 best samples with a picture each.
     assert sum(source.startswith("data:") for source in sources) == 2 + 6 + 3
-    for word in ("skin: dark", "transformer_seconds", "No training clips are here.", "badness", benchmark.digest[:12], benchmark.captions[0][:5]):
+    for word in (
+        "skin: dark",
+        "transformer_seconds",
+        "No training clips are here.",
+        "badness",
+        benchmark.digest[:12],
+        benchmark.captions[0][:5],
+    ):
         assert word in text, word
 
 
-def test_the_page_lists_neighbours_and_says_when_it_proposes_nothing(scored, benchmark, generated_root, config, tmp_path):
+def test_the_page_lists_neighbours_and_says_when_it_proposes_nothing(
+    scored, benchmark, generated_root, config, tmp_path
+):
     rng = np.random.default_rng(0)
-    training = TrainingClips([f"clip{i}" for i in range(30)], rng.normal(size=(30, 2)), pd.DataFrame({"motion": rng.normal(size=30)}), 30)
+    training = TrainingClips(
+        [f"clip{i}" for i in range(30)], rng.normal(size=(30, 2)), pd.DataFrame({"motion": rng.normal(size=30)}), 30
+    )
     analysis = analyse_errors(rng.normal(size=len(benchmark)), rng.normal(size=(len(benchmark), 2)), training, {})
     found = evaluated(scored, benchmark, generated_root, config, analysis=analysis, training_clips=training.names)
     text = write_evaluation_page(tmp_path / "page.html", found).read_text()

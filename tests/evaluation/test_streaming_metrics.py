@@ -78,7 +78,12 @@ def test_shards_that_do_not_belong_together_are_refused():
 
 
 def test_a_metric_refuses_another_network_than_the_one_it_is_named_for():
-    for kind, network in ((FrechetVideoDistance, INCEPTION), (FrechetInceptionDistance, ARCFACE), (SyncConfidence, INCEPTION), (DlibFaceDistance, ARCFACE)):
+    for kind, network in (
+        (FrechetVideoDistance, INCEPTION),
+        (FrechetInceptionDistance, ARCFACE),
+        (SyncConfidence, INCEPTION),
+        (DlibFaceDistance, ARCFACE),
+    ):
         with pytest.raises(MetricError, match="is defined on"):
             kind(network)
     with pytest.raises(MetricError, match="no network"):
@@ -197,7 +202,11 @@ def test_colour_drift_is_the_change_from_first_to_last_segment():
 
 def test_a_still_picture_does_not_move_and_too_short_ones_are_named():
     assert one(MotionMagnitude(), clip([90] * 4), 25.0) == pytest.approx(0.0, abs=1e-6)
-    for metric, inputs in ((Flicker(), (clip([1, 2]),)), (ColourDrift(), (clip([1, 2]),)), (MotionMagnitude(), (clip([1]), 25.0))):
+    for metric, inputs in (
+        (Flicker(), (clip([1, 2]),)),
+        (ColourDrift(), (clip([1, 2]),)),
+        (MotionMagnitude(), (clip([1]), 25.0)),
+    ):
         with pytest.raises(MetricError, match="clip a is"):
             metric.update("a", *inputs)
 

@@ -50,7 +50,9 @@ def test_the_display_matrix_is_applied(degrees, mirror):
     assert np.abs(seen[2].astype(int) - small).mean() < 12 and len(seen) == 5
 
 
-@pytest.mark.parametrize("matrix", [(1, 0, 0, 1), (0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0), (-1, 0, 0, 1), (0, 1, 1, 0)])
+@pytest.mark.parametrize(
+    "matrix", [(1, 0, 0, 1), (0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0), (-1, 0, 0, 1), (0, 1, 1, 0)]
+)
 def test_rotation_and_mirror_say_the_same_as_the_matrix(matrix):
     rotation, mirrored = rotation_of(matrix)
     image = corners()
@@ -65,7 +67,12 @@ def test_a_frame_that_says_nothing_is_upright():
 def high_dynamic_range(code: float) -> bytes:
     """Flat grey of a PQ code value in [0, 1], 10 bits, BT.2020, narrow range."""
     buffer = io.BytesIO()
-    colours = {"color_trc": ColorTrc.SMPTE2084, "color_primaries": ColorPrimaries.BT2020, "colorspace": 9, "color_range": 1}
+    colours = {
+        "color_trc": ColorTrc.SMPTE2084,
+        "color_primaries": ColorPrimaries.BT2020,
+        "colorspace": 9,
+        "color_range": 1,
+    }
     with av.open(buffer, "w", format="matroska") as container:
         stream = container.add_stream("libx265", rate=16)
         stream.width = stream.height = 64
@@ -129,7 +136,9 @@ def test_a_size_that_changes_needs_a_transform():
             stream.width = stream.height = side
             stream.pix_fmt = "yuv420p"
             for _ in range(9):
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((side, side, 3), np.uint8), format="rgb24")))
+                container.mux(
+                    stream.encode(av.VideoFrame.from_ndarray(np.zeros((side, side, 3), np.uint8), format="rgb24"))
+                )
             container.mux(stream.encode())
         parts.append(buffer.getvalue())
     with pytest.raises(MediaError) as caught:
@@ -146,5 +155,3 @@ def test_a_playlist_reads_no_other_file(tmp_path):
         with pytest.raises(MediaError) as caught:
             probe_clip(path)
         assert caught.value.reason == "not_video"
-
-

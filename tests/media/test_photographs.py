@@ -19,7 +19,13 @@ def gradient() -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("orientation", "turn"),
-    [(1, lambda x: x), (2, lambda x: x[:, ::-1]), (3, lambda x: np.rot90(x, 2)), (6, lambda x: np.rot90(x, -1)), (8, lambda x: np.rot90(x, 1))],
+    [
+        (1, lambda x: x),
+        (2, lambda x: x[:, ::-1]),
+        (3, lambda x: np.rot90(x, 2)),
+        (6, lambda x: np.rot90(x, -1)),
+        (8, lambda x: np.rot90(x, 1)),
+    ],
 )
 def test_a_picture_is_turned_as_exif_says(tmp_path, gradient, orientation, turn):
     exif = Image.Exif()

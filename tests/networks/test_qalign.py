@@ -44,7 +44,25 @@ def randomised(module: nn.Module) -> nn.Module:
 
 
 def words() -> dict[str, int]:
-    known = ["<s>", "<unk>", "USER:", "How", "would", "you", "rate", "the", "quality", "aesthetics", "of", "this", "image?", "ASSISTANT:", "The", "image", "is"]
+    known = [
+        "<s>",
+        "<unk>",
+        "USER:",
+        "How",
+        "would",
+        "you",
+        "rate",
+        "the",
+        "quality",
+        "aesthetics",
+        "of",
+        "this",
+        "image?",
+        "ASSISTANT:",
+        "The",
+        "image",
+        "is",
+    ]
     return {word: place for place, word in enumerate([*known, *LEVELS])}
 
 
@@ -61,14 +79,33 @@ def folder(tmp_path_factory):
     tokenizer.post_processor = processors.TemplateProcessing("<s> $A", None, [("<s>", 0)])
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", unk_token="<unk>").save_pretrained(place)
     size = {"height": 28, "width": 28}
-    preprocessing = {"crop_size": size, "size": {"shortest_edge": 28}, "image_mean": [0.48, 0.46, 0.41], "image_std": [0.27, 0.26, 0.28], "resample": 3}
-    (place / "preprocessor_config.json").write_text(json.dumps({"image_processor_type": "CLIPImageProcessor", **preprocessing}))
+    preprocessing = {
+        "crop_size": size,
+        "size": {"shortest_edge": 28},
+        "image_mean": [0.48, 0.46, 0.41],
+        "image_std": [0.27, 0.26, 0.28],
+        "resample": 3,
+    }
+    (place / "preprocessor_config.json").write_text(
+        json.dumps({"image_processor_type": "CLIPImageProcessor", **preprocessing})
+    )
     return place
 
 
 def test_weights_have_the_published_names_and_sizes():
     with torch.device("meta"):
-        owl = Owl(OwlConfig.read({"model_type": "mplug_owl2", "vocab_size": 32_000, "hidden_size": 4096, "intermediate_size": 11_008, "num_hidden_layers": 2, "num_attention_heads": 32}))
+        owl = Owl(
+            OwlConfig.read(
+                {
+                    "model_type": "mplug_owl2",
+                    "vocab_size": 32_000,
+                    "hidden_size": 4096,
+                    "intermediate_size": 11_008,
+                    "num_hidden_layers": 2,
+                    "num_attention_heads": 32,
+                }
+            )
+        )
     shapes = {name: tuple(value.shape) for name, value in owl.state_dict().items()}
     cross = "model.visual_abstractor.encoder.layers.5.crossattention"
     expected = {
@@ -97,7 +134,17 @@ def test_weights_have_the_published_names_and_sizes():
 def test_the_vit_is_clips():
     config: VisionConfig = CONFIG.vision
     ours = randomised(Vision(config))
-    theirs = CLIPVisionModel(CLIPVisionConfig(hidden_size=24, intermediate_size=40, num_hidden_layers=2, num_attention_heads=3, image_size=28, patch_size=7, layer_norm_eps=1e-6)).eval()
+    theirs = CLIPVisionModel(
+        CLIPVisionConfig(
+            hidden_size=24,
+            intermediate_size=40,
+            num_hidden_layers=2,
+            num_attention_heads=3,
+            image_size=28,
+            patch_size=7,
+            layer_norm_eps=1e-6,
+        )
+    ).eval()
     state = {}
     names = theirs.state_dict()
     prefix = "vision_model." if any(name.startswith("vision_model.") for name in names) else ""
@@ -105,11 +152,21 @@ def test_the_vit_is_clips():
         if "query_key_value" in name:
             parts = value.reshape(3, 3, 8, *value.shape[1:]).transpose(0, 1).flatten(1, 2)
             for kind, part in zip("qkv", parts, strict=True):
-                state[f"{prefix}{name.replace('query_key_value', f'{kind}_proj').replace('input_layernorm', 'layer_norm1')}"] = part
+                state[
+                    f"{prefix}{name.replace('query_key_value', f'{kind}_proj').replace('input_layernorm', 'layer_norm1')}"
+                ] = part
             continue
-        renamed = name.replace("input_layernorm", "layer_norm1").replace("post_attention_layernorm", "layer_norm2").replace("self_attn.dense", "self_attn.out_proj")
-        renamed = renamed.replace("embeddings.cls_token", "embeddings.class_embedding").replace("embeddings.patch_embed", "embeddings.patch_embedding")
-        renamed = renamed.replace("embeddings.position_embedding", "embeddings.position_embedding.weight").replace("embeddings.pre_layernorm", "pre_layrnorm")
+        renamed = (
+            name.replace("input_layernorm", "layer_norm1")
+            .replace("post_attention_layernorm", "layer_norm2")
+            .replace("self_attn.dense", "self_attn.out_proj")
+        )
+        renamed = renamed.replace("embeddings.cls_token", "embeddings.class_embedding").replace(
+            "embeddings.patch_embed", "embeddings.patch_embedding"
+        )
+        renamed = renamed.replace("embeddings.position_embedding", "embeddings.position_embedding.weight").replace(
+            "embeddings.pre_layernorm", "pre_layrnorm"
+        )
         state[f"{prefix}{renamed}"] = value.reshape(names[f"{prefix}{renamed}"].shape)
     theirs.load_state_dict(state, strict=False)
     assert set(names) - set(state) <= {f"{prefix}embeddings.position_ids"}
@@ -126,7 +183,9 @@ def test_the_abstractors_attention_is_pytorchs():
     attention, output = layer.crossattention.attention, layer.crossattention.output
     theirs = nn.MultiheadAttention(24, 3, batch_first=True).eval()
     with torch.no_grad():
-        theirs.in_proj_weight.copy_(torch.cat([part.weight for part in (attention.query, attention.key, attention.value)]))
+        theirs.in_proj_weight.copy_(
+            torch.cat([part.weight for part in (attention.query, attention.key, attention.value)])
+        )
         theirs.in_proj_bias.copy_(torch.cat([part.bias for part in (attention.query, attention.key, attention.value)]))
         theirs.out_proj.load_state_dict(output.out_proj.state_dict())
         x = layer.crossattention.norm1(queries)
@@ -143,7 +202,9 @@ def test_positions_are_sines_of_queries_and_of_columns_then_rows():
     assert torch.equal(attention.k_pos_embed[0], torch.zeros(24))
     column, row = 3, 2
     angles = {value: value / 10_000 ** (np.arange(6) / 6) for value in (column, row)}
-    expected = np.concatenate([np.sin(angles[column]), np.cos(angles[column]), np.sin(angles[row]), np.cos(angles[row])])
+    expected = np.concatenate(
+        [np.sin(angles[column]), np.cos(angles[column]), np.sin(angles[row]), np.cos(angles[row])]
+    )
     np.testing.assert_allclose(attention.k_pos_embed[1 + row * 4 + column], expected, rtol=1e-5)
     np.testing.assert_allclose(attention.q_pos_embed[4, :12], np.sin(4 / 10_000 ** (np.arange(12) / 12)), rtol=1e-5)
 
@@ -151,7 +212,11 @@ def test_positions_are_sines_of_queries_and_of_columns_then_rows():
 def plain(owl: Owl) -> LlamaForCausalLM:
     """LLaMA with the words' weights."""
     theirs = LlamaForCausalLM(CONFIG.llama).eval()
-    state = {name.replace(".multiway.0", ""): value for name, value in owl.state_dict().items() if ".multiway.1" not in name and "vision" not in name and "visual" not in name}
+    state = {
+        name.replace(".multiway.0", ""): value
+        for name, value in owl.state_dict().items()
+        if ".multiway.1" not in name and "vision" not in name and "visual" not in name
+    }
     theirs.load_state_dict(state)
     return theirs
 
@@ -166,7 +231,14 @@ def test_with_equal_ways_it_is_plain_llama_and_only_the_pictures_tokens_take_the
             value.copy_(owl.state_dict()[name.replace(".multiway.1", ".multiway.0")])
     with torch.no_grad():
         picture = owl.model.visual_abstractor(owl.model.vision_model(pixels))
-        tokens = torch.cat([theirs.model.embed_tokens(before)[None].expand(2, -1, -1), picture, theirs.model.embed_tokens(after)[None].expand(2, -1, -1)], dim=1)
+        tokens = torch.cat(
+            [
+                theirs.model.embed_tokens(before)[None].expand(2, -1, -1),
+                picture,
+                theirs.model.embed_tokens(after)[None].expand(2, -1, -1),
+            ],
+            dim=1,
+        )
         expected = theirs(inputs_embeds=tokens).logits[:, -1]
     torch.testing.assert_close(owl(pixels, before, after), expected, rtol=1e-4, atol=1e-5)
     assert not torch.allclose(different, expected, atol=1e-3)
@@ -178,9 +250,13 @@ def test_a_score_is_the_expected_level_of_the_five_words_after_the_question(fold
     found = judge(frames, 16.0)
     assert found.shape == (3, 2) and ((found >= 1) & (found <= 5)).all()
     owl = Owl(CONFIG)
-    owl.load_state_dict({name: value for name, value in load_file(folder / "model.safetensors").items() if "inv_freq" not in name})
+    owl.load_state_dict(
+        {name: value for name, value in load_file(folder / "model.safetensors").items() if "inv_freq" not in name}
+    )
     known = words()
-    before = torch.tensor([0, *(known[w] for w in ["USER:", "How", "would", "you", "rate", "the", "aesthetics", "of", "this", "image?"])])
+    before = torch.tensor(
+        [0, *(known[w] for w in ["USER:", "How", "would", "you", "rate", "the", "aesthetics", "of", "this", "image?"])]
+    )
     after = torch.tensor([known[w] for w in ["ASSISTANT:", "The", "aesthetics", "of", "the", "image", "is"]])
     logits = owl.eval()(judge._pixels(frames[[0, 16, 32]]), before, after)[:, [known[level] for level in LEVELS]]
     probabilities = torch.exp(logits) / torch.exp(logits).sum(dim=1, keepdim=True)
@@ -241,12 +317,20 @@ def test_without_a_path_there_is_no_iqa_and_with_one_a_panel_scores_it(folder):
     frames = np.random.default_rng(1).integers(0, 256, (17, 28, 28, 3), np.uint8)
     panel.update(Pair("one", frames, frames, 16.0))
     scores = {name: metric.compute() for name, metric in panel.metrics.items()}
-    assert set(scores) == {"iqa", "ase"} and all(1 <= score.value <= 5 and score.network.architecture == "q-align" for score in scores.values())
+    assert set(scores) == {"iqa", "ase"} and all(
+        1 <= score.value <= 5 and score.network.architecture == "q-align" for score in scores.values()
+    )
 
 
 def clip_scores(folder, frames, laptop):
     clip = BucketClip(frames, None)
-    return score_clip(clip, puppets.PuppetKeypoints(), laptop.video, laptop.transformer.pose_keypoints, ScoresConfig(qalign={"weights": str(folder)})).values
+    return score_clip(
+        clip,
+        puppets.PuppetKeypoints(),
+        laptop.video,
+        laptop.transformer.pose_keypoints,
+        ScoresConfig(qalign={"weights": str(folder)}),
+    ).values
 
 
 def test_a_clips_columns_are_the_means_over_its_pictures_at_the_sources_size(folder):
@@ -259,9 +343,13 @@ def test_a_clips_columns_are_the_means_over_its_pictures_at_the_sources_size(fol
 
 def test_a_column_without_its_weights_names_key_and_remedy_and_other_weights_are_another_version(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "other")
-    assert QALIGN.weights(QAlignConfig(weights=str(folder))) == QALIGN.weights(QAlignConfig(weights=str(tmp_path / "other")))
+    assert QALIGN.weights(QAlignConfig(weights=str(folder))) == QALIGN.weights(
+        QAlignConfig(weights=str(tmp_path / "other"))
+    )
     state = load_file(folder / "model.safetensors")
     save_file(state | {"lm_head.weight": state["lm_head.weight"] * 2}, tmp_path / "other" / "model.safetensors")
-    assert QALIGN.weights(QAlignConfig(weights=str(folder))) != QALIGN.weights(QAlignConfig(weights=str(tmp_path / "other")))
+    assert QALIGN.weights(QAlignConfig(weights=str(folder))) != QALIGN.weights(
+        QAlignConfig(weights=str(tmp_path / "other"))
+    )
     with pytest.raises(CurationError, match=r"curation\.scores\.qalign\.weights.*one-align"):
         QALIGN.weights(QAlignConfig(weights=str(tmp_path)))

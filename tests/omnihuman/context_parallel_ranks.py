@@ -14,8 +14,18 @@ from diffusers import ContextParallelConfig
 
 from omnihuman import OmniHumanTransformer3DModel
 
-SIZES = {"num_attention_heads": 2, "attention_head_dim": 24, "text_dim": 32, "ffn_dim": 64, "num_layers": 2, "audio_dim": 8,
-         "audio_layers": 3, "pose_keypoints": 4, "pose_channels": 4, "audio_blocks": (1,)}
+SIZES = {
+    "num_attention_heads": 2,
+    "attention_head_dim": 24,
+    "text_dim": 32,
+    "ffn_dim": 64,
+    "num_layers": 2,
+    "audio_dim": 8,
+    "audio_layers": 3,
+    "pose_keypoints": 4,
+    "pose_channels": 4,
+    "audio_blocks": (1,),
+}
 # 2 x 3 tokens a latent. Video, motion and reference latents; where two ranks part is said in the name.
 CASES = {
     "bare, parted in mid-frame": (3, 0, 0),
@@ -39,10 +49,18 @@ def inputs(latents, motion, reference, conditions=True):
     def randn(*shape):
         return torch.randn(shape, generator=generator)
 
-    given = {"hidden_states": randn(2, 16, latents, 4, 6), "timestep": torch.tensor([100.0, 900.0]), "encoder_hidden_states": randn(2, 5, 32)}
+    given = {
+        "hidden_states": randn(2, 16, latents, 4, 6),
+        "timestep": torch.tensor([100.0, 900.0]),
+        "encoder_hidden_states": randn(2, 5, 32),
+    }
     if conditions:
-        given |= {"audio": randn(2, 4 * latents - 3, 3, 8), "pose": randn(2, 4, 4 * latents - 3, 16, 24).abs(),
-                  "audio_mask": torch.tensor([1.0, 1.0]), "pose_mask": torch.tensor([0.0, 1.0])}
+        given |= {
+            "audio": randn(2, 4 * latents - 3, 3, 8),
+            "pose": randn(2, 4, 4 * latents - 3, 16, 24).abs(),
+            "audio_mask": torch.tensor([1.0, 1.0]),
+            "pose_mask": torch.tensor([0.0, 1.0]),
+        }
     if motion:
         given["motion"] = randn(2, 16, motion, 4, 6)
     if reference:
@@ -61,7 +79,9 @@ def parallel(model, **options):
     # diffusers divides by the number of accelerators, which is 0 on a machine without one.
     with patch("torch.accelerator.device_count", return_value=1):
         mesh = dist.device_mesh.init_device_mesh("cpu", (1, dist.get_world_size()), mesh_dim_names=("ring", "ulysses"))
-        model.enable_parallelism(config=ContextParallelConfig(ulysses_degree=dist.get_world_size(), mesh=mesh, **options))
+        model.enable_parallelism(
+            config=ContextParallelConfig(ulysses_degree=dist.get_world_size(), mesh=mesh, **options)
+        )
     return model
 
 
@@ -88,7 +108,10 @@ def compare(given, checkpointing=False):
 @torch.no_grad()
 def uneven(heads):
     """Three latents of one token and a reference of two: 5 tokens on two ranks, for inference."""
-    given = {k: v[..., :2, :2] if k in ("hidden_states",) else v[..., :8, :8] if k == "pose" else v for k, v in inputs(3, 0, 0).items()}
+    given = {
+        k: v[..., :2, :2] if k in ("hidden_states",) else v[..., :8, :8] if k == "pose" else v
+        for k, v in inputs(3, 0, 0).items()
+    }
     given |= {"reference": inputs(3, 0, 1)["reference"][..., :2, :4], "reference_mask": torch.tensor([1.0, 0.0])}
     expected = build(num_attention_heads=heads)(**given).sample
     output = parallel(build(num_attention_heads=heads), ulysses_anything=True)(**given).sample

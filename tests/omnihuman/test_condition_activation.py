@@ -31,8 +31,13 @@ def test_an_activated_condition_takes_the_weaker_ones_with_it(given, activate, w
 def test_what_is_off_says_why():
     record = activate_conditions({"text", "reference", "pose"}, "reference", ("text",)).record()
     assert record == {
-        "on": ["reference"], "driven_by": "reference only",
-        "off": {"text": "left out on request", "audio": "not given", "pose": "stronger than reference, which was activated"},
+        "on": ["reference"],
+        "driven_by": "reference only",
+        "off": {
+            "text": "left out on request",
+            "audio": "not given",
+            "pose": "stronger than reference, which was activated",
+        },
     }
 
 

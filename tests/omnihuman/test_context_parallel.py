@@ -20,8 +20,14 @@ def results(tmp_path_factory):
     root = Path(__file__).parents[2]
     environment = os.environ | {"PYTHONPATH": f"{root}", "OMP_NUM_THREADS": "1"}
     ranks = [
-        subprocess.Popen([sys.executable, str(script), str(rank), "2", str(folder)], env=environment, cwd=root,
-                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        subprocess.Popen(
+            [sys.executable, str(script), str(rank), "2", str(folder)],
+            env=environment,
+            cwd=root,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         for rank in range(2)
     ]
     output = [rank.communicate(timeout=300)[0] for rank in ranks]
@@ -29,8 +35,14 @@ def results(tmp_path_factory):
     return json.loads((folder / "results.json").read_text())
 
 
-CASES = ["bare, parted in mid-frame", "parted in mid-frame", "parted in the motion tokens", "parted in the reference",
-         "without conditions", "with activation checkpointing"]
+CASES = [
+    "bare, parted in mid-frame",
+    "parted in mid-frame",
+    "parted in the motion tokens",
+    "parted in the reference",
+    "without conditions",
+    "with activation checkpointing",
+]
 
 
 @pytest.mark.end_to_end
@@ -51,7 +63,14 @@ def test_uneven_tokens_and_heads_work_for_inference_and_are_refused_otherwise(re
 
 @pytest.mark.parametrize(
     ("first", "count", "expected"),
-    [(0, 18, (0, 3, 0)), (0, 9, (0, 2, 0)), (9, 9, (1, 3, 3)), (7, 2, (1, 2, 1)), (18, 0, (2, 3, 0)), (12, 6, (2, 3, 0))],
+    [
+        (0, 18, (0, 3, 0)),
+        (0, 9, (0, 2, 0)),
+        (9, 9, (1, 3, 3)),
+        (7, 2, (1, 2, 1)),
+        (18, 0, (2, 3, 0)),
+        (12, 6, (2, 3, 0)),
+    ],
 )
 def test_a_slice_knows_its_frames(first, count, expected):
     assert frames_of_slice(first, count, frame_tokens=6, frames=3) == expected

@@ -9,8 +9,18 @@ from torch._dynamo.testing import CompileCounter
 from omnihuman import OmniHumanTransformer3DModel
 from omnihuman.transformer import LORA_TARGETS
 
-SIZES = {"num_attention_heads": 2, "attention_head_dim": 24, "text_dim": 32, "ffn_dim": 64, "num_layers": 2, "audio_dim": 8,
-         "audio_layers": 3, "audio_window": 1, "pose_keypoints": 4, "pose_channels": 4}
+SIZES = {
+    "num_attention_heads": 2,
+    "attention_head_dim": 24,
+    "text_dim": 32,
+    "ffn_dim": 64,
+    "num_layers": 2,
+    "audio_dim": 8,
+    "audio_layers": 3,
+    "audio_window": 1,
+    "pose_keypoints": 4,
+    "pose_channels": 4,
+}
 
 
 @pytest.fixture
@@ -31,9 +41,15 @@ def inputs():
         return torch.randn(shape, generator=generator)
 
     return {
-        "hidden_states": randn(2, 16, 3, 4, 4), "timestep": torch.tensor([100.0, 900.0]), "encoder_hidden_states": randn(2, 5, 32),
-        "audio": randn(2, 9, 3, 8), "pose": randn(2, 4, 9, 16, 16).abs(), "reference": randn(2, 16, 1, 4, 4),
-        "motion": randn(2, 16, 2, 4, 4), "audio_mask": torch.tensor([1.0, 0.0]), "reference_mask": torch.tensor([0.0, 1.0]),
+        "hidden_states": randn(2, 16, 3, 4, 4),
+        "timestep": torch.tensor([100.0, 900.0]),
+        "encoder_hidden_states": randn(2, 5, 32),
+        "audio": randn(2, 9, 3, 8),
+        "pose": randn(2, 4, 9, 16, 16).abs(),
+        "reference": randn(2, 16, 1, 4, 4),
+        "motion": randn(2, 16, 2, 4, 4),
+        "audio_mask": torch.tensor([1.0, 0.0]),
+        "reference_mask": torch.tensor([0.0, 1.0]),
     }
 
 
@@ -112,7 +128,11 @@ def test_lora_trains_every_attention_and_survives_saving_and_fusing(model, input
         optimizer.step()
     after = model(**inputs).sample.detach()
     assert after.square().mean() < before.square().mean()
-    assert all(p.grad.abs().max() > 0 for name, p in model.named_parameters() if "audio_attn" in name and "lora_" in name and "to_k" not in name)
+    assert all(
+        p.grad.abs().max() > 0
+        for name, p in model.named_parameters()
+        if "audio_attn" in name and "lora_" in name and "to_k" not in name
+    )
 
     model.save_lora_adapter(tmp_path)
     fresh = OmniHumanTransformer3DModel(**SIZES)
@@ -156,7 +176,9 @@ def test_half_of_the_blocks_can_be_deaf(inputs):
 
 @pytest.mark.parametrize(("name", "shape"), [("audio", (2, 5, 3, 8)), ("pose", (2, 4, 1, 16, 16))])
 def test_a_condition_of_another_length_is_refused_and_not_broadcast(model, inputs, name, shape):
-    with pytest.raises(ValueError, match=f"{name} has {shape[1] if name == 'audio' else shape[2]} frames; 3 latents are 9 frames"):
+    with pytest.raises(
+        ValueError, match=f"{name} has {shape[1] if name == 'audio' else shape[2]} frames; 3 latents are 9 frames"
+    ):
         model(**inputs | {name: torch.randn(shape)})
 
 
@@ -176,13 +198,19 @@ def test_both_reference_positions_carry_the_reference_and_differ(model, inputs, 
 
 def test_the_far_reference_is_not_reached_by_a_long_video():
     model = OmniHumanTransformer3DModel(**SIZES, reference_index=3)
-    given = {"hidden_states": torch.randn(1, 16, 4, 4, 4), "timestep": torch.tensor([500.0]), "encoder_hidden_states": torch.randn(1, 5, 32)}
+    given = {
+        "hidden_states": torch.randn(1, 16, 4, 4, 4),
+        "timestep": torch.tensor([500.0]),
+        "encoder_hidden_states": torch.randn(1, 5, 32),
+    }
     with pytest.raises(ValueError, match="4 video latents reach the reference's temporal index 3"):
         model(**given, reference=torch.randn(1, 16, 1, 4, 4))
 
 
 @torch.no_grad()
-@pytest.mark.parametrize(("window", "moved"), [(0, [False, True, False]), (1, [True, True, False]), (4, [True, True, True])])
+@pytest.mark.parametrize(
+    ("window", "moved"), [(0, [False, True, False]), (1, [True, True, False]), (4, [True, True, True])]
+)
 def test_the_window_decides_which_latents_hear_a_frame(window, moved):
     """Frame 1 opens latent 1; frame 0 is latent 0, frames 5 to 8 are latent 2."""
     torch.manual_seed(0)

@@ -27,7 +27,13 @@ def test_the_same_content_is_encoded_once_and_other_content_anew():
     sound = torch.arange(8.0)
     first = encoded(cache, encoder, sound, 17)
     assert torch.equal(encoded(cache, encoder, sound.clone(), 17), first) and encoder.calls == 1
-    for other, settings in ((sound + 1, 17), (sound, 33), (sound.view(2, 4), 17), (sound.double(), 17), (sound.bfloat16(), 17)):
+    for other, settings in (
+        (sound + 1, 17),
+        (sound, 33),
+        (sound.view(2, 4), 17),
+        (sound.double(), 17),
+        (sound.bfloat16(), 17),
+    ):
         encoded(cache, encoder, other, settings)
     assert encoder.calls == 6
 

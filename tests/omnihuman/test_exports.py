@@ -17,7 +17,18 @@ from omnihuman.exports import LatentsExport, Mp4Export, PngExport, Provenance, T
 from omnihuman.long_video import Handover, Segment
 
 FPS, RATE, FRAMES, LENGTH = 16.0, 16_000, 45, 17
-PROVENANCE = Provenance("omnihuman-student version 3", "ab12", "cd34", 7, 1, {}, "A person talks.", {"on": ["text"]}, {"audio": "ef56"}, False)
+PROVENANCE = Provenance(
+    "omnihuman-student version 3",
+    "ab12",
+    "cd34",
+    7,
+    1,
+    {},
+    "A person talks.",
+    {"on": ["text"]},
+    {"audio": "ef56"},
+    False,
+)
 
 
 def pictures() -> np.ndarray:
@@ -31,7 +42,9 @@ def segments(first=0, before=None, stop=None):
             raise KeyboardInterrupt
         start = index * LENGTH
         frames = torch.from_numpy(pictures()[None, start : start + LENGTH].copy())
-        handover = Handover(torch.full((1, 16, 2, 8, 8), float(index)), torch.full((1, 3, 5, 64, 64), index / 4, dtype=torch.bfloat16))
+        handover = Handover(
+            torch.full((1, 16, 2, 8, 8), float(index)), torch.full((1, 3, 5, 64, 64), index / 4, dtype=torch.bfloat16)
+        )
         yield Segment(index, start, frames, torch.full((1, 16, 5, 8, 8), float(index)), handover)
 
 
@@ -46,7 +59,9 @@ def sound() -> np.ndarray:
 
 
 def test_an_mp4_has_every_frame_and_sound_to_the_sample(tmp_path):
-    path = export_one(segments, 3, Mp4Export(tmp_path / "out.mp4", PROVENANCE, FPS, sound(), RATE), tmp_path / "out.mp4", {})
+    path = export_one(
+        segments, 3, Mp4Export(tmp_path / "out.mp4", PROVENANCE, FPS, sound(), RATE), tmp_path / "out.mp4", {}
+    )
     found = probe_clip(path)
     assert (found.frames, found.fps, found.video_codec, found.sound.codec) == (FRAMES, FPS, "h264", "aac")
     greys = decode_clip(path, FPS).frames.mean(axis=(1, 2, 3))
@@ -70,7 +85,14 @@ def test_a_killed_export_goes_on_after_the_last_finished_segment(tmp_path):
     asked = []
 
     def make(first, before):
-        asked.append((first, None if before is None else (float(before.motion.mean()), float(before.overlap.mean()), before.overlap.dtype)))
+        asked.append(
+            (
+                first,
+                None
+                if before is None
+                else (float(before.motion.mean()), float(before.overlap.mean()), before.overlap.dtype),
+            )
+        )
         return segments(first, before, stop=2 if len(asked) == 1 else None)
 
     with pytest.raises(KeyboardInterrupt):
@@ -99,7 +121,11 @@ def test_unfinished_work_of_other_settings_is_not_used(tmp_path):
 def pairs(first=0, before=None, stop=None):
     """Two videos at a time, the second one darker."""
     for segment in segments(first, before, stop):
-        yield dataclasses.replace(segment, frames=torch.cat([segment.frames, segment.frames // 2]), latents=segment.latents.repeat(2, 1, 1, 1, 1))
+        yield dataclasses.replace(
+            segment,
+            frames=torch.cat([segment.frames, segment.frames // 2]),
+            latents=segment.latents.repeat(2, 1, 1, 1, 1),
+        )
 
 
 def test_a_batch_writes_each_video_at_its_own_length_and_goes_on_after_a_kill(tmp_path):
@@ -110,13 +136,19 @@ def test_a_batch_writes_each_video_at_its_own_length_and_goes_on_after_a_kill(tm
         return pairs(first, before, stop=2 if len(asked) == 1 else None)
 
     def targets():
-        return [Target(mp4(tmp_path / "long.mp4"), tmp_path / "long.mp4", FRAMES), Target(PngExport(PROVENANCE), tmp_path / "short", 20)]
+        return [
+            Target(mp4(tmp_path / "long.mp4"), tmp_path / "long.mp4", FRAMES),
+            Target(PngExport(PROVENANCE), tmp_path / "short", 20),
+        ]
 
     with pytest.raises(KeyboardInterrupt):
         export_segments(make, 3, targets(), {})
     long, short = export_segments(make, 3, targets(), {})
     assert asked == [0, 2] and probe_clip(long).frames == FRAMES
-    assert len(list(short.iterdir())) == 20 and (read_photograph(short / "frame-000019.png") == pictures()[19, 0, 0] // 2).all()
+    assert (
+        len(list(short.iterdir())) == 20
+        and (read_photograph(short / "frame-000019.png") == pictures()[19, 0, 0] // 2).all()
+    )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["long.mp4", "short"]
 
 
@@ -128,7 +160,11 @@ def test_png_frames_are_the_pictures_four_times_enlarged(tmp_path):
     folder = export_one(segments, 3, PngExport(PROVENANCE), tmp_path / "frames", {})
     files = sorted(folder.iterdir())
     assert [f.name for f in files] == [f"frame-{i:06d}.png" for i in range(FRAMES)]
-    assert (read_photograph(files[30]) == pictures()[30, 0, 0]).all() and read_photograph(files[0]).shape == (256, 256, 3)
+    assert (read_photograph(files[30]) == pictures()[30, 0, 0]).all() and read_photograph(files[0]).shape == (
+        256,
+        256,
+        3,
+    )
     assert read_provenance(files[30])["seed"] == 7
 
 

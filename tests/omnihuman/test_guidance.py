@@ -56,7 +56,9 @@ def test_the_guided_prediction_is_the_equation():
     guidance.set_state(0, 1, torch.tensor(1000.0))
     # Branches told apart by what they are given: text 1, audio 10, and a condition that stays in all.
     text, audio, pose = torch.tensor([1.0]), torch.tensor([10.0]), torch.tensor([100.0])
-    blocks = guidance.prepare_inputs({"text": (text, text, torch.zeros(1)), "audio": (audio, torch.zeros(1), torch.zeros(1)), "pose": pose})
+    blocks = guidance.prepare_inputs(
+        {"text": (text, text, torch.zeros(1)), "audio": (audio, torch.zeros(1), torch.zeros(1)), "pose": pose}
+    )
     assert len(blocks) == guidance.num_conditions == 3
     for block in blocks:
         block.noise_pred = block.text + block.audio + block.pose

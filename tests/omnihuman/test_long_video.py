@@ -42,9 +42,16 @@ def segments(pipeline):
 
 def test_segments_overlap_by_five_frames_and_the_last_is_cut(segments):
     # 0 to 16, 12 to 28, 24 to 40, 36 to 52: what lies in the overlap is settled with the later one.
-    assert [(s.index, s.start, s.frames.shape[1]) for s in segments] == [(0, 0, 12), (1, 12, 12), (2, 24, 12), (3, 36, 9)]
+    assert [(s.index, s.start, s.frames.shape[1]) for s in segments] == [
+        (0, 0, 12),
+        (1, 12, 12),
+        (2, 24, 12),
+        (3, 36, 9),
+    ]
     assert all(s.latents.shape == (1, 16, 5, 8, 8) for s in segments)
-    assert all(s.handover.motion.shape == (1, 16, 2, 8, 8) and s.handover.overlap.shape == (1, 3, 5, 64, 64) for s in segments)
+    assert all(
+        s.handover.motion.shape == (1, 16, 2, 8, 8) and s.handover.overlap.shape == (1, 3, 5, 64, 64) for s in segments
+    )
 
 
 def test_a_hard_cut_has_no_overlap(pipeline):
@@ -62,7 +69,10 @@ def test_a_video_has_as_few_segments_as_cover_it(frames, segments):
 def test_short_segments_are_joined_without_overlap():
     short = dataclasses.replace(VIDEO, segment_frames=9)
     assert short.shared == 0 and short.segments == 5
-    assert dataclasses.replace(VIDEO, segment_frames=13).shared == 5 and dataclasses.replace(VIDEO, segment_frames=9, overlap=1).shared == 1
+    assert (
+        dataclasses.replace(VIDEO, segment_frames=13).shared == 5
+        and dataclasses.replace(VIDEO, segment_frames=9, overlap=1).shared == 1
+    )
     for frames, overlap in ((9, 5), (17, 4), (17, 9)):
         with pytest.raises(ValueError, match=f"got {overlap} in segments of {frames}"):
             dataclasses.replace(VIDEO, segment_frames=frames, overlap=overlap)
@@ -73,11 +83,18 @@ def test_both_segments_start_from_the_same_noise_where_they_overlap():
     assert torch.equal(first[:, :, 3:], second[:, :, :2]) and torch.equal(second[:, :, 3:], third[:, :, :2])
     assert not torch.equal(second[:, :, 2:4], first[:, :, 2:4])
     cut = [segment_noise(dataclasses.replace(VIDEO, overlap=0), index) for index in range(2)]
-    assert torch.equal(cut[0], first) and torch.equal(cut[1][:, :, 2:], second[:, :, 2:]) and not torch.equal(cut[1], second)
+    assert (
+        torch.equal(cut[0], first)
+        and torch.equal(cut[1][:, :, 2:], second[:, :, 2:])
+        and not torch.equal(cut[1], second)
+    )
 
 
 def test_a_dissolve_goes_from_the_old_to_the_new_in_equal_steps():
-    old, new = torch.full((1, 3, 5, 2, 2), -1.0, dtype=torch.bfloat16), torch.full((1, 3, 9, 2, 2), 0.5, dtype=torch.bfloat16)
+    old, new = (
+        torch.full((1, 3, 5, 2, 2), -1.0, dtype=torch.bfloat16),
+        torch.full((1, 3, 9, 2, 2), 0.5, dtype=torch.bfloat16),
+    )
     found = dissolve(old, new)
     assert found.dtype == torch.bfloat16
     torch.testing.assert_close(found[0, 0, :, 0, 0].float(), torch.tensor([-0.75, -0.5, -0.25, 0.0, 0.25, *[0.5] * 4]))
@@ -91,9 +108,20 @@ def test_the_overlap_is_the_old_segments_dissolved_into_the_new(pipeline, segmen
 
 
 def test_the_first_segment_is_bit_for_bit_the_single_clip(pipeline, segments):
-    clip = pipeline("A person talks.", reference=IMAGE, audio=SOUND, num_frames=17, generator=[torch.Generator().manual_seed(7)])
-    assert torch.equal(segments[0].latents, pipeline("A person talks.", reference=IMAGE, audio=SOUND, num_frames=17, output_type="latents",
-                                                     generator=[torch.Generator().manual_seed(7)]).frames)
+    clip = pipeline(
+        "A person talks.", reference=IMAGE, audio=SOUND, num_frames=17, generator=[torch.Generator().manual_seed(7)]
+    )
+    assert torch.equal(
+        segments[0].latents,
+        pipeline(
+            "A person talks.",
+            reference=IMAGE,
+            audio=SOUND,
+            num_frames=17,
+            output_type="latents",
+            generator=[torch.Generator().manual_seed(7)],
+        ).frames,
+    )
     assert torch.equal(segments[0].frames, clip.frames[:, :12])
     only = list(generate_segments(pipeline, dataclasses.replace(VIDEO, frames=17)))
     assert len(only) == 1 and torch.equal(only[0].frames, clip.frames)
@@ -153,14 +181,27 @@ def test_nothing_of_an_earlier_segment_is_kept(pipeline):
 
 
 def test_videos_of_other_lengths_are_one_batch():
-    short = dataclasses.replace(VIDEO, audio=SOUND[:, :20_000], frames=20, prompts=["B"], seeds=[8], keypoints=KEYPOINTS[:, :20])
+    short = dataclasses.replace(
+        VIDEO, audio=SOUND[:, :20_000], frames=20, prompts=["B"], seeds=[8], keypoints=KEYPOINTS[:, :20]
+    )
     both = as_batch([short, dataclasses.replace(VIDEO, keypoints=KEYPOINTS)])
     assert (both.prompts, both.seeds, both.frames) == (["B", "A person talks."], [8, 7], 45)
-    assert torch.equal(both.audio[1], SOUND[0]) and torch.equal(both.audio[0, :20_000], SOUND[0, :20_000]) and not both.audio[0, 20_000:].any()
-    assert torch.equal(both.keypoints[0, 19:], KEYPOINTS[0, 19:20].expand(26, -1, -1)) and both.reference.shape == (2, 64, 64, 3)
+    assert (
+        torch.equal(both.audio[1], SOUND[0])
+        and torch.equal(both.audio[0, :20_000], SOUND[0, :20_000])
+        and not both.audio[0, 20_000:].any()
+    )
+    assert torch.equal(both.keypoints[0, 19:], KEYPOINTS[0, 19:20].expand(26, -1, -1)) and both.reference.shape == (
+        2,
+        64,
+        64,
+        3,
+    )
 
 
-@pytest.mark.parametrize(("change", "message"), [({"height": 32}, "the same height, got 64, 32"), ({"audio": None}, "have audio or none")])
+@pytest.mark.parametrize(
+    ("change", "message"), [({"height": 32}, "the same height, got 64, 32"), ({"audio": None}, "have audio or none")]
+)
 def test_videos_that_make_no_batch_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         as_batch([VIDEO, dataclasses.replace(VIDEO, **change)])

@@ -34,7 +34,13 @@ def test_a_batch_keeps_its_order_and_a_turned_picture_is_turned_back():
 
 @pytest.mark.parametrize(
     ("bad", "message"),
-    [(IMAGE[..., :2], "a picture is"), (IMAGE.astype(np.float32), "float in"), (IMAGE.astype(np.int64), "uint8"), ([IMAGE, IMAGE[:16]], "one size"), ([], "none")],
+    [
+        (IMAGE[..., :2], "a picture is"),
+        (IMAGE.astype(np.float32), "float in"),
+        (IMAGE.astype(np.int64), "uint8"),
+        ([IMAGE, IMAGE[:16]], "one size"),
+        ([], "none"),
+    ],
 )
 def test_what_is_no_picture_is_refused(bad, message):
     with pytest.raises(ValueError, match=message):
@@ -46,6 +52,8 @@ def test_outputs_are_the_same_clip():
     frames = from_pixels(pixels, "frames")
     assert frames.shape == (2, 5, 16, 16, 3) and frames.dtype == torch.uint8
     array, tensor, pictures = (from_pixels(pixels, kind) for kind in ("np", "pt", "pil"))
-    assert np.array_equal(array, tensor.permute(0, 1, 3, 4, 2).numpy()) and np.allclose(array, (pixels.permute(0, 2, 3, 4, 1).numpy() + 1) / 2)
+    assert np.array_equal(array, tensor.permute(0, 1, 3, 4, 2).numpy()) and np.allclose(
+        array, (pixels.permute(0, 2, 3, 4, 1).numpy() + 1) / 2
+    )
     assert [len(clip) for clip in pictures] == [5, 5]
     assert np.abs(np.asarray(pictures[1][4]).astype(int) - frames[1, 4].numpy()).max() <= 1

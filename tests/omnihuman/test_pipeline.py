@@ -29,7 +29,16 @@ def test_a_saved_pipeline_loads_and_makes_the_same_latents(pipeline, tmp_path):
     assert not list(tmp_path.rglob("*.bin")) and not list(tmp_path.rglob("*.pt"))
     again = OmniHumanPipeline.from_pretrained(tmp_path)
     assert again.config.num_inference_steps == 1
-    made = [p(**inputs() | {"reference": None}, height=64, width=64, generator=torch.Generator().manual_seed(1), output_type="latents").frames for p in (pipeline, again)]
+    made = [
+        p(
+            **inputs() | {"reference": None},
+            height=64,
+            width=64,
+            generator=torch.Generator().manual_seed(1),
+            output_type="latents",
+        ).frames
+        for p in (pipeline, again)
+    ]
     torch.testing.assert_close(made[0], made[1])
 
 
@@ -40,12 +49,23 @@ def test_the_same_seed_makes_the_same_video_and_another_seed_does_not(pipeline):
 
 
 def test_two_steps_and_guidance_work_on_the_same_weights(pipeline):
-    made = pipeline(**inputs(), num_inference_steps=2, guidance_scale=2.0, guidance_scale_end=1.5, generator=torch.Generator().manual_seed(1))
+    made = pipeline(
+        **inputs(),
+        num_inference_steps=2,
+        guidance_scale=2.0,
+        guidance_scale_end=1.5,
+        generator=torch.Generator().manual_seed(1),
+    )
     assert made.frames.shape == (1, 17, 64, 64, 3)
 
 
 @pytest.mark.parametrize(
-    ("change", "message"), [({"num_frames": 16}, r"4n\+1"), ({"reference": None}, "reference image"), ({"reference": torch.zeros(1, 60, 64, 3, dtype=torch.uint8)}, "multiples of 16")]
+    ("change", "message"),
+    [
+        ({"num_frames": 16}, r"4n\+1"),
+        ({"reference": None}, "reference image"),
+        ({"reference": torch.zeros(1, 60, 64, 3, dtype=torch.uint8)}, "multiples of 16"),
+    ],
 )
 def test_sizes_that_cannot_work_are_refused(pipeline, change, message):
     with pytest.raises(ValueError, match=message):
@@ -69,10 +89,14 @@ def test_guided_velocity_is_the_weighted_sum_of_the_branches(pipeline):
     noise, time = torch.randn(1, 16, 5, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([500.0])
     null = pipeline._null_text(conditions)
     silent = {k: v for k, v in conditions.items() if k != "audio"}
-    branches = [pipeline._velocity(noise, time, c) for c in (conditions, silent, silent | {"encoder_hidden_states": null})]
+    branches = [
+        pipeline._velocity(noise, time, c) for c in (conditions, silent, silent | {"encoder_hidden_states": null})
+    ]
     assert not torch.allclose(branches[0], branches[1], atol=1e-3)
     expected = branches[2] + 2 * (branches[1] - branches[2]) + 4 * (branches[0] - branches[1])
-    torch.testing.assert_close(pipeline._guided(noise, time, conditions, null, guidance), expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        pipeline._guided(noise, time, conditions, null, guidance), expected, atol=1e-4, rtol=1e-4
+    )
 
 
 def test_a_one_step_student_refuses_guidance_and_runs_without(pipeline):
@@ -99,18 +123,28 @@ def counting(pipeline, monkeypatch) -> list[str]:
     ran = []
     for name in ("encode_text", "encode_video", "encode_audio"):
         real = getattr(condition_encoding, name)
-        monkeypatch.setattr(condition_encoding, name, lambda *given, real=real, name=name: (ran.append(name), real(*given))[1])
+        monkeypatch.setattr(
+            condition_encoding, name, lambda *given, real=real, name=name: (ran.append(name), real(*given))[1]
+        )
     pipeline.encoding_cache.clear()
     return ran
 
 
 def test_the_same_prompt_picture_and_sound_are_encoded_once(pipeline, monkeypatch):
     ran, every = counting(pipeline, monkeypatch), ["encode_text", "encode_video", "encode_audio"]
-    made = [pipeline(**inputs(), generator=torch.Generator().manual_seed(1), output_type="latents").frames for _ in range(2)]
+    made = [
+        pipeline(**inputs(), generator=torch.Generator().manual_seed(1), output_type="latents").frames for _ in range(2)
+    ]
     assert ran == every and torch.equal(made[0], made[1])
-    pipeline(**inputs() | {"prompt": "Somebody else talks."}, generator=torch.Generator().manual_seed(1), output_type="latents")
+    pipeline(
+        **inputs() | {"prompt": "Somebody else talks."},
+        generator=torch.Generator().manual_seed(1),
+        output_type="latents",
+    )
     assert ran == [*every, "encode_text"]
-    pipeline.vae.enable_tiling(tile_sample_min_height=32, tile_sample_min_width=32, tile_sample_stride_height=16, tile_sample_stride_width=16)
+    pipeline.vae.enable_tiling(
+        tile_sample_min_height=32, tile_sample_min_width=32, tile_sample_stride_height=16, tile_sample_stride_width=16
+    )
     try:
         pipeline(**inputs(), generator=torch.Generator().manual_seed(1), output_type="latents")
     finally:
@@ -124,5 +158,7 @@ def test_several_sounds_for_one_picture_are_one_batch(pipeline):
     seeds = [torch.Generator().manual_seed(1) for _ in sounds]
     both = pipeline(**given | {"audio": sounds}, generator=seeds, output_type="latents").frames
     for row, sound in zip(both, sounds, strict=True):
-        alone = pipeline(**given | {"audio": sound}, generator=[torch.Generator().manual_seed(1)], output_type="latents").frames
+        alone = pipeline(
+            **given | {"audio": sound}, generator=[torch.Generator().manual_seed(1)], output_type="latents"
+        ).frames
         torch.testing.assert_close(row, alone[0], atol=1e-4, rtol=1e-3)

@@ -34,7 +34,11 @@ def inputs():
     def randn(*shape):
         return torch.randn(shape, generator=generator)
 
-    base = {"hidden_states": randn(2, 16, 3, 4, 4), "timestep": torch.tensor([100.0, 900.0]), "encoder_hidden_states": randn(2, 5, 32)}
+    base = {
+        "hidden_states": randn(2, 16, 3, 4, 4),
+        "timestep": torch.tensor([100.0, 900.0]),
+        "encoder_hidden_states": randn(2, 5, 32),
+    }
     conditions = {"audio": randn(2, 9, 3, 8), "pose": randn(2, 4, 9, 16, 16).abs()}
     packed = {"reference": randn(2, 16, 1, 4, 4), "motion": randn(2, 16, 2, 4, 4)}
     return base, conditions, packed
@@ -83,7 +87,9 @@ class CountedOperations(TorchDispatchMode):
 def test_without_conditions_forward_and_backward_run_wans_operations_and_no_others(wan, model, inputs):
     seen = []
     for each in (wan[0], model):
-        each(**inputs[0]).sample.square().mean().backward()  # the first backward pass makes the gradients, later ones add
+        each(
+            **inputs[0]
+        ).sample.square().mean().backward()  # the first backward pass makes the gradients, later ones add
         with CountedOperations() as counted:
             each(**inputs[0]).sample.square().mean().backward()
         seen.append(counted.counts)
@@ -131,8 +137,19 @@ def test_audio_of_a_frame_reaches_its_latent_and_no_other(model, inputs, frame, 
 def test_no_packed_token_shares_a_video_tokens_rotation(wan, inputs, position):
     base, _, packed = inputs
     model = OmniHumanTransformer3DModel.from_wan(str(wan[1]), **NEW, reference_position=position)
-    _, sequence, _ = model.pack(base["hidden_states"], base["timestep"], base["encoder_hidden_states"], None, None,
-                                packed["reference"], packed["motion"], None, None, None, None)
+    _, sequence, _ = model.pack(
+        base["hidden_states"],
+        base["timestep"],
+        base["encoder_hidden_states"],
+        None,
+        None,
+        packed["reference"],
+        packed["motion"],
+        None,
+        None,
+        None,
+        None,
+    )
     rotations = torch.cat(sequence.rotary, dim=-1)[0, :, 0]
     assert len(torch.unique(rotations, dim=0)) == len(rotations)
 
@@ -165,7 +182,9 @@ def test_saved_models_load_with_their_own_configuration(model, inputs, tmp_path)
     awaken(model).save_pretrained(tmp_path)
     again = OmniHumanTransformer3DModel.from_pretrained(tmp_path)
     base, conditions, packed = inputs
-    assert torch.equal(model(**base, **conditions, **packed).sample, again.eval()(**base, **conditions, **packed).sample)
+    assert torch.equal(
+        model(**base, **conditions, **packed).sample, again.eval()(**base, **conditions, **packed).sample
+    )
 
 
 def test_audio_of_another_encoder_is_refused_by_both_numbers(model, inputs):

@@ -19,15 +19,29 @@ WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 # Wan2.1's own names, as in its repository's wan/modules/model.py; the loader's direction is the opposite.
 ORIGINAL_NAMES = [
-    ("condition_embedder.time_embedder.linear_1", "time_embedding.0"), ("condition_embedder.time_embedder.linear_2", "time_embedding.2"),
-    ("condition_embedder.text_embedder.linear_1", "text_embedding.0"), ("condition_embedder.text_embedder.linear_2", "text_embedding.2"),
+    ("condition_embedder.time_embedder.linear_1", "time_embedding.0"),
+    ("condition_embedder.time_embedder.linear_2", "time_embedding.2"),
+    ("condition_embedder.text_embedder.linear_1", "text_embedding.0"),
+    ("condition_embedder.text_embedder.linear_2", "text_embedding.2"),
     ("condition_embedder.time_proj", "time_projection.1"),
-    ("condition_embedder.image_embedder.norm1", "img_emb.proj.0"), ("condition_embedder.image_embedder.ff.net.0.proj", "img_emb.proj.1"),
-    ("condition_embedder.image_embedder.ff.net.2", "img_emb.proj.3"), ("condition_embedder.image_embedder.norm2", "img_emb.proj.4"),
-    (".attn1.", ".self_attn."), (".attn2.", ".cross_attn."), (".to_q.", ".q."), (".to_k.", ".k."), (".to_v.", ".v."), (".to_out.0.", ".o."),
-    (".add_k_proj.", ".k_img."), (".add_v_proj.", ".v_img."), (".norm_added_k.", ".norm_k_img."),
-    (".norm2.", ".norm3."), (".ffn.net.0.proj.", ".ffn.0."), (".ffn.net.2.", ".ffn.2."),
-    ("proj_out.", "head.head."), (".scale_shift_table", ".modulation"),
+    ("condition_embedder.image_embedder.norm1", "img_emb.proj.0"),
+    ("condition_embedder.image_embedder.ff.net.0.proj", "img_emb.proj.1"),
+    ("condition_embedder.image_embedder.ff.net.2", "img_emb.proj.3"),
+    ("condition_embedder.image_embedder.norm2", "img_emb.proj.4"),
+    (".attn1.", ".self_attn."),
+    (".attn2.", ".cross_attn."),
+    (".to_q.", ".q."),
+    (".to_k.", ".k."),
+    (".to_v.", ".v."),
+    (".to_out.0.", ".o."),
+    (".add_k_proj.", ".k_img."),
+    (".add_v_proj.", ".v_img."),
+    (".norm_added_k.", ".norm_k_img."),
+    (".norm2.", ".norm3."),
+    (".ffn.net.0.proj.", ".ffn.0."),
+    (".ffn.net.2.", ".ffn.2."),
+    ("proj_out.", "head.head."),
+    (".scale_shift_table", ".modulation"),
 ]
 
 
@@ -42,7 +56,8 @@ def original_name(key):
 def inputs(image=False):
     generator = torch.Generator().manual_seed(1)
     given = {
-        "hidden_states": torch.randn(2, 36 if image else 16, 3, 4, 4, generator=generator), "timestep": torch.tensor([100.0, 900.0]),
+        "hidden_states": torch.randn(2, 36 if image else 16, 3, 4, 4, generator=generator),
+        "timestep": torch.tensor([100.0, 900.0]),
         "encoder_hidden_states": torch.randn(2, 512 if image else 5, 32, generator=generator),
     }
     return given | ({"encoder_hidden_states_image": torch.randn(2, 7, 1280, generator=generator)} if image else {})
@@ -68,8 +83,19 @@ def sharded(tmp_path):
 def write_original(folder, model, kind, shards=1):
     folder.mkdir()
     config = {
-        "_class_name": "WanModel", "_diffusers_version": "0.30.0", "dim": 48, "eps": 1e-6, "ffn_dim": 64, "freq_dim": 256,
-        "in_dim": model.config.in_channels, "model_type": kind, "num_heads": 2, "num_layers": 2, "out_dim": 16, "text_len": 512, "text_dim": 32,
+        "_class_name": "WanModel",
+        "_diffusers_version": "0.30.0",
+        "dim": 48,
+        "eps": 1e-6,
+        "ffn_dim": 64,
+        "freq_dim": 256,
+        "in_dim": model.config.in_channels,
+        "model_type": kind,
+        "num_heads": 2,
+        "num_layers": 2,
+        "out_dim": 16,
+        "text_len": 512,
+        "text_dim": 32,
     }
     (folder / "config.json").write_text(json.dumps(config))
     weights = {original_name(k): v for k, v in model.state_dict().items()}
@@ -77,7 +103,10 @@ def write_original(folder, model, kind, shards=1):
         save_file(weights, folder / WEIGHTS)
         return folder
     names = sorted(weights)
-    places = {name: f"diffusion_pytorch_model-{1 + i % shards:05d}-of-{shards:05d}.safetensors" for i, name in enumerate(names)}
+    places = {
+        name: f"diffusion_pytorch_model-{1 + i % shards:05d}-of-{shards:05d}.safetensors"
+        for i, name in enumerate(names)
+    }
     for file in set(places.values()):
         save_file({n: weights[n] for n in names if places[n] == file}, folder / file)
     (folder / f"{WEIGHTS}.index.json").write_text(json.dumps({"metadata": {}, "weight_map": places}))
@@ -87,7 +116,9 @@ def write_original(folder, model, kind, shards=1):
 def test_the_report_tells_loaded_keys_from_new_ones(folder):
     model, report = OmniHumanTransformer3DModel.from_wan(folder, **NEW, return_report=True)
     wan = WanTransformer3DModel.from_pretrained(folder)
-    assert set(report.loaded) == set(wan.state_dict()) and set(report.loaded) | set(report.new) == set(model.state_dict())
+    assert set(report.loaded) == set(wan.state_dict()) and set(report.loaded) | set(report.new) == set(
+        model.state_dict()
+    )
     assert report.loaded_parameters == sum(p.numel() for p in wan.parameters())
     assert report.loaded_parameters + report.new_parameters == sum(p.numel() for p in model.parameters())
     text = str(report)
@@ -157,8 +188,11 @@ def test_a_hub_id_that_cannot_be_fetched_is_named():
 
 @pytest.mark.parametrize(
     ("change", "named"),
-    [({"_class_name": "WanVACETransformer3DModel"}, "WanVACETransformer3DModel"), ({"_class_name": "WanModel", "model_type": "vace"}, "vace"),
-     ({"_class_name": "OmniHumanTransformer3DModel"}, "from_pretrained")],
+    [
+        ({"_class_name": "WanVACETransformer3DModel"}, "WanVACETransformer3DModel"),
+        ({"_class_name": "WanModel", "model_type": "vace"}, "vace"),
+        ({"_class_name": "OmniHumanTransformer3DModel"}, "from_pretrained"),
+    ],
 )
 def test_other_models_are_refused_by_name(folder, change, named):
     config = json.loads((folder / "config.json").read_text()) | change
@@ -173,7 +207,9 @@ def test_other_models_are_refused_by_name(folder, change, named):
 def test_the_original_layout_gives_the_same_outputs(tmp_path, kind, form):
     wan = wan_model(I2V if kind == "i2v" else WAN)
     path = write_original(tmp_path / "original", wan, kind, shards=3 if form == "sharded" else 1)
-    model, report = OmniHumanTransformer3DModel.from_wan(path / WEIGHTS if form == "file" else path, **NEW, return_report=True)
+    model, report = OmniHumanTransformer3DModel.from_wan(
+        path / WEIGHTS if form == "file" else path, **NEW, return_report=True
+    )
     assert report.layout == "original" and set(report.loaded) == set(wan.state_dict())
     assert torch.equal(model(**inputs(kind == "i2v")).sample, wan(**inputs(kind == "i2v")).sample)
 
@@ -194,7 +230,10 @@ def test_i2v_takes_16_channel_references_and_motion_as_latents_without_mask_and_
     torch.nn.init.normal_(model.token_types, std=0.1)
     reference, motion = torch.randn(2, 16, 1, 4, 4), torch.randn(2, 16, 2, 4, 4)
     narrow = model(**given, reference=reference, motion=motion).sample
-    wide = {k: torch.cat([v, torch.zeros(2, 20, *v.shape[2:])], dim=1) for k, v in {"reference": reference, "motion": motion}.items()}
+    wide = {
+        k: torch.cat([v, torch.zeros(2, 20, *v.shape[2:])], dim=1)
+        for k, v in {"reference": reference, "motion": motion}.items()
+    }
     assert torch.equal(narrow, model(**given, **wide).sample)
     assert (narrow - model(**given).sample).abs().max() > 1e-4
 
@@ -216,7 +255,10 @@ def test_a_bfloat16_checkpoint_stays_so_except_what_wan_keeps_in_float32(tmp_pat
 
 def test_torch_dtype_converts_and_nothing_is_left_without_memory(folder):
     model = OmniHumanTransformer3DModel.from_wan(folder, **NEW, torch_dtype=torch.bfloat16)
-    assert model.blocks[0].attn1.to_q.weight.dtype == torch.bfloat16 and model.blocks[0].scale_shift_table.dtype == torch.float32
+    assert (
+        model.blocks[0].attn1.to_q.weight.dtype == torch.bfloat16
+        and model.blocks[0].scale_shift_table.dtype == torch.float32
+    )
     tensors = [*model.parameters(), *model.buffers()]
     assert not any(t.is_meta for t in tensors) and all(p.requires_grad for p in model.parameters())
     assert torch.equal(model.rope.freqs_sin, wan_model(WAN).rope.freqs_sin)
@@ -226,8 +268,17 @@ def test_new_parts_start_where_a_fresh_model_starts(folder):
     model, report = OmniHumanTransformer3DModel.from_wan(folder, **NEW, audio_blocks=(1,), return_report=True)
     own = model.state_dict()
     zero = {k for k in report.new if not own[k].any()}
-    outputs = {"blocks.1.audio_attn.to_out.weight", "blocks.1.audio_attn.to_out.bias", "pose_patch_embedding.weight", "token_types"}
-    assert outputs <= zero and "audio_projection.linear_1.weight" not in zero and "blocks.1.audio_attn.to_q.weight" not in zero
+    outputs = {
+        "blocks.1.audio_attn.to_out.weight",
+        "blocks.1.audio_attn.to_out.bias",
+        "pose_patch_embedding.weight",
+        "token_types",
+    }
+    assert (
+        outputs <= zero
+        and "audio_projection.linear_1.weight" not in zero
+        and "blocks.1.audio_attn.to_q.weight" not in zero
+    )
     assert not any(k.startswith("blocks.0.audio_attn") for k in own)
 
 
@@ -290,8 +341,18 @@ def write_header(path, shapes):
 OFFICIAL = {
     "T2V-1.3B": ({"num_layers": 30, "num_attention_heads": 12, "ffn_dim": 8960}, 825, 1_418_996_800),
     "T2V-14B": ({"num_layers": 40, "num_attention_heads": 40, "ffn_dim": 13824}, 1095, 14_288_491_584),
-    "I2V-14B": ({"num_layers": 40, "num_attention_heads": 40, "ffn_dim": 13824, "in_channels": 36, "image_dim": 1280, "added_kv_proj_dim": 5120},
-                1303, 16_394_878_784),
+    "I2V-14B": (
+        {
+            "num_layers": 40,
+            "num_attention_heads": 40,
+            "ffn_dim": 13824,
+            "in_channels": 36,
+            "image_dim": 1280,
+            "added_kv_proj_dim": 5120,
+        },
+        1303,
+        16_394_878_784,
+    ),
 }
 
 
@@ -304,9 +365,19 @@ def test_every_key_of_the_published_sizes_is_accounted_for(tmp_path, name, layou
     config = {"_class_name": "WanTransformer3DModel", **sizes}
     if layout == "original":
         shapes = {original_name(k): v for k, v in shapes.items()}
-        config = {"_class_name": "WanModel", "dim": 128 * sizes["num_attention_heads"], "num_heads": sizes["num_attention_heads"],
-                  "ffn_dim": sizes["ffn_dim"], "num_layers": sizes["num_layers"], "in_dim": sizes.get("in_channels", 16), "out_dim": 16,
-                  "text_len": 512, "freq_dim": 256, "eps": 1e-6, "model_type": "i2v" if "image_dim" in sizes else "t2v"}
+        config = {
+            "_class_name": "WanModel",
+            "dim": 128 * sizes["num_attention_heads"],
+            "num_heads": sizes["num_attention_heads"],
+            "ffn_dim": sizes["ffn_dim"],
+            "num_layers": sizes["num_layers"],
+            "in_dim": sizes.get("in_channels", 16),
+            "out_dim": 16,
+            "text_len": 512,
+            "freq_dim": 256,
+            "eps": 1e-6,
+            "model_type": "i2v" if "image_dim" in sizes else "t2v",
+        }
     (tmp_path / "config.json").write_text(json.dumps(config))
     write_header(tmp_path / WEIGHTS, shapes)
     report = OmniHumanTransformer3DModel.inspect_wan(tmp_path)

@@ -33,7 +33,9 @@ from omnihuman.wan_pipeline import pipeline_from_wan
 SIZES = {"num_attention_heads": 2, "attention_head_dim": 24, "text_dim": 32, "ffn_dim": 64, "num_layers": 2}
 WORDS = ["<pad>", "</s>", "<unk>", "a", "person", "talks", "blurry"]
 SAMPLERS = {
-    "UniPC, Wan's own": UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, num_train_timesteps=1000, flow_shift=3.0),
+    "UniPC, Wan's own": UniPCMultistepScheduler(
+        prediction_type="flow_prediction", use_flow_sigmas=True, num_train_timesteps=1000, flow_shift=3.0
+    ),
     "Euler in equal steps": FlowMatchEulerDiscreteScheduler(shift=1.0),
 }
 
@@ -45,20 +47,37 @@ def parts():
     spelling = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<unk>"))
     spelling.pre_tokenizer = pre_tokenizers.Whitespace()
     spelling.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=spelling, pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
-    text = UMT5EncoderModel(UMT5Config(vocab_size=len(WORDS), d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4)).eval()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=spelling, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+    )
+    text = UMT5EncoderModel(
+        UMT5Config(vocab_size=len(WORDS), d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4)
+    ).eval()
     wan = WanTransformer3DModel(**SIZES)
     for parameter in wan.parameters():
         parameter.data.add_(torch.randn(parameter.shape) * 0.05)
-    ours = OmniHumanTransformer3DModel(**SIZES, audio_dim=16, audio_layers=3, audio_window=1, pose_keypoints=4, pose_channels=4)
+    ours = OmniHumanTransformer3DModel(
+        **SIZES, audio_dim=16, audio_layers=3, audio_window=1, pose_keypoints=4, pose_channels=4
+    )
     missing = ours.load_state_dict(wan.state_dict(), strict=False)
     assert not missing.unexpected_keys
     for name, parameter in ours.named_parameters():  # those that start at zero too, so that sound and pose are heard
         if name in missing.missing_keys:
             parameter.data.add_(torch.randn(parameter.shape) * 0.05)
     vae = AutoencoderKLWan(**LAPTOP_CONFIG).eval()
-    heard = Wav2Vec2Model(Wav2Vec2Config(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, conv_dim=[8] * 7)).eval()
-    return {"tokenizer": tokenizer, "text_encoder": text, "wan": wan.eval(), "ours": ours.eval(), "vae": vae, "audio_encoder": heard}
+    heard = Wav2Vec2Model(
+        Wav2Vec2Config(
+            hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, conv_dim=[8] * 7
+        )
+    ).eval()
+    return {
+        "tokenizer": tokenizer,
+        "text_encoder": text,
+        "wan": wan.eval(),
+        "ours": ours.eval(),
+        "vae": vae,
+        "audio_encoder": heard,
+    }
 
 
 class EqualSteps(FlowMatchEulerDiscreteScheduler):
@@ -71,18 +90,34 @@ class EqualSteps(FlowMatchEulerDiscreteScheduler):
 
 def both(parts, sampler: str):
     scheduler = SAMPLERS[sampler]
-    theirs = EqualSteps.from_config(scheduler.config) if isinstance(scheduler, FlowMatchEulerDiscreteScheduler) else scheduler
+    theirs = (
+        EqualSteps.from_config(scheduler.config)
+        if isinstance(scheduler, FlowMatchEulerDiscreteScheduler)
+        else scheduler
+    )
     vae = AutoencoderKLWan(**LAPTOP_CONFIG).eval()
     vae.load_state_dict(parts["vae"].state_dict())
-    wan = WanPipeline(tokenizer=parts["tokenizer"], text_encoder=parts["text_encoder"], vae=parts["vae"], scheduler=theirs, transformer=parts["wan"])
+    wan = WanPipeline(
+        tokenizer=parts["tokenizer"],
+        text_encoder=parts["text_encoder"],
+        vae=parts["vae"],
+        scheduler=theirs,
+        transformer=parts["wan"],
+    )
     wan.set_progress_bar_config(disable=True)
     return wan, ours(parts, type(scheduler).from_config(scheduler.config), vae)
 
 
 def ours(parts, scheduler=None, vae=None) -> OmniHumanPipeline:
     return OmniHumanPipeline(
-        parts["ours"], vae or parts["vae"], parts["text_encoder"], parts["tokenizer"], parts["audio_encoder"],
-        scheduler or FlowMatchEulerDiscreteScheduler(shift=1.0), num_inference_steps=4, text_tokens=12,
+        parts["ours"],
+        vae or parts["vae"],
+        parts["text_encoder"],
+        parts["tokenizer"],
+        parts["audio_encoder"],
+        scheduler or FlowMatchEulerDiscreteScheduler(shift=1.0),
+        num_inference_steps=4,
+        text_tokens=12,
     )
 
 
@@ -92,8 +127,23 @@ def test_without_conditions_the_latents_are_those_of_wan_bit_for_bit(parts, samp
     sizes = {"height": 32, "width": 48, "num_frames": 9, "num_inference_steps": 4}
     for scale in (1.0, 5.0):
         seed = lambda: torch.Generator().manual_seed(3)  # noqa: E731
-        made = wan("a person talks", negative_prompt="blurry", guidance_scale=scale, max_sequence_length=12, generator=seed(), output_type="latent", **sizes).frames
-        found = own("a person talks", negative_prompt="blurry", guidance_scale=scale, generator=seed(), output_type="latent", **sizes).frames
+        made = wan(
+            "a person talks",
+            negative_prompt="blurry",
+            guidance_scale=scale,
+            max_sequence_length=12,
+            generator=seed(),
+            output_type="latent",
+            **sizes,
+        ).frames
+        found = own(
+            "a person talks",
+            negative_prompt="blurry",
+            guidance_scale=scale,
+            generator=seed(),
+            output_type="latent",
+            **sizes,
+        ).frames
         assert made.std() > 0.1
         assert torch.equal(found, made)
 
@@ -101,7 +151,13 @@ def test_without_conditions_the_latents_are_those_of_wan_bit_for_bit(parts, samp
 def test_the_decoded_frames_differ_by_the_rounding_of_one_norm(parts):
     wan, own = both(parts, "UniPC, Wan's own")
     sizes = {"height": 32, "width": 48, "num_frames": 9, "num_inference_steps": 2, "output_type": "np"}
-    made = wan("a person talks", guidance_scale=1.0, max_sequence_length=12, generator=torch.Generator().manual_seed(3), **sizes).frames
+    made = wan(
+        "a person talks",
+        guidance_scale=1.0,
+        max_sequence_length=12,
+        generator=torch.Generator().manual_seed(3),
+        **sizes,
+    ).frames
     found = own("a person talks", generator=torch.Generator().manual_seed(3), **sizes).frames
     assert found.shape == made.shape == (1, 9, 32, 48, 3)
     np.testing.assert_allclose(found, made, atol=2e-5)
@@ -111,21 +167,44 @@ def test_a_plain_wan_pipelines_folder_is_loaded_whole(parts, tmp_path):
     wan, _ = both(parts, "UniPC, Wan's own")
     wan.save_pretrained(tmp_path / "wan")
     parts["audio_encoder"].save_pretrained(tmp_path / "wav2vec2")
-    pipeline = pipeline_from_wan(tmp_path / "wan", tmp_path / "wav2vec2", text_tokens=12, pose_keypoints=4, pose_channels=4)
+    pipeline = pipeline_from_wan(
+        tmp_path / "wan", tmp_path / "wav2vec2", text_tokens=12, pose_keypoints=4, pose_channels=4
+    )
     assert pipeline.config.num_inference_steps == 50 and pipeline.transformer.config.audio_layers == 3
-    sizes = {"height": 32, "width": 48, "num_frames": 9, "num_inference_steps": 2, "output_type": "latent", "guidance_scale": 3.0}
+    sizes = {
+        "height": 32,
+        "width": 48,
+        "num_frames": 9,
+        "num_inference_steps": 2,
+        "output_type": "latent",
+        "guidance_scale": 3.0,
+    }
     made = wan("a person talks", max_sequence_length=12, generator=torch.Generator().manual_seed(3), **sizes).frames
     found = pipeline("a person talks", generator=torch.Generator().manual_seed(3), **sizes).frames
-    torch.testing.assert_close(found, made, rtol=1e-4, atol=1e-5)  # weights that are mapped from a file lie elsewhere and round otherwise
+    torch.testing.assert_close(
+        found, made, rtol=1e-4, atol=1e-5
+    )  # weights that are mapped from a file lie elsewhere and round otherwise
     # Sound and pose are not heard before they are trained.
     heard = {"audio": torch.randn(1, 9_000), "pose": torch.rand(1, 9, 133, 3) * 30}
-    torch.testing.assert_close(pipeline("a person talks", generator=torch.Generator().manual_seed(3), **sizes, **heard).frames, found, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        pipeline("a person talks", generator=torch.Generator().manual_seed(3), **sizes, **heard).frames,
+        found,
+        rtol=1e-4,
+        atol=1e-5,
+    )
     with pytest.raises(ValueError, match=r"wav2vec2 holds no model_index.json of a WanPipeline"):
         pipeline_from_wan(tmp_path / "wav2vec2", tmp_path / "wav2vec2")
 
 
 def call(pipeline, **change):
-    inputs = {"prompt": "a person talks", "height": 32, "width": 32, "num_frames": 5, "generator": torch.Generator().manual_seed(1), "output_type": "latents"}
+    inputs = {
+        "prompt": "a person talks",
+        "height": 32,
+        "width": 32,
+        "num_frames": 5,
+        "generator": torch.Generator().manual_seed(1),
+        "output_type": "latents",
+    }
     return pipeline(**inputs | change).frames
 
 
@@ -134,7 +213,9 @@ def test_the_negative_prompt_matters_under_guidance_alone(parts):
     guided = {"guidance": OmniHumanGuidance.joint(3.0)}
     assert torch.equal(call(pipeline, negative_prompt="blurry"), call(pipeline))
     assert not torch.equal(call(pipeline, negative_prompt="blurry", **guided), call(pipeline, **guided))
-    assert torch.equal(call(pipeline, negative_prompt=["blurry"], **guided), call(pipeline, negative_prompt="blurry", **guided))
+    assert torch.equal(
+        call(pipeline, negative_prompt=["blurry"], **guided), call(pipeline, negative_prompt="blurry", **guided)
+    )
     with pytest.raises(ValueError, match="2 negative prompts for 1 prompts"):
         call(pipeline, negative_prompt=["a", "b"], **guided)
 
@@ -146,9 +227,17 @@ def test_a_callback_sees_every_step_may_change_latents_and_stop(parts):
         seen.append((step, timestep.item(), tensors["latents"].clone()))
 
     made = call(pipeline, callback_on_step_end=watch)
-    assert [step for step, *_ in seen] == [0, 1, 2, 3] and [time for _, time, _ in seen] == [1000.0, 750.0, 500.0, 250.0]
+    assert [step for step, *_ in seen] == [0, 1, 2, 3] and [time for _, time, _ in seen] == [
+        1000.0,
+        750.0,
+        500.0,
+        250.0,
+    ]
     assert torch.equal(made, seen[-1][2])
-    assert torch.equal(call(pipeline, callback_on_step_end=lambda *a: {"latents": torch.zeros(1, 16, 2, 4, 4)} if a[1] == 3 else None), torch.zeros(1, 16, 2, 4, 4))
+    assert torch.equal(
+        call(pipeline, callback_on_step_end=lambda *a: {"latents": torch.zeros(1, 16, 2, 4, 4)} if a[1] == 3 else None),
+        torch.zeros(1, 16, 2, 4, 4),
+    )
 
     def stop(pipe, step, timestep, tensors):
         pipe._interrupt = step == 1
@@ -176,7 +265,9 @@ def test_pose_is_another_name_of_keypoints_and_a_prompt_may_be_left_out(parts):
     seed = lambda: torch.Generator().manual_seed(1)  # noqa: E731
     sizes = {"height": 32, "width": 32, "num_frames": 5, "pose": points, "output_type": "latents"}
     made = pipeline(**sizes, generator=seed())
-    assert torch.equal(made.frames, pipeline("", **sizes, generator=seed()).frames) and made.conditions["on"] == ["pose"]
+    assert torch.equal(made.frames, pipeline("", **sizes, generator=seed()).frames) and made.conditions["on"] == [
+        "pose"
+    ]
 
 
 def test_image_is_another_name_of_reference(parts):
@@ -192,14 +283,19 @@ def test_image_is_another_name_of_reference(parts):
 def everything() -> dict:
     generator = torch.Generator().manual_seed(0)
     return {
-        "image": torch.randint(0, 255, (1, 32, 32, 3), dtype=torch.uint8, generator=generator), "audio": torch.randn(1, 5_000, generator=generator),
-        "keypoints": torch.rand(1, 5, 133, 3, generator=generator) * 30, "output_type": "frames", "num_inference_steps": 2,
+        "image": torch.randint(0, 255, (1, 32, 32, 3), dtype=torch.uint8, generator=generator),
+        "audio": torch.randn(1, 5_000, generator=generator),
+        "keypoints": torch.rand(1, 5, 133, 3, generator=generator) * 30,
+        "output_type": "frames",
+        "num_inference_steps": 2,
     }
 
 
 def long_video(pipeline) -> torch.Tensor:
     given = everything()
-    video = LongVideo(["a person talks"], given["image"], given["audio"], given["keypoints"], 25, 17, [1], 32, 32, steps=1)
+    video = LongVideo(
+        ["a person talks"], given["image"], given["audio"], given["keypoints"], 25, 17, [1], 32, 32, steps=1
+    )
     return torch.cat([segment.frames for segment in generate_segments(pipeline, video)], dim=1)
 
 
@@ -268,4 +364,6 @@ def test_a_call_seldom_goes_through_all_modules_of_a_network(parts, monkeypatch)
     monkeypatch.setattr(torch.nn.Module, "named_modules", walked)
     call(pipeline, **everything())
     # The transformer for its dtype and three times by diffusers at the end of a call; the encoders for whether they changed.
-    assert walks["OmniHumanTransformer3DModel"] <= 4 and walks["AutoencoderKLWan"] <= 5 and walks["UMT5EncoderModel"] <= 1
+    assert (
+        walks["OmniHumanTransformer3DModel"] <= 4 and walks["AutoencoderKLWan"] <= 5 and walks["UMT5EncoderModel"] <= 1
+    )

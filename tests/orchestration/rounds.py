@@ -22,7 +22,17 @@ PARENT = dict(zip(CHAIN, (None, *CHAIN), strict=False))
 def put_raw_clips(workspace: Workspace, clip_ids: list[str], shard: str = SHARD) -> None:
     folder = workspace.data("raw_clips", shard)
     folder.mkdir(parents=True, exist_ok=True)
-    rows = [{"clip_id": c, "source_sha256": c * 4, "source_name": f"{c[:4]}.mp4", "source": "", "identity": "", "licence": "CC0"} for c in clip_ids]
+    rows = [
+        {
+            "clip_id": c,
+            "source_sha256": c * 4,
+            "source_name": f"{c[:4]}.mp4",
+            "source": "",
+            "identity": "",
+            "licence": "CC0",
+        }
+        for c in clip_ids
+    ]
     pd.DataFrame(rows).to_parquet(folder / "clips.parquet")
 
 
@@ -30,7 +40,11 @@ def put_snapshot(workspace: Workspace, digest: str, clip_ids: list[str], shard: 
     folder = workspace.data("training_snapshot")
     folder.mkdir(parents=True, exist_ok=True)
     flags = {"text": True, "audio": True, "pose": True}
-    rows = [{"sample_id": f"{c}-0000{w}", "clip_id": c, "shard": shard, "row": n, **flags} for n, c in enumerate(clip_ids) for w in (0, 1)]
+    rows = [
+        {"sample_id": f"{c}-0000{w}", "clip_id": c, "shard": shard, "row": n, **flags}
+        for n, c in enumerate(clip_ids)
+        for w in (0, 1)
+    ]
     write_table(pd.DataFrame(rows), folder / "samples.parquet", contract=SNAPSHOT)
     listed = [{"name": shard, "clips": len(clip_ids), "samples": len(rows), "features_sha256": "f" * 64}]
     manifest = {"digest": digest, "shards": listed, "excluded": [], "counts": {"clips": len(clip_ids)}}
@@ -48,7 +62,12 @@ def put_round(workspace: Workspace, name: str, digest: str, clip_ids: list[str])
         with open_run(workspace.tracking_uri, "training", asset, tags={"snapshot_digest": digest}) as run:
             folder = workspace.data(asset)
             folder.mkdir(parents=True, exist_ok=True)
-            record = {"name": asset, "snapshot_digest": digest, "weights_digest": f"{name}-{asset}", "parent": PARENT[asset]}
+            record = {
+                "name": asset,
+                "snapshot_digest": digest,
+                "weights_digest": f"{name}-{asset}",
+                "parent": PARENT[asset],
+            }
             (folder / "record.json").write_text(json.dumps(record | {"mlflow_run_id": run.run_id}))
         commit(workspace, asset)
     put_scores(workspace, name)
@@ -65,7 +84,10 @@ def put_scores(workspace: Workspace, name: str) -> None:
     (workspace.data("generated_videos") / "meta.json").write_text(json.dumps({"made": name}))
     commit(workspace, "generated_videos")
     value = sum(name.encode()) / 1000
-    rows = [{"model": m, "mode": "audio", "metric": "mouth_correlation", "value": value} for m in ("distilled_student", "teacher", "ground_truth")]
+    rows = [
+        {"model": m, "mode": "audio", "metric": "mouth_correlation", "value": value}
+        for m in ("distilled_student", "teacher", "ground_truth")
+    ]
     pd.DataFrame(rows).to_parquet(workspace.data("benchmark_scores") / "scores.parquet")
     commit(workspace, "benchmark_scores")
 

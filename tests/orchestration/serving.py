@@ -78,7 +78,10 @@ def started(home: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str]
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = os.environ | {"OMNIHUMAN_HOME": str(home), "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-W", "ignore", "-m", "orchestration.cli", *arguments]
-    with open(home / "served.log", "ab") as log, subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log, text=True) as process:
+    with (
+        open(home / "served.log", "ab") as log,
+        subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log, text=True) as process,
+    ):
         try:
             yield process, _address(process, home)
         finally:

@@ -104,7 +104,11 @@ def test_a_failed_run_is_told_with_its_step_and_first_cause():
 
 @dg.asset(check_specs=[dg.AssetCheckSpec("contract", asset="table", blocking=True)])
 def table():
-    yield dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=False, check_name="contract", description="12 % of its rows broke a rule")])
+    yield dg.MaterializeResult(
+        check_results=[
+            dg.AssetCheckResult(passed=False, check_name="contract", description="12 % of its rows broke a rule")
+        ]
+    )
 
 
 def test_a_failed_check_fails_its_run_and_is_told():
@@ -117,7 +121,10 @@ def test_a_failed_check_fails_its_run_and_is_told():
 
 
 def report(instance, promoted):
-    event = dg.AssetMaterialization("promoted_champion", metadata={"promoted": promoted, "challenger": 4, "checks": dg.MetadataValue.md("| sharpness | False |")})
+    event = dg.AssetMaterialization(
+        "promoted_champion",
+        metadata={"promoted": promoted, "challenger": 4, "checks": dg.MetadataValue.md("| sharpness | False |")},
+    )
     instance.report_runless_asset_event(event)
 
 

@@ -34,7 +34,11 @@ def measured(tmp_path, frames, reference=PERSON.frames[0], sound=PERSON.audio) -
 
 def test_the_truth_follows_its_sound_at_once_in_its_own_colours(tmp_path):
     found = measured(tmp_path, ENLARGED)
-    assert found["mouth follows the sound"] > 0.9 and found["mouth comes after the sound"] == 0 and found["mouth is seen"] > 0.95
+    assert (
+        found["mouth follows the sound"] > 0.9
+        and found["mouth comes after the sound"] == 0
+        and found["mouth is seen"] > 0.95
+    )
     assert found["colours differ from the picture"] < 0.03
 
 

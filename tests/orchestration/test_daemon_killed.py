@@ -15,7 +15,7 @@ from profiles import load_profile
 
 pytestmark = pytest.mark.end_to_end
 ROOT = Path(__file__).resolve().parents[2]
-LOCATION = '''
+LOCATION = """
 import os, pathlib, time
 import dagster as dg
 
@@ -32,7 +32,7 @@ def waiting():
     wait()
 
 defs = dg.Definitions(jobs=[waiting])
-'''
+"""
 
 
 @pytest.fixture
@@ -47,7 +47,9 @@ def home(tmp_path, monkeypatch):
 
 def dagster(home, *arguments, **options):
     environment = os.environ | {"DAGSTER_HOME": str(home), "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen([sys.executable, "-W", "ignore", "-m", *arguments, "-f", "location.py"], cwd=home, env=environment, **options)
+    return subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", *arguments, "-f", "location.py"], cwd=home, env=environment, **options
+    )
 
 
 def start_daemon(home):
@@ -55,7 +57,9 @@ def start_daemon(home):
 
 
 def submit(home):
-    process = dagster(home, "dagster", "job", "launch", "-j", "waiting", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = dagster(
+        home, "dagster", "job", "launch", "-j", "waiting", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output[-3000:]
 

@@ -27,8 +27,19 @@ SIZES = (
 
 
 def run(root, *command, check=True, code=ROOT, **settings):
-    environment = os.environ | {"OMNIHUMAN_HOME": str(root), "OMNIHUMAN_SET": SIZES, "OMNIHUMAN_PROFILE": "laptop", "PYTHONPATH": str(code)} | settings
-    done = subprocess.run([sys.executable, "-W", "ignore", *command], cwd=code, env=environment, capture_output=True, text=True, check=False)
+    environment = (
+        os.environ
+        | {"OMNIHUMAN_HOME": str(root), "OMNIHUMAN_SET": SIZES, "OMNIHUMAN_PROFILE": "laptop", "PYTHONPATH": str(code)}
+        | settings
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", *command],
+        cwd=code,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert not check or done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done
 
@@ -36,13 +47,18 @@ def run(root, *command, check=True, code=ROOT, **settings):
 def start(root):
     environment = os.environ | {"OMNIHUMAN_HOME": str(root), "OMNIHUMAN_SET": SIZES, "OMNIHUMAN_PROFILE": "laptop"}
     command = [sys.executable, "-W", "ignore", "-m", "orchestration.cli", "demo", "--no-real-clips"]
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
 
 
 def kill_in_stage_2(root):
     """kill -9 the demo's own process, and only that, once stage 2 has a checkpoint; its ranks must end by themselves."""
     process, deadline = start(root), time.monotonic() + 400
-    while not any(json.loads(p.read_text())["step"] >= 3 for p in (root / "var" / "runs").glob("stage_2_checkpoint/*/checkpoints/latest.json")):
+    while not any(
+        json.loads(p.read_text())["step"] >= 3
+        for p in (root / "var" / "runs").glob("stage_2_checkpoint/*/checkpoints/latest.json")
+    ):
         assert process.poll() is None, process.communicate()[0][-3000:]
         assert time.monotonic() < deadline, "stage 2 wrote no checkpoint"
         time.sleep(0.1)
@@ -57,7 +73,11 @@ def demo(tmp_path_factory):
     kill_in_stage_2(root)
     process = start(root)
     output, _ = process.communicate(timeout=600)
-    logs = "\n".join(f"--- {p.name}\n{p.read_text()[-1500:]}" for p in sorted((root / "var" / "logs").glob("*.log"))) if process.returncode else ""
+    logs = (
+        "\n".join(f"--- {p.name}\n{p.read_text()[-1500:]}" for p in sorted((root / "var" / "logs").glob("*.log")))
+        if process.returncode
+        else ""
+    )
     assert process.returncode == 0, output[-2000:] + logs
     return root, output
 
@@ -72,7 +92,16 @@ def test_the_killed_demo_went_on_from_the_last_finished_asset_and_checkpoint(dem
 def test_every_asset_was_made_and_the_tables_are_shown(demo):
     root, output = demo
     assert " of 17 assets computed" in output
-    for word in ("quarantined files", "zero-bytes.mp4", "truncated.mp4", "text.mp4", "sound-only.mp4", "too-short.mp4", "held-out clips", "champion"):
+    for word in (
+        "quarantined files",
+        "zero-bytes.mp4",
+        "truncated.mp4",
+        "text.mp4",
+        "sound-only.mp4",
+        "too-short.mp4",
+        "held-out clips",
+        "champion",
+    ):
         assert word in output, word
     page = (root / "var" / "reports" / "benchmark_scores" / "whole.html").read_text()
     assert "Nearest training clips of the worst samples" in page and "Cost against quality" in page
@@ -98,7 +127,11 @@ def test_a_second_demo_computes_nothing(demo):
 
 
 def test_dvc_has_nothing_to_do_after_a_demo(demo):
-    status = run(demo[0], "-c", f"from dvc.repo import Repo; import sys; r = Repo({str(demo[0])!r}); s = r.status(); print(s); sys.exit(bool(s))")
+    status = run(
+        demo[0],
+        "-c",
+        f"from dvc.repo import Repo; import sys; r = Repo({str(demo[0])!r}); s = r.status(); print(s); sys.exit(bool(s))",
+    )
     assert status.stdout.strip() == "{}"
 
 
@@ -109,11 +142,22 @@ def test_every_training_and_evaluation_asset_is_a_finished_mlflow_run_with_commi
     runs = client.search_runs([e.experiment_id for e in client.search_experiments()])
     digest = json.loads((demo[0] / "data" / "training_snapshot" / "snapshot.json").read_text())["digest"]
     by_name = {run.info.run_name: run for run in runs}
-    trained = {"stage_1_checkpoint", "stage_2_checkpoint", "stage_3_checkpoint", "consistency_student", "adversarial_image_student", "distilled_student"}
+    trained = {
+        "stage_1_checkpoint",
+        "stage_2_checkpoint",
+        "stage_3_checkpoint",
+        "consistency_student",
+        "adversarial_image_student",
+        "distilled_student",
+    }
     assert trained | {"generated_videos", "benchmark_scores", "baseline_comparison"} <= set(by_name)
     for name in trained:
         run_ = by_name[name]
-        assert run_.info.status == "FINISHED" and run_.data.tags["git_commit"] and run_.data.tags["snapshot_digest"] == digest
+        assert (
+            run_.info.status == "FINISHED"
+            and run_.data.tags["git_commit"]
+            and run_.data.tags["snapshot_digest"] == digest
+        )
         assert run_.inputs.dataset_inputs[0].dataset.name
     history = client.get_metric_history(by_name["stage_1_checkpoint"].info.run_id, "loss")
     assert [point.step for point in history] == [0, 1, 2]
@@ -122,7 +166,18 @@ def test_every_training_and_evaluation_asset_is_a_finished_mlflow_run_with_commi
 def test_the_champion_loads_in_a_new_process_and_makes_a_video(demo):
     root = demo[0]
     clip = next((root / "inbox").glob("p*-clean.mp4"))
-    run(root, "-m", "orchestration.cli", "generate", "--reference", str(clip), "--audio", str(clip), "--output", str(root / "made.mp4"))
+    run(
+        root,
+        "-m",
+        "orchestration.cli",
+        "generate",
+        "--reference",
+        str(clip),
+        "--audio",
+        str(clip),
+        "--output",
+        str(root / "made.mp4"),
+    )
     code = f"from media import decode_clip; from pathlib import Path; c = decode_clip(Path({str(root / 'made.mp4')!r}), 16); print(c.frames.shape, c.audio.shape)"
     assert run(root, "-c", code).stdout.startswith("(25, 256, 256, 3) (25000,)")  # as long as its sound
 
@@ -141,7 +196,12 @@ def test_the_champions_page_in_the_registry_has_a_card_with_scores_and_verdict(d
 
     uri = f"sqlite:///{demo[0] / 'var' / 'mlflow.db'}"
     card = version_description(uri, "omnihuman-student", get_alias(uri, "omnihuman-student", "champion").version)
-    assert "| audio | mouth_correlation |" in card and "## Gate\nPassed." in card and "clips in 1 shards" in card and "profile `laptop`" in card
+    assert (
+        "| audio | mouth_correlation |" in card
+        and "## Gate\nPassed." in card
+        and "clips in 1 shards" in card
+        and "profile `laptop`" in card
+    )
     teacher = version_description(uri, "omnihuman-teacher", 1)
     assert "| pose | joint_error_median |" in teacher and "Asset `stage_3_checkpoint`" in teacher
 
@@ -151,14 +211,18 @@ def test_lineage_and_compare_speak_of_the_champion(demo):
     assert "student" in run(demo[0], "-m", "orchestration.cli", "compare").stdout
 
 
-@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="the project is not under version control: there is no code of then")
+@pytest.mark.skipif(
+    not (ROOT / ".git").exists(), reason="the project is not under version control: there is no code of then"
+)
 def test_a_past_score_comes_back_with_its_code_and_is_made_again_to_the_last_digit(demo, tmp_path):
     """`restore --code`, `dvc repro`, and then videos and scores once more, by that code out of those checkpoints."""
     past, code = tmp_path / "past", tmp_path / "code"
     restore = ("-m", "orchestration.cli", "restore", "1", "--into", str(past), "--code", str(code))
     try:
         said = run(demo[0], *restore).stdout
-        (commit,) = {json.loads(path.read_text())["code"] for path in (demo[0] / "snapshots").glob("*/*/point.json")}  # of scored students
+        (commit,) = {
+            json.loads(path.read_text())["code"] for path in (demo[0] / "snapshots").glob("*/*/point.json")
+        }  # of scored students
         assert f"code of {commit} in {code}" in said
         then = {"OMNIHUMAN_PROFILE": str(past / "profile.yaml"), "OMNIHUMAN_SET": "", "code": code}
         repro = run(past, "-m", "dvc", "--cd", str(past), "repro", **then).stdout
@@ -182,12 +246,26 @@ def scores_of(root):
 
 def test_a_study_trains_its_variants_beside_what_stands_and_only_once(demo):
     root = demo[0]
-    command = ("-m", "orchestration.cli", "ablate", "--study", "stage_order", "--seeds", "1", "--variant", "full", "--variant", "audio_only")
+    command = (
+        "-m",
+        "orchestration.cli",
+        "ablate",
+        "--study",
+        "stage_order",
+        "--seeds",
+        "1",
+        "--variant",
+        "full",
+        "--variant",
+        "audio_only",
+    )
     assert "audio, then no pose" in run(root, *command).stdout
     weights = {path: path.stat().st_mtime_ns for path in (root / "var" / "ablation" / "weights").glob("*/record.json")}
     assert [path.parent.name.rpartition("-")[0] for path in weights] == ["stage_3"]
     run(root, *command)
-    assert {path: path.stat().st_mtime_ns for path in (root / "var" / "ablation" / "weights").glob("*/record.json")} == weights
+    assert {
+        path: path.stat().st_mtime_ns for path in (root / "var" / "ablation" / "weights").glob("*/record.json")
+    } == weights
     folder = root / "data" / "ablation_study" / "stage_order"
     assert pd.read_parquet(folder / "ablation.parquet")["status"].tolist() == ["scored", "scored"]
     assert all((folder / name).stat().st_size > 1000 for name in ("scores.png", "contact_sheet.png"))

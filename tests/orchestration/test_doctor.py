@@ -16,7 +16,9 @@ WEIGHTS = "diffusion_pytorch_model.safetensors"
 @pytest.fixture
 def base(tmp_path):
     torch.manual_seed(0)
-    WanTransformer3DModel(num_attention_heads=2, attention_head_dim=24, text_dim=32, ffn_dim=64, num_layers=1).save_pretrained(tmp_path / "base")
+    WanTransformer3DModel(
+        num_attention_heads=2, attention_head_dim=24, text_dim=32, ffn_dim=64, num_layers=1
+    ).save_pretrained(tmp_path / "base")
     return tmp_path / "base"
 
 

@@ -40,7 +40,9 @@ def small_disk(tmp_path):
     """A file system of 6 MiB: what is full here gives the kernel's own ENOSPC."""
     place = tmp_path / "disk"
     place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(place)], capture_output=True, text=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(place)], capture_output=True, text=True, check=False
+    )
     if mounted.returncode:
         pytest.skip(f"a small file system cannot be mounted here: {mounted.stderr.strip()}")
     yield place
@@ -55,7 +57,11 @@ def fill(place: Path, leave: int) -> Path:
     return ballast
 
 
-@pytest.mark.parametrize(("had_one", "leave"), [(True, 1 << 19), (False, 3 << 19)], ids=["no room for the product", "no room for DVC's copy of it"])
+@pytest.mark.parametrize(
+    ("had_one", "leave"),
+    [(True, 1 << 19), (False, 3 << 19)],
+    ids=["no room for the product", "no room for DVC's copy of it"],
+)
 def test_a_full_disk_makes_no_success_and_with_room_the_same_command_does(small_disk, had_one, leave, monkeypatch):
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(small_disk.parent / "site"))
     workspace = Workspace(small_disk / "w", load_profile("laptop", []))
@@ -82,7 +88,13 @@ LOCK = f"schema: '2.0'\nstages:\n  raw_clips:\n    cmd: c\n    outs:\n    - path
 
 @pytest.mark.parametrize(
     ("before", "found", "afterwards"),
-    [(LOCK, LOCK[:-60], LOCK), (LOCK, LOCK[:-10], LOCK), (LOCK, "", LOCK), ("", LOCK[:-60], None), (LOCK, LOCK.replace("a" * 32, "b" * 32), LOCK.replace("a" * 32, "b" * 32))],
+    [
+        (LOCK, LOCK[:-60], LOCK),
+        (LOCK, LOCK[:-10], LOCK),
+        (LOCK, "", LOCK),
+        ("", LOCK[:-60], None),
+        (LOCK, LOCK.replace("a" * 32, "b" * 32), LOCK.replace("a" * 32, "b" * 32)),
+    ],
     ids=["cut off", "cut off in a hash", "empty", "the first one, cut off", "written whole before the kill"],
 )
 def test_a_lock_file_that_a_kill_left_half_written_is_the_old_one_again(tmp_path, before, found, afterwards):
@@ -92,7 +104,9 @@ def test_a_lock_file_that_a_kill_left_half_written_is_the_old_one_again(tmp_path
     (tmp_path / "dvc.lock").write_text(found)
     ensure_repository(workspace)
     lock = tmp_path / "dvc.lock"
-    assert (lock.read_text() if lock.is_file() else None) == afterwards and not (workspace.var / "dvc.lock.before").exists()
+    assert (lock.read_text() if lock.is_file() else None) == afterwards and not (
+        workspace.var / "dvc.lock.before"
+    ).exists()
 
 
 def test_a_file_that_may_not_grow_leaves_the_old_one(tmp_path):
@@ -128,7 +142,9 @@ def make_slowly(execution: Execution) -> dict:
     return {}
 
 
-SLOW = Step("slow", "a step of the tests", make_slowly, (), ("stage_1",), "tools", frozenset({"python"}), "value", in_dvc=False)
+SLOW = Step(
+    "slow", "a step of the tests", make_slowly, (), ("stage_1",), "tools", frozenset({"python"}), "value", in_dvc=False
+)
 
 
 def _execute_slow(root: Path, answers) -> None:
@@ -165,7 +181,10 @@ def test_of_two_demos_at_once_the_second_says_whose_the_first_is_and_after_a_kil
     first.start()
     assert holds.wait(60)
     workspace = Workspace(tmp_path, load_profile("laptop", []))
-    with pytest.raises(DemoError, match=rf"another demo is running in .* \(process {first.pid} on .* since .*\); wait for it or stop it"):
+    with pytest.raises(
+        DemoError,
+        match=rf"another demo is running in .* \(process {first.pid} on .* since .*\); wait for it or stop it",
+    ):
         _hold_alone(workspace)
     first.kill()
     first.join()
@@ -208,15 +227,26 @@ def test_an_unreachable_remote_is_said_on_the_assets_page_and_the_asset_is_made(
 
     step = dataclasses.replace(STEPS["training_snapshot"], make=make)
     page = execute(workspace, step).metadata
-    assert page["restore_point"] == "abababababab" and "not pushed to" in page["dvc_remote"] and is_current(workspace, step)
+    assert (
+        page["restore_point"] == "abababababab"
+        and "not pushed to" in page["dvc_remote"]
+        and is_current(workspace, step)
+    )
 
 
 @pytest.mark.parametrize(
     ("error", "times", "status"),
-    [(OSError(errno.EIO, "disk away"), 2, "SUCCESS"), (ConnectionResetError("server away"), 2, "SUCCESS"), (FileNotFoundError("no such file"), 1, "FAILURE"), (OSError(errno.ENOSPC, "full"), 1, "FAILURE")],
+    [
+        (OSError(errno.EIO, "disk away"), 2, "SUCCESS"),
+        (ConnectionResetError("server away"), 2, "SUCCESS"),
+        (FileNotFoundError("no such file"), 1, "FAILURE"),
+        (OSError(errno.ENOSPC, "full"), 1, "FAILURE"),
+    ],
     ids=["disk", "server", "no file", "full disk"],
 )
-def test_a_disk_or_server_that_is_away_for_a_moment_is_asked_again_and_nothing_else_is(error, times, status, monkeypatch):
+def test_a_disk_or_server_that_is_away_for_a_moment_is_asked_again_and_nothing_else_is(
+    error, times, status, monkeypatch
+):
     monkeypatch.setattr(dagster_assets, "RETRY_SECONDS", 0)
     tried = []
 

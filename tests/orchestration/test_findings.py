@@ -36,7 +36,10 @@ def test_absent_and_wrong_versions_are_named_with_the_remedy():
     assert finding.message.count(">=99") == 1 and "pip install" in finding.message
 
 
-@pytest.mark.parametrize(("names", "ok"), [(["numpy", "opencv_contrib_python"], True), (["opencv-python", "opencv-contrib-python"], False), ([], False)])
+@pytest.mark.parametrize(
+    ("names", "ok"),
+    [(["numpy", "opencv_contrib_python"], True), (["opencv-python", "opencv-contrib-python"], False), ([], False)],
+)
 def test_exactly_one_opencv(names, ok):
     assert machine.opencv(names).ok is ok
 
@@ -49,7 +52,13 @@ def test_a_full_disk_is_found(tmp_path, monkeypatch):
 
 
 def test_a_disk_without_room_for_more_files_is_found(tmp_path, monkeypatch):
-    monkeypatch.setattr(machine.os, "statvfs", lambda root: SimpleNamespace(f_files=1000, f_favail=7, f_bavail=1 << 30, f_blocks=1 << 30, f_bfree=1 << 30, f_frsize=4096))
+    monkeypatch.setattr(
+        machine.os,
+        "statvfs",
+        lambda root: SimpleNamespace(
+            f_files=1000, f_favail=7, f_bavail=1 << 30, f_blocks=1 << 30, f_bfree=1 << 30, f_frsize=4096
+        ),
+    )
     assert not machine.disk(tmp_path).ok and "7 more files" in machine.disk(tmp_path).message
 
 

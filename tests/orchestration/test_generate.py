@@ -68,7 +68,16 @@ def files(tmp_path_factory):
 
 
 def ask(files, output, **change) -> Request:
-    return Request(**{"output": output, "image": files / "face.png", "audio": files / "voice.wav", "pose": None, "prompt": "A person talks."} | change)
+    return Request(
+        **{
+            "output": output,
+            "image": files / "face.png",
+            "audio": files / "voice.wav",
+            "pose": None,
+            "prompt": "A person talks.",
+        }
+        | change
+    )
 
 
 def made(workspace, model, request) -> tuple[list[str], object]:
@@ -83,7 +92,11 @@ def test_the_video_is_as_long_as_the_sound(workspace, model, files, tmp_path):
     assert len(read_audio(path)) == len(PUPPET.audio)
     said = read_provenance(path)
     assert said["conditions"]["on"] == ["text", "reference", "audio"] and said["seed"] == 0 and said["marked"] is True
-    assert said["model"].endswith("/model") and len(said["weights"]) == 64 and set(said["inputs"]) == {"reference", "audio"}
+    assert (
+        said["model"].endswith("/model")
+        and len(said["weights"]) == 64
+        and set(said["inputs"]) == {"reference", "audio"}
+    )
 
 
 def test_seconds_cut_the_sound_or_go_on_in_silence(workspace, model, files, tmp_path):
@@ -97,12 +110,16 @@ def test_seconds_cut_the_sound_or_go_on_in_silence(workspace, model, files, tmp_
 def test_pose_alone_makes_a_silent_video_of_its_length(workspace, model, files, tmp_path):
     _, path = made(workspace, model, ask(files, tmp_path / "out.mp4", audio=None, pose=files / "pose.mp4"))
     found = probe_clip(path)
-    assert found.frames == 25 and not found.has_audio and read_provenance(path)["conditions"]["driven_by"] == "pose only"
+    assert (
+        found.frames == 25 and not found.has_audio and read_provenance(path)["conditions"]["driven_by"] == "pose only"
+    )
 
 
 def test_a_condition_left_out_is_not_read(workspace, model, files, tmp_path):
     request = ask(files, tmp_path / "out.mp4", pose=tmp_path / "missing.mp4", activate="audio")
-    assert read_provenance(made(workspace, model, request)[1])["conditions"]["off"] == {"pose": "stronger than audio, which was activated"}
+    assert read_provenance(made(workspace, model, request)[1])["conditions"]["off"] == {
+        "pose": "stronger than audio, which was activated"
+    }
     with pytest.raises(ConditionError, match="reference was not given"):
         made(workspace, model, ask(files, tmp_path / "out.mp4", image=None, activate="audio"))
 
@@ -111,7 +128,9 @@ def test_a_condition_left_out_is_not_read(workspace, model, files, tmp_path):
 def test_segments_overlap_unless_they_are_to_be_cut(workspace, model, files, tmp_path, overlap, segments):
     seen = []
     request = ask(files, tmp_path / "out.mp4", seconds=2.0, overlap=overlap)
-    path = generate_video(workspace, model, request, lambda note: None, lambda done, total, note: seen.append((done, total)))
+    path = generate_video(
+        workspace, model, request, lambda note: None, lambda done, total, note: seen.append((done, total))
+    )
     assert seen == [(done + 1, segments) for done in range(segments)] and probe_clip(path).frames == 32
 
 
@@ -123,7 +142,9 @@ def test_an_overlap_that_cannot_be_is_refused(workspace, model, files, tmp_path)
 def test_several_sounds_make_a_video_each(workspace, model, files, tmp_path):
     soundfile.write(tmp_path / "short.wav", PUPPET.audio[:12_000], RATE)
     sounds = [files / "voice.wav", tmp_path / "short.wav"]
-    paths = generate_videos(workspace, model, one_request_per_sound(ask(files, tmp_path / "out.mp4"), sounds), lambda note: None)
+    paths = generate_videos(
+        workspace, model, one_request_per_sound(ask(files, tmp_path / "out.mp4"), sounds), lambda note: None
+    )
     assert [path.name for path in paths] == ["out-voice.mp4", "out-short.mp4"]
     assert [(probe_clip(path).frames, len(read_audio(path))) for path in paths] == [(25, 25_000), (12, 12_000)]
     assert [read_provenance(path)["inputs"]["audio"] for path in paths] == [sha256_of_file(sound) for sound in sounds]
@@ -189,7 +210,11 @@ def test_an_hour_of_sound_is_taken_when_the_length_is_said(tmp_path):
 def test_a_file_without_sound_is_refused_by_name(tmp_path):
     write_atomically(tmp_path / "mute.mp4", encode_clip(PUPPET.frames, 16.0))
     (tmp_path / "text.wav").write_text("no sound")
-    for name, message in (("mute.mp4", "no audio stream"), ("text.wav", "not a video container"), ("gone.wav", "no such file")):
+    for name, message in (
+        ("mute.mp4", "no audio stream"),
+        ("text.wav", "not a video container"),
+        ("gone.wav", "no such file"),
+    ):
         with pytest.raises(GenerateError, match=f"{name}.*{message}"):
             read_sound(tmp_path / name, VIDEO, None)
 
@@ -210,7 +235,10 @@ def test_a_picture_without_a_face_or_with_several_people_is_refused(tmp_path, fi
         read_reference(files / "face.png", VIDEO, Crowd())
 
 
-@pytest.mark.parametrize(("name", "message"), [("one.png", "1 x 1 pixels"), ("text.png", "neither a picture nor a video"), ("gone.png", "no such file")])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("one.png", "1 x 1 pixels"), ("text.png", "neither a picture nor a video"), ("gone.png", "no such file")],
+)
 def test_a_reference_that_cannot_be_used_is_refused(tmp_path, name, message):
     Image.new("RGB", (1, 1)).save(tmp_path / "one.png")
     (tmp_path / "text.png").write_text("no picture")
@@ -244,7 +272,9 @@ def test_lengths_that_do_not_match_are_refused_with_both(files):
         frames_wanted(VIDEO, None, sound, pose, 17)
     assert frames_wanted(VIDEO, 1.5625, sound, pose, 17) == 25
     lengths = {16_000: 16, 16_016: 16, 16_100: 17}  # a millisecond past a frame is no frame
-    assert {n: frames_wanted(VIDEO, None, SoundTrack(np.zeros(n, np.float32), ()), None, 17) for n in lengths} == lengths
+    assert {
+        n: frames_wanted(VIDEO, None, SoundTrack(np.zeros(n, np.float32), ()), None, 17) for n in lengths
+    } == lengths
     with pytest.raises(GenerateError, match="less than one frame"):
         frames_wanted(VIDEO, 0.01, sound, None, 17)
 
@@ -302,10 +332,21 @@ def test_guidance_is_written_as_scales():
         parse_guidance("strong", None, "linear")
 
 
-def test_the_command_writes_a_video_and_a_bad_input_is_one_line_and_code_1(workspace, folder, files, tmp_path, monkeypatch, capsys):
+def test_the_command_writes_a_video_and_a_bad_input_is_one_line_and_code_1(
+    workspace, folder, files, tmp_path, monkeypatch, capsys
+):
     monkeypatch.setenv("OMNIHUMAN_HOME", str(workspace.root))
     monkeypatch.setenv("OMNIHUMAN_SET", "transformer.num_layers=2")
-    arguments = ["omnihuman", "generate", "--image", str(files / "face.png"), "--audio", str(files / "voice.wav"), "--model", str(folder)]
+    arguments = [
+        "omnihuman",
+        "generate",
+        "--image",
+        str(files / "face.png"),
+        "--audio",
+        str(files / "voice.wav"),
+        "--model",
+        str(folder),
+    ]
     for extra, output in (([], "a.mp4"), (["--no-mark"], "b.mp4")):
         monkeypatch.setattr(sys, "argv", [*arguments, "--seconds", "0.5", "-o", str(tmp_path / output), *extra])
         with pytest.raises(SystemExit) as ended:
@@ -314,8 +355,16 @@ def test_the_command_writes_a_video_and_a_bad_input_is_one_line_and_code_1(works
     said = capsys.readouterr()
     assert said.out.split() == [str(tmp_path / "a.mp4"), str(tmp_path / "b.mp4")] and "is up to you" in said.err
     marks = [decode_clip(tmp_path / name, 16.0).frames for name in ("a.mp4", "b.mp4")]
-    assert np.abs(marks[0][:, 230:].astype(int) - marks[1][:, 230:]).mean() > 10 > np.abs(marks[0][:, :200].astype(int) - marks[1][:, :200]).mean()
-    monkeypatch.setattr(sys, "argv", [*arguments[:4], "--audio", str(tmp_path / "gone.wav"), "--model", str(folder), "-o", str(tmp_path / "c.mp4")])
+    assert (
+        np.abs(marks[0][:, 230:].astype(int) - marks[1][:, 230:]).mean()
+        > 10
+        > np.abs(marks[0][:, :200].astype(int) - marks[1][:, :200]).mean()
+    )
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        [*arguments[:4], "--audio", str(tmp_path / "gone.wav"), "--model", str(folder), "-o", str(tmp_path / "c.mp4")],
+    )
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 1 and "error: --audio" in capsys.readouterr().err and not (tmp_path / "c.mp4").exists()
@@ -323,18 +372,47 @@ def test_the_command_writes_a_video_and_a_bad_input_is_one_line_and_code_1(works
 
 def test_plain_wan_is_sampled_from_the_command_line(workspace, model, files, tmp_path, monkeypatch, capsys):
     torch.manual_seed(0)
-    sizes = {"num_attention_heads": 2, "attention_head_dim": 24, "num_layers": 2, "ffn_dim": 64, "freq_dim": 32, "text_dim": model.pipeline.text_encoder.config.hidden_size}
+    sizes = {
+        "num_attention_heads": 2,
+        "attention_head_dim": 24,
+        "num_layers": 2,
+        "ffn_dim": 64,
+        "freq_dim": 32,
+        "text_dim": model.pipeline.text_encoder.config.hidden_size,
+    }
     pipeline, sampler = model.pipeline, FlowMatchEulerDiscreteScheduler(shift=3.0)
-    plain = WanPipeline(tokenizer=pipeline.tokenizer, text_encoder=pipeline.text_encoder, vae=pipeline.vae, scheduler=sampler, transformer=WanTransformer3DModel(**sizes))
+    plain = WanPipeline(
+        tokenizer=pipeline.tokenizer,
+        text_encoder=pipeline.text_encoder,
+        vae=pipeline.vae,
+        scheduler=sampler,
+        transformer=WanTransformer3DModel(**sizes),
+    )
     plain.save_pretrained(tmp_path / "wan")
     monkeypatch.setenv("OMNIHUMAN_HOME", str(workspace.root))
-    arguments = ["--image", str(files / "face.png"), "--steps", "2", "--seconds", "0.5", "--model", str(tmp_path / "wan"), "-o", str(tmp_path / "a.mp4")]
+    arguments = [
+        "--image",
+        str(files / "face.png"),
+        "--steps",
+        "2",
+        "--seconds",
+        "0.5",
+        "--model",
+        str(tmp_path / "wan"),
+        "-o",
+        str(tmp_path / "a.mp4"),
+    ]
     monkeypatch.setattr(sys, "argv", ["omnihuman", "generate", *arguments])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 0 and capsys.readouterr().out.split() == [str(tmp_path / "a.mp4")]
     said = read_provenance(tmp_path / "a.mp4")
-    assert said["model"] == str(tmp_path / "wan") and said["steps"] == 2 and said["guidance"] and probe_clip(tmp_path / "a.mp4").frames == 8
+    assert (
+        said["model"] == str(tmp_path / "wan")
+        and said["steps"] == 2
+        and said["guidance"]
+        and probe_clip(tmp_path / "a.mp4").frames == 8
+    )
 
 
 def test_a_slim_decoder_draws_the_same_latents_and_is_named(workspace, folder, model, files, tmp_path):
@@ -347,7 +425,9 @@ def test_a_slim_decoder_draws_the_same_latents_and_is_named(workspace, folder, m
     _, video = made(workspace, slim, ask(files, tmp_path / "slim.mp4", seconds=1.0))
     _, own = made(workspace, model, ask(files, tmp_path / "own.mp4", seconds=1.0))
     assert np.abs(decode_clip(video, 16.0).frames.astype(int) - decode_clip(own, 16.0).frames).mean() > 5
-    assert read_provenance(video)["decoder"] == weights_digest(tmp_path / "vae") and read_provenance(own)["decoder"] == ""
+    assert (
+        read_provenance(video)["decoder"] == weights_digest(tmp_path / "vae") and read_provenance(own)["decoder"] == ""
+    )
 
 
 def test_a_decoder_of_other_latents_is_refused(workspace, model, tmp_path):

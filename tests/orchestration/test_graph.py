@@ -26,7 +26,10 @@ def test_every_asset_is_described_grouped_owned_and_has_kinds(graph):
     for key in graph.get_all_asset_keys():
         node = graph.get(key)
         assert len(node.description or "") > 30, key
-        assert node.group_name in {"curation", "training", "distillation", "evaluation", "promotion", "tools"}, (key, node.group_name)
+        assert node.group_name in {"curation", "training", "distillation", "evaluation", "promotion", "tools"}, (
+            key,
+            node.group_name,
+        )
         assert node.owners and node.kinds, key
         if key.to_user_string() in STEPS:
             (reference,) = node.metadata["dagster/code_references"].code_references
@@ -48,9 +51,13 @@ def test_dvc_stages_and_assets_are_the_same_nodes_and_edges(graph):
     # The inbox is what people drop files into, the autoencoder's product is kept in git, studies and slim decoders are started by hand.
     assert keys - {"inbox", "laptop_autoencoder", "slim_decoder", "ablation_study"} == set(stages)
     dagster_edges = {
-        (parent.to_user_string(), key.to_user_string()) for key in graph.get_all_asset_keys() for parent in graph.get(key).parent_keys
+        (parent.to_user_string(), key.to_user_string())
+        for key in graph.get_all_asset_keys()
+        for parent in graph.get(key).parent_keys
     }
-    assert {edge for edge in dagster_edges if edge[0] != "inbox" and edge[1] not in ("ablation_study", "slim_decoder")} == dvc_edges
+    assert {
+        edge for edge in dagster_edges if edge[0] != "inbox" and edge[1] not in ("ablation_study", "slim_decoder")
+    } == dvc_edges
 
 
 def test_studies_are_partitions_of_one_asset_that_the_main_job_leaves_out(graph):
@@ -66,7 +73,9 @@ def test_dvc_yaml_is_what_the_steps_say():
 
 def test_every_stage_command_names_its_own_asset():
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-    assert {name: f"python -m assets {name}" for name in stages} == {name: stage["cmd"] for name, stage in stages.items()}
+    assert {name: f"python -m assets {name}" for name in stages} == {
+        name: stage["cmd"] for name, stage in stages.items()
+    }
     assert list(stages) == [step.name for step in FLOW]
 
 
@@ -78,7 +87,12 @@ def test_loading_the_code_location_imports_no_torch():
 def test_an_unknown_profile_key_is_one_line_and_exit_code_2(tmp_path):
     environment = os.environ | {"OMNIHUMAN_HOME": str(tmp_path), "OMNIHUMAN_SET": "stage_1.stepz=4"}
     done = subprocess.run(
-        [sys.executable, "-m", "orchestration.cli", "demo"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "orchestration.cli", "demo"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 2
     assert "stage_1.stepz" in done.stderr and "Traceback" not in done.stderr

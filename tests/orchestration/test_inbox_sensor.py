@@ -96,7 +96,14 @@ def test_a_file_moved_between_plan_and_run_keeps_its_shard(workspace):
 def test_withdrawn_content_does_not_come_back_under_another_name(workspace, instance):
     file = drop(workspace, "again.mp4", b"withdrawn content")
     other = drop(workspace, "other.mp4", b"other")
-    tombstone = {"target": "x", "selector": "clip_id", "clip_ids": [fingerprint(file)[:16]], "source_sha256": [], "reason": "r", "when": "w"}
+    tombstone = {
+        "target": "x",
+        "selector": "clip_id",
+        "clip_ids": [fingerprint(file)[:16]],
+        "source_sha256": [],
+        "reason": "r",
+        "when": "w",
+    }
     workspace.tombstones.write_text(json.dumps(tombstone) + "\n")
     asked, _ = tick(instance)
     assert planned_files(workspace, asked.run_requests[0].partition_key) == [other]

@@ -89,7 +89,9 @@ def test_a_score_leads_back_to_the_weights_that_were_measured(workspace):
     assert names(student, student.sources, "snapshot") == [NEW[:12]]
 
 
-@pytest.mark.parametrize("name", ["champion", "omnihuman-student@champion", "models:/omnihuman-student/2", "omnihuman-student:2", ""])
+@pytest.mark.parametrize(
+    "name", ["champion", "omnihuman-student@champion", "models:/omnihuman-student/2", "omnihuman-student:2", ""]
+)
 def test_the_names_people_have_for_a_version_mean_it(workspace, name):
     assert look_up(workspace, "model", name).asked == "version:omnihuman-student:2"
 
@@ -124,7 +126,9 @@ def test_text_prints_the_chain_once(workspace):
     assert lines[0].startswith("version omnihuman-student 2 @champion: weights new-distille")
     assert lines[1] == "made from" and lines[-1] == "went into: nothing"
     assert sum(f"clips {C}" in line for line in lines) == 1
-    assert sum(line.strip().startswith("checkpoint stage_1_checkpoint") and "(above)" not in line for line in lines) == 1
+    assert (
+        sum(line.strip().startswith("checkpoint stage_1_checkpoint") and "(above)" not in line for line in lines) == 1
+    )
 
 
 def test_the_drawn_page_holds_every_box_apart_from_the_others_and_loads_nothing(workspace, tmp_path):

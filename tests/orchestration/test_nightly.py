@@ -24,7 +24,14 @@ from tracking.registry import CHAMPION, set_alias, set_version_tags
 
 DIGEST = "0d" * 32
 # Within every predicate of the laptop profile.
-CENTRES = {"motion": 0.5, "cut_score": 0.1, "overlay_text_strokes": 0.1, "mouth_visibility": 0.95, "mouth_audio_correlation": 0.9, "pose_visibility": 0.95}
+CENTRES = {
+    "motion": 0.5,
+    "cut_score": 0.1,
+    "overlay_text_strokes": 0.1,
+    "mouth_visibility": 0.95,
+    "mouth_audio_correlation": 0.9,
+    "pose_visibility": 0.95,
+}
 
 
 def put_shard(workspace, shard, ids, seed, brightness=0.5):
@@ -34,7 +41,11 @@ def put_shard(workspace, shard, ids, seed, brightness=0.5):
     for name, kind in kinds.items():
         values = CENTRES.get(name, 0.0) + 0.01 * rng.normal(size=len(ids)).clip(-3, 3)
         table[name] = {"bool": np.ones(len(ids), bool), "text": np.full(len(ids), "a person")}.get(kind, values)
-    table |= {"mouth_audio_lag_frames": np.zeros(len(ids)), "brightness": brightness + 0.1 * rng.normal(size=len(ids)), "near_duplicate": False}
+    table |= {
+        "mouth_audio_lag_frames": np.zeros(len(ids)),
+        "brightness": brightness + 0.1 * rng.normal(size=len(ids)),
+        "near_duplicate": False,
+    }
     put_raw_clips(workspace, ids, shard)
     for asset in ("clip_scores", "condition_features"):
         workspace.data(asset, shard).mkdir(parents=True)
@@ -91,10 +102,20 @@ def test_four_nights_in_a_row(workspace, monkeypatch):
         put_shard(workspace, "s-000000000003", ids_of("cc", 40), seed=2, brightness=0.9)
         requested = night()
         reason = requested.tags["omnihuman/refresh"]
-        assert [(alert.kind, alert.title) for alert in HEARD] == [("drift", "1 score columns of 45 new clips drifted from the champion's")]
+        assert [(alert.kind, alert.title) for alert in HEARD] == [
+            ("drift", "1 score columns of 45 new clips drifted from the champion's")
+        ]
         assert "brightness (PSI" in HEARD[0].text
-        assert "text +11.2 %, audio +11.2 %, pose +11.2 %" in reason and "1 score columns of 45 new clips drifted: brightness" in reason
-        withdraw(workspace.tombstones, pd.read_parquet(workspace.data("raw_clips", SHARD) / "clips.parquet"), "aa00000000000007", "asked for")
+        assert (
+            "text +11.2 %, audio +11.2 %, pose +11.2 %" in reason
+            and "1 score columns of 45 new clips drifted: brightness" in reason
+        )
+        withdraw(
+            workspace.tombstones,
+            pd.read_parquet(workspace.data("raw_clips", SHARD) / "clips.parquet"),
+            "aa00000000000007",
+            "asked for",
+        )
         assert "1 clips of the champion's snapshot are withdrawn" in night().tags["omnihuman/refresh"]
         observed = instance.fetch_observations(dg.AssetKey("training_snapshot"), limit=10).records
         record = json.loads(open(requested.tags["omnihuman/refresh_record"]).read())
@@ -118,7 +139,9 @@ def test_a_shard_without_features_does_not_count_yet(workspace):
 def test_other_settings_and_other_code_than_the_champions_are_named(workspace, monkeypatch):
     other = Workspace(workspace.root, load_profile("laptop", ["stage_1.steps=81"]))
     assert ask(other).facts.changed == ("stage_1.steps 80 -> 81",)
-    newer = tuple(dataclasses.replace(s, version="99") if s.name == "distilled_student" else s for s in assets.catalogue.FLOW)
+    newer = tuple(
+        dataclasses.replace(s, version="99") if s.name == "distilled_student" else s for s in assets.catalogue.FLOW
+    )
     monkeypatch.setattr(assets.catalogue, "FLOW", newer)
     decision = ask(workspace)
     assert decision.refresh and decision.facts.changed == ("code version of distilled_student 2 -> 99",)
@@ -131,13 +154,18 @@ def test_what_was_trained_in_vain_is_not_trained_again_until_something_changes(w
         context = stack.enter_context(dg.build_schedule_context(instance=instance))
         asked = nightly_training(context)
         tags = asked.tags
-        assert asked.run_config == begin_from("scratch") and tags["omnihuman/refresh_start"].startswith("scratch: the registry does not say which teacher")
+        assert asked.run_config == begin_from("scratch") and tags["omnihuman/refresh_start"].startswith(
+            "scratch: the registry does not say which teacher"
+        )
         broken = instance.create_run_for_job(_nothing, tags=tags)
         assert "is not_started" in nightly_training(context).skip_message
         instance.report_run_failed(broken)
         assert nightly_training(context).tags["omnihuman/refresh_fingerprint"] == tags["omnihuman/refresh_fingerprint"]
         done = _nothing.execute_in_process(instance=instance, tags=tags)
-        assert f"run {done.run_id} of the same clips, code and settings is success" in nightly_training(context).skip_message
+        assert (
+            f"run {done.run_id} of the same clips, code and settings is success"
+            in nightly_training(context).skip_message
+        )
         put_shard(workspace, "s-000000000003", ids_of("cc", 5), seed=2)
         assert isinstance(nightly_training(context), dg.RunRequest)
 

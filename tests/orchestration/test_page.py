@@ -65,7 +65,12 @@ def make_video(page: "sync_api.Page", address: str, files: Path, shots: Path) ->
 def test_a_picture_and_a_voice_become_a_video_beside_its_measures(home, shots, window, tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(home / "tmp"))
     asked, failed = set(), []
-    window.on("request", lambda request: asked.add(urllib.parse.urlsplit(request.url).hostname) if request.url.startswith("http") else None)
+    window.on(
+        "request",
+        lambda request: (
+            asked.add(urllib.parse.urlsplit(request.url).hostname) if request.url.startswith("http") else None
+        ),
+    )
     window.on("pageerror", lambda error: failed.append(str(error)))
     with started(home, "page", "--port", "7917", "--longest", "5") as (process, address):
         (tmp_path / "made.mp4").write_bytes(make_video(window, address, home / "files", shots))
@@ -83,7 +88,11 @@ def test_a_picture_and_a_voice_become_a_video_beside_its_measures(home, shots, w
     found = probe_clip(tmp_path / "made.mp4")
     assert (found.frames, found.fps) == (25, 16.0) and len(read_audio(tmp_path / "made.mp4")) == 25 * RATE // 16
     assert read_provenance(tmp_path / "made.mp4")["model"] == "omnihuman-student version 1"
-    assert "mouth follows the sound" in measures and "colours differ from the picture" in measures and "1.56 s of video (25 frames)" in status
+    assert (
+        "mouth follows the sound" in measures
+        and "colours differ from the picture" in measures
+        and "1.56 s of video (25 frames)" in status
+    )
     assert asked == {"127.0.0.1"} and not failed
     assert not any((home / "tmp").glob("omnihuman-page-*"))  # uploads and videos go with the page
     assert {"page_before.png", "page_after.png"} <= {path.name for path in shots.iterdir()}

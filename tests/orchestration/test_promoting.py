@@ -52,11 +52,26 @@ def server(tmp_path_factory):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [
-        sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-        "--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "artifacts"),
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+        "--backend-store-uri",
+        f"sqlite:///{folder}/mlflow.db",
+        "--artifacts-destination",
+        str(folder / "artifacts"),
     ]
     address = f"http://127.0.0.1:{port}"
-    with (folder / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True) as process:
+    with (
+        (folder / "log").open("w") as log,
+        subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True) as process,
+    ):
         try:
             _until_healthy(address, process, folder / "log")
             yield address, folder / "artifacts"
@@ -80,20 +95,37 @@ def workspace(home, server, monkeypatch) -> Workspace:
     return Workspace(home, load_profile("laptop", ["evaluation.clips=2"]))
 
 
-def register(workspace: Workspace, folder: Path, scores: dict[str, float] | None = None, slices: dict[str, float] | None = None, **tags: str) -> int:
+def register(
+    workspace: Workspace,
+    folder: Path,
+    scores: dict[str, float] | None = None,
+    slices: dict[str, float] | None = None,
+    **tags: str,
+) -> int:
     """A student of its own weights with these numbers; half an interval is 0.01."""
     from evaluation.benchmark import load_benchmark
 
     weights = folder / TRANSFORMER
     weights.mkdir(parents=True)
     (weights / "model.safetensors").write_text(str(folder))
-    rows = [("distilled_student", mode_of(m), m, "", v, v - 0.01, v + 0.01, 2) for m, v in (GOOD | (scores or {})).items()]
-    pd.DataFrame(rows, columns=["model", "mode", "metric", "unit", "value", "ci_low", "ci_high", "clips"]).to_parquet(folder / SCORES)
-    parts = [("distilled_student", mode_of(m), "skin: dark", m, "", v, v, v, 1) for m, v in (GOOD | (scores or {}) | (slices or {})).items()]
+    rows = [
+        ("distilled_student", mode_of(m), m, "", v, v - 0.01, v + 0.01, 2) for m, v in (GOOD | (scores or {})).items()
+    ]
+    pd.DataFrame(rows, columns=["model", "mode", "metric", "unit", "value", "ci_low", "ci_high", "clips"]).to_parquet(
+        folder / SCORES
+    )
+    parts = [
+        ("distilled_student", mode_of(m), "skin: dark", m, "", v, v, v, 1)
+        for m, v in (GOOD | (scores or {}) | (slices or {})).items()
+    ]
     pd.DataFrame(parts, columns=list(COLUMNS)).to_parquet(folder / SLICES)
     digest = weights_digest(weights)
     written = {
-        WEIGHTS: digest, PIPELINE: digest, SCORED: digest, FILES: digest, SNAPSHOT: SNAPSHOT_DIGEST,
+        WEIGHTS: digest,
+        PIPELINE: digest,
+        SCORED: digest,
+        FILES: digest,
+        SNAPSHOT: SNAPSHOT_DIGEST,
         BENCHMARK: load_benchmark(workspace.data("benchmark_sets")).digest,
     }
     return register_model(workspace.tracking_uri, STUDENT, folder, tags=written | tags).version
@@ -124,14 +156,26 @@ def refusal(workspace: Workspace, version: int) -> str:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"scores": {"missing_joints": 0.17, "mouth_correlation": 0.05}}, "mouth_correlation (audio) is 0.05, needed at least 0.85"),  # another clip's sound
-        ({"scores": {"missing_joints": 0.17}, "slices": {"missing_joints": 0.6}}, "missing_joints (audio) of skin: dark is 0.6"),
+        (
+            {"scores": {"missing_joints": 0.17, "mouth_correlation": 0.05}},
+            "mouth_correlation (audio) is 0.05, needed at least 0.85",
+        ),  # another clip's sound
+        (
+            {"scores": {"missing_joints": 0.17}, "slices": {"missing_joints": 0.6}},
+            "missing_joints (audio) of skin: dark is 0.6",
+        ),
         ({"scores": {"missing_joints": 0.205}}, "to replace the champion (0.21) it must be below 0.2"),
-        ({"scores": {"missing_joints": 0.17, "colour_error": 0.029}}, "colour_error (audio) is 0.029, the champion has 0.012"),
+        (
+            {"scores": {"missing_joints": 0.17, "colour_error": 0.029}},
+            "colour_error (audio) is 0.029, the champion has 0.012",
+        ),
         ({"scores": {"missing_joints": 0.17}, SCORED: "ab" * 32}, "its scores are of abababababab"),
         ({"scores": {"missing_joints": 0.17}, BENCHMARK: "cd" * 32}, "was scored on benchmark cdcdcdcdcdcd"),
         ({"scores": {"missing_joints": 0.17}, SNAPSHOT: "ef" * 32}, "was trained on snapshot efefefefefef"),
-        ({"scores": {"missing_joints": 0.17}, EARLIER: "ee" * 32}, "snapshot 5a5a5a5a5a5a, eeeeeeeeeeee: bring the manifest of eeeeeeeeeeee back"),
+        (
+            {"scores": {"missing_joints": 0.17}, EARLIER: "ee" * 32},
+            "snapshot 5a5a5a5a5a5a, eeeeeeeeeeee: bring the manifest of eeeeeeeeeeee back",
+        ),
     ],
 )
 def test_a_worse_challenger_is_refused_with_its_reason_alone(workspace, champion, tmp_path, changes, reason):

@@ -60,12 +60,26 @@ def check(path: Path, frames: int = SECONDS * FPS, spare: int = 0) -> None:
 
 def by_champion(path: Path) -> bool:
     said = read_provenance(path)
-    return said["model"].startswith("omnihuman-student version ") and said["conditions"]["on"] == ["text", "reference", "audio"]
+    return said["model"].startswith("omnihuman-student version ") and said["conditions"]["on"] == [
+        "text",
+        "reference",
+        "audio",
+    ]
 
 
 def test_by_command_line(example, home, videos):
     made = videos / "command_line.mp4"
-    arguments = ["--image", example.image, "--audio", example.audio, "--no-face-check", "--seconds", SECONDS, "-o", made]
+    arguments = [
+        "--image",
+        example.image,
+        "--audio",
+        example.audio,
+        "--no-face-check",
+        "--seconds",
+        SECONDS,
+        "-o",
+        made,
+    ]
     environment = os.environ | {"OMNIHUMAN_HOME": str(home), "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-W", "ignore", "-m", "orchestration.cli", "generate", *map(str, arguments)]
     ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
@@ -76,7 +90,9 @@ def test_by_command_line(example, home, videos):
 
 def test_in_python(example, home, videos):
     image, sound = read_reference(example.image, PROFILE.video, None).image, read_audio(example.audio, RATE)
-    pipe = OmniHumanPipeline.from_pretrained(champion_folder(f"sqlite:///{home / 'var' / 'mlflow.db'}", "omnihuman-student"))
+    pipe = OmniHumanPipeline.from_pretrained(
+        champion_folder(f"sqlite:///{home / 'var' / 'mlflow.db'}", "omnihuman-student")
+    )
     frames = pipe("A person talks.", image=image, audio=sound).frames
     assert frames.shape == (1, 17, 64, 64, 3)
     write_atomically(videos / "python.mp4", encode_clip(frames[0].numpy(), FPS, sound[: 17 * RATE // FPS], RATE))
@@ -111,7 +127,9 @@ def test_over_http(example, home, videos):
     with started(home, "serve", "--port", "0") as (_, address):
         with open(example.image, "rb") as face, open(example.audio, "rb") as voice:
             settings = {"seconds": SECONDS, "face_check": "false"}
-            asked = requests.post(f"{address}/v1/videos", files={"image": face, "audio": voice}, data=settings, timeout=60)
+            asked = requests.post(
+                f"{address}/v1/videos", files={"image": face, "audio": voice}, data=settings, timeout=60
+            )
         assert asked.status_code == 202, asked.text
         job = wait(address, asked.json()["id"], {"done", "failed"})
         assert job["status"] == "done", job

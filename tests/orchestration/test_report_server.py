@@ -28,7 +28,9 @@ def test_pages_are_served_and_listed_newest_first(client):
     assert listed.index("raw_clips/s-1.html") < listed.index("raw_clips/&lt;b&gt;.html") and "<b>" not in listed
 
 
-@pytest.mark.parametrize("path", ["/out.html", "/../secret.html", "/%2e%2e/secret.html", "/..%2fsecret.html", "/raw_clips/s-2.html"])
+@pytest.mark.parametrize(
+    "path", ["/out.html", "/../secret.html", "/%2e%2e/secret.html", "/..%2fsecret.html", "/raw_clips/s-2.html"]
+)
 def test_nothing_outside_the_folder_is_served(client, path):
     assert client.get(path).status_code == 404
 

@@ -49,7 +49,12 @@ def put_state(workspace: Workspace, name: str, digest: str, clips: list[str], ve
     for asset in CHAIN:
         record = {"name": asset, "snapshot_digest": digest, "weights_digest": f"{name}-{asset}"}
         (workspace.data(asset) / "record.json").write_text(json.dumps(record))
-    row = {"model": "distilled_student", "mode": "audio", "metric": "mouth_correlation", "value": sum(name.encode()) / 1000}
+    row = {
+        "model": "distilled_student",
+        "mode": "audio",
+        "metric": "mouth_correlation",
+        "value": sum(name.encode()) / 1000,
+    }
     pd.DataFrame([row]).to_parquet(workspace.data("benchmark_scores") / "scores.parquet")
     registered = {"omnihuman-student": {"version": version}}
     (workspace.data("registered_model") / "model_version.json").write_text(json.dumps(registered))
@@ -113,7 +118,9 @@ def test_each_snapshot_keeps_its_own_lock_and_what_was_scored_on_it(workspace):
     frozen, old = (point for point in restore_points(workspace) if point.snapshot == OLD)
     assert old.weights == "old-distilled_student" and old.numbers == {"audio.mouth_correlation": OLD_STATE[2]}
     assert sorted(old.outputs) == sorted(WHOLE) and tuple(frozen.outputs) == WHOLE_CURATION
-    assert keep_restore_point(workspace) == find_restore_point(workspace, NEW[:8]) and len(restore_points(workspace)) == 4
+    assert (
+        keep_restore_point(workspace) == find_restore_point(workspace, NEW[:8]) and len(restore_points(workspace)) == 4
+    )
 
 
 @pytest.mark.parametrize("name", [OLD[:8], "old-distilled", "1", "omnihuman-student:1", "models:/omnihuman-student/1"])
@@ -132,7 +139,9 @@ def test_a_score_table_names_its_state_and_an_unknown_name_is_answered_with_thos
 
 def test_the_older_state_comes_back_and_dvc_and_the_pipeline_have_nothing_to_do(workspace):
     assert holds(workspace.root) == NEW_STATE
-    assert not any("snapshots" in stage for stage in status(workspace.root)), "DVC takes no past state for stages of today"
+    assert not any("snapshots" in stage for stage in status(workspace.root)), (
+        "DVC takes no past state for stages of today"
+    )
     restored = restore(workspace, "1")
     assert holds(workspace.root) == OLD_STATE and restored.outdated == []
     assert not set(status(workspace.root)) & set(WHOLE)
@@ -193,7 +202,12 @@ def test_files_that_no_cache_has_are_not_lost_unless_told(workspace):
 
 
 def test_withdrawn_since_is_said_and_stays_withdrawn(workspace, tmp_path):
-    workspace.tombstones.write_text(json.dumps({"target": A, "selector": "clip_id", "clip_ids": [A], "source_sha256": [], "reason": "r", "when": "w"}) + "\n")
+    workspace.tombstones.write_text(
+        json.dumps(
+            {"target": A, "selector": "clip_id", "clip_ids": [A], "source_sha256": [], "reason": "r", "when": "w"}
+        )
+        + "\n"
+    )
     restored = restore(workspace, "1", tmp_path / "past")
     assert "1 clips of it are withdrawn since" in restored.notes[-1] and "training_snapshot" in restored.outdated
     assert A in (tmp_path / "past" / "tombstones.jsonl").read_text()
@@ -211,7 +225,9 @@ def test_bytes_that_are_nowhere_are_named(workspace, monkeypatch):
 
 def test_an_unreachable_remote_undoes_nothing_and_is_tried_again(workspace, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
-    monkeypatch.setenv(REMOTE_VARIABLE, str(tmp_path / "file" / "below"))  # no folder can be made there, not even by root
+    monkeypatch.setenv(
+        REMOTE_VARIABLE, str(tmp_path / "file" / "below")
+    )  # no folder can be made there, not even by root
     pushed = push_restore_points(workspace)
     assert len(pushed.waiting) == 4 and pushed.done == () and "`omnihuman push` tries again" in str(pushed)
     refused = CliRunner().invoke(app, ["push"])
@@ -247,7 +263,10 @@ def test_a_shard_that_waited_to_be_recorded_is_in_the_cache_before_it_is_replace
 
 
 def test_stages_made_from_something_else_do_not_fit():
-    stages = {name: {"deps": [], "outs": [{"path": f"data/{name}", "md5": f"{name}-1.dir"}]} for name in ("raw_clips", "benchmark_sets")}
+    stages = {
+        name: {"deps": [], "outs": [{"path": f"data/{name}", "md5": f"{name}-1.dir"}]}
+        for name in ("raw_clips", "benchmark_sets")
+    }
     stages["clip_scores"] = {"deps": [{"path": "data/raw_clips", "md5": "raw_clips-2.dir"}], "outs": [{"md5": "c.dir"}]}
     assert list(fitting(stages)) == ["raw_clips", "benchmark_sets"]
 

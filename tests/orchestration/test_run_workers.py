@@ -43,11 +43,21 @@ def _event(run, kind):
     from dagster._core.events import DagsterEvent
 
     event = DagsterEvent(event_type_value=kind.value, job_name=run.job_name, message="began")
-    return dg.EventLogEntry(error_info=None, user_message="", level=logging.INFO, run_id=run.run_id, timestamp=0.0, job_name=run.job_name, dagster_event=event)
+    return dg.EventLogEntry(
+        error_info=None,
+        user_message="",
+        level=logging.INFO,
+        run_id=run.run_id,
+        timestamp=0.0,
+        job_name=run.job_name,
+        dagster_event=event,
+    )
 
 
 def test_dagster_yaml_asks_for_the_watch_and_for_one_retry(instance):
-    assert isinstance(instance.run_launcher, WatchedRunLauncher) and instance.run_launcher.supports_check_run_worker_health
+    assert (
+        isinstance(instance.run_launcher, WatchedRunLauncher) and instance.run_launcher.supports_check_run_worker_health
+    )
     assert instance.run_monitoring_enabled and instance.run_retries_enabled and instance.run_retries_max_retries == 1
     assert not instance.run_retries_retry_on_asset_or_op_failure
 

@@ -20,7 +20,14 @@ from tracking.registry import CHAMPION, get_alias
 pytestmark = pytest.mark.end_to_end
 STAGES = ("stage_1_checkpoint", "stage_2_checkpoint", "stage_3_checkpoint")
 STUDENTS = ("consistency_student", "adversarial_image_student", "distilled_student")
-AFTER = ("benchmark_sets", "generated_videos", "benchmark_scores", "baseline_comparison", "registered_model", "promoted_champion")
+AFTER = (
+    "benchmark_sets",
+    "generated_videos",
+    "benchmark_scores",
+    "baseline_comparison",
+    "registered_model",
+    "promoted_champion",
+)
 SIZES = (
     "stage_1.steps=2 stage_2.steps=2 stage_3.steps=3 continuation.steps=2 consistency.steps=2 adversarial_images.steps=1 "
     "adversarial_images.critic_warmup=1 adversarial_videos.steps=1 adversarial_videos.critic_warmup=1 stage_1.batch_size=4 stage_2.batch_size=4 "
@@ -104,7 +111,10 @@ def test_three_days_and_a_withdrawal(workspace):
         first, ran = days.day()
         assert len(first) == 1 and ran == sorted((name, first[0]) for name in PER_SHARD)
         request = days.night()
-        assert request.tags["omnihuman/refresh"] == "refresh: there is no champion yet" and decision(request)["start"] == "scratch"
+        assert (
+            request.tags["omnihuman/refresh"] == "refresh: there is no champion yet"
+            and decision(request)["start"] == "scratch"
+        )
         assert days.train(request) == {"training_snapshot", *STAGES, *STUDENTS, *AFTER}
         assert [days.record(stage)["steps"] for stage in STAGES] == [2, 2, 3]
         assert days.champion().version == 1
@@ -115,7 +125,9 @@ def test_three_days_and_a_withdrawal(workspace):
         clip.rename(clip.with_name("renamed.mp4"))
         assert days.day() == ([], [])
         skipped = days.night()
-        assert isinstance(skipped, dg.SkipReason) and skipped.skip_message.startswith("skipped: text +0.0 %, audio +0.0 %, pose +0.0 % < 70 %")
+        assert isinstance(skipped, dg.SkipReason) and skipped.skip_message.startswith(
+            "skipped: text +0.0 %, audio +0.0 %, pose +0.0 % < 70 %"
+        )
         assert days.champion().version == 1
 
         # Day 3: a drifted shard. Its assets alone run, and the champion's teacher is trained on.
@@ -129,22 +141,36 @@ def test_three_days_and_a_withdrawal(workspace):
         assert (found["start"], found["start_reason"]) == ("champion", "its clips, code and settings still stand")
         assert days.train(request) == {"training_snapshot", *STAGES, *STUDENTS, *AFTER}
         stages = [days.record(stage) for stage in STAGES]
-        assert [(one.get("kind"), one["steps"]) for one in stages] == [("taken over", 0), ("taken over", 0), ("stage", 2)]
+        assert [(one.get("kind"), one["steps"]) for one in stages] == [
+            ("taken over", 0),
+            ("taken over", 0),
+            ("stage", 2),
+        ]
         assert stages[0]["snapshot_digest"] == stages[1]["snapshot_digest"] == old != stages[2]["snapshot_digest"]
         rates = [stage["section"]["optimizer"]["lr"] for stage in (days.record("stage_3_checkpoint"),)]
         assert rates == [pytest.approx(0.3 * workspace.profile.stage_3.optimizer.lr)]
-        assert days.champion().version == 2 and days.champion().tags["continued_from"].startswith("omnihuman-teacher 1 (omnihuman-student 1's), 2 steps")
+        assert days.champion().version == 2 and days.champion().tags["continued_from"].startswith(
+            "omnihuman-teacher 1 (omnihuman-student 1's), 2 steps"
+        )
         assert days.champion().tags["earlier_snapshots"] == old
         assert isinstance(days.night(), dg.SkipReason), "the champion now knows all clips"
 
         # A clip is withdrawn: the champion's weights saw it, so training begins from scratch, without it.
         gone = pd.read_parquet(workspace.data("raw_clips", first[0]) / "clips.parquet")["clip_id"].iloc[0]
         _, _, saw = withdraw_clips(workspace, gone, "asked for")
-        assert {"omnihuman-teacher 1", "omnihuman-teacher 2", "omnihuman-student 2"} <= {exposure.name for exposure in saw}
+        assert {"omnihuman-teacher 1", "omnihuman-teacher 2", "omnihuman-student 2"} <= {
+            exposure.name for exposure in saw
+        }
         request = days.night()
         found = decision(request)
         assert found["reasons"] == ["1 clips of the champion's snapshot are withdrawn or gone"]
-        assert (found["start"], found["start_reason"]) == ("scratch", "its weights have seen clips that are withdrawn or gone")
-        assert days.train(request, ["training_snapshot", "stage_1_checkpoint"]) == {"training_snapshot", "stage_1_checkpoint"}
+        assert (found["start"], found["start_reason"]) == (
+            "scratch",
+            "its weights have seen clips that are withdrawn or gone",
+        )
+        assert days.train(request, ["training_snapshot", "stage_1_checkpoint"]) == {
+            "training_snapshot",
+            "stage_1_checkpoint",
+        }
         assert gone not in set(pd.read_parquet(workspace.data("training_snapshot") / "samples.parquet")["clip_id"])
         assert (days.record("stage_1_checkpoint")["kind"], days.record("stage_1_checkpoint")["steps"]) == ("stage", 2)

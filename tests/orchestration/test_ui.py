@@ -41,7 +41,12 @@ def home(tmp_path_factory) -> Iterator[Path]:
         for name in ("MLFLOW_TRACKING_URI", "OMNIHUMAN_INBOX", "DAGSTER_HOME"):
             patch.delenv(name, raising=False)
         place = tmp_path_factory.mktemp("home")
-        settings = {"OMNIHUMAN_HOME": str(place), "OMNIHUMAN_PROFILE": "laptop", "OMNIHUMAN_REMOTE": "none", "OMNIHUMAN_SET": SIZES}
+        settings = {
+            "OMNIHUMAN_HOME": str(place),
+            "OMNIHUMAN_PROFILE": "laptop",
+            "OMNIHUMAN_REMOTE": "none",
+            "OMNIHUMAN_SET": SIZES,
+        }
         for name, value in settings.items():
             patch.setenv(name, value)
         workspace = open_workspace()
@@ -63,7 +68,10 @@ def home(tmp_path_factory) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def served(home) -> Iterator[dict[str, str]]:
     """Its addresses while it runs; in the end it takes all servers down and leaves with 0."""
-    with started(home, "ui", "--dagster-port", "3917", "--mlflow-port", "5917", "--reports-port", "4917") as (process, address):
+    with started(home, "ui", "--dagster-port", "3917", "--mlflow-port", "5917", "--reports-port", "4917") as (
+        process,
+        address,
+    ):
         assert process.stdout is not None
         addresses = {"Dagster": address} | dict(next(process.stdout).split() for _ in range(2))
         assert addresses.keys() == {"Dagster", "MLflow", "reports"}
@@ -163,7 +171,9 @@ def test_an_asset_is_made_and_a_training_ended_and_gone_on_with_by_clicks(home, 
         window.goto("about:blank")
         assert ended(instance, gone_on) == dg.DagsterRunStatus.SUCCESS
         assert pd.read_parquet(workspace.data(STAGE) / "losses.parquet")["step"].tolist() == list(range(STEPS))
-        assert f"{STAGE} 1/{STEPS}" in printed(workspace, stopped) and f"{STAGE} 1/{STEPS}" not in printed(workspace, gone_on)
+        assert f"{STAGE} 1/{STEPS}" in printed(workspace, stopped) and f"{STAGE} 1/{STEPS}" not in printed(
+            workspace, gone_on
+        )
 
     show_pages(window, served, shots)
     assert not failed
@@ -213,5 +223,14 @@ def show_pages(window, served: dict[str, str], shots: Path) -> None:
     sheet.wait_for()
     assert sheet.evaluate("picture => picture.complete && picture.naturalWidth") == 90
     look(window, shots, "mlflow_version")
-    pages = ("dagster_run", "dagster_graph", "dagster_raw_clips", "dagster_contact_sheet", "report", "dagster_plots", "mlflow_registry", "mlflow_version")
+    pages = (
+        "dagster_run",
+        "dagster_graph",
+        "dagster_raw_clips",
+        "dagster_contact_sheet",
+        "report",
+        "dagster_plots",
+        "mlflow_registry",
+        "mlflow_version",
+    )
     assert {f"{name}.png" for name in pages} <= {path.name for path in shots.iterdir()}

@@ -49,7 +49,11 @@ def test_a_video_comes_back_with_sound_and_provenance(address, home, tmp_path):
     (tmp_path / "made.mp4").write_bytes(answer.content)
     assert probe_clip(tmp_path / "made.mp4").frames == 25 and len(read_audio(tmp_path / "made.mp4")) == 25_000
     said = read_provenance(tmp_path / "made.mp4")
-    assert (said["seed"], said["prompt"], said["conditions"]["on"]) == (7, "A person smiles.", ["text", "reference", "audio"])
+    assert (said["seed"], said["prompt"], said["conditions"]["on"]) == (
+        7,
+        "A person smiles.",
+        ["text", "reference", "audio"],
+    )
     assert requests.delete(f"{address}/v1/videos/{name}", timeout=10).status_code == 204
     assert requests.get(f"{address}/v1/videos/{name}", timeout=10).status_code == 404
     assert not (home / "var" / "video_jobs" / name).exists()
@@ -58,7 +62,10 @@ def test_a_video_comes_back_with_sound_and_provenance(address, home, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"image": "nobody.png"}, r"nobody.png shows no face (detector puppet-colours); give a picture of one person from the front, or pass face_check=false"),
+        (
+            {"image": "nobody.png"},
+            r"nobody.png shows no face (detector puppet-colours); give a picture of one person from the front, or pass face_check=false",
+        ),
         ({"seconds": 31}, "longer than 30 s"),
         ({"seconds": -1}, "seconds: Input should be greater than 0"),
         ({"seconds": "nan"}, "seconds: Input should be"),
@@ -82,7 +89,9 @@ def test_a_request_without_any_condition_says_what_to_give(address):
 def test_too_large_a_request_is_413(address, home):
     head = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
     for body in (head + b"0" * 3 * 2**20, iter([head, *[b"0" * 2**20] * 3])):  # of a declared length, and in chunks
-        answer = requests.post(f"{address}/v1/videos", data=body, headers={"Content-Type": "multipart/form-data; boundary=x"}, timeout=10)
+        answer = requests.post(
+            f"{address}/v1/videos", data=body, headers={"Content-Type": "multipart/form-data; boundary=x"}, timeout=10
+        )
         assert answer.status_code == 413 and "larger than 2097152 bytes" in answer.json()["detail"]
 
 
@@ -91,7 +100,11 @@ def test_a_full_queue_is_429_and_one_that_runs_can_be_deleted(address, home):
     wait(address, names[0], {"running"}, segments=1)
     names += [post(address, home / "short").json()["id"] for _ in range(2)]
     refused = post(address, home / "short")
-    assert refused.status_code == 429 and "2 videos wait" in refused.json()["detail"] and int(refused.headers["retry-after"]) > 0
+    assert (
+        refused.status_code == 429
+        and "2 videos wait" in refused.json()["detail"]
+        and int(refused.headers["retry-after"]) > 0
+    )
     assert requests.get(f"{address}/ready", timeout=10).status_code == 503
     assert requests.get(f"{address}/v1/videos/{names[1]}/video.mp4", timeout=10).status_code == 409
     for name in names:
@@ -107,7 +120,10 @@ def test_a_full_queue_is_429_and_one_that_runs_can_be_deleted(address, home):
 def test_health_metrics_and_strange_names(address, home):
     assert requests.get(f"{address}/health", timeout=10).json()["status"] == "ok"
     text = requests.get(f"{address}/metrics", timeout=10).text
-    assert 'omnihuman_requests_total{method="GET",route="/health",status="200"}' in text and "omnihuman_jobs_waiting 0.0" in text
+    assert (
+        'omnihuman_requests_total{method="GET",route="/health",status="200"}' in text
+        and "omnihuman_jobs_waiting 0.0" in text
+    )
     for name in ("../../job", "0" * 32, "%2e%2e"):
         assert requests.get(f"{address}/v1/videos/{name}", timeout=10).status_code == 404
     assert requests.get(f"{address}/health", headers={"Host": "evil.example"}, timeout=10).status_code == 400

@@ -53,7 +53,7 @@ def test_nothing_that_a_voter_gets_names_a_system_and_nothing_comes_from_elsewhe
     video, picture = client.get(f"/pairs/{token}/left.mp4").content, client.get(f"/pairs/{token}/reference.png").content
     for name in (*NAMES, "weights of"):
         assert name not in text and name.encode() not in video + picture
-    assert "http" not in text.replace("https://", "http") and "src=\"" not in text
+    assert "http" not in text.replace("https://", "http") and 'src="' not in text
     assert all(f'name="{question}"' in text for question in QUESTIONS)
 
 
@@ -92,9 +92,20 @@ def test_hostile_requests_are_refused_and_leave_nothing(client, workspace):
     assert client.get(f"/pairs/{token}/middle.mp4").status_code == 422
     assert client.get("/pairs/..%2f..%2fetc/left.mp4").status_code == 404
     assert client.get("/pair", params={"voter": "../x"}).status_code == 422
-    for change in ({"token": "f" * 16}, {"voter": "<script>"}, {"answers": answers("up")}, {"answers": {}}, {"extra": 1}):
+    for change in (
+        {"token": "f" * 16},
+        {"voter": "<script>"},
+        {"answers": answers("up")},
+        {"answers": {}},
+        {"extra": 1},
+    ):
         assert client.post("/votes", json=good | change).status_code == 422
-    assert client.post("/votes", content=json.dumps(good) + " " * 9000, headers={"Content-Type": "application/json"}).status_code == 413
+    assert (
+        client.post(
+            "/votes", content=json.dumps(good) + " " * 9000, headers={"Content-Type": "application/json"}
+        ).status_code
+        == 413
+    )
     assert client.post("/votes", content=json.dumps(good), headers={"Content-Type": "text/plain"}).status_code == 422
     assert client.get("/", headers={"Host": "evil.example"}).status_code == 400
     assert not votes_file(workspace.root, None).exists()
@@ -105,7 +116,10 @@ def test_nothing_to_compare_names_the_command(tmp_path, workspace):
         open_stage(workspace, "stage_order", 2)
     folder = workspace.data("ablation_study") / "stage_order"
     folder.mkdir(parents=True)
-    places = {"pose first": f"data/generated_videos/{NAMES[0]}/audio", "audio first": f"data/generated_videos/{NAMES[1]}/audio"}
+    places = {
+        "pose first": f"data/generated_videos/{NAMES[0]}/audio",
+        "audio first": f"data/generated_videos/{NAMES[1]}/audio",
+    }
     (folder / "videos.json").write_text(json.dumps(places))
     stage = open_stage(workspace, "stage_order", 1)
     assert {side.name for pair in stage.ballot.pairs.values() for side in (pair.left, pair.right)} == set(places)
@@ -120,13 +134,18 @@ def test_nothing_to_compare_names_the_command(tmp_path, workspace):
 def test_a_person_judges_all_pairs_in_a_browser(workspace):
     votes_file(workspace.root, None).unlink(missing_ok=True)
     asked, failed = set(), []
-    with browser_page(1100, 900) as page, started(workspace.root, "votes", "serve", "--clips", "2", "--port", "0") as (_, address):
+    with (
+        browser_page(1100, 900) as page,
+        started(workspace.root, "votes", "serve", "--clips", "2", "--port", "0") as (_, address),
+    ):
         page.on("request", lambda request: asked.add(request.url.split("/")[2].split(":")[0]))
         page.on("pageerror", lambda error: failed.append(str(error)))
         page.goto(address)
         for judged in range(2):
             page.get_by_text(f"{judged} of 2 judged").wait_for()
-            page.wait_for_function("document.getElementById('left').readyState >= 2 && document.getElementById('right').readyState >= 2")
+            page.wait_for_function(
+                "document.getElementById('left').readyState >= 2 && document.getElementById('right').readyState >= 2"
+            )
             assert page.evaluate("document.getElementById('left').getBoundingClientRect().width") >= 256
             for question in QUESTIONS:
                 page.locator(f'input[name="{question}"][value="left"]').check()

@@ -60,7 +60,10 @@ def test_an_outage_in_the_middle_loses_nothing(uri, line, tmp_path, capsys):
 
 
 def test_an_outage_that_lasts_is_one_error_and_the_next_attempt_tells_it_all(uri, line, tmp_path):
-    with pytest.raises(TrackingUnreachable, match="4 entries .*run the same command again"), run_in(uri, tmp_path) as run:
+    with (
+        pytest.raises(TrackingUnreachable, match="4 entries .*run the same command again"),
+        run_in(uri, tmp_path) as run,
+    ):
         line.cut = True
         run.log_many([(0, {"loss": 4.0})])
     with pytest.raises(TrackingUnreachable, match="run the same command again"), run_in(uri, tmp_path):
@@ -97,7 +100,10 @@ def test_every_attempt_is_a_run_inside_the_run_and_one_that_said_nothing_was_kil
     assert {name: one.info.status for name, one in found.items()} == {
         "stage_1, attempt 1": "KILLED", "stage_1, attempt 2": "KILLED", "stage_1, attempt 3": "FINISHED",
     }  # fmt: skip
-    assert found["stage_1, attempt 1"].data.tags["first_step"] == "0" and found["stage_1, attempt 3"].data.tags["first_step"] == "2"
+    assert (
+        found["stage_1, attempt 1"].data.tags["first_step"] == "0"
+        and found["stage_1, attempt 3"].data.tags["first_step"] == "2"
+    )
     measured = found["stage_1, attempt 3"].data.metrics
     assert 0 < measured["seconds"] < 60 and 0.05 < measured["peak_memory_gib"] < 64
 
@@ -126,7 +132,9 @@ def test_a_checkpoint_has_one_page_where_later_runs_bring_their_scores(uri, line
         scores.part("scores of teacher", {"audio.mouth": 0.9}, run.run_id)
         scores.part("scores of ground_truth", {"audio.mouth": 1.0}, None)
         scores.part("scores of a stranger", {"audio.mouth": 0.5}, "0" * 32)
-    pages = line.client.search_logged_models([line.client.get_run(run.run_id).info.experiment_id], filter_string=f"source_run_id = '{run.run_id}'")
+    pages = line.client.search_logged_models(
+        [line.client.get_run(run.run_id).info.experiment_id], filter_string=f"source_run_id = '{run.run_id}'"
+    )
     assert [page.name for page in pages] == ["stage_1"] and pages[0].tags["weights_digest"] == "ab"
     page = line.client.get_logged_model(pages[0].model_id)
     assert [(metric.key, metric.value) for metric in page.metrics] == [("audio.mouth", 0.9)]
@@ -143,7 +151,11 @@ def test_the_machine_is_watched_while_the_run_lasts(uri, line, tmp_path, monkeyp
             time.sleep(1.5)
     found = line.client.get_metric_history(run.run_id, "system/system_memory_usage_percentage")
     steps = [point.step for point in found]
-    assert len(steps) >= 4 and sorted(set(steps)) == list(range(len(steps))) and all(0 < point.value < 100 for point in found)
+    assert (
+        len(steps) >= 4
+        and sorted(set(steps)) == list(range(len(steps)))
+        and all(0 < point.value < 100 for point in found)
+    )
 
 
 def test_without_a_server_no_run_begins_and_the_error_names_the_remedy(uri, line, tmp_path):

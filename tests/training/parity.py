@@ -22,8 +22,11 @@ from training.stage import optimizer_step
 STEPS, BATCH = 4, 8
 NO_CLIPPING = {"adamw": [], "muon": ["engine.gradient_clipping=0"]}
 SPECIAL = {
-    "": [], "shared": ["engine.ranks=2", "engine.sequence_parallel=2"], "offload": ["engine.offload=optimizer"],
-    "all_offloaded": ["engine.offload=parameters"], "bf16": ["engine.precision=bf16"],
+    "": [],
+    "shared": ["engine.ranks=2", "engine.sequence_parallel=2"],
+    "offload": ["engine.offload=optimizer"],
+    "all_offloaded": ["engine.offload=parameters"],
+    "bf16": ["engine.precision=bf16"],
 }
 # diffusers counts accelerators before it splits a sequence; two processes on a CPU split it as well.
 torch.accelerator.device_count = lambda: 1
@@ -39,7 +42,9 @@ def plain(profile, data, decay):
     for step in range(STEPS):
         batch = data.batch(step, 0, 1)
         t = sample_timesteps(batch.uniform, stage.timestep_law, stage.timestep_shift)
-        velocity = model(interpolate(batch.latents, batch.noise, t), t * 1000, return_dict=False, **batch.conditions())[0]
+        velocity = model(interpolate(batch.latents, batch.noise, t), t * 1000, return_dict=False, **batch.conditions())[
+            0
+        ]
         loss = per_sample_loss(velocity, batch.latents, batch.noise).mean()
         optimizer.zero_grad()
         loss.backward()
@@ -62,7 +67,9 @@ def sharded(profile, data, decay):
     average = ExponentialMovingAverage(model, decay)
     losses = []
     for step in range(STEPS):
-        result = optimizer_step(engine, data.batch(step, torch.distributed.get_rank() // shared, data_replicas(shared)), stage)
+        result = optimizer_step(
+            engine, data.batch(step, torch.distributed.get_rank() // shared, data_replicas(shared)), stage
+        )
         average.update()
         losses.append(result.loss)
     return losses, average.whole()
@@ -84,8 +91,10 @@ def poisoned(profile, data):
     optimizer_step(engine, data.batch(2, rank, ranks), stage)
     later = ExponentialMovingAverage(model, 0.0).whole()
     return {
-        "norm": str(norm), "unchanged": all(before[n].equal(after[n]) for n in before),
-        "moves_again": any(not after[n].equal(later[n]) for n in after), "finite": all(bool(w.isfinite().all()) for w in later.values()),
+        "norm": str(norm),
+        "unchanged": all(before[n].equal(after[n]) for n in before),
+        "moves_again": any(not after[n].equal(later[n]) for n in after),
+        "finite": all(bool(w.isfinite().all()) for w in later.values()),
     }
 
 
@@ -105,12 +114,24 @@ def main(root: Path, cases: list[str], report: Path) -> None:
     for case in cases:
         optimizer, zero, accumulation, special = (*case.split("-"), "")[:4]
         rates = {"adamw": "{name: adamw, lr: 0.001}", "muon": "{name: muon, lr: 0.02, adam_lr: 0.001}"}[optimizer]
-        profile = load_profile("laptop", [*TINY, f"stage_3.optimizer={rates}", f"engine.zero_stage={zero}", f"engine.gradient_accumulation={accumulation}", *NO_CLIPPING[optimizer], *SPECIAL[special]])
+        profile = load_profile(
+            "laptop",
+            [
+                *TINY,
+                f"stage_3.optimizer={rates}",
+                f"engine.zero_stage={zero}",
+                f"engine.gradient_accumulation={accumulation}",
+                *NO_CLIPPING[optimizer],
+                *SPECIAL[special],
+            ],
+        )
         data = SnapshotData(root / "snapshot", root / "features", profile, "text", 0, BATCH, profile.stage_3.ratios)
         start = ExponentialMovingAverage(build_transformer(profile, None, profile.stage_3.seed), 0.0).whole()
         expected, weights = plain(profile, data, 0.5)
         losses, average = sharded(profile, data, 0.5)
-        rows.append({"case": case, "expected": expected, "losses": losses, "distance": distance(average, weights, start)})
+        rows.append(
+            {"case": case, "expected": expected, "losses": losses, "distance": distance(average, weights, start)}
+        )
         if special in ("", "bf16"):
             rows[-1]["poisoned"] = poisoned(profile, data)
     if int(os.environ["RANK"]) == 0:

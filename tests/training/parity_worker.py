@@ -1,6 +1,6 @@
 """One rank of the parity test: every case in one process, rank 0 compares with plain torch and writes what it found.
 
-    python tests/training/parity_worker.py OUTPUT.json      with RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT set
+python tests/training/parity_worker.py OUTPUT.json      with RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT set
 """
 
 import json
@@ -25,16 +25,24 @@ UPDATES, BATCH = 3, 8
 ADAM = {"name": "rmsprop", "lr": 1e-3, "eps": 1e-4}
 CASES = [
     {"zero": zero, "accumulation": accumulation, "objective": objective, "images": images, "freeze": True}
-    for zero in (0, 1, 2, 3) for accumulation in (1, 2)
-    for objective, images in ((("non_saturating", False),) if accumulation == 1 else (("relativistic", False), ("non_saturating", True)))
-] + [{"zero": zero, "accumulation": 1, "objective": "non_saturating", "images": False, "freeze": False} for zero in (0, 1)]
+    for zero in (0, 1, 2, 3)
+    for accumulation in (1, 2)
+    for objective, images in (
+        (("non_saturating", False),) if accumulation == 1 else (("relativistic", False), ("non_saturating", True))
+    )
+] + [
+    {"zero": zero, "accumulation": 1, "objective": "non_saturating", "images": False, "freeze": False}
+    for zero in (0, 1)
+]
 
 
 def settings(case):
     section = "adversarial_images" if case["images"] else "adversarial_videos"
     config = getattr(tiny_profile(), section)
     optimizer = config.generator.model_copy(update=ADAM)
-    return config.model_copy(update={"objective": case["objective"], "generator": optimizer, "discriminator": optimizer, "batch_size": BATCH})
+    return config.model_copy(
+        update={"objective": case["objective"], "generator": optimizer, "discriminator": optimizer, "batch_size": BATCH}
+    )
 
 
 def draws_of(case, config, update, rank, ranks, parts):
@@ -62,7 +70,9 @@ def weights(module, gather):
 
 def difference(ours, theirs, start):
     """Largest difference, and the largest movement it is to be compared with."""
-    return max(float((ours[n] - theirs[n]).abs().max()) for n in ours), max(float((theirs[n] - start[n]).abs().max()) for n in ours)
+    return max(float((ours[n] - theirs[n]).abs().max()) for n in ours), max(
+        float((theirs[n] - start[n]).abs().max()) for n in ours
+    )
 
 
 @contextmanager
@@ -72,7 +82,9 @@ def unfrozen(module):
 
 def run_case(case, rank, ranks):
     config, parts = settings(case), case["accumulation"]
-    engine_config = tiny_profile().engine.model_copy(update={"zero_stage": case["zero"], "gradient_accumulation": parts, "gradient_clipping": 0.0})
+    engine_config = tiny_profile().engine.model_copy(
+        update={"zero_stage": case["zero"], "gradient_accumulation": parts, "gradient_clipping": 0.0}
+    )
     profile = tiny_profile()
     g_engine = build_engine(tiny_generator(profile), config.generator, engine_config, BATCH)
     d_engine = build_engine(tiny_discriminator(profile), config.discriminator, engine_config, BATCH)
@@ -84,19 +96,27 @@ def run_case(case, rank, ranks):
         engine.destroy()
     if rank:
         return None
-    plain = [PlainEngine(tiny_generator(profile), config.generator), PlainEngine(tiny_discriminator(profile), config.discriminator)]
+    plain = [
+        PlainEngine(tiny_generator(profile), config.generator),
+        PlainEngine(tiny_discriminator(profile), config.discriminator),
+    ]
     start = [weights(e.module, False) for e in plain]
     gradients = []
-    plain[0].optimizer.register_step_pre_hook(lambda *_: gradients.append(
-        torch.cat([p.grad.flatten() for p in plain[0].module.parameters() if p.grad is not None])
-    ))
+    plain[0].optimizer.register_step_pre_hook(
+        lambda *_: gradients.append(
+            torch.cat([p.grad.flatten() for p in plain[0].module.parameters() if p.grad is not None])
+        )
+    )
     expected = train(*plain, case, config, 0, 1, 1)
     result = dict(case)
     for name, ours, engine, before in zip(("generator", "discriminator"), found, plain, start, strict=True):
         result[f"{name}_difference"], result[f"{name}_moved"] = difference(ours, weights(engine.module, False), before)
         key = f"{name}_gradient_norm"
         result[f"{name}_norms"] = [[row[key] for row in rows], [row[key] for row in expected]]
-    result["cosine"] = [rows[-1]["generator_gradient_cosine"], float(torch.cosine_similarity(gradients[-1], gradients[-2], dim=0))]
+    result["cosine"] = [
+        rows[-1]["generator_gradient_cosine"],
+        float(torch.cosine_similarity(gradients[-1], gradients[-2], dim=0)),
+    ]
     return result
 
 

@@ -19,11 +19,27 @@ from training.jobs import TrainingJob
 from training.launch import launch_command, launch_environment
 
 TINY = [
-    "transformer.num_layers=3", "transformer.num_attention_heads=2", "transformer.attention_head_dim=24", "transformer.ffn_dim=64",
-    "transformer.text_dim=12", "transformer.audio_dim=8", "transformer.audio_layers=2", "transformer.pose_channels=4",
-    "video.height=32", "video.width=32", "video.frames=9", "engine.checkpoint_every=2",
-    "stage_1.batch_size=4", "stage_2.batch_size=4", "stage_3.batch_size=4", "consistency.batch_size=4",
-    "curation.held_out_share=0", "adversarial_images.batch_size=4", "adversarial_videos.batch_size=4", "adversarial_videos.critic_warmup=2", "slim_decoder.batch_size=4",
+    "transformer.num_layers=3",
+    "transformer.num_attention_heads=2",
+    "transformer.attention_head_dim=24",
+    "transformer.ffn_dim=64",
+    "transformer.text_dim=12",
+    "transformer.audio_dim=8",
+    "transformer.audio_layers=2",
+    "transformer.pose_channels=4",
+    "video.height=32",
+    "video.width=32",
+    "video.frames=9",
+    "engine.checkpoint_every=2",
+    "stage_1.batch_size=4",
+    "stage_2.batch_size=4",
+    "stage_3.batch_size=4",
+    "consistency.batch_size=4",
+    "curation.held_out_share=0",
+    "adversarial_images.batch_size=4",
+    "adversarial_videos.batch_size=4",
+    "adversarial_videos.critic_warmup=2",
+    "slim_decoder.batch_size=4",
 ]
 
 
@@ -51,7 +67,9 @@ def write_snapshot(root: Path, parts: Sequence[Rows] = (Rows(),)) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         save_file(_features(part, generator), folder / f"features-{part.bucket}.safetensors")
         ids = [f"c{number or ''}{i:03}" for i in range(part.samples)]
-        table = pd.DataFrame({"sample_id": ids, "clip_id": ids, "shard": part.shard, "bucket": part.bucket, "row": range(part.samples)})
+        table = pd.DataFrame(
+            {"sample_id": ids, "clip_id": ids, "shard": part.shard, "bucket": part.bucket, "row": range(part.samples)}
+        )
         table["text"], table["audio"], table["pose"] = True, table.index % 4 != 0, table.index % 4 > 1
         table["reference_outside"], table["has_motion"] = table.index % 8 != 7, table.index % 3 != 0
         tables.append(table)
@@ -68,19 +86,33 @@ def _features(part: Rows, generator: torch.Generator) -> dict[str, torch.Tensor]
         return torch.randn(shape, generator=generator)
 
     return {
-        "latents": randn(n, 16, 1 + part.frames // 4, h, w).half(), "reference_latents": randn(n, 16, 1, h, w).half(),
-        "motion_latents": randn(n, 16, 2, h, w).half(), "has_motion": torch.ones(n, dtype=torch.uint8),
-        "text": randn(n, 5, 12).half(), "null_text": randn(5, 12).half(), "audio": randn(n, part.frames, 2, 8).half(),
-        "has_audio": torch.ones(n, dtype=torch.uint8), "keypoints": torch.rand((n, part.frames, 133, 3), generator=generator) * 32,
+        "latents": randn(n, 16, 1 + part.frames // 4, h, w).half(),
+        "reference_latents": randn(n, 16, 1, h, w).half(),
+        "motion_latents": randn(n, 16, 2, h, w).half(),
+        "has_motion": torch.ones(n, dtype=torch.uint8),
+        "text": randn(n, 5, 12).half(),
+        "null_text": randn(5, 12).half(),
+        "audio": randn(n, part.frames, 2, 8).half(),
+        "has_audio": torch.ones(n, dtype=torch.uint8),
+        "keypoints": torch.rand((n, part.frames, 133, 3), generator=generator) * 32,
     }
 
 
-def make_job(root: Path, name: str, kind: str, section: str, steps: int, overrides: list[str] | None = None, **parents) -> TrainingJob:
+def make_job(
+    root: Path, name: str, kind: str, section: str, steps: int, overrides: list[str] | None = None, **parents
+) -> TrainingJob:
     """A job of `steps` steps that writes `root/name`."""
     profile = load_profile("laptop", [*TINY, f"{section}.steps={steps}", *(overrides or [])])
     return TrainingJob(
-        kind=kind, name=name, profile_values=profile.model_dump(mode="json"), section=section, snapshot=str(root / "snapshot"),
-        features_root=str(root / "features"), output=str(root / name), work=str(root / "work" / name), **parents,
+        kind=kind,
+        name=name,
+        profile_values=profile.model_dump(mode="json"),
+        section=section,
+        snapshot=str(root / "snapshot"),
+        features_root=str(root / "features"),
+        output=str(root / name),
+        work=str(root / "work" / name),
+        **parents,
     )
 
 
@@ -89,8 +121,12 @@ def start(job: TrainingJob, ranks: int = 1) -> subprocess.Popen:
     path = job.write(Path(job.work) / "job.json")
     engine = job.profile.engine.model_copy(update={"ranks": ranks})
     return subprocess.Popen(
-        launch_command(path, engine), env=launch_environment() | {"OMP_NUM_THREADS": "1"}, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        launch_command(path, engine),
+        env=launch_environment() | {"OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
 
 

@@ -11,7 +11,10 @@ from tests.training.synthetic import Rows, finish, kill_at, losses, make_job, wr
 
 pytestmark = pytest.mark.end_to_end
 
-BUCKETS = ["video.buckets=[{height: 32, width: 32, frames: 9}, {height: 32, width: 48, frames: 9}]", "video.batch_multiple=2"]
+BUCKETS = [
+    "video.buckets=[{height: 32, width: 32, frames: 9}, {height: 32, width: 48, frames: 9}]",
+    "video.batch_multiple=2",
+]
 
 
 def test_a_killed_run_over_buckets_and_images_goes_on_with_the_same_batches_and_weights(tmp_path):
@@ -23,10 +26,16 @@ def test_a_killed_run_over_buckets_and_images_goes_on_with_the_same_batches_and_
     assert not Path(broken.output).exists(), "the run ended before it could be killed"
     finish(broken)
     pd.testing.assert_frame_equal(losses(whole), losses(broken), check_exact=True)
-    first, second = (load_file(Path(job.output) / "transformer" / "diffusion_pytorch_model.safetensors") for job in (whole, broken))
+    first, second = (
+        load_file(Path(job.output) / "transformer" / "diffusion_pytorch_model.safetensors") for job in (whole, broken)
+    )
     assert all(first[name].equal(second[name]) for name in first)
     records = [json.loads((Path(job.output) / "record.json").read_text()) for job in (whole, broken)]
-    same = {name: value for name, value in records[0].items() if name.startswith(("ratio", "share", "samples_consumed", "epoch"))}
+    same = {
+        name: value
+        for name, value in records[0].items()
+        if name.startswith(("ratio", "share", "samples_consumed", "epoch"))
+    }
     assert same == {name: records[1][name] for name in same}
     # 45 video batches of 4 or 2, 15 image batches of 12 or 8: main and wide, so many as have 96 tokens.
     assert same["ratio/audio"] <= same["ratio_of_eligible/audio"] and 0.4 < same["share_of_images"] < 0.7

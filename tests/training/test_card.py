@@ -25,23 +25,50 @@ def folder(tmp_path_factory):
         (root / name).mkdir()
         (root / name / "record.json").write_text(json.dumps({"weights_digest": digest}))
     job = TrainingJob(
-        kind="adversarial", name="distilled_student", profile_values=PROFILE.model_dump(mode="json"), section="adversarial_videos",
-        snapshot="s", features_root="f", output=str(root / "distilled_student"), work="w",
-        parent=str(root / "consistency_student"), diffusion_parent=str(root / "stage_3_checkpoint"),
+        kind="adversarial",
+        name="distilled_student",
+        profile_values=PROFILE.model_dump(mode="json"),
+        section="adversarial_videos",
+        snapshot="s",
+        features_root="f",
+        output=str(root / "distilled_student"),
+        work="w",
+        parent=str(root / "consistency_student"),
+        diffusion_parent=str(root / "stage_3_checkpoint"),
     )
     student = root / "distilled_student"
     build_transformer(PROFILE, None, 0).save_pretrained(student / "transformer")
     record = {
-        "snapshot_digest": "c" * 64, "weights_digest": "d" * 64, "parameters": 1234567, "steps": 60, "seconds": 9.5, "peak_memory_gib": 1.5,
-        "mlflow_run_id": None, "section": PROFILE.adversarial_videos.model_dump(mode="json"), "rollbacks": [{"step": 30, "back_to": 20, "reason": REASON}],
+        "snapshot_digest": "c" * 64,
+        "weights_digest": "d" * 64,
+        "parameters": 1234567,
+        "steps": 60,
+        "seconds": 9.5,
+        "peak_memory_gib": 1.5,
+        "mlflow_run_id": None,
+        "section": PROFILE.adversarial_videos.model_dump(mode="json"),
+        "rollbacks": [{"step": 30, "back_to": 20, "reason": REASON}],
     }
-    write_card(student, job, record, pd.DataFrame({"step": [0, 1], "discriminator_loss": [1.4, 1.3], "diversity/seeds": [None, 0.9]}))
+    write_card(
+        student,
+        job,
+        record,
+        pd.DataFrame({"step": [0, 1], "discriminator_loss": [1.4, 1.3], "diversity/seeds": [None, 0.9]}),
+    )
     return student
 
 
 def test_the_card_names_parents_snapshot_recipe_and_roll_backs(folder):
     text = (folder / "README.md").read_text()
-    for part in ("consistency_student `" + "a" * 16, "stage_3_checkpoint `" + "b" * 16, "c" * 16, "d" * 16, "1,234,567", REASON, "num_inference_steps=2"):
+    for part in (
+        "consistency_student `" + "a" * 16,
+        "stage_3_checkpoint `" + "b" * 16,
+        "c" * 16,
+        "d" * 16,
+        "1,234,567",
+        REASON,
+        "num_inference_steps=2",
+    ):
         assert part in text
     recipe = yaml.safe_load(text.split("```yaml")[1].split("```")[0])
     assert recipe == PROFILE.adversarial_videos.model_dump(mode="json")

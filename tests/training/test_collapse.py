@@ -61,12 +61,16 @@ def root(tmp_path_factory):
 def adversarial(root: Path, name: str, steps: int, *overrides: str):
     parent = str(root / "parent")
     given = ["adversarial_videos.critic_warmup=0", *overrides]
-    return make_job(root, name, "adversarial", "adversarial_videos", steps, given, parent=parent, diffusion_parent=parent)
+    return make_job(
+        root, name, "adversarial", "adversarial_videos", steps, given, parent=parent, diffusion_parent=parent
+    )
 
 
 @pytest.mark.end_to_end
 def test_a_hostile_configuration_rolls_back_and_fails_with_its_reason_and_the_good_checkpoint_kept(root):
-    job = adversarial(root, "hostile", 12, "adversarial_videos.generator.lr=1e18", "adversarial_videos.collapse.max_rollbacks=1")
+    job = adversarial(
+        root, "hostile", 12, "adversarial_videos.generator.lr=1e18", "adversarial_videos.collapse.max_rollbacks=1"
+    )
     process = start(job)
     output, _ = process.communicate(timeout=240)
     assert process.returncode != 0
@@ -84,7 +88,8 @@ def test_after_a_roll_back_the_run_goes_on_with_other_samples_and_a_kill_changes
     # Just below the largest gap: the first attempt meets it at a known update, which other samples need not.
     worst = int(curve["logit_gap"].iloc[3:].idxmax())
     limits = [
-        f"adversarial_videos.collapse.gap_limit={curve['logit_gap'][worst] - 1e-6}", "adversarial_videos.collapse.gap_updates=1",
+        f"adversarial_videos.collapse.gap_limit={curve['logit_gap'][worst] - 1e-6}",
+        "adversarial_videos.collapse.gap_updates=1",
         "adversarial_videos.collapse.max_rollbacks=20",
     ]
     assert curve["logit_gap"][worst] > 0

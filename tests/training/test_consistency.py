@@ -33,7 +33,13 @@ class Student(torch.nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.net = torch.nn.Sequential(torch.nn.Linear(2 + 5, 64), torch.nn.SiLU(), torch.nn.Linear(64, 64), torch.nn.SiLU(), torch.nn.Linear(64, 2))
+        self.net = torch.nn.Sequential(
+            torch.nn.Linear(2 + 5, 64),
+            torch.nn.SiLU(),
+            torch.nn.Linear(64, 64),
+            torch.nn.SiLU(),
+            torch.nn.Linear(64, 2),
+        )
 
     def forward(self, x, t):
         t = t[:, None]
@@ -82,12 +88,16 @@ def test_the_target_has_no_gradient_and_the_teacher_is_asked_at_the_noisier_of_t
         def call(x, t):
             asked[who].append((t, torch.is_grad_enabled()))
             return velocity(x, t)
+
         return call
 
     t, s = torch.full((4,), 0.5), torch.full((4,), 0.4)
     consistency_loss(remember("student", student), remember("teacher", gaussian_velocity), x_0, noise, t, s)
     assert [(time.tolist(), grad) for time, grad in asked["teacher"]] == [([0.5] * 4, False)]
-    assert sorted((time[0].item(), grad) for time, grad in asked["student"]) == [(pytest.approx(0.4), False), (0.5, True)]
+    assert sorted((time[0].item(), grad) for time, grad in asked["student"]) == [
+        (pytest.approx(0.4), False),
+        (0.5, True),
+    ]
 
 
 def test_the_grid_is_configurable_shifted_towards_noise_and_ends_at_data_and_noise():
@@ -102,22 +112,35 @@ class Additive(torch.nn.Module):
 
     calls = 0
 
-    def forward(self, x, timestep, return_dict, encoder_hidden_states, audio=None, audio_mask=None, pose=None, pose_mask=None):
+    def forward(
+        self, x, timestep, return_dict, encoder_hidden_states, audio=None, audio_mask=None, pose=None, pose_mask=None
+    ):
         self.calls += 1
         heard = 0 if audio is None else (audio * audio_mask.view(-1, 1)).sum(1)
-        return ((encoder_hidden_states.sum((1, 2)) + heard + (0 if pose is None else pose)).view(-1, 1) * torch.ones_like(x),)
+        return (
+            (encoder_hidden_states.sum((1, 2)) + heard + (0 if pose is None else pose)).view(-1, 1)
+            * torch.ones_like(x),
+        )
 
 
 @pytest.mark.parametrize(
     ("text", "audio", "expected", "evaluations"),
     # null 1, text 10, audio 100, pose 1000, which is in every branch.
-    [(1, 1, 1110, 1), (7.5, 7.5, 1001 + 7.5 * 109, 2), (1, 3, 1010 + 3 * 100, 2), (3, 1, 1001 + 3 * 9 + 100, 3), (2, 5, 1001 + 2 * 9 + 5 * 100, 3)],
+    [
+        (1, 1, 1110, 1),
+        (7.5, 7.5, 1001 + 7.5 * 109, 2),
+        (1, 3, 1010 + 3 * 100, 2),
+        (3, 1, 1001 + 3 * 9 + 100, 3),
+        (2, 5, 1001 + 2 * 9 + 5 * 100, 3),
+    ],
 )
 def test_guidance_scales_each_condition_against_the_branch_without_it(text, audio, expected, evaluations):
     teacher, x = Additive(), torch.zeros(2, 3)
     conditions = {
-        "encoder_hidden_states": torch.full((2, 1, 1), 10.0), "audio": torch.full((2, 1), 100.0),
-        "audio_mask": torch.tensor([1.0, 0.0]), "pose": torch.full((2,), 1000.0),
+        "encoder_hidden_states": torch.full((2, 1, 1), 10.0),
+        "audio": torch.full((2, 1), 100.0),
+        "audio_mask": torch.tensor([1.0, 0.0]),
+        "pose": torch.full((2,), 1000.0),
     }
     null = torch.full((2, 1, 1), 1.0)
     velocity = teacher_velocity(teacher, x, torch.ones(2), conditions, null, GuidanceConfig(text=text, audio=audio))
@@ -128,14 +151,24 @@ def test_guidance_scales_each_condition_against_the_branch_without_it(text, audi
 
 def test_a_sample_whose_text_is_off_is_not_moved_by_texts_scale():
     null = torch.full((1, 1, 1), 1.0)
-    velocity = teacher_velocity(Additive(), torch.zeros(1, 1), torch.ones(1), {"encoder_hidden_states": null}, null, GuidanceConfig(text=7.5, audio=1.0))
+    velocity = teacher_velocity(
+        Additive(),
+        torch.zeros(1, 1),
+        torch.ones(1),
+        {"encoder_hidden_states": null},
+        null,
+        GuidanceConfig(text=7.5, audio=1.0),
+    )
     assert velocity.item() == 1.0
 
 
 def test_guidance_can_leave_samples_alone_that_a_pose_drives():
     conditions = {
-        "encoder_hidden_states": torch.full((2, 1, 1), 10.0), "audio": torch.full((2, 1), 100.0), "audio_mask": torch.ones(2),
-        "pose": torch.full((2,), 1000.0), "pose_mask": torch.tensor([1.0, 0.0]),
+        "encoder_hidden_states": torch.full((2, 1, 1), 10.0),
+        "audio": torch.full((2, 1), 100.0),
+        "audio_mask": torch.ones(2),
+        "pose": torch.full((2,), 1000.0),
+        "pose_mask": torch.tensor([1.0, 0.0]),
     }
     null, scales = torch.full((2, 1, 1), 1.0), GuidanceConfig(text=3.0, audio=3.0, posed=False)
     velocity = teacher_velocity(Additive(), torch.zeros(2, 3), torch.ones(2), conditions, null, scales)
@@ -143,7 +176,14 @@ def test_guidance_can_leave_samples_alone_that_a_pose_drives():
 
 
 def test_the_papers_guidance_goes_by_name():
-    by_name = {name: load_profile("laptop", [f"consistency.guidance={name}"]).consistency.guidance for name in ("apt", "apt2")}
-    assert (by_name["apt"].text, by_name["apt"].audio, by_name["apt2"].text, by_name["apt2"].audio) == (7.5, 7.5, 1.0, 1.0)
+    by_name = {
+        name: load_profile("laptop", [f"consistency.guidance={name}"]).consistency.guidance for name in ("apt", "apt2")
+    }
+    assert (by_name["apt"].text, by_name["apt"].audio, by_name["apt2"].text, by_name["apt2"].audio) == (
+        7.5,
+        7.5,
+        1.0,
+        1.0,
+    )
     with pytest.raises(ProfileError, match="apt or apt2"):
         load_profile("laptop", ["consistency.guidance=apt3"])

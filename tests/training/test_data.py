@@ -19,7 +19,11 @@ from training.data import SnapshotData, SnapshotError
 from training.throughput import batch_flops
 
 RATIOS = Ratios(text=0.9, reference=0.7, audio=0.5, pose=0.25)
-SIZES = ["{height: 32, width: 32, frames: 9}", "{height: 32, width: 48, frames: 9}", "{height: 32, width: 32, frames: 5}"]
+SIZES = [
+    "{height: 32, width: 32, frames: 9}",
+    "{height: 32, width: 48, frames: 9}",
+    "{height: 32, width: 32, frames: 5}",
+]
 THREE = f"video.buckets=[{', '.join(SIZES)}]"
 WIDE, SHORT = Rows("s-1", 10, 32, 48, 9), Rows("s-1", 14, 32, 32, 5)
 
@@ -60,17 +64,27 @@ def row_by_row(root, positions, seed=3, ratios=RATIOS) -> dict[str, torch.Tensor
         u, uniform, noise_seed = rng.random(), rng.random(), int(rng.integers(2**62))
         audio = u < ratios.audio and entry["audio"]
         with safe_open(root / "features" / entry["shard"] / f"features-{entry['bucket']}.safetensors", "pt") as file:
-            read = {name: file.get_slice(name)[int(entry["row"])].float() for name in ("latents", "audio", "text", "keypoints", "reference_latents")}
+            read = {
+                name: file.get_slice(name)[int(entry["row"])].float()
+                for name in ("latents", "audio", "text", "keypoints", "reference_latents")
+            }
             null = file.get_tensor("null_text").float()
         generator = torch.Generator().manual_seed(noise_seed)
-        rows.append({
-            "latents": read["latents"], "noise": torch.randn(read["latents"].shape, generator=generator),
-            "uniform": torch.tensor(uniform, dtype=torch.float32), "text": read["text"] if u < ratios.text else null, "null_text": null,
-            "audio": read["audio"], "reference": read["reference_latents"],
-            "conditions/pose": render_heatmaps(read["keypoints"][None], (7, 8, 9, 10), 4, 4)[0],
-            "audio_mask": torch.tensor(float(audio)), "reference_mask": torch.tensor(float(u < ratios.reference)),
-            "pose_mask": torch.tensor(float(u < ratios.pose and audio and entry["pose"])),
-        })
+        rows.append(
+            {
+                "latents": read["latents"],
+                "noise": torch.randn(read["latents"].shape, generator=generator),
+                "uniform": torch.tensor(uniform, dtype=torch.float32),
+                "text": read["text"] if u < ratios.text else null,
+                "null_text": null,
+                "audio": read["audio"],
+                "reference": read["reference_latents"],
+                "conditions/pose": render_heatmaps(read["keypoints"][None], (7, 8, 9, 10), 4, 4)[0],
+                "audio_mask": torch.tensor(float(audio)),
+                "reference_mask": torch.tensor(float(u < ratios.reference)),
+                "pose_mask": torch.tensor(float(u < ratios.pose and audio and entry["pose"])),
+            }
+        )
     return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
 
 
@@ -119,7 +133,9 @@ def test_another_seed_gives_another_order_and_other_noise(one):
 
 
 def test_a_batch_that_does_not_divide_is_one_error_with_the_remedy(one):
-    with pytest.raises(SnapshotError, match=r"10 samples.*4 ranks x 1.*batch_size a multiple of 4 and video.batch_multiple one of 4"):
+    with pytest.raises(
+        SnapshotError, match=r"10 samples.*4 ranks x 1.*batch_size a multiple of 4 and video.batch_multiple one of 4"
+    ):
         open_data(one).batch(0, 0, 4)
     with pytest.raises(SnapshotError, match="2 ranks x 4"):
         open_data(one, ["engine.gradient_accumulation=4"]).batch(0, 0, 2)
@@ -149,7 +165,11 @@ def test_every_sample_is_seen_once_an_epoch_in_every_bucket(three):
     for number in range(60):
         batch = data.batch(number)
         seen.setdefault(batch.bucket, []).extend(batch.clip_ids)
-    assert {bucket: len(set(ids)) for bucket, ids in seen.items()} == {"32x32x9@16": 31, "32x48x9@16": 10, "32x32x5@16": 14}
+    assert {bucket: len(set(ids)) for bucket, ids in seen.items()} == {
+        "32x32x9@16": 31,
+        "32x48x9@16": 10,
+        "32x32x5@16": 14,
+    }
     for ids in seen.values():
         size = len(set(ids))
         epochs = [ids[start : start + size] for start in range(0, len(ids) - size + 1, size)]
@@ -164,7 +184,11 @@ def test_image_batches_are_first_frames_and_train_the_weaker_conditions(three):
     images = [batch for batch in batches if batch.samples[0].image]
     assert len(images) == 10 and all(batch.latents.shape[2] == 1 for batch in images)
     assert len(images[0].samples) == 6 * 6 // 2, "6 samples of 3 + 3 latent frames are 18 of 1 + 1"
-    assert {name for batch in images for name in batch.conditions()} == {"encoder_hidden_states", "reference", "reference_mask"}
+    assert {name for batch in images for name in batch.conditions()} == {
+        "encoder_hidden_states",
+        "reference",
+        "reference_mask",
+    }
     stored = load_file(three / "features" / "s-1" / f"features-{WIDE.bucket}.safetensors")["latents"]
     wide = next(batch for batch in images if batch.bucket == WIDE.bucket)
     assert torch.equal(wide.latents, stored[[s.row for s in wide.samples]][:, :, :1].float())
@@ -181,7 +205,11 @@ def test_motion_is_shown_to_its_share_of_samples_that_have_a_past_and_changes_no
     shown = []
     for number in range(100):
         for none, every, some in zip(without.draws(number), always.draws(number), half.draws(number), strict=True):
-            assert (none.on, none.uniform, none.noise_seed) == (every.on, every.uniform, every.noise_seed) == (some.on, some.uniform, some.noise_seed)
+            assert (
+                (none.on, none.uniform, none.noise_seed)
+                == (every.on, every.uniform, every.noise_seed)
+                == (some.on, some.uniform, some.noise_seed)
+            )
             assert not none.motion and every.motion == every.motion_eligible and some.motion <= some.motion_eligible
         able = [some.motion for some in half.draws(number) if some.motion_eligible]
         assert len(set(able)) <= 1, "one draw a batch: one sample with motion lengthens the sequence of all"
@@ -214,8 +242,13 @@ def test_features_of_another_encoder_are_refused_by_both_hashes(one, tmp_path):
     folder = tmp_path / "copy"
     write_snapshot(folder)
     manifest = folder / "snapshot" / "snapshot.json"
-    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"encoders": {"audio": "ab" * 32, "text_tokens": 5}}))
-    with pytest.raises(SnapshotError, match=r"audio: made with abababababab, the profile's profile:laptop/wav2vec2 is [0-9a-f]{12}; text_tokens: made with 5"):
+    manifest.write_text(
+        json.dumps(json.loads(manifest.read_text()) | {"encoders": {"audio": "ab" * 32, "text_tokens": 5}})
+    )
+    with pytest.raises(
+        SnapshotError,
+        match=r"audio: made with abababababab, the profile's profile:laptop/wav2vec2 is [0-9a-f]{12}; text_tokens: made with 5",
+    ):
         open_data(folder)
     # Weights that are elsewhere cannot be compared, and training does not need them.
     elsewhere = ["encoders.audio=./weights/none", "encoders.text_tokens=5"]

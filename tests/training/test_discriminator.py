@@ -54,9 +54,14 @@ def test_the_last_layer_variant_reads_one_token_and_the_full_one_three():
 
 @torch.no_grad()
 def test_in_bfloat16_the_logit_is_float32_and_a_small_perturbation_still_shows():
-    discriminator, part = tiny_discriminator(PROFILE).bfloat16().eval(), random_batch(4).to(torch.device("cpu"), torch.bfloat16)
+    discriminator, part = (
+        tiny_discriminator(PROFILE).bfloat16().eval(),
+        random_batch(4).to(torch.device("cpu"), torch.bfloat16),
+    )
     conditions = part.conditions()
     t = torch.full((4,), 0.9)
-    clean, perturbed = (discriminator(x, t, conditions) for x in (part.latents, part.latents + 0.05 * torch.randn_like(part.latents)))
+    clean, perturbed = (
+        discriminator(x, t, conditions) for x in (part.latents, part.latents + 0.05 * torch.randn_like(part.latents))
+    )
     assert clean.dtype == torch.float32
     assert (clean - perturbed).abs().min() > 0

@@ -12,7 +12,9 @@ from training.launch import launch_environment
 
 pytestmark = pytest.mark.end_to_end
 
-CASES = [f"adamw-{zero}-{accumulation}" for zero in (0, 1, 2, 3) for accumulation in (1, 2)] + [f"muon-{zero}-1" for zero in (0, 1, 2, 3)]
+CASES = [f"adamw-{zero}-{accumulation}" for zero in (0, 1, 2, 3) for accumulation in (1, 2)] + [
+    f"muon-{zero}-1" for zero in (0, 1, 2, 3)
+]
 CASES += ["adamw-1-1-shared", "adamw-2-2-shared"]  # two ranks share one sample's tokens
 CASES += ["adamw-2-1-offload", "adamw-3-1-all_offloaded", "adamw-2-1-bf16", "adamw-3-1-bf16"]
 ROOT = Path(__file__).parents[2]
@@ -24,10 +26,31 @@ def rows(tmp_path_factory):
     folder = tmp_path_factory.mktemp("parity")
     write_snapshot(folder)
     command = [
-        sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0", "--rdzv_endpoint", "127.0.0.1:0", "--rdzv_backend", "c10d",
-        "-m", "tests.training.parity", str(folder), str(folder / "report.json"), ",".join(CASES),
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc_per_node",
+        "2",
+        "--master_port",
+        "0",
+        "--rdzv_endpoint",
+        "127.0.0.1:0",
+        "--rdzv_backend",
+        "c10d",
+        "-m",
+        "tests.training.parity",
+        str(folder),
+        str(folder / "report.json"),
+        ",".join(CASES),
     ]
-    done = subprocess.run(command, cwd=ROOT, env=launch_environment() | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=launch_environment() | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
     return {row["case"]: row for row in json.loads((folder / "report.json").read_text())}
 

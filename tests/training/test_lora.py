@@ -21,8 +21,10 @@ def model():
 def given():
     generator = torch.Generator().manual_seed(1)
     return {
-        "hidden_states": torch.randn(2, 16, 3, 4, 4, generator=generator), "timestep": torch.tensor([500.0, 20.0]),
-        "encoder_hidden_states": torch.randn(2, 5, 32, generator=generator), "audio": torch.randn(2, 9, 2, 8, generator=generator),
+        "hidden_states": torch.randn(2, 16, 3, 4, 4, generator=generator),
+        "timestep": torch.tensor([500.0, 20.0]),
+        "encoder_hidden_states": torch.randn(2, 5, 32, generator=generator),
+        "audio": torch.randn(2, 9, 2, 8, generator=generator),
     }
 
 

@@ -28,7 +28,10 @@ def test_predicting_the_data_instead_of_the_velocity_is_punished():
     assert per_sample_loss(x_0, x_0, noise).min() > 0.5
 
 
-@pytest.mark.parametrize(("t", "s", "expected"), [(0.5, 1.0, 0.5), (0.5, 12.0, 12 / 13), (0.0, 12.0, 0.0), (1.0, 12.0, 1.0), (0.25, 3.0, 0.5)])
+@pytest.mark.parametrize(
+    ("t", "s", "expected"),
+    [(0.5, 1.0, 0.5), (0.5, 12.0, 12 / 13), (0.0, 12.0, 0.0), (1.0, 12.0, 1.0), (0.25, 3.0, 0.5)],
+)
 def test_shift_matches_the_formula(t, s, expected):
     assert shift_timestep(torch.tensor([t]), s).item() == pytest.approx(expected, rel=1e-6)
 
@@ -75,15 +78,19 @@ def test_approximated_r1_tends_to_the_gradient_norm_as_sigma_shrinks():
     assert estimate.item() == pytest.approx(gradient.square().sum().item(), rel=0.02)
 
 
-@pytest.mark.parametrize(("layers", "blocks"), [(30, (13, 22, 30)), (36, (16, 26, 36)), (40, (18, 29, 40)), (6, (3, 4, 6))])
+@pytest.mark.parametrize(
+    ("layers", "blocks"), [(30, (13, 22, 30)), (36, (16, 26, 36)), (40, (18, 29, 40)), (6, (3, 4, 6))]
+)
 def test_discriminator_heads_sit_at_apts_depths(layers, blocks):
     assert head_blocks(layers) == blocks
 
 
 def test_the_consistency_map_is_the_identity_at_zero_and_exact_for_a_straight_flow():
     x_0, noise = torch.randn(3, 5), torch.randn(3, 5)
+
     def straight(x, t):
         return noise - x_0
+
     for t in (0.0, 0.3, 1.0):
         time = torch.full((3,), t)
         torch.testing.assert_close(consistency_map(straight, interpolate(x_0, noise, time), time), x_0)
@@ -119,7 +126,9 @@ def test_consistency_distillation_of_a_gaussian_converges_to_the_known_one_step_
         optimizer.param_groups[0]["lr"] = 0.05 * min(1.0, 2 * (1 - step / 2000))
         optimizer.zero_grad()
         # The map moves by t when the velocity moves by 1: dividing by t^2 trains all grid times alike.
-        (consistency_loss(student, teacher, x_0, noise, grid[index], grid[index - 1]) / grid[index] ** 2).mean().backward()
+        (
+            consistency_loss(student, teacher, x_0, noise, grid[index], grid[index - 1]) / grid[index] ** 2
+        ).mean().backward()
         optimizer.step()
     z = torch.linspace(-2, 2, 9)[:, None]
     mapped = z - student(z, torch.ones(9)).detach()

@@ -22,14 +22,21 @@ WORKER = Path(__file__).with_name("parity_worker.py")
 def results(tmp_path_factory):
     output = tmp_path_factory.mktemp("parity") / "results.json"
     shared = dict(os.environ) | {
-        "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu",
-        "TORCH_COMPILE_DISABLE": "1", "PYTHONPATH": os.pathsep.join([str(WORKER.parents[2]), os.environ.get("PYTHONPATH", "")]),
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(_free_port()),
+        "OMP_NUM_THREADS": "1",
+        "DS_ACCELERATOR": "cpu",
+        "TORCH_COMPILE_DISABLE": "1",
+        "PYTHONPATH": os.pathsep.join([str(WORKER.parents[2]), os.environ.get("PYTHONPATH", "")]),
     }
     logs = [output.with_name(f"rank-{rank}.log") for rank in range(2)]
     ranks = [
         subprocess.Popen(
-            [sys.executable, str(WORKER), str(output)], env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=log.open("w"), stderr=subprocess.STDOUT,
+            [sys.executable, str(WORKER), str(output)],
+            env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=log.open("w"),
+            stderr=subprocess.STDOUT,
         )
         for rank, log in enumerate(logs)
     ]
@@ -58,5 +65,5 @@ def test_weights_and_gradient_norms_are_those_of_plain_torch(results, zero, accu
 
 @pytest.mark.parametrize("zero", [0, 1])
 def test_an_unfrozen_critic_is_seen_by_this_test(results, zero):
-    case, = (c for c in results if c["zero"] == zero and not c["freeze"])
+    (case,) = (c for c in results if c["zero"] == zero and not c["freeze"])
     assert case["discriminator_difference"] > 0.05 * case["discriminator_moved"], case

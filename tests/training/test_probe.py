@@ -35,7 +35,9 @@ def test_diversity_tells_seeds_from_prompts(probe):
     assert no_seeds["diversity/prompts"] == pytest.approx(both["diversity/prompts"], rel=1e-4)
     # Two independent standard normals differ by sqrt(2) per element.
     assert no_prompts["diversity/seeds"] == pytest.approx(2**0.5, rel=0.05)
-    assert probe.diversity(Known(0.5, 0))["diversity/seeds"] == pytest.approx(no_prompts["diversity/seeds"] / 2, rel=1e-4)
+    assert probe.diversity(Known(0.5, 0))["diversity/seeds"] == pytest.approx(
+        no_prompts["diversity/seeds"] / 2, rel=1e-4
+    )
 
 
 def test_following_is_one_for_the_teachers_moves_and_falls_with_a_condition_that_is_ignored(probe, tmp_path):
@@ -87,9 +89,11 @@ def test_the_cosine_is_that_of_two_successive_gradients(tmp_path):
         engine = PlainEngine(tiny_generator(tiny_profile()), CONFIG.generator)
         engine.basic_optimizer = engine.optimizer
         cosine, critic, seen = GradientCosine(engine), PlainEngine(tiny_discriminator(tiny_profile())), []
-        engine.optimizer.register_step_pre_hook(lambda optimizer, *_: seen.append(
-            torch.cat([p.grad.flatten() for p in engine.module.parameters() if p.grad is not None])
-        ))
+        engine.optimizer.register_step_pre_hook(
+            lambda optimizer, *_: seen.append(
+                torch.cat([p.grad.flatten() for p in engine.module.parameters() if p.grad is not None])
+            )
+        )
         read = []
         for update in range(3):
             generator_step(engine, critic, draw_parts(random_batch(4, update), CONFIG, 1), CONFIG)

@@ -18,7 +18,12 @@ LOAD = "from training.process_group import load_operator; load_operator()"
 def start_loading(folder: Path) -> subprocess.Popen:
     environment = launch_environment() | {"TORCH_EXTENSIONS_DIR": str(folder)}
     return subprocess.Popen(
-        [sys.executable, "-c", LOAD], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        [sys.executable, "-c", LOAD],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
 
 
@@ -53,7 +58,9 @@ def test_only_this_ranks_own_buffer_name_is_removed(tmp_path, monkeypatch):
     monkeypatch.setattr(process_group, "SHARED_MEMORY", tmp_path)
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     monkeypatch.setenv("MASTER_PORT", "4711")
-    names = [f"deepspeed_allreduce_buffer_{os.getuid()}_127.0.0.1_{port}_{rank}" for port in (4711, 4712) for rank in (0, 1)]
+    names = [
+        f"deepspeed_allreduce_buffer_{os.getuid()}_127.0.0.1_{port}_{rank}" for port in (4711, 4712) for rank in (0, 1)
+    ]
     for name in names:
         (tmp_path / name).touch()
     process_group.release_buffer_names(1)

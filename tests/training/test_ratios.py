@@ -73,11 +73,19 @@ def test_a_sample_outside_the_audio_subset_still_trains_the_weaker_conditions():
 
 def test_counts_survive_a_checkpoint():
     on = Conditions(True, True, False, False)
-    assert (on.label, Conditions(False, False, False, False).label, Conditions(False, True, False, True).label) == ("reference", "none", "only-reference-pose")
+    assert (on.label, Conditions(False, False, False, False).label, Conditions(False, True, False, True).label) == (
+        "reference",
+        "none",
+        "only-reference-pose",
+    )
     assert RealisedRatios().shares() == {}
     first = RealisedRatios({"samples": 4, "on/text": 3, "eligible/text": 4, "set/text": 3, "set/none": 1})
     again = RealisedRatios(dict(first.counts))
-    assert again.shares() == first.shares() and first.shares()["ratio/text"] == 0.75 and first.shares()["share/none"] == 0.25
+    assert (
+        again.shares() == first.shares()
+        and first.shares()["ratio/text"] == 0.75
+        and first.shares()["share/none"] == 0.25
+    )
 
 
 @pytest.mark.parametrize(("name", "expected"), [("paper_v2", 0.5), ("paper_v3", 0.25), ("default", 0.25)])
@@ -89,7 +97,13 @@ def test_each_stage_takes_its_preset_up_to_its_own_condition(name, expected):
 
 
 def test_single_numbers_override_a_preset_and_a_profile_survives_its_own_dump():
-    profile = load_profile("laptop", ["stage_3.ratios={preset: paper_v2, reference: 0.9, motion: 0.1}", "stage_1.ratios={preset: default, strongest: audio}"])
+    profile = load_profile(
+        "laptop",
+        [
+            "stage_3.ratios={preset: paper_v2, reference: 0.9, motion: 0.1}",
+            "stage_1.ratios={preset: default, strongest: audio}",
+        ],
+    )
     ratios = profile.stage_3.ratios
     assert (ratios.text, ratios.reference, ratios.audio, ratios.pose, ratios.motion) == (0.9, 0.9, 0.5, 0.5, 0.1)
     assert profile.stage_1.ratios.audio == 0.5
@@ -99,6 +113,9 @@ def test_single_numbers_override_a_preset_and_a_profile_survives_its_own_dump():
 def test_ratios_that_grow_with_strength_need_independent_draws():
     with pytest.raises(ProfileError, match="must not grow"):
         load_profile("laptop", ["stage_1.ratios={text: 0.5, reference: 0.7}"])
-    assert load_profile("laptop", ["stage_1.ratios={text: 0.5, reference: 0.7, nested: false}"]).stage_1.ratios.reference == 0.7
+    assert (
+        load_profile("laptop", ["stage_1.ratios={text: 0.5, reference: 0.7, nested: false}"]).stage_1.ratios.reference
+        == 0.7
+    )
     with pytest.raises(ProfileError, match="paper_v2"):
         load_profile("laptop", ["stage_1.ratios={preset: paper_v9}"])

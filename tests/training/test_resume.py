@@ -19,12 +19,17 @@ def root(tmp_path_factory):
 @pytest.mark.parametrize(
     ("kind", "section", "steps"),
     [
-        ("stage", "stage_2", 120), ("consistency", "consistency", 60), ("adversarial", "adversarial_images", 40),
-        ("adversarial", "adversarial_videos", 40), ("decoder", "slim_decoder", 60),
+        ("stage", "stage_2", 120),
+        ("consistency", "consistency", 60),
+        ("adversarial", "adversarial_images", 40),
+        ("adversarial", "adversarial_videos", 40),
+        ("decoder", "slim_decoder", 60),
     ],  # fmt: skip
 )
 def test_a_killed_run_continues_to_the_same_curve_and_weights(root, kind, section, steps):
-    parents = {"parent": str(root / "parent")} | ({"diffusion_parent": str(root / "parent")} if kind == "adversarial" else {})
+    parents = {"parent": str(root / "parent")} | (
+        {"diffusion_parent": str(root / "parent")} if kind == "adversarial" else {}
+    )
     whole = make_job(root, f"{section}-whole", kind, section, steps, **parents)
     broken = make_job(root, f"{section}-broken", kind, section, steps, **parents)
     finish(whole)
@@ -39,7 +44,9 @@ def test_a_killed_run_continues_to_the_same_curve_and_weights(root, kind, sectio
 def test_a_resume_with_another_configuration_is_refused_by_name(root):
     job = make_job(root, "changed", "stage", "stage_2", 200, parent=str(root / "parent"))
     kill_at(job, 2)
-    changed = make_job(root, "changed", "stage", "stage_2", 200, ["stage_2.optimizer.lr=0.5"], parent=str(root / "parent"))
+    changed = make_job(
+        root, "changed", "stage", "stage_2", 200, ["stage_2.optimizer.lr=0.5"], parent=str(root / "parent")
+    )
     process = start(changed)
     output, _ = process.communicate(timeout=120)
     assert process.returncode != 0

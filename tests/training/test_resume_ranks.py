@@ -23,7 +23,10 @@ def root(tmp_path_factory):
 def test_two_ranks_resume_exactly_and_one_rank_goes_on_with_the_same_data(root, zero):
     sharded = [f"engine.zero_stage={zero}", "stage_2.optimizer={name: adamw, lr: 0.001}"]
     parents = {"parent": str(root / "parent")}
-    whole, broken, fewer = (make_job(root, f"ranks-{zero}-{n}", "stage", "stage_2", 60, sharded, **parents) for n in ("whole", "broken", "fewer"))
+    whole, broken, fewer = (
+        make_job(root, f"ranks-{zero}-{n}", "stage", "stage_2", 60, sharded, **parents)
+        for n in ("whole", "broken", "fewer")
+    )
     finish(whole, ranks=2)
     for job, ranks in ((broken, 2), (fewer, 1)):
         kill_at(job, 6, ranks=2)
@@ -38,15 +41,22 @@ def test_two_ranks_resume_exactly_and_one_rank_goes_on_with_the_same_data(root, 
 
 
 def test_one_killed_rank_of_two_ends_the_other_and_the_same_command_goes_on(root):
-    overrides, parents = ["engine.zero_stage=2", "stage_2.optimizer={name: adamw, lr: 0.001}"], {"parent": str(root / "parent")}
-    whole, broken = (make_job(root, f"rank-{n}", "stage", "stage_2", 60, overrides, **parents) for n in ("whole", "broken"))
+    overrides, parents = (
+        ["engine.zero_stage=2", "stage_2.optimizer={name: adamw, lr: 0.001}"],
+        {"parent": str(root / "parent")},
+    )
+    whole, broken = (
+        make_job(root, f"rank-{n}", "stage", "stage_2", 60, overrides, **parents) for n in ("whole", "broken")
+    )
     finish(whole, ranks=2)
     process = start(broken, ranks=2)
     latest = Path(broken.work) / "checkpoints" / "latest.json"
     while not (latest.is_file() and json.loads(latest.read_text())["step"] >= 6):
         assert process.poll() is None, process.communicate()[0][-4000:]
         time.sleep(0.05)
-    victim = next(child for child in psutil.Process(process.pid).children(recursive=True) if "--local_rank=1" in child.cmdline())
+    victim = next(
+        child for child in psutil.Process(process.pid).children(recursive=True) if "--local_rank=1" in child.cmdline()
+    )
     victim.kill()
     output, _ = process.communicate(timeout=120)
     assert process.returncode != 0 and "exits with return code = -9" in output, output[-4000:]

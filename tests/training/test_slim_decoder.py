@@ -47,7 +47,9 @@ def test_another_encoder_or_normalisation_is_told_apart(own):
 
 
 def test_a_decoder_that_is_no_narrower_is_refused(own):
-    with pytest.raises(ValueError, match=r"narrower decoder than one of 24 channels has fewer, got slim_decoder.base_dim = 24"):
+    with pytest.raises(
+        ValueError, match=r"narrower decoder than one of 24 channels has fewer, got slim_decoder.base_dim = 24"
+    ):
         with_narrower_decoder(own, 24)
 
 

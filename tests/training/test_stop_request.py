@@ -32,7 +32,13 @@ except Stopped as stopped:
 def test_both_ranks_stop_after_the_same_step_and_the_request_is_taken_away(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-W", "ignore", "-c", RANK, str(tmp_path)]
-    ranks = [subprocess.Popen([*command, str(rank)], env=environment, stdout=subprocess.PIPE, text=True) for rank in range(2)]
+    ranks = [
+        subprocess.Popen([*command, str(rank)], env=environment, stdout=subprocess.PIPE, text=True) for rank in range(2)
+    ]
     said = [rank.communicate(timeout=300)[0].strip() for rank in ranks]
-    assert said == ["stopped on request after step 7 of 100, whose checkpoint is written; the same command goes on from there"] * 2
+    assert (
+        said
+        == ["stopped on request after step 7 of 100, whose checkpoint is written; the same command goes on from there"]
+        * 2
+    )
     assert not (tmp_path / "stop").exists()

@@ -39,13 +39,24 @@ def stop_after_the_first_step(job, ranks, number) -> str:
 
 @pytest.mark.parametrize(
     ("kind", "section", "steps", "ranks", "number"),
-    [("stage", "stage_2", 120, 1, signal.SIGTERM), ("stage", "stage_2", 60, 2, signal.SIGINT), ("adversarial", "adversarial_videos", 30, 1, signal.SIGTERM)],
+    [
+        ("stage", "stage_2", 120, 1, signal.SIGTERM),
+        ("stage", "stage_2", 60, 2, signal.SIGINT),
+        ("adversarial", "adversarial_videos", 30, 1, signal.SIGTERM),
+    ],
     ids=["one rank", "two ranks under ZeRO 2", "adversarial"],
 )
-def test_a_stopped_run_leaves_a_checkpoint_of_that_step_and_goes_on_to_the_same_curve(root, kind, section, steps, ranks, number):
-    parents = {"parent": str(root / "parent")} | ({"diffusion_parent": str(root / "parent")} if kind == "adversarial" else {})
+def test_a_stopped_run_leaves_a_checkpoint_of_that_step_and_goes_on_to_the_same_curve(
+    root, kind, section, steps, ranks, number
+):
+    parents = {"parent": str(root / "parent")} | (
+        {"diffusion_parent": str(root / "parent")} if kind == "adversarial" else {}
+    )
     overrides = [RARELY] + (["engine.zero_stage=2", "stage_2.optimizer={name: adamw, lr: 0.001}"] if ranks > 1 else [])
-    whole, broken = (make_job(root, f"{section}-{ranks}-{name}", kind, section, steps, overrides, **parents) for name in ("whole", "broken"))
+    whole, broken = (
+        make_job(root, f"{section}-{ranks}-{name}", kind, section, steps, overrides, **parents)
+        for name in ("whole", "broken")
+    )
     finish(whole, ranks)
     output = stop_after_the_first_step(broken, ranks, number)
     step = json.loads((Path(broken.work) / "checkpoints" / "latest.json").read_text())["step"]
@@ -61,7 +72,13 @@ def test_a_second_signal_ends_what_does_not_stop_and_a_request_of_before_counts_
     deaf = f"import pathlib, time; print(pathlib.Path({str(stop)!r}).exists(), flush=True); time.sleep(60)"
     command = [sys.executable, "-m", "training.supervise", str(stop), sys.executable, "-c", deaf]
     # Whoever starts it may ignore the signal itself, as some servers do; a child would inherit that.
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ, preexec_fn=lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN))
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ,
+        preexec_fn=lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN),
+    )
     assert process.stdout.readline() == "False\n"
     process.send_signal(signal.SIGTERM)
     assert "once more ends it at once" in process.stdout.readline() and stop.exists()

@@ -12,10 +12,16 @@ SIZES = {"num_attention_heads": 4, "attention_head_dim": 24, "text_dim": 32, "ff
 
 @pytest.mark.parametrize("audio_blocks", [None, (0, 2)])
 def test_forward_flops_agree_with_torchs_counter(audio_blocks):
-    model = OmniHumanTransformer3DModel(**SIZES, audio_dim=8, audio_layers=2, pose_keypoints=2, pose_channels=4, audio_blocks=audio_blocks)
+    model = OmniHumanTransformer3DModel(
+        **SIZES, audio_dim=8, audio_layers=2, pose_keypoints=2, pose_channels=4, audio_blocks=audio_blocks
+    )
     given = {
-        "hidden_states": torch.randn(1, 16, 3, 16, 16), "timestep": torch.tensor([500.0]), "encoder_hidden_states": torch.randn(1, 20, 32),
-        "audio": torch.randn(1, 9, 2, 8), "reference": torch.randn(1, 16, 1, 16, 16), "motion": torch.randn(1, 16, 2, 16, 16),
+        "hidden_states": torch.randn(1, 16, 3, 16, 16),
+        "timestep": torch.tensor([500.0]),
+        "encoder_hidden_states": torch.randn(1, 20, 32),
+        "audio": torch.randn(1, 9, 2, 8),
+        "reference": torch.randn(1, 16, 1, 16, 16),
+        "motion": torch.randn(1, 16, 2, 16, 16),
     }
     model.set_attention_backend("_native_math")  # the counter does not know the fused CPU kernel
     with torch.no_grad(), FlopCounterMode(display=False) as counter:

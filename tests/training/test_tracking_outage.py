@@ -30,16 +30,39 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
-        command += ["--backend-store-uri", f"sqlite:///{self.folder / 'mlflow.db'}", "--default-artifact-root", str(self.folder / "artifacts")]
+        command = [
+            sys.executable,
+            "-m",
+            "mlflow",
+            "server",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(self.port),
+            "--workers",
+            "1",
+        ]
+        command += [
+            "--backend-store-uri",
+            f"sqlite:///{self.folder / 'mlflow.db'}",
+            "--default-artifact-root",
+            str(self.folder / "artifacts"),
+        ]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
         environment |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         self.process = subprocess.Popen(
-            command, env=environment, stdout=(self.folder / "log").open("w"), stderr=subprocess.STDOUT, start_new_session=True, cwd=self.folder
+            command,
+            env=environment,
+            stdout=(self.folder / "log").open("w"),
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            cwd=self.folder,
         )
         deadline = time.monotonic() + 120
         while not self._answers():
-            assert self.process.poll() is None and time.monotonic() < deadline, (self.folder / "log").read_text()[-2000:]
+            assert self.process.poll() is None and time.monotonic() < deadline, (self.folder / "log").read_text()[
+                -2000:
+            ]
             time.sleep(0.2)
 
     def kill(self) -> None:
@@ -76,7 +99,9 @@ def test_a_server_that_is_killed_in_mid_run_costs_no_training_and_no_number(serv
         if line.startswith("stage 1/"):
             server.kill()
     output = "".join(printed)
-    assert process.wait() != 0 and f"{STEPS}/{STEPS}" in output and "run the same command again" in output, output[-4000:]
+    assert process.wait() != 0 and f"{STEPS}/{STEPS}" in output and "run the same command again" in output, output[
+        -4000:
+    ]
     weights = json.loads((Path(job.output) / "record.json").read_text())["weights_digest"]
     assert losses(job)["step"].tolist() == list(range(STEPS)), "the training itself went to its end"
 

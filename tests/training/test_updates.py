@@ -50,11 +50,18 @@ def test_the_generators_gradient_equals_central_finite_differences(monkeypatch):
     conditions, t = part.conditions(), shift_timestep(part.uniform, 12.0)
 
     def loss():
-        return generator_loss(None, discriminator(one_step(generator, part.noise, conditions), t, conditions), "non_saturating")
+        return generator_loss(
+            None, discriminator(one_step(generator, part.noise, conditions), t, conditions), "non_saturating"
+        )
 
     with frozen(discriminator):
         loss().backward()
-    chosen = [generator.blocks[0].attn1.to_q.weight, generator.blocks[1].ffn.net[2].weight, generator.blocks[2].audio_attn.to_v.weight, generator.proj_out.weight]
+    chosen = [
+        generator.blocks[0].attn1.to_q.weight,
+        generator.blocks[1].ffn.net[2].weight,
+        generator.blocks[2].audio_attn.to_v.weight,
+        generator.proj_out.weight,
+    ]
     for parameter in chosen:
         direction = torch.randn(parameter.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
         with torch.no_grad():
@@ -74,7 +81,7 @@ def test_clean_and_perturbed_samples_share_timestep_and_conditions_and_differ_by
     given = config(objective="relativistic", penalty_sigma=0.25)
     draws = draw_parts(random_batch(4), given, 1)
     discriminator_step(PlainEngine(tiny_generator(PROFILE)), PlainEngine(seen), draws, given)
-    (x, t, conditions), = seen.calls
+    ((x, t, conditions),) = seen.calls
     real, fake, real_perturbed, fake_perturbed = x.chunk(4)
     for other in t.chunk(4)[1:]:
         assert torch.equal(t[:4], other)
@@ -96,12 +103,12 @@ def test_the_timestep_is_shifted_once_and_stays_in_the_unit_interval():
 
 def test_ranks_and_accumulation_see_the_same_samples_with_the_same_noise():
     batch, given = random_batch(8), CONFIG
-    whole, = draw_parts(batch, given, 1)
+    (whole,) = draw_parts(batch, given, 1)
     parts = draw_parts(batch, given, 4)
     assert torch.equal(torch.cat([p.perturbation for p in parts], dim=1), whole.perturbation)
     assert torch.equal(torch.cat([p.t for p in parts]), whole.t)
     assert torch.equal(torch.cat([p.batch.latents for p in parts]), batch.latents)
-    second_rank, = draw_parts(_narrow(batch, 4, 4), given, 1)
+    (second_rank,) = draw_parts(_narrow(batch, 4, 4), given, 1)
     assert torch.equal(second_rank.perturbation, whole.perturbation[:, 4:])
     assert not torch.equal(draw_parts(random_batch(8, 1), given, 1)[0].perturbation, whole.perturbation)
 
@@ -111,7 +118,7 @@ def test_approximated_r1_over_sigma_squared_tends_to_the_exact_gradient_penalty(
     part = random_batch(1)
     conditions = part.conditions()
     x, t = part.latents.requires_grad_(True), torch.full((1,), 0.9)
-    gradient, = torch.autograd.grad(discriminator(x, t, conditions).sum(), x)
+    (gradient,) = torch.autograd.grad(discriminator(x, t, conditions).sum(), x)
     exact, count = gradient.square().sum().item(), 4096
     noise = torch.randn(count, *x.shape[1:], generator=torch.Generator().manual_seed(0))
     repeated = {name: value.expand(count, *value.shape[1:]) for name, value in conditions.items()}
@@ -119,9 +126,12 @@ def test_approximated_r1_over_sigma_squared_tends_to_the_exact_gradient_penalty(
     with torch.no_grad():
         clean = discriminator(x, t, conditions).expand(count)
         for sigma in (1.0, 0.1, 0.01):
-            perturbed = torch.cat([
-                discriminator(x + sigma * n, t.expand(len(n)), {k: v[: len(n)] for k, v in repeated.items()}) for n in noise.split(512)
-            ])
+            perturbed = torch.cat(
+                [
+                    discriminator(x + sigma * n, t.expand(len(n)), {k: v[: len(n)] for k, v in repeated.items()})
+                    for n in noise.split(512)
+                ]
+            )
             errors.append(abs((approximated_r1(clean, perturbed) / sigma**2).item() / exact - 1))
     # 4096 squares of a normal variable have a relative standard error of 0.022.
     assert errors[2] < 0.08, errors
@@ -133,7 +143,12 @@ def test_without_penalty_weight_the_discriminators_gradient_is_that_of_the_loss_
     for weight, sigma in ((0.0, 0.1), (0.0, 3.0), (100.0, 0.1)):
         discriminator = tiny_discriminator(PROFILE)
         given = config(penalty_weight=weight, penalty_sigma=sigma)
-        row = discriminator_step(PlainEngine(tiny_generator(PROFILE)), PlainEngine(discriminator), draw_parts(random_batch(4), given, 1), given)
+        row = discriminator_step(
+            PlainEngine(tiny_generator(PROFILE)),
+            PlainEngine(discriminator),
+            draw_parts(random_batch(4), given, 1),
+            given,
+        )
         assert row["r1"] > 0 and row["r2"] == 0
         grads.append(discriminator.logit.weight.grad)
     torch.testing.assert_close(grads[0], grads[1])

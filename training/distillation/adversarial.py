@@ -44,7 +44,10 @@ class AdversarialPhase:
         self.rank, self.ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
         self.total = self.config.critic_warmup + self.config.steps
         # APT section 4.4: no clipping.
-        changed = {"gradient_clipping": 0.0, "gradient_accumulation": self.config.gradient_accumulation or profile.engine.gradient_accumulation}
+        changed = {
+            "gradient_clipping": 0.0,
+            "gradient_accumulation": self.config.gradient_accumulation or profile.engine.gradient_accumulation,
+        }
         self.engine_config = profile.engine.model_copy(update=changed)
         self.data = self._open()
         self._build_engines()
@@ -63,7 +66,16 @@ class AdversarialPhase:
     def _open(self, held_out: bool = False) -> SnapshotData:
         job, config, seed = self.job, self.config, self.config.seed + (201 if self.images else 301)
         profile = job.profile.model_copy(update={"engine": self.engine_config})
-        return SnapshotData(Path(job.snapshot), Path(job.features_root), profile, "text", seed, config.batch_size, config.ratios, held_out=held_out)
+        return SnapshotData(
+            Path(job.snapshot),
+            Path(job.features_root),
+            profile,
+            "text",
+            seed,
+            config.batch_size,
+            config.ratios,
+            held_out=held_out,
+        )
 
     def _build_engines(self) -> None:
         config, engine, job = self.config, self.engine_config, self.job
@@ -121,8 +133,11 @@ class AdversarialPhase:
                     self.checkpoints.stop.leave(self.step, self.total)
             self.recorder.flush()
             record = {
-                "steps": config.steps, "critic_warmup": config.critic_warmup, "objective": config.objective,
-                "snapshot_digest": self.data.digest, "rollbacks": self.watch.rollbacks,
+                "steps": config.steps,
+                "critic_warmup": config.critic_warmup,
+                "objective": config.objective,
+                "snapshot_digest": self.data.digest,
+                "rollbacks": self.watch.rollbacks,
             }
             weights = self.average.whole()
             if self.rank == 0:
@@ -154,7 +169,9 @@ class AdversarialPhase:
         # After a roll-back other samples with other noise: the same ones would end where they ended.
         number += 2 * self.total * len(self.watch.rollbacks)
         batch = self.data.batch(number, self.rank, self.ranks)
-        return draw_parts(batch.as_images() if self.images else batch, self.config, self.g_engine.gradient_accumulation_steps())
+        return draw_parts(
+            batch.as_images() if self.images else batch, self.config, self.g_engine.gradient_accumulation_steps()
+        )
 
     def _probe(self) -> dict[str, float]:
         device = self.g_engine.device
@@ -177,7 +194,9 @@ class AdversarialPhase:
         """`sound` is one to roll back to. What a stop leaves is not: nobody looked at its diversity."""
         self.recorder.flush()
         self.saved = self.step if sound else self.saved
-        self.checkpoints.save(self.step, self.engines, self.averages, {**self.watch.state(), "saved": self.saved}, sound=sound)
+        self.checkpoints.save(
+            self.step, self.engines, self.averages, {**self.watch.state(), "saved": self.saved}, sound=sound
+        )
 
     def _roll_back(self, reason: str) -> None:
         """Back to the last good pair of engines and their average.

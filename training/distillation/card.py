@@ -73,23 +73,42 @@ def write_card(folder: Path, job: TrainingJob, record: dict[str, Any], losses: p
 def model_index(profile: Profile) -> dict[str, Any]:
     """`OmniHumanPipeline`'s configuration for one step. The frozen encoders are none of this folder's: they are given to
     `from_pretrained`, and the registered model holds them."""
-    given = {"transformer": ["omnihuman.transformer", "OmniHumanTransformer3DModel"], "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"]}
+    given = {
+        "transformer": ["omnihuman.transformer", "OmniHumanTransformer3DModel"],
+        "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"],
+    }
     absent = {name: [None, None] for name in ("vae", "text_encoder", "tokenizer", "audio_encoder")}
     return {
-        "_class_name": "OmniHumanPipeline", "_diffusers_version": version("diffusers"), **given, **absent,
-        "num_inference_steps": 1, "guidance_scale": 1.0, "fps": profile.video.fps,
-        "text_tokens": profile.encoders.text_tokens, "pose_keypoints": list(profile.transformer.pose_keypoints),
+        "_class_name": "OmniHumanPipeline",
+        "_diffusers_version": version("diffusers"),
+        **given,
+        **absent,
+        "num_inference_steps": 1,
+        "guidance_scale": 1.0,
+        "fps": profile.video.fps,
+        "text_tokens": profile.encoders.text_tokens,
+        "pose_keypoints": list(profile.transformer.pose_keypoints),
     }
 
 
 def _card(job: TrainingJob, record: dict[str, Any]) -> str:
     rollbacks = record.get("rollbacks", [])
     return CARD.format(
-        name=job.name, profile=job.profile.name, how=HOW[job.kind], parent=_origin(job.parent),
-        critic_title="diffusion weights" if job.diffusion_parent else "teacher", critic=_origin(job.diffusion_parent or job.parent),
-        snapshot=record["snapshot_digest"][:16], weights=record["weights_digest"][:16], parameters=record["parameters"],
-        updates=record["steps"], rollbacks="; ".join(r["reason"] for r in rollbacks) or "none", seconds=record["seconds"],
-        memory=record["peak_memory_gib"], run=record["mlflow_run_id"] or "none", folder=job.name,
+        name=job.name,
+        profile=job.profile.name,
+        how=HOW[job.kind],
+        parent=_origin(job.parent),
+        critic_title="diffusion weights" if job.diffusion_parent else "teacher",
+        critic=_origin(job.diffusion_parent or job.parent),
+        snapshot=record["snapshot_digest"][:16],
+        weights=record["weights_digest"][:16],
+        parameters=record["parameters"],
+        updates=record["steps"],
+        rollbacks="; ".join(r["reason"] for r in rollbacks) or "none",
+        seconds=record["seconds"],
+        memory=record["peak_memory_gib"],
+        run=record["mlflow_run_id"] or "none",
+        folder=job.name,
         recipe=yaml.safe_dump(record["section"], sort_keys=False, width=100),
     )
 

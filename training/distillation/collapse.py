@@ -52,7 +52,9 @@ class CollapseWatch:
             Collapsed: it was one too many.
         """
         if len(self.rollbacks) >= self.config.max_rollbacks:
-            told = "; ".join([f"update {r['step']}: {r['reason']}" for r in self.rollbacks] + [f"update {step}: {reason}"])
+            told = "; ".join(
+                [f"update {r['step']}: {r['reason']}" for r in self.rollbacks] + [f"update {step}: {reason}"]
+            )
             raise Collapsed(
                 f"collapsed {len(self.rollbacks) + 1} times, {self.config.max_rollbacks} roll-backs are allowed ({told}); "
                 f"the last good checkpoint is that after update {back_to}. Lower the discriminator's learning rate, raise "

@@ -51,7 +51,15 @@ def train_consistency(job: TrainingJob) -> dict:
     """Distil the parent checkpoint; resume where it stopped; write the output and return its record."""
     profile = job.profile
     config, engine_config = getattr(profile, job.section), profile.engine
-    data = SnapshotData(Path(job.snapshot), Path(job.features_root), profile, "text", config.seed + 101, config.batch_size, config.ratios)
+    data = SnapshotData(
+        Path(job.snapshot),
+        Path(job.features_root),
+        profile,
+        "text",
+        config.seed + 101,
+        config.batch_size,
+        config.ratios,
+    )
     teacher = build_transformer(profile, job.parent, config.seed).eval().requires_grad_(False)
     model = build_transformer(profile, job.parent, config.seed)
     if engine_config.activation_checkpointing:

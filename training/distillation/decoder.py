@@ -49,7 +49,11 @@ class Decoder(nn.Module):
 def decoder_loss(made: Tensor, wanted: Tensor, edges: float, squares: float) -> Tensor:
     """L1 of pixels, `edges` times that of their differences, `squares` times L2; both `(B, 3, T, H, W)` in [-1, 1]."""
     gap = made.float() - wanted.float()
-    return gap.abs().mean() + edges * (gap.diff(dim=-1).abs().mean() + gap.diff(dim=-2).abs().mean()) + squares * gap.square().mean()
+    return (
+        gap.abs().mean()
+        + edges * (gap.diff(dim=-1).abs().mean() + gap.diff(dim=-2).abs().mean())
+        + squares * gap.square().mean()
+    )
 
 
 def pieces(latents: Tensor, config: SlimDecoderConfig, generator: torch.Generator) -> Tensor:
@@ -67,7 +71,15 @@ def train_decoder(job: TrainingJob) -> dict[str, Any]:
     """Distil the profile's decoder; resume where it stopped; write the output and return its record."""
     profile = job.profile
     config = _config(job)
-    data = SnapshotData(Path(job.snapshot), Path(job.features_root), profile, "text", config.seed + 211, config.batch_size, LATENTS_ALONE)
+    data = SnapshotData(
+        Path(job.snapshot),
+        Path(job.features_root),
+        profile,
+        "text",
+        config.seed + 211,
+        config.batch_size,
+        LATENTS_ALONE,
+    )
     torch.manual_seed(config.seed)
     teacher = load_autoencoder(resolve_source(profile.encoders.autoencoder))
     model = Decoder(with_narrower_decoder(teacher, config.base_dim))

@@ -10,4 +10,3 @@ def one_step(model: nn.Module, noise: Tensor, conditions: dict[str, Any]) -> Ten
     """Clean latents from `(B, 16, F, h, w)` noise in one evaluation at t = 1000."""
     final = torch.full((noise.shape[0],), 1000.0, device=noise.device, dtype=noise.dtype)
     return noise - model(noise, final, return_dict=False, **conditions)[0]
-

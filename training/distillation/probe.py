@@ -36,7 +36,9 @@ class Probe:
         """`batch`: the condition sets, as `probe_conditions` asks for them."""
         self.conditions = batch.conditions()
         shape = batch.latents.shape[1:]
-        self.noise = torch.randn((config.probe.seeds, *shape), generator=torch.Generator().manual_seed(config.seed + 17))
+        self.noise = torch.randn(
+            (config.probe.seeds, *shape), generator=torch.Generator().manual_seed(config.seed + 17)
+        )
         self.size, self.teacher_steps = len(batch.labels), config.probe.teacher_steps
         self.teacher: dict[str, Tensor] = {}
 
@@ -69,7 +71,8 @@ class Probe:
         moves = self._moves(student, lambda z, given: one_step(student, z, given))
         found = {
             f"following/{name}": float(cosine_similarity(move.flatten(1), self.teacher[name].flatten(1)).mean())
-            for name, move in moves.items() if name != "sample"
+            for name, move in moves.items()
+            if name != "sample"
         }
         error = (moves["sample"] - self.teacher["sample"]).square().mean().sqrt()
         return found | {"teacher_distance": float(error / spread(self.teacher["sample"]))}
@@ -83,7 +86,10 @@ class Probe:
         moves = {"sample": own}
         for name in EXCHANGED:
             if name in conditions:
-                other = conditions | {name: conditions[name].roll(1, 0), f"{name}_mask": conditions[f"{name}_mask"].roll(1, 0)}
+                other = conditions | {
+                    name: conditions[name].roll(1, 0),
+                    f"{name}_mask": conditions[f"{name}_mask"].roll(1, 0),
+                }
                 moves[name] = sample(noise, other).float().cpu() - own
         return moves
 

@@ -18,7 +18,16 @@ Losses = Callable[[int], Iterator[Tensor]]
 Write = Callable[[dict[str, Tensor], Recorder, dict[str, Any]], dict[str, Any]]
 
 
-def distil(job: TrainingJob, digest: str, engine: Any, model: nn.Module, decay_to: float, losses: Losses, record: dict[str, Any], write: Write) -> dict[str, Any]:
+def distil(
+    job: TrainingJob,
+    digest: str,
+    engine: Any,
+    model: nn.Module,
+    decay_to: float,
+    losses: Losses,
+    record: dict[str, Any],
+    write: Write,
+) -> dict[str, Any]:
     """Train to the end or go on where it stopped; returns the record.
 
     Args:
@@ -47,7 +56,15 @@ def distil(job: TrainingJob, digest: str, engine: Any, model: nn.Module, decay_t
             average.update()
             row = {"loss": sum(values) / len(values), "gradient_norm": norm}
             recorder.log(step, row, f"loss {row['loss']:.4f}")
-            checkpoints.save_when_due(step + 1, config.steps, engine_config.checkpoint_every, recorder, {"model": engine}, {"model": average}, {})
+            checkpoints.save_when_due(
+                step + 1,
+                config.steps,
+                engine_config.checkpoint_every,
+                recorder,
+                {"model": engine},
+                {"model": average},
+                {},
+            )
         recorder.flush()
         record = {"steps": config.steps, **record, "snapshot_digest": digest}
         weights = average.whole()

@@ -37,7 +37,9 @@ def draw_parts(batch: Batch, config: AdversarialConfig, parts: int) -> list[Draw
     size = len(batch.labels) // parts
     t = shift_timestep(batch.uniform.float(), config.timestep_shift)  # once, in [0, 1] (APT section 4.3)
     shape = (2, *batch.latents.shape[1:])
-    normal = torch.stack([torch.randn(shape, generator=_generator(sample.noise_seed)) for sample in batch.samples], dim=1)
+    normal = torch.stack(
+        [torch.randn(shape, generator=_generator(sample.noise_seed)) for sample in batch.samples], dim=1
+    )
     return [
         Draw(part, t.narrow(0, i * size, size), normal.narrow(1, i * size, size))
         for i, part in enumerate(split_batch(batch, parts))
@@ -79,16 +81,25 @@ def discriminator_step(g_engine: Any, d_engine: Any, draws: list[Draw], config: 
             samples.append(fake + perturbation[1])
         # One forward for all: the same t for clean and perturbed, and one backward through the engine.
         t = draw.t.to(d_engine.device).repeat(len(samples))
-        real, fake_logits, *perturbed = d_engine(torch.cat(samples), t, repeat_conditions(conditions, len(samples))).chunk(len(samples))
+        real, fake_logits, *perturbed = d_engine(
+            torch.cat(samples), t, repeat_conditions(conditions, len(samples))
+        ).chunk(len(samples))
         loss = discriminator_loss(real, fake_logits, config.objective)
         r1 = approximated_r1(real, perturbed[0])
         r2 = approximated_r1(fake_logits, perturbed[1]) if len(perturbed) > 1 else torch.zeros_like(r1)
         d_engine.backward(loss + config.penalty_weight * (r1 + r2))
         norm = take_step(d_engine)
-        rows.append({
-            "discriminator_loss": loss, "r1": r1, "r2": r2, "logit_real": real.mean(), "logit_fake": fake_logits.mean(),
-            "logit_gap": (real - fake_logits).mean(), "batch_diversity": spread(fake) / spread(part.latents),
-        })
+        rows.append(
+            {
+                "discriminator_loss": loss,
+                "r1": r1,
+                "r2": r2,
+                "logit_real": real.mean(),
+                "logit_fake": fake_logits.mean(),
+                "logit_gap": (real - fake_logits).mean(),
+                "batch_diversity": spread(fake) / spread(part.latents),
+            }
+        )
     return _mean(rows) | {"discriminator_gradient_norm": norm}
 
 
