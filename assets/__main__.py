@@ -30,7 +30,7 @@ OMNIHUMAN_INBOX may be an fsspec URL (s3://bucket/clips): its new objects are br
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and make what it names; returns the exit code."""
-    from curation.storage import CurationError
+    from curation.tables.storage import CurationError
     from profiles import ProfileError
 
     parser = _parser()

@@ -11,9 +11,9 @@ def make_clip_scores(execution: Execution) -> Metadata:
     import pandas as pd
 
     from assets.column_lineage import score_columns
-    from curation.report import score_histograms
+    from curation.pages.figures import score_histograms
+    from curation.pages.stage_pages import quantile_rows, write_scores_page
     from curation.scores import score_shard
-    from curation.stage_pages import quantile_rows, write_scores_page
 
     workspace = execution.workspace
     profile, destination = workspace.profile, execution.input("clip_scores")

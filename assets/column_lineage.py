@@ -4,7 +4,7 @@ from assets.steps import Columns
 from curation.scores.caption import TOLD
 from curation.scores.registry import switched_on
 from curation.scores.table import CLIP_COLUMNS, scores_schema
-from curation.subsets import SUBSETS_SCHEMA, parse_predicates
+from curation.subsets.nested_subsets import SUBSETS_SCHEMA, parse_predicates
 from profiles import Profile
 
 # The media itself is no column: `member` names it in the shard's tar.

@@ -8,8 +8,8 @@ from assets.steps import Execution, Metadata, Step
 
 def make_condition_features(execution: Execution) -> Metadata:
     """Encode the windows of one shard; rows whose key stands already are reused."""
-    from curation.features import build_features
-    from curation.features_page import write_features_page
+    from curation.features.shard_features import build_features
+    from curation.pages.features_page import write_features_page
 
     destination = execution.input("condition_features")
     report = build_features(

@@ -12,7 +12,7 @@ def contract_check(asset: str, table: str) -> Callable[[Workspace, str | None], 
     """A check of one asset: rows of `table` against those that quarantine holds under `contract:RULE`."""
 
     def check(workspace: Workspace, shard: str | None) -> Check:
-        from curation.quarantine import violations_in
+        from curation.tables.quarantine import violations_in
 
         found, limit = violations_in(workspace.data(asset, shard), table), workspace.profile.curation.violations_max
         return Check(NAME, found.share <= limit, f"{found} (at most {limit:.1%} may)")

@@ -7,7 +7,7 @@ from assets.steps import AssetError
 from profiles import Profile
 
 if TYPE_CHECKING:
-    from curation.keypoints import KeypointDetector
+    from curation.people.keypoints import KeypointDetector
 
 
 def keypoint_detector(profile: Profile) -> "KeypointDetector":
@@ -16,7 +16,7 @@ def keypoint_detector(profile: Profile) -> "KeypointDetector":
 
     Raises:
         AssetError: the path is not there.
-        curation.storage.CurationError: the folder holds other files, or the package is not installed.
+        curation.tables.storage.CurationError: the folder holds other files, or the package is not installed.
     """
     source = profile.encoders.keypoints
     if source == "puppet":
@@ -24,7 +24,7 @@ def keypoint_detector(profile: Profile) -> "KeypointDetector":
 
         return PuppetKeypoints()
     if source == "mediapipe":
-        from curation.wholebody import MediaPipeHolistic
+        from curation.people.wholebody import MediaPipeHolistic
 
         return MediaPipeHolistic.packaged()
     if not Path(source).exists():
@@ -32,6 +32,6 @@ def keypoint_detector(profile: Profile) -> "KeypointDetector":
             f"encoders.keypoints is {source!r} and there is no such file; download a COCO-WholeBody-133 detector (DWPose "
             "or RTMW, ONNX) and give its folder, or set `encoders.keypoints: mediapipe` or `puppet`"
         )
-    from curation.wholebody import OnnxWholeBody
+    from curation.people.wholebody import OnnxWholeBody
 
     return OnnxWholeBody.from_folder(Path(source))

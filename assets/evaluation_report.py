@@ -27,7 +27,7 @@ def write_report(workspace: Workspace, benchmark: "Benchmark", autoencoder: Any)
     from evaluation.samples import BADNESS, ranked_samples
     from evaluation.score import load_scores
 
-    from curation.report import thresholds  # isort: skip
+    from curation.pages.figures import thresholds  # isort: skip
 
     profile, folder, root = workspace.profile, workspace.data("benchmark_scores"), workspace.data("generated_videos")
     samples = pd.read_parquet(folder / "samples.parquet")

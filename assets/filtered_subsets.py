@@ -8,9 +8,9 @@ from assets.steps import Execution, Markdown, Metadata, Png, Step
 def make_filtered_subsets(execution: Execution) -> Metadata:
     """Apply the profile's predicates to one shard's scores."""
     from assets.column_lineage import subset_columns
-    from curation.report import funnel_chart
-    from curation.stage_pages import rejection_rows, write_subsets_page
-    from curation.subsets import select_subsets
+    from curation.pages.figures import funnel_chart
+    from curation.pages.stage_pages import rejection_rows, write_subsets_page
+    from curation.subsets.nested_subsets import select_subsets
 
     workspace, config = execution.workspace, execution.workspace.profile.curation
     shard_dir, scores_dir = execution.input("raw_clips"), execution.input("clip_scores")

@@ -13,11 +13,11 @@ GROUPS_SHOWN = 20
 
 def make_raw_clips(execution: Execution) -> Metadata:
     """Ingest the planned files of one shard."""
-    from curation.clip_pictures import clips_sheet, evenly_spread
-    from curation.ingest import ingest_shard, is_shard
-    from curation.ingest_page import write_ingest_page
-    from curation.near_duplicates import near_duplicate_groups
-    from curation.storage import read_table
+    from curation.intake.ingest import ingest_shard, is_shard
+    from curation.intake.near_duplicates import near_duplicate_groups
+    from curation.pages.clip_pictures import clips_sheet, evenly_spread
+    from curation.pages.ingest_page import write_ingest_page
+    from curation.tables.storage import read_table
 
     workspace, shard = execution.workspace, execution.shard
     assert shard is not None

@@ -80,7 +80,7 @@ def refresh_facts(workspace: Workspace) -> RefreshFacts:
 
 
 def _digest(today: "pd.DataFrame") -> str:
-    from curation.subsets import SUBSETS
+    from curation.subsets.nested_subsets import SUBSETS
 
     digest = hashlib.sha256()
     for name in SUBSETS:
@@ -93,7 +93,7 @@ def _trained(samples: Path) -> "pd.DataFrame":
     """By clip id: the shard, and which conditions the champion's snapshot lists it for."""
     import pandas as pd
 
-    from curation.subsets import SUBSETS
+    from curation.subsets.nested_subsets import SUBSETS
 
     table = pd.read_parquet(samples, columns=["clip_id", "shard", *SUBSETS])
     return table.groupby("clip_id").agg({"shard": "first", **dict.fromkeys(SUBSETS, "max")})
@@ -103,9 +103,9 @@ def _today(scores: "ds.Dataset", workspace: Workspace) -> "pd.DataFrame":
     """By clip id: seconds, the nested subsets, whether its shard has features to train on; withdrawn clips are in none."""
     import pyarrow.dataset as ds
 
-    from curation.selection import check_predicates
-    from curation.storage import CurationError
-    from curation.subsets import SUBSETS, parse_predicates
+    from curation.subsets.nested_subsets import SUBSETS, parse_predicates
+    from curation.subsets.selection import check_predicates
+    from curation.tables.storage import CurationError
 
     if "seconds" not in scores.schema.names:
         raise CurationError(
@@ -127,8 +127,8 @@ def _today(scores: "ds.Dataset", workspace: Workspace) -> "pd.DataFrame":
 
 def withdrawn_clips(workspace: Workspace) -> set[str]:
     """Ids of all clips that tombstones name or that are of a withdrawn source."""
-    from curation.storage import read_table
-    from curation.withdrawal import read_tombstones, withdrawn
+    from curation.snapshot.withdrawals import read_tombstones, withdrawn
+    from curation.tables.storage import read_table
 
     tombstones = read_tombstones(workspace.tombstones)
     if not tombstones:

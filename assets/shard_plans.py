@@ -21,9 +21,9 @@ def plan_new_shards(workspace: Workspace, leave: Collection[Path] = ()) -> list[
         workspace: whose inbox is looked at.
         leave: files to pass over this time, because they are still being written.
     """
-    from curation.inbox import fingerprint
-    from curation.ingest import find_new_clips, plan_shards, shard_name
-    from curation.withdrawal import is_withdrawn_content, read_tombstones
+    from curation.intake.inbox import fingerprint
+    from curation.intake.ingest import find_new_clips, plan_shards, shard_name
+    from curation.snapshot.withdrawals import is_withdrawn_content, read_tombstones
 
     waiting, taken = [], set()
     for plan in sorted(_folder(workspace).glob("s-*.json")):
@@ -52,7 +52,7 @@ def bring_remote_clips(workspace: Workspace) -> int:
     url = os.environ.get(INBOX_VARIABLE, "")
     if not url:
         return 0
-    from curation.remote_inbox import fetch_remote, local_name
+    from curation.intake.remote_inbox import fetch_remote, local_name
 
     return len(fetch_remote(url, workspace.inbox / local_name(url)).paths)
 

@@ -54,14 +54,14 @@ def measure_accuracy(profile: Profile, per_kind: int, kinds: Sequence[str] = tup
     """Render `per_kind` puppets of each kind, encode, decode, score and filter them as the pipeline does.
 
     Raises:
-        curation.storage.CurationError: a predicate reads columns that this profile's scores do not give.
+        curation.tables.storage.CurationError: a predicate reads columns that this profile's scores do not give.
     """
     import pandas as pd
 
     import puppets
     from curation.bucket import load_bucket_clip
     from curation.scores import score_clip
-    from curation.subsets import SUBSETS, assign_subsets
+    from curation.subsets.nested_subsets import SUBSETS, assign_subsets
     from media import encode_clip
 
     rows, truth = [], []

@@ -17,9 +17,9 @@ def scores_of_all_shards(workspace: Workspace) -> "ds.Dataset":
     """Every scored shard, gathered under `var/score_table`.
 
     Raises:
-        curation.storage.CurationError: no shard is scored.
+        curation.tables.storage.CurationError: no shard is scored.
     """
-    from curation.selection import gather_scores, open_scores
+    from curation.subsets.selection import gather_scores, open_scores
 
     tables = {
         shard: workspace.data("clip_scores", shard) / "scores.parquet" for shard in workspace.shards("clip_scores")
@@ -30,8 +30,8 @@ def scores_of_all_shards(workspace: Workspace) -> "ds.Dataset":
 
 def count_lines(workspace: Workspace) -> list[str]:
     """One line per condition: clips, hours, share of all hours; then where captions come from, and which repeat."""
-    from curation.selection import caption_sources, repeated_captions, select
-    from curation.subsets import SUBSETS
+    from curation.subsets.nested_subsets import SUBSETS
+    from curation.subsets.selection import caption_sources, repeated_captions, select
 
     scores = scores_of_all_shards(workspace)
     found = select(scores, workspace.profile.curation)
@@ -58,8 +58,8 @@ def count_lines(workspace: Workspace) -> list[str]:
 def write_sweep(workspace: Workspace, folder: Path) -> list[str]:
     """Write sweep.png, sweep.csv and sweep.html into `folder`; returns what to print."""
     from assets.clip_scores import markdown_table
-    from curation.report import sweep_chart, sweep_rows
-    from curation.sweep import sweep
+    from curation.pages.figures import sweep_chart, sweep_rows
+    from curation.subsets.threshold_sweep import sweep
     from media.pages import Section, write_page
 
     started = time.monotonic()

@@ -10,9 +10,9 @@ from assets.workspace import TOMBSTONES
 
 def make_training_snapshot(execution: Execution) -> Metadata:
     """Join all shards; a broken one is excluded with its reason and blocks nobody."""
-    from curation.card_page import write_card_page
-    from curation.snapshot import freeze_snapshot
-    from curation.withdrawal import read_tombstones
+    from curation.pages.card_page import write_card_page
+    from curation.snapshot.training_snapshot import freeze_snapshot
+    from curation.snapshot.withdrawals import read_tombstones
 
     workspace = execution.workspace
     destination = workspace.data("training_snapshot")

@@ -90,7 +90,7 @@ def score_weights(profile: Profile) -> dict[str, str]:
     """Versions of the weights that scores and the keypoint detector take by path: other files under the same path are other
     settings. `ABSENT` where they are not here: what needs them says so itself, and nothing else is held up."""
     from curation.scores.registry import switched_on
-    from curation.storage import CurationError
+    from curation.tables.storage import CurationError
 
     scores, found = profile.curation.scores, {}
     for score in switched_on(scores):

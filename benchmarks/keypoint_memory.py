@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from curation.clip_table import CLIPS_SCHEMA
-from curation.contracts import CLIPS
-from curation.ingest import ingest_shard
-from curation.keypoints import KEYPOINTS
+from curation.intake.clip_table import CLIPS_SCHEMA
+from curation.intake.ingest import ingest_shard
+from curation.people.keypoints import KEYPOINTS
 from curation.scores import score_shard
-from curation.storage import read_table, write_table
+from curation.tables.contracts import CLIPS
+from curation.tables.storage import read_table, write_table
 from media import encode_clip
 from profiles import load_profile
 from profiles.scores import ScoresConfig

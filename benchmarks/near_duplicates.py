@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from curation.near_duplicates import DISTANCE, RECORD, HashTable
+from curation.intake.near_duplicates import DISTANCE, RECORD, HashTable
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from curation.keypoints import KEYPOINTS, Detected
+from curation.people.keypoints import KEYPOINTS, Detected
 from curation.scores import switched_on
-from curation.scores.material import Bench, Material
+from curation.scores.clip_media import Bench, Material
 from media import decode_clip, encode_clip, probe_clip
 from profiles.schema import VideoConfig
 from profiles.scores import ScoresConfig

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation.scores.table import scores_schema
-from curation.selection import BATCH_ROWS, NOT_GATHERED, gather_scores, open_scores, select
-from curation.sweep import sweep
+from curation.subsets.selection import BATCH_ROWS, NOT_GATHERED, gather_scores, open_scores, select
+from curation.subsets.threshold_sweep import sweep
 from profiles import load_profile
 
 CLIPS = 13_000_000

@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def _expected() -> tuple[type[Exception], ...]:
-    from curation.storage import CurationError
+    from curation.tables.storage import CurationError
     from media import MediaError
     from profiles import ProfileError
 

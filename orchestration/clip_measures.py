@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 
 from curation.bucket import to_bucket
-from curation.keypoints import KeypointDetector, detect, mouth_opening
-from curation.scores.mouth_audio import mouth_audio_correlation, mouth_audio_lag_frames, mouth_visibility
-from curation.scores.sound import envelope
+from curation.people.keypoints import KeypointDetector, detect, mouth_opening
+from curation.scores.sound.level import envelope
+from curation.scores.sound.mouth_audio import mouth_audio_correlation, mouth_audio_lag_frames, mouth_visibility
 from media import decode_clip
 from orchestration.generation import Prepared
 from profiles.schema import VideoConfig

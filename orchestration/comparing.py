@@ -150,7 +150,7 @@ class _SyncJudge:
     """Curation's SyncNet, as evaluation wants it: a video in, Sync-C and Sync-D out."""
 
     def __init__(self, path: Path, detector: _Detector):
-        from curation.scores.syncnet.network import load_syncnet
+        from curation.scores.person.syncnet.network import load_syncnet
         from evaluation.metrics.lip_sync import SYNCNET
         from networks.weights import identify, opened
         from profiles.scores import LipSyncConfig
@@ -162,8 +162,8 @@ class _SyncJudge:
         self._config, self._detector = LipSyncConfig(weights=str(path)), detector
 
     def __call__(self, video: Path | bytes) -> "Sync | None":
-        from curation.scores.syncnet.faces import face_boxes
-        from curation.scores.syncnet.score import FPS, LONGEST_SECONDS, RATE, WINDOW, judge
+        from curation.scores.person.syncnet.faces import face_boxes
+        from curation.scores.person.syncnet.score import FPS, LONGEST_SECONDS, RATE, WINDOW, judge
         from evaluation.metrics import Sync
         from media import decode_clip
 

@@ -26,8 +26,8 @@ def ingest(
     ],
 ) -> None:
     """Copy a folder's clips into the inbox; the sensor (or `omnihuman demo`) makes shards of them."""
-    from curation.inbox import ingest_folder
-    from curation.remote_inbox import fetch_remote, is_remote, local_name
+    from curation.intake.inbox import ingest_folder
+    from curation.intake.remote_inbox import fetch_remote, is_remote, local_name
 
     workspace = open_with()
     if is_remote(folder):
@@ -89,7 +89,7 @@ def subsets_explain(clip_id: str) -> None:
     """Print each score of a clip, and each clause of the subset predicates with its threshold and verdict."""
     import pandas as pd
 
-    from curation.subsets import explain
+    from curation.subsets.nested_subsets import explain
 
     workspace = open_with()
     for shard in workspace.shards("clip_scores"):

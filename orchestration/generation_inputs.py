@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from curation.bucket import choose_bucket, to_bucket
-from curation.keypoints import CONFIDENT, FACE, KeypointDetector, detect
+from curation.people.keypoints import CONFIDENT, FACE, KeypointDetector, detect
 from media import MediaError, decode_clip, read_audio
 from media.photographs import is_photograph, read_photograph
 from profiles.schema import Bucket, VideoConfig

@@ -10,8 +10,8 @@ from assets.committed import NOW
 from assets.lineage import KINDS, Lineage, Node, read_lineage
 from assets.promotion import MODELS, STUDENT
 from assets.workspace import Workspace
-from curation.storage import CurationError
-from curation.withdrawal import find_clips, read_tombstones, withdrawn
+from curation.snapshot.withdrawals import find_clips, read_tombstones, withdrawn
+from curation.tables.storage import CurationError
 from orchestration.withdrawing import all_clips
 from tracking.registry import CHAMPION
 

@@ -237,7 +237,7 @@ def _note_withdrawn(restored: Restored) -> None:
     import pyarrow.parquet as pq
 
     from assets.workspace import TOMBSTONES
-    from curation.withdrawal import read_tombstones
+    from curation.snapshot.withdrawals import read_tombstones
 
     gone = {clip for tombstone in read_tombstones(restored.root / TOMBSTONES) for clip in tombstone.clip_ids}
     samples = restored.root / "data" / SNAPSHOT / "samples.parquet"

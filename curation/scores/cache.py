@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from safetensors import SafetensorError, safe_open
 
-from curation.growing_tensors import GrowingTensors
-from curation.keypoints import KEYPOINTS, Detected
+from curation.people.keypoints import KEYPOINTS, Detected
 from curation.scores.contract import Values
-from curation.storage import CurationError, read_table, write_table
+from curation.tables.safetensors_append import GrowingTensors
+from curation.tables.storage import CurationError, read_table, write_table
 from media import whole_file
 
 CLIP = "sha256"

@@ -1,14 +1,14 @@
 """The caption that a clip is trained with, where it comes from, and its length. Which of them repeat is a matter of the whole
-table (`curation.selection`).
+table (`curation.subsets.selection`).
 
 A score and no part of ingest, because a shard's clips are immutable: another captioner computes these columns, and the text
 features of the clips whose caption changed, and nothing else.
 """
 
-from curation.file_names import words_of
+from curation.intake.file_names import words_of
 from curation.scores.captioner import KEY, sentence, version
+from curation.scores.clip_media import Material
 from curation.scores.contract import Score, Values, floats
-from curation.scores.material import Material
 from profiles.scores import CaptionConfig
 
 SIDECAR, CAPTIONER, FILE_NAME, NONE = "sidecar", "captioner", "file name", "none"

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from curation.bucket import BucketClip
-from curation.keypoints import KeypointDetector
+from curation.people.keypoints import KeypointDetector
+from curation.scores.clip_media import Bench, Material
 from curation.scores.contract import Score, Values
-from curation.scores.material import Bench, Material
 from curation.scores.registry import switched_on
 from profiles.schema import VideoConfig
 from profiles.scores import ScoresConfig

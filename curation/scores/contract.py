@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from curation.scores.material import Bench, Material
+from curation.scores.clip_media import Bench, Material
 from profiles.scores import ScoresConfig
 
 Values = dict[str, float | int | bool | str | None]

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from curation.storage import CurationError
+from curation.tables.storage import CurationError
 from media import sha256_while_unchanged
 
 RATE = 16_000

@@ -3,33 +3,33 @@
 import hashlib
 import json
 
-from curation.scores.camera import CAMERA
 from curation.scores.caption import CAPTION
-from curation.scores.compression import COMPRESSION
 from curation.scores.contract import Score, floats
-from curation.scores.cuts import CUTS
-from curation.scores.exposure import EXPOSURE
-from curation.scores.language import LANGUAGE
-from curation.scores.letterbox import LETTERBOX
-from curation.scores.loudness import LOUDNESS
-from curation.scores.motion import MOTION
-from curation.scores.mouth_audio import MOUTH_AUDIO
-from curation.scores.music import MUSIC
-from curation.scores.noise import NOISE
-from curation.scores.overlay_text import STROKES
-from curation.scores.people import PEOPLE
-from curation.scores.pose import POSE
-from curation.scores.puppet_sync import PUPPET_SYNC
-from curation.scores.qalign import QALIGN
-from curation.scores.quality import QUALITY
-from curation.scores.resolution import RESOLUTION
-from curation.scores.sharpness import SHARPNESS
-from curation.scores.sound import score as sound_score
-from curation.scores.speakers import SPEAKERS
-from curation.scores.speech import SPEECH
-from curation.scores.stillness import STILLNESS
-from curation.scores.syncnet import LIP_SYNC
-from curation.scores.text_boxes import TEXT_BOXES
+from curation.scores.person.people import PEOPLE
+from curation.scores.person.pose import POSE
+from curation.scores.person.puppet_sync import PUPPET_SYNC
+from curation.scores.person.syncnet import LIP_SYNC
+from curation.scores.picture.camera import CAMERA
+from curation.scores.picture.compression import COMPRESSION
+from curation.scores.picture.cuts import CUTS
+from curation.scores.picture.exposure import EXPOSURE
+from curation.scores.picture.letterbox import LETTERBOX
+from curation.scores.picture.motion import MOTION
+from curation.scores.picture.noise import NOISE
+from curation.scores.picture.overlay_text import STROKES
+from curation.scores.picture.qalign import QALIGN
+from curation.scores.picture.quality import QUALITY
+from curation.scores.picture.resolution import RESOLUTION
+from curation.scores.picture.sharpness import SHARPNESS
+from curation.scores.picture.stillness import STILLNESS
+from curation.scores.picture.text_boxes import TEXT_BOXES
+from curation.scores.sound.language import LANGUAGE
+from curation.scores.sound.level import score as sound_score
+from curation.scores.sound.loudness import LOUDNESS
+from curation.scores.sound.mouth_audio import MOUTH_AUDIO
+from curation.scores.sound.music import MUSIC
+from curation.scores.sound.speakers import SPEAKERS
+from curation.scores.sound.speech import SPEECH
 from profiles.scores import ScoresConfig
 
 SOUND = Score("sound", "2", {"has_audio": "bool", **floats("audio_rms_db", "sound_share")}, ("audio",), sound_score)

@@ -10,17 +10,17 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from curation.archive import read_clip
-from curation.contracts import SCORES as CONTRACT
-from curation.growing_tensors import GrowingTensors
-from curation.keypoints import KEYPOINTS, Detected, KeypointDetector
-from curation.quarantine import split_by_contract, write_quarantine
+from curation.intake.archive import read_clip
+from curation.people.keypoints import KEYPOINTS, Detected, KeypointDetector
 from curation.scores.cache import ColumnCache, KeptKeypoints, KeypointKeeper
 from curation.scores.clip import score_material
+from curation.scores.clip_media import Bench, Material
 from curation.scores.contract import Score, Values, digest
-from curation.scores.material import Bench, Material
 from curation.scores.registry import columns_of, switched_on
-from curation.storage import CurationError, read_table, write_table
+from curation.tables.contracts import SCORES as CONTRACT
+from curation.tables.quarantine import split_by_contract, write_quarantine
+from curation.tables.safetensors_append import GrowingTensors
+from curation.tables.storage import CurationError, read_table, write_table
 from curation.workers import Progress, map_over_clips
 from media import MediaError, Span, whole_directory
 from profiles import Profile

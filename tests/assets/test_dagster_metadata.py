@@ -5,7 +5,7 @@ import pytest
 
 from assets.column_lineage import RECORD_COLUMNS, score_columns, subset_columns
 from assets.dagster_assets import dagster_metadata
-from curation.clip_table import CLIPS_SCHEMA
+from curation.intake.clip_table import CLIPS_SCHEMA
 from curation.scores.registry import SCORES
 from profiles import load_profile
 

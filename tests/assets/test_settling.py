@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from assets.settling import SETTLE_SECONDS, unsettled
+from curation.intake.unsettled_files import SETTLE_SECONDS, unsettled
 
 NOW = 1_800_000_000.0
 

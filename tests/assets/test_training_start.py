@@ -17,7 +17,7 @@ from assets.promotion import STUDENT, TEACHER
 from assets.steps import AssetError
 from assets.training_start import choose_start, read_start
 from assets.workspace import Workspace
-from curation.withdrawal import withdraw
+from curation.snapshot.withdrawals import withdraw
 from omnihuman.digests import weights_digest
 from orchestration.cli import app
 from profiles import load_profile

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import puppets
-from curation.ingest import find_new_clips, ingest_shard
+from curation.intake.ingest import find_new_clips, ingest_shard
 from media import encode_clip
 from profiles import Profile, load_profile
 from tests.curation.score_bench import CLIPS
@@ -83,7 +83,7 @@ def tiny_encoders(tmp_path_factory: pytest.TempPathFactory, laptop: Profile) -> 
 @pytest.fixture(scope="session")
 def loaded_encoders(tiny_encoders: Profile):
     """The tiny encoders, loaded once."""
-    from curation.encoders import load_encoders
+    from curation.features.encoders import load_encoders
 
     return load_encoders(tiny_encoders)
 

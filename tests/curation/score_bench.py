@@ -8,7 +8,7 @@ import puppets
 from curation.scores import clip as clip_module
 from curation.scores import score_shard
 from curation.scores import table as table_module
-from curation.scores.material import Material
+from curation.scores.clip_media import Material
 
 CLIPS = 3
 

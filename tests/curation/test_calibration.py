@@ -4,19 +4,19 @@ import cv2
 import numpy as np
 import pytest
 
-from curation.keypoints import FACE, LEFT_HAND, RIGHT_HAND, Detected
-from curation.scores.camera import camera
-from curation.scores.compression import bits_per_pixel, blockiness
-from curation.scores.exposure import contrast, histogram, lost_shares
-from curation.scores.head_pose import HEAD, POINTS, camera_matrix, head_angles, rotation_of
-from curation.scores.letterbox import Bars, bar_share, bars
-from curation.scores.loudness import clipping_share, loudness_lufs, snr_db
-from curation.scores.motion import motion
-from curation.scores.noise import noise
-from curation.scores.people import people
-from curation.scores.quality import weightless_quality
-from curation.scores.resolution import detail_bandwidth
-from curation.scores.sharpness import sharpness
+from curation.people.keypoints import FACE, LEFT_HAND, RIGHT_HAND, Detected
+from curation.scores.person.head_pose import HEAD, POINTS, camera_matrix, head_angles, rotation_of
+from curation.scores.person.people import people
+from curation.scores.picture.camera import camera
+from curation.scores.picture.compression import bits_per_pixel, blockiness
+from curation.scores.picture.exposure import contrast, histogram, lost_shares
+from curation.scores.picture.letterbox import Bars, bar_share, bars
+from curation.scores.picture.motion import motion
+from curation.scores.picture.noise import noise
+from curation.scores.picture.quality import weightless_quality
+from curation.scores.picture.resolution import detail_bandwidth
+from curation.scores.picture.sharpness import sharpness
+from curation.scores.sound.loudness import clipping_share, loudness_lufs, snr_db
 from media import encode_clip
 from profiles.scores import CameraConfig, PeopleConfig, QualityConfig
 

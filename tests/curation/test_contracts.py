@@ -10,11 +10,11 @@ from assets.contract_checks import contract_check
 from assets.execute import execute
 from assets.steps import AssetError
 from assets.workspace import Workspace
-from curation import ingest
-from curation.clip_table import clips_frame, contract_violations
-from curation.contracts import CLIPS, SCORES, SUBSETS
-from curation.ingest import ingest_shard
-from curation.storage import CONTRACT_KEY, CurationError, read_table, write_table
+from curation.intake import ingest
+from curation.intake.clip_table import clips_frame, contract_violations
+from curation.intake.ingest import ingest_shard
+from curation.tables.contracts import CLIPS, SCORES, SUBSETS
+from curation.tables.storage import CONTRACT_KEY, CurationError, read_table, write_table
 from profiles import load_profile
 
 

@@ -9,11 +9,12 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from curation import feature_cache, features
 from curation.bucket import TILE, is_tiled
-from curation.encoders import ConditionEncoders
-from curation.samples import part_keys
-from curation.windows import choose_windows
+from curation.features import feature_cache
+from curation.features import shard_features as features
+from curation.features.encoders import ConditionEncoders
+from curation.features.training_samples import part_keys
+from curation.features.windows import choose_windows
 from omnihuman.autoencoder import encode_video
 from profiles.schema import Bucket
 

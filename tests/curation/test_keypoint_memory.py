@@ -7,12 +7,12 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
-from curation.growing_tensors import GrowingTensors
-from curation.ingest import find_new_clips, ingest_shard
-from curation.keypoints import KEYPOINTS, Detected
+from curation.intake.ingest import find_new_clips, ingest_shard
+from curation.people.keypoints import KEYPOINTS, Detected
 from curation.scores import score_shard
 from curation.scores.cache import ColumnCache
-from curation.storage import read_table
+from curation.tables.safetensors_append import GrowingTensors
+from curation.tables.storage import read_table
 
 CLIPS = 8  # so few are scored in this process, where their arrays can be watched
 

@@ -6,7 +6,7 @@ import pytest
 import puppets
 from curation.bucket import load_bucket_clip
 from curation.scores import score_clip
-from curation.subsets import assign_subsets
+from curation.subsets.nested_subsets import assign_subsets
 
 SEEDS = range(300, 308)
 CLEAN_SEEDS = range(400, 430)

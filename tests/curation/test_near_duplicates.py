@@ -6,16 +6,16 @@ import pandas as pd
 import pytest
 
 import puppets
-from curation.ingest import ingest_shard
-from curation.near_duplicates import (
+from curation.intake.ingest import ingest_shard
+from curation.intake.near_duplicates import (
     RECORD,
     DuplicateIndex,
     HashTable,
     find_near_duplicates,
     near_duplicate_groups,
 )
-from curation.predicates import parse_predicate
-from curation.video_hash import KEPT, Thumbnails, video_hash
+from curation.intake.video_hash import KEPT, Thumbnails, video_hash
+from curation.subsets.predicates import parse_predicate
 from media import encode_clip, probe_clip
 
 

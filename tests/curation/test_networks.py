@@ -9,22 +9,22 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from curation.keypoints import FACE, KeypointDetector, detect
+from curation.people.keypoints import FACE, KeypointDetector, detect
+from curation.people.wholebody import OnnxWholeBody
+from curation.people.wholebody.dwpose import main_person
+from curation.people.wholebody.holistic import BODY_FROM_POSE, FACE_FROM_MESH, wholebody
+from curation.people.wholebody.simcc import crop_of, decode, network_input
+from curation.people.wholebody.yolox import decode_grid, letterboxed, suppressed
 from curation.scores import score_clip
-from curation.scores.material import Bench, Material
-from curation.scores.speech import SPEECH
-from curation.scores.syncnet.faces import cut_faces, face_boxes, steady
-from curation.scores.syncnet.mfcc import mfcc
-from curation.scores.syncnet.offset import find_offset
-from curation.scores.syncnet.score import LIP_SYNC, embed
-from curation.scores.text_boxes import TEXT_BOXES, boxes_of, covered_share
-from curation.storage import CurationError
+from curation.scores.clip_media import Bench, Material
+from curation.scores.person.syncnet.faces import cut_faces, face_boxes, steady
+from curation.scores.person.syncnet.mfcc import mfcc
+from curation.scores.person.syncnet.offset import find_offset
+from curation.scores.person.syncnet.score import LIP_SYNC, embed
+from curation.scores.picture.text_boxes import TEXT_BOXES, boxes_of, covered_share
+from curation.scores.sound.speech import SPEECH
+from curation.tables.storage import CurationError
 from curation.weights import weights_file
-from curation.wholebody import OnnxWholeBody
-from curation.wholebody.dwpose import main_person
-from curation.wholebody.holistic import BODY_FROM_POSE, FACE_FROM_MESH, wholebody
-from curation.wholebody.simcc import crop_of, decode, network_input
-from curation.wholebody.yolox import decode_grid, letterboxed, suppressed
 from media import encode_clip
 from profiles.scores import LipSyncConfig, ScoresConfig, SpeechConfig, TextBoxesConfig
 
@@ -243,7 +243,7 @@ def test_faces_are_cut_as_the_protocol_says():
 def syncnet_file(tmp_path_factory) -> Path:
     import torch
 
-    from curation.scores.syncnet.network import SyncNet
+    from curation.scores.person.syncnet.network import SyncNet
 
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("syncnet") / "syncnet_v2.model"
@@ -290,7 +290,7 @@ def test_syncnet_by_path_scores_a_clip_and_other_files_are_refused_by_name(syncn
 
 
 def test_syncnet_sees_every_window_once(syncnet_file):
-    from curation.scores.syncnet.network import load_syncnet
+    from curation.scores.person.syncnet.network import load_syncnet
 
     rng = np.random.default_rng(0)
     faces, audio = rng.integers(0, 255, (9, 224, 224, 3), np.uint8), rng.normal(0, 0.1, 9 * 640).astype(np.float32)

@@ -9,12 +9,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from curation.archive import read_clip
 from curation.bucket import load_bucket_clip
-from curation.clip_table import printable
-from curation.examine import examine, limits_of
-from curation.inbox import candidate_files, find_new_clips
-from curation.ingest import ingest_shard
+from curation.intake.archive import read_clip
+from curation.intake.clip_table import printable
+from curation.intake.inbox import candidate_files, find_new_clips
+from curation.intake.ingest import ingest_shard
+from curation.intake.inspect_file import examine, limits_of
 from tests.curation.odd_clips import USABLE, odd_clips, pipe_behind_a_link
 
 

@@ -10,15 +10,12 @@ import pandas as pd
 import pytest
 
 import puppets
-from curation.card_page import write_card_page
-from curation.features_page import bucket_rows
-from curation.ingest import find_new_clips, ingest_shard
-from curation.ingest_page import fact_rows, origin_rows, write_ingest_page
-from curation.report import score_histograms
-from curation.scores import score_shard
-from curation.slices import slice_rows
-from curation.snapshot import SNAPSHOT_SCHEMA
-from curation.stage_pages import (
+from curation.intake.ingest import find_new_clips, ingest_shard
+from curation.pages.card_page import write_card_page
+from curation.pages.features_page import bucket_rows
+from curation.pages.figures import score_histograms
+from curation.pages.ingest_page import fact_rows, origin_rows, write_ingest_page
+from curation.pages.stage_pages import (
     caption_section,
     condition_rows,
     just_rejected,
@@ -26,9 +23,12 @@ from curation.stage_pages import (
     write_scores_page,
     write_subsets_page,
 )
-from curation.storage import read_table, write_table
-from curation.subsets import select_subsets, threshold_of
-from curation.withdrawal import Tombstone
+from curation.pages.subset_slices import slice_rows
+from curation.scores import score_shard
+from curation.snapshot.training_snapshot import SNAPSHOT_SCHEMA
+from curation.snapshot.withdrawals import Tombstone
+from curation.subsets.nested_subsets import select_subsets, threshold_of
+from curation.tables.storage import read_table, write_table
 from media.pages import Section, write_page
 
 

@@ -12,16 +12,16 @@ from assets.catalogue import STEPS
 from assets.execute import execute
 from assets.steps import AssetError
 from assets.workspace import Workspace
-from curation import features as features_module
-from curation import subsets as subsets_module
-from curation.features import build_features
-from curation.ingest import find_new_clips, ingest_shard
-from curation.quarantine import quarantined_clips, violations_in
+from curation.features import shard_features as features_module
+from curation.features.shard_features import build_features
+from curation.features.windows import Window
+from curation.intake.ingest import find_new_clips, ingest_shard
 from curation.scores import registry, score_shard
-from curation.snapshot import freeze_snapshot
-from curation.storage import CurationError, read_table
-from curation.subsets import explain, select_subsets
-from curation.windows import Window
+from curation.snapshot.training_snapshot import freeze_snapshot
+from curation.subsets import nested_subsets as subsets_module
+from curation.subsets.nested_subsets import explain, select_subsets
+from curation.tables.quarantine import quarantined_clips, violations_in
+from curation.tables.storage import CurationError, read_table
 from profiles import load_profile
 
 CLIPS = 4
@@ -155,7 +155,7 @@ def test_a_subset_row_that_is_not_nested_is_quarantined_and_its_clip_not_trained
 def test_a_sample_with_an_impossible_window_is_quarantined_before_it_is_encoded(
     workspace, shard, victim, monkeypatch, loaded_encoders
 ):
-    from curation import samples as samples_module
+    from curation.features import training_samples as samples_module
 
     right = samples_module.choose_windows
 

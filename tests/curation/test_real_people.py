@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from assets.detectors import keypoint_detector
-from curation.ingest import find_new_clips, ingest_shard
+from curation.intake.ingest import find_new_clips, ingest_shard
 from curation.scores import score_shard
-from curation.storage import CurationError
-from curation.subsets import assign_subsets, join_tables
+from curation.subsets.nested_subsets import assign_subsets, join_tables
+from curation.tables.storage import CurationError
 from profiles import load_profile
 
 RULES = [

@@ -5,7 +5,7 @@ import dataclasses
 import pandas as pd
 
 from curation.scores import registry, versions_digest
-from curation.subsets import select_subsets
+from curation.subsets.nested_subsets import select_subsets
 from tests.curation.score_bench import CLIPS
 
 

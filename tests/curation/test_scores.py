@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 
 import puppets
-from curation.keypoints import LEFT_ELBOW, LEFT_WRIST, RIGHT_ELBOW, RIGHT_WRIST, KeypointDetector, mouth_opening
-from curation.scores.cuts import cut_curve, cut_score
-from curation.scores.exposure import brightness
-from curation.scores.luma import luma
-from curation.scores.motion import motion
-from curation.scores.mouth_audio import mouth_audio_correlation, mouth_audio_lag_frames, mouth_visibility
-from curation.scores.overlay_text import static_strokes
-from curation.scores.pose import keypoint_jitter, pose_visibility
-from curation.scores.sharpness import sharpness
-from curation.scores.sound import audio_rms_db, envelope, sound_share
-from curation.scores.stillness import still_share
+from curation.people.keypoints import LEFT_ELBOW, LEFT_WRIST, RIGHT_ELBOW, RIGHT_WRIST, KeypointDetector, mouth_opening
+from curation.scores.person.pose import keypoint_jitter, pose_visibility
+from curation.scores.picture.cuts import cut_curve, cut_score
+from curation.scores.picture.exposure import brightness
+from curation.scores.picture.luma import luma
+from curation.scores.picture.motion import motion
+from curation.scores.picture.overlay_text import static_strokes
+from curation.scores.picture.sharpness import sharpness
+from curation.scores.picture.stillness import still_share
+from curation.scores.sound.level import audio_rms_db, envelope, sound_share
+from curation.scores.sound.mouth_audio import mouth_audio_correlation, mouth_audio_lag_frames, mouth_visibility
 
 ARMS = (LEFT_ELBOW, RIGHT_ELBOW, LEFT_WRIST, RIGHT_WRIST)
 

@@ -5,10 +5,11 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from curation.predicates import evaluate, parse_predicate, threshold_of
-from curation.report import sweep_chart, sweep_rows
+from curation.pages.figures import sweep_chart, sweep_rows
 from curation.scores.table import scores_schema
-from curation.selection import (
+from curation.subsets.nested_subsets import SUBSETS, assign_subsets
+from curation.subsets.predicates import evaluate, parse_predicate, threshold_of
+from curation.subsets.selection import (
     RepeatedCaptions,
     caption_sources,
     gather_scores,
@@ -17,9 +18,8 @@ from curation.selection import (
     select,
     selected_clips,
 )
-from curation.storage import CurationError, write_table
-from curation.subsets import SUBSETS, assign_subsets
-from curation.sweep import sweep
+from curation.subsets.threshold_sweep import sweep
+from curation.tables.storage import CurationError, write_table
 
 RULES = {
     "text": "motion >= 0.3 and cut_score < 0.5",

@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 
 import puppets
-from curation.archive import read_clip
 from curation.bucket import load_bucket_clip
-from curation.ingest import find_new_clips, ingest_shard
+from curation.intake.archive import read_clip
+from curation.intake.ingest import find_new_clips, ingest_shard
+from curation.intake.shots import ContentDetector, Shot, shot_detector, split_shots
 from curation.scores import score_shard
-from curation.shots import ContentDetector, Shot, shot_detector, split_shots
-from curation.storage import CurationError
+from curation.tables.storage import CurationError
 from media import Span, encode_clip, probe_clip
 
 

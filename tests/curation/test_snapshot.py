@@ -6,7 +6,7 @@ import json
 import pandas as pd
 import pytest
 
-from curation.snapshot import samples_digest
+from curation.snapshot.training_snapshot import samples_digest
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 100])

@@ -10,14 +10,14 @@ from assets.catalogue import STEPS
 from assets.dvc_stages import ensure_repository, record_in_dvc
 from assets.exposure import who_saw
 from assets.workspace import Workspace
-from curation.contracts import SNAPSHOT
-from curation.features import build_features
-from curation.ingest import ingest_shard
+from curation.features.shard_features import build_features
+from curation.intake.ingest import ingest_shard
 from curation.scores import score_shard
-from curation.snapshot import freeze_snapshot
-from curation.storage import CurationError, read_table, write_table
-from curation.subsets import select_subsets
-from curation.withdrawal import find_clips, read_tombstones, withdraw, withdrawn
+from curation.snapshot.training_snapshot import freeze_snapshot
+from curation.snapshot.withdrawals import find_clips, read_tombstones, withdraw, withdrawn
+from curation.subsets.nested_subsets import select_subsets
+from curation.tables.contracts import SNAPSHOT
+from curation.tables.storage import CurationError, read_table, write_table
 from profiles import load_profile
 
 A, B, C = "aaaaaaaa00000001", "aaaaaaaa00000002", "cccccccc00000003"

@@ -18,8 +18,8 @@ from assets.dvc_stages import ensure_repository
 from assets.restore_points import keep_restore_point
 from assets.shard_plans import planned_files
 from assets.workspace import Workspace, open_workspace
-from curation.remote_inbox import fetch_remote
-from curation.storage import CurationError
+from curation.intake.remote_inbox import fetch_remote
+from curation.tables.storage import CurationError
 from orchestration.sensors import inbox_sensor
 from profiles import load_profile
 from tests.deploy.servers import DEPLOY, s3_server, s3_variables
@@ -83,7 +83,7 @@ def test_the_sensor_reads_new_objects_of_a_bucket_once(store, tmp_path, monkeypa
     with dg.DagsterInstance.ephemeral() as instance:
         assert isinstance(tick(instance), dg.SkipReason), "an empty bucket is no fault"
         store.pipe({"inbox/clips/deep/a.mp4": b"one", "inbox/clips/deep/a.mp4.json": b"{}", "inbox/other/c.mp4": b"no"})
-        monkeypatch.setattr("assets.settling.SETTLE_SECONDS", 0.0)
+        monkeypatch.setattr("curation.intake.unsettled_files.SETTLE_SECONDS", 0.0)
         asked = tick(instance)
         (file,) = planned_files(workspace, asked.run_requests[0].partition_key)
         assert file.read_bytes() == b"one" and file.name == "a.mp4" and file.with_name("a.mp4.json").is_file()

@@ -14,9 +14,9 @@ from transformers import CLIPVisionConfig, CLIPVisionModel, LlamaForCausalLM, Pr
 import puppets
 from curation.bucket import BucketClip
 from curation.scores import score_clip
-from curation.scores.material import evenly
-from curation.scores.qalign import QALIGN
-from curation.storage import CurationError
+from curation.scores.clip_media import evenly
+from curation.scores.picture.qalign import QALIGN
+from curation.tables.storage import CurationError
 from evaluation.baselines.instruments import Instruments, Pair, Panel
 from evaluation.metrics import ImageAesthetics, ImageQuality, MetricError, Network
 from networks.mplug_owl2 import AbstractorConfig, AbstractorLayer, Owl, OwlConfig, Vision, VisionConfig

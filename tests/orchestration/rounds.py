@@ -8,8 +8,8 @@ import pandas as pd
 from assets.catalogue import STEPS
 from assets.dvc_stages import record_in_dvc
 from assets.workspace import Workspace
-from curation.contracts import SNAPSHOT
-from curation.storage import write_table
+from curation.tables.contracts import SNAPSHOT
+from curation.tables.storage import write_table
 
 SHARD = "s-000000000001"
 CHAIN = (

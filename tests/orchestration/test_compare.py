@@ -77,7 +77,7 @@ class NoFace(FixedFace):
 
 
 def test_curations_syncnet_judges_a_video_and_names_its_weights(tmp_path):
-    from curation.scores.syncnet.network import SyncNet
+    from curation.scores.person.syncnet.network import SyncNet
 
     torch.manual_seed(0)
     torch.save(SyncNet().state_dict(), tmp_path / "syncnet_v2.model")

@@ -227,7 +227,7 @@ def test_a_picture_without_a_face_or_with_several_people_is_refused(tmp_path, fi
 
     class Crowd(PuppetKeypoints):
         def detect(self, frames):
-            from curation.keypoints import Detected
+            from curation.people.keypoints import Detected
 
             return Detected(self(frames), np.array([3]))
 

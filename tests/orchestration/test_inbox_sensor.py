@@ -10,8 +10,8 @@ import pytest
 
 from assets.shard_plans import plan_new_shards, planned_files
 from assets.workspace import open_workspace
-from curation.inbox import fingerprint
-from curation.withdrawal import Tombstone, is_withdrawn_content
+from curation.intake.inbox import fingerprint
+from curation.snapshot.withdrawals import Tombstone, is_withdrawn_content
 from orchestration.ingest_requests import ATTEMPTS, FIRST_PAUSE, ingest_requests
 from orchestration.sensors import inbox_sensor
 

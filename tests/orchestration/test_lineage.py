@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from assets.dvc_stages import ensure_repository
 from assets.exposure import who_saw
 from assets.workspace import Workspace
-from curation.storage import CurationError
+from curation.tables.storage import CurationError
 from orchestration.cli import app
 from orchestration.lineage import LineageError, as_json, as_lines, look_up
 from orchestration.lineage_page import HEIGHT, WIDTH, write_lineage_page

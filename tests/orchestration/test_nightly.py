@@ -16,7 +16,7 @@ from assets.dvc_stages import ensure_repository
 from assets.refresh import ask
 from assets.workspace import Workspace, open_workspace
 from curation.scores.registry import columns_of
-from curation.withdrawal import withdraw
+from curation.snapshot.withdrawals import withdraw
 from orchestration.schedules import nightly_training
 from profiles import load_profile
 from tests.orchestration.rounds import SHARD, put_raw_clips, put_round

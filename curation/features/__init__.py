@@ -1,0 +1,1 @@
+"""Condition features: samples cut from clips, encoded once, cached by content."""

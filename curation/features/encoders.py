@@ -1,0 +1,159 @@
+"""The frozen encoders of a profile, loaded once, and the identity that features made with them carry."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKLWan
+from torch import Tensor
+
+from curation.bucket import TILE, TRANSFORM, bucket_names
+from curation.features.training_samples import CutSample
+from curation.features.windows import MOTION_FRAMES
+from omnihuman.audio import AudioEncoder
+from omnihuman.autoencoder import encode_video, load_autoencoder, to_pixels
+from omnihuman.digests import weights_digest
+from omnihuman.text import TextEncoder
+from profiles import Profile, resolve_source
+from profiles.schema import VideoConfig
+
+DTYPE = "float16"
+# Which tensors stand in a row; another set makes every row anew.
+ROW = "motion-1"
+
+
+def encoder_identity(profile: Profile, keypoints: str) -> dict[str, str | int | list[str]]:
+    """What stands in encoders.json. `keypoints` is the detector's name and version.
+
+    Raises:
+        ProfileError, FileNotFoundError: weights are missing; the message names the path.
+    """
+    sources = profile.encoders
+    return {
+        "autoencoder": weights_digest(resolve_source(sources.autoencoder)),
+        "text": weights_digest(resolve_source(sources.text)),
+        "text_tokens": sources.text_tokens,
+        "audio": weights_digest(resolve_source(sources.audio)),
+        "keypoints": keypoints,
+        "transform": TRANSFORM,
+        "buckets": bucket_names(profile.video),
+        "dtype": DTYPE,
+        "row": ROW,
+    }
+
+
+@dataclass(frozen=True)
+class ConditionEncoders:
+    """Autoencoder, text and audio encoder on one device."""
+
+    autoencoder: AutoencoderKLWan
+    text: TextEncoder
+    audio: AudioEncoder
+    device: torch.device
+    profile: Profile
+
+    def shapes(self, samples: int, video: VideoConfig) -> dict[str, tuple[tuple[int, ...], str]]:
+        """Shapes and types of the features of so many samples of one bucket; found by encoding one empty sample."""
+        latents = self._see(np.zeros((1, MOTION_FRAMES, video.height, video.width, 3), np.uint8))
+        channels, motion, height, width = latents.shape[1:]
+        text = tuple(self.text.encode([""]).shape[1:])
+        audio = tuple(self._hear([np.zeros(0, np.float32)], video).shape[1:])
+        return {
+            "latents": ((samples, channels, video.latent_frames, height, width), DTYPE),
+            "reference_latents": ((samples, channels, 1, height, width), DTYPE),
+            "motion_latents": ((samples, channels, motion, height, width), DTYPE),
+            "has_motion": ((samples,), "uint8"),
+            "text": ((samples, *text), DTYPE),
+            "null_text": (text, DTYPE),
+            "audio": ((samples, *audio), DTYPE),
+            "has_audio": ((samples,), "uint8"),
+            "keypoints": ((samples, video.frames, 133, 3), "float32"),
+        }
+
+    def encode(self, part: str, batch: list[CutSample], video: VideoConfig) -> dict[str, np.ndarray]:
+        """The tensors of one part (`feature_cache.PARTS`) of a batch of one bucket, float32 but for `has_audio` and `has_motion`."""
+        if part == "text":
+            return self.encode_captions([cut.sample.caption for cut in batch])
+        return self._encode_pictures(batch) if part == "latents" else self._encode_sound(batch, video)
+
+    def encode_captions(self, captions: list[str]) -> dict[str, np.ndarray]:
+        """`text` `(B, L, D)`."""
+        return {"text": self.text.encode(captions).cpu().numpy()}
+
+    def _encode_pictures(self, batch: list[CutSample]) -> dict[str, np.ndarray]:
+        """The motion of a sample without frames before its window is all zero. Motion frames are encoded alone, as at
+        inference: what the causal autoencoder would remember of still earlier frames is not there."""
+        latents = self._see(np.stack([cut.frames for cut in batch]))
+        reference = self._see(np.stack([cut.reference for cut in batch])[:, None])
+        return {"latents": latents, "reference_latents": reference, **self._motion(batch, reference)}
+
+    def _encode_sound(self, batch: list[CutSample], video: VideoConfig) -> dict[str, np.ndarray]:
+        """A silent sample's audio is all zero."""
+        has_audio = np.array([cut.audio is not None for cut in batch], np.uint8)
+        heard = self._hear([np.zeros(0, np.float32) if cut.audio is None else cut.audio for cut in batch], video)
+        heard[has_audio == 0] = 0.0
+        return {"audio": heard, "has_audio": has_audio}
+
+    def _motion(self, batch: list[CutSample], like: np.ndarray) -> dict[str, np.ndarray]:
+        pasts = [cut.motion for cut in batch if cut.motion is not None]
+        has_motion = np.array([cut.motion is not None for cut in batch], np.uint8)
+        latents = np.zeros((*like.shape[:2], 1 + (MOTION_FRAMES - 1) // 4, *like.shape[3:]), np.float32)
+        if pasts:
+            latents[has_motion == 1] = self._see(np.stack(pasts))
+        return {"motion_latents": latents, "has_motion": has_motion}
+
+    def null_text(self) -> np.ndarray:
+        """`(L, D)` states of the empty prompt, what the text condition becomes when it is dropped."""
+        return self.text.encode([""])[0].cpu().numpy()
+
+    def _see(self, frames: np.ndarray) -> np.ndarray:
+        pixels = to_pixels(torch.from_numpy(np.ascontiguousarray(frames)).to(self.device))
+        return _array(encode_video(self.autoencoder, pixels))
+
+    def _hear(self, waveforms: list[np.ndarray], video: VideoConfig) -> np.ndarray:
+        length = round(video.frames / video.fps * video.sample_rate)
+        padded = np.stack([np.pad(wave[:length], (0, max(0, length - len(wave)))) for wave in waveforms])
+        return _array(self.audio.encode(torch.from_numpy(padded).to(self.device), video.frames, video.fps))
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return tensor.float().cpu().numpy()
+
+
+def decoding_processes() -> int:
+    """How many processes decode beside the encoders: one of two cores, at most a quarter of many, at most eight."""
+    return max(1, min(8, (os.cpu_count() or 1) // 4))
+
+
+@contextmanager
+def cores_left_by_decoding() -> Iterator[None]:
+    """Give torch the cores on which nothing is decoded. With more threads than cores they wait for one another in busy
+    loops: on two busy cores a batch of 16 puppets took 0.4 CPU seconds with one thread and 1.5 with two."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) - decoding_processes()))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def load_encoders(profile: Profile) -> ConditionEncoders:
+    """Load the profile's encoders, on the first GPU where there is one.
+
+    Raises:
+        ProfileError, FileNotFoundError, OSError: weights are missing; the message names the path.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    sources = profile.encoders
+    autoencoder = load_autoencoder(resolve_source(sources.autoencoder))
+    autoencoder.enable_tiling(*TILE)
+    text = TextEncoder(resolve_source(sources.text), sources.text_tokens)
+    audio = AudioEncoder(resolve_source(sources.audio))
+    models: list[Any] = [autoencoder, text.model, audio.model]
+    for model in models:
+        model.to(device)
+    return ConditionEncoders(autoencoder, text, audio, device, profile)

@@ -1,0 +1,1 @@
+"""Keypoints of people, and the detectors that find them."""

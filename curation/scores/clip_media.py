@@ -1,0 +1,200 @@
+"""What the scores of one clip share: it is decoded at most once, and only if some score looks at pixels or sound."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import cv2
+import numpy as np
+
+from curation.bucket import DECODE_BYTES, TRANSFORM, BucketClip, bucket_names, choose_bucket, to_bucket
+from curation.people.keypoints import Detected, KeypointDetector, detect, mouth_opening
+from curation.scores.picture.luma import grey, luma
+from curation.scores.sound.level import envelope
+from media import Clip, Span, decode_clip
+from profiles.schema import Bucket, VideoConfig
+
+# Scores of motion look at pictures of at most this short side: optical flow at full size would cost more than decoding.
+WORKING_SHORT_SIDE = 120
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every clip of a shard is scored with.
+
+    Attributes:
+        video: the buckets.
+        detector: finds keypoints.
+        pose_keypoints: indices that the pose condition needs.
+        native_frames: pictures kept at the source's own size.
+    """
+
+    video: VideoConfig
+    detector: KeypointDetector
+    pose_keypoints: Sequence[int]
+    native_frames: int
+
+    def identity(self, source: str) -> Any:
+        """What decides the content of one part of the material besides the clip's bytes; part of a column's key."""
+        video = self.video
+        bucket = [TRANSFORM, bucket_names(video), WORKING_SHORT_SIDE]
+        found: dict[str, Any] = {
+            "frames": bucket,
+            "native": [f"{TRANSFORM} {video.fps:g}", self.native_frames],
+            "audio": [f"{video.fps:g}", video.sample_rate],
+            "keypoints": [bucket, self.detector.name, self.detector.version],
+            "pose_keypoints": list(self.pose_keypoints),
+            "record": None,
+            "data": None,
+        }
+        return found[source]
+
+
+class Material:
+    """One clip on the bench. Everything is made when it is first asked for.
+
+    Args:
+        bench: what is shared by all clips.
+        record: the clip's row of clips.parquet (`width`, `height`, `fps`, `frames`, `caption`, ...).
+        read: gives the file's bytes.
+        detected: keypoints from an earlier run, in which case no detector runs.
+    """
+
+    def __init__(
+        self, bench: Bench, record: dict[str, Any], read: Callable[[], bytes | Span], detected: Detected | None = None
+    ):
+        self.bench, self.record, self._read = bench, record, read
+        if detected is not None:
+            self.__dict__["detected"] = detected
+
+    @classmethod
+    def of_bucket(cls, clip: BucketClip, bench: Bench) -> "Material":
+        """A clip that is already in the bucket: its frames stand for the source's too, and there is no file."""
+        height, width = clip.frames.shape[1:3]
+        record = {"width": width, "height": height, "fps": bench.video.fps, "frames": len(clip.frames)}
+        made = cls(bench, record, bytes)
+        native = clip.frames[evenly(len(clip.frames), bench.native_frames)]
+        made.__dict__["_decoded"] = (clip, native)
+        return made
+
+    @cached_property
+    def data(self) -> bytes | Span:
+        """The media file, or the part of one that the clip is."""
+        return self._read()
+
+    @cached_property
+    def _decoded(self) -> tuple[BucketClip, np.ndarray]:
+        video, record = self.bench.video, self.record
+        affordable = DECODE_BYTES / (record["width"] * record["height"] * 3 * max(record["fps"], 1.0))
+        longest = max(bucket.frames for bucket in video.all_buckets)
+        seconds = max(affordable, (longest + video.reference_gap + 1) / video.fps)
+        length = record.get("seconds", record["frames"] / max(record["fps"], 1.0))
+        expected = min(record["frames"], int(min(seconds, length) * video.fps))
+        likely = choose_bucket(record["width"], record["height"], longest, video)
+        clip, native = self._decode(likely, seconds, expected)
+        # The table's size, not the decoded one: features plan with the table, and both must agree.
+        bucket = choose_bucket(record["width"], record["height"], len(clip.frames), video)
+        if (bucket.height, bucket.width) != (likely.height, likely.width):
+            # Too few frames for the likely one, which only decoding tells.
+            clip, native = self._decode(bucket, seconds, expected)
+        return BucketClip(clip.frames, clip.audio), native
+
+    def _decode(self, bucket: Bucket, seconds: float, expected: int) -> tuple[Clip, np.ndarray]:
+        """Each frame is brought to the bucket as it is decoded; a few stay at their own size."""
+        wanted = set(evenly(max(1, expected), self.bench.native_frames).tolist())
+        kept: dict[int, np.ndarray] = {}
+        seen = 0
+
+        def transform(image: np.ndarray) -> np.ndarray:
+            nonlocal seen
+            if seen == 0 or seen in wanted:
+                kept[seen] = image.copy()
+            seen += 1
+            return to_bucket(image[None], bucket)[0]
+
+        clip = decode_clip(self.data, self.bench.video.fps, self.bench.video.sample_rate, seconds, transform)
+        if len(kept) > 1 and 0 not in wanted:
+            del kept[0]  # kept in case the clip was shorter than its record says
+        return clip, np.stack(list(kept.values()))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the clip's bucket, known without decoding where the keypoints are."""
+        if "_decoded" in self.__dict__ or "detected" not in self.__dict__:
+            height, width = self.frames.shape[1:3]
+            return height, width
+        frames = len(self.detected.keypoints)
+        bucket = choose_bucket(self.record["width"], self.record["height"], frames, self.bench.video)
+        return bucket.height, bucket.width
+
+    @property
+    def frames(self) -> np.ndarray:
+        """`(T, height, width, 3)` uint8 RGB in the bucket."""
+        return self._decoded[0].frames
+
+    @property
+    def audio(self) -> np.ndarray | None:
+        """`(S,)` float32 in [-1, 1], or None."""
+        return self._decoded[0].audio
+
+    @property
+    def native(self) -> np.ndarray:
+        """`(K, H, W, 3)` uint8 RGB at the source's own size, evenly spaced."""
+        return self._decoded[1]
+
+    @cached_property
+    def native_grey(self) -> np.ndarray:
+        """`(K, H, W)` uint8."""
+        return grey(self.native)
+
+    @cached_property
+    def working(self) -> np.ndarray:
+        """`(T, h, w, 3)` uint8: the bucket's frames with a short side of at most 120; the bucket's own if smaller."""
+        height, width = self.frames.shape[1:3]
+        if self.working_scale == 1.0:
+            return self.frames
+        size = (round(width / self.working_scale), round(height / self.working_scale))
+        return np.stack([_shrunk(image, size) for image in self.frames])
+
+    @property
+    def working_scale(self) -> float:
+        """Pixels of the bucket per pixel of `working`."""
+        return max(1.0, min(self.frames.shape[1:3]) / WORKING_SHORT_SIDE)
+
+    @cached_property
+    def luma(self) -> np.ndarray:
+        """`(T, h, w)` float32 in [0, 255] of `working`."""
+        return luma(self.working)
+
+    @cached_property
+    def detected(self) -> Detected:
+        """Keypoints `(T, 133, 3)` in the bucket's pixels, and how many people there are."""
+        return detect(self.bench.detector, self.frames)
+
+    @cached_property
+    def opening(self) -> np.ndarray:
+        """`(T,)` mouth opening in pixels, NaN where unseen."""
+        return mouth_opening(self.detected.keypoints)
+
+    @cached_property
+    def envelope(self) -> np.ndarray | None:
+        """`(T,)` RMS of the sound about each frame, or None without sound."""
+        if self.audio is None:
+            return None
+        return envelope(self.audio, len(self.frames), self.bench.video.fps, self.bench.video.sample_rate)
+
+
+def _shrunk(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Averaged down to `size` (width, height): by halves as long as they go, the rest, less than twice, by interpolation.
+    Averaging all the way at once takes ten times as long."""
+    while image.shape[1] >= 2 * size[0] and image.shape[0] >= 2 * size[1]:
+        image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    return image if image.shape[1::-1] == size else cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+
+
+def evenly(count: int, wanted: int) -> np.ndarray:
+    """Indices of `wanted` of `count` things, evenly spaced with ends left out; all of them where there are no more."""
+    if count <= wanted:
+        return np.arange(count)
+    return ((np.arange(wanted) + 0.5) * count / wanted).astype(int)

@@ -1,0 +1,1 @@
+"""Scores of who is seen, and of whether the mouth fits the sound."""

@@ -1,0 +1,83 @@
+"""The two streams of SyncNet v2, with the parameter names of its published weights, so that they load unchanged."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from curation.tables.storage import CurationError
+
+EMBEDDING = 1024
+
+
+def _block(convolution: nn.Module, norm: nn.Module) -> list[nn.Module]:
+    return [convolution, norm, nn.ReLU()]
+
+
+def _head() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(512, 512), nn.BatchNorm1d(512), nn.ReLU(), nn.Linear(512, EMBEDDING))
+
+
+class SyncNet(nn.Module):
+    """Sound and lips of 0.2 s each to vectors that lie close where they belong together.
+
+    Layers as in the paper's VGG-M towers; the order of modules, pools included, gives the published key names.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        conv2, norm2 = nn.Conv2d, nn.BatchNorm2d
+        self.netcnnaud = nn.Sequential(
+            *_block(conv2(1, 64, 3, padding=1), norm2(64)),
+            nn.MaxPool2d(1, 1),
+            *_block(conv2(64, 192, 3, padding=1), norm2(192)),
+            nn.MaxPool2d(3, (1, 2)),
+            *_block(conv2(192, 384, 3, padding=1), norm2(384)),
+            *_block(conv2(384, 256, 3, padding=1), norm2(256)),
+            *_block(conv2(256, 256, 3, padding=1), norm2(256)),
+            nn.MaxPool2d(3, 2),
+            *_block(conv2(256, 512, (5, 4)), norm2(512)),
+        )
+        conv3, norm3 = nn.Conv3d, nn.BatchNorm3d
+        self.netcnnlip = nn.Sequential(
+            *_block(conv3(3, 96, (5, 7, 7), (1, 2, 2)), norm3(96)),
+            nn.MaxPool3d((1, 3, 3), (1, 2, 2)),
+            *_block(conv3(96, 256, (1, 5, 5), (1, 2, 2), (0, 1, 1)), norm3(256)),
+            nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)),
+            *_block(conv3(256, 256, (1, 3, 3), padding=(0, 1, 1)), norm3(256)),
+            *_block(conv3(256, 256, (1, 3, 3), padding=(0, 1, 1)), norm3(256)),
+            *_block(conv3(256, 256, (1, 3, 3), padding=(0, 1, 1)), norm3(256)),
+            nn.MaxPool3d((1, 3, 3), (1, 2, 2)),
+            *_block(conv3(256, 512, (1, 6, 6)), norm3(512)),
+        )
+        self.netfcaud, self.netfclip = _head(), _head()
+
+    def embed_sound(self, mfcc: Tensor) -> Tensor:
+        """`(N, 1, 13, 20)` coefficients to `(N, 1024)`."""
+        return self.netfcaud(self.netcnnaud(mfcc).flatten(1))
+
+    def embed_lips(self, faces: Tensor) -> Tensor:
+        """`(N, 3, 5, 224, 224)` BGR in [0, 255] to `(N, 1024)`."""
+        return self.netfclip(self.netcnnlip(faces).flatten(1))
+
+
+def load_syncnet(path: Path) -> SyncNet:
+    """The published `syncnet_v2.model`, or safetensors with the same names.
+
+    Raises:
+        CurationError: the file does not hold exactly these parameters.
+    """
+    network = SyncNet()
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            network.load_state_dict(load_file(path))
+        else:
+            # Only tensors are unpickled: a weights file must not be able to run code.
+            network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:
+        raise CurationError(
+            f"{path} does not hold SyncNet v2's weights ({error}); download syncnet_v2.model again"
+        ) from error
+    return network.eval()

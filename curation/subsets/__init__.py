@@ -1,0 +1,1 @@
+"""Nested subsets by predicates over score columns, and questions to them."""

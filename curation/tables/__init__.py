@@ -1,0 +1,1 @@
+"""Tables on disk: parquet with contracts, quarantine, safetensors that are written row by row."""

@@ -1,6 +1,0 @@
-"""Detectors of people in the COCO-WholeBody-133 layout: DWPose and RTMW by path, MediaPipe out of a package."""
-
-from curation.wholebody.dwpose import OnnxWholeBody
-from curation.wholebody.holistic import MediaPipeHolistic
-
-__all__ = ["MediaPipeHolistic", "OnnxWholeBody"]
