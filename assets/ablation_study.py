@@ -190,8 +190,8 @@ def _snapshot(workspace: Workspace) -> str:
 
 def _train(workspace: Workspace, name: str, folder_of: Callable[[str], Path], launch: Launcher) -> Path:
     """The folder of these weights: found by their fingerprint, or made, going on where an attempt stopped."""
-    from training.fingerprint import job_fingerprint
-    from training.launch import training_process
+    from training.run.fingerprint import job_fingerprint
+    from training.run.launch import training_process
 
     root, section = workspace.var / "ablation", RECIPES[name].section
     job = training_job(workspace, name, folder_of, root, root)

@@ -12,7 +12,7 @@ from assets.training_start import continued_section, read_start, take_over
 from assets.workspace import START, Workspace
 
 if TYPE_CHECKING:
-    from training.jobs import TrainingJob
+    from training.run.jobs import TrainingJob
 
 # Engine settings that change the numbers; how often state is saved does not.
 ENGINE = tuple(
@@ -58,7 +58,7 @@ def training_job(
         output: folder of the finished weights.
         work: folder of checkpoints while it runs.
     """
-    from training.jobs import TrainingJob
+    from training.run.jobs import TrainingJob
 
     recipe = RECIPES[name]
     return TrainingJob(
@@ -82,8 +82,8 @@ def train(name: str) -> Callable[[Execution], Metadata]:
     recipe = RECIPES[name]
 
     def make(execution: Execution) -> Metadata:
-        from training.finished import is_finished
-        from training.launch import training_process
+        from training.run.finished import is_finished
+        from training.run.launch import training_process
 
         workspace = execution.workspace
         start = read_start(workspace) if recipe.kind == "stage" else None
@@ -106,7 +106,7 @@ def train(name: str) -> Callable[[Execution], Metadata]:
 
 def describe(folder: Path) -> Metadata:
     """What a checkpoint's page shows: its record and its curves."""
-    from training.curves import last_losses, loss_curves
+    from training.run.curves import last_losses, loss_curves
 
     record = json.loads((folder / "record.json").read_text())
     shown = {k: v for k, v in record.items() if isinstance(v, (int, float, str, bool))}

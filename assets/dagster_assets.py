@@ -24,7 +24,7 @@ from assets.workspace import REPORTS, Workspace, open_workspace
 from media import in_few_colours
 
 if TYPE_CHECKING:
-    from training.launch import Process
+    from training.run.launch import Process
 
 # Backfill policies and links into the code: once for each asset, in every process's log. constraints.txt holds Dagster's version.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)

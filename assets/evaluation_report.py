@@ -62,7 +62,7 @@ def training_clips(workspace: Workspace) -> tuple["TrainingClips | None", str]:
     import pandas as pd
 
     from evaluation.error_analysis import TrainingClips, latent_features
-    from training.feature_rows import FeatureRows
+    from training.data.feature_rows import FeatureRows
 
     file = workspace.data("training_snapshot") / "samples.parquet"
     if not file.is_file():

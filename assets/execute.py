@@ -20,7 +20,7 @@ from media import write_atomically
 from tracking.progress import ProgressFile
 
 if TYPE_CHECKING:
-    from training.launch import Process
+    from training.run.launch import Process
 
 # What these leave is a state that can be restored; after a snapshot and a promotion it goes to the DVC remote too.
 KEPT_AFTER = ("training_snapshot", "benchmark_scores", "registered_model", "promoted_champion")

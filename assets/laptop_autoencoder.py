@@ -11,7 +11,7 @@ from assets.steps import AssetError, Execution, Metadata, Step
 def make_laptop_autoencoder(execution: Execution) -> Metadata:
     """Run the recipe under the DeepSpeed launcher; the result is to be compared with the one that ships, and copied."""
     import training
-    from training.launch import Process, launch_environment
+    from training.run.launch import Process, launch_environment
 
     output = execution.workspace.data("laptop_autoencoder")
     draft = output.parent / f".tmp-{output.name}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from assets.workspace import Workspace
 
 if TYPE_CHECKING:
-    from training.launch import Process
+    from training.run.launch import Process
 
 Report = Callable[[int, int, str], None]  # done, total, note
 

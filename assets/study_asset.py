@@ -12,7 +12,7 @@ from assets.workspace import open_workspace
 from evaluation.studies import STUDIES
 
 if TYPE_CHECKING:
-    from training.launch import Process
+    from training.run.launch import Process
 
 STUDY_PARTITIONS = dg.StaticPartitionsDefinition(list(STUDIES))
 

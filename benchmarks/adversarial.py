@@ -7,12 +7,12 @@ from benchmarks.process_group import start_alone
 from benchmarks.transformer import SIZES
 from omnihuman import OmniHumanTransformer3DModel
 from profiles import load_profile
-from training.batch import Batch, SampleDraw
-from training.conditions import Conditions
+from training.data.batch import Batch, SampleDraw
+from training.data.conditions import Conditions
 from training.distillation.discriminator import Discriminator
 from training.distillation.one_step import one_step
 from training.distillation.updates import discriminator_step, draw_parts, frozen, generator_step, repeat_conditions
-from training.engine import build_engine
+from training.engine.deepspeed_engine import build_engine
 
 
 def adversarial_update(batch_size: int = 16) -> Comparison:

@@ -8,9 +8,9 @@ import torch
 from benchmarks.interleaved import Comparison, compare
 from benchmarks.snapshot import write_snapshot
 from profiles import load_profile
-from training.data import SnapshotData
+from training.data.loader import SnapshotData
 from training.flow_matching import interpolate, per_sample_loss, sample_timesteps
-from training.model import build_transformer
+from training.stages.model import build_transformer
 
 
 def loader_against_step() -> Comparison:

@@ -17,7 +17,7 @@ from PIL import Image
 from omnihuman.pipeline import build_pipeline
 from profiles import load_profile
 from puppets import render
-from training.model import build_transformer
+from training.stages.model import build_transformer
 
 SECONDS = (10, 60)
 ROOT = Path(__file__).resolve().parents[1]

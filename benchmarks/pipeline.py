@@ -11,7 +11,7 @@ from omnihuman.autoencoder import decode_video, encode_video, to_pixels
 from omnihuman.pipeline import OmniHumanPipeline, build_pipeline
 from omnihuman.text import encode_text
 from profiles import load_profile
-from training.model import build_transformer
+from training.stages.model import build_transformer
 
 PROMPT = "A person talks."
 

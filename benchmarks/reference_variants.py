@@ -17,8 +17,8 @@ from evaluation.benchmark import Benchmark, load_benchmark
 from omnihuman.pipeline import build_pipeline
 from profiles import load_profile
 from puppets import measure
-from training.jobs import TrainingJob
-from training.launch import launch_command, launch_environment
+from training.run.jobs import TrainingJob
+from training.run.launch import launch_command, launch_environment
 
 VARIANTS = ("far", "zero")
 RATIOS = "{text: 0.9, reference: 0.7, audio: 0.5}"

@@ -9,16 +9,16 @@ from benchmarks.interleaved import Comparison, compare
 from benchmarks.process_group import start_alone
 from benchmarks.snapshot import write_snapshot
 from profiles import Profile, load_profile
-from training.data import SnapshotData
-from training.ema import ExponentialMovingAverage
-from training.engine import build_engine, rate_factor, set_rate
+from training.data.loader import SnapshotData
+from training.engine.deepspeed_engine import build_engine, rate_factor, set_rate
+from training.engine.ema import ExponentialMovingAverage
+from training.engine.optimizer import build_optimizer
+from training.engine.throughput import Throughput, batch_flops
 from training.flow_matching import interpolate, per_sample_loss, sample_timesteps
-from training.jobs import TrainingJob
-from training.model import build_transformer
-from training.optimizer import build_optimizer
-from training.recorder import Recorder
-from training.stage import optimizer_step
-from training.throughput import Throughput, batch_flops
+from training.run.jobs import TrainingJob
+from training.run.recorder import Recorder
+from training.stages.model import build_transformer
+from training.stages.stage import optimizer_step
 
 
 def training_step(rounds: int = 9) -> Comparison:

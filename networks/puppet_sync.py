@@ -1,7 +1,7 @@
 """Puppet sync: two small towers that tell which sound belongs to which mouth, taught on rendered puppets and good for nothing else.
 
 SyncNet's idea (Chung and Zisserman, ACCV workshops 2016) at the puppets' size: 16 frames per second, a mouth of 16 x 16 pixels,
-five frames to a window. Its numbers are not Sync-C and Sync-D and are not comparable with them. `training/puppet_sync.py` makes
+five frames to a window. Its numbers are not Sync-C and Sync-D and are not comparable with them. `training/recipes/puppet_sync.py` makes
 the weights.
 """
 
@@ -144,6 +144,6 @@ def load_puppet_sync(path: Path) -> PuppetSync:
         network.load_state_dict(load_file(path))
     except (SafetensorError, RuntimeError) as error:
         raise ValueError(
-            f"{path} does not hold the weights of puppet sync ({error}); make them with training/puppet_sync.py"
+            f"{path} does not hold the weights of puppet sync ({error}); make them with training/recipes/puppet_sync.py"
         ) from error
     return network.eval().requires_grad_(False)

@@ -37,7 +37,7 @@ def _wan(profile: Profile) -> Finding:
         if not Path(source).exists():
             return Finding("Wan base", True, f"{source}: a hub id, fetched when training starts")
         from omnihuman import OmniHumanTransformer3DModel
-        from training.model import own_configuration
+        from training.stages.model import own_configuration
 
         return Finding(
             "Wan base", True, str(OmniHumanTransformer3DModel.inspect_wan(source, **own_configuration(profile)))

@@ -162,7 +162,7 @@ class LipSyncConfig(Strict):
 
 
 class PuppetSyncConfig(Strict):
-    """The network that this project trains on puppets (`training/puppet_sync.py`); for pictures of puppets alone.
+    """The network that this project trains on puppets (`training/recipes/puppet_sync.py`); for pictures of puppets alone.
 
     Lags of up to `lags` frames; fewer than `fewest` windows at a lag say nothing.
     """

@@ -1,7 +1,7 @@
 """Entry point of every training run, started by the DeepSpeed launcher: `deepspeed training/train.py --job JOB.json`.
 
 Rank 0 talks to MLflow and, where Dagster started it, to Dagster Pipes. A run that was killed goes on from its last
-checkpoint when the same job file is started again; one that is asked to stop (`training.supervise`) writes one and ends with 75.
+checkpoint when the same job file is started again; one that is asked to stop (`training.run.supervise`) writes one and ends with 75.
 """
 
 import argparse
@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 
-from training.alone import hold_alone, stop_with_launcher
-from training.jobs import TrainingJob
-from training.process_group import start_process_group
-from training.stopping import STOPPED, Stopped
+from training.engine.process_group import start_process_group
+from training.run.attempt_lock import hold_alone, stop_with_launcher
+from training.run.jobs import TrainingJob
+from training.run.stopping import STOPPED, Stopped
 
 
 def run(job: TrainingJob) -> dict:
@@ -30,13 +30,13 @@ def run(job: TrainingJob) -> dict:
         raise ValueError(
             f"{job.kind} training takes engine.sequence_parallel = 1; raise the accumulation or ZeRO stage instead"
         )
-    from training.finished import end_run, finished_record
+    from training.run.finished import end_run, finished_record
 
     if (record := finished_record(job)) is not None:
         end_run(job, record)
         return record
     if job.kind == "stage":
-        from training.stage import train_stage as train
+        from training.stages.stage import train_stage as train
     elif job.kind == "consistency":
         from training.distillation.consistency import train_consistency as train
     elif job.kind == "decoder":
@@ -49,7 +49,9 @@ def run(job: TrainingJob) -> dict:
 def main() -> int:
     """Parse the command line, train, report; the exit code is 75 after a stop on request."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--job", type=Path, required=True, help="job file written by training.jobs.TrainingJob.write")
+    parser.add_argument(
+        "--job", type=Path, required=True, help="job file written by training.run.jobs.TrainingJob.write"
+    )
     parser.add_argument("--local_rank", type=int, default=0, help=argparse.SUPPRESS)
     job = TrainingJob.read(parser.parse_args().job)
     stop_with_launcher()

@@ -17,8 +17,8 @@ from assets.launchers.local import TAIL_LINES, TERMINATION_SECONDS
 from assets.launchers.settings import KubernetesSettings, check_mount
 from assets.launchers.shared_disk import SharedDiskMessages, beat_file, message_file, remote_command
 from assets.workspace import Workspace
-from training.alone import BEAT_VARIABLE, beating
-from training.launch import Process
+from training.run.attempt_lock import BEAT_VARIABLE, beating
+from training.run.launch import Process
 
 WHOLE_WEEKS = 28 * 24 * 3600.0
 

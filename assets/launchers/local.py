@@ -15,8 +15,8 @@ from dagster._core.pipes.context import PipesExecutionResult
 
 from assets.launchers.shared_disk import SharedDiskMessages, beat_file, message_file
 from assets.workspace import Workspace
-from training.alone import BEAT_VARIABLE, beating
-from training.launch import Process
+from training.run.attempt_lock import BEAT_VARIABLE, beating
+from training.run.launch import Process
 
 # A DeepSpeed checkpoint takes longer to write than Pipes' 20 seconds.
 TERMINATION_SECONDS = 180.0

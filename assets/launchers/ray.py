@@ -20,8 +20,8 @@ from assets.launchers.local import TAIL_LINES, TERMINATION_SECONDS
 from assets.launchers.settings import RaySettings, check_mount
 from assets.launchers.shared_disk import SharedDiskMessages, beat_file, message_file, remote_command
 from assets.workspace import Workspace
-from training.alone import BEAT_VARIABLE, beating
-from training.launch import Process
+from training.run.attempt_lock import BEAT_VARIABLE, beating
+from training.run.launch import Process
 
 # A dashboard that is busy, or starts anew, for a moment ends no training of days.
 _patiently = tenacity.retry(

@@ -12,7 +12,7 @@ from assets.workspace import Workspace
 if TYPE_CHECKING:
     from dagster._core.pipes.context import PipesExecutionResult
 
-    from training.launch import Process
+    from training.run.launch import Process
 
 
 class TrainingLauncher(dg.ConfigurableResource):

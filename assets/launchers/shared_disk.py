@@ -13,14 +13,14 @@ from dagster import PipesFileMessageReader, PipesMessageHandler
 from dagster_pipes import PipesParams
 
 from assets.launchers.settings import Elsewhere
-from training.launch import Process
+from training.run.launch import Process
 
 ARRIVAL_SECONDS = 60.0  # a network file system may show the last lines that late
 
 
 def remote_command(process: Process, settings: Elsewhere) -> list[str]:
     """The same training, as the command that becomes the DeepSpeed launcher on the machine that trains."""
-    return [settings.python, "-m", "training.launch", "--job", str(process.job)]
+    return [settings.python, "-m", "training.run.launch", "--job", str(process.job)]
 
 
 def message_file(process: Process, run_id: str) -> Path:

@@ -10,7 +10,7 @@ import dagster as dg
 
 from assets.launchers.resource import TrainingLauncher
 from assets.workspace import Workspace
-from training.launch import Process
+from training.run.launch import Process
 
 
 def materialize(workspace: Workspace, process: Process) -> list:

@@ -14,7 +14,7 @@ from assets.workspace import Workspace
 from profiles import load_profile
 from tests.assets.launching import materialize
 from tests.training.synthetic import make_job, write_snapshot
-from training.launch import training_process
+from training.run.launch import training_process
 
 pytestmark = pytest.mark.end_to_end
 

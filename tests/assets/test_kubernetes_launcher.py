@@ -13,7 +13,7 @@ from assets.workspace import Workspace
 from profiles import load_profile
 from tests.assets.launching import materialize, terminate_when
 from tests.assets.pod_server import pods
-from training.launch import Process
+from training.run.launch import Process
 
 pytest.importorskip("dagster_k8s", reason="the extra `k8s` is not installed")
 kubernetes_validate = pytest.importorskip("kubernetes_validate", reason="the extra `deployment-tests` is not installed")
@@ -59,7 +59,7 @@ def test_the_pod_has_image_command_gpus_disk_and_time_to_end(workspace):
     )
     (container,) = made["spec"]["containers"]
     assert container["image"] == "registry.example/omnihuman:1" and container["workingDir"] == str(workspace.root)
-    assert container["command"] == ["python", "-m", "training.launch", "--job", str(workspace.root / "job.json")]
+    assert container["command"] == ["python", "-m", "training.run.launch", "--job", str(workspace.root / "job.json")]
     assert container["resources"] == {
         "limits": {"nvidia.com/gpu": "4", "memory": "200Gi"},
         "requests": {"nvidia.com/gpu": "4", "memory": "200Gi", "cpu": "32"},
@@ -149,7 +149,7 @@ def test_a_pods_report_and_log_arrive_and_the_pod_goes(cluster, workspace, capfd
     assert result.metadata["loss"].value == 0.5 and result.data_version.value == "abc"
     assert "step 1" in capfd.readouterr().out
     ((name, body),) = cluster.posted.items()
-    assert cluster.deleted == [name] and body["spec"]["containers"][0]["command"][1:3] == ["-m", "training.launch"]
+    assert cluster.deleted == [name] and body["spec"]["containers"][0]["command"][1:3] == ["-m", "training.run.launch"]
     assert not list(workspace.root.glob("pipes-*")) and not list(workspace.root.glob("*.alive"))
 
 

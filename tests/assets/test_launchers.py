@@ -20,9 +20,9 @@ from assets.steps import AssetError
 from assets.workspace import Workspace
 from profiles import load_profile
 from tests.assets.launching import materialize, terminate_when
-from training.alone import BEAT_VARIABLE, SILENCE_SECONDS, beating, patience
-from training.launch import Process, _this_node, launch_command
-from training.nodes import exported
+from training.run.attempt_lock import BEAT_VARIABLE, SILENCE_SECONDS, beating, patience
+from training.run.hostfile import exported
+from training.run.launch import Process, _this_node, launch_command
 
 KUBERNETES = {
     "launcher": "kubernetes",
@@ -168,7 +168,7 @@ def test_a_workspace_that_the_training_machine_cannot_see_is_refused(workspace, 
 
 def test_elsewhere_the_same_job_file_becomes_the_same_command_line(tmp_path, monkeypatch):
     """The command that is sent becomes, on the machine that trains, what this machine would start: but for the port."""
-    from training.jobs import TrainingJob
+    from training.run.jobs import TrainingJob
 
     profile = load_profile("laptop", ["engine.ranks=2"])
     job = TrainingJob(
@@ -184,7 +184,7 @@ def test_elsewhere_the_same_job_file_becomes_the_same_command_line(tmp_path, mon
     settings = RaySettings(launcher="ray", address="http://head:8265", mount=tmp_path, python=sys.executable)
     sent = remote_command(Process([], {}, job), settings)
     shown = "import os; os.execve = lambda path, command, environment: print(*command, sep='\\n')\nimport runpy, sys\n"
-    shown += f"sys.argv = {['launch', *sent[3:]]!r}; runpy.run_module('training.launch', run_name='__main__')"
+    shown += f"sys.argv = {['launch', *sent[3:]]!r}; runpy.run_module('training.run.launch', run_name='__main__')"
     printed = subprocess.run(
         [sys.executable, "-c", shown], capture_output=True, text=True, check=True
     ).stdout.splitlines()
@@ -225,7 +225,7 @@ def test_a_retry_elsewhere_outwaits_an_attempt_that_nobody_waits_for(monkeypatch
 
 def test_ranks_end_when_the_launcher_on_another_machine_falls_silent(tmp_path):
     beat = tmp_path / "alive"
-    code = f"from training.alone import watch_beat\nfrom pathlib import Path\nwatch_beat(Path({str(beat)!r}), silence=0.6, every=0.05)"
+    code = f"from training.run.attempt_lock import watch_beat\nfrom pathlib import Path\nwatch_beat(Path({str(beat)!r}), silence=0.6, every=0.05)"
     with beating(beat, every=0.1):
         rank = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
         time.sleep(1.5)

@@ -16,7 +16,7 @@ from profiles import load_profile
 from tests.assets.launching import materialize, terminate_when
 from tests.deploy.servers import answers, free_port, serving
 from tests.training.synthetic import make_job, write_snapshot
-from training.launch import training_process
+from training.run.launch import training_process
 
 pytestmark = pytest.mark.end_to_end
 pytest.importorskip("dagster_ray", reason="the extra `ray` is not installed")

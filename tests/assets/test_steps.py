@@ -22,7 +22,7 @@ from assets.versions import configuration, fingerprint, folder_version
 from assets.workspace import Workspace
 from profiles import load_profile
 from puppets import PuppetKeypoints
-from training.launch import Process
+from training.run.launch import Process
 
 ROOT = Path(__file__).resolve().parents[2]
 

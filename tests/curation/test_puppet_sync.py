@@ -17,7 +17,7 @@ from media import encode_clip
 from networks.puppet_sync import count_windows, cut_mouths, find_shift
 from profiles import resolve_source
 from profiles.scores import PuppetSyncConfig, ScoresConfig
-from training.puppet_sync import score as recipe_score
+from training.recipes.puppet_sync import score as recipe_score
 
 FOLDER = Path(resolve_source("profile:laptop/puppet_sync"))
 SEEDS = range(9_500_000, 9_500_010)
@@ -73,7 +73,7 @@ def test_it_has_no_meaning_without_sound_mouth_or_length(people, laptop):
 
 
 def test_other_weights_and_another_rate_are_refused(people, laptop, tmp_path):
-    with pytest.raises(CurationError, match=r"curation.scores.puppet_sync.weights.*training/puppet_sync.py"):
+    with pytest.raises(CurationError, match=r"curation.scores.puppet_sync.weights.*training/recipes/puppet_sync.py"):
         scored(people[0].frames, people[0].audio, laptop, weights=str(tmp_path / "nowhere.safetensors"))
     (tmp_path / "model.safetensors").write_bytes(b"no weights")
     with pytest.raises(CurationError, match="does not hold the weights of puppet sync"):

@@ -9,8 +9,8 @@ from omnihuman.autoencoder import load_autoencoder
 from omnihuman.digests import weights_digest
 from omnihuman.pipeline import load_transformer
 from profiles import load_profile, resolve_source
-from training.model import build_transformer
-from training.output import rebuild
+from training.run.product import rebuild
+from training.stages.model import build_transformer
 
 PROFILE = load_profile("laptop", ["transformer.num_layers=1"])
 

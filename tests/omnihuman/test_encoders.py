@@ -11,8 +11,8 @@ from omnihuman.autoencoder import RsqrtRMSNorm, load_autoencoder
 from omnihuman.digests import weights_digest
 from omnihuman.text import TextEncoder
 from profiles import load_profile, resolve_source
-from training.autoencoder import score as autoencoder_score
-from training.speech_encoder import score as speech_score
+from training.recipes.autoencoder import score as autoencoder_score
+from training.recipes.speech_encoder import score as speech_score
 
 PROFILE = load_profile("laptop", [])
 

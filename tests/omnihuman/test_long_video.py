@@ -20,7 +20,7 @@ from omnihuman.long_video import (
 )
 from omnihuman.pipeline import build_pipeline
 from profiles import load_profile
-from training.model import build_transformer
+from training.stages.model import build_transformer
 
 PROFILE = load_profile("laptop", ["transformer.num_layers=3"])
 GENERATOR = torch.Generator().manual_seed(0)

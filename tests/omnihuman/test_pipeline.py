@@ -8,7 +8,7 @@ from omnihuman import OmniHumanPipeline, condition_encoding
 from omnihuman.guidance import OmniHumanGuidance
 from omnihuman.pipeline import build_pipeline
 from profiles import load_profile
-from training.model import build_transformer
+from training.stages.model import build_transformer
 
 PROFILE = load_profile("laptop", ["transformer.num_layers=3"])
 

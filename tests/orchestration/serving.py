@@ -21,7 +21,7 @@ from media import encode_clip, write_atomically
 from omnihuman.pipeline import build_pipeline
 from profiles import load_profile
 from puppets import render
-from training.model import build_transformer
+from training.stages.model import build_transformer
 
 ROOT = Path(__file__).resolve().parents[2]
 PROFILE = load_profile("laptop", ["transformer.num_layers=2"])

@@ -33,7 +33,7 @@ from orchestration.model_choice import load_model, with_decoder
 from profiles import load_profile
 from puppets import PuppetKeypoints, measure, render
 from tracking.registry import RegistryError, register_model, set_alias
-from training.model import build_transformer
+from training.stages.model import build_transformer
 
 PROFILE = load_profile("laptop", ["transformer.num_layers=2"])
 VIDEO = PROFILE.video

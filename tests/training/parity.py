@@ -9,15 +9,15 @@ import torch
 
 from profiles import load_profile
 from tests.training.synthetic import TINY
-from training.data import SnapshotData
-from training.ema import ExponentialMovingAverage
-from training.engine import build_engine, data_replicas
+from training.data.loader import SnapshotData
+from training.engine.deepspeed_engine import build_engine, data_replicas
+from training.engine.ema import ExponentialMovingAverage
+from training.engine.optimizer import build_optimizer
+from training.engine.process_group import start_process_group
+from training.engine.sequence_parallel import share_tokens
 from training.flow_matching import interpolate, per_sample_loss, sample_timesteps
-from training.model import build_transformer
-from training.optimizer import build_optimizer
-from training.process_group import start_process_group
-from training.sequence_parallel import share_tokens
-from training.stage import optimizer_step
+from training.stages.model import build_transformer
+from training.stages.stage import optimizer_step
 
 STEPS, BATCH = 4, 8
 NO_CLIPPING = {"adamw": [], "muon": ["engine.gradient_clipping=0"]}

@@ -16,9 +16,9 @@ from tests.training.plain_engine import PlainEngine, random_batch, tiny_discrimi
 from training.distillation import updates
 from training.distillation.gradient_cosine import GradientCosine
 from training.distillation.updates import discriminator_step, draw_parts, generator_step
-from training.engine import build_engine
-from training.process_group import start_process_group
-from training.stage import _narrow
+from training.engine.deepspeed_engine import build_engine
+from training.engine.process_group import start_process_group
+from training.stages.stage import _narrow
 
 UPDATES, BATCH = 3, 8
 # eps well above rounding: a gradient that is zero but for rounding (a key's bias) must not become a whole step.

@@ -6,11 +6,11 @@ from torch import nn
 from profiles import load_profile
 from profiles.schema import OptimizerConfig
 from tests.training.synthetic import TINY
-from training.batch import Batch, SampleDraw
-from training.conditions import Conditions
+from training.data.batch import Batch, SampleDraw
+from training.data.conditions import Conditions
 from training.distillation.discriminator import Discriminator
-from training.model import build_transformer
-from training.optimizer import build_optimizer
+from training.engine.optimizer import build_optimizer
+from training.stages.model import build_transformer
 
 
 class PlainEngine:

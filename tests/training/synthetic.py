@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from profiles import load_profile
-from training.jobs import TrainingJob
-from training.launch import launch_command, launch_environment
+from training.run.jobs import TrainingJob
+from training.run.launch import launch_command, launch_environment
 
 TINY = [
     "transformer.num_layers=3",

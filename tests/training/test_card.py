@@ -10,9 +10,9 @@ import yaml
 from omnihuman import OmniHumanPipeline
 from omnihuman.pipeline import build_pipeline
 from profiles import load_profile
-from training.distillation.card import write_card
-from training.jobs import TrainingJob
-from training.model import build_transformer
+from training.distillation.distillation_card import write_card
+from training.run.jobs import TrainingJob
+from training.stages.model import build_transformer
 
 PROFILE = load_profile("laptop", ["transformer.num_layers=2"])
 REASON = "logit gap above 10 for 20 updates, now 11"

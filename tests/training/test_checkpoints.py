@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from training.checkpoint import Checkpoints, ResumeError
+from training.engine.checkpoint import Checkpoints, ResumeError
 
 
 class Engine:

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from training.curves import last_losses
+from training.run.curves import last_losses
 
 
 def test_each_loss_is_averaged_over_the_last_tenth_and_one_that_is_logged_rarely_is_its_last(tmp_path):

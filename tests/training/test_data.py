@@ -14,9 +14,9 @@ from omnihuman.pose import render_heatmaps
 from profiles import load_profile
 from profiles.schema import Ratios
 from tests.training.synthetic import TINY, Rows, write_snapshot
-from training.batch import Batch
-from training.data import SnapshotData, SnapshotError
-from training.throughput import batch_flops
+from training.data.batch import Batch
+from training.data.loader import SnapshotData, SnapshotError
+from training.engine.throughput import batch_flops
 
 RATIOS = Ratios(text=0.9, reference=0.7, audio=0.5, pose=0.25)
 SIZES = [
@@ -232,7 +232,7 @@ def test_moving_a_batch_keeps_keypoints_exact_and_gives_heatmaps_of_its_dtype(on
 def test_counting_tokens_draws_no_heatmaps(one, monkeypatch):
     data = open_data(one, ratios=Ratios(text=1.0, reference=1.0, audio=1.0, pose=1.0, motion=1.0))
     batch = data.batch(0)
-    monkeypatch.setattr("training.batch.render_heatmaps", lambda *_: pytest.fail("heatmaps were drawn"))
+    monkeypatch.setattr("training.data.batch.render_heatmaps", lambda *_: pytest.fail("heatmaps were drawn"))
     config = SimpleNamespace(num_attention_heads=2, attention_head_dim=24, ffn_dim=64, num_layers=3, audio_blocks=None)
     tokens, flops = batch_flops(config, batch)
     assert tokens == data.numbers(0)["tokens"] == 10 * 4 * (3 + 1 + 2) and flops > 0

@@ -5,7 +5,7 @@ import torch
 
 from tests.training.plain_engine import random_batch, tiny_discriminator, tiny_profile
 from training.distillation.discriminator import Discriminator, head_blocks
-from training.model import build_transformer
+from training.stages.model import build_transformer
 
 PROFILE = tiny_profile()
 

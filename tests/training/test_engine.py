@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.training.synthetic import write_snapshot
-from training.launch import launch_environment
+from training.run.launch import launch_environment
 
 pytestmark = pytest.mark.end_to_end
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from profiles.schema import EngineConfig, OptimizerConfig
-from training.engine import NonFiniteLoss, build_engine
-from training.guard import Guard
+from training.engine.deepspeed_engine import NonFiniteLoss, build_engine
+from training.engine.step_guard import Guard
 
 
 class Notes:

@@ -5,8 +5,8 @@ import torch
 
 from omnihuman import OmniHumanTransformer3DModel
 from profiles.schema import LoraConfig
-from training.lora import add_lora, is_base, merged
-from training.output import rebuild
+from training.run.product import rebuild
+from training.stages.lora import add_lora, is_base, merged
 
 SIZES = {"num_attention_heads": 2, "attention_head_dim": 24, "text_dim": 32, "ffn_dim": 64, "num_layers": 2}
 

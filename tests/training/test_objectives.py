@@ -9,7 +9,7 @@ from training.distillation.consistency import consistency_loss, consistency_map,
 from training.distillation.discriminator import head_blocks
 from training.distillation.objectives import discriminator_loss, generator_loss
 from training.distillation.one_step import one_step
-from training.engine import rate_factor
+from training.engine.deepspeed_engine import rate_factor
 from training.flow_matching import euler_step, interpolate, per_sample_loss, sample_timesteps, velocity_target
 
 

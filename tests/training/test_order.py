@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from training.order import BatchOrder, Stream, Turns
+from training.data.batch_order import BatchOrder, Stream, Turns
 
 
 def stream(name: str, samples: int, batch_size: int, image: bool = False) -> Stream:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from training.launch import _free_port
+from training.run.launch import _free_port
 
 pytestmark = pytest.mark.end_to_end
 WORKER = Path(__file__).with_name("parity_worker.py")

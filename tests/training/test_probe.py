@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from tests.training.plain_engine import PlainEngine, random_batch, tiny_discriminator, tiny_generator, tiny_profile
+from training.distillation.critic_probe import Probe, probe_conditions, trajectory_end
 from training.distillation.gradient_cosine import GradientCosine
-from training.distillation.probe import Probe, probe_conditions, trajectory_end
 from training.distillation.updates import draw_parts, generator_step, spread
 
 CONFIG = tiny_profile().adversarial_videos

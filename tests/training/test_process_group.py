@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from training import process_group
-from training.launch import launch_environment
+from training.engine import process_group
+from training.run.launch import launch_environment
 
-LOAD = "from training.process_group import load_operator; load_operator()"
+LOAD = "from training.engine.process_group import load_operator; load_operator()"
 
 
 def start_loading(folder: Path) -> subprocess.Popen:

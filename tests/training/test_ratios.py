@@ -8,9 +8,9 @@ import pytest
 from profiles import ProfileError, load_profile
 from profiles.schema import CONDITIONS, RATIO_PRESETS, Ratios
 from tests.training.synthetic import TINY, Rows, write_snapshot
-from training.conditions import Conditions, draw_conditions
-from training.data import SnapshotData
-from training.realised import RealisedRatios
+from training.data.conditions import Conditions, draw_conditions
+from training.data.loader import SnapshotData
+from training.data.realised_ratios import RealisedRatios
 
 CASES = {name: Ratios(preset=name) for name in RATIO_PRESETS if name != "paper_v3"}  # the same numbers as the default
 CASES |= {"independent": Ratios(text=0.2, reference=0.4, audio=0.6, pose=0.8, nested=False)}

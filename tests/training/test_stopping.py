@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from tests.training.synthetic import finish, losses, make_job, start, write_snapshot
-from training.stopping import STOPPED, stop_file
+from training.run.stopping import STOPPED, stop_file
 
 pytestmark = pytest.mark.end_to_end
 RARELY = "engine.checkpoint_every=1000"
@@ -70,7 +70,7 @@ def test_a_second_signal_ends_what_does_not_stop_and_a_request_of_before_counts_
     stop = tmp_path / "stop"
     stop.touch()
     deaf = f"import pathlib, time; print(pathlib.Path({str(stop)!r}).exists(), flush=True); time.sleep(60)"
-    command = [sys.executable, "-m", "training.supervise", str(stop), sys.executable, "-c", deaf]
+    command = [sys.executable, "-m", "training.run.supervise", str(stop), sys.executable, "-c", deaf]
     # Whoever starts it may ignore the signal itself, as some servers do; a child would inherit that.
     process = subprocess.Popen(
         command,

@@ -5,7 +5,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from omnihuman import OmniHumanTransformer3DModel
-from training.throughput import Throughput, forward_flops
+from training.engine.throughput import Throughput, forward_flops
 
 SIZES = {"num_attention_heads": 4, "attention_head_dim": 24, "text_dim": 32, "ffn_dim": 384, "num_layers": 3}
 

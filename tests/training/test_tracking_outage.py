@@ -12,7 +12,7 @@ import pytest
 
 from tests.training.synthetic import finish, losses, make_job, start, write_snapshot
 from tracking.runs import connect
-from training.launch import _free_port
+from training.run.launch import _free_port
 
 pytestmark = pytest.mark.end_to_end
 STEPS = 60

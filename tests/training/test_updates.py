@@ -8,7 +8,7 @@ from training.distillation.objectives import approximated_r1, generator_loss
 from training.distillation.one_step import one_step
 from training.distillation.updates import discriminator_step, draw_parts, frozen, generator_step
 from training.flow_matching import shift_timestep
-from training.stage import _narrow
+from training.stages.stage import _narrow
 
 PROFILE = tiny_profile()
 CONFIG = PROFILE.adversarial_videos

@@ -7,9 +7,9 @@ import torch
 
 from profiles import load_profile
 from tests.training.synthetic import TINY, Rows, make_job, write_snapshot
-from training.data import SnapshotData, is_held_out
-from training.stage import open_data, open_held_out
-from training.watch import Watch, contact_sheet, sample
+from training.data.loader import SnapshotData, is_held_out
+from training.run.validation import Watch, contact_sheet, sample
+from training.stages.stage import open_data, open_held_out
 
 HELD_OUT = ["curation.held_out_share=0.3", "stage_3.watch.samples=4", "stage_3.watch.every=5", "stage_3.batch_size=4"]
 

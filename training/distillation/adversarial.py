@@ -6,23 +6,23 @@ import torch
 
 from omnihuman.transformer import OmniHumanTransformer3DModel
 from profiles.schema import AdversarialConfig
-from training.checkpoint import Checkpoints
-from training.compatibility import SnapshotError
-from training.conditions import Conditions
-from training.data import SnapshotData
-from training.distillation.card import write_card
+from training.data.compatibility import SnapshotError
+from training.data.conditions import Conditions
+from training.data.loader import SnapshotData
 from training.distillation.collapse import CollapseWatch
+from training.distillation.critic_probe import Probe, probe_conditions
 from training.distillation.discriminator import Discriminator
+from training.distillation.distillation_card import write_card
 from training.distillation.gradient_cosine import GradientCosine
-from training.distillation.probe import Probe, probe_conditions
 from training.distillation.updates import Draw, discriminator_step, draw_parts, generator_step
-from training.ema import ExponentialMovingAverage
-from training.engine import build_engine
-from training.fingerprint import job_fingerprint
-from training.jobs import TrainingJob
-from training.model import build_transformer
-from training.output import write_output
-from training.recorder import Recorder
+from training.engine.checkpoint import Checkpoints
+from training.engine.deepspeed_engine import build_engine
+from training.engine.ema import ExponentialMovingAverage
+from training.run.fingerprint import job_fingerprint
+from training.run.jobs import TrainingJob
+from training.run.product import write_output
+from training.run.recorder import Recorder
+from training.stages.model import build_transformer
 
 
 def train_adversarial(job: TrainingJob) -> dict:

@@ -13,17 +13,17 @@ import torch
 from torch import Tensor
 
 from profiles.schema import ConsistencyConfig
-from training.data import Batch, SnapshotData
-from training.distillation.card import write_card
+from training.data.loader import Batch, SnapshotData
+from training.distillation.distillation_card import write_card
 from training.distillation.guidance import teacher_velocity
 from training.distillation.steps import distil
-from training.engine import build_engine
+from training.engine.deepspeed_engine import build_engine
 from training.flow_matching import euler_step, interpolate, shift_timestep
-from training.jobs import TrainingJob
-from training.model import build_transformer
-from training.output import write_output
-from training.recorder import Recorder
-from training.stage import split_batch
+from training.run.jobs import TrainingJob
+from training.run.product import write_output
+from training.run.recorder import Recorder
+from training.stages.model import build_transformer
+from training.stages.stage import split_batch
 
 Velocity = Callable[[Tensor, Tensor], Tensor]
 

@@ -21,13 +21,13 @@ from torch import Tensor, nn
 from omnihuman.autoencoder import decode_video, decode_with_gradient, load_autoencoder, with_narrower_decoder
 from profiles import resolve_source
 from profiles.schema import Ratios, SlimDecoderConfig
-from training.convolutions import flatten_convolutions, restore_convolutions
-from training.data import SnapshotData
+from training.data.loader import SnapshotData
 from training.distillation.steps import distil
-from training.engine import build_engine
-from training.jobs import TrainingJob
-from training.output import AUTOENCODER, write_product
-from training.recorder import Recorder
+from training.engine.convolutions import flatten_convolutions, restore_convolutions
+from training.engine.deepspeed_engine import build_engine
+from training.run.jobs import TrainingJob
+from training.run.product import AUTOENCODER, write_product
+from training.run.recorder import Recorder
 
 LATENTS_ALONE = Ratios(text=0.0, reference=0.0, audio=0.0, pose=0.0, motion=0.0)
 

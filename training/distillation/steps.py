@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from training.checkpoint import Checkpoints
-from training.ema import ExponentialMovingAverage
-from training.engine import rate_factor, set_rate, take_step
-from training.fingerprint import job_fingerprint
-from training.jobs import TrainingJob
-from training.recorder import Recorder
+from training.engine.checkpoint import Checkpoints
+from training.engine.deepspeed_engine import rate_factor, set_rate, take_step
+from training.engine.ema import ExponentialMovingAverage
+from training.run.fingerprint import job_fingerprint
+from training.run.jobs import TrainingJob
+from training.run.recorder import Recorder
 
 Losses = Callable[[int], Iterator[Tensor]]
 Write = Callable[[dict[str, Tensor], Recorder, dict[str, Any]], dict[str, Any]]

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from profiles.schema import AdversarialConfig
-from training.data import Batch
+from training.data.loader import Batch
 from training.distillation.objectives import approximated_r1, discriminator_loss, generator_loss
 from training.distillation.one_step import one_step
-from training.engine import take_step
+from training.engine.deepspeed_engine import take_step
 from training.flow_matching import shift_timestep
-from training.stage import split_batch
+from training.stages.stage import split_batch
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ def model_file(config: PuppetSyncConfig) -> Path:
     return weights_file(
         config.weights,
         "curation.scores.puppet_sync.weights",
-        "train it with training/puppet_sync.py, or set it to null",
+        "train it with training/recipes/puppet_sync.py, or set it to null",
     )
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from training.launch import LAUNCHER_VARIABLE
+from training.run.launch import LAUNCHER_VARIABLE
 
 PATIENCE = 60.0  # seconds that an orphaned attempt may take to end
 # A file on a shared disk that the process that asked for the training renews: on another machine its pid says nothing.

@@ -15,7 +15,7 @@ from media import write_atomically
 from tracking.outbox import PatientRun, open_patient_run
 from tracking.progress import ProgressFile
 from tracking.system_metrics import peak_memory_gib
-from training.jobs import TrainingJob
+from training.run.jobs import TrainingJob
 
 
 class Recorder:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from training.process_group import start_process_group
+from training.engine.process_group import start_process_group
 
 
 def start_engine(model: nn.Module, optimizer: torch.optim.Optimizer, batch: int) -> Any:

@@ -1,7 +1,7 @@
 """Between whoever asked for a training and the DeepSpeed launcher: a request to end becomes a checkpoint, not a lost hour.
 
-`python -m training.supervise STOP COMMAND...` runs the command. On SIGTERM or SIGINT it writes the file STOP, which the ranks look
-for after each step (`training.stopping`); a second signal goes on to the command, whose DeepSpeed launcher ends the ranks at once.
+`python -m training.run.supervise STOP COMMAND...` runs the command. On SIGTERM or SIGINT it writes the file STOP, which the ranks look
+for after each step (`training.run.stopping`); a second signal goes on to the command, whose DeepSpeed launcher ends the ranks at once.
 """
 
 import ctypes

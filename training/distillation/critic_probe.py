@@ -19,8 +19,8 @@ from torch.nn.functional import cosine_similarity
 
 from media import write_atomically
 from profiles.schema import AdversarialConfig
-from training.batch import Batch
-from training.conditions import Conditions
+from training.data.batch import Batch
+from training.data.conditions import Conditions
 from training.distillation.one_step import one_step
 from training.distillation.updates import spread
 from training.flow_matching import euler_step

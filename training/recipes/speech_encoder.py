@@ -19,8 +19,8 @@ from transformers import Wav2Vec2Config, Wav2Vec2Model
 from omnihuman.audio import AudioEncoder
 from profiles.schema import OptimizerConfig
 from puppets.speech import draw_speech, mouth_opening
-from training.optimizer import build_optimizer
-from training.recipe import start_engine, write_record
+from training.engine.optimizer import build_optimizer
+from training.recipes.recipe import start_engine, write_record
 
 SAMPLES = 25_000
 BANDS = 16
@@ -105,7 +105,7 @@ def train(recipe: SpeechEncoderRecipe, output: Path) -> None:
     model.encoder.config.save_pretrained(output)
     weights = {name: value.contiguous() for name, value in model.encoder.state_dict().items()}
     save_file(weights, output / "model.safetensors", metadata={"format": "pt"})
-    command = f"deepspeed --num_gpus 1 training/speech_encoder.py --output {output.as_posix()}"
+    command = f"deepspeed --num_gpus 1 training/recipes/speech_encoder.py --output {output.as_posix()}"
     write_record(output, command, recipe, time.time() - started, score(output))
 
 

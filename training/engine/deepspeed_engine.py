@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from profiles.schema import EngineConfig, OptimizerConfig
-from training.optimizer import build_optimizer
+from training.engine.optimizer import build_optimizer
 
 
 class NonFiniteLoss(Exception):

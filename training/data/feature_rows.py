@@ -8,7 +8,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from training.compatibility import SnapshotError
+from training.data.compatibility import SnapshotError
 
 # Files held open at once: a snapshot may have ten thousand shards, a process rarely that many descriptors.
 OPEN_FILES = 256

@@ -10,23 +10,23 @@ import torch
 from torch import Tensor
 
 from profiles.schema import CONDITIONS, StageConfig
-from training.checkpoint import Checkpoints
-from training.conditions import Conditions
-from training.data import Batch, SnapshotData, SnapshotError
-from training.ema import ExponentialMovingAverage
-from training.engine import build_engine, data_replicas, rate_factor, set_rate, take_step
-from training.fingerprint import job_fingerprint
+from training.data.conditions import Conditions
+from training.data.loader import Batch, SnapshotData, SnapshotError
+from training.data.realised_ratios import RealisedRatios
+from training.engine.checkpoint import Checkpoints
+from training.engine.deepspeed_engine import build_engine, data_replicas, rate_factor, set_rate, take_step
+from training.engine.ema import ExponentialMovingAverage
+from training.engine.sequence_parallel import share_tokens
+from training.engine.step_guard import Guard
+from training.engine.throughput import Throughput, batch_flops, peak_tflops
 from training.flow_matching import interpolate, per_sample_loss, sample_timesteps
-from training.guard import Guard
-from training.jobs import TrainingJob
-from training.lora import add_lora
-from training.model import build_transformer
-from training.output import write_output
-from training.realised import RealisedRatios
-from training.recorder import Recorder
-from training.sequence_parallel import share_tokens
-from training.throughput import Throughput, batch_flops, peak_tflops
-from training.watch import Watch
+from training.run.fingerprint import job_fingerprint
+from training.run.jobs import TrainingJob
+from training.run.product import write_output
+from training.run.recorder import Recorder
+from training.run.validation import Watch
+from training.stages.lora import add_lora
+from training.stages.model import build_transformer
 
 # Every condition set, nested or not, in one order for all ranks.
 LABELS = tuple(dict.fromkeys(Conditions(*on).label for on in product((False, True), repeat=len(CONDITIONS))))

@@ -19,8 +19,8 @@ from networks.puppet_sync import FRAME, SIDE, PuppetSync, Shift, cut_mouths, emb
 from profiles.schema import OptimizerConfig
 from puppets import Puppet, render
 from puppets.measure import measure_mouth
-from training.optimizer import build_optimizer
-from training.recipe import start_engine, write_record
+from training.engine.optimizer import build_optimizer
+from training.recipes.recipe import start_engine, write_record
 
 WEIGHTS = "model.safetensors"
 MARGIN = 2  # pixels around the cut, of which training takes any
@@ -80,7 +80,7 @@ def train(recipe: PuppetSyncRecipe, output: Path) -> None:
     output.mkdir(parents=True, exist_ok=True)
     weights = {name: value.contiguous() for name, value in model.towers.state_dict().items()}
     save_file(weights, output / WEIGHTS, metadata={"format": "pt"})
-    command = f"deepspeed --num_gpus 1 training/puppet_sync.py --output {output.as_posix()}"
+    command = f"deepspeed --num_gpus 1 training/recipes/puppet_sync.py --output {output.as_posix()}"
     write_record(output, command, recipe, time.time() - started, score(output))
 
 

@@ -32,9 +32,9 @@ from omnihuman.autoencoder import (
 from profiles.schema import OptimizerConfig
 from puppets import measure, render
 from puppets.measure import MOUTH_WINDOW
-from training.convolutions import flatten_convolutions, restore_convolutions
-from training.optimizer import build_optimizer
-from training.recipe import start_engine, write_record
+from training.engine.convolutions import flatten_convolutions, restore_convolutions
+from training.engine.optimizer import build_optimizer
+from training.recipes.recipe import start_engine, write_record
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,14 @@ import torch
 from torch import Tensor
 
 from profiles.schema import Bucket, Profile, Ratios
-from training.batch import Batch as Batch
-from training.batch import SampleDraw as SampleDraw
-from training.compatibility import SnapshotError as SnapshotError
-from training.compatibility import check_encoders, check_shapes, check_table
-from training.conditions import Conditions, draw_conditions
-from training.feature_rows import FeatureRows
-from training.order import BatchOrder, Stream, stream_entropy
-from training.realised import RealisedRatios
+from training.data.batch import Batch as Batch
+from training.data.batch import SampleDraw as SampleDraw
+from training.data.batch_order import BatchOrder, Stream, stream_entropy
+from training.data.compatibility import SnapshotError as SnapshotError
+from training.data.compatibility import check_encoders, check_shapes, check_table
+from training.data.conditions import Conditions, draw_conditions
+from training.data.feature_rows import FeatureRows
+from training.data.realised_ratios import RealisedRatios
 
 MOTION_LATENTS = 2
 

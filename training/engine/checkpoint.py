@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from media import flush_to_disk, sha256_of_file, write_atomically
-from training.ema import ExponentialMovingAverage
-from training.recorder import Recorder
-from training.stopping import StopRequest
+from training.engine.ema import ExponentialMovingAverage
+from training.run.recorder import Recorder
+from training.run.stopping import StopRequest
 
 
 class ResumeError(Exception):
@@ -170,7 +170,7 @@ def load_engine(engine: Any, folder: Path, ranks: int) -> None:
     if engine.zero_optimization_stage() == 0 or ranks == torch.distributed.get_world_size():
         engine.load_checkpoint(str(folder), tag="engine")
         return
-    from training.universal import load_universal
+    from training.engine.zero_universal import load_universal
 
     load_universal(engine, folder)
 

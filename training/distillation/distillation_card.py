@@ -10,8 +10,8 @@ import yaml
 from diffusers import FlowMatchEulerDiscreteScheduler
 
 from profiles.schema import Profile
-from training.curves import loss_curves
-from training.jobs import TrainingJob
+from training.run.curves import loss_curves
+from training.run.jobs import TrainingJob
 
 CARD = """\
 ---

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from media import write_atomically
-from training.fingerprint import job_fingerprint
-from training.jobs import TrainingJob
+from training.run.fingerprint import job_fingerprint
+from training.run.jobs import TrainingJob
 
 
 def remember_finished(job: TrainingJob, record: dict[str, Any]) -> None:
@@ -36,7 +36,7 @@ def end_run(job: TrainingJob, record: dict[str, Any]) -> None:
     Raises:
         tracking.outbox.TrackingUnreachable: it still does not answer.
     """
-    from training.recorder import Recorder  # brings torch, which whoever only asks does without
+    from training.run.recorder import Recorder  # brings torch, which whoever only asks does without
 
     with Recorder(job, int(record["steps"]), record["snapshot_digest"]) as recorder:
         if recorder.master:

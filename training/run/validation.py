@@ -16,11 +16,11 @@ from media import encode_clip, png_bytes, write_atomically
 from omnihuman.autoencoder import decode_video, load_autoencoder, to_frames
 from profiles import resolve_source
 from profiles.schema import CONDITIONS, StageConfig
-from training.conditions import Conditions
-from training.data import Batch, SnapshotData
+from training.data.conditions import Conditions
+from training.data.loader import Batch, SnapshotData
 from training.flow_matching import euler_step, interpolate, per_sample_loss, sample_timesteps
-from training.jobs import TrainingJob
-from training.recorder import Recorder
+from training.run.jobs import TrainingJob
+from training.run.recorder import Recorder
 
 SCALE = 4
 SHEET_FRAMES = 5

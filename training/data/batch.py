@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from omnihuman.pose import render_heatmaps
-from training.conditions import Conditions
+from training.data.conditions import Conditions
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from profiles.schema import EngineConfig
-from training.engine import NonFiniteLoss
-from training.recorder import Recorder
+from training.engine.deepspeed_engine import NonFiniteLoss
+from training.run.recorder import Recorder
 
 WINDOW = 64
 

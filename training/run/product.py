@@ -12,10 +12,10 @@ from torch import Tensor
 from media import whole_directory
 from omnihuman.digests import weights_digest
 from omnihuman.transformer import OmniHumanTransformer3DModel
-from training.finished import remember_finished
-from training.jobs import TrainingJob
-from training.lora import merged
-from training.recorder import Recorder
+from training.run.finished import remember_finished
+from training.run.jobs import TrainingJob
+from training.run.recorder import Recorder
+from training.stages.lora import merged
 
 TRANSFORMER, AUTOENCODER = "transformer", "vae"  # diffusers' names of a pipeline's parts
 Extra = Callable[[Path, TrainingJob, dict[str, Any], pd.DataFrame], None]

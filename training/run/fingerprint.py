@@ -4,7 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from training.jobs import TrainingJob
+from training.run.jobs import TrainingJob
 
 
 def job_fingerprint(job: TrainingJob, snapshot_digest: str) -> str:

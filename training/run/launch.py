@@ -1,6 +1,6 @@
 """How the training script is started: always by the DeepSpeed launcher, on one machine or by hostfile on many.
 
-`python -m training.launch --job JOB.json` becomes that launcher. Who starts a training on another machine uses it: free port,
+`python -m training.run.launch --job JOB.json` becomes that launcher. Who starts a training on another machine uses it: free port,
 interpreter and accelerator are then those of the machine that trains.
 """
 
@@ -49,10 +49,10 @@ def launch_command(job_file: Path, engine: EngineConfig) -> list[str]:
             f"--master_port={_free_port()}",
         ]
     else:
-        # DeepSpeed's runner hands a few variables on to the other machines; training.nodes has it hand on the rest.
-        launcher = [sys.executable, "-m", "training.nodes", "--master_port", str(_free_port())]
+        # DeepSpeed's runner hands a few variables on to the other machines; training.run.hostfile has it hand on the rest.
+        launcher = [sys.executable, "-m", "training.run.hostfile", "--master_port", str(_free_port())]
         launcher += ["--hostfile", engine.hostfile, "--num_gpus", str(engine.ranks)]
-    supervised = [sys.executable, "-m", "training.supervise", str(job_file.with_name("stop"))]
+    supervised = [sys.executable, "-m", "training.run.supervise", str(job_file.with_name("stop"))]
     return [*supervised, *launcher, str(SCRIPT), "--job", str(job_file)]
 
 
@@ -85,10 +85,12 @@ def _free_port() -> int:
 
 def main() -> None:
     """Become the DeepSpeed launcher of a job: signals for this process then reach it, and it ends all ranks."""
-    from training.jobs import TrainingJob
+    from training.run.jobs import TrainingJob
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--job", type=Path, required=True, help="job file written by training.jobs.TrainingJob.write")
+    parser.add_argument(
+        "--job", type=Path, required=True, help="job file written by training.run.jobs.TrainingJob.write"
+    )
     job = parser.parse_args().job
     process = training_process(job, TrainingJob.read(job).profile.engine)
     os.execve(process.command[0], process.command, process.environment)

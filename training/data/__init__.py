@@ -1,0 +1,1 @@
+"""From a snapshot to batches: order, conditions, feature rows."""

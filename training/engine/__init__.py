@@ -1,0 +1,1 @@
+"""DeepSpeed engines and what surrounds a step: optimiser, average, checkpoint, guard, process group."""

@@ -1,0 +1,1 @@
+"""Recipes of the laptop profile's own small networks."""

@@ -1,0 +1,1 @@
+"""One training as a process: job file, launch, supervision, record, product."""
