@@ -1,4 +1,4 @@
-"""The studies of `evaluation/studies.py`: every variant trained on the parents that stand and scored on the benchmark. Resumable.
+"""The studies of `evaluation/questions/studies.py`: every variant trained on the parents that stand and scored on the benchmark. Resumable.
 
 A study is no step of the flow: nothing waits for it, and it may run for hours. Finished trainings and scores are kept under
 `var/ablation`, named by what they were made from, so that variants, seeds and studies share whatever they have in common.
@@ -17,14 +17,14 @@ from assets.execute import run_process
 from assets.one_maker import one_maker
 from assets.steps import AssetError, Launcher
 from assets.workspace import Workspace
-from evaluation.studies import STUDIES, Study, Variant
+from evaluation.questions.studies import STUDIES, Study, Variant
 from media import whole_directory, write_atomically
 from profiles import changed_profile
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from evaluation.benchmark import Benchmark
+    from evaluation.benchmark.puppet_benchmark import Benchmark
     from tracking.runs import Run
 
 ASSET = "ablation_study"
@@ -42,7 +42,7 @@ def run_study(
 
     Args:
         workspace: what the study does not train must stand in it.
-        study: a name in `evaluation.studies.STUDIES`.
+        study: a name in `evaluation.questions.studies.STUDIES`.
         seeds: how many seeds, counted from the profile's own.
         names: variants, in the order of the table; empty is all.
         command: kept with the table.
@@ -88,7 +88,7 @@ def _check_parents(workspace: Workspace, study: Study) -> None:
 def _run(
     workspace: Workspace, study: Study, variants: list[Variant], seeds: int, command: str, launch: Launcher, run: "Run"
 ) -> Path:
-    from evaluation.ablation import in_order
+    from evaluation.questions.ablation import in_order
 
     destination = workspace.data(ASSET) / study.name
     rows, videos = _beside(workspace, study)
@@ -109,9 +109,9 @@ def _run(
 def _write(
     workspace: Workspace, destination: Path, study: Study, table: "pd.DataFrame", videos: dict[str, Path], command: str
 ) -> None:
-    from evaluation.ablation import ablation_markdown
-    from evaluation.ablation_pictures import study_plot
-    from evaluation.pictures import models_sheet
+    from evaluation.pages.pictures import models_sheet
+    from evaluation.questions.ablation import ablation_markdown
+    from evaluation.questions.ablation_pictures import study_plot
     from tracking.runs import git_commit
 
     with whole_directory(destination) as folder:
@@ -125,7 +125,7 @@ def _write(
 
 def _beside(workspace: Workspace, study: Study) -> tuple[list[dict[str, Any]], dict[str, Path]]:
     """The row of what stands beside the variants, and its videos."""
-    from evaluation.ablation import ablation_row
+    from evaluation.questions.ablation import ablation_row
 
     if study.beside is None:
         return [], {}
@@ -140,7 +140,7 @@ def _variant_row(
     """The variant's row and its videos; a training that failed is a row with its reason."""
     import pandas as pd
 
-    from evaluation.ablation import ablation_row
+    from evaluation.questions.ablation import ablation_row
 
     try:
         weights = _train_variant(workspace, study, variant, seed, launch)
@@ -208,28 +208,28 @@ def _train(workspace: Workspace, name: str, folder_of: Callable[[str], Path], la
 
 
 def _benchmark(workspace: Workspace) -> "Benchmark":
-    from evaluation.benchmark import load_benchmark
+    from evaluation.benchmark.puppet_benchmark import load_benchmark
 
     return load_benchmark(workspace.data("benchmark_sets"))
 
 
 def _scores(root: Path) -> "pd.DataFrame":
-    from evaluation.score import load_scores
+    from evaluation.scoring.score import load_scores
 
     return load_scores(root / "scores")
 
 
 def _audio(root: Path) -> Path:
-    from evaluation.plan import AUDIO
+    from evaluation.benchmark.benchmark_plan import AUDIO
 
     return root / MODEL / AUDIO
 
 
 def _scored(workspace: Workspace, study: Study, weights: Path) -> Path:
     """The folder with videos and scores of one model, made once per weights, benchmark, number of steps and settings."""
-    from evaluation.generate import generate_videos
-    from evaluation.plan import AUDIO, POSE, RECONSTRUCTION, SECOND_SEED, ModelPlan
-    from evaluation.score import score_benchmark
+    from evaluation.benchmark.benchmark_plan import AUDIO, POSE, RECONSTRUCTION, SECOND_SEED, ModelPlan
+    from evaluation.benchmark.generate import generate_videos
+    from evaluation.scoring.score import score_benchmark
     from omnihuman.autoencoder import load_autoencoder
     from omnihuman.pipeline import build_pipeline
     from profiles import resolve_source

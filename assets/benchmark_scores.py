@@ -14,11 +14,11 @@ def make_benchmark_scores(execution: Execution) -> Metadata:
     """Measure ground truth, reconstruction and every model; tables and page go to MLflow too."""
     import pandas as pd
 
-    from evaluation.benchmark import load_benchmark
-    from evaluation.gate import limits
-    from evaluation.plan import STUDENT, generation_plan
-    from evaluation.report_pictures import cost_against_quality, slices_plot
-    from evaluation.score import score_benchmark
+    from evaluation.benchmark.benchmark_plan import STUDENT, generation_plan
+    from evaluation.benchmark.puppet_benchmark import load_benchmark
+    from evaluation.pages.report_pictures import cost_against_quality, slices_plot
+    from evaluation.scoring.gate import limits
+    from evaluation.scoring.score import score_benchmark
     from omnihuman.autoencoder import load_autoencoder
     from profiles import resolve_source
 
@@ -68,7 +68,7 @@ def make_benchmark_scores(execution: Execution) -> Metadata:
 
 def _trained_by(workspace: Workspace, model: str) -> str | None:
     """The MLflow run that trained what the rows of `model` judge; None where nothing was trained for them."""
-    from evaluation.plan import CONSISTENCY_STUDENT, STUDENT, TEACHER
+    from evaluation.benchmark.benchmark_plan import CONSISTENCY_STUDENT, STUDENT, TEACHER
 
     if model not in (TEACHER, CONSISTENCY_STUDENT, STUDENT):
         return None
@@ -78,10 +78,10 @@ def _trained_by(workspace: Workspace, model: str) -> str | None:
 
 def make_baseline_comparison(execution: Execution) -> Metadata:
     """Table, plot, contact sheet and a talking video."""
-    from evaluation.benchmark import load_benchmark
-    from evaluation.compare import compare
-    from evaluation.plan import generation_plan
-    from evaluation.score import load_scores
+    from evaluation.benchmark.benchmark_plan import generation_plan
+    from evaluation.benchmark.puppet_benchmark import load_benchmark
+    from evaluation.pages.compare import compare
+    from evaluation.scoring.score import load_scores
 
     workspace = execution.workspace
     destination = workspace.data("baseline_comparison")

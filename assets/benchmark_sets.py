@@ -6,7 +6,7 @@ from assets.steps import Execution, Metadata, Png, Step
 def make_benchmark_sets(execution: Execution) -> Metadata:
     """Render clips of seeds that no training corpus holds."""
     from curation.pages.figures import contact_sheet
-    from evaluation.benchmark import build_benchmark
+    from evaluation.benchmark.puppet_benchmark import build_benchmark
 
     profile = execution.workspace.profile
     benchmark = build_benchmark(

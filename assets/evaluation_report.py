@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from assets.workspace import Workspace
 
 if TYPE_CHECKING:
-    from evaluation.benchmark import Benchmark
-    from evaluation.error_analysis import TrainingClips
+    from evaluation.benchmark.puppet_benchmark import Benchmark
+    from evaluation.scoring.error_analysis import TrainingClips
 
 CLIPS_COMPARED = 20_000  # of the snapshot, evenly spread: neighbours are searched one by one
 ROWS_AT_ONCE = 512
@@ -20,12 +20,12 @@ def write_report(workspace: Workspace, benchmark: "Benchmark", autoencoder: Any)
     """Write `var/reports/benchmark_scores/whole.html` from the scores that stand; returns its path."""
     import pandas as pd
 
-    from evaluation.error_analysis import analyse_errors
-    from evaluation.gate import limits
-    from evaluation.plan import STUDENT, generation_plan
-    from evaluation.report_page import Evaluated, write_evaluation_page
-    from evaluation.samples import BADNESS, ranked_samples
-    from evaluation.score import load_scores
+    from evaluation.benchmark.benchmark_plan import STUDENT, generation_plan
+    from evaluation.pages.report_page import Evaluated, write_evaluation_page
+    from evaluation.scoring.error_analysis import analyse_errors
+    from evaluation.scoring.gate import limits
+    from evaluation.scoring.per_clip import BADNESS, ranked_samples
+    from evaluation.scoring.score import load_scores
 
     from curation.pages.figures import thresholds  # isort: skip
 
@@ -47,7 +47,7 @@ def write_report(workspace: Workspace, benchmark: "Benchmark", autoencoder: Any)
 def _features_of(autoencoder: Any, benchmark: "Benchmark") -> Any:
     import numpy as np
 
-    from evaluation.error_analysis import latent_features
+    from evaluation.scoring.error_analysis import latent_features
     from omnihuman.autoencoder import encode_video, to_pixels
 
     batches = benchmark.frames.split(16)
@@ -61,7 +61,7 @@ def training_clips(workspace: Workspace) -> tuple["TrainingClips | None", str]:
     import numpy as np
     import pandas as pd
 
-    from evaluation.error_analysis import TrainingClips, latent_features
+    from evaluation.scoring.error_analysis import TrainingClips, latent_features
     from training.data.feature_rows import FeatureRows
 
     file = workspace.data("training_snapshot") / "samples.parquet"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from assets.workspace import Workspace
 
 if TYPE_CHECKING:
-    from evaluation.gate import Check
+    from evaluation.scoring.gate import Check
     from tracking.registry import Version
 
 # Tags of a registered version.
@@ -65,7 +65,7 @@ def _weights(version: "Version", folder: Path) -> "Iterator[Check]":
 
 
 def _benchmark(workspace: Workspace, version: "Version") -> "Check":
-    from evaluation.benchmark import load_benchmark
+    from evaluation.benchmark.puppet_benchmark import load_benchmark
 
     today, scored = load_benchmark(workspace.data("benchmark_sets")).digest, version.tags.get(BENCHMARK, "")
     text = f"version {version.version} was scored on benchmark {_short(scored)}, today's is {_short(today)}"
@@ -103,7 +103,7 @@ def _trained_on(samples: Path, manifest: Path) -> list[str]:
 
 
 def _check(name: str, passed: bool, said: str, remedy: str) -> "Check":
-    from evaluation.gate import Check
+    from evaluation.scoring.gate import Check
 
     return Check(name, float(passed), 1.0, passed, said if passed else f"{said}: {remedy}")
 

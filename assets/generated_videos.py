@@ -13,8 +13,8 @@ from media import write_atomically
 from profiles import resolve_source
 
 if TYPE_CHECKING:
-    from evaluation.benchmark import Benchmark
-    from evaluation.plan import ModelPlan
+    from evaluation.benchmark.benchmark_plan import ModelPlan
+    from evaluation.benchmark.puppet_benchmark import Benchmark
 
 # Folder under generated_videos -> asset whose weights it samples.
 SOURCES = {
@@ -27,8 +27,8 @@ SOURCES = {
 
 def make_generated_videos(execution: Execution) -> Metadata:
     """Generate what is not there yet: each model and mode that is done survives a kill."""
-    from evaluation.benchmark import load_benchmark
-    from evaluation.plan import generation_plan
+    from evaluation.benchmark.benchmark_plan import generation_plan
+    from evaluation.benchmark.puppet_benchmark import load_benchmark
 
     workspace = execution.workspace
     benchmark = load_benchmark(workspace.data("benchmark_sets"))
@@ -48,8 +48,8 @@ def make_generated_videos(execution: Execution) -> Metadata:
 
 
 def _reconstruct(execution: Execution, benchmark: "Benchmark") -> None:
-    from evaluation.generate import reconstruct
-    from evaluation.plan import PIXELS, RECONSTRUCTION
+    from evaluation.benchmark.benchmark_plan import PIXELS, RECONSTRUCTION
+    from evaluation.benchmark.generate import reconstruct
     from omnihuman.autoencoder import load_autoencoder
 
     profile = execution.workspace.profile
@@ -80,7 +80,7 @@ class _Pipelines:
 
 
 def _generate(pipelines: _Pipelines, benchmark: "Benchmark", model: "ModelPlan", mode: str, report: Report) -> None:
-    from evaluation.generate import generate_videos
+    from evaluation.benchmark.generate import generate_videos
 
     workspace, config = pipelines.execution.workspace, pipelines.execution.workspace.profile.evaluation
     folder = workspace.data("generated_videos") / model.name / mode

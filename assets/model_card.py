@@ -10,7 +10,7 @@ from assets.workspace import Workspace
 if TYPE_CHECKING:
     import pandas as pd
 
-    from evaluation.gate import Decision
+    from evaluation.scoring.gate import Decision
 
 GATE = "\n\n## Gate\n"
 LENGTH = 5000  # of a description in MLflow's store
@@ -59,7 +59,7 @@ def samples(name: str, version: int, sheet: str, video: str) -> str:
 
 
 def _rows(scores: "pd.DataFrame") -> list[dict[str, Any]]:
-    from evaluation.cost import without_costs
+    from evaluation.benchmark.cost import without_costs
 
     quality = without_costs(scores[scores["value"].notna()])
     return [{"driven by": row.mode, "metric": row.metric, "value": f"{row.value:.4g}"} for row in quality.itertuples()]

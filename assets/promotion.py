@@ -30,7 +30,7 @@ from media import write_atomically
 if TYPE_CHECKING:
     import pandas as pd
 
-    from evaluation.gate import Decision
+    from evaluation.scoring.gate import Decision
 
 STUDENT, TEACHER = "omnihuman-student", "omnihuman-teacher"
 MODELS = {STUDENT: "distilled_student", TEACHER: "stage_3_checkpoint"}
@@ -42,10 +42,10 @@ def make_registered_model(execution: Execution) -> Metadata:
     """Save student and teacher as whole pipelines and register both as challenger."""
     import pandas as pd
 
-    from evaluation.benchmark import load_benchmark
-    from evaluation.pictures import models_sheet, talking_video
-    from evaluation.plan import AUDIO
-    from evaluation.plan import TEACHER as TEACHER_ROWS
+    from evaluation.benchmark.benchmark_plan import AUDIO
+    from evaluation.benchmark.benchmark_plan import TEACHER as TEACHER_ROWS
+    from evaluation.benchmark.puppet_benchmark import load_benchmark
+    from evaluation.pages.pictures import models_sheet, talking_video
     from omnihuman.digests import weights_digest
     from omnihuman.pipeline import build_pipeline
     from tracking.registry import CHALLENGER, describe_version, register_model, set_alias, set_version_tags
@@ -126,7 +126,7 @@ def judge_version(workspace: Workspace, version: int, report: Report) -> "tuple[
     """
     import pandas as pd
 
-    from evaluation.gate import decide
+    from evaluation.scoring.gate import decide
     from tracking.registry import CHAMPION, get_alias, get_version, version_folder
 
     champion = get_alias(workspace.tracking_uri, STUDENT, CHAMPION)
@@ -170,11 +170,11 @@ def champion_scores(workspace: Workspace, version: int, report: Report) -> "pd.D
     """The champion's own numbers on today's benchmark: stored ones if they are of it, else measured now."""
     import pandas as pd
 
-    from evaluation.benchmark import load_benchmark
-    from evaluation.generate import generate_videos, reconstruct
-    from evaluation.plan import AUDIO, PIXELS, POSE, RECONSTRUCTION, ModelPlan
-    from evaluation.plan import STUDENT as STUDENT_ROWS
-    from evaluation.score import score_benchmark
+    from evaluation.benchmark.benchmark_plan import AUDIO, PIXELS, POSE, RECONSTRUCTION, ModelPlan
+    from evaluation.benchmark.benchmark_plan import STUDENT as STUDENT_ROWS
+    from evaluation.benchmark.generate import generate_videos, reconstruct
+    from evaluation.benchmark.puppet_benchmark import load_benchmark
+    from evaluation.scoring.score import score_benchmark
     from omnihuman.pipeline import OmniHumanPipeline
     from tracking.registry import get_version, version_folder
 

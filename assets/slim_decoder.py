@@ -10,8 +10,8 @@ NAME = "slim_decoder"
 
 def make_slim_decoder(execution: Execution) -> Metadata:
     """Distil it through DeepSpeed, then measure on the benchmark what it loses and saves."""
-    from evaluation.benchmark import load_benchmark
-    from evaluation.decoders import as_markdown, compare_decoders
+    from evaluation.benchmark.puppet_benchmark import load_benchmark
+    from evaluation.questions.decoders import as_markdown, compare_decoders
     from media import write_atomically
     from omnihuman.autoencoder import load_autoencoder
     from profiles import resolve_source

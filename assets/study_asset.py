@@ -9,7 +9,7 @@ from assets.dagster_assets import OWNERS, TRAINING_POOL, dagster_metadata
 from assets.launchers.resource import TrainingLauncher
 from assets.steps import Markdown, Png
 from assets.workspace import open_workspace
-from evaluation.studies import STUDIES
+from evaluation.questions.studies import STUDIES
 
 if TYPE_CHECKING:
     from training.run.launch import Process

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation.shares import wilson
+from evaluation.people.shares import wilson
 from profiles import Profile
 
 # The strongest subset that a kind of puppet belongs to: its rule-breaking is known by construction.

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from assets.workspace import Workspace, open_workspace
-from evaluation.benchmark import Benchmark, load_benchmark
+from evaluation.benchmark.puppet_benchmark import Benchmark, load_benchmark
 from omnihuman.pipeline import build_pipeline
 from profiles import load_profile
 from puppets import measure

@@ -85,9 +85,9 @@ def named_folder(text: str) -> tuple[str, Path]:
 def own_videos(workspace: Workspace, samples: "Samples") -> "list[ArrayVideos]":
     """Teacher and students on the puppets, driven by sound, as far as they were generated."""
     from evaluation.baselines import ArrayVideos
-    from evaluation.benchmark import load_benchmark
-    from evaluation.generate import load_generated
-    from evaluation.plan import AUDIO, generation_plan
+    from evaluation.benchmark.benchmark_plan import AUDIO, generation_plan
+    from evaluation.benchmark.generate import load_generated
+    from evaluation.benchmark.puppet_benchmark import load_benchmark
 
     benchmark = load_benchmark(workspace.data("benchmark_sets"))
     sounds = {name: sound.numpy() for name, sound in zip(benchmark.names, benchmark.audio, strict=True)}
@@ -177,7 +177,7 @@ class _SyncJudge:
 
 
 def _puppet_truth(workspace: Workspace) -> dict[str, Any]:
-    from evaluation.benchmark import load_benchmark
+    from evaluation.benchmark.puppet_benchmark import load_benchmark
     from evaluation.metrics.puppet_truth import PuppetTruth
     from puppets import measure_colours
 

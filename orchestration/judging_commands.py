@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from evaluation.studies import STUDIES
+from evaluation.questions.studies import STUDIES
 from orchestration.command_options import ProfileOption, SetOption, need, open_with
 
 PANEL = "Judging"
@@ -73,8 +73,8 @@ def sensitivity(
     clips: int = 32,
 ) -> None:
     """Swap one condition at a time and measure on benchmark puppets what changes: mouth, joints, identity."""
-    from evaluation.benchmark import load_benchmark
-    from evaluation.sensitivity import as_markdown, measure_sensitivity
+    from evaluation.benchmark.puppet_benchmark import load_benchmark
+    from evaluation.questions.sensitivity import as_markdown, measure_sensitivity
     from omnihuman.pipeline import build_pipeline
 
     workspace = open_with()
@@ -118,7 +118,7 @@ def drift(
     """Make long puppet videos and measure whether identity, lip-sync and joints drift from segment to segment."""
     import pandas as pd
 
-    from evaluation.drift import as_markdown, measure_drift
+    from evaluation.questions.long_video_drift import as_markdown, measure_drift
     from media import write_atomically
     from orchestration.model_choice import load_model
 
@@ -140,7 +140,7 @@ def driving(
     steps: Annotated[int | None, typer.Option(min=1, help="sampling steps; default is the model's own")] = None,
 ) -> None:
     """Drive puppets by sound, pose, both and words alone, over one segment and over many, and measure what is followed, beside floors."""
-    from evaluation.driving import as_markdown, measure_driving
+    from evaluation.questions.condition_following import as_markdown, measure_driving
     from orchestration.model_choice import load_model
 
     workspace = open_with()
@@ -169,8 +169,8 @@ def guidance_sweep(
     """Sample benchmark puppets under guidance scales and annealings: does lip-sync trade against artefacts."""
     import pandas as pd
 
-    from evaluation.benchmark import load_benchmark
-    from evaluation.guidance_sweep import as_markdown, draw, sweep_guidance
+    from evaluation.benchmark.puppet_benchmark import load_benchmark
+    from evaluation.questions.guidance_sweep import as_markdown, draw, sweep_guidance
     from media import write_atomically
     from orchestration.model_choice import load_model
 
@@ -194,7 +194,8 @@ def ablate(
     study: Annotated[list[str] | None, typer.Option(help=f"{', '.join(STUDIES)}; repeat for several")] = None,
     seeds: Annotated[int, typer.Option(min=1)] = 2,
     variant: Annotated[
-        list[str] | None, typer.Option(help="a variant of the study (evaluation/studies.py); repeat for several")
+        list[str] | None,
+        typer.Option(help="a variant of the study (evaluation/questions/studies.py); repeat for several"),
     ] = None,
     profile: ProfileOption = None,
     overrides: SetOption = None,
@@ -231,7 +232,7 @@ def votes_table(
     """Print how often each model was preferred, with 95 % intervals."""
     import pandas as pd
 
-    from evaluation.preference import read_votes, votes_file, win_markdown, win_table
+    from evaluation.people.preference import read_votes, votes_file, win_markdown, win_table
     from media import write_atomically
 
     path = votes_file(open_with().root, study)

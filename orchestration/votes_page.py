@@ -2,7 +2,7 @@
 
 import html
 
-from evaluation.preference import LEFT, NONE, QUESTIONS, RIGHT
+from evaluation.people.preference import LEFT, NONE, QUESTIONS, RIGHT
 
 STYLE = """
 body { font: 16px/1.45 system-ui, sans-serif; margin: 1.5rem auto; max-width: 62rem; padding: 0 1rem; color: #222; }

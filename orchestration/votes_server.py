@@ -14,10 +14,10 @@ from starlette.responses import HTMLResponse
 
 from assets.addresses import LOOPBACK, LOOPBACK_NAMES
 from assets.workspace import Workspace
-from evaluation.benchmark import Benchmark, load_benchmark
-from evaluation.generate import enlarge, load_generated
-from evaluation.plan import AUDIO
-from evaluation.preference import Ballot, Pair, System, VoteError, votes_file
+from evaluation.benchmark.benchmark_plan import AUDIO
+from evaluation.benchmark.generate import enlarge, load_generated
+from evaluation.benchmark.puppet_benchmark import Benchmark, load_benchmark
+from evaluation.people.preference import Ballot, Pair, System, VoteError, votes_file
 from media import encode_clip
 from media.photographs import png_with_text
 from orchestration.body_limit import BodyLimit
@@ -69,7 +69,7 @@ def open_stage(workspace: Workspace, study: str | None, clips: int, seed: int | 
 
     Raises:
         VoteError: nothing to compare, with the command that makes it.
-        evaluation.generate.GenerationError: videos of another benchmark.
+        evaluation.benchmark.generate.GenerationError: videos of another benchmark.
     """
     benchmark = load_benchmark(workspace.data("benchmark_sets"))
     frames: dict[System, np.ndarray] = {}

@@ -10,8 +10,8 @@ from evaluation.baselines.sanity import Verdict
 from evaluation.baselines.tables import TITLES
 from evaluation.baselines.videos import Samples, Videos
 from evaluation.metrics import Score
-from evaluation.report_pictures import strips_picture
-from evaluation.samples import BADNESS, worst_first
+from evaluation.pages.report_pictures import strips_picture
+from evaluation.scoring.per_clip import BADNESS, worst_first
 from media.pages import Section, write_page
 
 WORST = 3

@@ -12,7 +12,7 @@ from assets.checkpoints import RECIPES
 from assets.launchers.resource import TrainingLauncher
 from assets.steps import AssetError
 from assets.workspace import Workspace
-from evaluation.studies import ADVERSARIAL, AUDIO_RATIO, STAGE_ORDER
+from evaluation.questions.studies import ADVERSARIAL, AUDIO_RATIO, STAGE_ORDER
 from profiles import load_profile
 
 

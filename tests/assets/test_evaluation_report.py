@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from assets.evaluation_report import training_clips
 from assets.workspace import Workspace
-from evaluation.error_analysis import latent_features
+from evaluation.scoring.error_analysis import latent_features
 from profiles import load_profile
 
 BUCKET = "64x64x17@16"

@@ -4,7 +4,7 @@ import pytest
 
 import puppets
 from assets.subset_accuracy import STRONGEST, SubsetAccuracy, measure_accuracy
-from evaluation.shares import wilson
+from evaluation.people.shares import wilson
 from profiles import load_profile
 
 

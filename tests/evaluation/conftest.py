@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from evaluation.benchmark import Benchmark, build_benchmark
+from evaluation.benchmark.puppet_benchmark import Benchmark, build_benchmark
 from profiles import load_profile
 from profiles.schema import EvaluationConfig
 
@@ -74,8 +74,8 @@ def obedient(benchmark) -> type[ObedientPipeline]:
 @pytest.fixture(scope="session")
 def generated_root(tmp_path_factory, benchmark, config) -> Path:
     """Every planned model obeys perfectly; the reconstruction is the truth itself with a little noise."""
-    from evaluation.generate import generate_videos
-    from evaluation.plan import AUDIO, generation_plan
+    from evaluation.benchmark.benchmark_plan import AUDIO, generation_plan
+    from evaluation.benchmark.generate import generate_videos
 
     root = tmp_path_factory.mktemp("generated") / "generated_videos"
     for model in generation_plan(config):

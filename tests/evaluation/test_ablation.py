@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 
 from assets.checkpoints import RECIPES
-from evaluation.ablation import ablation_markdown, ablation_row, in_order, spread
-from evaluation.ablation_pictures import study_plot
-from evaluation.pictures import models_sheet
-from evaluation.plan import AUDIO
-from evaluation.studies import ADVERSARIAL, AUDIO_RATIO, STAGE_ORDER, STUDIES
+from evaluation.benchmark.benchmark_plan import AUDIO
+from evaluation.pages.pictures import models_sheet
+from evaluation.questions.ablation import ablation_markdown, ablation_row, in_order, spread
+from evaluation.questions.ablation_pictures import study_plot
+from evaluation.questions.studies import ADVERSARIAL, AUDIO_RATIO, STAGE_ORDER, STUDIES
 from profiles import available_profiles, changed_profile, load_profile
 
 VARIANTS = [(study, variant) for study in STUDIES.values() for variant in study.variants]

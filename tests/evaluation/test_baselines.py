@@ -52,7 +52,7 @@ class SoundJudge:
 
 @pytest.fixture(scope="module")
 def benchmark_folder(tmp_path_factory, config, video):
-    from evaluation.benchmark import build_benchmark
+    from evaluation.benchmark.puppet_benchmark import build_benchmark
 
     folder = tmp_path_factory.mktemp("b") / "benchmark_sets"
     build_benchmark(folder, config, video)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from evaluation.benchmark import BenchmarkError, build_benchmark, load_benchmark
+from evaluation.benchmark.puppet_benchmark import BenchmarkError, build_benchmark, load_benchmark
 from media import decode_clip
 from puppets import render
 

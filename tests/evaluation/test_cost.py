@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from evaluation.cost import COSTS, GIB, Cost, CostMeter, cost_of
-from evaluation.generate import generate_videos
-from evaluation.plan import AUDIO
+from evaluation.benchmark.benchmark_plan import AUDIO
+from evaluation.benchmark.cost import COSTS, GIB, Cost, CostMeter, cost_of
+from evaluation.benchmark.generate import generate_videos
 
 
 class Slow(nn.Module):
@@ -73,8 +73,8 @@ def test_cost_is_per_second_of_video():
 
 
 def test_every_model_and_mode_of_the_score_table_has_its_cost(benchmark, obedient, config, tmp_path):
-    from evaluation.plan import ModelPlan
-    from evaluation.score import score_benchmark
+    from evaluation.benchmark.benchmark_plan import ModelPlan
+    from evaluation.scoring.score import score_benchmark
 
     generate_videos(obedient(benchmark), benchmark, tmp_path / "m" / AUDIO, AUDIO, 5, config, weights="w")
     generate_videos(

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from evaluation.decoders import OWN, SLIM, as_markdown, compare_decoders
+from evaluation.questions.decoders import OWN, SLIM, as_markdown, compare_decoders
 from omnihuman.autoencoder import load_autoencoder
 from profiles import load_profile, resolve_source
 

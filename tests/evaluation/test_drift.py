@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-import evaluation.drift as drift
-from evaluation.drift import ALONE, CUT, JOINED, TRUTH, as_markdown, measure_drift
+import evaluation.questions.long_video_drift as drift
+from evaluation.questions.long_video_drift import ALONE, CUT, JOINED, TRUTH, as_markdown, measure_drift
 from puppets import render
 
 SEED, LENGTH, SEGMENTS, CLIPS = 60_000_000, 17, 4, 3

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-import evaluation.driving as driving
-from evaluation.driving import DRIVEN_BY, TRUTH, as_markdown, measure_driving
+import evaluation.questions.condition_following as driving
+from evaluation.questions.condition_following import DRIVEN_BY, TRUTH, as_markdown, measure_driving
 from puppets import render
 
 SEED, LENGTH, SEGMENTS, CLIPS = 60_000_000, 17, 3, 4

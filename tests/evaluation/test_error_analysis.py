@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from scipy.spatial import KDTree
 
-from evaluation import error_analysis
-from evaluation.error_analysis import DISTANCE, TrainingClips, analyse_errors, latent_features
+from evaluation.scoring import error_analysis
+from evaluation.scoring.error_analysis import DISTANCE, TrainingClips, analyse_errors, latent_features
 
 SAMPLES, CLIPS = 64, 2000
 LIMITS = {"pose_visibility": [("pose", ">=", 0.2)]}

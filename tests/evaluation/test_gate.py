@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 
-from evaluation.gate import Check, decide
+from evaluation.scoring.gate import Check, decide
 from profiles.schema import GateConfig
 
 GATE = GateConfig(

@@ -8,7 +8,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKLWan
 
-from evaluation.generate import GenerationError, generate_videos, load_generated, reconstruct
+from evaluation.benchmark.generate import GenerationError, generate_videos, load_generated, reconstruct
 from media import decode_clip, whole_directory
 from omnihuman.autoencoder import (
     LAPTOP_CONFIG,

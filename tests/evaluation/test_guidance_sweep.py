@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from evaluation.benchmark import build_benchmark, load_benchmark
-from evaluation.guidance_sweep import as_markdown, draw, sweep_guidance
+from evaluation.benchmark.puppet_benchmark import build_benchmark, load_benchmark
+from evaluation.questions.guidance_sweep import as_markdown, draw, sweep_guidance
 from profiles import load_profile
 
 PROFILE = load_profile("laptop", ["evaluation.clips=3"])

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from evaluation.preference import (
+from evaluation.people.preference import (
     LEFT,
     NONE,
     QUESTIONS,

@@ -7,7 +7,7 @@ import pytest
 
 from evaluation.baselines import Instruments, folder_samples, puppet_samples
 from evaluation.baselines.sanity import judge_metrics
-from evaluation.benchmark import build_benchmark
+from evaluation.benchmark.puppet_benchmark import build_benchmark
 from evaluation.metrics import Network
 from evaluation.networks import dlib_face
 from evaluation.networks.dlib_face import DlibFaceEmbedding

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evaluation.error_analysis import TrainingClips, analyse_errors
-from evaluation.plan import STUDENT, generation_plan
-from evaluation.report_page import Evaluated, cost_rows, score_rows, write_evaluation_page
-from evaluation.samples import BADNESS, ranked_samples
-from evaluation.score import load_scores, score_benchmark
+from evaluation.benchmark.benchmark_plan import STUDENT, generation_plan
+from evaluation.pages.report_page import Evaluated, cost_rows, score_rows, write_evaluation_page
+from evaluation.scoring.error_analysis import TrainingClips, analyse_errors
+from evaluation.scoring.per_clip import BADNESS, ranked_samples
+from evaluation.scoring.score import load_scores, score_benchmark
 
 
 @pytest.fixture(scope="module")

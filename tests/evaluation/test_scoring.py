@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
-from evaluation.compare import COLUMNS, compare, comparison_table
-from evaluation.generate import GenerationError
-from evaluation.plan import generation_plan
-from evaluation.score import COLUMNS as SCORE_COLUMNS
-from evaluation.score import load_scores, score_benchmark, score_of
+from evaluation.benchmark.benchmark_plan import generation_plan
+from evaluation.benchmark.generate import GenerationError
+from evaluation.pages.compare import COLUMNS, compare, comparison_table
+from evaluation.scoring.score import COLUMNS as SCORE_COLUMNS
+from evaluation.scoring.score import load_scores, score_benchmark, score_of
 from media import decode_clip
 
 
@@ -116,7 +116,7 @@ class MeanColourLatents:
 
 
 def test_latent_frechet_is_zero_for_the_truth_and_grows_with_damage(benchmark, monkeypatch):
-    from evaluation import score
+    from evaluation.scoring import score
 
     def encode(_autoencoder, pixels):
         return pixels[:, :, ::4].unfold(3, 8, 8).unfold(4, 8, 8).mean(dim=(-1, -2))

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from evaluation.benchmark import build_benchmark
-from evaluation.slices import LUMA, SKIN, benchmark_slices
+from evaluation.benchmark.puppet_benchmark import build_benchmark
+from evaluation.scoring.score_slices import LUMA, SKIN, benchmark_slices
 from profiles import load_profile
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from assets.workspace import Workspace
-from evaluation.benchmark import build_benchmark
+from evaluation.benchmark.puppet_benchmark import build_benchmark
 from evaluation.metrics import Network
 from media import encode_clip
 from networks.weights import NetworkError
@@ -25,7 +25,7 @@ def workspace(tmp_path_factory):
 @pytest.fixture(scope="module")
 def baseline(workspace, tmp_path_factory):
     """The real windows as another method's videos, a little darker."""
-    from evaluation.benchmark import load_benchmark
+    from evaluation.benchmark.puppet_benchmark import load_benchmark
 
     benchmark, folder = load_benchmark(workspace.data("benchmark_sets")), tmp_path_factory.mktemp("darker")
     for name, frames, sound in zip(benchmark.names, benchmark.frames.numpy(), benchmark.audio.numpy(), strict=True):

@@ -11,7 +11,7 @@ import yaml
 
 from assets.catalogue import FLOW, STEPS
 from assets.dvc_stages import stages_text
-from evaluation.studies import STUDIES
+from evaluation.questions.studies import STUDIES
 from orchestration.definitions import defs
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,8 +15,8 @@ import pytest
 from assets.gate_evidence import BENCHMARK, EARLIER, FILES, PIPELINE, SCORED, SNAPSHOT, TRANSFORMER, WEIGHTS
 from assets.promotion import SCORES, SLICES, STUDENT
 from assets.workspace import Workspace
-from evaluation.benchmark import build_benchmark
-from evaluation.slices import COLUMNS
+from evaluation.benchmark.puppet_benchmark import build_benchmark
+from evaluation.scoring.score_slices import COLUMNS
 from omnihuman.digests import weights_digest
 from orchestration.promoting import Refused, promote_version, roll_back
 from profiles import load_profile
@@ -103,7 +103,7 @@ def register(
     **tags: str,
 ) -> int:
     """A student of its own weights with these numbers; half an interval is 0.01."""
-    from evaluation.benchmark import load_benchmark
+    from evaluation.benchmark.puppet_benchmark import load_benchmark
 
     weights = folder / TRANSFORMER
     weights.mkdir(parents=True)

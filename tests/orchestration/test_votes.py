@@ -6,8 +6,8 @@ import shutil
 import pytest
 
 from assets.workspace import Workspace
-from evaluation.benchmark import build_benchmark
-from evaluation.preference import QUESTIONS, VoteError, read_votes, votes_file
+from evaluation.benchmark.puppet_benchmark import build_benchmark
+from evaluation.people.preference import QUESTIONS, VoteError, read_votes, votes_file
 from media import probe_clip, read_audio
 from profiles import load_profile
 from profiles.schema import EvaluationConfig
@@ -26,7 +26,7 @@ def workspace(tmp_path_factory) -> Workspace:
     """Two models whose videos are the true clips, and the same backwards."""
     import torch
 
-    from evaluation.generate import _publish
+    from evaluation.benchmark.generate import _publish
 
     workspace = Workspace(tmp_path_factory.mktemp("home"), load_profile("laptop", []))
     benchmark = build_benchmark(workspace.data("benchmark_sets"), EvaluationConfig(clips=2), workspace.profile.video)

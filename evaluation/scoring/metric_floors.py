@@ -4,7 +4,7 @@ from math import isfinite
 
 import pandas as pd
 
-from evaluation.plan import GROUND_TRUTH, OTHER_IDENTITY, PIXELS, SHUFFLED_AUDIO, TEACHER
+from evaluation.benchmark.benchmark_plan import GROUND_TRUTH, OTHER_IDENTITY, PIXELS, SHUFFLED_AUDIO, TEACHER
 
 # Metric to: is higher better; (model, mode) of the rows that hold its floor. The ceiling is the ground truth's row.
 FLOORS = {

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evaluation.benchmark import Benchmark
+from evaluation.benchmark.puppet_benchmark import Benchmark
 from evaluation.metrics.colour import ColourError
 from evaluation.metrics.joints import MissingJoints
 from evaluation.metrics.mouth import MouthCorrelation

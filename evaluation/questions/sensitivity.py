@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from evaluation.benchmark import Benchmark
-from evaluation.generate import SECOND_SEED_OFFSET, VideoPipeline
+from evaluation.benchmark.generate import SECOND_SEED_OFFSET, VideoPipeline
+from evaluation.benchmark.puppet_benchmark import Benchmark
 from puppets import measure
 
 Progress = Callable[[int, int, str], None]

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from evaluation.benchmark import Benchmark
-from evaluation.plan import AUDIO, POSE
-from evaluation.slices import gated_metrics
+from evaluation.benchmark.benchmark_plan import AUDIO, POSE
+from evaluation.benchmark.puppet_benchmark import Benchmark
+from evaluation.scoring.score_slices import gated_metrics
 from puppets import measure_colours
 
 if TYPE_CHECKING:
-    from evaluation.score import Measured
+    from evaluation.scoring.score import Measured
 
 COLUMNS = ("model", "mode", "clip", "metric", "value")
 HIGHER_IS_BETTER = frozenset({"mouth_correlation"})

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evaluation.plan import AUDIO, POSE, SECOND_SEED
-from evaluation.score import score_row
-from evaluation.studies import Study
+from evaluation.benchmark.benchmark_plan import AUDIO, POSE, SECOND_SEED
+from evaluation.questions.studies import Study
+from evaluation.scoring.score import score_row
 
 # Column of the table -> metric and mode of the score table.
 SCORES = {

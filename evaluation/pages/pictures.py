@@ -9,9 +9,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from evaluation.benchmark import Benchmark
-from evaluation.generate import enlarge, load_generated
-from evaluation.plan import AUDIO, POSE, RECONSTRUCTION, STUDENT, TEACHER, ModelPlan
+from evaluation.benchmark.benchmark_plan import AUDIO, POSE, RECONSTRUCTION, STUDENT, TEACHER, ModelPlan
+from evaluation.benchmark.generate import enlarge, load_generated
+from evaluation.benchmark.puppet_benchmark import Benchmark
 from media import encode_clip, png_bytes
 
 SHEET_CLIPS = 4

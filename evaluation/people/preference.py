@@ -17,7 +17,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from evaluation.shares import wilson
+from evaluation.people.shares import wilson
 from media import cut_unfinished_line
 
 QUESTIONS = {

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from evaluation.plan import AUDIO, POSE, STUDENT
-from evaluation.usable import why_unusable
+from evaluation.benchmark.benchmark_plan import AUDIO, POSE, STUDENT
+from evaluation.scoring.metric_floors import why_unusable
 from profiles.schema import GateConfig
 
 

@@ -14,9 +14,9 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from evaluation.benchmark import Benchmark
-from evaluation.cost import Cost, CostMeter, cost_of
-from evaluation.plan import MODES, PIXELS, POSE, SECOND_SEED, SECOND_SEED_BATCHES, SHUFFLED_AUDIO
+from evaluation.benchmark.benchmark_plan import MODES, PIXELS, POSE, SECOND_SEED, SECOND_SEED_BATCHES, SHUFFLED_AUDIO
+from evaluation.benchmark.cost import Cost, CostMeter, cost_of
+from evaluation.benchmark.puppet_benchmark import Benchmark
 from media import encode_clip, whole_directory, write_atomically
 from omnihuman.autoencoder import decode_video, encode_video, to_frames, to_pixels
 from profiles.schema import EvaluationConfig
@@ -61,7 +61,7 @@ def generate_videos(
         pipeline: the model.
         benchmark: conditions.
         destination: `generated_videos/<model>/<mode>`, made or replaced.
-        mode: one of `evaluation.plan.MODES`.
+        mode: one of `evaluation.benchmark.benchmark_plan.MODES`.
         steps: sampling steps; None leaves steps and guidance to the pipeline's own defaults.
         config: batch size, guidance scale, seed.
         progress: called with (clips done, clips, note).

@@ -8,9 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from evaluation.benchmark import Benchmark
-from evaluation.pictures import contact_sheet, score_bars, talking_video
-from evaluation.plan import (
+from evaluation.benchmark.benchmark_plan import (
     AUDIO,
     GROUND_TRUTH,
     OTHER_IDENTITY,
@@ -23,7 +21,9 @@ from evaluation.plan import (
     TEACHER,
     ModelPlan,
 )
-from evaluation.score import score_of
+from evaluation.benchmark.puppet_benchmark import Benchmark
+from evaluation.pages.pictures import contact_sheet, score_bars, talking_video
+from evaluation.scoring.score import score_of
 from media import whole_directory, write_atomically
 
 
@@ -109,7 +109,7 @@ def compare(
         differences from the teacher, the benchmark's digest.
 
     Raises:
-        evaluation.generate.GenerationError: the teacher's or the student's videos are missing.
+        evaluation.benchmark.generate.GenerationError: the teacher's or the student's videos are missing.
     """
     table = comparison_table(scores, plan)
     result = {

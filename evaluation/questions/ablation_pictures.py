@@ -6,9 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from evaluation.ablation import SCORED, SCORES
-from evaluation.pictures import RED, draw_interval
-from evaluation.studies import Study
+from evaluation.pages.pictures import RED, draw_interval
+from evaluation.questions.ablation import SCORED, SCORES
+from evaluation.questions.studies import Study
 from media import png_bytes
 
 PANELS = 4  # a row of the plot

@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from evaluation.benchmark import Benchmark
-from evaluation.generate import enlarge
-from evaluation.pictures import BARS, BLUE, RED, draw_interval
-from evaluation.plan import RECONSTRUCTION, ModelPlan
-from evaluation.score import score_of, score_row
+from evaluation.benchmark.benchmark_plan import RECONSTRUCTION, ModelPlan
+from evaluation.benchmark.generate import enlarge
+from evaluation.benchmark.puppet_benchmark import Benchmark
+from evaluation.pages.pictures import BARS, BLUE, RED, draw_interval
+from evaluation.scoring.score import score_of, score_row
 from media import png_bytes
 
 FRAMES, SCALE = 8, 2

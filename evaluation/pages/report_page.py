@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evaluation.benchmark import Benchmark
-from evaluation.cost import COSTS, without_costs
-from evaluation.error_analysis import ErrorAnalysis
-from evaluation.generate import load_generated
-from evaluation.plan import AUDIO, GROUND_TRUTH, PIXELS, POSE, RECONSTRUCTION, ModelPlan
-from evaluation.report_pictures import AUDIO_TITLE, POSE_TITLE, cost_against_quality, sample_picture, slices_plot
-from evaluation.samples import BADNESS, ranked_samples
-from evaluation.score import score_of
-from evaluation.usable import FLOORS, why_unusable
+from evaluation.benchmark.benchmark_plan import AUDIO, GROUND_TRUTH, PIXELS, POSE, RECONSTRUCTION, ModelPlan
+from evaluation.benchmark.cost import COSTS, without_costs
+from evaluation.benchmark.generate import load_generated
+from evaluation.benchmark.puppet_benchmark import Benchmark
+from evaluation.pages.report_pictures import AUDIO_TITLE, POSE_TITLE, cost_against_quality, sample_picture, slices_plot
+from evaluation.scoring.error_analysis import ErrorAnalysis
+from evaluation.scoring.metric_floors import FLOORS, why_unusable
+from evaluation.scoring.per_clip import BADNESS, ranked_samples
+from evaluation.scoring.score import score_of
 from media.pages import Section, write_page
 
 WORST, BEST = 6, 3
@@ -48,7 +48,7 @@ def write_evaluation_page(path: Path, found: Evaluated) -> Path:
     """Write the page; returns `path`.
 
     Raises:
-        evaluation.generate.GenerationError: the model's videos are missing.
+        evaluation.benchmark.generate.GenerationError: the model's videos are missing.
     """
     ranked = ranked_samples(found.samples, found.model)
     made = {

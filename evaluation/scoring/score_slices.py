@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evaluation.benchmark import Benchmark
+from evaluation.benchmark.benchmark_plan import AUDIO, POSE
+from evaluation.benchmark.puppet_benchmark import Benchmark
 from evaluation.metrics import ColourError, JointErrorMedian, Metric, MissingJoints, MouthCorrelation, estimate
-from evaluation.plan import AUDIO, POSE
 from profiles.schema import EvaluationConfig
 from puppets import measure_colours
 
 if TYPE_CHECKING:
-    from evaluation.score import Measured
+    from evaluation.scoring.score import Measured
 
 COLUMNS = ("model", "mode", "slice", "metric", "unit", "value", "ci_low", "ci_high", "clips")
 # Red, green and blue to luma, ITU-R BT.709.

@@ -9,9 +9,21 @@ import numpy as np
 import pandas as pd
 import torch
 
-from evaluation.benchmark import Benchmark
-from evaluation.cost import COSTS
-from evaluation.generate import Progress, load_generated, shuffled
+from evaluation.benchmark.benchmark_plan import (
+    AUDIO,
+    GROUND_TRUTH,
+    OTHER_IDENTITY,
+    PIXELS,
+    RECONSTRUCTION,
+    SECOND_SEED,
+    SHUFFLED_AUDIO,
+    STUDENT,
+    ModelPlan,
+    generation_plan,
+)
+from evaluation.benchmark.cost import COSTS
+from evaluation.benchmark.generate import Progress, load_generated, shuffled
+from evaluation.benchmark.puppet_benchmark import Benchmark
 from evaluation.metrics import (
     ColourError,
     DiscMass,
@@ -27,22 +39,10 @@ from evaluation.metrics import (
     estimate,
     frechet_distance_of_samples,
 )
-from evaluation.plan import (
-    AUDIO,
-    GROUND_TRUTH,
-    OTHER_IDENTITY,
-    PIXELS,
-    RECONSTRUCTION,
-    SECOND_SEED,
-    SHUFFLED_AUDIO,
-    STUDENT,
-    ModelPlan,
-    generation_plan,
-)
-from evaluation.samples import COLUMNS as SAMPLE_COLUMNS
-from evaluation.samples import sample_rows
-from evaluation.slices import COLUMNS as SLICE_COLUMNS
-from evaluation.slices import slice_rows
+from evaluation.scoring.per_clip import COLUMNS as SAMPLE_COLUMNS
+from evaluation.scoring.per_clip import sample_rows
+from evaluation.scoring.score_slices import COLUMNS as SLICE_COLUMNS
+from evaluation.scoring.score_slices import slice_rows
 from media import whole_directory
 from omnihuman.autoencoder import encode_video, to_pixels
 from profiles.schema import EvaluationConfig
@@ -95,7 +95,7 @@ def score_benchmark(
         clips; NaN where the number is one of the whole set.
 
     Raises:
-        evaluation.generate.GenerationError: videos that are missing or belong to another benchmark.
+        evaluation.benchmark.generate.GenerationError: videos that are missing or belong to another benchmark.
     """
     plan = generation_plan(config) if plan is None else plan
     sets = [(GROUND_TRUTH, PIXELS), (RECONSTRUCTION, PIXELS)] + [(m.name, mode) for m in plan for mode in m.modes]

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from evaluation.drift import puppet_video, reference_picture
 from evaluation.metrics.bootstrap import Estimate, Metric, estimate
 from evaluation.metrics.colour import ColourError
 from evaluation.metrics.joints import JointErrorMedian, MissingJoints
 from evaluation.metrics.mouth import MouthCorrelation
+from evaluation.questions.long_video_drift import puppet_video, reference_picture
 from omnihuman.long_video import LongVideo, generate_segments
 from puppets import Puppet, PuppetKeypoints, measure, measure_colours
 

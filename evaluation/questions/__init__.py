@@ -1,0 +1,1 @@
+"""Studies of a model: drift, conditions, guidance, decoders, ablations."""
