@@ -6,10 +6,10 @@ import torch
 from diffusers import WanPipeline, WanTransformer3DModel
 
 from benchmarks.interleaved import Comparison, compare
-from omnihuman.audio import encode_audio
 from omnihuman.autoencoder import decode_video, encode_video, to_pixels
+from omnihuman.conditions.audio import encode_audio
+from omnihuman.conditions.text import encode_text
 from omnihuman.pipeline import OmniHumanPipeline, build_pipeline
-from omnihuman.text import encode_text
 from profiles import load_profile
 from training.stages.model import build_transformer
 

@@ -7,7 +7,7 @@ import torch
 from diffusers.models.transformers.transformer_wan import WanTransformerBlock
 from torch import Tensor
 
-from omnihuman.audio import PerFrameAudioAttention
+from omnihuman.conditions.audio import PerFrameAudioAttention
 
 
 @dataclass(frozen=True)

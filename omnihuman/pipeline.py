@@ -12,15 +12,15 @@ from diffusers.utils import BaseOutput
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Wav2Vec2Model
 
-from omnihuman.audio import AudioEncoder
 from omnihuman.autoencoder import decode_video, load_autoencoder, use_rsqrt_norm
-from omnihuman.condition_encoding import ConditionEncoding
-from omnihuman.conditions import activate_conditions
-from omnihuman.encoding_cache import EncodingCache
+from omnihuman.conditions.activation import activate_conditions
+from omnihuman.conditions.audio import AudioEncoder
+from omnihuman.conditions.encoding import ConditionEncoding
+from omnihuman.conditions.encoding_cache import EncodingCache
+from omnihuman.conditions.pictures import LATENTS, OUTPUT_TYPES, Pictures, from_pixels, to_reference
+from omnihuman.conditions.sounds import Sounds, share_out, to_sounds
+from omnihuman.conditions.text import TextEncoder
 from omnihuman.guidance import OmniHumanGuidance
-from omnihuman.pictures import LATENTS, OUTPUT_TYPES, Pictures, from_pixels, to_reference
-from omnihuman.sounds import Sounds, share_out, to_sounds
-from omnihuman.text import TextEncoder
 from omnihuman.transformer import OmniHumanTransformer3DModel
 from profiles import Profile, resolve_source
 
@@ -123,9 +123,9 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
             generator: one for all, or one per clip, for repeatable noise.
             output_type: "frames" (uint8), "latents" `(B, 16, F, h, w)` normalised, or diffusers' "pil", "np", "pt", "latent".
             guidance: scales of their own for text and audio, or another annealing; instead of the two above.
-            activate: the strongest condition to use, see `omnihuman.conditions.activate_conditions`; default all given.
+            activate: the strongest condition to use, see `omnihuman.conditions.activation.activate_conditions`; default all given.
             without: conditions to leave out although given.
-            image: the same as `reference`, as people have pictures: see `omnihuman.pictures.to_reference`.
+            image: the same as `reference`, as people have pictures: see `omnihuman.conditions.pictures.to_reference`.
             negative_prompt: what guidance leads away from, one for all or one per prompt; without guidance it has no effect.
             callback_on_step_end: see `StepEnd`; setting `pipeline._interrupt` in it ends the sampling early.
             callback_on_step_end_tensor_inputs: as in diffusers; there is only "latents".

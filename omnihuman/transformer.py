@@ -20,8 +20,9 @@ from diffusers.utils import apply_lora_scale, logging
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from omnihuman.audio import AudioProjection
 from omnihuman.block import OmniHumanBlock, PackedSequence
+from omnihuman.conditions.audio import AudioProjection
+from omnihuman.conditions.pose import PoseGuider
 from omnihuman.context_parallel import (
     PLAN,
     SequenceEntry,
@@ -32,10 +33,9 @@ from omnihuman.context_parallel import (
     join_slices,
 )
 from omnihuman.digests import forget_source
-from omnihuman.pose import PoseGuider
 from omnihuman.positions import MOTION, REFERENCE, rotary_of_packed
-from omnihuman.wan_checkpoint import WanLoadReport
-from omnihuman.wan_weights import check_loading_info, empty_for_wan, save_wan_part, start_from_wan
+from omnihuman.wan.checkpoint import WanLoadReport
+from omnihuman.wan.weights import check_loading_info, empty_for_wan, save_wan_part, start_from_wan
 
 # For peft's LoraConfig(target_modules=...): every attention projection, the audio attention's too.
 LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "audio_attn.to_out")
@@ -177,7 +177,7 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
         """Start from an official Wan2.1 transformer, key for key. Only the new parts are initialised.
 
         Args:
-            path_or_id: diffusers' or Wan's original layout; see `omnihuman.wan_checkpoint.open_wan`.
+            path_or_id: diffusers' or Wan's original layout; see `omnihuman.wan.checkpoint.open_wan`.
             torch_dtype: None keeps each weight's dtype in the file. What Wan keeps in float32 is float32 either way.
             return_report: also return which keys were loaded and which are new.
             new_parts: OmniHuman's own configuration (`audio_dim` and so on).
@@ -254,7 +254,7 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
             timestep: `(B,)` in [0, 1000].
             encoder_hidden_states: `(B, L, text_dim)`.
             audio: `(B, 4F-3, K, audio_dim)` wav2vec hidden states, one per video frame.
-            pose: `(B, keypoints, 4F-3, 4h, 4w)` heatmaps from `omnihuman.pose.render_heatmaps`.
+            pose: `(B, keypoints, 4F-3, 4h, 4w)` heatmaps from `omnihuman.conditions.pose.render_heatmaps`.
             reference: `(B, 16, R, h, w)` latents of reference images.
             motion: `(B, 16, M, h, w)` latents of the frames before this segment (5 frames = 2 latents). Like the reference
                 they go through Wan's patch embedding; where that is wider (I2V), their other channels are zero: no mask, no

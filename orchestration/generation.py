@@ -11,7 +11,7 @@ import torch
 from assets.workspace import Workspace
 from media import sha256_of_file
 from omnihuman import OmniHumanPipeline
-from omnihuman.conditions import ActiveConditions, activate_conditions
+from omnihuman.conditions.activation import ActiveConditions, activate_conditions
 from omnihuman.exports import Export, LatentsExport, Mp4Export, PngExport, Progress, Provenance, Target, export_segments
 from omnihuman.guidance import OmniHumanGuidance
 from omnihuman.long_video import Handover, LongVideo, Segment, as_batch, generate_segments

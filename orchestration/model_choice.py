@@ -12,7 +12,7 @@ from assets.workspace import Workspace
 from omnihuman import OmniHumanPipeline
 from omnihuman.autoencoder import has_the_same_latents, load_autoencoder
 from omnihuman.digests import weights_digest
-from omnihuman.wan_pipeline import is_wan_pipeline, pipeline_from_wan
+from omnihuman.wan.pipeline import is_wan_pipeline, pipeline_from_wan
 from orchestration.generation_inputs import GenerateError
 from profiles import resolve_source
 

@@ -14,10 +14,10 @@ from torch import Tensor
 from curation.bucket import TILE, TRANSFORM, bucket_names
 from curation.features.training_samples import CutSample
 from curation.features.windows import MOTION_FRAMES
-from omnihuman.audio import AudioEncoder
 from omnihuman.autoencoder import encode_video, load_autoencoder, to_pixels
+from omnihuman.conditions.audio import AudioEncoder
+from omnihuman.conditions.text import TextEncoder
 from omnihuman.digests import weights_digest
-from omnihuman.text import TextEncoder
 from profiles import Profile, resolve_source
 from profiles.schema import VideoConfig
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from omnihuman.conditions import STRENGTH, ConditionError, activate_conditions
+from omnihuman.conditions.activation import STRENGTH, ConditionError, activate_conditions
 
 ALL = set(STRENGTH)
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from omnihuman.audio import resample_states
+from omnihuman.conditions.audio import resample_states
+from omnihuman.conditions.pose import FINE, PoseGuider, render_heatmaps
 from omnihuman.guidance import annealed_scale, guided_velocity
 from omnihuman.latents import fold_frames_into_latents, latent_of_frame
-from omnihuman.pose import FINE, PoseGuider, render_heatmaps
 
 
 def test_frame_0_fills_latent_0_and_frames_4k_minus_3_to_4k_latent_k():

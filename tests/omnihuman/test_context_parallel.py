@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from diffusers import ContextParallelConfig
 
-from omnihuman.audio import frames_of_slice
+from omnihuman.conditions.audio import frames_of_slice
 from omnihuman.context_parallel import check_heads, check_tokens
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from omnihuman.audio import AudioEncoder
 from omnihuman.autoencoder import RsqrtRMSNorm, load_autoencoder
+from omnihuman.conditions.audio import AudioEncoder
+from omnihuman.conditions.text import TextEncoder
 from omnihuman.digests import weights_digest
-from omnihuman.text import TextEncoder
 from profiles import load_profile, resolve_source
 from training.recipes.autoencoder import score as autoencoder_score
 from training.recipes.speech_encoder import score as speech_score

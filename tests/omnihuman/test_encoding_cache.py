@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from omnihuman.encoding_cache import EncodingCache
+from omnihuman.conditions.encoding_cache import EncodingCache
 
 
 class Counting(nn.Module):

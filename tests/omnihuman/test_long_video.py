@@ -7,8 +7,8 @@ import weakref
 import pytest
 import torch
 
-from omnihuman.audio import encode_audio
 from omnihuman.autoencoder import decode_video, encode_video, to_frames, to_pixels
+from omnihuman.conditions.audio import encode_audio
 from omnihuman.long_video import (
     LongVideo,
     _movement,

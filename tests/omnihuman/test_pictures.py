@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from omnihuman.pictures import from_pixels, to_reference
+from omnihuman.conditions.pictures import from_pixels, to_reference
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (32, 48, 3), dtype=np.uint8)
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from diffusers.utils import logging
 
-from omnihuman import OmniHumanPipeline, condition_encoding
+from omnihuman import OmniHumanPipeline
+from omnihuman.conditions import encoding as condition_encoding
 from omnihuman.guidance import OmniHumanGuidance
 from omnihuman.pipeline import build_pipeline
 from profiles import load_profile

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from omnihuman.sounds import share_out, to_sounds
+from omnihuman.conditions.sounds import share_out, to_sounds
 
 
 def test_a_list_is_as_long_as_its_longest_and_the_rest_is_silence():

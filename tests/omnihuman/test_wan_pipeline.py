@@ -28,7 +28,7 @@ from omnihuman.autoencoder import LAPTOP_CONFIG
 from omnihuman.guidance import OmniHumanGuidance
 from omnihuman.long_video import LongVideo, generate_segments
 from omnihuman.placement import execution_device
-from omnihuman.wan_pipeline import pipeline_from_wan
+from omnihuman.wan.pipeline import pipeline_from_wan
 
 SIZES = {"num_attention_heads": 2, "attention_head_dim": 24, "text_dim": 32, "ffn_dim": 64, "num_layers": 2}
 WORDS = ["<pad>", "</s>", "<unk>", "a", "person", "talks", "blurry"]

@@ -15,7 +15,7 @@ from assets.workspace import Workspace
 from media import encode_clip, probe_clip, read_audio, sha256_of_file, write_atomically
 from media.decode import decode_clip
 from omnihuman.autoencoder import with_narrower_decoder
-from omnihuman.conditions import ConditionError
+from omnihuman.conditions.activation import ConditionError
 from omnihuman.digests import weights_digest
 from omnihuman.exports import read_provenance
 from omnihuman.pipeline import build_pipeline

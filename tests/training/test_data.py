@@ -10,7 +10,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from omnihuman.pose import render_heatmaps
+from omnihuman.conditions.pose import render_heatmaps
 from profiles import load_profile
 from profiles.schema import Ratios
 from tests.training.synthetic import TINY, Rows, write_snapshot

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from omnihuman.pose import render_heatmaps
+from omnihuman.conditions.pose import render_heatmaps
 from training.data.conditions import Conditions
 
 

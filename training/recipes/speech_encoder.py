@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
-from omnihuman.audio import AudioEncoder
+from omnihuman.conditions.audio import AudioEncoder
 from profiles.schema import OptimizerConfig
 from puppets.speech import draw_speech, mouth_opening
 from training.engine.optimizer import build_optimizer

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from omnihuman.wan_weights import NEW_MODULES
+from omnihuman.wan.weights import NEW_MODULES
 from profiles.schema import LoraConfig
 
 # What Wan does not have starts at zero or at random: it cannot be adapted, only trained.

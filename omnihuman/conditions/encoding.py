@@ -8,12 +8,12 @@ from diffusers.utils import logging
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Wav2Vec2Model
 
-from omnihuman.audio import encode_audio
 from omnihuman.autoencoder import encode_video, to_pixels
-from omnihuman.encoding_cache import EncodingCache
+from omnihuman.conditions.audio import encode_audio
+from omnihuman.conditions.encoding_cache import EncodingCache
+from omnihuman.conditions.pose import render_heatmaps
+from omnihuman.conditions.text import encode_text, prompt_warnings
 from omnihuman.placement import execution_device
-from omnihuman.pose import render_heatmaps
-from omnihuman.text import encode_text, prompt_warnings
 from omnihuman.transformer import OmniHumanTransformer3DModel
 
 logger = logging.get_logger(__name__)

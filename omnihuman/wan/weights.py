@@ -8,8 +8,8 @@ from diffusers import WanTransformer3DModel
 from diffusers.models.transformers.transformer_wan import WanRotaryPosEmbed
 
 from media.files import whole_directory
-from omnihuman.audio import PerFrameAudioAttention
-from omnihuman.wan_checkpoint import WAN_CONFIG, WanCheckpoint, WanCheckpointError, WanLoadReport, open_wan
+from omnihuman.conditions.audio import PerFrameAudioAttention
+from omnihuman.wan.checkpoint import WAN_CONFIG, WanCheckpoint, WanCheckpointError, WanLoadReport, open_wan
 
 if TYPE_CHECKING:
     from omnihuman.transformer import OmniHumanTransformer3DModel

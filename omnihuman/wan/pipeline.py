@@ -8,12 +8,12 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
 from diffusers.utils import logging
 
-from omnihuman.audio import AudioEncoder
 from omnihuman.autoencoder import load_autoencoder
+from omnihuman.conditions.audio import AudioEncoder
+from omnihuman.conditions.text import TextEncoder
 from omnihuman.pipeline import OmniHumanPipeline
-from omnihuman.text import TextEncoder
 from omnihuman.transformer import OmniHumanTransformer3DModel
-from omnihuman.wan_checkpoint import WanCheckpointError
+from omnihuman.wan.checkpoint import WanCheckpointError
 
 logger = logging.get_logger(__name__)
 SCHEDULERS = {kind.__name__: kind for kind in (FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler)}

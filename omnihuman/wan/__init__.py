@@ -1,0 +1,1 @@
+"""Wan2.1's own files: checkpoints and pipelines read, compared and written."""
