@@ -42,7 +42,7 @@ def peak_of(folder: Path, seconds: int) -> float:
     """
     output = folder / f"{seconds}.mp4"
     command = [
-        sys.executable, "-W", "ignore", "-m", "orchestration.cli", "generate", "--model", str(folder / "model"), "--image", str(folder / "face.png"),
+        sys.executable, "-W", "ignore", "-m", "orchestration.commands.cli", "generate", "--model", str(folder / "model"), "--image", str(folder / "face.png"),
         "--audio", str(folder / "voice.wav"), "--seconds", str(seconds), "-o", str(output),
     ]  # fmt: skip
     environment = os.environ | {"OMNIHUMAN_HOME": str(folder), "PYTHONPATH": str(ROOT)}

@@ -15,13 +15,13 @@ import dagster as dg
 from assets.catalogue import FLOW
 from assets.demo_corpus import PuppetFile, render_puppet
 from assets.workspace import Workspace, open_workspace
-from orchestration.instance import open_instance
-from orchestration.jobs import PER_SHARD
+from orchestration.dagster_location.instance import open_instance
+from orchestration.dagster_location.jobs import PER_SHARD
 
 FIRST_SEED = 60_000_000
 TICK = (
-    "import dagster as dg; from assets.workspace import open_workspace; from orchestration.instance import open_instance\n"
-    "from orchestration.schedules import REASON, nightly_training\n"
+    "import dagster as dg; from assets.workspace import open_workspace; from orchestration.dagster_location.instance import open_instance\n"
+    "from orchestration.dagster_location.schedules import REASON, nightly_training\n"
     "with open_instance(open_workspace()) as instance:\n"
     "    with dg.build_schedule_context(instance=instance) as context:\n"
     "        found = nightly_training(context)\n"
@@ -36,7 +36,7 @@ def main() -> None:
     print(
         f"the whole run, as its assets' last materialisations say: {whole:.0f} s of {steps} executed steps", flush=True
     )
-    seconds, output = timed(["-m", "orchestration.cli", "demo", "--no-real-clips"])
+    seconds, output = timed(["-m", "orchestration.commands.cli", "demo", "--no-real-clips"])
     print(
         f"`omnihuman demo`, nothing new: {seconds:.1f} s; {next(line for line in output if 'assets computed' in line)}",
         flush=True,

@@ -24,8 +24,8 @@ from assets.dvc_stages import ensure_repository, record_in_dvc, record_shard
 from assets.execute import is_current
 from assets.versions import fingerprint
 from assets.workspace import HOME_VARIABLE, Workspace, open_workspace
-from orchestration.instance import open_instance
-from orchestration.jobs import PER_SHARD
+from orchestration.dagster_location.instance import open_instance
+from orchestration.dagster_location.jobs import PER_SHARD
 
 DIGITS = 12
 
@@ -141,7 +141,7 @@ def repeat_history(path: Path, count: int) -> None:
 
 def sensor(workspace: Workspace, instance: dg.DagsterInstance, count: int) -> None:
     """A tick of a code server that just started, one that has looked before, and one that finds a new shard."""
-    from orchestration.sensors import inbox_sensor
+    from orchestration.dagster_location.sensors import inbox_sensor
 
     def tick() -> Any:
         return inbox_sensor(dg.build_sensor_context(instance=instance))

@@ -5,11 +5,11 @@ import dagster as dg
 from assets.dagster_assets import INBOX, all_assets
 from assets.launchers.resource import TrainingLauncher
 from assets.study_asset import ablation_study
-from orchestration.alert_sensors import failed_run_alert, refused_promotion_alert
-from orchestration.automation import CONDITIONS
-from orchestration.jobs import JOBS
-from orchestration.schedules import nightly_training
-from orchestration.sensors import inbox_sensor
+from orchestration.dagster_location.alert_sensors import failed_run_alert, refused_promotion_alert
+from orchestration.dagster_location.automation import CONDITIONS
+from orchestration.dagster_location.jobs import JOBS
+from orchestration.dagster_location.schedules import nightly_training
+from orchestration.dagster_location.sensors import inbox_sensor
 
 defs = dg.Definitions(
     assets=[INBOX, *all_assets(CONDITIONS), ablation_study],

@@ -13,7 +13,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from assets.addresses import LOOPBACK, LOOPBACK_NAMES
-from orchestration.http_server import listen, run_app
+from serving.http_server import listen, run_app
 
 
 def build_app(folder: Path) -> Starlette:

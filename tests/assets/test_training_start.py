@@ -19,7 +19,7 @@ from assets.training_start import choose_start, read_start
 from assets.workspace import Workspace
 from curation.snapshot.withdrawals import withdraw
 from omnihuman.digests import weights_digest
-from orchestration.cli import app
+from orchestration.commands.cli import app
 from profiles import load_profile
 from tests.orchestration.rounds import commit, put_raw_clips, put_snapshot
 from tracking.registry import CHAMPION, register_model, set_alias, version_folder

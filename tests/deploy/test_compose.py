@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from orchestration.instance import CONFIGURATION
+from orchestration.dagster_location.instance import CONFIGURATION
 
 compose = pytest.importorskip("compose", reason="the extra `deployment-tests` is not installed")
 # The program itself: the package's own script answers 0 also where it failed.

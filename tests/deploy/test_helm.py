@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from assets.launchers.settings import KubernetesSettings, launcher_settings
-from orchestration.instance import CONFIGURATION
+from orchestration.dagster_location.instance import CONFIGURATION
 
 kubernetes_validate = pytest.importorskip("kubernetes_validate", reason="the extra `deployment-tests` is not installed")
 HELM = Path(__file__).resolve().parents[2] / "deploy" / "helm"

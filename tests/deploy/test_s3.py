@@ -20,7 +20,7 @@ from assets.shard_plans import planned_files
 from assets.workspace import Workspace, open_workspace
 from curation.intake.remote_inbox import fetch_remote
 from curation.tables.storage import CurationError
-from orchestration.sensors import inbox_sensor
+from orchestration.dagster_location.sensors import inbox_sensor
 from profiles import load_profile
 from tests.deploy.servers import DEPLOY, s3_server, s3_variables
 from tests.orchestration.rounds import SHARD, put_raw_clips, put_snapshot

@@ -12,7 +12,7 @@ import requests
 import yaml
 
 from assets.workspace import Workspace
-from orchestration.instance import open_instance
+from orchestration.dagster_location.instance import open_instance
 from orchestration.run_workers import WatchedRunLauncher
 from profiles import load_profile
 from tests.deploy.servers import DEPLOY, answers, free_port, postgres_server, s3_server, s3_variables, serving

@@ -77,7 +77,7 @@ def started(home: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str]
     """`omnihuman ARGUMENTS` until the block ends; gives the process and the address that it printed."""
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = os.environ | {"OMNIHUMAN_HOME": str(home), "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
-    command = [sys.executable, "-W", "ignore", "-m", "orchestration.cli", *arguments]
+    command = [sys.executable, "-W", "ignore", "-m", "orchestration.commands.cli", *arguments]
     with (
         open(home / "served.log", "ab") as log,
         subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log, text=True) as process,

@@ -7,8 +7,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import dagster as dg
 import pytest
 
-from orchestration.alert_sensors import failed_run_alert, refused_promotion_alert
-from orchestration.alerts import Alert, AlertError, Webhook, send, sinks
+from orchestration.dagster_location.alert_sensors import failed_run_alert, refused_promotion_alert
+from orchestration.dagster_location.alerts import Alert, AlertError, Webhook, send, sinks
 
 ALERT = Alert("failed_run", "Run 1 failed", "disk full", {"run_id": "1"})
 HEARD: list[Alert] = []

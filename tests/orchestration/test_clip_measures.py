@@ -9,11 +9,11 @@ import torch
 from media import encode_clip, write_atomically
 from media.mark import mark_frames
 from omnihuman.long_video import LongVideo
-from orchestration.clip_measures import GRID, UNMARKED, measure_video
-from orchestration.generation import Inputs, Prepared, Request
-from orchestration.generation_inputs import Reference, SoundTrack
 from profiles import load_profile
 from puppets import PuppetKeypoints, render
+from serving.clip_measures import GRID, UNMARKED, measure_video
+from serving.generation import Inputs, Prepared, Request
+from serving.inputs import Reference, SoundTrack
 
 VIDEO = load_profile("laptop").video
 PERSON = render(90_000_003, frames=65)

@@ -9,7 +9,7 @@ from evaluation.benchmark.puppet_benchmark import build_benchmark
 from evaluation.metrics import Network
 from media import encode_clip
 from networks.weights import NetworkError
-from orchestration.comparing import NetworkPaths, _SyncJudge, compare_folders, named_folder
+from orchestration.commands.comparing import NetworkPaths, _SyncJudge, compare_folders, named_folder
 from profiles import load_profile
 from profiles.schema import EvaluationConfig
 

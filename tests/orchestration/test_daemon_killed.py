@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from assets.workspace import Workspace
-from orchestration.instance import open_instance
+from orchestration.dagster_location.instance import open_instance
 from profiles import load_profile
 
 pytestmark = pytest.mark.end_to_end

@@ -46,7 +46,7 @@ def run(root, *command, check=True, code=ROOT, **settings):
 
 def start(root):
     environment = os.environ | {"OMNIHUMAN_HOME": str(root), "OMNIHUMAN_SET": SIZES, "OMNIHUMAN_PROFILE": "laptop"}
-    command = [sys.executable, "-W", "ignore", "-m", "orchestration.cli", "demo", "--no-real-clips"]
+    command = [sys.executable, "-W", "ignore", "-m", "orchestration.commands.cli", "demo", "--no-real-clips"]
     return subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -122,7 +122,7 @@ def test_subsets_are_nested_and_each_broken_kind_fails_where_it_should(demo):
 
 
 def test_a_second_demo_computes_nothing(demo):
-    output = run(demo[0], "-m", "orchestration.cli", "demo", "--no-real-clips").stdout
+    output = run(demo[0], "-m", "orchestration.commands.cli", "demo", "--no-real-clips").stdout
     assert "0 of 17 assets computed" in output
 
 
@@ -169,7 +169,7 @@ def test_the_champion_loads_in_a_new_process_and_makes_a_video(demo):
     run(
         root,
         "-m",
-        "orchestration.cli",
+        "orchestration.commands.cli",
         "generate",
         "--reference",
         str(clip),
@@ -207,8 +207,8 @@ def test_the_champions_page_in_the_registry_has_a_card_with_scores_and_verdict(d
 
 
 def test_lineage_and_compare_speak_of_the_champion(demo):
-    assert "snapshot" in run(demo[0], "-m", "orchestration.cli", "lineage").stdout
-    assert "student" in run(demo[0], "-m", "orchestration.cli", "compare").stdout
+    assert "snapshot" in run(demo[0], "-m", "orchestration.commands.cli", "lineage").stdout
+    assert "student" in run(demo[0], "-m", "orchestration.commands.cli", "compare").stdout
 
 
 @pytest.mark.skipif(
@@ -217,7 +217,7 @@ def test_lineage_and_compare_speak_of_the_champion(demo):
 def test_a_past_score_comes_back_with_its_code_and_is_made_again_to_the_last_digit(demo, tmp_path):
     """`restore --code`, `dvc repro`, and then videos and scores once more, by that code out of those checkpoints."""
     past, code = tmp_path / "past", tmp_path / "code"
-    restore = ("-m", "orchestration.cli", "restore", "1", "--into", str(past), "--code", str(code))
+    restore = ("-m", "orchestration.commands.cli", "restore", "1", "--into", str(past), "--code", str(code))
     try:
         said = run(demo[0], *restore).stdout
         (commit,) = {
@@ -248,7 +248,7 @@ def test_a_study_trains_its_variants_beside_what_stands_and_only_once(demo):
     root = demo[0]
     command = (
         "-m",
-        "orchestration.cli",
+        "orchestration.commands.cli",
         "ablate",
         "--study",
         "stage_order",

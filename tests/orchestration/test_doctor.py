@@ -7,7 +7,7 @@ import torch
 from diffusers import WanTransformer3DModel
 from safetensors.torch import load_file, save_file
 
-from orchestration.doctor import examine
+from orchestration.doctor.report import examine
 from profiles import load_profile
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"

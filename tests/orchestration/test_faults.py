@@ -21,7 +21,7 @@ from assets.execute import execute, is_current
 from assets.steps import Execution, Step
 from assets.workspace import Workspace
 from media import whole_directory, write_atomically
-from orchestration.demo import DemoError, _hold_alone
+from orchestration.demo.main import DemoError, _hold_alone
 from profiles import load_profile
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from assets.dvc_stages import ensure_repository
 from assets.workspace import Workspace
-from orchestration import machine_findings as machine
-from orchestration.store_findings import mlflow_store, sqlite_fault, store_findings
+from orchestration.doctor import machine_findings as machine
+from orchestration.doctor.store_findings import mlflow_store, sqlite_fault, store_findings
 from profiles import load_profile
 from tests.orchestration.rounds import commit, put_snapshot
 

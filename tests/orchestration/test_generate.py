@@ -19,8 +19,10 @@ from omnihuman.conditions.activation import ConditionError
 from omnihuman.digests import weights_digest
 from omnihuman.exports import read_provenance
 from omnihuman.pipeline import build_pipeline
-from orchestration import cli
-from orchestration.generation import (
+from orchestration.commands import cli
+from profiles import load_profile
+from puppets import PuppetKeypoints, measure, render
+from serving.generation import (
     GenerateError,
     Request,
     generate_video,
@@ -28,10 +30,8 @@ from orchestration.generation import (
     one_request_per_sound,
     parse_guidance,
 )
-from orchestration.generation_inputs import SoundTrack, frames_wanted, read_pose, read_reference, read_sound
-from orchestration.model_choice import load_model, with_decoder
-from profiles import load_profile
-from puppets import PuppetKeypoints, measure, render
+from serving.inputs import SoundTrack, frames_wanted, read_pose, read_reference, read_sound
+from serving.model_choice import load_model, with_decoder
 from tracking.registry import RegistryError, register_model, set_alias
 from training.stages.model import build_transformer
 

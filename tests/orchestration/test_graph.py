@@ -87,7 +87,7 @@ def test_loading_the_code_location_imports_no_torch():
 def test_an_unknown_profile_key_is_one_line_and_exit_code_2(tmp_path):
     environment = os.environ | {"OMNIHUMAN_HOME": str(tmp_path), "OMNIHUMAN_SET": "stage_1.stepz=4"}
     done = subprocess.run(
-        [sys.executable, "-m", "orchestration.cli", "demo"],
+        [sys.executable, "-m", "orchestration.commands.cli", "demo"],
         cwd=ROOT,
         env=environment,
         capture_output=True,

@@ -12,8 +12,8 @@ from assets.shard_plans import plan_new_shards, planned_files
 from assets.workspace import open_workspace
 from curation.intake.inbox import fingerprint
 from curation.snapshot.withdrawals import Tombstone, is_withdrawn_content
-from orchestration.ingest_requests import ATTEMPTS, FIRST_PAUSE, ingest_requests
-from orchestration.sensors import inbox_sensor
+from orchestration.dagster_location.ingest_requests import ATTEMPTS, FIRST_PAUSE, ingest_requests
+from orchestration.dagster_location.sensors import inbox_sensor
 
 
 @pytest.fixture

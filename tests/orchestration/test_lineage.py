@@ -12,9 +12,9 @@ from assets.dvc_stages import ensure_repository
 from assets.exposure import who_saw
 from assets.workspace import Workspace
 from curation.tables.storage import CurationError
-from orchestration.cli import app
-from orchestration.lineage import LineageError, as_json, as_lines, look_up
-from orchestration.lineage_page import HEIGHT, WIDTH, write_lineage_page
+from orchestration.commands.cli import app
+from orchestration.past.lineage_answers import LineageError, as_json, as_lines, look_up
+from orchestration.past.lineage_page import HEIGHT, WIDTH, write_lineage_page
 from profiles import load_profile
 from tests.orchestration.rounds import CHAIN, SHARD, commit_lock, put_raw_clips, put_round
 from tracking.registry import CHAMPION, set_alias

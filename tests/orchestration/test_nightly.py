@@ -17,7 +17,7 @@ from assets.refresh import ask
 from assets.workspace import Workspace, open_workspace
 from curation.scores.registry import columns_of
 from curation.snapshot.withdrawals import withdraw
-from orchestration.schedules import nightly_training
+from orchestration.dagster_location.schedules import nightly_training
 from profiles import load_profile
 from tests.orchestration.rounds import SHARD, put_raw_clips, put_round
 from tracking.registry import CHAMPION, set_alias, set_version_tags

@@ -18,7 +18,7 @@ from assets.workspace import Workspace
 from evaluation.benchmark.puppet_benchmark import build_benchmark
 from evaluation.scoring.score_slices import COLUMNS
 from omnihuman.digests import weights_digest
-from orchestration.promoting import Refused, promote_version, roll_back
+from orchestration.past.promoting import Refused, promote_version, roll_back
 from profiles import load_profile
 from tracking.registry import get_alias, get_version, register_model, version_description
 

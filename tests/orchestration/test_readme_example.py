@@ -18,8 +18,8 @@ from media import encode_clip, probe_clip, read_audio, write_atomically
 from media.decode import decode_clip
 from omnihuman import OmniHumanPipeline
 from omnihuman.exports import read_provenance
-from orchestration.example import Example, fetch_example
-from orchestration.generation_inputs import GenerateError, read_reference
+from serving.example import Example, fetch_example
+from serving.inputs import GenerateError, read_reference
 from tests.orchestration.serving import PROFILE, RATE, ROOT, browser_page, save_model, started, wait
 from tracking.registry import champion_folder, register_model, set_alias
 
@@ -81,7 +81,7 @@ def test_by_command_line(example, home, videos):
         made,
     ]
     environment = os.environ | {"OMNIHUMAN_HOME": str(home), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-W", "ignore", "-m", "orchestration.cli", "generate", *map(str, arguments)]
+    command = [sys.executable, "-W", "ignore", "-m", "orchestration.commands.cli", "generate", *map(str, arguments)]
     ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert ran.returncode == 0 and ran.stdout.strip() == str(made), ran.stderr
     check(made)

@@ -22,9 +22,9 @@ from assets.restore_points import find_restore_point, fitting, keep_restore_poin
 from assets.steps import AssetError
 from assets.training_start import FROM_SCRATCH
 from assets.workspace import Workspace
-from orchestration.cli import app
-from orchestration.restored_events import report_restored
-from orchestration.restoring import RestoreError, restore
+from orchestration.commands.cli import app
+from orchestration.past.restored_events import report_restored
+from orchestration.past.restoring import RestoreError, restore
 from profiles import load_profile
 from tests.orchestration.rounds import CHAIN, SHARD, commit, put_raw_clips, put_snapshot
 
@@ -87,7 +87,9 @@ def workspace(made, tmp_path, monkeypatch):
     monkeypatch.setenv("OMNIHUMAN_PROFILE", "laptop")
     monkeypatch.setenv("OMNIHUMAN_HOME", str(tmp_path / "copy"))
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "copy" / "var" / "dagster"))
-    monkeypatch.setattr("orchestration.restoring._tell_dagster", lambda *arguments: None)  # seconds each; tested below
+    monkeypatch.setattr(
+        "orchestration.past.restoring._tell_dagster", lambda *arguments: None
+    )  # seconds each; tested below
     shutil.copytree(made / "workspace", tmp_path / "copy")
     return Workspace(tmp_path / "copy", load_profile("laptop", []))
 

@@ -10,7 +10,7 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._daemon.monitoring.run_monitoring import monitor_started_run
 
 from assets.workspace import Workspace
-from orchestration.instance import open_instance
+from orchestration.dagster_location.instance import open_instance
 from orchestration.run_workers import WatchedRunLauncher
 from profiles import load_profile
 

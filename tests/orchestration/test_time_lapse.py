@@ -10,9 +10,9 @@ import pytest
 
 from assets.workspace import open_workspace
 from media import encode_clip, write_atomically
+from orchestration.dagster_location.schedules import nightly_training
 from orchestration.definitions import defs
-from orchestration.schedules import nightly_training
-from orchestration.withdrawing import withdraw_clips
+from orchestration.past.withdrawing import withdraw_clips
 from puppets import render
 from tests.orchestration.ticks import PER_SHARD, Automation, drop
 from tracking.registry import CHAMPION, get_alias

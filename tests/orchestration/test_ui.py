@@ -18,7 +18,7 @@ import pytest
 from assets.model_card import samples
 from assets.promotion import SHEET, VIDEO
 from assets.workspace import open_workspace
-from orchestration.instance import open_instance
+from orchestration.dagster_location.instance import open_instance
 from tests.orchestration.serving import PATIENCE, browser_page, started
 from tests.orchestration.ticks import PER_SHARD, Automation, drop
 from tracking.progress import read_progress

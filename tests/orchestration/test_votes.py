@@ -15,7 +15,7 @@ from tests.orchestration.serving import browser_page, started
 
 pytest.importorskip("fastapi")
 testclient = pytest.importorskip("starlette.testclient")
-from orchestration.votes_server import build_app, open_stage  # noqa: E402
+from serving.votes_server import build_app, open_stage  # noqa: E402
 
 VOTER = "0123456789abcdef"
 NAMES = ("ground_floor", "top_floor")

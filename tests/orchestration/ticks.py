@@ -5,8 +5,8 @@ import os
 import dagster as dg
 
 from assets.demo_corpus import PuppetFile, render_puppet
+from orchestration.dagster_location.sensors import inbox_sensor
 from orchestration.definitions import defs
-from orchestration.sensors import inbox_sensor
 
 PER_SHARD = ["raw_clips", "clip_scores", "filtered_subsets", "condition_features"]
 

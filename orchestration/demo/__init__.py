@@ -1,0 +1,1 @@
+"""The whole pipeline by one command: its inbox, its console and its summary."""

@@ -1,0 +1,169 @@
+"""The main job: every asset in order, only what is missing or out of date, and a page of results at the end."""
+
+import fcntl
+import os
+import resource
+import socket
+import time
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from assets.catalogue import FLOW, STEPS
+from assets.execute import is_current
+from assets.lock_file import LOCK
+from assets.workspace import Workspace
+from orchestration.demo.console import DemoConsole
+from orchestration.demo.summary import print_results
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+
+class DemoError(RuntimeError):
+    """An asset failed; the message says which, why, and where its log is."""
+
+
+def run_demo(workspace: Workspace, real_clips: bool = True) -> None:
+    """Set up the inbox, make every asset that is not current, print the results.
+
+    Raises:
+        DemoError: an asset failed. What was finished stays; starting again goes on from there.
+    """
+    started = time.monotonic()
+    lock = _hold_alone(workspace)
+    console = DemoConsole()
+    console.line(f"[bold]OmniHuman demo[/bold], profile {workspace.profile.name}, root {workspace.root}")
+    _set_up(workspace, console, real_clips)
+    made = seen = 0
+    for name in [step.name for step in FLOW]:
+        for shard in _partitions(workspace, name):
+            seen += 1
+            label = name if shard is None else f"{name} {shard}"
+            if is_current(workspace, STEPS[name], shard):
+                console.line(f"  current {label}")
+                continue
+            _materialize(workspace, console, name, shard, label)
+            made += 1
+    usage = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    print_results(workspace, console)
+    console.line(
+        f"{made} of {seen} assets computed in {time.monotonic() - started:.0f} s; "
+        f"largest process {usage / 2**20:.1f} GiB"
+    )
+    lock.close()
+
+
+def _hold_alone(workspace: Workspace) -> IO[str]:
+    """Lock the workspace for this demo; the lock ends with the process, however that ends, and says whose it is."""
+    workspace.var.mkdir(parents=True, exist_ok=True)
+    lock = (workspace.var / "demo.lock").open("a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.seek(0)
+        raise DemoError(
+            f"another demo is running in {workspace.root} ({lock.read() or 'it just began'}); wait for it or stop it"
+        ) from error
+    lock.truncate(0)
+    lock.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")
+    lock.flush()
+    return lock
+
+
+def _set_up(workspace: Workspace, console: DemoConsole, real_clips: bool) -> None:
+    from assets.dvc_stages import ensure_repository
+    from orchestration.demo.inbox_corpus import fill_inbox, missing_puppets
+
+    marker = workspace.var / "demo-corpus-done"
+    demo = workspace.profile.demo
+    if demo is not None and not (marker.is_file() and marker.read_text() == demo.model_dump_json()):
+        if missing_puppets(workspace, demo) or not marker.is_file():
+            progress = workspace.progress("inbox")
+            with console.step("inbox: puppets", progress, workspace.logs / "inbox.log"):
+                fill_inbox(workspace, demo, progress)
+        if real_clips:
+            from curation.intake.real_clips import TRAINING_CLIPS, fetch_real_clips
+
+            with console.step("inbox: real clips", workspace.progress("real_clips"), workspace.logs / "inbox.log"):
+                fetched = fetch_real_clips(workspace.inbox / "real", TRAINING_CLIPS)
+            if fetched.note:
+                console.line(f"          {fetched.note}")
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.write_text(demo.model_dump_json())
+    if not (workspace.root / ".dvc").is_dir() or not (workspace.root / "dvc.yaml").is_file():
+        with console.step("dvc: repository", workspace.progress("dvc"), workspace.logs / "dvc.log"):
+            ensure_repository(workspace)
+    if (workspace.root / LOCK).is_file() and not (workspace.var / "records").is_dir():
+        # A fresh clone after `dvc pull`: data stands that no demo made here.
+        from assets.adoption import adopt
+
+        with console.step("dvc: data that was pulled", workspace.progress("dvc"), workspace.logs / "dvc.log"):
+            adopt(workspace)
+
+
+def _partitions(workspace: Workspace, name: str) -> Sequence[str | None]:
+    if not STEPS[name].sharded:
+        return [None]
+    if name != "raw_clips":
+        return [*workspace.shards("raw_clips")]
+    from assets.shard_plans import plan_new_shards
+
+    return sorted({*workspace.shards("raw_clips"), *plan_new_shards(workspace)})
+
+
+def _materialize(workspace: Workspace, console: DemoConsole, name: str, shard: str | None, label: str) -> None:
+    """One Dagster run of one asset (or shard), recorded in the persistent instance that `make ui` shows."""
+    log = workspace.logs / f"{name}.log"
+    with console.step(label, workspace.progress(name, shard), log):
+        try:
+            _run_in_dagster(workspace, name, shard)
+        except KeyboardInterrupt:
+            raise
+        except Exception as error:
+            raise DemoError(
+                f"{label}: {_root_cause(error, log)} (log: {log}; start again to go on from here)"
+            ) from error
+
+
+def _run_in_dagster(workspace: Workspace, name: str, shard: str | None) -> None:
+    import dagster as dg
+
+    from orchestration.dagster_location.instance import STARTED_BY_DEMO
+    from orchestration.definitions import defs
+
+    instance = _instance(workspace)
+    if shard is not None and shard not in instance.get_dynamic_partitions("shard"):
+        instance.add_dynamic_partitions("shard", [shard])
+        instance.report_runless_asset_event(dg.AssetObservation("inbox", metadata={"shards": [shard]}))
+    job = defs.resolve_implicit_global_asset_job_def()
+    job.execute_in_process(
+        instance=instance,
+        asset_selection=[dg.AssetKey(name)],
+        partition_key=shard,
+        raise_on_error=True,
+        tags=STARTED_BY_DEMO,
+    )
+
+
+@cache
+def _instance(workspace: Workspace) -> "DagsterInstance":
+    """Opened with the first asset that must be made: a demo that computes nothing never imports Dagster."""
+    from orchestration.dagster_location.instance import end_abandoned_runs, open_instance
+
+    instance = open_instance(workspace)
+    end_abandoned_runs(instance)
+    return instance
+
+
+def _root_cause(error: BaseException, log: Path) -> str:
+    """The first cause; for a process of its own, the error that its rank 0 printed last."""
+    while error.__cause__ is not None and type(error).__name__ != "DagsterPipesExecutionError":
+        error = error.__cause__
+    if type(error).__name__ == "DagsterPipesExecutionError":
+        printed = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("[rank0]: ")]
+        named = [line.removeprefix("[rank0]: ") for line in printed if not line.startswith("[rank0]:  ")]
+        if named:
+            return named[-1]
+    return f"{type(error).__name__}: {error}".strip()

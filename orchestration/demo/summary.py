@@ -1,0 +1,60 @@
+"""What a person sees at the end: scores, quarantine, registry, and where to look."""
+
+import json
+
+import pandas as pd
+from rich.table import Table
+
+from assets.promotion import STUDENT
+from assets.workspace import Workspace
+from orchestration.demo.console import DemoConsole
+
+# Beginnings of the columns that fit a terminal; comparison.md has them all.
+SHOWN = ("mouth", "missing", "colour", "joints", "s / clip")
+
+
+def print_results(workspace: Workspace, console: DemoConsole) -> None:
+    """Print tables from the files that the assets left; nothing is computed."""
+    _print_quarantine(workspace, console)
+    _print_scores(workspace, console)
+    _print_registry(workspace, console)
+    folder = workspace.data("baseline_comparison")
+    console.line(f"all scores       {folder / 'comparison.md'}")
+    console.line(f"contact sheet    {folder / 'contact_sheet.png'}")
+    console.line(f"student's video  {folder / 'student.mp4'}")
+    console.line("open the UIs     make ui")
+
+
+def _print_scores(workspace: Workspace, console: DemoConsole) -> None:
+    result = json.loads((workspace.data("baseline_comparison") / "comparison.json").read_text())
+    table = Table(title=f"{result['clips']} held-out clips", title_justify="left")
+    table.add_column("", no_wrap=True)
+    columns = [column for column in next(iter(result["table"].values())) if column.startswith(SHOWN)]
+    for column in columns:
+        table.add_column(column, justify="right")
+    for title, row in result["table"].items():
+        table.add_row(title, *("" if row[column] is None else f"{row[column]:.3f}" for column in columns))
+    console.console.print(table)
+
+
+def _print_quarantine(workspace: Workspace, console: DemoConsole) -> None:
+    tables = [pd.read_parquet(p) for p in sorted(workspace.data("raw_clips").glob("s-*/quarantine.parquet"))]
+    found = pd.concat(tables) if tables else pd.DataFrame()
+    if found.empty:
+        return
+    table = Table(title="quarantined files", title_justify="left")
+    for column in ("file", "reason", "what to do"):
+        table.add_column(column)
+    for row in found.itertuples():
+        table.add_row(row.source_name, row.reason, row.message)
+    console.console.print(table)
+
+
+def _print_registry(workspace: Workspace, console: DemoConsole) -> None:
+    decision = json.loads((workspace.data("promoted_champion") / "decision.json").read_text())
+    if decision["promote"]:
+        console.line(f"registry         models:/{STUDENT}@champion is version {decision['champion']}")
+        return
+    console.line(f"registry         the gate refused version {decision['challenger']} of {STUDENT}:")
+    for reason in decision["reasons"]:
+        console.line(f"                   - {reason}")

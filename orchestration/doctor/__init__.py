@@ -1,0 +1,1 @@
+"""Tell what this machine and these stores lack for a profile."""

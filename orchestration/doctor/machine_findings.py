@@ -1,0 +1,177 @@
+"""What `omnihuman doctor` asks of the machine: packages, programs, disk, permissions, ports, accelerator, launcher."""
+
+import importlib.util
+import os
+import shutil
+import socket
+import tempfile
+import tomllib
+from collections.abc import Iterable, Iterator
+from importlib.metadata import PackageNotFoundError, distributions, requires, version
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from assets.addresses import DAGSTER_PORT, LOOPBACK, MLFLOW_PORT, REPORTS_PORT
+from assets.launchers.settings import LauncherError, check_mount, launcher_settings, missing
+from assets.workspace import Workspace
+from orchestration.doctor.finding import Finding
+
+NEEDED_GIB = 5.0
+PORTS = {"Dagster": DAGSTER_PORT, "reports": REPORTS_PORT, "MLflow": MLFLOW_PORT}
+PROJECT = Path(__file__).resolve().parent.parent / "pyproject.toml"
+OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
+
+
+def machine_findings(workspace: Workspace) -> Iterator[Finding]:
+    """All of them; nothing is written but a file that is removed at once."""
+    yield packages(_requirements())
+    yield opencv(found.metadata["Name"] for found in distributions())
+    for program in ("g++", "ninja"):
+        path = shutil.which(program)
+        yield Finding(
+            program,
+            path is not None,
+            path or f"not found; DeepSpeed compiles one small operator with it: install {program}",
+        )
+    yield disk(workspace.root)
+    yield permissions([workspace.root, workspace.inbox, workspace.root / "data", workspace.var])
+    for name, port in PORTS.items():
+        yield free_port(name, port)
+    yield accelerator(workspace.profile.engine.ranks)
+    yield launcher(workspace)
+
+
+def _requirements() -> list[str]:
+    if PROJECT.is_file():  # newer than the metadata of an editable installation
+        return tomllib.loads(PROJECT.read_text())["project"]["dependencies"]
+    return [line for line in requires("omnihuman-pipeline") or [] if "extra ==" not in line]
+
+
+def packages(requirements: Iterable[str]) -> Finding:
+    """Every requirement, as pip writes them, is installed in a version that it allows."""
+    wrong, fine = [], 0
+    for requirement in map(Requirement, requirements):
+        if requirement.marker is not None and not requirement.marker.evaluate():
+            continue
+        try:
+            found = version(requirement.name)
+        except PackageNotFoundError:
+            wrong.append(f"{requirement.name} is not installed")
+            continue
+        if not requirement.specifier.contains(found, prereleases=True):
+            wrong.append(f"{requirement.name} {found} is not {requirement.specifier}")
+        fine += 1
+    if wrong:
+        return Finding("packages", False, f"{', '.join(wrong)}; run `pip install -c constraints.txt -e .`")
+    shown = ", ".join(
+        f"{name} {version(name)}" for name in ("torch", "diffusers", "deepspeed", "dagster", "dvc", "mlflow")
+    )
+    return Finding("packages", True, f"{fine} as pyproject.toml asks, among them {shown}")
+
+
+def opencv(installed: Iterable[str]) -> Finding:
+    """Exactly one OpenCV: a second distribution overwrites the files of the first."""
+    found = sorted({name.lower().replace("_", "-") for name in installed if name} & set(OPENCV))
+    if len(found) == 1:
+        return Finding("OpenCV", True, found[0])
+    remedy = "pip uninstall all of them, then `pip install -c constraints.txt opencv-contrib-python`"
+    return Finding(
+        "OpenCV", False, f"{len(found)} distributions are installed ({', '.join(found) or 'none'}); {remedy}"
+    )
+
+
+def disk(root: Path) -> Finding:
+    """Bytes, and (where the file system counts them) entries."""
+    usage, entries = shutil.disk_usage(root), os.statvfs(root)
+    free = usage.free / 2**30
+    if entries.f_files and entries.f_favail < 10_000:
+        return Finding(
+            "disk",
+            False,
+            f"{entries.f_favail} more files fit on the disk of {root}; remove some, or move OMNIHUMAN_HOME",
+        )
+    remedy = (
+        "" if free >= NEEDED_GIB else "; make room, run `dvc gc -w` if old snapshots may go, or move OMNIHUMAN_HOME"
+    )
+    return Finding("disk", free >= NEEDED_GIB, f"{free:.1f} GiB free at {root}; {NEEDED_GIB:.0f} are needed{remedy}")
+
+
+def permissions(folders: Iterable[Path]) -> Finding:
+    """A file can be made in each folder that exists."""
+    refused = []
+    for folder in folders:
+        if not folder.exists():
+            continue
+        try:
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            refused.append(f"{folder} ({error.strerror})")
+    if refused:
+        return Finding(
+            "permissions",
+            False,
+            f"no file can be made in {', '.join(refused)}; chown or chmod it for user {os.getuid()}",
+        )
+    return Finding("permissions", True, "files can be made in the root, inbox, data and var")
+
+
+def free_port(name: str, port: int) -> Finding:
+    """A taken port is no fault: `omnihuman ui` takes another; but people would look at the wrong page."""
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        taken = probe.connect_ex((LOOPBACK, port)) == 0
+    message = f"{port} is in use; `omnihuman ui` will take another port and print it" if taken else f"{port} is free"
+    return Finding(f"port of {name}", True, message)
+
+
+def accelerator(ranks: int) -> Finding:
+    """Whether torch sees the GPUs that are there, and as many as the profile has ranks."""
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if count == 0 and (shutil.which("nvidia-smi") or Path("/dev/nvidia0").exists()):
+        built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
+        return Finding(
+            "accelerator",
+            False,
+            f"there is an NVIDIA driver, but torch {torch.__version__} ({built}) sees no device; install the build that fits the driver",
+        )
+    if count == 0:
+        return Finding(
+            "accelerator", True, f"none; {ranks} ranks train on the CPU, which is meant for the profile laptop"
+        )
+    names = ", ".join(torch.cuda.get_device_name(index) for index in range(count))
+    if ranks > count:
+        return Finding(
+            "accelerator",
+            False,
+            f"{count} devices ({names}) for {ranks} ranks; lower engine.ranks or name an engine.hostfile",
+        )
+    return Finding("accelerator", True, f"{count} devices: {names}; {ranks} ranks")
+
+
+def launcher(workspace: Workspace) -> Finding:
+    """Whether the launcher that is chosen can start: its settings, its package or program."""
+    hostfile = workspace.profile.engine.hostfile
+    try:
+        settings = launcher_settings()
+        if settings is not None:
+            check_mount(workspace, settings)
+            package = {"kubernetes": "dagster_k8s", "ray": "dagster_ray"}[settings.launcher]
+            if importlib.util.find_spec(package) is None:
+                raise missing(settings.launcher, package)
+            return Finding("launcher", True, f"{settings.launcher}; the shared disk is {settings.mount}")
+    except LauncherError as error:
+        return Finding("launcher", False, str(error))
+    if hostfile is None:
+        return Finding("launcher", True, "trainings start on this machine")
+    absent = [name for name in ("pdsh", "ssh") if not shutil.which(name)] + (
+        [] if Path(hostfile).is_file() else [hostfile]
+    )
+    return Finding(
+        "launcher",
+        not absent,
+        f"hostfile {hostfile}" + (f": not found: {', '.join(absent)}; install or write it" if absent else ""),
+    )

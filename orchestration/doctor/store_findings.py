@@ -1,0 +1,135 @@
+"""What `omnihuman doctor` asks of the stores: Dagster's home, MLflow, DVC, the list of withdrawals, a remote inbox."""
+
+import json
+import os
+import sqlite3
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from assets.steps import AssetError
+from assets.workspace import INBOX_VARIABLE, Workspace
+from orchestration.doctor.finding import Finding
+
+SQLITE = "sqlite:///"
+TIMEOUT = 5.0
+
+
+def store_findings(workspace: Workspace) -> Iterator[Finding]:
+    """All of them; a store that was never used is no fault, and is not made."""
+    yield _dagster(workspace)
+    yield mlflow_store(workspace.tracking_uri)
+    yield _dvc(workspace)
+    yield _withdrawals(workspace)
+    url = os.environ.get(INBOX_VARIABLE, "")
+    if url:
+        yield _remote_inbox(url)
+
+
+def _dagster(workspace: Workspace) -> Finding:
+    home = workspace.dagster_home
+    files = [
+        path
+        for path in (
+            home / "history" / "runs.db",
+            home / "schedules" / "schedules.db",
+            home / "history" / "runs" / "index.db",
+        )
+        if path.is_file()
+    ]
+    if not files:
+        return Finding("Dagster's store", True, f"{home}: empty; `omnihuman demo` or `omnihuman ui` makes it")
+    for path in files:
+        fault = sqlite_fault(path)
+        if fault:
+            return Finding(
+                "Dagster's store",
+                False,
+                f"{path}: {fault}; stop all processes, move {home} away and start again: products and MLflow stay",
+            )
+    return Finding("Dagster's store", True, str(home))
+
+
+def mlflow_store(uri: str) -> Finding:
+    """An sqlite file is checked page by page; a server is asked for its health."""
+    if uri.startswith(SQLITE):
+        path = Path(uri.removeprefix(SQLITE))
+        if not path.is_file():
+            return Finding("MLflow's store", True, f"{path}: empty; the first training makes it")
+        fault = sqlite_fault(path)
+        return Finding(
+            "MLflow's store", not fault, f"{path}: {fault}; restore it from a backup" if fault else str(path)
+        )
+    if not uri.startswith(("http://", "https://")):
+        return Finding("MLflow's store", True, f"{uri.split(':')[0]} store; not looked into")
+    try:
+        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=TIMEOUT).close()
+    except OSError as error:
+        return Finding(
+            "MLflow's store",
+            False,
+            f"{uri} does not answer ({error}); start the server, or unset MLFLOW_TRACKING_URI for the local store",
+        )
+    return Finding("MLflow's store", True, uri)
+
+
+def sqlite_fault(path: Path) -> str:
+    """What is wrong with a database file, or nothing."""
+    try:
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=TIMEOUT)
+        try:
+            (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        finally:
+            connection.close()
+    except sqlite3.DatabaseError as error:
+        return "" if "locked" in str(error) else str(error)  # somebody writes: it is in use, not broken
+    return "" if answer == "ok" else str(answer)
+
+
+def _dvc(workspace: Workspace) -> Finding:
+    from assets.committed import locked_stages
+
+    if not (workspace.root / ".dvc").is_dir():
+        return Finding("DVC", True, f"{workspace.root} is no repository yet; `omnihuman demo` makes it")
+    try:
+        stages = list(locked_stages(workspace, history=False))
+    except AssetError as error:
+        return Finding("DVC", False, str(error))
+    cache = workspace.root / ".dvc" / "cache" / "files" / "md5"
+    if not cache.is_dir():
+        return Finding(
+            "DVC", True, f"{len(stages)} stages in dvc.lock; its cache is elsewhere or empty: `dvc pull` brings data"
+        )
+    cached = [stage for stage in stages if stage.made and (cache / stage.made[:2] / stage.made[2:]).is_file()]
+    absent = [stage.name for stage in stages if stage not in cached and not workspace.data(stage.name).is_dir()]
+    if absent:
+        return Finding(
+            "DVC",
+            False,
+            f"neither data nor DVC's cache has {', '.join(absent)} as dvc.lock names it; `dvc pull`, or make it again",
+        )
+    return Finding("DVC", True, f"{len(stages)} stages in dvc.lock, {len(cached)} of them in the cache")
+
+
+def _withdrawals(workspace: Workspace) -> Finding:
+    from curation.snapshot.withdrawals import read_tombstones
+    from curation.tables.storage import CurationError
+
+    try:
+        return Finding(
+            "withdrawals", True, f"{len(read_tombstones(workspace.tombstones))} in {workspace.tombstones.name}"
+        )
+    except CurationError as error:
+        return Finding("withdrawals", False, str(error))
+
+
+def _remote_inbox(url: str) -> Finding:
+    import fsspec
+
+    try:
+        filesystem, path = fsspec.core.url_to_fs(url)
+        filesystem.ls(path, detail=False)
+    except (OSError, ValueError, ImportError) as error:
+        remedy = "check the address, the credentials, and `pip install 'omnihuman-pipeline[s3]'` for s3://"
+        return Finding("remote inbox", False, f"{url} cannot be listed ({json.dumps(str(error))[:200]}); {remedy}")
+    return Finding("remote inbox", True, url)

@@ -1,0 +1,271 @@
+"""`omnihuman page`: a picture and a voice in, the video beside them with what was measured of it and what made it."""
+
+import html
+import logging
+import os
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from pydantic import ValidationError
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from assets.addresses import LOOPBACK_NAMES
+from assets.detectors import keypoint_detector
+from assets.workspace import Workspace
+from omnihuman.exports import read_provenance
+from serving.clip_measures import ClipMeasure, measure_video
+from serving.generation import Request, prepare_video, write_video
+from serving.model_choice import ModelChoice, ModelShelf, list_choices
+from serving.page_look import CSS, THEME, OnlyFromHere
+from serving.request_limits import BAD_INPUT, Limits, VisitorError, check_host, in_visitor_words, keep_upload
+from serving.video_settings import VideoSettings
+from tracking.registry import RegistryError
+
+logger = logging.getLogger(__name__)
+# Uploads and videos of visitors are removed after that, and all of them when the page ends.
+KEEP_SECONDS = 3600
+Made = tuple[str, str, str, dict[str, Any]]
+
+
+def serve_page(workspace: Workspace, host: str, port: int, limits: Limits, expose: bool = False) -> int:
+    """Serve until SIGTERM or Ctrl-C; returns the exit code.
+
+    Args:
+        workspace: its registry gives the models.
+        host, port: 0 takes a free port; the address is printed.
+        limits: of one request, and of the queue.
+        expose: allow a host that other machines reach.
+
+    Raises:
+        VisitorError: a host or port that cannot be served, or no model to offer.
+    """
+    check_host(host, expose)
+    choices = list_choices(workspace)
+    if not choices:
+        raise VisitorError(
+            f"no model in the registry {workspace.tracking_uri} has an alias; run `make demo`, or `omnihuman promote`"
+        )
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    guards = [Middleware(OnlyFromHere)]
+    if not expose:
+        guards.append(Middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK_NAMES))
+    with tempfile.TemporaryDirectory(prefix="omnihuman-page-") as folder:
+        os.environ["GRADIO_TEMP_DIR"] = folder
+        blocks = build_page(choices, limits, VideoMaker(workspace, limits, Path(folder)))
+        blocks.queue(max_size=limits.waiting, default_concurrency_limit=1)
+        try:
+            _, address, _ = blocks.launch(
+                server_name=host,
+                server_port=port or None,
+                max_file_size=limits.upload_bytes,
+                prevent_thread_lock=True,
+                quiet=True,
+                share=False,
+                theme=THEME,
+                css=CSS,
+                footer_links=[],
+                ssr_mode=False,
+                enable_monitoring=False,
+                app_kwargs={"middleware": guards},
+            )
+        except OSError as error:
+            raise VisitorError(f"cannot listen on {host} port {port} ({error}); choose another --port") from error
+        print(f"page on {address} ; Ctrl-C ends it", flush=True)
+        ended.wait()
+        blocks.close()
+    return 0
+
+
+class VideoMaker:
+    """What happens between the button and the result; the same checks and the same making as `omnihuman generate`."""
+
+    def __init__(self, workspace: Workspace, limits: Limits, folder: Path):
+        self._workspace, self._limits, self._folder = workspace, limits, folder
+        self._shelf = ModelShelf(workspace)
+
+    def make(
+        self,
+        image: str | None,
+        audio: str | None,
+        pose: str | None,
+        prompt: str,
+        model: str,
+        seconds: float | None,
+        seed: float | None,
+        steps: float | None,
+        guidance: str,
+        face_check: bool,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 - gradio's way
+    ) -> Made:
+        """Path of the video, then status, measures and provenance to show. Raises gr.Error with one sentence for the visitor."""
+        self._forget_old()
+        place = Path(tempfile.mkdtemp(prefix="made-", dir=self._folder))
+        request: Request | None = None
+        try:
+            # 0 and not an empty field: Gradio makes a 0 of an empty number as soon as it is shown.
+            settings = _settings(
+                prompt=prompt,
+                seconds=seconds or None,
+                seed=seed or 0,
+                steps=steps or None,
+                guidance=guidance.strip() or None,
+                face_check=face_check,
+            )
+            request = settings.request(
+                place / "video.mp4", _keep(place, image=image, audio=audio, pose=pose), self._limits.seconds
+            )
+            return self._run(request, model, progress)
+        except (*BAD_INPUT, RegistryError) as error:
+            shutil.rmtree(place)
+            raise gr.Error(
+                str(error) if request is None else in_visitor_words(error, request),
+                duration=None,
+                title="That cannot be made",
+                print_exception=False,
+            ) from error
+
+    def _run(self, request: Request, model: str, progress: Callable[..., Any]) -> Made:
+        progress(0, desc="loading the model")
+        loaded = self._shelf.get(model)
+        progress(0, desc="reading the files")
+        prepared = prepare_video(self._workspace, loaded, request)
+        begun = time.monotonic()
+        path = write_video(
+            self._workspace,
+            loaded,
+            prepared,
+            lambda done, total, note: progress((done, total), desc="making", unit="segments"),
+        )
+        took = time.monotonic() - begun
+        progress(1, desc="measuring")
+        profile = self._workspace.profile
+        measures = measure_video(path, prepared, keypoint_detector(profile), profile.video)
+        seconds = prepared.video.frames / profile.video.fps
+        status = [
+            f"{seconds:.2f} s of video ({prepared.video.frames} frames) in {took:.1f} s by {loaded.name}",
+            *prepared.inputs.notes(),
+        ]
+        return str(path), in_words(status, request), as_table(measures), read_provenance(path)
+
+    def _forget_old(self) -> None:
+        """Gradio removes its own copies; this removes what was made here."""
+        for place in self._folder.glob("made-*"):
+            if time.time() - place.stat().st_mtime > KEEP_SECONDS:
+                shutil.rmtree(place, ignore_errors=True)
+
+
+def build_page(choices: Sequence[ModelChoice], limits: Limits, maker: VideoMaker) -> gr.Blocks:
+    """The page itself: inputs on the left, the result on the right."""
+    with gr.Blocks(
+        title="OmniHuman", analytics_enabled=False, delete_cache=(KEEP_SECONDS // 4, KEEP_SECONDS)
+    ) as blocks:
+        gr.Markdown(
+            f"# OmniHuman\nA picture and a voice make a talking video, up to {limits.seconds:g} s. Every video says that a model made it.",
+            elem_id="title",
+        )
+        with gr.Row():
+            with gr.Column():
+                inputs, button = _inputs(choices, limits)
+            with gr.Column():
+                video = gr.Video(label="Video", interactive=False, height=420, buttons=["download"], elem_id="video")
+                status = gr.Markdown("The video appears here, with what was measured of it.", elem_id="status")
+                measures = gr.HTML(elem_id="measures")
+                with gr.Accordion("Where it comes from (also inside the file)", open=False):
+                    provenance = gr.JSON(show_label=False, elem_id="provenance")
+        button.click(
+            maker.make,
+            inputs,
+            [video, status, measures, provenance],
+            show_progress_on=[video],
+            api_visibility="private",
+        )
+    return blocks
+
+
+def _inputs(choices: Sequence[ModelChoice], limits: Limits) -> tuple[list[Any], gr.Button]:
+    with gr.Row():
+        image = gr.Image(
+            label="Picture of one person",
+            type="filepath",
+            image_mode=None,
+            sources=["upload", "clipboard"],
+            height=300,
+            min_width=200,
+            buttons=[],
+            elem_id="image",
+        )
+        with gr.Column(min_width=200):
+            audio = gr.Audio(
+                label="Voice", type="filepath", sources=["upload", "microphone"], buttons=["download"], elem_id="audio"
+            )
+            prompt = gr.Textbox("A person talks.", label="Text", lines=2, max_length=4000, elem_id="prompt")
+    model = gr.Dropdown(
+        [(choice.label, choice.address) for choice in choices], value=choices[0].address, label="Model", elem_id="model"
+    )
+    with gr.Accordion("Pose from a video", open=False):
+        pose = gr.Video(label="Video whose pose drives the body", sources=["upload"], height=200, elem_id="pose")
+    with gr.Accordion("Settings", open=False, elem_id="settings"):
+        with gr.Row():
+            seconds = gr.Number(
+                0,
+                label="Seconds",
+                info=f"0: as long as the voice; at most {limits.seconds:g}",
+                minimum=0,
+                elem_id="seconds",
+            )
+            seed = gr.Number(0, label="Seed", precision=0, minimum=0, elem_id="seed")
+        with gr.Row():
+            steps = gr.Number(0, label="Steps", info="0: the model's own", precision=0, minimum=0, elem_id="steps")
+            guidance = gr.Textbox(
+                "",
+                label="Guidance",
+                info="a scale, or START:END such as 6.5:3.5; not for a one-step student",
+                elem_id="guidance",
+            )
+        face_check = gr.Checkbox(True, label="Refuse a picture without a face, or with several people", elem_id="face")
+    button = gr.Button("Make the video", variant="primary", elem_id="make")
+    return [image, audio, pose, prompt, model, seconds, seed, steps, guidance, face_check], button
+
+
+def as_table(measures: Sequence[ClipMeasure]) -> str:
+    """HTML rows: what, how much, and what to read it against."""
+    rows = "".join(
+        f'<tr><td>{html.escape(m.name)}</td><td class="value">{html.escape(m.shown())}</td><td class="meaning">{html.escape(m.meaning)}</td></tr>'
+        for m in measures
+    )
+    return f"<table>{rows}</table>"
+
+
+def in_words(lines: Sequence[str], request: Request) -> str:
+    """Markdown paragraphs in which nothing that a visitor named is markup."""
+    return "\n\n".join(
+        html.escape(in_visitor_words(RuntimeError(line), request)).replace("_", "\\_").replace("*", "\\*")
+        for line in lines
+    )
+
+
+def _settings(**values: Any) -> VideoSettings:
+    try:
+        return VideoSettings(**values)
+    except ValidationError as error:
+        raise ValueError("; ".join(f"{found['loc'][0]}: {found['msg']}" for found in error.errors())) from error
+
+
+def _keep(place: Path, **files: str | None) -> dict[str, Path]:
+    """Copies under their own names: Gradio's may be removed while a long video is made."""
+    kept = {}
+    for kind, path in files.items():
+        if path is not None:
+            with open(path, "rb") as content:
+                kept[kind] = keep_upload(content, path, place / kind)
+    return kept

@@ -1,0 +1,161 @@
+"""Which model makes a video: from the registry by alias or version, or from a folder; and the one that is kept loaded."""
+
+import dataclasses
+import re
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assets.promotion import STUDENT, TEACHER
+from assets.workspace import Workspace
+from omnihuman import OmniHumanPipeline
+from omnihuman.autoencoder import has_the_same_latents, load_autoencoder
+from omnihuman.digests import weights_digest
+from omnihuman.wan.pipeline import is_wan_pipeline, pipeline_from_wan
+from profiles import resolve_source
+from serving.inputs import GenerateError
+
+if TYPE_CHECKING:
+    from tracking.registry import Version
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A pipeline and what is known of where it came from; `snapshot` is "" where that is not known, `decoder` with its own."""
+
+    pipeline: OmniHumanPipeline
+    name: str
+    weights: str
+    snapshot: str
+    decoder: str = ""
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """One entry of a picker: `address` is what `load_model` takes."""
+
+    label: str
+    address: str
+
+
+def load_model(workspace: Workspace, model: str) -> LoadedModel:
+    """A pipeline by alias (`champion`), from the registry (`models:/NAME@ALIAS`, `models:/NAME/VERSION`), or from a folder.
+
+    Raises:
+        GenerateError: no such folder, or one whose files cannot be read.
+        tracking.registry.RegistryError: no such model, version or alias.
+    """
+    return _load(workspace, _find(workspace, model))
+
+
+def with_decoder(model: LoadedModel, folder: Path) -> LoadedModel:
+    """The model with another autoencoder to decode with.
+
+    Raises:
+        GenerateError: the folder holds none, or one whose latents are others than the model's.
+    """
+    if not (folder / "config.json").is_file():
+        raise GenerateError(
+            f"{folder} holds no autoencoder (config.json with safetensors); materialise slim_decoder, then give data/slim_decoder/vae"
+        )
+    decoder = load_autoencoder(folder, model.pipeline.vae.dtype)
+    if not has_the_same_latents(model.pipeline.vae, decoder):
+        raise GenerateError(
+            f"{folder} decodes other latents than those of {model.name}; make a slim decoder of this model's autoencoder"
+        )
+    model.pipeline.register_modules(vae=decoder.to(model.pipeline.vae.device))
+    return dataclasses.replace(model, decoder=weights_digest(folder))
+
+
+def list_choices(workspace: Workspace) -> list[ModelChoice]:
+    """Every alias of student and teacher, champions first."""
+    from tracking.registry import CHAMPION, list_versions
+
+    found = [
+        (alias != CHAMPION, ModelChoice(f"{name} @ {alias} (version {version.version})", f"models:/{name}@{alias}"))
+        for name in (STUDENT, TEACHER)
+        for version in list_versions(workspace.tracking_uri, name)
+        for alias in version.aliases
+    ]
+    return [choice for _, choice in sorted(found, key=lambda pair: pair[0])]
+
+
+class ModelShelf:
+    """Keeps the model that was asked for last: loading takes seconds, and two need not fit into memory.
+
+    An alias is looked up at every call, so a promotion is seen by the next video.
+    """
+
+    def __init__(self, workspace: Workspace):
+        self._workspace = workspace
+        self._lock = threading.Lock()
+        self._held: tuple[str, LoadedModel] | None = None
+
+    def get(self, model: str) -> LoadedModel:
+        """As `load_model`, and raises the same."""
+        with self._lock:
+            found = _find(self._workspace, model)
+            key = str(found) if isinstance(found, Path) else f"{found.name}/{found.version}"
+            if self._held is None or self._held[0] != key:
+                self._held = None
+                self._held = key, _load(self._workspace, found)
+            return self._held[1]
+
+
+def _find(workspace: Workspace, model: str) -> "Path | Version":
+    if model.startswith("models:/"):
+        return _registered(workspace, model)
+    place = Path(model)
+    if (place / "model_index.json").is_file():
+        return place
+    if place.exists() or not re.fullmatch(r"[\w-]+", model):
+        raise GenerateError(
+            f"{model} holds no model_index.json; give an alias (champion), models:/NAME@ALIAS, or the folder of a whole pipeline "
+            "(save_pretrained)"
+        )
+    return _registered(workspace, f"models:/{STUDENT}@{model}")
+
+
+def _registered(workspace: Workspace, model: str) -> "Version":
+    from tracking.registry import RegistryError, get_alias, get_version
+
+    parts = re.fullmatch(r"models:/([^/@]+)(?:@([^/@]+)|/(\d+))?", model)
+    if parts is None:
+        raise GenerateError(
+            f"{model}: write models:/NAME@ALIAS or models:/NAME/VERSION, for example models:/{STUDENT}@champion"
+        )
+    name, alias, number = parts[1], parts[2] or "champion", parts[3]
+    found = (
+        get_version(workspace.tracking_uri, name, int(number))
+        if number
+        else get_alias(workspace.tracking_uri, name, alias)
+    )
+    if found is None:
+        raise RegistryError(f"{name} has no version with alias {alias!r}; run `make demo`, or `omnihuman promote`")
+    return found
+
+
+def _load(workspace: Workspace, found: "Path | Version") -> LoadedModel:
+    if isinstance(found, Path):
+        audio = resolve_source(workspace.profile.encoders.audio)
+        return LoadedModel(_read_pipeline(found, audio), str(found), weights_digest(found / "transformer"), "")
+    from tracking.registry import version_folder
+
+    pipeline = _read_pipeline(version_folder(workspace.tracking_uri, found.name, found.version))
+    name = f"{found.name} version {found.version}"
+    return LoadedModel(pipeline, name, found.tags.get("weights_digest", ""), found.tags.get("snapshot_digest", ""))
+
+
+def _read_pipeline(folder: Path, audio_encoder: str | Path = "") -> OmniHumanPipeline:
+    try:
+        if is_wan_pipeline(folder):
+            return pipeline_from_wan(folder, audio_encoder)
+        return OmniHumanPipeline.from_pretrained(str(folder))
+    except (
+        Exception
+    ) as error:  # whatever diffusers, transformers and safetensors raise for files of another kind or cut off
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise GenerateError(
+            f"{folder} cannot be loaded as a pipeline: {reason}; save it again with save_pretrained, or register it anew"
+        ) from error

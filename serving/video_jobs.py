@@ -1,0 +1,184 @@
+"""The server's jobs on disk: a folder each, with settings, inputs, state and, at last, the video. They outlive the process."""
+
+import dataclasses
+import json
+import re
+import shutil
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from media import whole_directory, write_atomically
+from serving.generation import Request
+from serving.request_limits import Limits, keep_upload
+from serving.video_settings import VideoSettings
+
+QUEUED, RUNNING, DONE, FAILED, DELETED = "queued", "running", "done", "failed", "deleted"
+STATE, VIDEO, INPUTS = "job.json", "video.mp4", "inputs"
+
+
+class QueueFull(RuntimeError):
+    """More jobs than may wait; the message says how many."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One video to make.
+
+    Attributes:
+        id: 32 hex.
+        status: `QUEUED`, `RUNNING`, `DONE`, `FAILED`, or `DELETED` for one whose worker has not let go of it yet.
+        settings: `VideoSettings` as JSON.
+        files: paths below the job's folder under "image", "audio" and "pose".
+        created, started, finished: seconds since the epoch.
+        segments_done, segments: progress.
+        notes: for people, such as what of the picture is cut off.
+        error: why it failed.
+    """
+
+    id: str
+    status: str
+    settings: dict[str, Any]
+    files: dict[str, str]
+    created: float
+    started: float | None = None
+    finished: float | None = None
+    segments_done: int = 0
+    segments: int = 0
+    notes: list[str] = field(default_factory=list)
+    error: str = ""
+
+
+class JobStore:
+    """All jobs of one server. Its methods may be called from any thread; one process at a time uses a folder."""
+
+    def __init__(self, folder: Path, limits: Limits):
+        self.folder, self.limits = folder, limits
+        self._lock = threading.RLock()
+        self._coming = 0
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # pictures and voices of people
+        self._recover()
+
+    def add(
+        self,
+        settings: VideoSettings,
+        uploads: Mapping[str, tuple[BinaryIO, str]],
+        check: Callable[[Request], list[str]],
+    ) -> Job:
+        """Keep the files, look at them, and queue the job.
+
+        Args:
+            settings: what was asked for.
+            uploads: content and file name under "image", "audio" and "pose".
+            check: raises what is wrong with the request, or returns notes; nothing of a refused job is kept.
+
+        Raises:
+            QueueFull: as many jobs wait as may.
+        """
+        self._reserve()
+        try:
+            name = uuid.uuid4().hex
+            with whole_directory(self.path(name)) as place:
+                files = {
+                    kind: keep_upload(content, title, place / INPUTS / kind)
+                    for kind, (content, title) in uploads.items()
+                }
+                notes = check(settings.request(place / VIDEO, files, self.limits.seconds))
+                inside = {kind: str(path.relative_to(place)) for kind, path in files.items()}
+                job = Job(name, QUEUED, settings.model_dump(), inside, time.time(), notes=notes)
+                write_atomically(place / STATE, _as_json(job))
+            return job
+        finally:
+            with self._lock:
+                self._coming -= 1
+
+    def get(self, name: str) -> Job | None:
+        """The job with this id, None where there is none (any more)."""
+        if not re.fullmatch(r"[0-9a-f]{32}", name):
+            return None
+        job = self._read(name)
+        return None if job is None or job.status == DELETED else job
+
+    def every(self) -> list[Job]:
+        """Oldest first."""
+        found = [self.get(path.name) for path in self.folder.iterdir()]
+        return sorted((job for job in found if job is not None), key=lambda job: job.created)
+
+    def waiting(self) -> int:
+        """Jobs that nobody has begun."""
+        return sum(job.status == QUEUED for job in self.every())
+
+    def next_queued(self) -> Job | None:
+        """The one that has waited longest."""
+        return next((job for job in self.every() if job.status == QUEUED), None)
+
+    def change(self, name: str, **values: Any) -> Job | None:
+        """Write new values of a job; None, and nothing written, where it is gone or deleted."""
+        with self._lock:
+            job = self.get(name)
+            if job is None:
+                return None
+            job = dataclasses.replace(job, **values)
+            write_atomically(self.path(name) / STATE, _as_json(job))
+            return job
+
+    def delete(self, name: str) -> bool:
+        """Forget a job and its files; a running one is only marked, and its worker calls `remove`. False where there is none."""
+        with self._lock:
+            job = self.get(name)
+            if job is None:
+                return False
+            if job.status == RUNNING:
+                self.change(name, status=DELETED)
+            else:
+                self.remove(name)
+            return True
+
+    def remove(self, name: str) -> None:
+        """Remove its folder. The state goes first, so that a kill in between leaves no job without files."""
+        (self.path(name) / STATE).unlink(missing_ok=True)
+        shutil.rmtree(self.path(name), ignore_errors=True)
+
+    def forget_finished(self, seconds: float) -> None:
+        """Remove what was done or failed longer ago than that."""
+        for job in self.every():
+            if job.finished is not None and time.time() - job.finished > seconds:
+                self.delete(job.id)
+
+    def path(self, name: str) -> Path:
+        """A job's folder."""
+        return self.folder / name
+
+    def request(self, job: Job) -> Request:
+        """What `prepare_video` takes."""
+        files = {kind: self.path(job.id) / path for kind, path in job.files.items()}
+        return VideoSettings(**job.settings).request(self.path(job.id) / VIDEO, files, self.limits.seconds)
+
+    def _reserve(self) -> None:
+        with self._lock:
+            if self.waiting() + self._coming >= self.limits.waiting:
+                raise QueueFull(f"{self.limits.waiting} videos wait already, which is as many as may; ask again later")
+            self._coming += 1
+
+    def _read(self, name: str) -> Job | None:
+        try:
+            return Job(**json.loads((self.path(name) / STATE).read_text()))
+        except FileNotFoundError:
+            return None
+
+    def _recover(self) -> None:
+        """What a killed server left: running jobs wait again, deleted and half-written ones go."""
+        for path in list(self.folder.iterdir()):
+            job = self._read(path.name)
+            if job is None or job.status == DELETED:
+                self.remove(path.name)
+            elif job.status == RUNNING:
+                self.change(job.id, status=QUEUED)
+
+
+def _as_json(job: Job) -> bytes:
+    return json.dumps(dataclasses.asdict(job), indent=1).encode()
