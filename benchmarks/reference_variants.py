@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from assets.workspace import Workspace, open_workspace
+from assets.core.workspace import Workspace, open_workspace
 from evaluation.benchmark.puppet_benchmark import Benchmark, load_benchmark
 from omnihuman.pipeline import build_pipeline
 from profiles import load_profile

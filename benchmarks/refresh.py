@@ -12,15 +12,15 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from assets.catalogue import FLOW
+from assets.core.workspace import Workspace, open_workspace
 from assets.demo_corpus import PuppetFile, render_puppet
-from assets.workspace import Workspace, open_workspace
+from assets.make.catalogue import FLOW
 from orchestration.dagster_location.instance import open_instance
 from orchestration.dagster_location.jobs import PER_SHARD
 
 FIRST_SEED = 60_000_000
 TICK = (
-    "import dagster as dg; from assets.workspace import open_workspace; from orchestration.dagster_location.instance import open_instance\n"
+    "import dagster as dg; from assets.core.workspace import open_workspace; from orchestration.dagster_location.instance import open_instance\n"
     "from orchestration.dagster_location.schedules import REASON, nightly_training\n"
     "with open_instance(open_workspace()) as instance:\n"
     "    with dg.build_schedule_context(instance=instance) as context:\n"

@@ -18,12 +18,12 @@ from typing import Any
 
 import dagster as dg
 
-from assets.adoption import adopt
-from assets.catalogue import STEPS
-from assets.dvc_stages import ensure_repository, record_in_dvc, record_shard
-from assets.execute import is_current
-from assets.versions import fingerprint
-from assets.workspace import HOME_VARIABLE, Workspace, open_workspace
+from assets.core.versions import fingerprint
+from assets.core.workspace import HOME_VARIABLE, Workspace, open_workspace
+from assets.make.catalogue import STEPS
+from assets.make.dvc_stages import ensure_repository, record_in_dvc, record_shard
+from assets.make.execute import is_current
+from assets.past.mark_current import adopt
 from orchestration.dagster_location.instance import open_instance
 from orchestration.dagster_location.jobs import PER_SHARD
 

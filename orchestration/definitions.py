@@ -2,9 +2,9 @@
 
 import dagster as dg
 
-from assets.dagster_assets import INBOX, all_assets
+from assets.dagster.asset_factory import INBOX, all_assets
+from assets.dagster.study_asset import ablation_study
 from assets.launchers.resource import TrainingLauncher
-from assets.study_asset import ablation_study
 from orchestration.dagster_location.alert_sensors import failed_run_alert, refused_promotion_alert
 from orchestration.dagster_location.automation import CONDITIONS
 from orchestration.dagster_location.jobs import JOBS

@@ -10,8 +10,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from assets.addresses import DAGSTER_PORT, LOOPBACK, MLFLOW_PAGES, MLFLOW_PORT, REPORT_PAGES, REPORTS_PORT
-from assets.workspace import Workspace
+from assets.core.addresses import DAGSTER_PORT, LOOPBACK, MLFLOW_PAGES, MLFLOW_PORT, REPORT_PAGES, REPORTS_PORT
+from assets.core.workspace import Workspace
 from orchestration.dagster_location.instance import open_instance
 from tracking.mlflow_store import connect
 

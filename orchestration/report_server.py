@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from assets.addresses import LOOPBACK, LOOPBACK_NAMES
+from assets.core.addresses import LOOPBACK, LOOPBACK_NAMES
 from serving.http_server import listen, run_app
 
 

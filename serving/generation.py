@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from assets.workspace import Workspace
+from assets.core.workspace import Workspace
 from media import sha256_of_file
 from omnihuman import OmniHumanPipeline
 from omnihuman.conditions.activation import ActiveConditions, activate_conditions
@@ -199,7 +199,7 @@ def _given(request: Request) -> list[str]:
 def _read_inputs(
     workspace: Workspace, pipeline: OmniHumanPipeline, request: Request, active: ActiveConditions
 ) -> Inputs:
-    from assets.detectors import keypoint_detector
+    from assets.kinds.detectors import keypoint_detector
 
     profile = workspace.profile
     reference = sound = pose = None

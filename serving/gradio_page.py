@@ -17,9 +17,9 @@ from pydantic import ValidationError
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from assets.addresses import LOOPBACK_NAMES
-from assets.detectors import keypoint_detector
-from assets.workspace import Workspace
+from assets.core.addresses import LOOPBACK_NAMES
+from assets.core.workspace import Workspace
+from assets.kinds.detectors import keypoint_detector
 from omnihuman.exports import read_provenance
 from serving.clip_measures import ClipMeasure, measure_video
 from serving.generation import Request, prepare_video, write_video

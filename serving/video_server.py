@@ -13,8 +13,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from assets.addresses import LOOPBACK_NAMES
-from assets.workspace import Workspace
+from assets.core.addresses import LOOPBACK_NAMES
+from assets.core.workspace import Workspace
 from serving import generation
 from serving.body_limit import BodyLimit
 from serving.http_server import address, listen, run_app

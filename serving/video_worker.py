@@ -5,7 +5,7 @@ import threading
 import time
 from typing import Protocol
 
-from assets.workspace import Workspace
+from assets.core.workspace import Workspace
 from serving.generation import prepare_video, write_video
 from serving.model_choice import LoadedModel
 from serving.request_limits import BAD_INPUT, in_visitor_words

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import HTMLResponse
 
-from assets.addresses import LOOPBACK, LOOPBACK_NAMES
-from assets.workspace import Workspace
+from assets.core.addresses import LOOPBACK, LOOPBACK_NAMES
+from assets.core.workspace import Workspace
 from evaluation.benchmark.benchmark_plan import AUDIO
 from evaluation.benchmark.generate import enlarge, load_generated
 from evaluation.benchmark.puppet_benchmark import Benchmark, load_benchmark

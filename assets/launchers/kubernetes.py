@@ -13,10 +13,10 @@ from dagster_k8s.client import DagsterK8sError
 from dagster_k8s.pipes import PipesK8sPodLogsMessageReader
 from dagster_pipes import PipesParams
 
+from assets.core.workspace import Workspace
 from assets.launchers.local import TAIL_LINES, TERMINATION_SECONDS
 from assets.launchers.settings import KubernetesSettings, check_mount
 from assets.launchers.shared_disk import SharedDiskMessages, beat_file, message_file, remote_command
-from assets.workspace import Workspace
 from training.run.attempt_lock import BEAT_VARIABLE, beating
 from training.run.launch import Process
 

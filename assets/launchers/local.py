@@ -13,8 +13,8 @@ import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError, DagsterPipesExecutionError
 from dagster._core.pipes.context import PipesExecutionResult
 
+from assets.core.workspace import Workspace
 from assets.launchers.shared_disk import SharedDiskMessages, beat_file, message_file
-from assets.workspace import Workspace
 from training.run.attempt_lock import BEAT_VARIABLE, beating
 from training.run.launch import Process
 

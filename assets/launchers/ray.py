@@ -16,10 +16,10 @@ from dagster_ray import PipesRayJobClient
 from dagster_ray.core.pipes import PipesRayJobMessageReader, SubmitJobParams, generate_job_id
 from ray.job_submission import JobStatus, JobSubmissionClient
 
+from assets.core.workspace import Workspace
 from assets.launchers.local import TAIL_LINES, TERMINATION_SECONDS
 from assets.launchers.settings import RaySettings, check_mount
 from assets.launchers.shared_disk import SharedDiskMessages, beat_file, message_file, remote_command
-from assets.workspace import Workspace
 from training.run.attempt_lock import BEAT_VARIABLE, beating
 from training.run.launch import Process
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from assets.core.workspace import Workspace
 from assets.launchers.settings import KubernetesSettings, RaySettings, launcher_settings, missing
-from assets.workspace import Workspace
 
 if TYPE_CHECKING:
     from dagster._core.pipes.context import PipesExecutionResult

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
-from assets.steps import AssetError
-from assets.workspace import Workspace
+from assets.core.steps import AssetError
+from assets.core.workspace import Workspace
 from profiles.schema import Strict
 
 LAUNCHER_FILE = "OMNIHUMAN_LAUNCHER"

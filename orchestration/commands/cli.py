@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from assets.addresses import DAGSTER_PORT, MLFLOW_PORT, REPORTS_PORT
+from assets.core.addresses import DAGSTER_PORT, MLFLOW_PORT, REPORTS_PORT
 from orchestration.commands import data as data_commands
 from orchestration.commands import judging as judging_commands
 from orchestration.commands import registry as registry_commands

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assets.workspace import Workspace
+from assets.core.workspace import Workspace
 
 if TYPE_CHECKING:
     from evaluation.baselines import ArrayVideos, Instruments, Samples
@@ -136,7 +136,7 @@ class _Detector:
     """The profile's keypoint detector, named as a metric's network."""
 
     def __init__(self, workspace: Workspace):
-        from assets.detectors import keypoint_detector
+        from assets.kinds.detectors import keypoint_detector
         from evaluation.metrics import Network
 
         self.detector = keypoint_detector(workspace.profile)

@@ -121,7 +121,7 @@ def subsets_sweep(
     ] = None,
 ) -> None:
     """Keep-rate and hours of each condition as each threshold moves, over all shards. No score is computed."""
-    from assets.subset_questions import write_sweep
+    from assets.questions.subset_questions import write_sweep
 
     workspace = open_here(overrides)
     folder = output or workspace.var / "reports" / "sweep"
@@ -132,7 +132,7 @@ def subsets_sweep(
 @subsets_app.command("count")
 def subsets_count(overrides: SetOption = None) -> None:
     """Clips and hours of each condition over all shards. Try a threshold: --set 'curation.text=motion >= 0.02'."""
-    from assets.subset_questions import count_lines
+    from assets.questions.subset_questions import count_lines
 
     for line in count_lines(open_here(overrides)):
         print(line)
@@ -143,7 +143,7 @@ def subsets_accuracy(
     per_kind: Annotated[int, typer.Option(help="puppets of each kind")] = 40, profile: ProfileOption = None
 ) -> None:
     """Precision and recall of each subset on puppets that keep or break one rule each."""
-    from assets.clip_scores import markdown_table
-    from assets.subset_accuracy import measure_accuracy
+    from assets.kinds.clip_scores import markdown_table
+    from assets.questions.subset_accuracy import measure_accuracy
 
     print(markdown_table([found.row() for found in measure_accuracy(open_with(profile).profile, per_kind)]))

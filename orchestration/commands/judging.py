@@ -201,7 +201,7 @@ def ablate(
     overrides: SetOption = None,
 ) -> None:
     """Train and score the recipe with one thing changed at a time. Hours; killed and started again, it goes on."""
-    from assets.ablation_study import run_study
+    from assets.questions.ablation_study import run_study
 
     workspace, command = open_with(profile, overrides), " ".join(["omnihuman", *sys.argv[1:]])
     for name in study or ["adversarial"]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from assets.workspace import Workspace, default_root, open_workspace
+from assets.core.workspace import Workspace, default_root, open_workspace
 from profiles import load_profile
 
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="override a profile key: --set stage_1.steps=10")]

@@ -43,7 +43,7 @@ def lineage(
 @app.command(rich_help_panel=PANEL)
 def decide() -> None:
     """Say whether the nightly schedule would train anew now, and why. Nothing is written."""
-    from assets.refresh import ask
+    from assets.retraining.refresh import ask
 
     decision = ask(open_with())
     print(decision)
@@ -64,7 +64,7 @@ def start(
     overrides: SetOption = None,
 ) -> None:
     """Choose where the next training begins: from scratch, or from the champion's teacher."""
-    from assets.training_start import CHAMPION, SCRATCH, choose_start, read_start
+    from assets.retraining.training_start import CHAMPION, SCRATCH, choose_start, read_start
 
     workspace = open_with(profile, overrides)
     if begin not in ("", SCRATCH, CHAMPION):
@@ -113,7 +113,7 @@ def restore(
     force: Annotated[bool, typer.Option(help="also lose files that DVC's cache has not got")] = False,
 ) -> None:
     """Bring back data, checkpoints and scores of a past snapshot, model version or score."""
-    from assets.restore_points import keep_restore_point, restore_points
+    from assets.past.restore_points import keep_restore_point, restore_points
     from orchestration.past.restoring import UNCOMMITTED, get_code
     from orchestration.past.restoring import restore as bring_back
 
@@ -142,9 +142,9 @@ def restore(
 @app.command(rich_help_panel=PANEL)
 def push() -> None:
     """Bring every restore point that the DVC remote has not got to it ($OMNIHUMAN_REMOTE, by default a folder under var)."""
-    from assets.dvc_remote import push_restore_points
-    from assets.dvc_stages import ensure_repository
-    from assets.restore_points import keep_restore_point
+    from assets.make.dvc_stages import ensure_repository
+    from assets.past.dvc_remote import push_restore_points
+    from assets.past.restore_points import keep_restore_point
 
     workspace = open_with()
     ensure_repository(workspace)

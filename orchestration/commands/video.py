@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from assets.addresses import LOOPBACK
+from assets.core.addresses import LOOPBACK
 from orchestration.commands.options import ProfileOption, need, open_with
 
 PANEL = "Videos"

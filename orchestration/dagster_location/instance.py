@@ -4,7 +4,7 @@ import os
 
 import dagster as dg
 
-from assets.workspace import Workspace
+from assets.core.workspace import Workspace
 from media import write_atomically
 
 STARTED_BY_DEMO = {"omnihuman/started_by": "demo"}

@@ -2,9 +2,9 @@
 
 import dagster as dg
 
-from assets.catalogue import FLOW
-from assets.dagster_assets import begin_from
-from assets.training_start import CHAMPION, SCRATCH
+from assets.dagster.asset_factory import begin_from
+from assets.make.catalogue import FLOW
+from assets.retraining.training_start import CHAMPION, SCRATCH
 
 PER_SHARD = tuple(step.name for step in FLOW if step.sharded)
 

@@ -4,11 +4,11 @@ import logging
 
 import dagster as dg
 
-from assets.dagster_assets import begin_from
-from assets.refresh import ask
-from assets.refresh_decision import RefreshDecision, record_decision
-from assets.training_start import CHAMPION, SCRATCH
-from assets.workspace import open_workspace
+from assets.core.workspace import open_workspace
+from assets.dagster.asset_factory import begin_from
+from assets.retraining.refresh import ask
+from assets.retraining.refresh_decision import RefreshDecision, record_decision
+from assets.retraining.training_start import CHAMPION, SCRATCH
 from orchestration.dagster_location.alerts import Alert, AlertError, send, sinks
 from orchestration.dagster_location.jobs import train_job
 

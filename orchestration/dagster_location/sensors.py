@@ -8,9 +8,9 @@ from typing import Any
 
 import dagster as dg
 
-from assets.dagster_assets import SHARDS
-from assets.shard_plans import bring_remote_clips, plan_new_shards
-from assets.workspace import Workspace, open_workspace
+from assets.core.shard_plans import bring_remote_clips, plan_new_shards
+from assets.core.workspace import Workspace, open_workspace
+from assets.dagster.asset_factory import SHARDS
 from curation.intake.unsettled_files import Look, unsettled
 from orchestration.dagster_location.ingest_requests import ingest_requests
 from orchestration.dagster_location.jobs import ingest_job

@@ -10,10 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from assets.catalogue import FLOW, STEPS
-from assets.execute import is_current
-from assets.lock_file import LOCK
-from assets.workspace import Workspace
+from assets.core.dvc_lock import LOCK
+from assets.core.workspace import Workspace
+from assets.make.catalogue import FLOW, STEPS
+from assets.make.execute import is_current
 from orchestration.demo.console import DemoConsole
 from orchestration.demo.summary import print_results
 
@@ -73,7 +73,7 @@ def _hold_alone(workspace: Workspace) -> IO[str]:
 
 
 def _set_up(workspace: Workspace, console: DemoConsole, real_clips: bool) -> None:
-    from assets.dvc_stages import ensure_repository
+    from assets.make.dvc_stages import ensure_repository
     from orchestration.demo.inbox_corpus import fill_inbox, missing_puppets
 
     marker = workspace.var / "demo-corpus-done"
@@ -97,7 +97,7 @@ def _set_up(workspace: Workspace, console: DemoConsole, real_clips: bool) -> Non
             ensure_repository(workspace)
     if (workspace.root / LOCK).is_file() and not (workspace.var / "records").is_dir():
         # A fresh clone after `dvc pull`: data stands that no demo made here.
-        from assets.adoption import adopt
+        from assets.past.mark_current import adopt
 
         with console.step("dvc: data that was pulled", workspace.progress("dvc"), workspace.logs / "dvc.log"):
             adopt(workspace)
@@ -108,7 +108,7 @@ def _partitions(workspace: Workspace, name: str) -> Sequence[str | None]:
         return [None]
     if name != "raw_clips":
         return [*workspace.shards("raw_clips")]
-    from assets.shard_plans import plan_new_shards
+    from assets.core.shard_plans import plan_new_shards
 
     return sorted({*workspace.shards("raw_clips"), *plan_new_shards(workspace)})
 

@@ -5,8 +5,8 @@ import json
 import pandas as pd
 from rich.table import Table
 
-from assets.promotion import STUDENT
-from assets.workspace import Workspace
+from assets.core.workspace import Workspace
+from assets.kinds.promotion import STUDENT
 from orchestration.demo.console import DemoConsole
 
 # Beginnings of the columns that fit a terminal; comparison.md has them all.

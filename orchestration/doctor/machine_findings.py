@@ -12,9 +12,9 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from assets.addresses import DAGSTER_PORT, LOOPBACK, MLFLOW_PORT, REPORTS_PORT
+from assets.core.addresses import DAGSTER_PORT, LOOPBACK, MLFLOW_PORT, REPORTS_PORT
+from assets.core.workspace import Workspace
 from assets.launchers.settings import LauncherError, check_mount, launcher_settings, missing
-from assets.workspace import Workspace
 from orchestration.doctor.finding import Finding
 
 NEEDED_GIB = 5.0

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from assets.workspace import Workspace
+from assets.core.workspace import Workspace
 from orchestration.doctor.finding import Finding
 from orchestration.doctor.machine_findings import machine_findings
 from orchestration.doctor.store_findings import store_findings

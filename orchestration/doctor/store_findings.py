@@ -7,8 +7,8 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from assets.steps import AssetError
-from assets.workspace import INBOX_VARIABLE, Workspace
+from assets.core.steps import AssetError
+from assets.core.workspace import INBOX_VARIABLE, Workspace
 from orchestration.doctor.finding import Finding
 
 SQLITE = "sqlite:///"
@@ -87,7 +87,7 @@ def sqlite_fault(path: Path) -> str:
 
 
 def _dvc(workspace: Workspace) -> Finding:
-    from assets.committed import locked_stages
+    from assets.core.dvc_cache import locked_stages
 
     if not (workspace.root / ".dvc").is_dir():
         return Finding("DVC", True, f"{workspace.root} is no repository yet; `omnihuman demo` makes it")

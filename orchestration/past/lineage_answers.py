@@ -6,10 +6,10 @@ from typing import Any
 
 import networkx as nx
 
-from assets.committed import NOW
-from assets.lineage import KINDS, Lineage, Node, read_lineage
-from assets.promotion import MODELS, STUDENT
-from assets.workspace import Workspace
+from assets.core.dvc_cache import NOW
+from assets.core.workspace import Workspace
+from assets.kinds.promotion import MODELS, STUDENT
+from assets.past.lineage import KINDS, Lineage, Node, read_lineage
 from curation.snapshot.withdrawals import find_clips, read_tombstones, withdrawn
 from curation.tables.storage import CurationError
 from orchestration.past.withdrawing import all_clips

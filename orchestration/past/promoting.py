@@ -3,8 +3,8 @@
 import getpass
 import time
 
-from assets.promotion import STUDENT, gate_tags, judge_version, write_verdict
-from assets.workspace import Workspace
+from assets.core.workspace import Workspace
+from assets.kinds.promotion import STUDENT, gate_tags, judge_version, write_verdict
 from tracking.registry import PREVIOUS, RegistryError, get_alias, move_champion, set_version_tags
 
 

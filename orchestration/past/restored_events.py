@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from assets.catalogue import STEPS
-from assets.dagster_assets import SHARDS
+from assets.dagster.asset_factory import SHARDS
+from assets.make.catalogue import STEPS
 
 VERSION, CODE, INPUT = "dagster/data_version", "dagster/code_version", "dagster/input_data_version/"
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from assets.adoption import adopt
-from assets.catalogue import STEPS
-from assets.dvc_remote import fetch_point, lay_out
-from assets.dvc_stages import ensure_repository, one_writer, record_waiting, write_params
-from assets.lock_file import LOCK
-from assets.restore_points import SNAPSHOT, RestorePoint, find_restore_point, keep_restore_point
-from assets.workspace import START, Workspace
+from assets.core.dvc_lock import LOCK
+from assets.core.workspace import START, Workspace
+from assets.make.catalogue import STEPS
+from assets.make.dvc_stages import ensure_repository, one_writer, record_waiting, write_params
+from assets.past.dvc_remote import fetch_point, lay_out
+from assets.past.mark_current import adopt
+from assets.past.restore_points import SNAPSHOT, RestorePoint, find_restore_point, keep_restore_point
 from media import write_atomically
 
 PROFILE = "profile.yaml"
@@ -46,7 +46,7 @@ class Restored:
 
 
 def restore(workspace: Workspace, name: str, into: Path | None = None, force: bool = False) -> Restored:
-    """Bring back the state that `name` means (`assets.restore_points.find_restore_point`).
+    """Bring back the state that `name` means (`assets.past.restore_points.find_restore_point`).
 
     Killed at any point and started again, it ends in the same state. The list of withdrawn clips is always today's: no restore
     makes a withdrawn clip usable again.
@@ -236,7 +236,7 @@ def _note_registry(workspace: Workspace, restored: Restored) -> None:
 def _note_withdrawn(restored: Restored) -> None:
     import pyarrow.parquet as pq
 
-    from assets.workspace import TOMBSTONES
+    from assets.core.workspace import TOMBSTONES
     from curation.snapshot.withdrawals import read_tombstones
 
     gone = {clip for tombstone in read_tombstones(restored.root / TOMBSTONES) for clip in tombstone.clip_ids}

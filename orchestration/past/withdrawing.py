@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from assets.exposure import Exposure, who_saw
-from assets.workspace import Workspace
+from assets.core.workspace import Workspace
+from assets.past.who_saw import Exposure, who_saw
 from curation.intake.near_duplicates import near_duplicate_groups
 from curation.snapshot.withdrawals import Tombstone, find_clips, withdraw
 from curation.tables.storage import CurationError, read_table

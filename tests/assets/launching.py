@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import dagster as dg
 
+from assets.core.workspace import Workspace
 from assets.launchers.resource import TrainingLauncher
-from assets.workspace import Workspace
 from training.run.launch import Process
 
 

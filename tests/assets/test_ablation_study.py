@@ -7,11 +7,12 @@ import dagster as dg
 import pytest
 from PIL import Image
 
-from assets import ablation_study, study_asset
-from assets.checkpoints import RECIPES
+from assets.core.steps import AssetError
+from assets.core.workspace import Workspace
+from assets.dagster import study_asset
+from assets.kinds.checkpoints import RECIPES
 from assets.launchers.resource import TrainingLauncher
-from assets.steps import AssetError
-from assets.workspace import Workspace
+from assets.questions import ablation_study
 from evaluation.questions.studies import ADVERSARIAL, AUDIO_RATIO, STAGE_ORDER
 from profiles import load_profile
 

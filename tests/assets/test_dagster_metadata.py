@@ -3,8 +3,8 @@
 import dagster as dg
 import pytest
 
-from assets.column_lineage import RECORD_COLUMNS, score_columns, subset_columns
-from assets.dagster_assets import dagster_metadata
+from assets.dagster.asset_factory import dagster_metadata
+from assets.kinds.column_lineage import RECORD_COLUMNS, score_columns, subset_columns
 from curation.intake.clip_table import CLIPS_SCHEMA
 from curation.scores.registry import SCORES
 from profiles import load_profile

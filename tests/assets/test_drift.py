@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import ks_2samp, norm
 
-from assets.drift import kolmogorov_smirnov, measure_drift, population_stability_index
+from assets.retraining.column_drift import kolmogorov_smirnov, measure_drift, population_stability_index
 from profiles.schema import RefreshConfig
 
 CONFIG = RefreshConfig()

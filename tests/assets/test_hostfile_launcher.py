@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from assets.workspace import Workspace
+from assets.core.workspace import Workspace
 from profiles import load_profile
 from tests.assets.launching import materialize
 from tests.training.synthetic import make_job, write_snapshot

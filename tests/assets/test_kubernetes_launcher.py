@@ -7,9 +7,9 @@ import pytest
 import yaml
 from dagster._core.errors import DagsterPipesExecutionError
 
+from assets.core.workspace import Workspace
 from assets.launchers.settings import KubernetesSettings
 from assets.launchers.shared_disk import remote_command
-from assets.workspace import Workspace
 from profiles import load_profile
 from tests.assets.launching import materialize, terminate_when
 from tests.assets.pod_server import pods

@@ -12,12 +12,12 @@ import pytest
 import yaml
 from dagster._core.errors import DagsterPipesExecutionError
 
-from assets.execute import run_process
+from assets.core.steps import AssetError
+from assets.core.workspace import Workspace
 from assets.launchers import local
 from assets.launchers.settings import LauncherError, RaySettings, check_mount, launcher_settings
 from assets.launchers.shared_disk import remote_command
-from assets.steps import AssetError
-from assets.workspace import Workspace
+from assets.make.execute import run_process
 from profiles import load_profile
 from tests.assets.launching import materialize, terminate_when
 from training.run.attempt_lock import BEAT_VARIABLE, SILENCE_SECONDS, beating, patience

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from dagster._core.errors import DagsterPipesExecutionError
 
-from assets.workspace import Workspace
+from assets.core.workspace import Workspace
 from profiles import load_profile
 from tests.assets.launching import materialize, terminate_when
 from tests.deploy.servers import answers, free_port, serving

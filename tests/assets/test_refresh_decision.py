@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from assets.drift import ColumnDrift
-from assets.refresh_decision import RefreshFacts, decide_refresh, record_decision
+from assets.retraining.column_drift import ColumnDrift
+from assets.retraining.refresh_decision import RefreshFacts, decide_refresh, record_decision
 from profiles.schema import ContinuationConfig, RefreshConfig
 
 CALM = RefreshFacts(

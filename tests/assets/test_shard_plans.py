@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from assets.shard_plans import plan_new_shards, planned_files
-from assets.steps import AssetError
-from assets.workspace import Workspace
+from assets.core.shard_plans import plan_new_shards, planned_files
+from assets.core.steps import AssetError
+from assets.core.workspace import Workspace
 from profiles import load_profile
 
 

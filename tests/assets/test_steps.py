@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from assets import execute as execute_module
-from assets.catalogue import STEPS
-from assets.checkpoints import STAGE_1_CHECKPOINT
-from assets.detectors import keypoint_detector
-from assets.dvc_stages import ensure_repository, params_text
-from assets.execute import execute, is_current, run_process
-from assets.steps import AssetError, Execution, Step
-from assets.versions import configuration, fingerprint, folder_version
-from assets.workspace import Workspace
+from assets.core.steps import AssetError, Execution, Step
+from assets.core.versions import configuration, fingerprint, folder_version
+from assets.core.workspace import Workspace
+from assets.kinds.checkpoints import STAGE_1_CHECKPOINT
+from assets.kinds.detectors import keypoint_detector
+from assets.make import execute as execute_module
+from assets.make.catalogue import STEPS
+from assets.make.dvc_stages import ensure_repository, params_text
+from assets.make.execute import execute, is_current, run_process
 from profiles import load_profile
 from puppets import PuppetKeypoints
 from training.run.launch import Process

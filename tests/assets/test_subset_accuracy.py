@@ -3,7 +3,7 @@
 import pytest
 
 import puppets
-from assets.subset_accuracy import STRONGEST, SubsetAccuracy, measure_accuracy
+from assets.questions.subset_accuracy import STRONGEST, SubsetAccuracy, measure_accuracy
 from evaluation.people.shares import wilson
 from profiles import load_profile
 

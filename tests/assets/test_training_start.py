@@ -9,14 +9,14 @@ import torch
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
-from assets.catalogue import STEPS
-from assets.dvc_stages import ensure_repository
-from assets.execute import execute, is_current
-from assets.exposure import who_saw
-from assets.promotion import STUDENT, TEACHER
-from assets.steps import AssetError
-from assets.training_start import choose_start, read_start
-from assets.workspace import Workspace
+from assets.core.steps import AssetError
+from assets.core.workspace import Workspace
+from assets.kinds.promotion import STUDENT, TEACHER
+from assets.make.catalogue import STEPS
+from assets.make.dvc_stages import ensure_repository
+from assets.make.execute import execute, is_current
+from assets.past.who_saw import who_saw
+from assets.retraining.training_start import choose_start, read_start
 from curation.snapshot.withdrawals import withdraw
 from omnihuman.digests import weights_digest
 from orchestration.commands.cli import app

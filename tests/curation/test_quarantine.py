@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 import puppets
-from assets.catalogue import STEPS
-from assets.execute import execute
-from assets.steps import AssetError
-from assets.workspace import Workspace
+from assets.core.steps import AssetError
+from assets.core.workspace import Workspace
+from assets.make.catalogue import STEPS
+from assets.make.execute import execute
 from curation.features import shard_features as features_module
 from curation.features.shard_features import build_features
 from curation.features.windows import Window

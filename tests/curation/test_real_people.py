@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from assets.detectors import keypoint_detector
+from assets.kinds.detectors import keypoint_detector
 from curation.intake.ingest import find_new_clips, ingest_shard
 from curation.scores import score_shard
 from curation.subsets.nested_subsets import assign_subsets, join_tables

@@ -7,8 +7,8 @@ import fsspec
 import pytest
 from fsspec.registry import _registry
 
-from assets.shard_plans import bring_remote_clips, plan_new_shards
-from assets.workspace import Workspace
+from assets.core.shard_plans import bring_remote_clips, plan_new_shards
+from assets.core.workspace import Workspace
 from curation.intake.remote_inbox import fetch_remote, is_remote, local_name
 from curation.tables.storage import CurationError
 from profiles import load_profile

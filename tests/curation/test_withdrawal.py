@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 
 import puppets
-from assets.catalogue import STEPS
-from assets.dvc_stages import ensure_repository, record_in_dvc
-from assets.exposure import who_saw
-from assets.workspace import Workspace
+from assets.core.workspace import Workspace
+from assets.make.catalogue import STEPS
+from assets.make.dvc_stages import ensure_repository, record_in_dvc
+from assets.past.who_saw import who_saw
 from curation.features.shard_features import build_features
 from curation.intake.ingest import ingest_shard
 from curation.scores import score_shard

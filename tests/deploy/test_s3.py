@@ -11,13 +11,13 @@ import pytest
 import yaml
 from dvc.repo import Repo
 
-from assets.catalogue import STEPS
-from assets.committed import cache_folder
-from assets.dvc_remote import fetch_point, missing_outputs, name_remote, push_restore_points
-from assets.dvc_stages import ensure_repository
-from assets.restore_points import keep_restore_point
-from assets.shard_plans import planned_files
-from assets.workspace import Workspace, open_workspace
+from assets.core.dvc_cache import cache_folder
+from assets.core.shard_plans import planned_files
+from assets.core.workspace import Workspace, open_workspace
+from assets.make.catalogue import STEPS
+from assets.make.dvc_stages import ensure_repository
+from assets.past.dvc_remote import fetch_point, missing_outputs, name_remote, push_restore_points
+from assets.past.restore_points import keep_restore_point
 from curation.intake.remote_inbox import fetch_remote
 from curation.tables.storage import CurationError
 from orchestration.dagster_location.sensors import inbox_sensor

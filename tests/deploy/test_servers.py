@@ -11,7 +11,7 @@ import pytest
 import requests
 import yaml
 
-from assets.workspace import Workspace
+from assets.core.workspace import Workspace
 from orchestration.dagster_location.instance import open_instance
 from orchestration.run_workers import WatchedRunLauncher
 from profiles import load_profile

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from assets.workspace import Workspace
+from assets.core.workspace import Workspace
 from evaluation.benchmark.puppet_benchmark import build_benchmark
 from evaluation.metrics import Network
 from media import encode_clip

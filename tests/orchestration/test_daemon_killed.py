@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from assets.workspace import Workspace
+from assets.core.workspace import Workspace
 from orchestration.dagster_location.instance import open_instance
 from profiles import load_profile
 

@@ -11,7 +11,7 @@ from diffusers import FlowMatchEulerDiscreteScheduler, WanPipeline, WanTransform
 from PIL import Image
 from safetensors.torch import load_file
 
-from assets.workspace import Workspace
+from assets.core.workspace import Workspace
 from media import encode_clip, probe_clip, read_audio, sha256_of_file, write_atomically
 from media.decode import decode_clip
 from omnihuman.autoencoder import with_narrower_decoder

@@ -9,8 +9,8 @@ import dagster as dg
 import pytest
 import yaml
 
-from assets.catalogue import FLOW, STEPS
-from assets.dvc_stages import stages_text
+from assets.make.catalogue import FLOW, STEPS
+from assets.make.dvc_stages import stages_text
 from evaluation.questions.studies import STUDIES
 from orchestration.definitions import defs
 

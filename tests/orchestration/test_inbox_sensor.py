@@ -8,8 +8,8 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from assets.shard_plans import plan_new_shards, planned_files
-from assets.workspace import open_workspace
+from assets.core.shard_plans import plan_new_shards, planned_files
+from assets.core.workspace import open_workspace
 from curation.intake.inbox import fingerprint
 from curation.snapshot.withdrawals import Tombstone, is_withdrawn_content
 from orchestration.dagster_location.ingest_requests import ATTEMPTS, FIRST_PAUSE, ingest_requests

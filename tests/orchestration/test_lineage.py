@@ -8,9 +8,9 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 from typer.testing import CliRunner
 
-from assets.dvc_stages import ensure_repository
-from assets.exposure import who_saw
-from assets.workspace import Workspace
+from assets.core.workspace import Workspace
+from assets.make.dvc_stages import ensure_repository
+from assets.past.who_saw import who_saw
 from curation.tables.storage import CurationError
 from orchestration.commands.cli import app
 from orchestration.past.lineage_answers import LineageError, as_json, as_lines, look_up

@@ -3,7 +3,7 @@
 import dagster as dg
 import pytest
 
-from assets.workspace import open_workspace
+from assets.core.workspace import open_workspace
 from tests.orchestration.ticks import PER_SHARD, Automation, drop
 
 pytestmark = pytest.mark.end_to_end

@@ -12,9 +12,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from assets.gate_evidence import BENCHMARK, EARLIER, FILES, PIPELINE, SCORED, SNAPSHOT, TRANSFORMER, WEIGHTS
-from assets.promotion import SCORES, SLICES, STUDENT
-from assets.workspace import Workspace
+from assets.core.workspace import Workspace
+from assets.kinds.gate_evidence import BENCHMARK, EARLIER, FILES, PIPELINE, SCORED, SNAPSHOT, TRANSFORMER, WEIGHTS
+from assets.kinds.promotion import SCORES, SLICES, STUDENT
 from evaluation.benchmark.puppet_benchmark import build_benchmark
 from evaluation.scoring.score_slices import COLUMNS
 from omnihuman.digests import weights_digest

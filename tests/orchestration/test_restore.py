@@ -12,16 +12,16 @@ from dvc.repo import Repo
 from dvc.utils.serialize import parse_yaml
 from typer.testing import CliRunner
 
-from assets.adoption import adopt
-from assets.catalogue import FLOW, STEPS
-from assets.committed import cache_folder, committed_folder
-from assets.dvc_remote import REMOTE_VARIABLE, missing_outputs, push_restore_points
-from assets.dvc_stages import ensure_repository
-from assets.execute import is_current
-from assets.restore_points import find_restore_point, fitting, keep_restore_point, restore_points
-from assets.steps import AssetError
-from assets.training_start import FROM_SCRATCH
-from assets.workspace import Workspace
+from assets.core.dvc_cache import cache_folder, committed_folder
+from assets.core.steps import AssetError
+from assets.core.workspace import Workspace
+from assets.make.catalogue import FLOW, STEPS
+from assets.make.dvc_stages import ensure_repository
+from assets.make.execute import is_current
+from assets.past.dvc_remote import REMOTE_VARIABLE, missing_outputs, push_restore_points
+from assets.past.mark_current import adopt
+from assets.past.restore_points import find_restore_point, fitting, keep_restore_point, restore_points
+from assets.retraining.training_start import FROM_SCRATCH
 from orchestration.commands.cli import app
 from orchestration.past.restored_events import report_restored
 from orchestration.past.restoring import RestoreError, restore

@@ -9,7 +9,7 @@ from dagster._core.launcher.base import WorkerStatus
 from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._daemon.monitoring.run_monitoring import monitor_started_run
 
-from assets.workspace import Workspace
+from assets.core.workspace import Workspace
 from orchestration.dagster_location.instance import open_instance
 from orchestration.run_workers import WatchedRunLauncher
 from profiles import load_profile

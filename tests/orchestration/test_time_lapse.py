@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from assets.workspace import open_workspace
+from assets.core.workspace import open_workspace
 from media import encode_clip, write_atomically
 from orchestration.dagster_location.schedules import nightly_training
 from orchestration.definitions import defs

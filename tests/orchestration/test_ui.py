@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from assets.model_card import samples
-from assets.promotion import SHEET, VIDEO
-from assets.workspace import open_workspace
+from assets.core.workspace import open_workspace
+from assets.kinds.model_card import samples
+from assets.kinds.promotion import SHEET, VIDEO
 from orchestration.dagster_location.instance import open_instance
 from tests.orchestration.serving import PATIENCE, browser_page, started
 from tests.orchestration.ticks import PER_SHARD, Automation, drop

@@ -153,7 +153,7 @@ def test_a_job_outlives_kill_9_and_goes_on_at_its_last_segment(home, tmp_path):
 
 
 def test_strangers_are_kept_out_unless_that_is_asked_for(home, capfd):
-    from assets.workspace import Workspace
+    from assets.core.workspace import Workspace
     from serving.request_limits import Limits, VisitorError, check_host
     from serving.video_server import serve
     from tests.orchestration.serving import PROFILE

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from assets.workspace import Workspace
+from assets.core.workspace import Workspace
 from evaluation.benchmark.puppet_benchmark import build_benchmark
 from evaluation.people.preference import QUESTIONS, VoteError, read_votes, votes_file
 from media import probe_clip, read_audio

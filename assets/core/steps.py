@@ -1,0 +1,120 @@
+"""What an asset is, apart from any framework: a function, what it reads, and what makes its result out of date."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from assets.core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from training.run.launch import Process
+
+Report = Callable[[int, int, str], None]  # done, total, note
+
+
+class AssetError(RuntimeError):
+    """An asset that cannot be made; the message names the file and the remedy."""
+
+
+@dataclass(frozen=True)
+class Png:
+    """A picture for the asset's page."""
+
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Markdown:
+    """Formatted text for the asset's page."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows for the asset's page; every row has the same keys."""
+
+    rows: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """A table's columns for the asset's page: what each holds, and the (asset, column) pairs that it was computed from."""
+
+    kinds: Mapping[str, str]
+    sources: Mapping[str, tuple[tuple[str, str], ...]]
+
+
+Metadata = Mapping[
+    str, "int | float | str | bool | Path | Png | Markdown | Table | Columns | dict[str, Any] | list[Any]"
+]
+
+
+@dataclass(frozen=True)
+class Check:
+    """Whether a product may be read by what comes after it. `message` says what was counted."""
+
+    name: str
+    passed: bool
+    message: str
+
+
+class Launcher(Protocol):
+    """Runs another process, here or elsewhere, to its end and raises when it fails."""
+
+    def __call__(self, process: "Process") -> None: ...
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One execution of the step `name`: where, of which shard, whom to tell, and how to start other processes."""
+
+    name: str
+    workspace: Workspace
+    shard: str | None
+    fingerprint: str
+    report: Report
+    launch: Launcher
+
+    def input(self, asset: str) -> Path:
+        """The folder of an upstream asset, of this execution's shard where both have shards."""
+        return self.workspace.data(asset, self.shard)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One asset.
+
+    Attributes:
+        name: of the asset, its folder under `data/`, and its stage in dvc.yaml.
+        description: for people, in the Dagster UI.
+        make: does the work; the folder it leaves is the product. Returns what the asset's page shows.
+        upstream: assets it reads.
+        sections: dotted keys of the profile that decide its result.
+        group, kinds: for the Dagster UI.
+        sharded: one partition per shard.
+        version: raised by hand when the code gives another result for the same input.
+        data_version: content version of the finished folder.
+        accelerated: waits for the pool of the training hardware.
+        marker: file inside the folder that tells that it is there.
+        check: asked after it is made, and before anything that reads it is made; failing holds those up.
+        files: at the workspace's root and under version control, that decide its result too.
+        in_dvc: whether dvc.yaml has it; only things outside the flow have not.
+    """
+
+    name: str
+    description: str
+    make: Callable[[Execution], Metadata]
+    upstream: tuple[str, ...]
+    sections: tuple[str, ...]
+    group: str
+    kinds: frozenset[str]
+    marker: str
+    sharded: bool = False
+    version: str = "1"
+    data_version: Callable[[Path], str] | None = None
+    accelerated: bool = False
+    in_dvc: bool = True
+    check: Callable[[Workspace, str | None], Check] | None = None
+    files: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""The steps as Dagster assets."""

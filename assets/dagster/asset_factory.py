@@ -1,0 +1,217 @@
+"""The steps as Dagster assets: partitions, versions, pages with plots, and training through Dagster Pipes."""
+
+import base64
+import errno
+import inspect
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import dagster as dg
+
+from assets.core.addresses import mlflow_pages, report_pages
+from assets.core.steps import AssetError, Check, Columns, Launcher, Markdown, Png, Step, Table
+from assets.core.workspace import REPORTS, Workspace, open_workspace
+from assets.kinds.contract_checks import NAME as CHECK
+from assets.launchers.resource import TrainingLauncher
+from assets.make.catalogue import STEPS
+from assets.make.dvc_stages import ensure_repository
+from assets.make.execute import execute
+from assets.retraining.training_start import CHAMPION, SCRATCH, choose_start
+from media import in_few_colours
+
+if TYPE_CHECKING:
+    from training.run.launch import Process
+
+# Backfill policies and links into the code: once for each asset, in every process's log. constraints.txt holds Dagster's version.
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
+
+SHARDS = dg.DynamicPartitionsDefinition(name="shard")
+OWNERS = ["team:omnihuman"]
+TRAINING_POOL = "training"
+RETRY_SECONDS = 30
+# What network file systems and block devices report when they are away for a moment.
+FLAKY = {
+    errno.EIO,
+    errno.ESTALE,
+    errno.EREMOTEIO,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+    errno.ENETDOWN,
+    errno.ENETUNREACH,
+}
+
+# Where the chain of stages begins: a setting of its first asset, in the launchpad and of the two training jobs.
+FIRST_STAGE = "stage_1_checkpoint"
+START_SETTING = {
+    "start": dg.Field(
+        dg.Enum("TrainingStart", [dg.EnumValue(name) for name in ("unchanged", SCRATCH, CHAMPION)]), default_value="unchanged",
+        description="unchanged: as start.json says. scratch: train all stages anew. champion: stages 1 and 2 take over the champion's "
+        "teacher, stage 3 trains it on as the profile's `continuation` says.",
+    )
+}  # fmt: skip
+
+# The first asset of the graph is where a newcomer looks.
+START_HERE = """\
+Folder that clips are dropped into, with optional caption sidecars (`clip.mp4.json`). The sensor observes it.
+
+**Start here**
+1. Drop clips into `inbox/`. Within a minute or two a shard of them appears in [raw_clips](/assets/raw_clips); scores, subsets and
+   features follow by themselves.
+2. Look at [filtered_subsets](/assets/filtered_subsets): which clips train what, and why the others do not.
+3. Launch [train_and_promote](/locations/orchestration.definitions/jobs/train_and_promote): snapshot, three stages, distillation, benchmark,
+   registration, gate. A training that is terminated writes a checkpoint; started again it goes on from there.
+4. Look at [baseline_comparison](/assets/baseline_comparison) and [promoted_champion](/assets/promoted_champion).
+5. Switch on [nightly_training](/locations/orchestration.definitions/schedules/nightly_training): it trains when there is something new.
+"""
+INBOX = dg.AssetSpec(
+    "inbox",
+    description=START_HERE,
+    group_name="curation",
+    kinds={"mp4"},
+    owners=OWNERS,
+)
+
+
+def dagster_asset(step: Step, condition: dg.AutomationCondition | None = None) -> dg.AssetsDefinition:
+    """One asset that executes `step`, with a result that carries its content version."""
+
+    @dg.asset(
+        name=step.name,
+        description=step.description,
+        deps=[INBOX.key] if step.name == "raw_clips" else list(step.upstream),
+        group_name=step.group,
+        kinds=set(step.kinds),
+        owners=OWNERS,
+        code_version=step.version,
+        partitions_def=SHARDS if step.sharded else None,
+        pool=TRAINING_POOL if step.accelerated else None,
+        automation_condition=condition,
+        config_schema=START_SETTING if step.name == FIRST_STAGE else None,
+        backfill_policy=dg.BackfillPolicy.multi_run(1) if step.sharded else None,
+        metadata={
+            "folder": f"data/{step.name}",
+            "profile_sections": ", ".join(step.sections) or "(none)",
+            **_code_reference(step),
+        },
+        check_specs=[] if step.check is None else [dg.AssetCheckSpec(CHECK, asset=step.name, blocking=True)],
+    )
+    def run(context: dg.AssetExecutionContext, launcher: TrainingLauncher) -> dg.MaterializeResult:
+        workspace = open_workspace()
+        ensure_repository(workspace)
+        if step.name == FIRST_STAGE and (chosen := context.op_execution_context.op_config["start"]) != "unchanged":
+            choose_start(workspace, chosen)
+        shard = context.partition_key if step.sharded else None
+        told: dict[str, Any] = {}
+        with again_after_flaky_io():
+            outcome = execute(workspace, step, shard, _through_pipes(context, launcher, told, step, workspace))
+        metadata = {**told, **dagster_metadata(outcome.metadata), "seconds": round(outcome.seconds, 2)}
+        checks = [] if step.check is None else [_check_result(step.check(workspace, shard))]
+        version = dg.DataVersion(outcome.data_version)
+        return dg.MaterializeResult(metadata=metadata, data_version=version, check_results=checks)
+
+    return run
+
+
+@contextmanager
+def again_after_flaky_io() -> Iterator[None]:
+    """A disk or a server that did not answer is asked twice more; any other error would come again.
+
+    Raises:
+        RetryRequested: Dagster waits and executes the step once more.
+    """
+    try:
+        yield
+    except OSError as error:
+        if not isinstance(error, (ConnectionError, TimeoutError)) and error.errno not in FLAKY:
+            raise
+        raise dg.RetryRequested(max_retries=2, seconds_to_wait=RETRY_SECONDS) from error
+
+
+def _code_reference(step: Step) -> dict[str, dg.CodeReferencesMetadataValue]:
+    """Under Dagster's own name, which its pages show as a link into the code."""
+    code = inspect.unwrap(step.make).__code__
+    reference = dg.LocalFileCodeReference(file_path=code.co_filename, line_number=code.co_firstlineno)
+    return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[reference])}
+
+
+def begin_from(start: str) -> dict[str, Any]:
+    """The run configuration of a training job that begins from `scratch` or `champion`."""
+    return {"ops": {FIRST_STAGE: {"config": {"start": start}}}}
+
+
+def _check_result(check: Check) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=check.passed, check_name=check.name, description=check.message)
+
+
+def all_assets(conditions: Mapping[str, dg.AutomationCondition]) -> list[dg.AssetsDefinition]:
+    """Every step as an asset; `conditions` by asset name."""
+    return [dagster_asset(step, conditions.get(step.name)) for step in STEPS.values()]
+
+
+def _through_pipes(
+    context: dg.AssetExecutionContext,
+    launcher: TrainingLauncher,
+    told: dict[str, Any],
+    step: Step,
+    workspace: Workspace,
+) -> Launcher:
+    """Start the process under Dagster Pipes; what the child reports about itself goes into `told`."""
+
+    def launch(process: "Process") -> None:
+        reported = launcher.run(context, process, workspace)
+        if not step.in_dvc:
+            return
+        # A child that died before it opened Pipes must not look like success.
+        if len(reported) != 1:
+            raise AssetError(f"training of {step.name} reported {len(reported)} materialisations, not one; see its log")
+        told.update(reported[0].metadata or {})
+
+    return launch
+
+
+def dagster_metadata(values: Mapping[str, Any]) -> dict[str, dg.MetadataValue | Any]:
+    """Neutral values to what the Dagster UI shows; pictures are inlined."""
+    shown: dict[str, Any] = {}
+    for name, value in values.items():
+        shown |= _column_metadata(value) if isinstance(value, Columns) else {name: _metadata_value(value)}
+        if isinstance(value, Path) and value.suffix == ".html" and REPORTS in value.parts[:-1]:
+            shown[f"{name}_page"] = _report_page(value)
+    if "mlflow_run_id" in shown:
+        shown["mlflow_run"] = dg.MetadataValue.url(f"{mlflow_pages()}/#/runs/{shown['mlflow_run_id']}")
+    return shown
+
+
+def _report_page(path: Path) -> dg.UrlMetadataValue:
+    """Where people's browsers find a page that lies below a workspace's reports."""
+    return dg.MetadataValue.url(f"{report_pages()}/{quote(path.as_posix().rpartition(f'/{REPORTS}/')[2])}")
+
+
+def _column_metadata(columns: Columns) -> dict[str, Any]:
+    """Under Dagster's own names, which its pages draw as the table's schema and as lineage from column to column."""
+    deps = {
+        name: [dg.TableColumnDep(dg.AssetKey(a), c) for a, c in sources] for name, sources in columns.sources.items()
+    }
+    schema = dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.kinds.items()])
+    return {"dagster/column_schema": schema, "dagster/column_lineage": dg.TableColumnLineage(deps)}
+
+
+def _metadata_value(value: Any) -> Any:
+    if isinstance(value, Png):
+        return dg.MetadataValue.md(
+            f"![plot](data:image/png;base64,{base64.b64encode(in_few_colours(value.data)).decode()})"
+        )
+    if isinstance(value, Markdown):
+        return dg.MetadataValue.md(value.text)
+    if isinstance(value, Table):
+        if not value.rows:
+            return dg.MetadataValue.text("(none)")
+        return dg.MetadataValue.table([dg.TableRecord(row) for row in value.rows])
+    if isinstance(value, Path):
+        return dg.MetadataValue.path(value)
+    if isinstance(value, (dict, list)):
+        return dg.MetadataValue.json(value)
+    return value

@@ -1,0 +1,1 @@
+"""One module per kind of asset, and what only these need."""

@@ -1,0 +1,137 @@
+"""Numbers for every generated video, and the comparison of teacher and student."""
+
+import json
+
+from assets.core.steps import Execution, Markdown, Metadata, Png, Step
+from assets.core.workspace import Workspace
+from assets.kinds.clip_scores import markdown_table
+from assets.kinds.evaluation_report import write_report
+from assets.kinds.evaluation_runs import evaluation_run
+from assets.kinds.generated_videos import SOURCES
+
+
+def make_benchmark_scores(execution: Execution) -> Metadata:
+    """Measure ground truth, reconstruction and every model; tables and page go to MLflow too."""
+    import pandas as pd
+
+    from evaluation.benchmark.benchmark_plan import STUDENT, generation_plan
+    from evaluation.benchmark.puppet_benchmark import load_benchmark
+    from evaluation.pages.report_pictures import cost_against_quality, slices_plot
+    from evaluation.scoring.gate import limits
+    from evaluation.scoring.score import score_benchmark
+    from omnihuman.autoencoder import load_autoencoder
+    from profiles import resolve_source
+
+    workspace = execution.workspace
+    benchmark = load_benchmark(workspace.data("benchmark_sets"))
+    destination = workspace.data("benchmark_scores")
+    config = workspace.profile.evaluation
+    autoencoder = load_autoencoder(resolve_source(workspace.profile.encoders.autoencoder))
+    with evaluation_run(execution, params={"benchmark": benchmark.digest, "bootstrap": config.bootstrap}) as run:
+        scores = score_benchmark(
+            workspace.data("generated_videos"),
+            benchmark,
+            destination,
+            config,
+            autoencoder=autoencoder,
+            progress=execution.report,
+        )
+        finite = scores[scores["value"].notna()]
+        run.log({f"{row.model}.{row.mode}.{row.metric}": row.value for row in finite.itertuples()})
+        for model, rows in finite.groupby("model"):
+            run.part(
+                f"scores of {model}",
+                {f"{row.mode}.{row.metric}": row.value for row in rows.itertuples()},
+                _trained_by(workspace, str(model)),
+            )
+        slices = pd.read_parquet(destination / "slices.parquet")
+        for table in ("scores", "slices", "samples"):
+            run.artifact(destination / f"{table}.parquet")
+        page = write_report(workspace, benchmark, autoencoder)
+        run.artifact(page, "report")
+    student = finite[finite["model"] == STUDENT]
+    return {
+        "rows": len(scores),
+        **{f"{row.mode}.{row.metric}": float(row.value) for row in student.itertuples()},  # plotted over time
+        "report": page,
+        "cost_against_quality": Png(cost_against_quality(scores, generation_plan(config))),
+        "slices_plot": Png(slices_plot(slices, scores, limits(workspace.profile.gate))),
+        "slices": Markdown(
+            markdown_table(
+                slices[["slice", "mode", "metric", "value", "ci_low", "ci_high"]].round(4).to_dict("records")
+            )
+        ),
+        "mlflow_run_id": run.run_id,
+        "scores": Markdown(scores.round(4).to_csv(sep="|", index=False).join(("```\n", "```"))),
+    }
+
+
+def _trained_by(workspace: Workspace, model: str) -> str | None:
+    """The MLflow run that trained what the rows of `model` judge; None where nothing was trained for them."""
+    from evaluation.benchmark.benchmark_plan import CONSISTENCY_STUDENT, STUDENT, TEACHER
+
+    if model not in (TEACHER, CONSISTENCY_STUDENT, STUDENT):
+        return None
+    run: str | None = json.loads((workspace.data(SOURCES[model]) / "record.json").read_text())["mlflow_run_id"]
+    return run
+
+
+def make_baseline_comparison(execution: Execution) -> Metadata:
+    """Table, plot, contact sheet and a talking video."""
+    from evaluation.benchmark.benchmark_plan import generation_plan
+    from evaluation.benchmark.puppet_benchmark import load_benchmark
+    from evaluation.pages.compare import compare
+    from evaluation.scoring.score import load_scores
+
+    workspace = execution.workspace
+    destination = workspace.data("baseline_comparison")
+    benchmark = load_benchmark(workspace.data("benchmark_sets"))
+    with evaluation_run(execution, params={"benchmark": benchmark.digest}) as run:
+        result = compare(
+            load_scores(workspace.data("benchmark_scores")),
+            benchmark,
+            workspace.data("generated_videos"),
+            destination,
+            generation_plan(workspace.profile.evaluation),
+        )
+        differences = result["student_minus_teacher"]
+        run.log({f"student_minus_teacher.{_metric_name(k)}": v for k, v in differences.items() if v is not None})
+        run.artifact(destination)
+    return {
+        "comparison": Markdown((destination / "comparison.md").read_text()),
+        "plot": Png((destination / "scores.png").read_bytes()),
+        "contact_sheet": Png((destination / "contact_sheet.png").read_bytes()),
+        "student_video": destination / "student.mp4",
+        "mlflow_run_id": run.run_id,
+    }
+
+
+def _metric_name(title: str) -> str:
+    """A column's title in the letters that MLflow allows."""
+    return "".join(letter if letter.isascii() and (letter.isalnum() or letter in " ._-/") else "_" for letter in title)
+
+
+BENCHMARK_SCORES = Step(
+    name="benchmark_scores",
+    description="Mouth-to-sound correlation, joint error, missing joints, colour error, detail and latent Fréchet "
+    "distance of every model with bootstrap intervals, beside ceilings and floors; the student's on slices too.",
+    make=make_benchmark_scores,
+    upstream=("benchmark_sets", "generated_videos"),
+    sections=("evaluation", "encoders"),
+    group="evaluation",
+    kinds=frozenset({"python", "mlflow", "parquet", "dvc"}),
+    marker="slices.parquet",
+    version="2",  # with cost, and every sample by itself
+)
+BASELINE_COMPARISON = Step(
+    name="baseline_comparison",
+    description="Teacher against student against floors and ceilings: a table, a plot, a contact sheet, and an mp4 with "
+    "sound made by the student.",
+    make=make_baseline_comparison,
+    upstream=("benchmark_sets", "generated_videos", "benchmark_scores"),
+    sections=("evaluation",),
+    group="evaluation",
+    kinds=frozenset({"python", "mlflow", "dvc"}),
+    marker="comparison.json",
+    version="2",  # with cost
+)

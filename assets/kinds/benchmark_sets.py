@@ -1,0 +1,38 @@
+"""The held-out benchmark."""
+
+from assets.core.steps import Execution, Metadata, Png, Step
+
+
+def make_benchmark_sets(execution: Execution) -> Metadata:
+    """Render clips of seeds that no training corpus holds."""
+    from curation.pages.figures import contact_sheet
+    from evaluation.benchmark.puppet_benchmark import build_benchmark
+
+    profile = execution.workspace.profile
+    benchmark = build_benchmark(
+        execution.input("benchmark_sets"), profile.evaluation, profile.video, training_seeds(execution)
+    )
+    shown = range(min(8, len(benchmark)))
+    sheet = contact_sheet([benchmark.frames[i, 0].numpy() for i in shown], [benchmark.names[i] for i in shown])
+    return {"clips": len(benchmark), "digest": benchmark.digest, "first_frames": Png(sheet)}
+
+
+def training_seeds(execution: Execution) -> list[range]:
+    """Seeds of the puppets that the demo renders into the inbox."""
+    from assets.demo_corpus import corpus_seeds
+
+    demo = execution.workspace.profile.demo
+    return [] if demo is None else [corpus_seeds(demo)]
+
+
+BENCHMARK_SETS = Step(
+    name="benchmark_sets",
+    description="Held-out puppets with exactly known mouth, joints and identity, driven by held-out sound. Seeds are "
+    "checked against those trained on.",
+    make=make_benchmark_sets,
+    upstream=(),
+    sections=("video", "evaluation.clips", "evaluation.seed", "demo"),
+    group="evaluation",
+    kinds=frozenset({"python", "opencv", "dvc"}),
+    marker="manifest.parquet",
+)

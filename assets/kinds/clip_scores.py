@@ -1,0 +1,60 @@
+"""One score table per shard: columns, never decisions."""
+
+from assets.core.steps import Execution, Markdown, Metadata, Png, Step
+from assets.kinds.contract_checks import contract_check
+from assets.kinds.detectors import keypoint_detector
+from curation.scores.registry import versions_digest
+
+
+def make_clip_scores(execution: Execution) -> Metadata:
+    """Score every clip of one shard; what was scored before under the same version and configuration is kept."""
+    import pandas as pd
+
+    from assets.kinds.column_lineage import score_columns
+    from curation.pages.figures import score_histograms
+    from curation.pages.stage_pages import quantile_rows, write_scores_page
+    from curation.scores import score_shard
+
+    workspace = execution.workspace
+    profile, destination = workspace.profile, execution.input("clip_scores")
+    detector = keypoint_detector(profile)
+    shard_dir, cache = execution.input("raw_clips"), workspace.var / "score_cache"
+    report = score_shard(shard_dir, destination, detector, profile, execution.report, cache)
+    scores = pd.read_parquet(destination / "scores.parquet")
+    histograms = score_histograms(scores, profile.curation)
+    page = workspace.report_page("clip_scores", execution.shard)
+    return {
+        "clips": report.clips,
+        "seconds": round(report.seconds, 1),
+        "keypoint_detector": f"{detector.name} {detector.version}",
+        "computed_now": report.computed,
+        "score_versions": report.versions,
+        "score_quantiles": Markdown(markdown_table(quantile_rows(scores))),
+        "histograms": Png(histograms),
+        "columns": score_columns(profile),
+        "report": write_scores_page(page, shard_dir, destination, histograms, profile.curation),
+    }
+
+
+def markdown_table(rows: list[dict]) -> str:
+    """Rows with equal keys as a Markdown table."""
+    if not rows:
+        return "(none)"
+    lines = ["| " + " | ".join(map(str, rows[0])) + " |", "| " + " | ".join("---" for _ in rows[0]) + " |"]
+    return "\n".join(lines + ["| " + " | ".join(str(v) for v in row.values()) + " |" for row in rows])
+
+
+CLIP_SCORES = Step(
+    name="clip_scores",
+    description="Picture, motion, overlay text, people, sound and lip-sync scores of every clip, as columns, with its "
+    "keypoints. No clip is dropped: filters are predicates over these columns.",
+    make=make_clip_scores,
+    upstream=("raw_clips",),
+    sections=("video", "encoders.keypoints", "transformer.pose_keypoints", "curation.scores"),
+    group="curation",
+    kinds=frozenset({"python", "opencv", "parquet", "dvc"}),
+    marker="scores.parquet",
+    sharded=True,
+    version=versions_digest(),
+    check=contract_check("clip_scores", "scores.parquet"),
+)

@@ -1,0 +1,52 @@
+"""Cached latents and condition features of each shard, keyed by content."""
+
+import json
+
+from assets.core.steps import Execution, Metadata, Step
+from assets.kinds.contract_checks import contract_check
+
+
+def make_condition_features(execution: Execution) -> Metadata:
+    """Encode the windows of one shard; rows whose key stands already are reused."""
+    from curation.features.shard_features import build_features
+    from curation.pages.features_page import write_features_page
+
+    destination = execution.input("condition_features")
+    report = build_features(
+        execution.input("raw_clips"),
+        execution.input("clip_scores"),
+        destination,
+        execution.workspace.profile,
+        execution.report,
+        pieces=execution.workspace.var / "feature_pieces" / str(execution.shard),
+    )
+    return {
+        "samples": report.samples,
+        "reused": report.reused,
+        "encoded": report.encoded,
+        "computed": report.computed,
+        "seconds": round(report.seconds, 1),
+        "bytes": report.bytes,
+        "features_sha256": report.features_sha256,
+        "report": write_features_page(
+            execution.workspace.report_page("condition_features", execution.shard), destination, report
+        ),
+        "encoders": json.loads((destination / "encoders.json").read_text()),
+    }
+
+
+CONDITION_FEATURES = Step(
+    name="condition_features",
+    description="Video, reference and motion latents, text, speech-encoder states and keypoints of every training window. "
+    "A row's key hashes the clip's bytes, the encoders' weights, the transform, the bucket and the dtype, so training on "
+    "a stale cache is impossible.",
+    make=make_condition_features,
+    upstream=("raw_clips", "clip_scores"),
+    sections=("video", "encoders"),
+    group="curation",
+    kinds=frozenset({"pytorch", "huggingface", "dvc"}),
+    marker="samples.parquet",
+    sharded=True,
+    version="3",  # quarantine
+    check=contract_check("condition_features", "samples.parquet"),
+)

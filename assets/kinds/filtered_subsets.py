@@ -1,0 +1,47 @@
+"""Nested subsets of each shard: text, audio within it, pose within that."""
+
+from assets.core.steps import Execution, Markdown, Metadata, Png, Step
+from assets.kinds.clip_scores import markdown_table
+from assets.kinds.contract_checks import contract_check
+
+
+def make_filtered_subsets(execution: Execution) -> Metadata:
+    """Apply the profile's predicates to one shard's scores."""
+    from assets.kinds.column_lineage import subset_columns
+    from curation.pages.figures import funnel_chart
+    from curation.pages.stage_pages import rejection_rows, write_subsets_page
+    from curation.subsets.nested_subsets import select_subsets
+
+    workspace, config = execution.workspace, execution.workspace.profile.curation
+    shard_dir, scores_dir = execution.input("raw_clips"), execution.input("clip_scores")
+    destination = execution.input("filtered_subsets")
+    funnel = select_subsets(shard_dir / "clips.parquet", scores_dir / "scores.parquet", destination, config)
+    clips = max(funnel["clips_in"], 1)
+    page = workspace.report_page("filtered_subsets", execution.shard)
+    return {
+        **{f"clips_{name}": funnel[name] for name in ("text", "audio", "pose")},
+        "clips_in": funnel["clips_in"],
+        "keep_rate_text": funnel["text"] / clips,
+        "keep_rate_pose": funnel["pose"] / clips,
+        "predicates": funnel["predicates"],
+        "rejections": Markdown(markdown_table(rejection_rows(funnel))),
+        "funnel": Png(funnel_chart(funnel)),
+        "columns": subset_columns(workspace.profile),
+        "report": write_subsets_page(page, shard_dir, scores_dir, destination, funnel, config),
+    }
+
+
+FILTERED_SUBSETS = Step(
+    name="filtered_subsets",
+    description="Which clips may train which condition: text ⊇ audio ⊇ pose. A clip that fails lip-sync or pose "
+    "visibility still trains the weaker conditions. Changing a threshold computes no score anew.",
+    make=make_filtered_subsets,
+    upstream=("raw_clips", "clip_scores"),
+    sections=("curation.text", "curation.audio", "curation.pose"),
+    group="curation",
+    kinds=frozenset({"pyarrow", "parquet", "dvc"}),
+    marker="subsets.parquet",
+    sharded=True,
+    version="3",  # quarantine
+    check=contract_check("filtered_subsets", "subsets.parquet"),
+)

@@ -1,0 +1,112 @@
+"""What the gate asks beside scores: are they of these weights and this benchmark, and did the training leave it unseen."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assets.core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from evaluation.scoring.gate import Check
+    from tracking.registry import Version
+
+# Tags of a registered version.
+WEIGHTS, FILES, SNAPSHOT, BENCHMARK = "weights_digest", "files_digest", "snapshot_digest", "benchmark"
+EARLIER = "earlier_snapshots"  # that the weights were trained on before, where they go on from a champion; separated by spaces
+# Of weights and encoders together, as they were registered and as they made the videos that were scored.
+PIPELINE, SCORED = "pipeline_digest", "scored_pipeline"
+TRANSFORMER = "transformer"
+
+
+def scored_pipeline(workspace: Workspace, model: str) -> str:
+    """The digest of the pipeline that made the videos which were scored; several are joined, and equal no digest."""
+    found = {
+        json.loads(file.read_text())["weights"]
+        for file in sorted((workspace.data("generated_videos") / model).glob("*/meta.json"))
+    }
+    return "+".join(sorted(found))
+
+
+def gate_evidence(workspace: Workspace, version: "Version", folder: Path) -> "list[Check]":
+    """One check each: weights scored, weights unchanged, benchmark, snapshot, overlap.
+
+    Args:
+        workspace: today's benchmark, and where snapshots are looked for.
+        version: with the tags that its registration wrote.
+        folder: the version's files.
+
+    Raises:
+        AssetError: a committed manifest cannot be read.
+    """
+    return [*_weights(version, folder), _benchmark(workspace, version), *_snapshot(workspace, version)]
+
+
+def _weights(version: "Version", folder: Path) -> "Iterator[Check]":
+    from omnihuman.digests import weights_digest
+
+    registered, scored, files = (version.tags.get(tag, "") for tag in (PIPELINE, SCORED, FILES))
+    yield _check(
+        "weights are the scored ones",
+        bool(registered) and registered == scored,
+        f"version {version.version} holds weights and encoders {_short(registered)}, its scores are of {_short(scored)}",
+        "generate and score it again",
+    )
+    try:
+        found = weights_digest(folder / TRANSFORMER)
+    except FileNotFoundError:
+        found = ""
+    yield _check(
+        "weights are the registered ones",
+        bool(files) and found == files,
+        f"the registry's files of version {version.version} hash to {_short(found)}, registered were {_short(files)}",
+        "register the student again, and find out who changed the files",
+    )
+
+
+def _benchmark(workspace: Workspace, version: "Version") -> "Check":
+    from evaluation.benchmark.puppet_benchmark import load_benchmark
+
+    today, scored = load_benchmark(workspace.data("benchmark_sets")).digest, version.tags.get(BENCHMARK, "")
+    text = f"version {version.version} was scored on benchmark {_short(scored)}, today's is {_short(today)}"
+    return _check("benchmark is today's", today == scored, text, "score it again")
+
+
+def _snapshot(workspace: Workspace, version: "Version") -> "Iterator[Check]":
+    from assets.past.lineage import snapshot_samples
+
+    digests = [version.tags.get(SNAPSHOT, ""), *version.tags.get(EARLIER, "").split()]
+    found = {digest: snapshot_samples(workspace, digest) for digest in digests}
+    samples = [path for path in found.values() if path is not None]
+    yield _check(
+        "snapshot is there",
+        len(samples) == len(found),
+        f"version {version.version} was trained on snapshot {', '.join(map(_short, digests))}",
+        f"bring the manifest of {', '.join(_short(digest) for digest, path in found.items() if path is None)} back with `dvc fetch`",
+    )
+    if len(samples) == len(found):
+        manifest = workspace.data("benchmark_sets") / "manifest.parquet"
+        shared = list(dict.fromkeys(name for path in samples for name in _trained_on(path, manifest)))
+        text = f"{len(shared)} benchmark clips are in the snapshot" + (f": {', '.join(shared[:3])}" if shared else "")
+        yield _check(
+            "no overlap with the benchmark", not shared, text, "withdraw them from training or from the benchmark"
+        )
+
+
+def _trained_on(samples: Path, manifest: Path) -> list[str]:
+    """Names of benchmark clips whose bytes were trained on; a clip's id is the first 16 digits of its file's sha256."""
+    import pandas as pd
+
+    trained = set(pd.read_parquet(samples, columns=["clip_id"])["clip_id"])
+    benchmark = pd.read_parquet(manifest, columns=["name", "sha256"])
+    return benchmark[benchmark["sha256"].str[:16].isin(trained)]["name"].tolist()
+
+
+def _check(name: str, passed: bool, said: str, remedy: str) -> "Check":
+    from evaluation.scoring.gate import Check
+
+    return Check(name, float(passed), 1.0, passed, said if passed else f"{said}: {remedy}")
+
+
+def _short(digest: str) -> str:
+    return digest[:12] or "unknown"

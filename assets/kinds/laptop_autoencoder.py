@@ -1,0 +1,42 @@
+"""Retrains the small video autoencoder that the laptop profile ships with. Outside the flow: nothing depends on it."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from assets.core.steps import AssetError, Execution, Metadata, Step
+
+
+def make_laptop_autoencoder(execution: Execution) -> Metadata:
+    """Run the recipe under the DeepSpeed launcher; the result is to be compared with the one that ships, and copied."""
+    import training
+    from training.run.launch import Process, launch_environment
+
+    output = execution.workspace.data("laptop_autoencoder")
+    draft = output.parent / f".tmp-{output.name}"
+    shutil.rmtree(draft, ignore_errors=True)
+    script = Path(training.__file__).with_name("autoencoder.py")
+    launcher = [sys.executable, "-m", "deepspeed.launcher.runner", "--num_gpus", "1", "--master_addr", "127.0.0.1"]
+    execution.launch(Process([*launcher, str(script), "--output", str(draft)], launch_environment()))
+    if not (draft / "RECIPE.json").is_file():
+        raise AssetError(f"the autoencoder's training ended without {draft / 'RECIPE.json'}; see its log above")
+    shutil.rmtree(output, ignore_errors=True)
+    draft.rename(output)
+    record = json.loads((output / "RECIPE.json").read_text())
+    return {"seconds": record["seconds"], **{f"held_out {k}": v for k, v in record["held_out"].items()}}
+
+
+LAPTOP_AUTOENCODER = Step(
+    name="laptop_autoencoder",
+    description="Trains the laptop profile's AutoencoderKLWan anew from its recipe (about an hour on two cores). To use "
+    "the result, copy the folder over profiles/laptop/autoencoder: every cached feature is then made anew.",
+    make=make_laptop_autoencoder,
+    upstream=(),
+    sections=(),
+    group="tools",
+    kinds=frozenset({"pytorch", "deepspeed", "huggingface"}),
+    marker="RECIPE.json",
+    accelerated=True,
+    in_dvc=False,
+)

@@ -1,0 +1,72 @@
+"""The card on a registered version's page in MLflow: what it is and was trained on, what it scored, what the gate said, how to load it."""
+
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from assets.core.workspace import Workspace
+from assets.kinds.clip_scores import markdown_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from evaluation.scoring.gate import Decision
+
+GATE = "\n\n## Gate\n"
+LENGTH = 5000  # of a description in MLflow's store
+DIGITS = 12
+
+
+def model_card(
+    workspace: Workspace,
+    name: str,
+    version: int,
+    record: dict[str, Any],
+    scores: "pd.DataFrame",
+    sheet: str,
+    video: str,
+) -> str:
+    """Markdown, before the gate has spoken.
+
+    Args:
+        workspace: whose snapshot it was trained on.
+        name: of the registered model.
+        version: of it.
+        record: of the checkpoint.
+        scores: its own rows of the score table.
+        sheet, video: files of the version that show what it makes.
+    """
+    snapshot = json.loads((workspace.data("training_snapshot") / "snapshot.json").read_text())
+    counts = ", ".join(f"{snapshot['counts'][kind]} {kind}" for kind in ("text", "audio", "pose"))
+    lines = [
+        f"Asset `{record['name']}`, profile `{workspace.profile.name}`, {record['parameters']:,} parameters, {record['steps']} steps.",
+        f"Snapshot `{snapshot['digest'][:DIGITS]}`: {snapshot['counts']['clips']} clips in {len(snapshot['shards'])} shards; samples: {counts}.",
+        *([f"Goes on from {record['continued_from']}."] if "continued_from" in record else []),
+        "\n## Scores\n" + markdown_table(_rows(scores)),
+        f"\n## Samples\n{samples(name, version, sheet, video)}",
+        f'\n## Load\n```\nOmniHumanPipeline.from_pretrained(version_folder(tracking_uri, "{name}", {version}))\n```',
+    ]
+    return "\n".join(lines)
+
+
+def samples(name: str, version: int, sheet: str, video: str) -> str:
+    """Markdown that shows a version's own `sheet` and leads to its `video`, on whichever MLflow server shows it."""
+    picture, film = (
+        "model-versions/get-artifact?" + urlencode({"path": file, "name": name, "version": version})
+        for file in (sheet, video)
+    )
+    return f"![what it makes of held-out clips, below the truth]({picture})\n\n[With sound]({film})"
+
+
+def _rows(scores: "pd.DataFrame") -> list[dict[str, Any]]:
+    from evaluation.benchmark.cost import without_costs
+
+    quality = without_costs(scores[scores["value"].notna()])
+    return [{"driven by": row.mode, "metric": row.metric, "value": f"{row.value:.4g}"} for row in quality.itertuples()]
+
+
+def with_verdict(card: str, decision: "Decision") -> str:
+    """The card with what the gate said last, in place of what it said before."""
+    said = "Passed." if decision.promote else "Refused."
+    rows = [{"check": check.name, "passed": check.passed, "message": check.message} for check in decision.checks]
+    return f"{card.partition(GATE)[0]}{GATE}{said}\n\n{markdown_table(rows)}"[:LENGTH]

@@ -1,0 +1,260 @@
+"""Registration as challenger, the gate, and the champion."""
+
+import dataclasses
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assets.core.steps import AssetError, Execution, Markdown, Metadata, Report, Step
+from assets.core.workspace import Workspace
+from assets.kinds.clip_scores import markdown_table
+from assets.kinds.gate_evidence import (
+    BENCHMARK,
+    EARLIER,
+    FILES,
+    PIPELINE,
+    SCORED,
+    SNAPSHOT,
+    TRANSFORMER,
+    WEIGHTS,
+    gate_evidence,
+    scored_pipeline,
+)
+from assets.kinds.generated_videos import pipeline_digest
+from assets.kinds.model_card import model_card, with_verdict
+from assets.retraining.training_start import TEACHER_VERSION
+from media import write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from evaluation.scoring.gate import Decision
+
+STUDENT, TEACHER = "omnihuman-student", "omnihuman-teacher"
+MODELS = {STUDENT: "distilled_student", TEACHER: "stage_3_checkpoint"}
+SCORES, SLICES = "benchmark_scores.parquet", "benchmark_slices.parquet"
+SHEET, VIDEO = "samples.png", "samples.mp4"  # beside them, on the version's page
+
+
+def make_registered_model(execution: Execution) -> Metadata:
+    """Save student and teacher as whole pipelines and register both as challenger."""
+    import pandas as pd
+
+    from evaluation.benchmark.benchmark_plan import AUDIO
+    from evaluation.benchmark.benchmark_plan import TEACHER as TEACHER_ROWS
+    from evaluation.benchmark.puppet_benchmark import load_benchmark
+    from evaluation.pages.pictures import models_sheet, talking_video
+    from omnihuman.digests import weights_digest
+    from omnihuman.pipeline import build_pipeline
+    from tracking.registry import CHALLENGER, describe_version, register_model, set_alias, set_version_tags
+
+    workspace = execution.workspace
+    versions: dict[str, Any] = {}
+    scores = pd.read_parquet(workspace.data("benchmark_scores") / "scores.parquet")
+    benchmark, generated = load_benchmark(workspace.data("benchmark_sets")), workspace.data("generated_videos")
+    for place, (name, asset) in enumerate(MODELS.items()):
+        execution.report(place, len(MODELS), name)
+        record = json.loads((workspace.data(asset) / "record.json").read_text())
+        steps = 1 if name == STUDENT else workspace.profile.evaluation.teacher_steps
+        rows = TEACHER_ROWS if name == TEACHER else asset
+        draft = Path(tempfile.mkdtemp(prefix=".tmp-model-", dir=workspace.var))
+        try:
+            pipeline: Any = build_pipeline(workspace.profile, workspace.data(asset) / TRANSFORMER, steps)
+            pipeline.save_pretrained(str(draft), safe_serialization=True)
+            shutil.copy2(workspace.data("benchmark_scores") / "scores.parquet", draft / SCORES)
+            shutil.copy2(workspace.data("benchmark_scores") / "slices.parquet", draft / SLICES)
+            write_atomically(draft / SHEET, models_sheet(benchmark, {rows.replace("_", " "): generated / rows / AUDIO}))
+            write_atomically(draft / VIDEO, talking_video(benchmark, generated, rows))
+            tags = _tags(execution, record, benchmark.digest) | {
+                # Hashed anew: the record says what was trained, not what lies there now.
+                PIPELINE: pipeline_digest(workspace, weights_digest(workspace.data(asset) / TRANSFORMER)),
+                SCORED: scored_pipeline(workspace, rows),
+                FILES: weights_digest(draft / TRANSFORMER),
+            }
+            version = register_model(workspace.tracking_uri, name, draft, record["mlflow_run_id"], tags)
+        finally:
+            shutil.rmtree(draft)
+        card = model_card(workspace, name, version.version, record, scores[scores["model"] == rows], SHEET, VIDEO)
+        describe_version(workspace.tracking_uri, name, version.version, card)
+        set_alias(workspace.tracking_uri, name, CHALLENGER, version.version)
+        versions[name] = {"version": version.version, "alias": CHALLENGER, "weights_digest": record["weights_digest"]}
+    set_version_tags(
+        workspace.tracking_uri,
+        STUDENT,
+        versions[STUDENT]["version"],
+        {TEACHER_VERSION: str(versions[TEACHER]["version"])},
+    )
+    data = json.dumps(versions, indent=1).encode()
+    write_atomically(workspace.data("registered_model") / "model_version.json", data)
+    return {f"{name} version": entry["version"] for name, entry in versions.items()}
+
+
+def make_promoted_champion(execution: Execution) -> Metadata:
+    """Let the gate decide; alias `champion` moves to the challenger, or the refusal stands as a tag on it."""
+    from tracking.registry import CHAMPION, get_alias, move_champion
+
+    workspace = execution.workspace
+    registered = json.loads((workspace.data("registered_model") / "model_version.json").read_text())
+    challenger = registered[STUDENT]["version"]
+    rival, decision = judge_version(workspace, challenger, execution.report)
+    if decision.promote:
+        for name, entry in registered.items():
+            move_champion(workspace.tracking_uri, name, entry["version"])
+    write_verdict(workspace, challenger, decision, gate_tags(decision))
+    current = get_alias(workspace.tracking_uri, STUDENT, CHAMPION)
+    record = {
+        "model": STUDENT,
+        "challenger": challenger,
+        "compared_with": rival,
+        "champion": None if current is None else current.version,
+        **dataclasses.asdict(decision),
+    }
+    destination = workspace.data("promoted_champion") / "decision.json"
+    write_atomically(destination, json.dumps(record, indent=1).encode())
+    rows = [{"check": c.name, "passed": c.passed, "message": c.message} for c in decision.checks]
+    return {"promoted": decision.promote, "challenger": challenger, "checks": Markdown(markdown_table(rows))}
+
+
+def judge_version(workspace: Workspace, version: int, report: Report) -> "tuple[int | None, Decision]":
+    """The gate on a registered student: the champion it is compared with, and the decision.
+
+    Raises:
+        tracking.registry.RegistryError: no such version.
+        AssetError: its scores were not registered with it, or a committed manifest cannot be read.
+    """
+    import pandas as pd
+
+    from evaluation.scoring.gate import decide
+    from tracking.registry import CHAMPION, get_alias, get_version, version_folder
+
+    champion = get_alias(workspace.tracking_uri, STUDENT, CHAMPION)
+    rival = None if champion is None or champion.version == version else champion.version
+    challenger, folder = (
+        get_version(workspace.tracking_uri, STUDENT, version),
+        version_folder(workspace.tracking_uri, STUDENT, version),
+    )
+    for file in (SCORES, SLICES):
+        if not (folder / file).is_file():
+            raise AssetError(
+                f"version {version} of {STUDENT} was registered without {file}; materialise registered_model again"
+            )
+    rival_scores = None if rival is None else champion_scores(workspace, rival, report)
+    return rival, decide(
+        pd.read_parquet(folder / SCORES),
+        workspace.profile.gate,
+        rival_scores,
+        slices=pd.read_parquet(folder / SLICES),
+        evidence=gate_evidence(workspace, challenger, folder),
+    )
+
+
+def write_verdict(workspace: Workspace, version: int, decision: "Decision", tags: dict[str, str]) -> None:
+    """Onto the page of a registered student: tags to search by, and every check."""
+    from tracking.registry import describe_version, set_version_tags, version_description
+
+    uri = workspace.tracking_uri
+    set_version_tags(uri, STUDENT, version, tags)
+    describe_version(uri, STUDENT, version, with_verdict(version_description(uri, STUDENT, version), decision))
+
+
+def gate_tags(decision: "Decision") -> dict[str, str]:
+    """What the registry's page says of a version. MLflow cuts long tags; the whole is in decision.json."""
+    if decision.promote:
+        return {"gate": "passed", "gate.reasons": ""}
+    return {"gate": "failed", "gate.reasons": "; ".join(decision.reasons)[:4000]}
+
+
+def champion_scores(workspace: Workspace, version: int, report: Report) -> "pd.DataFrame":
+    """The champion's own numbers on today's benchmark: stored ones if they are of it, else measured now."""
+    import pandas as pd
+
+    from evaluation.benchmark.benchmark_plan import AUDIO, PIXELS, POSE, RECONSTRUCTION, ModelPlan
+    from evaluation.benchmark.benchmark_plan import STUDENT as STUDENT_ROWS
+    from evaluation.benchmark.generate import generate_videos, reconstruct
+    from evaluation.benchmark.puppet_benchmark import load_benchmark
+    from evaluation.scoring.score import score_benchmark
+    from omnihuman.pipeline import OmniHumanPipeline
+    from tracking.registry import get_version, version_folder
+
+    config, benchmark = workspace.profile.evaluation, load_benchmark(workspace.data("benchmark_sets"))
+    folder = version_folder(workspace.tracking_uri, STUDENT, version)
+    tags = get_version(workspace.tracking_uri, STUDENT, version).tags
+    if tags.get("benchmark") == benchmark.digest:
+        return pd.read_parquet(folder / SCORES)
+    pipeline = OmniHumanPipeline.from_pretrained(str(folder))
+    root = workspace.scratch("promoted_champion") / f"{version}-{benchmark.digest[:16]}"
+    for mode in (AUDIO, POSE):
+        videos = root / STUDENT_ROWS / mode
+        generate_videos(pipeline, benchmark, videos, mode, None, config, report, weights=tags["weights_digest"])
+    reconstruct(pipeline.vae, benchmark, root / RECONSTRUCTION / PIXELS, config.batch_size)
+    plan = [ModelPlan(STUDENT_ROWS, "champion", (AUDIO, POSE), None)]
+    return score_benchmark(root, benchmark, root / "scores", config, plan=plan)
+
+
+def _tags(execution: Execution, record: dict[str, Any], benchmark: str) -> dict[str, str]:
+    from tracking.runs import git_commit
+
+    workspace = execution.workspace
+    snapshot = json.loads((workspace.data("training_snapshot") / "snapshot.json").read_text())
+    return {
+        WEIGHTS: record["weights_digest"],
+        SNAPSHOT: snapshot["digest"],
+        BENCHMARK: benchmark,
+        "profile": workspace.profile.name,
+        "git_commit": git_commit(),
+        **_continued_tags(workspace),
+    }
+
+
+def _continued_tags(workspace: Workspace) -> dict[str, str]:
+    """Of a teacher that goes on from a champion, and its student: from which, and what that had been trained on."""
+    teacher = json.loads((workspace.data(MODELS[TEACHER]) / "record.json").read_text())
+    if "continued_from" not in teacher:
+        return {}
+    parent = json.loads((workspace.data(teacher["parent"]) / "record.json").read_text())
+    return {"continued_from": teacher["continued_from"], EARLIER: " ".join(parent["seen_snapshots"])}
+
+
+def _file_version(name: str):
+    def version(folder: Path) -> str:
+        import hashlib
+
+        return hashlib.sha256((folder / name).read_bytes()).hexdigest()
+
+    return version
+
+
+REGISTERED_MODEL = Step(
+    name="registered_model",
+    description="Student and teacher as whole pipelines (safetensors, no pickle) in the MLflow registry, each a new "
+    "version with alias challenger.",
+    make=make_registered_model,
+    upstream=(
+        "distilled_student",
+        "stage_3_checkpoint",
+        "training_snapshot",
+        "benchmark_sets",
+        "generated_videos",
+        "benchmark_scores",
+    ),
+    sections=("encoders", "video", "evaluation.teacher_steps", "evaluation.guidance_scale"),
+    group="promotion",
+    kinds=frozenset({"mlflow", "huggingface", "dvc"}),
+    marker="model_version.json",
+    version="2",  # with samples
+    data_version=_file_version("model_version.json"),
+)
+PROMOTED_CHAMPION = Step(
+    name="promoted_champion",
+    description="The gate: scores of these very weights on today's benchmark, which training did not see; every threshold "
+    "met, on slices too; no worse than the champion on any metric and better on the headline. Passing moves alias champion, and the old champion becomes previous; refusing says why.",
+    make=make_promoted_champion,
+    upstream=("registered_model", "benchmark_sets", "benchmark_scores"),
+    sections=("gate", "evaluation"),
+    group="promotion",
+    kinds=frozenset({"mlflow", "dvc"}),
+    marker="decision.json",
+    data_version=_file_version("decision.json"),
+)

@@ -1,0 +1,66 @@
+"""Shards of raw clips out of the inbox, with what could not be used listed beside."""
+
+import json
+
+from assets.core.shard_plans import planned_files
+from assets.core.steps import AssetError, Execution, Metadata, Png, Step, Table
+from assets.core.versions import folder_version
+from assets.kinds.contract_checks import contract_check
+
+QUARANTINE_SHOWN = 100
+GROUPS_SHOWN = 20
+
+
+def make_raw_clips(execution: Execution) -> Metadata:
+    """Ingest the planned files of one shard."""
+    from curation.intake.ingest import ingest_shard, is_shard
+    from curation.intake.near_duplicates import near_duplicate_groups
+    from curation.pages.clip_pictures import clips_sheet, evenly_spread
+    from curation.pages.ingest_page import write_ingest_page
+    from curation.tables.storage import read_table
+
+    workspace, shard = execution.workspace, execution.shard
+    assert shard is not None
+    root = workspace.data("raw_clips")
+    if not is_shard(root / shard):
+        files = planned_files(workspace, shard)
+        index = workspace.var / "near_duplicates.index"
+        report = ingest_shard(files, root, workspace.profile, execution.report, workspace.inbox, index)
+        if report.name != shard:
+            raise AssetError(
+                f"files of shard {shard} changed in {workspace.inbox} since they were planned (now {report.name}); "
+                "run it again: the inbox is planned anew"
+            )
+    summary = json.loads((root / shard / "shard.json").read_text())
+    quarantine = read_table(root / shard / "quarantine.parquet")
+    clips = read_table(root / shard / "clips.parquet")
+    groups, sheet = near_duplicate_groups([clips]), clips_sheet(root / shard, evenly_spread(clips))
+    return {
+        "clips": summary["clips"],
+        "files": summary["files"],
+        "near_duplicates": summary["near_duplicates"],
+        "near_duplicate_groups": Table([{"clips": len(g), "ids": ", ".join(g)} for g in groups[:GROUPS_SHOWN]]),
+        "quarantined": sum(summary["quarantined"].values()),
+        "seconds_of_video": summary["seconds_of_video"],
+        "bytes": summary["bytes"],
+        **({} if sheet is None else {"contact_sheet": Png(sheet)}),
+        "report": write_ingest_page(workspace.report_page("raw_clips", shard), root / shard),
+        "quarantine": Table(quarantine[["source_name", "reason", "message"]].head(QUARANTINE_SHOWN).to_dict("records")),
+    }
+
+
+RAW_CLIPS = Step(
+    name="raw_clips",
+    description="Dropped clips as immutable, content-addressed shards: media in one tar, a row per clip, and a "
+    "quarantine table with the reason for every file that could not be used.",
+    make=make_raw_clips,
+    upstream=(),
+    sections=("video.fps", "video.frames", "video.buckets", "curation.min_seconds", "curation.shots"),
+    group="curation",
+    kinds=frozenset({"python", "parquet", "dvc"}),
+    marker="shard.json",
+    sharded=True,
+    version="2",
+    data_version=folder_version,
+    check=contract_check("raw_clips", "clips.parquet"),
+)

@@ -1,0 +1,55 @@
+"""A slim decoder for the profile's autoencoder. Outside the flow: whoever wants shorter waits makes it and asks for it."""
+
+import json
+
+from assets.core.steps import AssetError, Execution, Markdown, Metadata, Step
+from assets.kinds.checkpoints import ENGINE, describe, train, weights_version
+
+NAME = "slim_decoder"
+
+
+def make_slim_decoder(execution: Execution) -> Metadata:
+    """Distil it through DeepSpeed, then measure on the benchmark what it loses and saves."""
+    from evaluation.benchmark.puppet_benchmark import load_benchmark
+    from evaluation.questions.decoders import as_markdown, compare_decoders
+    from media import write_atomically
+    from omnihuman.autoencoder import load_autoencoder
+    from profiles import resolve_source
+
+    workspace = execution.workspace
+    if workspace.profile.slim_decoder is None:
+        raise AssetError(
+            f"profile {workspace.profile.name} has no section slim_decoder; profiles/laptop.yaml shows one"
+        )
+    train(NAME)(execution)
+    folder = workspace.data(NAME)
+    own, slim = (
+        load_autoencoder(resolve_source(workspace.profile.encoders.autoencoder)),
+        load_autoencoder(folder / "vae"),
+    )
+    rows = compare_decoders(
+        own, slim, load_benchmark(workspace.data("benchmark_sets")), workspace.profile.evaluation.batch_size
+    )
+    write_atomically(folder / "fidelity.json", json.dumps([vars(row) for row in rows], indent=1).encode())
+    return {
+        **describe(folder),
+        "fidelity": Markdown(as_markdown(rows)),
+        "times_as_fast": rows[0].seconds / rows[1].seconds,
+        "psnr_own": float(rows[1].psnr_own or 0.0),
+    }
+
+
+SLIM_DECODER = Step(
+    name=NAME,
+    description="A narrower decoder that draws what the autoencoder's own draws (APT2), with what it loses and saves on the benchmark. "
+    "`omnihuman generate --decoder data/slim_decoder/vae` decodes with it.",
+    make=make_slim_decoder,
+    upstream=("training_snapshot", "benchmark_sets"),
+    sections=("video", "curation.held_out_share", "encoders", *ENGINE, NAME),
+    group="tools",
+    kinds=frozenset({"pytorch", "deepspeed", "mlflow", "huggingface"}),
+    marker="fidelity.json",
+    data_version=weights_version,
+    accelerated=True,
+    in_dvc=False,
+)

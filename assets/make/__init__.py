@@ -1,0 +1,1 @@
+"""Make assets: the list of steps, dvc.yaml, execution."""

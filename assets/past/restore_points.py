@@ -1,0 +1,283 @@
+"""What `omnihuman restore` goes back to: each snapshot, and each scored student of it, keeps its own dvc.lock.
+
+`snapshots/<snapshot>/` is a snapshot as it was frozen, `snapshots/<snapshot>/<weights>-<scores>/` one student's scores with all
+that they were made from. Both hold `dvc.lock`, `stages.yaml`, `params.yaml`, `profile.yaml` and `point.json`, the latter `start.json`
+too: small text that belongs under version control. The bytes are in DVC's cache and remote, by the hashes in the lock.
+"""
+
+import hashlib
+import io
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from assets.core.dvc_cache import CommittedFolder, cache_folder, committed_folder
+from assets.core.dvc_lock import LOCK
+from assets.core.steps import AssetError
+from assets.core.workspace import START, Workspace
+from assets.make.catalogue import FLOW
+from assets.make.dvc_stages import params_text, stages_text
+from media import write_atomically
+
+FOLDER, MANIFEST = "snapshots", "point.json"
+STAGES = "stages.yaml"  # what was dvc.yaml: under its own name DVC would take every past state for stages of today
+SNAPSHOT, STUDENT, SCORES, REGISTERED = "training_snapshot", "distilled_student", "benchmark_scores", "registered_model"
+DIGITS = 12
+NOT_SCORED: dict[str, Any] = {"weights": "", "scores": "", "numbers": {}, "versions": {}}
+CURATION = ("raw_clips", "clip_scores", "filtered_subsets", "condition_features", SNAPSHOT)
+
+
+@dataclass(frozen=True)
+class RestorePoint:
+    """One state that can be brought back.
+
+    Attributes:
+        folder: where its files are kept.
+        when: of the lock (UTC).
+        snapshot: digest of the training snapshot.
+        weights: digest of the student's weights, empty where none was scored.
+        scores: sha256 of the score table, likewise.
+        numbers: the student's scores, by `mode.metric`.
+        versions: registered model to version, where it was registered.
+        code: commit of this project, with `-dirty` where tracked files had changes.
+        outputs: asset to the hash of its folder.
+    """
+
+    folder: Path
+    when: str
+    snapshot: str
+    weights: str
+    scores: str
+    numbers: dict[str, float]
+    versions: dict[str, int]
+    code: str
+    outputs: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        """Short, and what `find_restore_point` takes."""
+        return "-".join(filter(None, (self.snapshot[:DIGITS], self.weights[:DIGITS], self.scores[:DIGITS])))
+
+    def __str__(self) -> str:
+        versions = "".join(f", {model} {version}" for model, version in self.versions.items())
+        what = (
+            f"student {self.weights[:DIGITS]}, scores {self.scores[:DIGITS]}{versions}" if self.weights else "as frozen"
+        )
+        return f"snapshot {self.snapshot[:DIGITS]}, {what}, {self.when}, code {self.code[:DIGITS]}"
+
+
+def keep_restore_point(workspace: Workspace) -> RestorePoint | None:
+    """Keep what dvc.lock says now, as far as it fits together; None while it holds no whole snapshot.
+
+    Stages that were made from something else than the lock's other stages (a new shard came in while a student was
+    trained) are left out; the shards are then those that the snapshot was frozen with.
+
+    Raises:
+        AssetError: dvc.lock or DVC's cache cannot be read.
+    """
+    if not (workspace.root / LOCK).is_file() or not (workspace.root / ".dvc").is_dir():
+        return None
+    stages, cache = _read_stages(workspace.root / LOCK), cache_folder(workspace)
+    snapshot = _content(cache, stages.get(SNAPSHOT), "snapshot.json")
+    if snapshot is None:
+        return None
+    digest = json.loads(snapshot)["digest"]
+    place = workspace.root / FOLDER / digest[:DIGITS]
+    if (place / LOCK).is_file():
+        frozen = _read_stages(place / LOCK)
+        if _made(frozen.get(SNAPSHOT)) == _made(stages[SNAPSHOT]):
+            stages = {**stages, **{name: frozen[name] for name in CURATION if name in frozen}}
+    stages = fitting(stages)
+    if SNAPSHOT not in stages:
+        return None
+    own = {name: entry for name, entry in stages.items() if name in CURATION}
+    point = _write(workspace, place, own, {"snapshot": digest, **NOT_SCORED})
+    scored = _scored(cache, stages)
+    if scored is None:  # half a training is no state to go back to
+        return point
+    return _write(
+        workspace,
+        place / f"{scored['weights'][:DIGITS]}-{scored['scores'][:DIGITS]}",
+        stages,
+        {"snapshot": digest, **scored},
+    )
+
+
+def fitting(stages: dict[str, Any]) -> dict[str, Any]:
+    """Those stages of a lock whose inputs are what its other stages made."""
+    kept: dict[str, Any] = {}
+    for step in FLOW:
+        if step.name in stages:
+            read = {Path(dep["path"]).name: dep.get("md5") for dep in stages[step.name].get("deps", [])}
+            if all(name in kept and read.get(name) == _made(kept[name]) for name in step.upstream):
+                kept[step.name] = stages[step.name]
+    return kept
+
+
+def restore_points(workspace: Workspace) -> list[RestorePoint]:
+    """All of them, oldest first.
+
+    Raises:
+        AssetError: a manifest that cannot be read.
+    """
+    found = [_read(path) for path in (workspace.root / FOLDER).glob(f"**/{MANIFEST}")]
+    return sorted(found, key=lambda point: (point.when, point.name))
+
+
+def find_restore_point(workspace: Workspace, name: str) -> RestorePoint:
+    """The state that a person means.
+
+    Args:
+        workspace: whose `snapshots/` is looked into.
+        name: first digits of a snapshot's digest, of a student's weights, or of a score table's sha256; the whole name of a
+            point; or a registered version as `lineage` takes it (`3`, `NAME:3`, `champion`, `NAME@ALIAS`). Of several states
+            of one snapshot the last scored one is meant.
+
+    Raises:
+        AssetError: there is no such state, or the digits fit several snapshots.
+    """
+    points = restore_points(workspace)
+    found = _by_version(workspace, points, name) if _is_version(name) else _by_digest(points, name)
+    if not found:
+        listed = "".join(f"\n  {point.name}: {point}" for point in points) or " none yet: `omnihuman demo` makes them"
+        raise AssetError(f"nothing under {workspace.root / FOLDER} is named {name!r}; there is:{listed}")
+    if len({point.snapshot for point in found}) > 1:
+        raise AssetError(f"{name!r} fits {', '.join(point.name for point in found)}; give more digits")
+    return max(found, key=lambda point: (point.weights != "", point.when))
+
+
+def _is_version(name: str) -> bool:
+    return (
+        any(mark in name for mark in ":@/")
+        or (name.isdigit() and len(name) < 6)
+        or name in ("champion", "challenger", "previous")
+    )
+
+
+def _by_digest(points: list[RestorePoint], name: str) -> list[RestorePoint]:
+    if len(name) < 4:
+        return []
+    return [
+        p
+        for p in points
+        if p.name == name or any(digest.startswith(name) for digest in (p.snapshot, p.weights, p.scores) if digest)
+    ]
+
+
+def _by_version(workspace: Workspace, points: list[RestorePoint], name: str) -> list[RestorePoint]:
+    from assets.kinds.promotion import STUDENT as STUDENT_MODEL
+    from assets.kinds.promotion import TEACHER
+    from tracking.registry import get_alias
+    from tracking.search import store_exists
+
+    wanted = name.removeprefix("models:/").replace("/", ":")
+    model, mark, number = wanted.rpartition("@" if "@" in wanted else ":")
+    model = model or STUDENT_MODEL
+    if mark == "@" or not number.isdigit():
+        version = get_alias(workspace.tracking_uri, model, number) if store_exists(workspace.tracking_uri) else None
+        if version is None:
+            raise AssetError(f"{model} has no alias {number!r} in {workspace.tracking_uri}")
+        number = str(version.version)
+    if model not in (STUDENT_MODEL, TEACHER):
+        raise AssetError(f"no registered model {model}; there are {STUDENT_MODEL} and {TEACHER}")
+    return [point for point in points if point.versions.get(model) == int(number)]
+
+
+def _scored(cache: Path, stages: dict[str, Any]) -> dict[str, Any] | None:
+    """What the scored student of a lock is, None where none was scored."""
+    record, table = (
+        _content(cache, stages.get(STUDENT), "record.json"),
+        _content(cache, stages.get(SCORES), "scores.parquet"),
+    )
+    registered = _content(cache, stages.get(REGISTERED), "model_version.json")
+    if record is None or table is None:
+        return None
+    return {
+        "weights": json.loads(record)["weights_digest"],
+        "scores": hashlib.sha256(table).hexdigest(),
+        "numbers": _numbers(table),
+        "versions": {model: entry["version"] for model, entry in json.loads(registered or "{}").items()},
+    }
+
+
+def _numbers(table: bytes) -> dict[str, float]:
+    import pandas as pd
+
+    scores = pd.read_parquet(io.BytesIO(table))
+    own = scores[(scores["model"] == STUDENT) & scores["value"].notna()]
+    return {f"{row.mode}.{row.metric}": float(row.value) for row in own.itertuples()}
+
+
+def _content(cache: Path, stage: dict[str, Any] | None, name: str) -> bytes | None:
+    """One file of what a stage made, as DVC's cache has it."""
+    folder: CommittedFolder | None = committed_folder(cache, _made(stage))
+    path = None if folder is None else folder.files.get(name)
+    return path.read_bytes() if path is not None and path.is_file() else None
+
+
+def _made(stage: dict[str, Any] | None) -> str:
+    return "" if stage is None else stage["outs"][0].get("md5", "")
+
+
+def _write(workspace: Workspace, place: Path, stages: dict[str, Any], facts: dict[str, Any]) -> RestorePoint:
+    import yaml
+    from dvc.utils.serialize import dumps_yaml  # YAML 1.2, as DVC reads it: 1e-08 stays a number
+
+    from tracking.runs import git_commit
+
+    lock = dumps_yaml({"schema": "2.0", "stages": stages})
+    if (place / LOCK).is_file() and (place / LOCK).read_text() == lock:
+        return _read(place / MANIFEST)
+    manifest = {
+        "when": datetime.now(UTC).isoformat(timespec="seconds"), **facts, "code": git_commit(),
+        "outputs": {name: _made(entry) for name, entry in stages.items()},
+    }  # fmt: skip
+    files = {
+        "params.yaml": params_text(workspace.profile),
+        "profile.yaml": yaml.safe_dump(
+            workspace.profile.model_dump(mode="json"), sort_keys=False, width=120, allow_unicode=True
+        ),
+        STAGES: stages_text(),
+        MANIFEST: json.dumps(manifest, indent=1),
+        **_start(workspace, stages),
+        LOCK: lock,  # last: a point without it is not there yet
+    }
+    for name, text in files.items():
+        write_atomically(place / name, text.encode())
+    return _read(place / MANIFEST)
+
+
+def _start(workspace: Workspace, stages: dict[str, Any]) -> dict[str, str]:
+    """Where its stages began, unless another start was chosen since; no part of a snapshot that nothing was trained on."""
+    read = {dep["path"]: dep.get("md5") for entry in stages.values() for dep in entry.get("deps", [])}
+    if (
+        not workspace.start.is_file()
+        or read.get(START) != hashlib.md5(workspace.start.read_bytes(), usedforsecurity=False).hexdigest()
+    ):
+        return {}
+    return {START: workspace.start.read_text()}
+
+
+def _read(manifest: Path) -> RestorePoint:
+    try:
+        return RestorePoint(manifest.parent, **json.loads(manifest.read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise AssetError(
+            f"{manifest} cannot be read ({error}); restore it from version control, or remove {manifest.parent}"
+        ) from error
+
+
+def _read_stages(path: Path) -> dict[str, Any]:
+    from dvc.utils.serialize import YAMLError, parse_yaml
+
+    try:
+        stages = parse_yaml(path.read_text(), str(path))["stages"]
+        for entry in stages.values():
+            _made(entry)
+        return dict(stages)
+    except (YAMLError, OSError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise AssetError(
+            f"{path} is no lock file of DVC ({error}); restore it from version control, or make the assets again"
+        ) from error

@@ -1,0 +1,1 @@
+"""Questions to what stands: subsets, the accuracy of filters, ablation studies."""

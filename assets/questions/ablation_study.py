@@ -1,0 +1,263 @@
+"""The studies of `evaluation/questions/studies.py`: every variant trained on the parents that stand and scored on the benchmark. Resumable.
+
+A study is no step of the flow: nothing waits for it, and it may run for hours. Finished trainings and scores are kept under
+`var/ablation`, named by what they were made from, so that variants, seeds and studies share whatever they have in common.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assets.core.build_lock import one_maker
+from assets.core.steps import AssetError, Launcher
+from assets.core.workspace import Workspace
+from assets.kinds.checkpoints import RECIPES, training_job
+from assets.make.execute import run_process
+from evaluation.questions.studies import STUDIES, Study, Variant
+from media import whole_directory, write_atomically
+from profiles import changed_profile
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from evaluation.benchmark.puppet_benchmark import Benchmark
+    from tracking.runs import Run
+
+ASSET = "ablation_study"
+MODEL = "variant"  # its name in the score table, of which there is one per weights
+DATA = ("training_snapshot", "condition_features", "benchmark_sets", "generated_videos")
+
+
+def run_study(
+    workspace: Workspace, study: str, seeds: int, names: Sequence[str], command: str, launch: Launcher = run_process
+) -> Path:
+    """Train and score what is missing; write `data/ablation_study/<study>/` after every variant.
+
+    The folder holds `ablation.parquet` and `.md`, `scores.png`, `contact_sheet.png`, and `videos.json`, which says where each
+    variant's videos lie; MLflow gets them as a run.
+
+    Args:
+        workspace: what the study does not train must stand in it.
+        study: a name in `evaluation.questions.studies.STUDIES`.
+        seeds: how many seeds, counted from the profile's own.
+        names: variants, in the order of the table; empty is all.
+        command: kept with the table.
+        launch: runs a training.
+
+    Raises:
+        AssetError: a study or variant that does not exist, or a parent that is missing.
+    """
+    from tracking.runs import open_run
+
+    if study not in STUDIES:
+        raise AssetError(f"no study {study}; there are {', '.join(STUDIES)}")
+    chosen, variants = STUDIES[study], _variants(STUDIES[study], names)
+    _check_parents(workspace, chosen)
+    snapshot = workspace.data("training_snapshot") / "snapshot.json"
+    tags = {"study": study, "command": command}
+    # One at a time in a workspace: studies share trainings, and the hardware.
+    with (
+        one_maker(workspace, ASSET, None),
+        open_run(workspace.tracking_uri, "evaluation", ASSET, {"study": study, "seeds": seeds}, tags, snapshot) as run,
+    ):
+        return _run(workspace, chosen, variants, seeds, command, launch, run)
+
+
+def _variants(study: Study, names: Sequence[str]) -> list[Variant]:
+    known = {variant.name: variant for variant in study.variants}
+    if set(names) - set(known):
+        unknown = ", ".join(sorted(set(names) - set(known)))
+        raise AssetError(f"the study {study.name} has no variant {unknown}; it has {', '.join(known)}")
+    return [known[name] for name in names or known]
+
+
+def _check_parents(workspace: Workspace, study: Study) -> None:
+    recipes = [RECIPES[name] for name in study.trains]
+    parents = {name for recipe in recipes for name in (recipe.parent, recipe.diffusion_parent) if name} - set(
+        study.trains
+    )
+    for asset in sorted({*DATA, *parents, *([study.beside] if study.beside else [])}):
+        if not workspace.data(asset).is_dir():
+            raise AssetError(f"no {workspace.data(asset)}; a study starts from a finished demo: run `omnihuman demo`")
+
+
+def _run(
+    workspace: Workspace, study: Study, variants: list[Variant], seeds: int, command: str, launch: Launcher, run: "Run"
+) -> Path:
+    from evaluation.questions.ablation import in_order
+
+    destination = workspace.data(ASSET) / study.name
+    rows, videos = _beside(workspace, study)
+    for seed in range(seeds):
+        for variant in variants:
+            print(f"{study.name}: {variant.title}, seed {seed}", flush=True)
+            row, made = _variant_row(workspace, study, variant, seed, launch)
+            rows.append(row)
+            if made is not None:
+                videos.setdefault(variant.title, made)
+            table = in_order(rows, study)
+            run.log({"finished": float(len(rows))}, len(rows))
+            _write(workspace, destination, study, table, videos, command)
+    run.artifact(destination)
+    return destination
+
+
+def _write(
+    workspace: Workspace, destination: Path, study: Study, table: "pd.DataFrame", videos: dict[str, Path], command: str
+) -> None:
+    from evaluation.pages.pictures import models_sheet
+    from evaluation.questions.ablation import ablation_markdown
+    from evaluation.questions.ablation_pictures import study_plot
+    from tracking.runs import git_commit
+
+    with whole_directory(destination) as folder:
+        table.to_parquet(folder / "ablation.parquet", index=False)
+        write_atomically(folder / "ablation.md", ablation_markdown(table, study, command, git_commit()).encode())
+        write_atomically(folder / "scores.png", study_plot(table, study))
+        write_atomically(folder / "contact_sheet.png", models_sheet(_benchmark(workspace), videos))
+        places = {title: str(place.relative_to(workspace.root)) for title, place in videos.items()}
+        write_atomically(folder / "videos.json", json.dumps(places, indent=1, ensure_ascii=False).encode())
+
+
+def _beside(workspace: Workspace, study: Study) -> tuple[list[dict[str, Any]], dict[str, Path]]:
+    """The row of what stands beside the variants, and its videos."""
+    from evaluation.questions.ablation import ablation_row
+
+    if study.beside is None:
+        return [], {}
+    root = _scored(workspace, study, workspace.data(study.beside))
+    row = ablation_row(study.beside, None, MODEL, _scores(root), None)
+    return [row], {study.beside.replace("_", " "): _audio(root)}
+
+
+def _variant_row(
+    workspace: Workspace, study: Study, variant: Variant, seed: int, launch: Launcher
+) -> tuple[dict[str, Any], Path | None]:
+    """The variant's row and its videos; a training that failed is a row with its reason."""
+    import pandas as pd
+
+    from evaluation.questions.ablation import ablation_row
+
+    try:
+        weights = _train_variant(workspace, study, variant, seed, launch)
+    except AssetError as error:
+        return {"variant": variant.name, "seed": seed, "status": f"failed: {error}"}, None
+    root = _scored(workspace, study, weights)
+    return ablation_row(variant.name, seed, MODEL, _scores(root), pd.read_parquet(weights / "losses.parquet")), _audio(
+        root
+    )
+
+
+def _train_variant(workspace: Workspace, study: Study, variant: Variant, seed: int, launch: Launcher) -> Path:
+    """The folder of the variant's last weights; what it has in common with what stands is not trained again."""
+    sections = [RECIPES[name].section for name in study.trains]
+    seeds = [f"{section}.seed={getattr(workspace.profile, section).seed + seed}" for section in sections]
+    changed = replace(
+        workspace, profile=changed_profile(workspace.profile, [*seeds, *study.always, *variant.overrides])
+    )
+    folders: dict[str, Path] = {}
+
+    def folder_of(name: str) -> Path:
+        return folders.get(name, workspace.data(name))
+
+    for name in study.trains:
+        stands = all(folder_of(above) == workspace.data(above) for above in study.trains[: len(folders)])
+        folders[name] = (
+            workspace.data(name) if stands and _stands(changed, name) else _train(changed, name, folder_of, launch)
+        )
+    return folders[study.trains[-1]]
+
+
+def _stands(workspace: Workspace, name: str) -> bool:
+    """Whether the asset that stands was trained with this profile's section, on today's snapshot."""
+    file = workspace.data(name) / "record.json"
+    if not file.is_file():
+        return False
+    record, wanted = (
+        json.loads(file.read_text()),
+        getattr(workspace.profile, RECIPES[name].section).model_dump(mode="json"),
+    )
+    return record.get("section") == wanted and record["snapshot_digest"] == _snapshot(workspace)
+
+
+def _snapshot(workspace: Workspace) -> str:
+    return json.loads((workspace.data("training_snapshot") / "snapshot.json").read_text())["digest"]
+
+
+def _train(workspace: Workspace, name: str, folder_of: Callable[[str], Path], launch: Launcher) -> Path:
+    """The folder of these weights: found by their fingerprint, or made, going on where an attempt stopped."""
+    from training.run.fingerprint import job_fingerprint
+    from training.run.launch import training_process
+
+    root, section = workspace.var / "ablation", RECIPES[name].section
+    job = training_job(workspace, name, folder_of, root, root)
+    key = f"{section}-{job_fingerprint(job, _snapshot(workspace))}"
+    output, work = root / "weights" / key, root / "work" / key
+    if not (output / "record.json").is_file():
+        # Not the asset's name and progress: it is another thing than the one in data/.
+        job = job.model_copy(update={"name": section, "output": str(output), "work": str(work), "progress": ""})
+        launch(training_process(job.write(work / "job.json"), workspace.profile.engine))
+        if not (output / "record.json").is_file():
+            raise AssetError(f"training of {key} ended without writing {output}")
+        shutil.rmtree(work)
+    return output
+
+
+def _benchmark(workspace: Workspace) -> "Benchmark":
+    from evaluation.benchmark.puppet_benchmark import load_benchmark
+
+    return load_benchmark(workspace.data("benchmark_sets"))
+
+
+def _scores(root: Path) -> "pd.DataFrame":
+    from evaluation.scoring.score import load_scores
+
+    return load_scores(root / "scores")
+
+
+def _audio(root: Path) -> Path:
+    from evaluation.benchmark.benchmark_plan import AUDIO
+
+    return root / MODEL / AUDIO
+
+
+def _scored(workspace: Workspace, study: Study, weights: Path) -> Path:
+    """The folder with videos and scores of one model, made once per weights, benchmark, number of steps and settings."""
+    from evaluation.benchmark.benchmark_plan import AUDIO, POSE, RECONSTRUCTION, SECOND_SEED, ModelPlan
+    from evaluation.benchmark.generate import generate_videos
+    from evaluation.scoring.score import score_benchmark
+    from omnihuman.autoencoder import load_autoencoder
+    from omnihuman.pipeline import build_pipeline
+    from profiles import resolve_source
+
+    benchmark, config = _benchmark(workspace), workspace.profile.evaluation
+    digest = json.loads((weights / "record.json").read_text())["weights_digest"]
+    steps, modes = None if study.one_step else config.teacher_steps, (AUDIO, POSE, SECOND_SEED)
+    parts = [digest, benchmark.digest, steps, config.model_dump(mode="json")]
+    root = (
+        workspace.var
+        / "ablation"
+        / "scores"
+        / hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
+    )
+    if not (root / "scores" / "scores.parquet").is_file():
+        pipeline = build_pipeline(workspace.profile, weights / "transformer", steps or 1)
+        for mode in modes:
+            if not (root / MODEL / mode / "meta.json").is_file():
+                generate_videos(pipeline, benchmark, root / MODEL / mode, mode, steps, config, weights=digest)
+        if not (root / RECONSTRUCTION).exists():
+            (root / RECONSTRUCTION).symlink_to(workspace.data("generated_videos") / RECONSTRUCTION)
+        autoencoder = load_autoencoder(resolve_source(workspace.profile.encoders.autoencoder))
+        score_benchmark(
+            root,
+            benchmark,
+            root / "scores",
+            config,
+            plan=[ModelPlan(MODEL, MODEL, modes, steps)],
+            autoencoder=autoencoder,
+        )
+    return root

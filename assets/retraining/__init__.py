@@ -1,0 +1,1 @@
+"""Train anew or not, from where, and whether the data has drifted."""

@@ -1,0 +1,247 @@
+"""The facts for the refresh decision: today's clips and code beside those that the champion was made from."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from assets.core.dvc_cache import LockedStage, locked_stages
+from assets.core.workspace import Workspace
+from assets.kinds.promotion import MODELS, STUDENT
+from assets.make.catalogue import STEPS
+from assets.make.dvc_stages import params_text, settings_of
+from assets.past.lineage import Lineage, read_lineage
+from assets.questions.subset_questions import scores_of_all_shards
+from assets.retraining.column_drift import ColumnDrift, measure_drift
+from assets.retraining.refresh_decision import RefreshDecision, RefreshFacts, decide_refresh
+from assets.retraining.training_start import TEACHER_VERSION
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow.dataset as ds
+
+SECONDS_PER_HOUR = 3600.0
+# Ids are hashes: the smallest ones are a fair draw, and the same one every night.
+CLIPS_COMPARED = 100_000
+
+
+def ask(workspace: Workspace) -> RefreshDecision:
+    """Whether the champion should be trained anew, by today's clips and code. Nothing is written.
+
+    Raises:
+        CurationError: there is no scored shard, or a predicate is wrong.
+        AssetError: what DVC keeps cannot be read.
+    """
+    return decide_refresh(refresh_facts(workspace), workspace.profile.refresh, workspace.profile.continuation)
+
+
+def refresh_facts(workspace: Workspace) -> RefreshFacts:
+    """See `RefreshFacts`; raises as `ask`."""
+    from tracking.registry import CHAMPION, get_alias
+    from tracking.search import store_exists
+
+    uri, scores = workspace.tracking_uri, scores_of_all_shards(workspace)
+    today = _today(scores, workspace)
+    usable = _digest(today)
+    champion = get_alias(uri, STUDENT, CHAMPION) if store_exists(uri) else None
+    if champion is None:
+        return RefreshFacts(None, usable=usable)
+    lineage, digest = read_lineage(workspace), champion.tags.get("snapshot_digest", "")
+    if digest not in lineage.samples:
+        return RefreshFacts(champion.version, usable=usable)
+    trained = _trained(lineage.samples[digest])
+    new = {
+        name: today.index[today[name] & today["finished"]].difference(trained.index[trained[name]])
+        for name in trained
+        if name != "shard"
+    }
+    drift = _drift(scores, trained.index, new["text"].difference(trained.index), workspace)
+    changed, unsure = _changed(
+        lineage, list(locked_stages(workspace)), champion.tags.get("weights_digest", ""), workspace
+    )
+    unknown = unsure if drift else [*unsure, f"fewer than {workspace.profile.refresh.min_clips} new clips"]
+    seconds = today["seconds"]
+    return RefreshFacts(
+        champion=champion.version,
+        snapshot=digest,
+        hours={name: _hours(seconds, trained.index[trained[name]]) for name in new},
+        new_hours={name: _hours(seconds, clips) for name, clips in new.items()},
+        new_clips=len(new["text"].difference(trained.index)),
+        lost_clips=_lost(trained, today, workspace),
+        drift=tuple(drift),
+        changed=tuple(changed),
+        unknown=tuple(unknown),
+        same_settings=not changed and not unsure,
+        teacher_known=TEACHER_VERSION in champion.tags,
+        usable=usable,
+    )
+
+
+def _digest(today: "pd.DataFrame") -> str:
+    from curation.subsets.nested_subsets import SUBSETS
+
+    digest = hashlib.sha256()
+    for name in SUBSETS:
+        clips = sorted(today.index[today[name] & today["finished"]])
+        digest.update("\n".join([name, *clips]).encode())
+    return digest.hexdigest()
+
+
+def _trained(samples: Path) -> "pd.DataFrame":
+    """By clip id: the shard, and which conditions the champion's snapshot lists it for."""
+    import pandas as pd
+
+    from curation.subsets.nested_subsets import SUBSETS
+
+    table = pd.read_parquet(samples, columns=["clip_id", "shard", *SUBSETS])
+    return table.groupby("clip_id").agg({"shard": "first", **dict.fromkeys(SUBSETS, "max")})
+
+
+def _today(scores: "ds.Dataset", workspace: Workspace) -> "pd.DataFrame":
+    """By clip id: seconds, the nested subsets, whether its shard has features to train on; withdrawn clips are in none."""
+    import pyarrow.dataset as ds
+
+    from curation.subsets.nested_subsets import SUBSETS, parse_predicates
+    from curation.subsets.selection import check_predicates
+    from curation.tables.storage import CurationError
+
+    if "seconds" not in scores.schema.names:
+        raise CurationError(
+            "the score tables were written by an older version and have no column 'seconds'; materialise clip_scores again"
+        )
+    config = workspace.profile.curation
+    predicates = parse_predicates(config)
+    check_predicates(scores, [predicate.text for predicate in predicates.values()], config)
+    columns: dict[str, Any] = {name: ds.field(name) for name in ("clip_id", "shard", "seconds")}
+    columns |= {name: predicate.expression for name, predicate in predicates.items()}
+    table = scores.to_table(columns=columns).to_pandas().drop_duplicates("clip_id").set_index("clip_id")
+    inside = ~table.index.isin(withdrawn_clips(workspace))
+    for name in SUBSETS:
+        inside = inside & table[name].fillna(False).astype(bool)
+        table[name] = inside
+    table["finished"] = table["shard"].isin(workspace.shards("condition_features"))
+    return table
+
+
+def withdrawn_clips(workspace: Workspace) -> set[str]:
+    """Ids of all clips that tombstones name or that are of a withdrawn source."""
+    from curation.snapshot.withdrawals import read_tombstones, withdrawn
+    from curation.tables.storage import read_table
+
+    tombstones = read_tombstones(workspace.tombstones)
+    if not tombstones:
+        return set()
+    tables = [
+        read_table(workspace.data("raw_clips", shard) / "clips.parquet") for shard in workspace.shards("raw_clips")
+    ]
+    listed = {clip_id for clips in tables for clip_id in clips.loc[withdrawn(clips, tombstones), "clip_id"]}
+    return listed | {clip_id for tombstone in tombstones for clip_id in tombstone.clip_ids}
+
+
+def _lost(trained: "pd.DataFrame", today: "pd.DataFrame", workspace: Workspace) -> int:
+    gone = ~trained["shard"].isin(workspace.shards("raw_clips")) & ~trained.index.isin(today.index)
+    return int((gone | trained.index.isin(withdrawn_clips(workspace))).sum())
+
+
+def _hours(seconds: "pd.Series", clips: "pd.Index") -> float:
+    return float(seconds.loc[seconds.index.intersection(clips)].sum()) / SECONDS_PER_HOUR
+
+
+def _drift(scores: "ds.Dataset", before: "pd.Index", after: "pd.Index", workspace: Workspace) -> list[ColumnDrift]:
+    """Every column of numbers of a score that is on and that shards have; none where there are too few clips to tell."""
+    from curation.scores.registry import columns_of
+
+    config = workspace.profile.refresh
+    kinds = columns_of(workspace.profile.curation.scores)
+    columns = [name for name, kind in kinds.items() if kind != "text" and name in scores.schema.names]
+    first, second = (_values(scores, columns, clips) for clips in (before, after))
+    if min(len(first), len(second)) < config.min_clips:
+        return []
+    return [
+        measure_drift(name, first[name].to_numpy(), second[name].to_numpy(), config, len(columns)) for name in columns
+    ]
+
+
+def _values(scores: "ds.Dataset", columns: list[str], clips: "pd.Index") -> "pd.DataFrame":
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    drawn = pa.array(sorted(clips)[:CLIPS_COMPARED], scores.schema.field("clip_id").type)
+    table = scores.to_table(columns=["clip_id", *columns], filter=ds.field("clip_id").isin(drawn)).to_pandas()
+    return table.drop_duplicates("clip_id")[columns].astype(float)
+
+
+def _changed(
+    lineage: Lineage, stages: list[LockedStage], weights: str, workspace: Workspace
+) -> tuple[list[str], list[str]]:
+    """What dvc.lock says the champion was made with against today's, and what it does not say."""
+    asset = MODELS[STUDENT]
+    listings = (
+        lineage.node(f"checkpoint:{asset}:{weights}").facts["listings"]
+        if f"checkpoint:{asset}:{weights}" in lineage.graph
+        else []
+    )
+    made = list(_made_by(stages, [(asset, listing) for listing in listings]))
+    if not made:
+        return [], [
+            "no dvc.lock, today's or in version control, has the champion's weights: its code version and settings"
+        ]
+    today = yaml.safe_load(params_text(workspace.profile))
+    found: dict[str, None] = {}
+    for stage in made:
+        wanted = {key: _at(today, key) for key in settings_of(STEPS[stage.name])} if stage.name in STEPS else {}
+        for key in sorted(wanted.keys() | stage.settings.keys()):
+            if key in wanted and key in stage.settings and _numbers(wanted[key]) == _numbers(stage.settings[key]):
+                continue
+            found[_difference(key, stage.settings.get(key), wanted.get(key))] = None
+    return list(found), []
+
+
+def _made_by(stages: list[LockedStage], folders: list[tuple[str, str]]) -> Iterator[LockedStage]:
+    """The stages that made these (asset, listing) folders, and those that made what they read."""
+    by_product = {(stage.name, stage.made): stage for stage in reversed(stages)}
+    waiting, seen = list(folders), set(folders)
+    while waiting:
+        stage = by_product.get(waiting.pop())
+        if stage is not None:
+            yield stage
+            above = set(stage.read.items()) - seen
+            seen |= above
+            waiting += sorted(above)
+
+
+def _numbers(value: Any) -> Any:
+    """DVC writes YAML 1.2, whose 1e-08 is a number; to YAML 1.1, which PyYAML reads, it is text."""
+    if isinstance(value, dict):
+        return {name: _numbers(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_numbers(one) for one in value]
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def _at(values: Any, dotted: str) -> Any:
+    for key in dotted.split("."):
+        values = values.get(key) if isinstance(values, dict) else None
+    return values
+
+
+def _difference(key: str, before: Any, now: Any) -> str:
+    step = key.removeprefix("code_version.")
+    if step != key:
+        return f"code version of {step} {before} -> {now}"
+    parts = sorted(_leaves(key, before, now))
+    return f"{parts[0]}{f' and {len(parts) - 1} more' if len(parts) > 1 else ''}"
+
+
+def _leaves(key: str, before: Any, now: Any) -> Iterable[str]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        for name in before.keys() | now.keys():
+            if _numbers(before.get(name)) != _numbers(now.get(name)):
+                yield from _leaves(f"{key}.{name}", before.get(name), now.get(name))
+    else:
+        yield f"{key} {before} -> {now}"
