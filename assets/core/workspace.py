@@ -90,7 +90,7 @@ class Workspace:
 def default_root() -> Path:
     """`$OMNIHUMAN_HOME`, by default the folder that holds the project's dvc.yaml."""
     given = os.environ.get(HOME_VARIABLE)
-    return Path(given).resolve() if given else Path(__file__).resolve().parent.parent
+    return Path(given).resolve() if given else Path(__file__).resolve().parents[2]
 
 
 def open_workspace(profile: str | None = None, overrides: list[str] | None = None) -> Workspace:

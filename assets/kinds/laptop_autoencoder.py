@@ -16,7 +16,7 @@ def make_laptop_autoencoder(execution: Execution) -> Metadata:
     output = execution.workspace.data("laptop_autoencoder")
     draft = output.parent / f".tmp-{output.name}"
     shutil.rmtree(draft, ignore_errors=True)
-    script = Path(training.__file__).with_name("autoencoder.py")
+    script = Path(training.__file__).parent / "recipes" / "autoencoder.py"
     launcher = [sys.executable, "-m", "deepspeed.launcher.runner", "--num_gpus", "1", "--master_addr", "127.0.0.1"]
     execution.launch(Process([*launcher, str(script), "--output", str(draft)], launch_environment()))
     if not (draft / "RECIPE.json").is_file():

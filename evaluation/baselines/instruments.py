@@ -1,5 +1,6 @@
 """What looks at videos, and the metrics that can be had with it, fed together clip by clip."""
 
+import functools
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -163,8 +164,8 @@ class Panel:
             if extractor is None or not self._needs(*names):
                 continue
             sides = [
-                cache.get(extractor.network, x, lambda x=x, e=extractor: e(x)) for x in (pair.real, pair.generated)
-            ]  # type: ignore[misc]
+                cache.get(extractor.network, clip, functools.partial(extractor, clip)) for clip in (pair.real, pair.generated)
+            ]
             for name in names:
                 self._feed(name, pair.name, *sides)
 

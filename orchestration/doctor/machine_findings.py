@@ -19,7 +19,7 @@ from orchestration.doctor.finding import Finding
 
 NEEDED_GIB = 5.0
 PORTS = {"Dagster": DAGSTER_PORT, "reports": REPORTS_PORT, "MLflow": MLFLOW_PORT}
-PROJECT = Path(__file__).resolve().parent.parent / "pyproject.toml"
+PROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
 OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
 
 

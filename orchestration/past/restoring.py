@@ -86,7 +86,7 @@ def get_code(commit: str, folder: Path) -> Path:
     Raises:
         RestoreError: the project is not under git, has no such commit, or `folder` holds something else.
     """
-    project, wanted = Path(__file__).resolve().parent.parent, commit.removesuffix(UNCOMMITTED)
+    project, wanted = Path(__file__).resolve().parents[2], commit.removesuffix(UNCOMMITTED)
     if (folder / ".git").is_file() and _git(folder, "rev-parse", "HEAD").stdout.strip() == wanted:
         return folder
     done = _git(project, "worktree", "add", "--detach", str(folder.resolve()), wanted)

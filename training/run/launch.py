@@ -15,7 +15,7 @@ from pathlib import Path
 
 from profiles.schema import EngineConfig
 
-SCRIPT = Path(__file__).with_name("train.py")
+SCRIPT = Path(__file__).parents[1] / "train.py"
 # The process that asked for the training. When it is gone, killed too, the ranks stop: a second attempt must not find the
 # first one still writing.
 LAUNCHER_VARIABLE = "OMNIHUMAN_LAUNCHER_PID"
