@@ -164,7 +164,8 @@ class Panel:
             if extractor is None or not self._needs(*names):
                 continue
             sides = [
-                cache.get(extractor.network, clip, functools.partial(extractor, clip)) for clip in (pair.real, pair.generated)
+                cache.get(extractor.network, clip, functools.partial(extractor, clip))
+                for clip in (pair.real, pair.generated)
             ]
             for name in names:
                 self._feed(name, pair.name, *sides)
