@@ -4,10 +4,10 @@ import argparse
 import sys
 import textwrap
 
+from assets.core.catalogue import FLOW, STEPS
 from assets.core.shard_plans import bring_remote_clips, plan_new_shards
 from assets.core.steps import Step
 from assets.core.workspace import Workspace, open_workspace
-from assets.make.catalogue import FLOW, STEPS
 from assets.make.dvc_stages import ensure_repository, stages_text, write_params
 from assets.make.execute import execute, is_current
 from media import write_atomically

@@ -18,9 +18,9 @@ from typing import Any
 
 import dagster as dg
 
+from assets.core.catalogue import STEPS
 from assets.core.versions import fingerprint
 from assets.core.workspace import HOME_VARIABLE, Workspace, open_workspace
-from assets.make.catalogue import STEPS
 from assets.make.dvc_stages import ensure_repository, record_in_dvc, record_shard
 from assets.make.execute import is_current
 from assets.past.mark_current import adopt

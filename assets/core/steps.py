@@ -1,5 +1,6 @@
-"""What an asset is, apart from any framework: a function, what it reads, and what makes its result out of date."""
+"""What an asset is, apart from any framework: who makes it, what it reads, and what makes its result out of date."""
 
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,9 +47,7 @@ class Columns:
     sources: Mapping[str, tuple[tuple[str, str], ...]]
 
 
-Metadata = Mapping[
-    str, "int | float | str | bool | Path | Png | Markdown | Table | Columns | dict[str, Any] | list[Any]"
-]
+Metadata = Mapping[str, int | float | str | bool | Path | Png | Markdown | Table | Columns | dict[str, Any] | list[Any]]
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ class Step:
     Attributes:
         name: of the asset, its folder under `data/`, and its stage in dvc.yaml.
         description: for people, in the Dagster UI.
-        make: does the work; the folder it leaves is the product. Returns what the asset's page shows.
+        make: `module:function` that does the work; the folder it leaves is the product. `maker` imports it.
         upstream: assets it reads.
         sections: dotted keys of the profile that decide its result.
         group, kinds: for the Dagster UI.
@@ -98,14 +97,15 @@ class Step:
         data_version: content version of the finished folder.
         accelerated: waits for the pool of the training hardware.
         marker: file inside the folder that tells that it is there.
-        check: asked after it is made, and before anything that reads it is made; failing holds those up.
+        contract: table of the product whose broken rows are counted, after it is made and before anything that reads it is made;
+            too many hold those up.
         files: at the workspace's root and under version control, that decide its result too.
         in_dvc: whether dvc.yaml has it; only things outside the flow have not.
     """
 
     name: str
     description: str
-    make: Callable[[Execution], Metadata]
+    make: str
     upstream: tuple[str, ...]
     sections: tuple[str, ...]
     group: str
@@ -116,5 +116,11 @@ class Step:
     data_version: Callable[[Path], str] | None = None
     accelerated: bool = False
     in_dvc: bool = True
-    check: Callable[[Workspace, str | None], Check] | None = None
+    contract: str | None = None
     files: tuple[str, ...] = ()
+
+    def maker(self) -> Callable[[Execution], Metadata]:
+        """Import the function that does the work; it returns what the asset's page shows."""
+        module, _, function = self.make.partition(":")
+        made: Callable[[Execution], Metadata] = getattr(importlib.import_module(module), function)
+        return made

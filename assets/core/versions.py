@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,21 @@ def folder_version(folder: Path) -> str:
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
         digest.update(bytes.fromhex(sha256_while_unchanged(path)))
     return digest.hexdigest()
+
+
+def weights_version(folder: Path) -> str:
+    """Read the digest of a checkpoint's weights: two runs that end in the same weights are the same version."""
+    return json.loads((folder / "record.json").read_text())["weights_digest"]
+
+
+def snapshot_version(folder: Path) -> str:
+    """Read the digest that snapshot.json carries."""
+    return json.loads((folder / "snapshot.json").read_text())["digest"]
+
+
+def file_version(name: str) -> Callable[[Path], str]:
+    """Hash one file of a folder, and nothing else of it."""
+    return lambda folder: hashlib.sha256((folder / name).read_bytes()).hexdigest()
 
 
 def content_version(workspace: Workspace, step: Step, shard: str | None) -> str:

@@ -1,11 +1,12 @@
 """The steps as Dagster assets: partitions, versions, pages with plots, and training through Dagster Pipes."""
 
+import ast
 import base64
 import errno
-import inspect
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -13,11 +14,12 @@ from urllib.parse import quote
 import dagster as dg
 
 from assets.core.addresses import mlflow_pages, report_pages
+from assets.core.catalogue import STEPS
 from assets.core.steps import AssetError, Check, Columns, Launcher, Markdown, Png, Step, Table
 from assets.core.workspace import REPORTS, Workspace, open_workspace
 from assets.kinds.contract_checks import NAME as CHECK
+from assets.kinds.contract_checks import contract_checks
 from assets.launchers.resource import TrainingLauncher
-from assets.make.catalogue import STEPS
 from assets.make.dvc_stages import ensure_repository
 from assets.make.execute import execute
 from assets.retraining.training_start import CHAMPION, SCRATCH, choose_start
@@ -97,7 +99,7 @@ def dagster_asset(step: Step, condition: dg.AutomationCondition | None = None) -
             "profile_sections": ", ".join(step.sections) or "(none)",
             **_code_reference(step),
         },
-        check_specs=[] if step.check is None else [dg.AssetCheckSpec(CHECK, asset=step.name, blocking=True)],
+        check_specs=[] if step.contract is None else [dg.AssetCheckSpec(CHECK, asset=step.name, blocking=True)],
     )
     def run(context: dg.AssetExecutionContext, launcher: TrainingLauncher) -> dg.MaterializeResult:
         workspace = open_workspace()
@@ -109,7 +111,7 @@ def dagster_asset(step: Step, condition: dg.AutomationCondition | None = None) -
         with again_after_flaky_io():
             outcome = execute(workspace, step, shard, _through_pipes(context, launcher, told, step, workspace))
         metadata = {**told, **dagster_metadata(outcome.metadata), "seconds": round(outcome.seconds, 2)}
-        checks = [] if step.check is None else [_check_result(step.check(workspace, shard))]
+        checks = [_check_result(check) for check in contract_checks(workspace, step, shard)]
         version = dg.DataVersion(outcome.data_version)
         return dg.MaterializeResult(metadata=metadata, data_version=version, check_results=checks)
 
@@ -132,9 +134,13 @@ def again_after_flaky_io() -> Iterator[None]:
 
 
 def _code_reference(step: Step) -> dict[str, dg.CodeReferencesMetadataValue]:
-    """Under Dagster's own name, which its pages show as a link into the code."""
-    code = inspect.unwrap(step.make).__code__
-    reference = dg.LocalFileCodeReference(file_path=code.co_filename, line_number=code.co_firstlineno)
+    """Under Dagster's own name, which its pages show as a link into the code; read off the source, for importing it is heavy."""
+    module, _, function = step.make.partition(":")
+    spec = find_spec(module)
+    assert spec is not None and spec.origin is not None
+    source = ast.parse(Path(spec.origin).read_bytes())
+    line = next(node.lineno for node in source.body if isinstance(node, ast.FunctionDef) and node.name == function)
+    reference = dg.LocalFileCodeReference(file_path=spec.origin, line_number=line)
     return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[reference])}
 
 

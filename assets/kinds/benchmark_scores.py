@@ -2,7 +2,7 @@
 
 import json
 
-from assets.core.steps import Execution, Markdown, Metadata, Png, Step
+from assets.core.steps import Execution, Markdown, Metadata, Png
 from assets.core.workspace import Workspace
 from assets.kinds.clip_scores import markdown_table
 from assets.kinds.evaluation_report import write_report
@@ -109,29 +109,3 @@ def make_baseline_comparison(execution: Execution) -> Metadata:
 def _metric_name(title: str) -> str:
     """A column's title in the letters that MLflow allows."""
     return "".join(letter if letter.isascii() and (letter.isalnum() or letter in " ._-/") else "_" for letter in title)
-
-
-BENCHMARK_SCORES = Step(
-    name="benchmark_scores",
-    description="Mouth-to-sound correlation, joint error, missing joints, colour error, detail and latent Fréchet "
-    "distance of every model with bootstrap intervals, beside ceilings and floors; the student's on slices too.",
-    make=make_benchmark_scores,
-    upstream=("benchmark_sets", "generated_videos"),
-    sections=("evaluation", "encoders"),
-    group="evaluation",
-    kinds=frozenset({"python", "mlflow", "parquet", "dvc"}),
-    marker="slices.parquet",
-    version="2",  # with cost, and every sample by itself
-)
-BASELINE_COMPARISON = Step(
-    name="baseline_comparison",
-    description="Teacher against student against floors and ceilings: a table, a plot, a contact sheet, and an mp4 with "
-    "sound made by the student.",
-    make=make_baseline_comparison,
-    upstream=("benchmark_sets", "generated_videos", "benchmark_scores"),
-    sections=("evaluation",),
-    group="evaluation",
-    kinds=frozenset({"python", "mlflow", "dvc"}),
-    marker="comparison.json",
-    version="2",  # with cost
-)

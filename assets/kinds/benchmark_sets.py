@@ -1,6 +1,6 @@
 """The held-out benchmark."""
 
-from assets.core.steps import Execution, Metadata, Png, Step
+from assets.core.steps import Execution, Metadata, Png
 
 
 def make_benchmark_sets(execution: Execution) -> Metadata:
@@ -23,16 +23,3 @@ def training_seeds(execution: Execution) -> list[range]:
 
     demo = execution.workspace.profile.demo
     return [] if demo is None else [corpus_seeds(demo)]
-
-
-BENCHMARK_SETS = Step(
-    name="benchmark_sets",
-    description="Held-out puppets with exactly known mouth, joints and identity, driven by held-out sound. Seeds are "
-    "checked against those trained on.",
-    make=make_benchmark_sets,
-    upstream=(),
-    sections=("video", "evaluation.clips", "evaluation.seed", "demo"),
-    group="evaluation",
-    kinds=frozenset({"python", "opencv", "dvc"}),
-    marker="manifest.parquet",
-)

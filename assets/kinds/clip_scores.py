@@ -1,9 +1,7 @@
 """One score table per shard: columns, never decisions."""
 
-from assets.core.steps import Execution, Markdown, Metadata, Png, Step
-from assets.kinds.contract_checks import contract_check
+from assets.core.steps import Execution, Markdown, Metadata, Png
 from assets.kinds.detectors import keypoint_detector
-from curation.scores.registry import versions_digest
 
 
 def make_clip_scores(execution: Execution) -> Metadata:
@@ -42,19 +40,3 @@ def markdown_table(rows: list[dict]) -> str:
         return "(none)"
     lines = ["| " + " | ".join(map(str, rows[0])) + " |", "| " + " | ".join("---" for _ in rows[0]) + " |"]
     return "\n".join(lines + ["| " + " | ".join(str(v) for v in row.values()) + " |" for row in rows])
-
-
-CLIP_SCORES = Step(
-    name="clip_scores",
-    description="Picture, motion, overlay text, people, sound and lip-sync scores of every clip, as columns, with its "
-    "keypoints. No clip is dropped: filters are predicates over these columns.",
-    make=make_clip_scores,
-    upstream=("raw_clips",),
-    sections=("video", "encoders.keypoints", "transformer.pose_keypoints", "curation.scores"),
-    group="curation",
-    kinds=frozenset({"python", "opencv", "parquet", "dvc"}),
-    marker="scores.parquet",
-    sharded=True,
-    version=versions_digest(),
-    check=contract_check("clip_scores", "scores.parquet"),
-)

@@ -2,8 +2,7 @@
 
 import json
 
-from assets.core.steps import Execution, Metadata, Step
-from assets.kinds.contract_checks import contract_check
+from assets.core.steps import Execution, Metadata
 
 
 def make_condition_features(execution: Execution) -> Metadata:
@@ -33,20 +32,3 @@ def make_condition_features(execution: Execution) -> Metadata:
         ),
         "encoders": json.loads((destination / "encoders.json").read_text()),
     }
-
-
-CONDITION_FEATURES = Step(
-    name="condition_features",
-    description="Video, reference and motion latents, text, speech-encoder states and keypoints of every training window. "
-    "A row's key hashes the clip's bytes, the encoders' weights, the transform, the bucket and the dtype, so training on "
-    "a stale cache is impossible.",
-    make=make_condition_features,
-    upstream=("raw_clips", "clip_scores"),
-    sections=("video", "encoders"),
-    group="curation",
-    kinds=frozenset({"pytorch", "huggingface", "dvc"}),
-    marker="samples.parquet",
-    sharded=True,
-    version="3",  # quarantine
-    check=contract_check("condition_features", "samples.parquet"),
-)

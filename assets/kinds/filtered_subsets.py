@@ -1,8 +1,7 @@
 """Nested subsets of each shard: text, audio within it, pose within that."""
 
-from assets.core.steps import Execution, Markdown, Metadata, Png, Step
+from assets.core.steps import Execution, Markdown, Metadata, Png
 from assets.kinds.clip_scores import markdown_table
-from assets.kinds.contract_checks import contract_check
 
 
 def make_filtered_subsets(execution: Execution) -> Metadata:
@@ -29,19 +28,3 @@ def make_filtered_subsets(execution: Execution) -> Metadata:
         "columns": subset_columns(workspace.profile),
         "report": write_subsets_page(page, shard_dir, scores_dir, destination, funnel, config),
     }
-
-
-FILTERED_SUBSETS = Step(
-    name="filtered_subsets",
-    description="Which clips may train which condition: text ⊇ audio ⊇ pose. A clip that fails lip-sync or pose "
-    "visibility still trains the weaker conditions. Changing a threshold computes no score anew.",
-    make=make_filtered_subsets,
-    upstream=("raw_clips", "clip_scores"),
-    sections=("curation.text", "curation.audio", "curation.pose"),
-    group="curation",
-    kinds=frozenset({"pyarrow", "parquet", "dvc"}),
-    marker="subsets.parquet",
-    sharded=True,
-    version="3",  # quarantine
-    check=contract_check("filtered_subsets", "subsets.parquet"),
-)

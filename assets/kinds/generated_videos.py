@@ -5,7 +5,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assets.core.steps import Execution, Metadata, Report, Step
+from assets.core.catalogue import STEPS
+from assets.core.steps import Execution, Metadata, Report
 from assets.core.versions import ENCODERS, source_version
 from assets.core.workspace import Workspace
 from assets.kinds.evaluation_runs import evaluation_run
@@ -108,7 +109,11 @@ def pipeline_digest(workspace: Workspace, weights: str) -> str:
     """Digest of everything that makes a checkpoint's videos: its transformer's weights, the frozen encoders, this code."""
     encoders = workspace.profile.encoders
     # With the step's version, because a change of the sampling code makes videos that are done out of date too.
-    parts = [weights, GENERATED_VIDEOS.version, *(source_version(getattr(encoders, name)) for name in ENCODERS)]
+    parts = [
+        weights,
+        STEPS["generated_videos"].version,
+        *(source_version(getattr(encoders, name)) for name in ENCODERS),
+    ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -126,18 +131,3 @@ def _seconds(root: Path) -> dict[str, float]:
         f"{folder.parent.name}.{folder.name}": round(record["seconds_per_clip"], 4)
         for folder, record in records.items()
     }
-
-
-GENERATED_VIDEOS = Step(
-    name="generated_videos",
-    description="Teacher, undistilled one-step teacher, consistency student and distilled student on the same benchmark "
-    "with the same noise: audio-driven, pose-driven, and with another clip's sound as the floor.",
-    make=make_generated_videos,
-    upstream=("benchmark_sets", "stage_3_checkpoint", "consistency_student", "distilled_student"),
-    sections=("evaluation", "encoders"),
-    group="evaluation",
-    kinds=frozenset({"pytorch", "huggingface", "mlflow", "dvc"}),
-    marker="distilled_student/audio/meta.json",
-    accelerated=True,
-    version="2",  # with what generating cost
-)

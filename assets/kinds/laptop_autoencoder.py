@@ -5,7 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from assets.core.steps import AssetError, Execution, Metadata, Step
+from assets.core.steps import AssetError, Execution, Metadata
 
 
 def make_laptop_autoencoder(execution: Execution) -> Metadata:
@@ -25,18 +25,3 @@ def make_laptop_autoencoder(execution: Execution) -> Metadata:
     draft.rename(output)
     record = json.loads((output / "RECIPE.json").read_text())
     return {"seconds": record["seconds"], **{f"held_out {k}": v for k, v in record["held_out"].items()}}
-
-
-LAPTOP_AUTOENCODER = Step(
-    name="laptop_autoencoder",
-    description="Trains the laptop profile's AutoencoderKLWan anew from its recipe (about an hour on two cores). To use "
-    "the result, copy the folder over profiles/laptop/autoencoder: every cached feature is then made anew.",
-    make=make_laptop_autoencoder,
-    upstream=(),
-    sections=(),
-    group="tools",
-    kinds=frozenset({"pytorch", "deepspeed", "huggingface"}),
-    marker="RECIPE.json",
-    accelerated=True,
-    in_dvc=False,
-)

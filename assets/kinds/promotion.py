@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assets.core.steps import AssetError, Execution, Markdown, Metadata, Report, Step
+from assets.core.steps import AssetError, Execution, Markdown, Metadata, Report
 from assets.core.workspace import Workspace
 from assets.kinds.clip_scores import markdown_table
 from assets.kinds.gate_evidence import (
@@ -215,46 +215,3 @@ def _continued_tags(workspace: Workspace) -> dict[str, str]:
         return {}
     parent = json.loads((workspace.data(teacher["parent"]) / "record.json").read_text())
     return {"continued_from": teacher["continued_from"], EARLIER: " ".join(parent["seen_snapshots"])}
-
-
-def _file_version(name: str):
-    def version(folder: Path) -> str:
-        import hashlib
-
-        return hashlib.sha256((folder / name).read_bytes()).hexdigest()
-
-    return version
-
-
-REGISTERED_MODEL = Step(
-    name="registered_model",
-    description="Student and teacher as whole pipelines (safetensors, no pickle) in the MLflow registry, each a new "
-    "version with alias challenger.",
-    make=make_registered_model,
-    upstream=(
-        "distilled_student",
-        "stage_3_checkpoint",
-        "training_snapshot",
-        "benchmark_sets",
-        "generated_videos",
-        "benchmark_scores",
-    ),
-    sections=("encoders", "video", "evaluation.teacher_steps", "evaluation.guidance_scale"),
-    group="promotion",
-    kinds=frozenset({"mlflow", "huggingface", "dvc"}),
-    marker="model_version.json",
-    version="2",  # with samples
-    data_version=_file_version("model_version.json"),
-)
-PROMOTED_CHAMPION = Step(
-    name="promoted_champion",
-    description="The gate: scores of these very weights on today's benchmark, which training did not see; every threshold "
-    "met, on slices too; no worse than the champion on any metric and better on the headline. Passing moves alias champion, and the old champion becomes previous; refusing says why.",
-    make=make_promoted_champion,
-    upstream=("registered_model", "benchmark_sets", "benchmark_scores"),
-    sections=("gate", "evaluation"),
-    group="promotion",
-    kinds=frozenset({"mlflow", "dvc"}),
-    marker="decision.json",
-    data_version=_file_version("decision.json"),
-)

@@ -3,9 +3,7 @@
 import json
 
 from assets.core.shard_plans import planned_files
-from assets.core.steps import AssetError, Execution, Metadata, Png, Step, Table
-from assets.core.versions import folder_version
-from assets.kinds.contract_checks import contract_check
+from assets.core.steps import AssetError, Execution, Metadata, Png, Table
 
 QUARANTINE_SHOWN = 100
 GROUPS_SHOWN = 20
@@ -47,20 +45,3 @@ def make_raw_clips(execution: Execution) -> Metadata:
         "report": write_ingest_page(workspace.report_page("raw_clips", shard), root / shard),
         "quarantine": Table(quarantine[["source_name", "reason", "message"]].head(QUARANTINE_SHOWN).to_dict("records")),
     }
-
-
-RAW_CLIPS = Step(
-    name="raw_clips",
-    description="Dropped clips as immutable, content-addressed shards: media in one tar, a row per clip, and a "
-    "quarantine table with the reason for every file that could not be used.",
-    make=make_raw_clips,
-    upstream=(),
-    sections=("video.fps", "video.frames", "video.buckets", "curation.min_seconds", "curation.shots"),
-    group="curation",
-    kinds=frozenset({"python", "parquet", "dvc"}),
-    marker="shard.json",
-    sharded=True,
-    version="2",
-    data_version=folder_version,
-    check=contract_check("raw_clips", "clips.parquet"),
-)

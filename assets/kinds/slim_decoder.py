@@ -2,8 +2,8 @@
 
 import json
 
-from assets.core.steps import AssetError, Execution, Markdown, Metadata, Step
-from assets.kinds.checkpoints import ENGINE, describe, train, weights_version
+from assets.core.steps import AssetError, Execution, Markdown, Metadata
+from assets.kinds.checkpoints import describe, make_checkpoint
 
 NAME = "slim_decoder"
 
@@ -21,7 +21,7 @@ def make_slim_decoder(execution: Execution) -> Metadata:
         raise AssetError(
             f"profile {workspace.profile.name} has no section slim_decoder; profiles/laptop.yaml shows one"
         )
-    train(NAME)(execution)
+    make_checkpoint(execution)
     folder = workspace.data(NAME)
     own, slim = (
         load_autoencoder(resolve_source(workspace.profile.encoders.autoencoder)),
@@ -37,19 +37,3 @@ def make_slim_decoder(execution: Execution) -> Metadata:
         "times_as_fast": rows[0].seconds / rows[1].seconds,
         "psnr_own": float(rows[1].psnr_own or 0.0),
     }
-
-
-SLIM_DECODER = Step(
-    name=NAME,
-    description="A narrower decoder that draws what the autoencoder's own draws (APT2), with what it loses and saves on the benchmark. "
-    "`omnihuman generate --decoder data/slim_decoder/vae` decodes with it.",
-    make=make_slim_decoder,
-    upstream=("training_snapshot", "benchmark_sets"),
-    sections=("video", "curation.held_out_share", "encoders", *ENGINE, NAME),
-    group="tools",
-    kinds=frozenset({"pytorch", "deepspeed", "mlflow", "huggingface"}),
-    marker="fidelity.json",
-    data_version=weights_version,
-    accelerated=True,
-    in_dvc=False,
-)

@@ -1,10 +1,8 @@
 """The frozen list of what is trained on."""
 
 import json
-from pathlib import Path
 
-from assets.core.steps import Execution, Markdown, Metadata, Step
-from assets.core.workspace import TOMBSTONES
+from assets.core.steps import Execution, Markdown, Metadata
 from assets.kinds.clip_scores import markdown_table
 
 
@@ -35,24 +33,3 @@ def make_training_snapshot(execution: Execution) -> Metadata:
         "report": write_card_page(page, destination, raw, workspace.data("clip_scores"), subsets, tombstones),
         "card": Markdown((destination / "card.md").read_text()),
     }
-
-
-def snapshot_digest(folder: Path) -> str:
-    """The digest that snapshot.json carries."""
-    return json.loads((folder / "snapshot.json").read_text())["digest"]
-
-
-TRAINING_SNAPSHOT = Step(
-    name="training_snapshot",
-    description="A frozen list of shards, samples, predicates and hashes, without withdrawn clips. Training depends on this, never on all shards: "
-    "lineage from a model to its clips is read from here.",
-    make=make_training_snapshot,
-    upstream=("raw_clips", "filtered_subsets", "condition_features"),
-    sections=("curation.text", "curation.audio", "curation.pose", "video", "encoders"),
-    group="curation",
-    kinds=frozenset({"pandas", "parquet", "dvc"}),
-    marker="snapshot.json",
-    data_version=snapshot_digest,
-    files=(TOMBSTONES,),
-    version="2",  # names each sample's bucket
-)

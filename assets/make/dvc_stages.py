@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from assets.core.catalogue import FLOW
 from assets.core.dvc_lock import mend_lock, whole_lock
 from assets.core.steps import Step
 from assets.core.versions import configuration, score_weights
@@ -70,8 +71,6 @@ def record_shard(workspace: Workspace, step: Step) -> None:
 
 def record_waiting(workspace: Workspace) -> None:
     """Record all sharded stages, in their order, if shards of any wait for it: a snapshot goes back to all of them."""
-    from assets.make.catalogue import FLOW
-
     sharded = [step for step in FLOW if step.sharded]
     if any(place.is_file() for step in sharded for place in (_waiting(workspace, step), _taken(workspace, step))):
         for step in sharded:
@@ -120,8 +119,6 @@ def ensure_repository(workspace: Workspace) -> None:
 
 def stages_text() -> str:
     """dvc.yaml as it follows from the steps."""
-    from assets.make.catalogue import FLOW
-
     stages = {step.name: _stage(step) for step in FLOW}
     return STAGES_HEADING + yaml.safe_dump({"stages": stages}, sort_keys=False, width=120, allow_unicode=True)
 
@@ -129,8 +126,6 @@ def stages_text() -> str:
 def params_text(profile: Profile) -> str:
     """params.yaml for a profile: its values, the digests of the frozen weights and of the scores' weights, and the version of
     each step's code."""
-    from assets.make.catalogue import FLOW
-
     weights = configuration(profile, ("encoders",))["weights"]
     versions = {step.name: step.version for step in FLOW}
     own = {"weights": weights, "score_weights": score_weights(profile), "code_version": versions}

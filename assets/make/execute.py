@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assets.core.build_lock import one_maker
+from assets.core.catalogue import STEPS
 from assets.core.steps import AssetError, Execution, Launcher, Metadata, Step
 from assets.core.versions import content_version, fingerprint, fresh_version, signature
 from assets.core.workspace import Workspace
+from assets.kinds.contract_checks import contract_checks
 from assets.launchers.settings import LAUNCHER_FILE
-from assets.make.catalogue import STEPS
 from assets.make.dvc_stages import record_in_dvc, record_shard, record_waiting
 from media import write_atomically
 from tracking.progress import ProgressFile
@@ -73,7 +74,7 @@ def _execute(workspace: Workspace, step: Step, shard: str | None, launch: Launch
     started = time.monotonic()
     made_from = fingerprint(workspace, step, shard, STEPS)
     report = ProgressFile(workspace.progress(step.name, shard))
-    metadata = step.make(Execution(step.name, workspace, shard, made_from, report, launch or run_process))
+    metadata = step.maker()(Execution(step.name, workspace, shard, made_from, report, launch or run_process))
     folder = workspace.data(step.name, shard)
     if not (folder / step.marker).is_file():
         raise AssetError(f"{step.name} ended and {folder / step.marker} is not there; its code must write it")
@@ -122,10 +123,9 @@ def _keep_restore_point(workspace: Workspace, step: Step) -> Metadata:
 def _hold_up_behind_failed_checks(workspace: Workspace, step: Step, shard: str | None) -> None:
     """Nothing is made of a shard whose check fails. What reads all shards leaves such a shard out by itself."""
     for above in (STEPS[name] for name in step.upstream if name in STEPS):
-        if above.check is None or above.sharded != (shard is not None):
+        if above.sharded != (shard is not None) or not (workspace.data(above.name, shard) / above.marker).is_file():
             continue
-        if (workspace.data(above.name, shard) / above.marker).is_file():
-            check = above.check(workspace, shard)
+        for check in contract_checks(workspace, above, shard):
             if not check.passed:
                 raise AssetError(
                     f"{step.name} is held up: check {check.name} of {above.name} {shard or ''} fails: {check.message}; "

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 
+from assets.core.catalogue import STEPS
 from assets.core.dvc_cache import CommittedFolder, LockedStage, cached_folders, current_folders, locked_stages
 from assets.core.workspace import Workspace
 from assets.kinds.generated_videos import SOURCES
@@ -228,8 +229,6 @@ def _link_parents(lineage: Lineage, checkpoints: list[_Checkpoint], locked: _Loc
 
 
 def _parent_names(one: _Checkpoint) -> dict[str, str]:
-    from assets.make.catalogue import STEPS
-
     above = STEPS[one.name].upstream if one.name in STEPS else ()
     read = {name: "discriminator starts from" for name in above if name != SNAPSHOT}
     parent = one.record.get("parent")

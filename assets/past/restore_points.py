@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from assets.core.catalogue import FLOW
 from assets.core.dvc_cache import CommittedFolder, cache_folder, committed_folder
 from assets.core.dvc_lock import LOCK
 from assets.core.steps import AssetError
 from assets.core.workspace import START, Workspace
-from assets.make.catalogue import FLOW
 from assets.make.dvc_stages import params_text, stages_text
 from media import write_atomically
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from assets.core.build_lock import one_maker
 from assets.core.steps import AssetError, Launcher
+from assets.core.training_recipes import RECIPES
 from assets.core.workspace import Workspace
-from assets.kinds.checkpoints import RECIPES, training_job
+from assets.kinds.checkpoints import training_job
 from assets.make.execute import run_process
 from evaluation.questions.studies import STUDIES, Study, Variant
 from media import whole_directory, write_atomically
@@ -77,9 +78,7 @@ def _variants(study: Study, names: Sequence[str]) -> list[Variant]:
 
 def _check_parents(workspace: Workspace, study: Study) -> None:
     recipes = [RECIPES[name] for name in study.trains]
-    parents = {name for recipe in recipes for name in (recipe.parent, recipe.diffusion_parent) if name} - set(
-        study.trains
-    )
+    parents = {name for recipe in recipes for name in recipe.parents} - set(study.trains)
     for asset in sorted({*DATA, *parents, *([study.beside] if study.beside else [])}):
         if not workspace.data(asset).is_dir():
             raise AssetError(f"no {workspace.data(asset)}; a study starts from a finished demo: run `omnihuman demo`")

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from assets.core.catalogue import STEPS
 from assets.core.dvc_cache import LockedStage, locked_stages
 from assets.core.workspace import Workspace
 from assets.kinds.promotion import MODELS, STUDENT
-from assets.make.catalogue import STEPS
 from assets.make.dvc_stages import params_text, settings_of
 from assets.past.lineage import Lineage, read_lineage
 from assets.questions.subset_questions import scores_of_all_shards

@@ -2,8 +2,8 @@
 
 import dagster as dg
 
+from assets.core.catalogue import FLOW
 from assets.dagster.asset_factory import begin_from
-from assets.make.catalogue import FLOW
 from assets.retraining.training_start import CHAMPION, SCRATCH
 
 PER_SHARD = tuple(step.name for step in FLOW if step.sharded)

@@ -10,9 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from assets.core.catalogue import FLOW, STEPS
 from assets.core.dvc_lock import LOCK
 from assets.core.workspace import Workspace
-from assets.make.catalogue import FLOW, STEPS
 from assets.make.execute import is_current
 from orchestration.demo.console import DemoConsole
 from orchestration.demo.summary import print_results

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from assets.core.catalogue import STEPS
 from assets.dagster.asset_factory import SHARDS
-from assets.make.catalogue import STEPS
 
 VERSION, CODE, INPUT = "dagster/data_version", "dagster/code_version", "dagster/input_data_version/"
 

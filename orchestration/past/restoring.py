@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from assets.core.catalogue import STEPS
 from assets.core.dvc_lock import LOCK
 from assets.core.workspace import START, Workspace
-from assets.make.catalogue import STEPS
 from assets.make.dvc_stages import ensure_repository, one_writer, record_waiting, write_params
 from assets.past.dvc_remote import fetch_point, lay_out
 from assets.past.mark_current import adopt

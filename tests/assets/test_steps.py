@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from assets.core.catalogue import STEPS
 from assets.core.steps import AssetError, Execution, Step
 from assets.core.versions import configuration, fingerprint, folder_version
 from assets.core.workspace import Workspace
-from assets.kinds.checkpoints import STAGE_1_CHECKPOINT
 from assets.kinds.detectors import keypoint_detector
 from assets.make import execute as execute_module
-from assets.make.catalogue import STEPS
 from assets.make.dvc_stages import ensure_repository, params_text
 from assets.make.execute import execute, is_current, run_process
 from profiles import load_profile
@@ -37,9 +36,28 @@ def make(execution: Execution) -> dict:
     return {}
 
 
+def make_and_fail(execution: Execution) -> dict:
+    """Leave a product, and fail."""
+    make(execution)
+    raise AssetError("the disk is full")
+
+
+def make_nothing(execution: Execution) -> dict:
+    """End without a product."""
+    return {}
+
+
 def step(name: str, upstream: tuple[str, ...] = (), sections: tuple[str, ...] = ("stage_1",)) -> Step:
     return Step(
-        name, "a step of the tests", make, upstream, sections, "tools", frozenset({"python"}), "value", in_dvc=False
+        name,
+        "a step of the tests",
+        f"{__name__}:make",
+        upstream,
+        sections,
+        "tools",
+        frozenset({"python"}),
+        "value",
+        in_dvc=False,
     )
 
 
@@ -87,15 +105,11 @@ def test_equal_content_upstream_leaves_a_step_current(workspace: Workspace, step
 
 
 def test_a_failed_or_empty_execution_is_not_recorded(workspace: Workspace, steps) -> None:
-    def fail(execution: Execution) -> dict:
-        make(execution)
-        raise AssetError("the disk is full")
-
     with pytest.raises(AssetError, match="disk is full"):
-        execute(workspace, dataclasses.replace(steps["above"], make=fail))
+        execute(workspace, dataclasses.replace(steps["above"], make=f"{__name__}:make_and_fail"))
     assert not is_current(workspace, steps["above"])
     with pytest.raises(AssetError, match="is not there"):
-        execute(workspace, dataclasses.replace(steps["below"], make=lambda execution: {}))
+        execute(workspace, dataclasses.replace(steps["below"], make=f"{__name__}:make_nothing"))
 
 
 def test_folder_version_sees_names_and_bytes_and_no_drafts(tmp_path: Path) -> None:
@@ -125,10 +139,10 @@ def test_training_that_ends_without_a_checkpoint_is_an_error(workspace: Workspac
     (snapshot / "snapshot.json").write_text(json.dumps({"digest": "ab" * 32}))
     commands = []
     with pytest.raises(AssetError, match="without writing"):
-        execute(workspace, STAGE_1_CHECKPOINT, launch=lambda process: commands.append(process.command))
+        execute(workspace, STEPS["stage_1_checkpoint"], launch=lambda process: commands.append(process.command))
     job = json.loads(Path(commands[0][-1]).read_text())
     assert job["section"] == "stage_1" and job["snapshot"] == str(snapshot) and job["parent"] is None
-    assert not is_current(workspace, STAGE_1_CHECKPOINT)
+    assert not is_current(workspace, STEPS["stage_1_checkpoint"])
 
 
 def test_a_failing_process_is_an_error() -> None:

@@ -5,10 +5,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from assets.core.catalogue import STEPS
 from assets.core.steps import AssetError
 from assets.core.workspace import Workspace
 from assets.kinds.contract_checks import contract_check
-from assets.make.catalogue import STEPS
 from assets.make.execute import execute
 from curation.intake import ingest
 from curation.intake.clip_table import clips_frame, contract_violations

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 import puppets
+from assets.core.catalogue import STEPS
 from assets.core.steps import AssetError
 from assets.core.workspace import Workspace
-from assets.make.catalogue import STEPS
 from assets.make.execute import execute
 from curation.features import shard_features as features_module
 from curation.features.shard_features import build_features

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 import puppets
+from assets.core.catalogue import STEPS
 from assets.core.workspace import Workspace
-from assets.make.catalogue import STEPS
 from assets.make.dvc_stages import ensure_repository, record_in_dvc
 from assets.past.who_saw import who_saw
 from curation.features.shard_features import build_features

@@ -13,11 +13,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from assets.core.catalogue import STEPS
 from assets.core.steps import Execution, Step
 from assets.core.workspace import Workspace
 from assets.dagster import asset_factory as dagster_assets
 from assets.make import execute as execute_module
-from assets.make.catalogue import STEPS
 from assets.make.dvc_stages import ensure_repository
 from assets.make.execute import execute, is_current
 from media import whole_directory, write_atomically
@@ -32,7 +32,7 @@ def make_megabyte(execution: Execution) -> dict:
     return {}
 
 
-MEGABYTE = dataclasses.replace(STEPS["benchmark_sets"], make=make_megabyte)
+MEGABYTE = dataclasses.replace(STEPS["benchmark_sets"], make=f"{__name__}:make_megabyte")
 
 
 @pytest.fixture
@@ -143,7 +143,15 @@ def make_slowly(execution: Execution) -> dict:
 
 
 SLOW = Step(
-    "slow", "a step of the tests", make_slowly, (), ("stage_1",), "tools", frozenset({"python"}), "value", in_dvc=False
+    "slow",
+    "a step of the tests",
+    f"{__name__}:make_slowly",
+    (),
+    ("stage_1",),
+    "tools",
+    frozenset({"python"}),
+    "value",
+    in_dvc=False,
 )
 
 
@@ -205,6 +213,13 @@ def test_one_that_is_killed_while_it_holds_the_asset_keeps_nobody_waiting(tmp_pa
     assert execute(workspace, SLOW).metadata == {} and is_current(workspace, SLOW)
 
 
+def make_snapshot(execution: Execution) -> dict:
+    """A snapshot of a known digest."""
+    with whole_directory(execution.workspace.data("training_snapshot")) as folder:
+        (folder / "snapshot.json").write_text(json.dumps({"digest": "ab" * 32}))
+    return {}
+
+
 def test_an_unreachable_remote_is_said_on_the_assets_page_and_the_asset_is_made(tmp_path, monkeypatch):
     """The snapshot's step on a remote where no folder can be made."""
     (tmp_path / "file").touch()
@@ -220,12 +235,7 @@ def test_an_unreachable_remote_is_said_on_the_assets_page_and_the_asset_is_made(
         (workspace.data(name) / "some").write_text(name)
         record_in_dvc(workspace, STEPS[name])
 
-    def make(execution: Execution) -> dict:
-        with whole_directory(execution.workspace.data("training_snapshot")) as folder:
-            (folder / "snapshot.json").write_text(json.dumps({"digest": "ab" * 32}))
-        return {}
-
-    step = dataclasses.replace(STEPS["training_snapshot"], make=make)
+    step = dataclasses.replace(STEPS["training_snapshot"], make=f"{__name__}:make_snapshot")
     page = execute(workspace, step).metadata
     assert (
         page["restore_point"] == "abababababab"

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from assets.make.catalogue import FLOW, STEPS
+from assets.core.catalogue import FLOW, STEPS
 from assets.make.dvc_stages import stages_text
 from evaluation.questions.studies import STUDIES
 from orchestration.definitions import defs

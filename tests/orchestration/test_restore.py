@@ -12,10 +12,10 @@ from dvc.repo import Repo
 from dvc.utils.serialize import parse_yaml
 from typer.testing import CliRunner
 
+from assets.core.catalogue import FLOW, STEPS
 from assets.core.dvc_cache import cache_folder, committed_folder
 from assets.core.steps import AssetError
 from assets.core.workspace import Workspace
-from assets.make.catalogue import FLOW, STEPS
 from assets.make.dvc_stages import ensure_repository
 from assets.make.execute import is_current
 from assets.past.dvc_remote import REMOTE_VARIABLE, missing_outputs, push_restore_points

@@ -1,0 +1,72 @@
+"""The list of steps is data: every function that it names is there, and what a step depends on is what it was before."""
+
+import dataclasses
+import inspect
+import json
+from typing import get_type_hints
+
+import pytest
+
+from assets.core.catalogue import STEPS
+from assets.core.steps import Execution, Metadata
+from assets.core.versions import fingerprint
+from assets.core.workspace import Workspace
+from profiles import load_profile
+
+SHARD = "s-0123456789ab"
+# Of the workspace below, computed with the version before steps were data (e0e4a73). One that differs has every home make that
+# asset, and all that follows, anew: record another only together with a change that is meant to do so.
+FINGERPRINTS = {
+    "raw_clips": "db09d0297a97dde070643a8b7d3d8b7569d9c61edf1af2856fdd0389146ba31b",
+    "clip_scores": "70b3a327faf5bca0df257e2a603d695a48499fff2ccca052606024121d44a851",
+    "filtered_subsets": "245f579b6c477d44c549af99c47163400b7e894c39f48bee240b055a6f8f9098",
+    "condition_features": "7ea1404684edd0b75486cf8fb4a313c8d7731e032cf6d7dd14c60c8ac30ebd1a",
+    "training_snapshot": "d3bfac091b318eb8584f102719c61f6f2ed9a6795c72bd18a0136f87669056c8",
+    "stage_1_checkpoint": "8094837d79a2b2eaf7a73c24d840cba854583a0670ea6611f7916e254a4cfc57",
+    "stage_2_checkpoint": "e2c4bf32df9e516425c6a498b6ef4519283811fc56f8b56cbd7aa4531773b43c",
+    "stage_3_checkpoint": "580bd46ce20c3c4e5bac53c4f4ffedf8804316f5676159217dd024f097f288ff",
+    "consistency_student": "c59f711525abdad2bf5d1a19266775f56dec37ca1398d0c12fcc416154603d0a",
+    "adversarial_image_student": "108004570af4184016fa9bd33f07cd61211a965f76493e2aaaea719652264d40",
+    "distilled_student": "cf97ece4c515146f0efa669bdb1fdf46227b17ce4bf6f8110b0ef72a7db5cb84",
+    "benchmark_sets": "9d4f23e4a7d4b73b6c02502d1b005fe63ee7a52657e95731205f3c5339e8320b",
+    "generated_videos": "2683ca1177d3ffa01d72f4ac2d03c51d044a1665b839cfe87c24ac3a7eb1ce2f",
+    "benchmark_scores": "958cd038506d161cf36fb46209e78de3ee62c880fcaf3aad92180b4a8bfb088c",
+    "baseline_comparison": "c28abde914ecc013ad2bc51abd528ccd435e6a81d60af2a7952ebf5e0db090ce",
+    "registered_model": "59025a6ac312c0c2f5f545628eca9c022f48803a922996e0e2f873c5e69ce688",
+    "promoted_champion": "488b037e3c19ea330ac03ffc3782f2645257b917bdb2a966c79323e8cd19eeeb",
+    "laptop_autoencoder": "ceb7101e35747f24c5ee851137773ba858467bde74c2e170b4a3cd4ea4d26251",
+    "slim_decoder": "66e13537d9617eca37d28b97a72f22446ff505f53a03ba9e9d08da2499df1321",
+}
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Every product stands, as the smallest files that its content version can be read from."""
+    workspace = Workspace(tmp_path_factory.mktemp("home"), load_profile("laptop", []))
+    for step in STEPS.values():
+        for name in {step.marker, "record.json"}:
+            path = workspace.data(step.name, SHARD if step.sharded else None) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps({"digest": step.name, "weights_digest": step.name}))
+    workspace.tombstones.write_text("")
+    workspace.start.write_text("{}")
+    return workspace
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_the_function_that_makes_a_step_is_there_and_takes_an_execution(name: str) -> None:
+    make = STEPS[name].maker()
+    (parameter,) = inspect.signature(make).parameters
+    hints = get_type_hints(make)
+    assert hints[parameter] is Execution and hints["return"] == Metadata
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_step_depends_on_what_it_depended_on_before(workspace: Workspace, name: str) -> None:
+    step = STEPS[name]
+    assert fingerprint(workspace, step, SHARD if step.sharded else None, STEPS) == FINGERPRINTS[name]
+
+
+def test_a_name_that_is_no_function_is_an_error() -> None:
+    with pytest.raises(AttributeError, match="make_nothing"):
+        dataclasses.replace(STEPS["raw_clips"], make="assets.kinds.raw_clips:make_nothing").maker()
