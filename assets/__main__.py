@@ -11,6 +11,7 @@ from assets.core.workspace import Workspace, open_workspace
 from assets.make.dvc_stages import ensure_repository, stages_text, write_params
 from assets.make.execute import execute, is_current
 from media import write_atomically
+from media.user_error import exit_code
 
 EPILOG = """\
 Assets, in the order of the flow:
@@ -30,9 +31,6 @@ OMNIHUMAN_INBOX may be an fsspec URL (s3://bucket/clips): its new objects are br
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and make what it names; returns the exit code."""
-    from curation.tables.storage import CurationError
-    from profiles import ProfileError
-
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
@@ -43,12 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
             parser.print_help()
             return 2
         return _make(workspace, STEPS[options.name], options.shard, options.force)
-    except ProfileError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except (CurationError, RuntimeError, OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    except Exception as error:
+        return exit_code(error)
 
 
 def _make(workspace: Workspace, step: Step, shard: str | None, force: bool) -> int:

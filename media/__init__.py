@@ -1,19 +1,44 @@
-"""Files in and out: video and sound through PyAV, whole files and directories, pictures. No other project code."""
+"""Files in and out: video and sound through PyAV, whole files and directories, pictures. No other project code.
 
-from media.containers import MediaError, Span
-from media.decode import Clip, decode_clip, read_audio
-from media.encode import encode_clip
-from media.figures import in_few_colours, png_bytes
-from media.files import (
-    cut_unfinished_line,
-    flush_to_disk,
-    sha256_of_file,
-    sha256_while_unchanged,
-    whole_directory,
-    whole_file,
-    write_atomically,
-)
-from media.probe import Probe, probe_clip
+A name is looked up when it is first asked for: whoever writes a file whole need not wait for PyAV.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from media.containers import MediaError, Span
+    from media.decode import Clip, decode_clip, read_audio
+    from media.encode import encode_clip
+    from media.figures import in_few_colours, png_bytes
+    from media.files import (
+        cut_unfinished_line,
+        flush_to_disk,
+        sha256_of_file,
+        sha256_while_unchanged,
+        whole_directory,
+        whole_file,
+        write_atomically,
+    )
+    from media.probe import Probe, probe_clip
+
+_MODULES = {
+    "containers": ("MediaError", "Span"),
+    "decode": ("Clip", "decode_clip", "read_audio"),
+    "encode": ("encode_clip",),
+    "figures": ("in_few_colours", "png_bytes"),
+    "files": (
+        "cut_unfinished_line",
+        "flush_to_disk",
+        "sha256_of_file",
+        "sha256_while_unchanged",
+        "whole_directory",
+        "whole_file",
+        "write_atomically",
+    ),
+    "probe": ("Probe", "probe_clip"),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "Clip",
@@ -34,3 +59,10 @@ __all__ = [
     "whole_file",
     "write_atomically",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'media' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"media.{_HOMES[name]}"), name)
+    return value

@@ -12,6 +12,8 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
+from media.user_error import UserError
+
 # FFmpeg also reads playlists, which name further files and addresses, and draws text files as pictures: a stranger's
 # file gets neither. Names as in `ffmpeg -demuxers`.
 FORMATS = (
@@ -22,7 +24,7 @@ FORMATS = (
 MAX_PIXELS = 36_000_000
 
 
-class MediaError(Exception):
+class MediaError(UserError):
     """A file that cannot be used. `reason` is a short code for tables, the message is for people."""
 
     def __init__(self, reason: str, message: str):

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from networks.weights import NetworkError
+
 FPS, RATE = 16.0, 16_000
 WINDOW = 5  # frames
 SIDE = 16  # pixels of the mouth's cut, a quarter of the puppets' height
@@ -134,7 +136,7 @@ def load_puppet_sync(path: Path) -> PuppetSync:
     """Read the weights, safetensors only.
 
     Raises:
-        ValueError: the file does not hold exactly these parameters.
+        NetworkError: the file does not hold exactly these parameters.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -143,7 +145,7 @@ def load_puppet_sync(path: Path) -> PuppetSync:
     try:
         network.load_state_dict(load_file(path))
     except (SafetensorError, RuntimeError) as error:
-        raise ValueError(
+        raise NetworkError(
             f"{path} does not hold the weights of puppet sync ({error}); make them with training/recipes/puppet_sync.py"
         ) from error
     return network.eval().requires_grad_(False)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from media import sha256_while_unchanged
+from media.user_error import UserError
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Network:
     protocol: str
 
 
-class NetworkError(ValueError):
+class NetworkError(UserError, ValueError):
     """A network's file that is missing or holds something else; the message names the file and the remedy."""
 
 

@@ -11,6 +11,7 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import WanRMS_norm
 from torch import Tensor
 
 from omnihuman.digests import forget_source
+from omnihuman.errors import InputError, MissingWeights, reading_weights
 from omnihuman.placement import execution_device
 
 LAPTOP_CONFIG = {
@@ -47,14 +48,15 @@ def load_autoencoder(path: str | Path, dtype: torch.dtype = torch.bfloat16) -> A
     """Load from a diffusers folder or hub id, ready for inference in bfloat16 (several times faster than float32 on CPU).
 
     Raises:
-        FileNotFoundError: a local folder that does not exist, with the command that makes or fetches it.
+        MissingWeights: a local folder that does not exist, with the command that makes or fetches it.
     """
     if str(path).startswith((".", "/")) and not Path(path).is_dir():
-        raise FileNotFoundError(
+        raise MissingWeights(
             f"no autoencoder at {path}; train the laptop one with `python -m assets autoencoder`, or download "
             "the `vae` folder of Wan-AI/Wan2.1-T2V-1.3B-Diffusers and point the profile's autoencoder.path at it"
         )
-    model = AutoencoderKLWan.from_pretrained(str(path), torch_dtype=dtype, use_safetensors=True)
+    with reading_weights(path):
+        model = AutoencoderKLWan.from_pretrained(str(path), torch_dtype=dtype, use_safetensors=True)
     forget_source(model)
     return use_rsqrt_norm(model).eval().requires_grad_(False)
 
@@ -107,11 +109,11 @@ def with_narrower_decoder(autoencoder: AutoencoderKLWan, base_dim: int) -> Autoe
         base_dim: diffusers' `decoder_base_dim`.
 
     Raises:
-        ValueError: it would not be narrower.
+        InputError: it would not be narrower.
     """
     own = autoencoder.config.decoder_base_dim or autoencoder.config.base_dim
     if base_dim >= own:
-        raise ValueError(
+        raise InputError(
             f"a narrower decoder than one of {own} channels has fewer, got slim_decoder.base_dim = {base_dim}"
         )
     config = {name: value for name, value in autoencoder.config.items() if not name.startswith("_")}

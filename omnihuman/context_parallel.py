@@ -16,6 +16,8 @@ from diffusers.models._modeling_parallel import ContextParallelConfig, ContextPa
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from omnihuman.errors import InputError
+
 
 class SequenceEntry(nn.Module):
     """Passes its inputs on; under context parallelism a hook has cut them to this rank's slice before."""
@@ -70,11 +72,11 @@ def check_heads(heads: int, config: ContextParallelConfig) -> None:
     """Refuse what attention could not split.
 
     Raises:
-        ValueError: ring attention, or heads that do not divide by the ranks; both numbers are named.
+        InputError: ring attention, or heads that do not divide by the ranks; both numbers are named.
     """
     ranks = config.ulysses_degree or 1
     if (config.ring_degree or 1) > 1:
-        raise ValueError(
+        raise InputError(
             f"ring_degree={config.ring_degree}: diffusers' ring attention cannot hide the reference of some samples; "
             "use ulysses_degree alone"
         )
@@ -82,7 +84,7 @@ def check_heads(heads: int, config: ContextParallelConfig) -> None:
     # diffusers' "anything" mode pads the last rank's heads and needs at least one real head there.
     if padding and not (config.ulysses_anything and padding < (heads + padding) // ranks):
         fitting = [degree for degree in range(2, heads + 1) if heads % degree == 0]
-        raise ValueError(
+        raise InputError(
             f"{heads} attention heads do not divide by ulysses_degree={ranks}: take one of {fitting}"
             + ("" if config.ulysses_anything else ", or for inference try ulysses_anything=True")
         )
@@ -97,14 +99,14 @@ def check_tokens(video: int, packed: int, config: ContextParallelConfig) -> None
         config: set up, as a model keeps it.
 
     Raises:
-        ValueError: the tokens do not divide by the ranks; both numbers are named.
+        InputError: the tokens do not divide by the ranks; both numbers are named.
     """
     ranks, total = config.ulysses_degree or 1, video + packed
     if config.ulysses_anything:
         if total < ranks:
-            raise ValueError(f"{total} tokens cannot be shared by ulysses_degree={ranks} ranks: use fewer ranks")
+            raise InputError(f"{total} tokens cannot be shared by ulysses_degree={ranks} ranks: use fewer ranks")
     elif total % ranks:
-        raise ValueError(
+        raise InputError(
             f"{total} tokens ({video} video + {packed} motion and reference) do not divide by ulysses_degree={ranks}: change "
             "the bucket's size or the ranks, or for inference use ContextParallelConfig(ulysses_anything=True)"
         )

@@ -4,6 +4,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from omnihuman.errors import MissingWeights
+
 SOURCE = "_name_or_path"
 
 
@@ -11,7 +13,7 @@ def weights_digest(folder: str | Path) -> str:
     """sha256 over the names and bytes of a folder's `config.json` and safetensors.
 
     Raises:
-        FileNotFoundError: the folder holds no safetensors.
+        MissingWeights: the folder holds no safetensors.
     """
     root = Path(folder)
     files = (
@@ -20,7 +22,7 @@ def weights_digest(folder: str | Path) -> str:
         else []
     )
     if not any(p.suffix == ".safetensors" for p in files):
-        raise FileNotFoundError(f"no safetensors in {root}; put the weights there (hub ids are hashed after download)")
+        raise MissingWeights(f"no safetensors in {root}; put the weights there (hub ids are hashed after download)")
     digest = hashlib.sha256()
     for path in files:
         digest.update(path.name.encode() + b"\0")

@@ -18,6 +18,7 @@ from media import encode_clip, flush_to_disk, whole_directory, write_atomically
 from media.mark import SOURCE_TYPE, mark_frames
 from media.photographs import png_with_text
 from media.segments import SegmentedVideo
+from omnihuman.errors import InputError
 from omnihuman.long_video import Handover, Segment
 
 # Pictures lower than this are enlarged by repeating pixels, so that players do not blur them and the mark can be read.
@@ -258,7 +259,7 @@ def read_provenance(path: Path) -> dict[str, Any]:
     """What an exported mp4, PNG or safetensors file says about itself.
 
     Raises:
-        ValueError: it says nothing.
+        InputError: it says nothing.
     """
     try:
         if path.suffix == ".safetensors":
@@ -272,9 +273,9 @@ def read_provenance(path: Path) -> dict[str, Any]:
                 text = container.metadata.get("comment")
         found = json.loads(text or "null")
     except (ValueError, OSError, SafetensorError) as error:
-        raise ValueError(f"{path} cannot be read as mp4, png or safetensors with provenance ({error})") from error
+        raise InputError(f"{path} cannot be read as mp4, png or safetensors with provenance ({error})") from error
     if not isinstance(found, dict):
-        raise ValueError(
+        raise InputError(
             f"{path} carries no provenance; it was not made by `omnihuman generate`, or was re-encoded since"
         )
     return found

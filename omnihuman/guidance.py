@@ -16,6 +16,8 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.guiders.guider_utils import BaseGuidance, GuiderOutput
 from torch import Tensor
 
+from omnihuman.errors import InputError
+
 Annealing = Literal["linear", "cosine", "constant"]
 ANNEALING = ("linear", "cosine", "constant")
 # Branches by what stays in them, in diffusers' naming of predictions.
@@ -37,10 +39,10 @@ def annealed_scale(step: int, steps: int, start: float, end: float, annealing: A
         annealing: "linear"; "cosine" leaves `start` and reaches `end` slowly; "constant" stays at `start`.
 
     Raises:
-        ValueError: another annealing.
+        InputError: another annealing.
     """
     if annealing not in ANNEALING:
-        raise ValueError(f"annealing is one of {', '.join(ANNEALING)}, got {annealing!r}")
+        raise InputError(f"annealing is one of {', '.join(ANNEALING)}, got {annealing!r}")
     if steps == 1 or annealing == "constant":
         return start
     progress = step / (steps - 1)

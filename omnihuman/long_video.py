@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from omnihuman.autoencoder import decode_video, encode_video, to_frames
+from omnihuman.errors import InputError
 from omnihuman.guidance import OmniHumanGuidance
 from omnihuman.pipeline import OmniHumanPipeline, draw_noise
 
@@ -59,14 +60,14 @@ class LongVideo:
 
     def __post_init__(self) -> None:
         if self.frames < 1 or self.segment_frames % 4 != 1 or self.segment_frames < MOTION_FRAMES:
-            raise ValueError(
+            raise InputError(
                 f"a video has at least one frame and segments of 4n+1, at least {MOTION_FRAMES}; got {self.frames} frames in "
                 f"segments of {self.segment_frames}"
             )
         if len(self.seeds) != len(self.prompts):
-            raise ValueError(f"{len(self.seeds)} seeds for {len(self.prompts)} prompts")
+            raise InputError(f"{len(self.seeds)} seeds for {len(self.prompts)} prompts")
         if self.overlap and (self.overlap % 4 != 1 or self.segment_frames < _least_segment(self.overlap)):
-            raise ValueError(
+            raise InputError(
                 f"an overlap is 4n+1 frames, whole latents of both segments, and segments have at least two overlaps and 3 frames; got "
                 f"{self.overlap} in segments of {self.segment_frames}: use longer segments, or overlap=0"
             )
@@ -104,16 +105,16 @@ def as_batch(videos: Sequence[LongVideo]) -> LongVideo:
     """Videos that differ in people, words, sound, pose and length as one batch, as long as its longest.
 
     Raises:
-        ValueError: they differ in anything else, or only some have a reference, a sound or a pose.
+        InputError: they differ in anything else, or only some have a reference, a sound or a pose.
     """
     own = ("prompts", "reference", "audio", "keypoints", "frames", "seeds")
     first = videos[0]
     for field in dataclasses.fields(LongVideo):
         values = [getattr(video, field.name) for video in videos]
         if field.name not in own and any(value != values[0] for value in values):
-            raise ValueError(f"videos of one batch have the same {field.name}, got {', '.join(map(str, values))}")
+            raise InputError(f"videos of one batch have the same {field.name}, got {', '.join(map(str, values))}")
         if field.name in ("reference", "audio", "keypoints") and len({value is None for value in values}) == 2:
-            raise ValueError(f"either all videos of one batch have {field.name} or none")
+            raise InputError(f"either all videos of one batch have {field.name} or none")
     return dataclasses.replace(
         first,
         prompts=[prompt for video in videos for prompt in video.prompts],

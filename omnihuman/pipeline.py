@@ -20,6 +20,7 @@ from omnihuman.conditions.encoding_cache import EncodingCache
 from omnihuman.conditions.pictures import LATENTS, OUTPUT_TYPES, Pictures, from_pixels, to_reference
 from omnihuman.conditions.sounds import Sounds, share_out, to_sounds
 from omnihuman.conditions.text import TextEncoder
+from omnihuman.errors import InputError, MissingWeights, reading_weights
 from omnihuman.guidance import OmniHumanGuidance
 from omnihuman.transformer import OmniHumanTransformer3DModel
 from profiles import Profile, resolve_source
@@ -132,20 +133,20 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
             pose: the same as `keypoints`.
 
         Raises:
-            ValueError: sizes that do not fit each other or the model's strides, guidance for a one-step student, or
+            InputError: sizes that do not fit each other or the model's strides, guidance for a one-step student, or
                 (`ConditionError`) conditions that do not go together.
         """
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
         sound = None if audio is None else to_sounds(audio)
         if pose is not None and keypoints is not None:
-            raise ValueError("pose and keypoints are the same; give one of them")
+            raise InputError("pose and keypoints are the same; give one of them")
         keypoints = pose if keypoints is None else keypoints
         if output_type not in OUTPUT_TYPES:
-            raise ValueError(f"output_type is one of {', '.join(OUTPUT_TYPES)}, got {output_type!r}")
+            raise InputError(f"output_type is one of {', '.join(OUTPUT_TYPES)}, got {output_type!r}")
         prompts, reference, sound, keypoints = share_out(prompts, _one_of(reference, image), sound, keypoints)
         height, width = _size(reference, height, width)
         if num_frames % 4 != 1:
-            raise ValueError(f"num_frames is 4n+1 (the causal autoencoder), got {num_frames}")
+            raise InputError(f"num_frames is 4n+1 (the causal autoencoder), got {num_frames}")
         inputs = {"reference": reference, "audio": sound, "pose": keypoints}
         given = [name for name, value in inputs.items() if value is not None] + ["text"] * any(
             p.strip() for p in prompts
@@ -187,14 +188,14 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
             guidance: instead of both.
 
         Raises:
-            ValueError: both ways at once, or guidance for one step of a student, whose distillation has it inside.
+            InputError: both ways at once, or guidance for one step of a student, whose distillation has it inside.
         """
         if guidance is not None and (scale is not None or end is not None):
-            raise ValueError("give guidance, or guidance_scale and guidance_scale_end, not both")
+            raise InputError("give guidance, or guidance_scale and guidance_scale_end, not both")
         scale = self.config.guidance_scale if scale is None else scale
         asked = guidance is not None or scale != 1.0 or end not in (None, 1.0)
         if asked and steps == 1 and self.config.num_inference_steps == 1:
-            raise ValueError(
+            raise InputError(
                 "a one-step student samples without guidance (its distillation took that in): leave guidance out, or sample "
                 "the teacher"
             )
@@ -271,14 +272,14 @@ def _one_of(reference: Tensor | None, image: Pictures | None) -> Tensor | None:
     if image is None:
         return reference
     if reference is not None:
-        raise ValueError("image and reference are the same; give one of them")
+        raise InputError("image and reference are the same; give one of them")
     return to_reference(image)
 
 
 def _step_end(callback: StepEnd | None, tensors: Sequence[str]) -> StepEnd | None:
     strange = set(tensors) - set(OmniHumanPipeline._callback_tensor_inputs)
     if strange:
-        raise ValueError(f"callback_on_step_end_tensor_inputs may name latents, got {', '.join(sorted(strange))}")
+        raise InputError(f"callback_on_step_end_tensor_inputs may name latents, got {', '.join(sorted(strange))}")
     return callback
 
 
@@ -286,9 +287,9 @@ def _size(reference: Tensor | None, height: int | None, width: int | None) -> tu
     if reference is not None:
         height, width = reference.shape[1:3]
     if height is None or width is None:
-        raise ValueError("give a reference image, or height and width")
+        raise InputError("give a reference image, or height and width")
     if height % 16 or width % 16:
-        raise ValueError(f"height and width are multiples of 16 (autoencoder 8, patch 2), got {height}x{width}")
+        raise InputError(f"height and width are multiples of 16 (autoencoder 8, patch 2), got {height}x{width}")
     return height, width
 
 
@@ -298,12 +299,12 @@ def draw_noise(
     """`(batch, 16, F, h, w)` for clips of so many frames and pixels.
 
     Raises:
-        ValueError: generators, but not one for each clip.
+        InputError: generators, but not one for each clip.
     """
     shape = (16, 1 + (num_frames - 1) // 4, height // 8, width // 8)
     if isinstance(generator, Sequence):
         if len(generator) != batch:
-            raise ValueError(f"{len(generator)} generators for {batch} clips")
+            raise InputError(f"{len(generator)} generators for {batch} clips")
         return torch.stack([torch.randn(shape, generator=g) for g in generator])
     return torch.randn((batch, *shape), generator=generator)
 
@@ -319,7 +320,7 @@ def build_pipeline(
         num_inference_steps: what the pipeline samples with by default; 1 for a student.
 
     Raises:
-        FileNotFoundError: the checkpoint folder does not exist.
+        MissingWeights: the checkpoint folder does not exist.
     """
     if not isinstance(transformer, OmniHumanTransformer3DModel):
         transformer = load_transformer(transformer)
@@ -343,14 +344,15 @@ def load_transformer(folder: str | Path) -> OmniHumanTransformer3DModel:
     """Read a checkpoint's transformer, safetensors only.
 
     Raises:
-        FileNotFoundError: nothing there, with the asset that makes it.
+        MissingWeights: nothing there, with the asset that makes it.
     """
     path = Path(folder)
     if not (path / "config.json").is_file():
-        raise FileNotFoundError(
+        raise MissingWeights(
             f"no transformer at {path}; materialise the asset that writes it (see `python -m assets --help`)"
         )
     kind = json.loads((path / "config.json").read_text()).get("_class_name")
     if kind != "OmniHumanTransformer3DModel":
-        raise ValueError(f"{path} holds a {kind}; OmniHumanTransformer3DModel.from_wan reads an official Wan2.1 one")
-    return OmniHumanTransformer3DModel.from_pretrained(str(path), use_safetensors=True)
+        raise InputError(f"{path} holds a {kind}; OmniHumanTransformer3DModel.from_wan reads an official Wan2.1 one")
+    with reading_weights(path):
+        return OmniHumanTransformer3DModel.from_pretrained(str(path), use_safetensors=True)

@@ -4,6 +4,8 @@ import torch
 from diffusers.models.transformers.transformer_wan import WanRotaryPosEmbed
 from torch import Tensor
 
+from omnihuman.errors import InputError
+
 REFERENCE, MOTION = 0, 1
 
 
@@ -27,14 +29,14 @@ def rotary_of_packed(
         reference_index: used by "far".
 
     Raises:
-        ValueError: the video reaches the reference's index, or a position lies past the tables.
+        InputError: the video reaches the reference's index, or a position lies past the tables.
     """
     count, rows, columns = packed
     if kind == MOTION:
         return rotary_at(rope, range(-count, 0), range(rows), range(columns))
     if reference_position == "far":
         if video[0] > reference_index:
-            raise ValueError(
+            raise InputError(
                 f"{video[0]} video latents reach the reference's temporal index {reference_index}; "
                 "raise reference_index or use reference_position='zero'"
             )
@@ -46,7 +48,7 @@ def rotary_at(rope: WanRotaryPosEmbed, times: range | list[int], rows: range, co
     """`(1, N, 1, head_dim)` twice at any integer times; cosine is even and sine is odd, which gives negative times."""
     farthest = max(*(abs(i) for i in times), rows.stop - 1, columns.stop - 1)
     if farthest >= rope.max_seq_len:
-        raise ValueError(
+        raise InputError(
             f"position {farthest} lies past the {rope.max_seq_len} of Wan's rotary tables: raise rope_max_seq_len"
         )
     shape = (len(times), len(rows), len(columns), -1)

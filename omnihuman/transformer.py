@@ -33,6 +33,7 @@ from omnihuman.context_parallel import (
     join_slices,
 )
 from omnihuman.digests import forget_source
+from omnihuman.errors import InputError
 from omnihuman.positions import MOTION, REFERENCE, rotary_of_packed
 from omnihuman.wan.checkpoint import WanLoadReport
 from omnihuman.wan.weights import check_loading_info, empty_for_wan, save_wan_part, start_from_wan
@@ -92,7 +93,7 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
         reference_index: int = 30,
     ) -> None:
         if reference_position not in ("far", "zero"):
-            raise ValueError(f"reference_position is 'far' or 'zero', got {reference_position!r}")
+            raise InputError(f"reference_position is 'far' or 'zero', got {reference_position!r}")
         # By keyword: diffusers takes positional values for defaults, and `from_config` would leave them out.
         super().__init__(
             patch_size=patch_size,
@@ -117,7 +118,7 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
         dim = num_attention_heads * attention_head_dim
         heard = set(range(num_layers)) if audio_blocks is None else set(audio_blocks)
         if heard - set(range(num_layers)):
-            raise ValueError(
+            raise InputError(
                 f"audio_blocks {sorted(heard)} name blocks that a model of {num_layers} layers does not have"
             )
         self.blocks = nn.ModuleList(
@@ -213,7 +214,7 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
 
         Raises:
             FileExistsError: the folder holds something.
-            ValueError: LoRA adapters are attached.
+            InputError: LoRA adapters are attached.
         """
         save_wan_part(self, Path(folder))
 
@@ -221,7 +222,7 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
         """As diffusers'; context parallelism is Ulysses over the packed sequence (`omnihuman.context_parallel`).
 
         Raises:
-            ValueError: the heads do not divide by the ranks, or ring attention is asked for.
+            InputError: the heads do not divide by the ranks, or ring attention is asked for.
         """
         asked = context_parallel(config)
         if asked is not None:
@@ -266,7 +267,7 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
             `(B, 16, F, h, w)`.
 
         Raises:
-            ValueError: sizes of the conditions that do not fit the video or the model.
+            InputError: sizes of the conditions that do not fit the video or the model.
         """
         tokens, packed, temb = self.pack(
             hidden_states,
@@ -407,7 +408,7 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
         given = {"audio": None if audio is None else audio.shape[1], "pose": None if pose is None else pose.shape[2]}
         for name, frames_given in given.items():
             if frames_given is not None and frames_given % 4 == 1 and frames_given != 4 * frames - 3:
-                raise ValueError(f"{name} has {frames_given} frames; {frames} latents are {4 * frames - 3} frames")
+                raise InputError(f"{name} has {frames_given} frames; {frames} latents are {4 * frames - 3} frames")
         if image is not None and text.shape[1] != _I2V_TEXT_TOKENS:
             logger.warning_once(
                 f"Wan's I2V attention takes the last {_I2V_TEXT_TOKENS} tokens for text and the rest for the image, but there are "

@@ -12,8 +12,13 @@ from pathlib import Path
 
 from assets.core.addresses import DAGSTER_PORT, LOOPBACK, MLFLOW_PAGES, MLFLOW_PORT, REPORT_PAGES, REPORTS_PORT
 from assets.core.workspace import Workspace
+from media.user_error import UserError
 from orchestration.dagster_location.instance import open_instance
 from tracking.mlflow_store import connect
+
+
+class ServerError(UserError):
+    """A server that does not come up; the message names its address."""
 
 
 def serve(
@@ -115,7 +120,7 @@ def _wait(address: str, processes: dict[str, subprocess.Popen], seconds: float =
             return
         except (urllib.error.URLError, OSError):
             time.sleep(0.5)
-    raise RuntimeError(f"{address} does not answer after {seconds:.0f} s")
+    raise ServerError(f"{address} does not answer after {seconds:.0f} s; its log in var/logs says why")
 
 
 def _free(port: int) -> int:

@@ -13,6 +13,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from assets.core.addresses import LOOPBACK, LOOPBACK_NAMES
+from media.user_error import exit_code
 from serving.http_server import listen, run_app
 
 
@@ -41,7 +42,10 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("port", type=int)
     given = parser.parse_args()
-    return run_app(build_app(given.folder), listen(LOOPBACK, given.port))
+    try:
+        return run_app(build_app(given.folder), listen(LOOPBACK, given.port))
+    except Exception as error:
+        return exit_code(error)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,16 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from media.user_error import UserError
 from profiles.schema import Profile
 
 HERE = Path(__file__).parent
 
 
-class ProfileError(Exception):
+class ProfileError(UserError):
     """A profile that does not exist or does not validate; the message names the key and the remedy."""
+
+    exit_code = 2
 
 
 def available_profiles() -> list[str]:
@@ -40,7 +43,7 @@ def load_profile(name: str | None = None, overrides: Sequence[str] | None = None
         raise ProfileError(
             f"no profile {name!r}; shipped profiles are {', '.join(available_profiles())}, or give a .yaml path"
         )
-    return _validated(yaml.safe_load(path.read_text()), overrides, str(path))
+    return _validated(_read(path.read_bytes(), str(path)), overrides, str(path))
 
 
 def changed_profile(profile: Profile, overrides: Sequence[str]) -> Profile:
@@ -52,7 +55,9 @@ def changed_profile(profile: Profile, overrides: Sequence[str]) -> Profile:
     return _validated(profile.model_dump(mode="json"), overrides, profile.name)
 
 
-def _validated(values: dict[str, Any], overrides: Sequence[str], name: str) -> Profile:
+def _validated(values: Any, overrides: Sequence[str], name: str) -> Profile:
+    if not isinstance(values, dict):
+        raise ProfileError(f"profile {name} holds no keys; profiles/laptop.yaml shows a whole one")
     for override in overrides:
         _apply(values, override)
     try:
@@ -69,7 +74,16 @@ def _apply(values: dict[str, Any], override: str) -> None:
     *parents, leaf = key.split(".")
     for parent in parents:
         values = values.setdefault(parent, {})
-    values[leaf] = yaml.safe_load(text)
+        if not isinstance(values, dict):
+            raise ProfileError(f"override {override!r}: {parent} holds {values!r}, which has no keys")
+    values[leaf] = _read(text, f"override {override!r}")
+
+
+def _read(text: str | bytes, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ProfileError(f"{where} is no YAML: {error}") from error
 
 
 def resolve_source(source: str) -> str:

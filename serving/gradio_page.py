@@ -23,6 +23,7 @@ from assets.kinds.detectors import keypoint_detector
 from omnihuman.exports import read_provenance
 from serving.clip_measures import ClipMeasure, measure_video
 from serving.generation import Request, prepare_video, write_video
+from serving.inputs import GenerateError
 from serving.model_choice import ModelChoice, ModelShelf, list_choices
 from serving.page_look import CSS, THEME, OnlyFromHere
 from serving.request_limits import BAD_INPUT, Limits, VisitorError, check_host, in_visitor_words, keep_upload
@@ -258,7 +259,7 @@ def _settings(**values: Any) -> VideoSettings:
     try:
         return VideoSettings(**values)
     except ValidationError as error:
-        raise ValueError("; ".join(f"{found['loc'][0]}: {found['msg']}" for found in error.errors())) from error
+        raise GenerateError("; ".join(f"{found['loc'][0]}: {found['msg']}" for found in error.errors())) from error
 
 
 def _keep(place: Path, **files: str | None) -> dict[str, Path]:

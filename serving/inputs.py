@@ -9,6 +9,7 @@ from curation.bucket import choose_bucket, to_bucket
 from curation.people.keypoints import CONFIDENT, FACE, KeypointDetector, detect
 from media import MediaError, decode_clip, read_audio
 from media.photographs import is_photograph, read_photograph
+from media.user_error import UserError
 from profiles.schema import Bucket, VideoConfig
 
 # An hour of sound is more likely a mistake than a wish: a longer video is made only when its length is said.
@@ -21,7 +22,7 @@ CHUNK = 64  # pictures of a pose video at a time
 CROPPED = 0.1  # share of the reference beyond which cutting to the model's shape is worth a note
 
 
-class GenerateError(RuntimeError):
+class GenerateError(UserError):
     """An input that cannot be used; the message names the file and the remedy."""
 
 

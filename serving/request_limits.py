@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 from media import MediaError
+from media.user_error import UserError
+from omnihuman.errors import InputError
 from serving.generation import Request
 from serving.inputs import GenerateError
 
 # What a visitor can mend; anything else is the service's own fault.
-BAD_INPUT = (GenerateError, MediaError, ValueError)
+BAD_INPUT = (GenerateError, InputError, MediaError)
 
 
-class VisitorError(RuntimeError):
+class VisitorError(UserError):
     """A service that may not be started like this; the message says what to change."""
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from media import whole_directory, write_atomically
+from media.user_error import UserError
 from serving.generation import Request
 from serving.request_limits import Limits, keep_upload
 from serving.video_settings import VideoSettings
@@ -21,7 +22,7 @@ QUEUED, RUNNING, DONE, FAILED, DELETED = "queued", "running", "done", "failed", 
 STATE, VIDEO, INPUTS = "job.json", "video.mp4", "inputs"
 
 
-class QueueFull(RuntimeError):
+class QueueFull(UserError):
     """More jobs than may wait; the message says how many."""
 
 

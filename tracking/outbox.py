@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from media import cut_unfinished_line, write_atomically
+from media.user_error import UserError
 from tracking.checkpoints import log_checkpoint
 from tracking.mlflow_store import connect  # first: it sets what mlflow reads at import
 from tracking.runs import Run, Stopped, create_run, log_metrics, nested_run
@@ -29,7 +30,7 @@ PATIENCE = 30.0  # seconds that the end of a run waits for it
 HTTP = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
 
 
-class TrackingUnreachable(RuntimeError):
+class TrackingUnreachable(UserError):
     """MLflow does not answer; the message says what to do."""
 
 

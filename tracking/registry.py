@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from media.user_error import UserError
 from tracking.mlflow_store import connect, experiment_id  # first: it sets what mlflow reads at import
 
 import mlflow  # isort: skip
@@ -13,7 +14,7 @@ CHALLENGER, CHAMPION, PREVIOUS = "challenger", "champion", "previous"
 EXPERIMENT = "models"
 
 
-class RegistryError(RuntimeError):
+class RegistryError(UserError):
     """A model, version or alias that is not there; the message says what makes it."""
 
 

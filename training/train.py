@@ -14,7 +14,9 @@ from typing import Any
 
 import torch
 
+from media.user_error import exit_code
 from training.engine.process_group import start_process_group
+from training.errors import TrainingError
 from training.run.attempt_lock import hold_alone, stop_with_launcher
 from training.run.jobs import TrainingJob
 from training.run.stopping import STOPPED, Stopped
@@ -24,10 +26,10 @@ def run(job: TrainingJob) -> dict:
     """Train `job` in this process group, unless it is finished, and return the record of its output.
 
     Raises:
-        ValueError: sequence parallelism in a distillation, whose discriminator reads whole features.
+        TrainingError: sequence parallelism in a distillation, whose discriminator reads whole features.
     """
     if job.kind != "stage" and job.profile.engine.sequence_parallel > 1:
-        raise ValueError(
+        raise TrainingError(
             f"{job.kind} training takes engine.sequence_parallel = 1; raise the accumulation or ZeRO stage instead"
         )
     from training.run.finished import end_run, finished_record
@@ -54,6 +56,13 @@ def main() -> int:
     )
     parser.add_argument("--local_rank", type=int, default=0, help=argparse.SUPPRESS)
     job = TrainingJob.read(parser.parse_args().job)
+    try:
+        return _train_alone(job)
+    except Exception as error:
+        return exit_code(error)
+
+
+def _train_alone(job: TrainingJob) -> int:
     stop_with_launcher()
     start_process_group()
     with hold_alone(Path(job.work)) if torch.distributed.get_rank() == 0 else nullcontext():

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from assets.core.workspace import Workspace
+from media.user_error import UserError
 
 if TYPE_CHECKING:
     from training.run.launch import Process
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 Report = Callable[[int, int, str], None]  # done, total, note
 
 
-class AssetError(RuntimeError):
+class AssetError(UserError):
     """An asset that cannot be made; the message names the file and the remedy."""
 
 

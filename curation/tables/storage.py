@@ -9,12 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation.tables.contracts import CONTRACTS, Contract
+from media.user_error import UserError
 
 METADATA_KEY = b"omnihuman"
 CONTRACT_KEY = b"omnihuman.contract"
 
 
-class CurationError(Exception):
+class CurationError(UserError):
     """Something that curation cannot go on with; the message names the file and the remedy."""
 
 

@@ -14,13 +14,14 @@ import numpy as np
 import pandas as pd
 
 from media import MediaError, Probe, decode_clip, encode_clip, probe_clip, sha256_of_file
+from media.user_error import UserError
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 RATE_TOLERANCE = 0.01  # frames per second: containers round 30000/1001
 SHOWN = 5  # problems in an error
 
 
-class BaselineError(ValueError):
+class BaselineError(UserError, ValueError):
     """Samples or videos that cannot be compared; the message names each file and the remedy."""
 
 

@@ -18,6 +18,7 @@ from evaluation.benchmark.benchmark_plan import MODES, PIXELS, POSE, SECOND_SEED
 from evaluation.benchmark.cost import Cost, CostMeter, cost_of
 from evaluation.benchmark.puppet_benchmark import Benchmark
 from media import encode_clip, whole_directory, write_atomically
+from media.user_error import UserError
 from omnihuman.autoencoder import decode_video, encode_video, to_frames, to_pixels
 from profiles.schema import EvaluationConfig
 
@@ -28,7 +29,7 @@ SECOND_SEED_OFFSET = 1_000_003  # beyond any benchmark's size, so that no clip's
 Progress = Callable[[int, int, str], None]
 
 
-class GenerationError(Exception):
+class GenerationError(UserError):
     """A mode that does not exist, generated videos that do not fit, or none where some are needed."""
 
 

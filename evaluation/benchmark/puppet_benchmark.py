@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from media import decode_clip, encode_clip, whole_directory, write_atomically
+from media.user_error import UserError
 from profiles.schema import EvaluationConfig, VideoConfig
 from puppets import PuppetKeypoints, render
 from puppets.render import FPS, SIZE
@@ -23,7 +24,7 @@ from puppets.speech import SAMPLE_RATE
 REFERENCE_DISTANCE = 8
 
 
-class BenchmarkError(ValueError):
+class BenchmarkError(UserError, ValueError):
     """A benchmark that cannot be built or read; the message says what to change."""
 
 

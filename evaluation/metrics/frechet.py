@@ -6,6 +6,8 @@ autoencoder latents it is a latent Fréchet distance, comparable with nothing ou
 
 import numpy as np
 
+from evaluation.metrics.streaming import MetricError
+
 
 def frechet_distance(mu1: np.ndarray, sigma1: np.ndarray, mu2: np.ndarray, sigma2: np.ndarray) -> float:
     """d^2 = |mu1 - mu2|^2 + tr(S1 + S2 - 2 (S1^1/2 S2 S1^1/2)^1/2).
@@ -50,7 +52,7 @@ def frechet_distance_of_samples(first: np.ndarray, second: np.ndarray) -> float:
     for features in (first, second):
         features = np.asarray(features, np.float64)
         if features.ndim != 2 or len(features) <= features.shape[1]:
-            raise ValueError(
+            raise MetricError(
                 f"a Fréchet distance needs (N, D) features with N > D, got {features.shape}; "
                 "use features of fewer dimensions or more clips"
             )
@@ -76,11 +78,11 @@ def frechet_distance_of_features(first: np.ndarray, second: np.ndarray) -> float
     for features in (first, second):
         features = np.asarray(features, np.float64)
         if features.ndim != 2 or len(features) < 2 or features.shape[1] != np.shape(first)[-1]:
-            raise ValueError(
+            raise MetricError(
                 f"features must be (N, D) with N of 2 or more, got {np.shape(first)} and {np.shape(second)}"
             )
         if not np.isfinite(features).all():
-            raise ValueError("features must be finite; look for NaN or infinity in the videos or the network")
+            raise MetricError("features must be finite; look for NaN or infinity in the videos or the network")
         means.append(features.mean(axis=0))
         centred = (features - means[-1]) / np.sqrt(len(features) - 1)
         traces.append(np.square(centred).sum())

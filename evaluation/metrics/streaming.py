@@ -12,10 +12,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from evaluation.metrics.bootstrap import estimate
+from media.user_error import UserError
 from networks.weights import Network
 
 
-class MetricError(ValueError):
+class MetricError(UserError, ValueError):
     """Input that cannot be scored, or shards that do not belong together; the message names the clip or the metric."""
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from evaluation.people.shares import wilson
 from media import cut_unfinished_line
+from media.user_error import UserError
 
 QUESTIONS = {
     "identity": "Which looks more like the person in the reference?",
@@ -31,7 +32,7 @@ LEFT, RIGHT, NONE = "left", "right", "none"
 VOTER = re.compile(r"[0-9a-f]{16,32}")
 
 
-class VoteError(ValueError):
+class VoteError(UserError, ValueError):
     """A vote that cannot be taken, or a file of votes that cannot be read; the message says why."""
 
 

@@ -44,6 +44,7 @@ from evaluation.scoring.per_clip import sample_rows
 from evaluation.scoring.score_slices import COLUMNS as SLICE_COLUMNS
 from evaluation.scoring.score_slices import slice_rows
 from media import whole_directory
+from media.user_error import UserError
 from omnihuman.autoencoder import encode_video, to_pixels
 from profiles.schema import EvaluationConfig
 from puppets import measure, measure_colours
@@ -142,15 +143,19 @@ def score_benchmark(
     return scores
 
 
+class NotScoredYet(UserError, FileNotFoundError):
+    """There are no scores; the message says what makes them."""
+
+
 def load_scores(folder: Path) -> pd.DataFrame:
     """Read `scores.parquet` of `folder`.
 
     Raises:
-        FileNotFoundError: not scored yet.
+        NotScoredYet: there is no such file.
     """
     file = folder / "scores.parquet"
     if not file.is_file():
-        raise FileNotFoundError(f"no {file}; make it with `python -m assets benchmark_scores`")
+        raise NotScoredYet(f"no {file}; make it with `python -m assets benchmark_scores`")
     return pd.read_parquet(file)
 
 

@@ -3,11 +3,13 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from omnihuman.errors import InputError
+
 # Weakest first, as section 3.2 orders them.
 STRENGTH = ("text", "reference", "audio", "pose")
 
 
-class ConditionError(ValueError):
+class ConditionError(InputError):
     """A combination of conditions that cannot be; the message says why and what to change."""
 
 

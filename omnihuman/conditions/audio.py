@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import Wav2Vec2Model
 
+from omnihuman.errors import InputError, reading_weights
 from omnihuman.latents import fold_frames_into_latents
 from omnihuman.placement import execution_device
 
@@ -21,11 +22,11 @@ class AudioEncoder:
         """Load a transformers folder or hub id.
 
         Raises:
-            OSError: nothing there; transformers names the path.
+            MissingWeights: nothing there that can be read.
         """
-        self.model = (
-            Wav2Vec2Model.from_pretrained(str(path), dtype=dtype, use_safetensors=True).eval().requires_grad_(False)
-        )
+        with reading_weights(path):
+            model = Wav2Vec2Model.from_pretrained(str(path), dtype=dtype, use_safetensors=True)
+        self.model = model.eval().requires_grad_(False)
 
     def encode(self, waveforms: Tensor, frames: int, fps: float) -> Tensor:
         """`(B, S)` float 16 kHz to `(B, frames, K, D)`; see `encode_audio`."""
@@ -88,11 +89,11 @@ class AudioProjection(nn.Module):
         """`(B, 4n+1, K, D_audio)` to `(B, n+1, 4, dim)`.
 
         Raises:
-            ValueError: the number of hidden states or their width is not what this model was built for.
+            InputError: the number of hidden states or their width is not what this model was built for.
         """
         layers, width = self.layer_mix.shape[0], self.norm_in.normalized_shape[0]
         if audio.ndim != 4 or audio.shape[2:] != (layers, width):
-            raise ValueError(
+            raise InputError(
                 f"audio features are {tuple(audio.shape[2:])} (hidden states, width); this model takes ({layers}, {width}): "
                 "the wav2vec 2.0 that made them is not the one the model was trained with"
             )

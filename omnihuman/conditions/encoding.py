@@ -13,6 +13,7 @@ from omnihuman.conditions.audio import encode_audio
 from omnihuman.conditions.encoding_cache import EncodingCache
 from omnihuman.conditions.pose import render_heatmaps
 from omnihuman.conditions.text import encode_text, prompt_warnings
+from omnihuman.errors import InputError
 from omnihuman.placement import execution_device
 from omnihuman.transformer import OmniHumanTransformer3DModel
 
@@ -89,7 +90,7 @@ class ConditionEncoding:
         count = len(conditions["encoder_hidden_states"])
         prompts = [negative_prompt] * count if isinstance(negative_prompt, str) else list(negative_prompt)
         if len(prompts) != count:
-            raise ValueError(f"{len(prompts)} negative prompts for {count} prompts; give one for all, or one each")
+            raise InputError(f"{len(prompts)} negative prompts for {count} prompts; give one for all, or one each")
         return self._text(prompts).to(conditions["encoder_hidden_states"])
 
     def _text(self, prompts: Sequence[str]) -> Tensor:

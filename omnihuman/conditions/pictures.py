@@ -11,6 +11,7 @@ from torch import Tensor
 
 from media.photographs import upright_rgb
 from omnihuman.autoencoder import to_frames
+from omnihuman.errors import InputError
 
 Pictures = Image.Image | np.ndarray | Tensor | Sequence[Image.Image | np.ndarray | Tensor]
 LATENTS = ("latents", "latent")
@@ -25,7 +26,7 @@ def to_reference(image: Pictures) -> Tensor:
             shapes, or channels first. uint8, or float in [0, 1]. Or a list of them.
 
     Raises:
-        ValueError: another shape, values out of range, or pictures of different sizes.
+        InputError: another shape, values out of range, or pictures of different sizes.
     """
     if isinstance(image, Image.Image):
         return torch.from_numpy(upright_rgb(image))[None]
@@ -33,7 +34,7 @@ def to_reference(image: Pictures) -> Tensor:
         return _bytes(_channels_last(torch.as_tensor(image)))
     parts = [to_reference(part) for part in image]
     if len({part.shape[1:] for part in parts}) != 1:
-        raise ValueError(
+        raise InputError(
             f"pictures of one batch have one size, got {', '.join(str(tuple(part.shape[1:3])) for part in parts) or 'none'}"
         )
     return torch.cat(parts)
@@ -57,7 +58,7 @@ def _channels_last(image: Tensor) -> Tensor:
     if batch.ndim == 4 and batch.shape[3] != 3 and batch.shape[1] == 3:
         batch = batch.permute(0, 2, 3, 1)
     if batch.ndim != 4 or batch.shape[3] != 3:
-        raise ValueError(f"a picture is (H, W, 3) or (3, H, W), alone or as a batch, got {tuple(image.shape)}")
+        raise InputError(f"a picture is (H, W, 3) or (3, H, W), alone or as a batch, got {tuple(image.shape)}")
     return batch
 
 
@@ -65,7 +66,7 @@ def _bytes(image: Tensor) -> Tensor:
     if image.dtype == torch.uint8:
         return image
     if not image.is_floating_point() or not ((image >= 0) & (image <= 1)).all():
-        raise ValueError(
+        raise InputError(
             f"a picture is uint8, or float in [0, 1]; got {image.dtype} from {image.min():g} to {image.max():g}"
         )
     return (image.float() * 255).round().to(torch.uint8)

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from omnihuman.errors import InputError
+
 Sounds = Tensor | np.ndarray | Sequence[Tensor | np.ndarray]
 
 
@@ -14,7 +16,7 @@ def to_sounds(audio: Sounds) -> Tensor:
     """`(S,)` or `(B, S)` float, or a list of `(S,)`, to `(B, S)` float32; shorter ones of a list end in silence.
 
     Raises:
-        ValueError: another shape, or an empty list.
+        InputError: another shape, or an empty list.
     """
     if isinstance(audio, Tensor | np.ndarray):
         sounds = torch.as_tensor(audio)
@@ -22,12 +24,12 @@ def to_sounds(audio: Sounds) -> Tensor:
     else:
         parts = [torch.as_tensor(part) for part in audio]
         if not parts or any(part.ndim != 1 for part in parts):
-            raise ValueError(
+            raise InputError(
                 f"a list of sounds holds (S,) samples each, got {[tuple(part.shape) for part in parts] or 'an empty one'}"
             )
         sounds = pad_sequence(parts, batch_first=True)
     if sounds.ndim != 2:
-        raise ValueError(f"sound is (S,), (B, S) or a list of (S,), got {tuple(sounds.shape)}")
+        raise InputError(f"sound is (S,), (B, S) or a list of (S,), got {tuple(sounds.shape)}")
     return sounds.float()
 
 
@@ -37,7 +39,7 @@ def share_out(
     """Everything for as many clips as the largest has; what there is one of is repeated, the picture as a view.
 
     Raises:
-        ValueError: two of them have other numbers, neither of them 1.
+        InputError: two of them have other numbers, neither of them 1.
     """
     counts = {"prompts": len(prompts)} | {
         name: len(value)
@@ -46,7 +48,7 @@ def share_out(
     }
     clips = max(counts.values())
     if not prompts or any(count not in (1, clips) for count in counts.values()):
-        raise ValueError(
+        raise InputError(
             f"one of each, or as many as there are clips; got {', '.join(f'{count} {name}' for name, count in counts.items())}"
         )
     return (

@@ -14,6 +14,7 @@ from transformers import (
     UMT5EncoderModel,
 )
 
+from omnihuman.errors import reading_weights
 from omnihuman.placement import execution_device
 
 
@@ -21,9 +22,10 @@ class TextEncoder:
     """Loads the encoder and its tokenizer from one folder or hub id, or the tokenizer from beside it, where diffusers has it."""
 
     def __init__(self, path: str | Path, tokens: int, dtype: torch.dtype = torch.float32):
-        """Raises OSError naming the path when nothing is there."""
-        self.model = load_text_model(path, dtype)
-        self.tokenizer = AutoTokenizer.from_pretrained(str(_tokenizer_of(path)))
+        """Raises MissingWeights naming the path when nothing is there that can be read."""
+        with reading_weights(path):
+            self.model = load_text_model(path, dtype)
+            self.tokenizer = AutoTokenizer.from_pretrained(str(_tokenizer_of(path)))
         self.tokens = tokens
 
     def encode(self, prompts: Sequence[str]) -> Tensor:

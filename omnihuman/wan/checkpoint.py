@@ -19,6 +19,9 @@ from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from media.user_error import UserError
+from omnihuman.errors import MissingWeights
+
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 WAN_CONFIG = tuple(name for name in inspect.signature(WanTransformer3DModel.__init__).parameters if name != "self")
 # What the published classes are called in `_class_name`, and how such a folder is laid out.
@@ -26,7 +29,7 @@ LAYOUTS = {"WanTransformer3DModel": "diffusers", "WanModel": "original"}
 SHOWN = 5
 
 
-class WanCheckpointError(ValueError):
+class WanCheckpointError(UserError, ValueError):
     """A checkpoint that cannot be read as a whole Wan2.1 transformer; the message names the place, the keys and the remedy."""
 
 
@@ -159,7 +162,7 @@ def open_wan(path_or_id: str | Path) -> WanCheckpoint:
             `.safetensors` file beside its `config.json`; or a hub id of either layout.
 
     Raises:
-        FileNotFoundError: nothing there.
+        MissingWeights: nothing there.
         WanCheckpointError: no configuration of a Wan2.1 text- or image-to-video model, or files that are absent or cut off.
     """
     source = _locate(path_or_id)
@@ -192,12 +195,12 @@ def _locate(path_or_id: str | Path) -> Path:
 def _fetch(repository: str) -> Path:
     missing = f"no Wan2.1 transformer at {repository}: correct the path, or download the transformer folder of Wan-AI/Wan2.1-T2V-1.3B-Diffusers there"
     if repository.startswith((".", "/", "~")) or repository.count("/") != 1:
-        raise FileNotFoundError(missing)
+        raise MissingWeights(missing)
     try:
         patterns = ["config.json", "diffusion_pytorch_model*", "transformer/*.json", "transformer/*.safetensors"]
         return Path(snapshot_download(repository, allow_patterns=patterns))
     except (OSError, ValueError, HfHubHTTPError) as error:
-        raise FileNotFoundError(f"{missing}. As a hub id it could not be fetched: {error}") from error
+        raise MissingWeights(f"{missing}. As a hub id it could not be fetched: {error}") from error
 
 
 def _configuration(path: Path) -> tuple[str, dict[str, Any]]:

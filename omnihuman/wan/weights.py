@@ -9,6 +9,7 @@ from diffusers.models.transformers.transformer_wan import WanRotaryPosEmbed
 
 from media.files import whole_directory
 from omnihuman.conditions.audio import PerFrameAudioAttention
+from omnihuman.errors import InputError
 from omnihuman.wan.checkpoint import WAN_CONFIG, WanCheckpoint, WanCheckpointError, WanLoadReport, open_wan
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def save_wan_part(model: "OmniHumanTransformer3DModel", folder: Path) -> None:
 
     Raises:
         FileExistsError: the folder holds something.
-        ValueError: LoRA adapters are attached.
+        InputError: LoRA adapters are attached.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder} is not empty: name a new folder for Wan's weights")
@@ -74,7 +75,7 @@ def save_wan_part(model: "OmniHumanTransformer3DModel", folder: Path) -> None:
         wan = WanTransformer3DModel(**{name: model.config[name] for name in WAN_CONFIG})
     own = model.state_dict()
     if wan.state_dict().keys() - own.keys():
-        raise ValueError(
+        raise InputError(
             "LoRA adapters are attached: fuse_lora() and unload_lora(), or delete_adapters(), before save_wan"
         )
     wan.load_state_dict({k: own[k] for k in wan.state_dict()}, assign=True)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from assets.core.addresses import DAGSTER_PORT, MLFLOW_PORT, REPORTS_PORT
+from media.user_error import exit_code
 from orchestration.commands import data as data_commands
 from orchestration.commands import judging as judging_commands
 from orchestration.commands import registry as registry_commands
@@ -13,7 +14,10 @@ from orchestration.commands import video as video_commands
 from orchestration.commands.options import ProfileOption, SetOption, open_with
 
 app = typer.Typer(
-    help="Raw clips in, a promoted one-step talking-human video model out.", no_args_is_help=True, add_completion=False
+    help="Raw clips in, a promoted one-step talking-human video model out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
 )
 
 
@@ -55,24 +59,11 @@ for group in (data_commands, video_commands, judging_commands, registry_commands
 
 
 def main() -> None:
-    """Run the command line; an expected failure is one line and an exit code."""
+    """Run the command line; what a person can mend is one line and an exit code, a fault of the program its traceback."""
     try:
         app()
-    except SystemExit:
-        raise
-    except _expected() as error:  # asked only after a failure: help need not wait a second for pandas
-        from profiles import ProfileError
-
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2 if isinstance(error, ProfileError) else 1)
-
-
-def _expected() -> tuple[type[Exception], ...]:
-    from curation.tables.storage import CurationError
-    from media import MediaError
-    from profiles import ProfileError
-
-    return (ProfileError, CurationError, MediaError, RuntimeError, OSError, ValueError)
+    except Exception as error:
+        sys.exit(exit_code(error))
 
 
 if __name__ == "__main__":

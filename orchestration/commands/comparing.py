@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assets.core.workspace import Workspace
+from orchestration.commands.options import CommandError
 
 if TYPE_CHECKING:
     from evaluation.baselines import ArrayVideos, Instruments, Samples
@@ -51,7 +52,7 @@ def compare_folders(
         output: default `var/comparisons/<samples>`.
 
     Raises:
-        ValueError: a baseline that is not NAME=FOLDER, or anything that does not fit.
+        CommandError: a baseline that is not NAME=FOLDER, or anything that does not fit.
     """
     from evaluation.baselines import FolderVideos, compare_baselines, folder_samples, puppet_samples
 
@@ -74,11 +75,11 @@ def named_folder(text: str) -> tuple[str, Path]:
     """`NAME=FOLDER` taken apart.
 
     Raises:
-        ValueError: it has not that form.
+        CommandError: it has not that form.
     """
     name, equals, folder = text.partition("=")
     if not (name and equals and folder):
-        raise ValueError(f"--baseline {text!r} is not of the form NAME=FOLDER")
+        raise CommandError(f"--baseline {text!r} is not of the form NAME=FOLDER")
     return name, Path(folder)
 
 
@@ -104,7 +105,7 @@ def gather(workspace: Workspace, paths: NetworkPaths, keypoints: bool, puppets: 
     """Open every network that has a path or is wanted.
 
     Raises:
-        ValueError: a file that is missing or is another network; a network that needs keypoints without them.
+        CommandError: a file that is missing or is another network; a network that needs keypoints without them.
     """
     from evaluation.baselines import Instruments
     from evaluation.networks.arcface import ArcFaceEmbedding
@@ -115,7 +116,7 @@ def gather(workspace: Workspace, paths: NetworkPaths, keypoints: bool, puppets: 
     from networks.qalign import QAlign
 
     if not keypoints and (paths.arcface or paths.dlib_face or paths.syncnet):
-        raise ValueError("--arcface, --dlib-face and --syncnet find the face by its keypoints; leave --keypoints on")
+        raise CommandError("--arcface, --dlib-face and --syncnet find the face by its keypoints; leave --keypoints on")
     detector = _Detector(workspace) if keypoints else None
     return Instruments(
         inception=InceptionFeatures(paths.inception) if paths.inception else None,

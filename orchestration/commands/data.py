@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from orchestration.commands.options import ProfileOption, SetOption, open_here, open_with
+from orchestration.commands.options import CommandError, ProfileOption, SetOption, open_here, open_with
 
 PANEL = "Data"
 app = typer.Typer()
@@ -110,7 +110,7 @@ def subsets_explain(clip_id: str) -> None:
         for name in [name for name in scores if name not in decided]:
             print(f"       {name:<28} {row[name]}")
         return
-    raise RuntimeError(f"no scored clip {clip_id}; ids are in data/raw_clips/*/clips.parquet")
+    raise CommandError(f"no scored clip {clip_id}; ids are in data/raw_clips/*/clips.parquet")
 
 
 @subsets_app.command("sweep")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from evaluation.questions.studies import STUDIES
-from orchestration.commands.options import ProfileOption, SetOption, need, open_with
+from orchestration.commands.options import CommandError, ProfileOption, SetOption, need, open_with
 
 PANEL = "Judging"
 app = typer.Typer()
@@ -60,7 +60,7 @@ def compare(
             limit=limit, resamples=bootstrap, published_set=published, output=output,
         ) / "comparison.md"  # fmt: skip
     elif not path.is_file():
-        raise RuntimeError(f"no {path}; run `omnihuman demo` first")
+        raise CommandError(f"no {path}; run `omnihuman demo` first")
     print(path.read_text())
 
 
@@ -238,7 +238,7 @@ def votes_table(
     path = votes_file(open_with().root, study)
     votes = read_votes(path)
     if not votes:
-        raise RuntimeError(f"no votes in {path}; collect some with `omnihuman votes serve`")
+        raise CommandError(f"no votes in {path}; collect some with `omnihuman votes serve`")
     rows = win_table(votes)
     if output is not None:
         write_atomically(output, pd.DataFrame(rows).to_csv(index=False).encode())

@@ -7,10 +7,15 @@ from typing import Annotated
 import typer
 
 from assets.core.workspace import Workspace, default_root, open_workspace
+from media.user_error import UserError
 from profiles import load_profile
 
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="override a profile key: --set stage_1.steps=10")]
 ProfileOption = Annotated[str | None, typer.Option(help="laptop, wan2.1-1.3b, wan2.1-14b, or a .yaml path")]
+
+
+class CommandError(UserError, ValueError):
+    """Options that cannot be followed, or something missing that a command reads; the message says what to do."""
 
 
 def open_with(profile: str | None = None, overrides: list[str] | None = None) -> Workspace:
@@ -30,7 +35,7 @@ def open_here(overrides: list[str] | None) -> Workspace:
 
 
 def need(remedy: str, *modules: str) -> None:
-    """Raise RuntimeError with the remedy where one of these packages is not installed."""
+    """Raise CommandError with the remedy where one of these packages is not installed."""
     missing = [name for name in modules if find_spec(name) is None]
     if missing:
-        raise RuntimeError(f"{' and '.join(missing)} not installed; run `{remedy}`")
+        raise CommandError(f"{' and '.join(missing)} not installed; run `{remedy}`")

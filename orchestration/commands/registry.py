@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from orchestration.commands.options import ProfileOption, SetOption, open_with
+from orchestration.commands.options import CommandError, ProfileOption, SetOption, open_with
 
 PANEL = "Registry and past states"
 app = typer.Typer()
@@ -68,7 +68,7 @@ def start(
 
     workspace = open_with(profile, overrides)
     if begin not in ("", SCRATCH, CHAMPION):
-        raise ValueError(f"training begins from {SCRATCH} or {CHAMPION}, not from {begin!r}")
+        raise CommandError(f"training begins from {SCRATCH} or {CHAMPION}, not from {begin!r}")
     chosen = choose_start(workspace, begin) if begin else read_start(workspace)
     print(f"training begins from {chosen or SCRATCH} ({workspace.start})")
 

@@ -11,13 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from urllib.parse import urlsplit
 
+from media.user_error import UserError
+
 VARIABLE = "OMNIHUMAN_ALERTS"
 ATTEMPTS, TIMEOUT = 3, 10.0  # of a webhook; seconds
 
 _log = logging.getLogger(__name__)
 
 
-class AlertError(RuntimeError):
+class AlertError(UserError):
     """An alert that could not be delivered, or a sink that is none; the message says which and what to do."""
 
 

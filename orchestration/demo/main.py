@@ -14,6 +14,7 @@ from assets.core.catalogue import FLOW, STEPS
 from assets.core.dvc_lock import LOCK
 from assets.core.workspace import Workspace
 from assets.make.execute import is_current
+from media.user_error import UserError
 from orchestration.demo.console import DemoConsole
 from orchestration.demo.summary import print_results
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance
 
 
-class DemoError(RuntimeError):
+class DemoError(UserError):
     """An asset failed; the message says which, why, and where its log is."""
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from assets.core.workspace import Workspace
+from media.user_error import UserError
 from orchestration.doctor.finding import Finding
 from orchestration.doctor.machine_findings import machine_findings
 from orchestration.doctor.store_findings import store_findings
@@ -42,5 +43,5 @@ def _wan(profile: Profile) -> Finding:
         return Finding(
             "Wan base", True, str(OmniHumanTransformer3DModel.inspect_wan(source, **own_configuration(profile)))
         )
-    except (ProfileError, FileNotFoundError, ValueError) as error:
+    except UserError as error:
         return Finding("Wan base", False, str(error))

@@ -12,6 +12,7 @@ from assets.kinds.promotion import MODELS, STUDENT
 from assets.past.lineage import KINDS, Lineage, Node, read_lineage
 from curation.snapshot.withdrawals import find_clips, read_tombstones, withdrawn
 from curation.tables.storage import CurationError
+from media.user_error import UserError
 from orchestration.past.withdrawing import all_clips
 from tracking.registry import CHAMPION
 
@@ -20,7 +21,7 @@ CLIP_COLUMNS = ("source_name", "source", "licence", "identity", "consent")
 DIGITS = 8  # of a digest that names weights
 
 
-class LineageError(RuntimeError):
+class LineageError(UserError):
     """Nothing of that name, or several; the message says what can be asked for."""
 
 

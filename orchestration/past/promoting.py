@@ -5,10 +5,11 @@ import time
 
 from assets.core.workspace import Workspace
 from assets.kinds.promotion import STUDENT, gate_tags, judge_version, write_verdict
+from media.user_error import UserError
 from tracking.registry import PREVIOUS, RegistryError, get_alias, move_champion, set_version_tags
 
 
-class Refused(RuntimeError):
+class Refused(UserError):
     """The gate refused a version; the message lists every reason."""
 
 

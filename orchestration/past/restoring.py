@@ -17,12 +17,13 @@ from assets.past.dvc_remote import fetch_point, lay_out
 from assets.past.mark_current import adopt
 from assets.past.restore_points import SNAPSHOT, RestorePoint, find_restore_point, keep_restore_point
 from media import write_atomically
+from media.user_error import UserError
 
 PROFILE = "profile.yaml"
 UNCOMMITTED = "-dirty"  # behind a commit where tracked files had changes
 
 
-class RestoreError(RuntimeError):
+class RestoreError(UserError):
     """A state that cannot be brought back here; the message says why and what to do."""
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 from torch import Tensor
 
+from media.user_error import UserError
 from omnihuman.digests import weights_digest
 from profiles import ProfileError, resolve_source
 from profiles.schema import Bucket, Profile
@@ -13,7 +14,7 @@ from profiles.schema import Bucket, Profile
 COLUMNS = ("sample_id", "clip_id", "shard", "bucket", "row", "text", "audio", "pose", "reference_outside", "has_motion")
 
 
-class SnapshotError(Exception):
+class SnapshotError(UserError):
     """The snapshot cannot be trained on; the message says which side disagrees and what to re-run."""
 
 

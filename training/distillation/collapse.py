@@ -4,10 +4,11 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from media.user_error import UserError
 from profiles.schema import CollapseConfig
 
 
-class Collapsed(RuntimeError):
+class Collapsed(UserError):
     """The run collapsed more often than it may; the message says why each time and what to change."""
 
 

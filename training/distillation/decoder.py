@@ -25,6 +25,7 @@ from training.data.loader import SnapshotData
 from training.distillation.steps import distil
 from training.engine.convolutions import flatten_convolutions, restore_convolutions
 from training.engine.deepspeed_engine import build_engine
+from training.errors import TrainingError
 from training.run.jobs import TrainingJob
 from training.run.product import AUTOENCODER, write_product
 from training.run.recorder import Recorder
@@ -108,8 +109,8 @@ def train_decoder(job: TrainingJob) -> dict[str, Any]:
 
 
 def _config(job: TrainingJob) -> SlimDecoderConfig:
-    """Raises ValueError where the profile says nothing of a slim decoder."""
+    """Raises TrainingError where the profile says nothing of a slim decoder."""
     config = job.profile.slim_decoder
     if config is None:
-        raise ValueError(f"profile {job.profile.name} has no section slim_decoder; profiles/laptop.yaml shows one")
+        raise TrainingError(f"profile {job.profile.name} has no section slim_decoder; profiles/laptop.yaml shows one")
     return config

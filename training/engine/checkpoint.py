@@ -9,12 +9,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from media import flush_to_disk, sha256_of_file, write_atomically
+from media.user_error import UserError
 from training.engine.ema import ExponentialMovingAverage
 from training.run.recorder import Recorder
 from training.run.stopping import StopRequest
 
 
-class ResumeError(Exception):
+class ResumeError(UserError):
     """A checkpoint that belongs to another configuration, or whose bytes changed."""
 
 

@@ -8,11 +8,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from media.user_error import UserError
 from profiles.schema import EngineConfig, OptimizerConfig
 from training.engine.optimizer import build_optimizer
+from training.errors import TrainingError
 
 
-class NonFiniteLoss(Exception):
+class NonFiniteLoss(UserError):
     """Too many non-finite steps in a row; the message names the clips of the last batch."""
 
 
@@ -26,12 +28,12 @@ def build_engine(model: nn.Module, optimizer: OptimizerConfig, engine: EngineCon
         batch_size: samples per optimiser step over all ranks.
 
     Raises:
-        ValueError: the batch does not divide by ranks and accumulation, or Muon with ZeRO and clipping.
+        TrainingError: the batch does not divide by ranks and accumulation, or Muon with ZeRO and clipping.
     """
     import deepspeed
 
     if optimizer.name == "muon" and engine.zero_stage and engine.gradient_clipping:
-        raise ValueError(
+        raise TrainingError(
             "under ZeRO 1 to 3 DeepSpeed clips after Muon's orthogonalisation, which scales every update to nearly nothing; "
             "set engine.gradient_clipping to 0 (Muon does not depend on the gradient's size) or engine.zero_stage to 0"
         )
@@ -39,7 +41,7 @@ def build_engine(model: nn.Module, optimizer: OptimizerConfig, engine: EngineCon
     replicas = data_replicas(engine.sequence_parallel)
     micro, rest = divmod(batch_size, replicas * engine.gradient_accumulation)
     if rest or not micro:
-        raise ValueError(
+        raise TrainingError(
             f"batch_size {batch_size} does not divide by {replicas} data-parallel ranks x {engine.gradient_accumulation} accumulation steps"
         )
     built = build_optimizer(model.named_parameters(), optimizer)
@@ -77,11 +79,11 @@ def data_replicas(sequence_parallel: int) -> int:
     """How many samples' worth of ranks there are: all ranks over those that share one sample's tokens.
 
     Raises:
-        ValueError: the ranks do not divide into such groups.
+        TrainingError: the ranks do not divide into such groups.
     """
     ranks = torch.distributed.get_world_size()
     if ranks % sequence_parallel:
-        raise ValueError(f"{ranks} ranks do not divide into groups of sequence_parallel = {sequence_parallel}")
+        raise TrainingError(f"{ranks} ranks do not divide into groups of sequence_parallel = {sequence_parallel}")
     return ranks // sequence_parallel
 
 

@@ -7,6 +7,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from training.errors import TrainingError
+
 
 class ExponentialMovingAverage:
     """float32 average with a warm-up: the decay is min(decay, (1 + n) / (10 + n)) after n updates.
@@ -40,12 +42,12 @@ class ExponentialMovingAverage:
         """Restore the average from a safetensors file of whole weights, written with any number of ranks.
 
         Raises:
-            ValueError: the file holds the average of another model.
+            TrainingError: the file holds the average of another model.
         """
         stored = load_file(path)
         parameters = dict(self.model.named_parameters())
         if not set(self.average) <= set(stored):
-            raise ValueError(
+            raise TrainingError(
                 f"{path} holds the average of another model; keys that are missing: {sorted(set(self.average) - set(stored))[:5]}"
             )
         for name, average in self.average.items():

@@ -7,18 +7,22 @@ from typing import Any
 
 import torch
 
+from training.errors import TrainingError
+
 
 def share_tokens(model: Any, degree: int) -> None:
     """Let groups of `degree` neighbouring ranks work on one sample.
 
     Raises:
-        ValueError: the model's heads do not divide by `degree`, or there is no accelerator (diffusers asks for one).
+        TrainingError: the model's heads do not divide by `degree`, or there is no accelerator (diffusers asks for one).
     """
     from diffusers import ContextParallelConfig
     from torch.distributed.device_mesh import init_device_mesh
 
     if torch.accelerator.device_count() == 0:
-        raise ValueError(f"engine.sequence_parallel = {degree} needs an accelerator; set it to 1 on a machine without")
+        raise TrainingError(
+            f"engine.sequence_parallel = {degree} needs an accelerator; set it to 1 on a machine without"
+        )
     device = torch.accelerator.current_accelerator()
     kind = "cpu" if device is None else device.type
     shape = (torch.distributed.get_world_size() // degree, 1, degree)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from media.user_error import UserError
 from training.run.launch import LAUNCHER_VARIABLE
 
 PATIENCE = 60.0  # seconds that an orphaned attempt may take to end
@@ -19,7 +20,7 @@ BEAT_SECONDS = 15.0
 SILENCE_SECONDS = 300.0  # without a beat; a shared disk may stall, and caches what it knows of a file for a minute
 
 
-class BusyError(RuntimeError):
+class BusyError(UserError):
     """Another process is training into the same folder."""
 
 

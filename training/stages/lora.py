@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from omnihuman.wan.weights import NEW_MODULES
 from profiles.schema import LoraConfig
+from training.errors import TrainingError
 
 # What Wan does not have starts at zero or at random: it cannot be adapted, only trained.
 NOT_WAN = (*NEW_MODULES, "audio_attn", "token_types")
@@ -16,7 +17,7 @@ def add_lora(model: Any, config: LoraConfig) -> None:
     """Freeze Wan's weights, give the matrices in `config.targets` a trainable low-rank update, leave new parts trainable.
 
     Raises:
-        ValueError: a target names no matrix of the model.
+        TrainingError: a target names no matrix of the model.
     """
     from peft import LoraConfig as PeftConfig
 
@@ -27,7 +28,7 @@ def add_lora(model: Any, config: LoraConfig) -> None:
     ]
     unmatched = [t for t in config.targets if not any(name.endswith(t) for name in targets)]
     if unmatched:
-        raise ValueError(
+        raise TrainingError(
             f"lora.targets {unmatched} name no matrix of the backbone; for example attn1.to_q, attn2.to_v, ffn.net.2"
         )
     model.requires_grad_(False)

@@ -9,6 +9,7 @@ from omnihuman.pipeline import load_transformer
 from omnihuman.transformer import OmniHumanTransformer3DModel
 from profiles import resolve_source
 from profiles.schema import Profile
+from training.errors import TrainingError
 
 
 def build_transformer(profile: Profile, parent: str | None, seed: int) -> OmniHumanTransformer3DModel:
@@ -16,7 +17,7 @@ def build_transformer(profile: Profile, parent: str | None, seed: int) -> OmniHu
 
     Raises:
         FileNotFoundError: the parent checkpoint does not exist.
-        ValueError: the parent was made with another model configuration; both sides are named.
+        TrainingError: the parent was made with another model configuration; both sides are named.
     """
     config, new_parts = profile.transformer, own_configuration(profile)
     torch.manual_seed(seed)
@@ -24,7 +25,7 @@ def build_transformer(profile: Profile, parent: str | None, seed: int) -> OmniHu
         model = load_transformer(Path(parent) / "transformer")
         different = {k: (model.config[k], v) for k, v in new_parts.items() if _plain(model.config[k]) != _plain(v)}
         if different:
-            raise ValueError(
+            raise TrainingError(
                 f"checkpoint {parent} and profile {profile.name} disagree (checkpoint, profile): {different}"
             )
         return model

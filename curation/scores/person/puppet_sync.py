@@ -38,10 +38,11 @@ def model_file(config: PuppetSyncConfig) -> Path:
 @kept
 def _network(path: str) -> "PuppetSync":
     from networks.puppet_sync import load_puppet_sync
+    from networks.weights import NetworkError
 
     try:
         return load_puppet_sync(Path(path))
-    except ValueError as error:
+    except NetworkError as error:
         raise CurationError(str(error)) from error
 
 
