@@ -102,7 +102,7 @@ def decode_with_gradient(autoencoder: AutoencoderKLWan, latents: Tensor) -> Tens
 def with_narrower_decoder(autoencoder: AutoencoderKLWan, base_dim: int) -> AutoencoderKLWan:
     """The same encoder, and so the same latents, with a narrower decoder that begins as the first channels of each of its own's layers.
 
-    It draws nothing useful before it is trained, but it learns sooner than from random weights (docs/generation.md).
+    It draws nothing useful before it is trained, but it learns sooner than from random weights (docs/results/2026-11-27-slim-decoder.md).
 
     Args:
         autoencoder: the model's.

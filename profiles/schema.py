@@ -38,7 +38,7 @@ __all__ = [
 
 
 class CurationConfig(Strict):
-    """Scores, and predicates over their columns (docs/scores.md). Each subset also needs the ones before it.
+    """Scores, and predicates over their columns (docs/guide/choosing-clips.md). Each subset also needs the ones before it.
 
     `held_out_share` of all clips, by their ids, are never trained on: the held-out loss is measured on them.
     """
@@ -107,7 +107,7 @@ class RefreshConfig(Strict):
 
 
 class ContinuationConfig(Strict):
-    """Training on from the champion's teacher instead of from scratch: what is then stage 3 (docs/orchestration.md).
+    """Training on from the champion's teacher instead of from scratch: what is then stage 3 (docs/guide/running.md).
 
     Attributes:
         steps: of the stage, instead of stage_3's.

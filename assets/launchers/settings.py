@@ -90,7 +90,7 @@ def launcher_settings() -> Settings | None:
     path = Path(given)
     if not path.is_file():
         raise LauncherError(
-            f"{LAUNCHER_FILE} names {path}, which is not there; write it (docs/deployment.md), or unset it to train on this machine"
+            f"{LAUNCHER_FILE} names {path}, which is not there; write it (docs/guide/deployment.md), or unset it to train on this machine"
         )
     settings: TypeAdapter[Settings] = TypeAdapter(Annotated[Settings, Field(discriminator="launcher")])
     try:
@@ -100,7 +100,7 @@ def launcher_settings() -> Settings | None:
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in error.errors()]
         raise LauncherError(
-            f"launcher settings {path} do not validate (docs/deployment.md has the keys):\n" + "\n".join(lines)
+            f"launcher settings {path} do not validate (docs/guide/deployment.md has the keys):\n" + "\n".join(lines)
         ) from error
 
 

