@@ -66,7 +66,9 @@ class LongVideo:
             )
         if len(self.seeds) != len(self.prompts):
             raise InputError(f"{len(self.seeds)} seeds for {len(self.prompts)} prompts")
-        if self.overlap and (self.overlap % 4 != 1 or self.segment_frames < _least_segment(self.overlap)):
+        if self.overlap and (
+            self.overlap < 0 or self.overlap % 4 != 1 or self.segment_frames < _least_segment(self.overlap)
+        ):
             raise InputError(
                 f"an overlap is 4n+1 frames, whole latents of both segments, and segments have at least two overlaps and 3 frames; got "
                 f"{self.overlap} in segments of {self.segment_frames}: use longer segments, or overlap=0"

@@ -28,6 +28,7 @@ from serving.inputs import (
 from serving.model_choice import LoadedModel
 
 Notify = Callable[[str], None]
+DEFAULT_ANNEALING = "linear"
 
 
 @dataclass(frozen=True)
@@ -81,10 +82,14 @@ def parse_guidance(both: str | None, audio: str | None, annealing: str) -> OmniH
     """Scales written `START` or `START:END`, for text and audio together and for audio alone; None without either.
 
     Raises:
-        GenerateError: no such number.
-        ValueError: no such annealing.
+        GenerateError: no such number, or an annealing of no scale.
+        InputError: no such annealing.
     """
     if both is None and audio is None:
+        if annealing != DEFAULT_ANNEALING:
+            raise GenerateError(
+                f"--annealing {annealing} is of a guidance that is given; give --guidance or --audio-guidance too"
+            )
         return None
     start, end = _scales(both or "1")
     audio_start, audio_end = _scales(audio) if audio is not None else (start, end)
@@ -96,7 +101,7 @@ def _scales(written: str) -> tuple[float, float]:
         numbers = [float(part) for part in written.split(":")]
     except ValueError:
         numbers = []
-    if len(numbers) not in (1, 2):
+    if len(numbers) not in (1, 2) or not np.isfinite(numbers).all():
         raise GenerateError(f"guidance {written!r}: write a scale, or START:END, for example 6.5:3.5")
     return numbers[0], numbers[-1]
 

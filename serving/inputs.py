@@ -192,6 +192,8 @@ def frames_wanted(
     Raises:
         GenerateError: no length at all, longer than `longest` seconds, or a pose that is too short.
     """
+    if seconds is not None and not np.isfinite(seconds):
+        raise GenerateError(f"--seconds {seconds:g} is no length; give a number of seconds")
     if seconds is not None:
         frames = round(seconds * video.fps)
     elif sound is not None:

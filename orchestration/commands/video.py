@@ -56,7 +56,8 @@ def generate(
         Path | None, typer.Option(help="slim decoder to draw with, faster: data/slim_decoder/vae of asset slim_decoder")
     ] = None,
     overlap: Annotated[
-        int | None, typer.Option(help="frames that two segments share, 4n+1; 0 cuts hard and is faster; default 5")
+        int | None,
+        typer.Option(min=0, help="frames that two segments share, 4n+1; 0 cuts hard and is faster; default 5"),
     ] = None,
     mark: Annotated[
         bool,
