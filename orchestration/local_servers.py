@@ -14,7 +14,7 @@ from assets.core.addresses import DAGSTER_PORT, LOOPBACK, MLFLOW_PAGES, MLFLOW_P
 from assets.core.workspace import Workspace
 from media.user_error import UserError
 from orchestration.dagster_location.instance import open_instance
-from tracking.mlflow_store import connect
+from tracking.mlflow_store import server_command
 
 
 class ServerError(UserError):
@@ -29,7 +29,7 @@ def serve(
 ) -> int:
     """Start all of them, print their addresses once they answer, wait; returns the exit code of the first that stops."""
     open_instance(workspace).dispose()
-    connect(workspace.tracking_uri)
+    workspace.tracker.ensure()
     dagster_port, mlflow_port, reports_port = _free(dagster_port), _free(mlflow_port), _free(reports_port)
     ports = {"Dagster": dagster_port, "MLflow": mlflow_port, "reports": reports_port}
     addresses = {name: f"http://{LOOPBACK}:{port}" for name, port in ports.items()}
@@ -48,22 +48,7 @@ def serve(
             *module,
         ],
         "dagster-daemon": [sys.executable, "-m", "dagster._daemon", "run", *module],
-        "mlflow": [
-            sys.executable,
-            "-m",
-            "mlflow",
-            "server",
-            "--host",
-            LOOPBACK,
-            "--port",
-            str(mlflow_port),
-            "--workers",
-            "1",
-            "--backend-store-uri",
-            workspace.tracking_uri,
-            "--artifacts-destination",
-            str(workspace.var / "mlartifacts"),
-        ],
+        "mlflow": server_command(workspace.tracking_uri, LOOPBACK, mlflow_port, workspace.var / "mlartifacts"),
         "reports": [sys.executable, "-m", "orchestration.report_server", str(workspace.reports), str(reports_port)],
     }
     processes: dict[str, subprocess.Popen] = {}

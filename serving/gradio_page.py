@@ -52,7 +52,7 @@ def serve_page(workspace: Workspace, host: str, port: int, limits: Limits, expos
     choices = list_choices(workspace)
     if not choices:
         raise VisitorError(
-            f"no model in the registry {workspace.tracking_uri} has an alias; run `make demo`, or `omnihuman promote`"
+            f"no model in the registry {workspace.tracker} has an alias; run `make demo`, or `omnihuman promote`"
         )
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -15,6 +15,7 @@ from omnihuman.digests import weights_digest
 from omnihuman.wan.pipeline import is_wan_pipeline, pipeline_from_wan
 from profiles import resolve_source
 from serving.inputs import GenerateError
+from tracking.model_address import CHAMPION, SCHEME, ModelAddress, ModelAddressError
 
 if TYPE_CHECKING:
     from tracking.registry import Version
@@ -70,12 +71,13 @@ def with_decoder(model: LoadedModel, folder: Path) -> LoadedModel:
 
 def list_choices(workspace: Workspace) -> list[ModelChoice]:
     """Every alias of student and teacher, champions first."""
-    from tracking.registry import CHAMPION, list_versions
-
     found = [
-        (alias != CHAMPION, ModelChoice(f"{name} @ {alias} (version {version.version})", f"models:/{name}@{alias}"))
+        (
+            alias != CHAMPION,
+            ModelChoice(f"{name} @ {alias} (version {version.version})", str(ModelAddress(name, alias))),
+        )
         for name in (STUDENT, TEACHER)
-        for version in list_versions(workspace.tracking_uri, name)
+        for version in workspace.registry.versions(name)
         for alias in version.aliases
     ]
     return [choice for _, choice in sorted(found, key=lambda pair: pair[0])]
@@ -104,7 +106,7 @@ class ModelShelf:
 
 
 def _find(workspace: Workspace, model: str) -> "Path | Version":
-    if model.startswith("models:/"):
+    if model.startswith(SCHEME):
         return _registered(workspace, model)
     place = Path(model)
     if (place / "model_index.json").is_file():
@@ -114,35 +116,21 @@ def _find(workspace: Workspace, model: str) -> "Path | Version":
             f"{model} holds no model_index.json; give an alias (champion), models:/NAME@ALIAS, or the folder of a whole pipeline "
             "(save_pretrained)"
         )
-    return _registered(workspace, f"models:/{STUDENT}@{model}")
+    return _registered(workspace, model)
 
 
 def _registered(workspace: Workspace, model: str) -> "Version":
-    from tracking.registry import RegistryError, get_alias, get_version
-
-    parts = re.fullmatch(r"models:/([^/@]+)(?:@([^/@]+)|/(\d+))?", model)
-    if parts is None:
-        raise GenerateError(
-            f"{model}: write models:/NAME@ALIAS or models:/NAME/VERSION, for example models:/{STUDENT}@champion"
-        )
-    name, alias, number = parts[1], parts[2] or "champion", parts[3]
-    found = (
-        get_version(workspace.tracking_uri, name, int(number))
-        if number
-        else get_alias(workspace.tracking_uri, name, alias)
-    )
-    if found is None:
-        raise RegistryError(f"{name} has no version with alias {alias!r}; run `make demo`, or `omnihuman promote`")
-    return found
+    try:
+        return workspace.registry.find(ModelAddress.parse(model, STUDENT))
+    except ModelAddressError as error:
+        raise GenerateError(str(error)) from error
 
 
 def _load(workspace: Workspace, found: "Path | Version") -> LoadedModel:
     if isinstance(found, Path):
         audio = resolve_source(workspace.profile.encoders.audio)
         return LoadedModel(_read_pipeline(found, audio), str(found), weights_digest(found / "transformer"), "")
-    from tracking.registry import version_folder
-
-    pipeline = _read_pipeline(version_folder(workspace.tracking_uri, found.name, found.version))
+    pipeline = _read_pipeline(workspace.registry.folder(found.name, found.version))
     name = f"{found.name} version {found.version}"
     return LoadedModel(pipeline, name, found.tags.get("weights_digest", ""), found.tags.get("snapshot_digest", ""))
 

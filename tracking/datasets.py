@@ -6,8 +6,7 @@ from typing import Any
 
 from mlflow.data.dataset_source import DatasetSource
 from mlflow.data.meta_dataset import MetaDataset
-from mlflow.entities import DatasetInput, InputTag, RunTag
-from mlflow.tracking import MlflowClient
+from mlflow.entities import DatasetInput, InputTag
 
 
 class DvcDatasetSource(DatasetSource):
@@ -42,13 +41,10 @@ class DvcDatasetSource(DatasetSource):
         return cls(source_dict["path"], source_dict["digest"])
 
 
-def log_snapshot(client: MlflowClient, run_id: str, snapshot: Path) -> None:
-    """Log a `snapshot.json` as the run's training input, and its digest as tag `snapshot_digest`."""
+def snapshot_input(snapshot: Path) -> tuple[DatasetInput, str]:
+    """A `snapshot.json` as a run's training input, and its whole digest: MLflow keeps at most 36 characters of one."""
     digest = json.loads(snapshot.read_text())["digest"]
-    # MLflow keeps at most 36 characters of a digest; the tag has it whole.
     source = DvcDatasetSource(snapshot.parent.name, digest)
     # MLflow forgot to mark `profile` as given here; it is None for every MetaDataset.
     dataset = MetaDataset(source, name="training_snapshot", digest=digest[:32])  # type: ignore[abstract]
-    tag = InputTag("mlflow.data.context", "training")
-    client.log_inputs(run_id, [DatasetInput(dataset._to_mlflow_entity(), [tag])])
-    client.log_batch(run_id, tags=[RunTag("snapshot_digest", digest)])
+    return DatasetInput(dataset._to_mlflow_entity(), [InputTag("mlflow.data.context", "training")]), digest

@@ -1,49 +1,105 @@
-"""Where MLflow keeps things and how it is reached: settings that are safe, one client for runs and registry."""
+"""Where MLflow keeps things and how it is reached: settings that are safe, a client, its server, its health. Light until a client is made."""
 
 import os
+import sqlite3
+import sys
+import urllib.request
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # Before mlflow is imported: nothing here loads pickles, and nothing is sent anywhere.
 os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
-import mlflow
-from mlflow.exceptions import MlflowException
-from mlflow.tracking import MlflowClient
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
 
 SQLITE = "sqlite:///"
 ADDRESS = "MLFLOW_TRACKING_URI"  # of the store, where the user names one
+TIMEOUT = 5.0  # seconds that a question after a store's health takes at most
 
 
-def connect(tracking_uri: str) -> MlflowClient:
-    """A client for runs and registry at the same address; a sqlite store's folder is made."""
-    if tracking_uri.startswith(SQLITE):
-        Path(tracking_uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
+def store_address(default: Path) -> str:
+    """What the user names by `$MLFLOW_TRACKING_URI`, else the sqlite store in file `default`."""
+    return os.environ.get(ADDRESS) or f"{SQLITE}{default}"
+
+
+def store_file(uri: str) -> Path | None:
+    """The file of a sqlite store; None for a server."""
+    return Path(uri.removeprefix(SQLITE)) if uri.startswith(SQLITE) else None
+
+
+def connect(uri: str) -> "MlflowClient":
+    """A client for runs and registry at the same address."""
+    from mlflow.tracking import MlflowClient
+
+    point_mlflow_at(uri)
+    return MlflowClient(uri, uri)
+
+
+def point_mlflow_at(uri: str) -> None:
+    """Make a store the one that mlflow's own functions ask: registering and downloading a model go past the client.
+
+    A sqlite store's folder is made.
+    """
+    import mlflow
+
+    file = store_file(uri)
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
     given = os.environ.get(ADDRESS)
-    mlflow.set_tracking_uri(tracking_uri)
-    mlflow.set_registry_uri(tracking_uri)
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
     # mlflow writes the address into the environment; there it would look like the user's choice, for every workspace.
     if given is None:
         os.environ.pop(ADDRESS, None)
     else:
         os.environ[ADDRESS] = given
-    return MlflowClient(tracking_uri, tracking_uri)
 
 
-def experiment_id(client: MlflowClient, tracking_uri: str, name: str) -> str:
-    """The experiment's id; it is made on first use. Artifacts of a sqlite store lie in `mlartifacts` beside it."""
-    found = client.get_experiment_by_name(name)
-    if found is not None:
-        return found.experiment_id
-    location = None
-    if tracking_uri.startswith(SQLITE):
-        location = (Path(tracking_uri.removeprefix(SQLITE)).resolve().parent / "mlartifacts").as_uri()
+def server_command(uri: str, host: str, port: int, artifacts: Path) -> list[str]:
+    """The command line of a server of this store, whose artifacts go into the folder `artifacts`."""
+    options = {
+        "--host": host,
+        "--port": str(port),
+        "--workers": "1",
+        "--backend-store-uri": uri,
+        "--artifacts-destination": str(artifacts),
+    }
+    return [sys.executable, "-m", "mlflow", "server", *(word for option in options.items() for word in option)]
+
+
+def run_page(pages: str, run_id: str) -> str:
+    """Where people look at a run, below the address of MLflow's pages."""
+    return f"{pages}/#/runs/{run_id}"
+
+
+def store_health(uri: str) -> tuple[bool, str]:
+    """Whether a store is sound, and what to say of it. A sqlite file is checked page by page, a server asked for its health."""
+    file = store_file(uri)
+    if file is not None:
+        if not file.is_file():
+            return True, f"{file}: empty; the first training makes it"
+        fault = sqlite_fault(file)
+        return not fault, f"{file}: {fault}; restore it from a backup" if fault else str(file)
+    if not uri.startswith(("http://", "https://")):
+        return True, f"{uri.split(':')[0]} store; not looked into"
     try:
-        return client.create_experiment(name, artifact_location=location)
-    except MlflowException:
-        # Two processes asked at once and the other one made it.
-        found = client.get_experiment_by_name(name)
-        if found is None:
-            raise
-        return found.experiment_id
+        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=TIMEOUT).close()
+    except OSError as error:
+        return False, f"{uri} does not answer ({error}); start the server, or unset {ADDRESS} for the local store"
+    return True, uri
+
+
+def sqlite_fault(path: Path) -> str:
+    """What is wrong with a database file, or nothing."""
+    try:
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=TIMEOUT)
+        try:
+            (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        finally:
+            connection.close()
+    except sqlite3.DatabaseError as error:
+        return "" if "locked" in str(error) else str(error)  # somebody writes: it is in use, not broken
+    return "" if answer == "ok" else str(answer)

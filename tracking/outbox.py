@@ -14,15 +14,9 @@ from typing import Any
 
 from media import cut_unfinished_line, write_atomically
 from media.user_error import UserError
-from tracking.checkpoints import log_checkpoint
-from tracking.mlflow_store import connect  # first: it sets what mlflow reads at import
-from tracking.runs import Run, Stopped, create_run, log_metrics, nested_run
-from tracking.system_metrics import peak_memory_gib, system_metrics
-
-from mlflow.entities import Metric, RunTag  # isort: skip
-from mlflow.exceptions import MlflowException  # isort: skip
-from mlflow.tracking import MlflowClient  # isort: skip
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID  # isort: skip
+from tracking.peak_memory import peak_memory_gib
+from tracking.runs import Run, Stopped, begin_run, measurements
+from tracking.tracker import Measurement, StoreError, Tracker, now_milliseconds
 
 PAUSE = 30.0  # seconds between two tries while the server is away
 PATIENCE = 30.0  # seconds that the end of a run waits for it
@@ -37,9 +31,9 @@ class TrackingUnreachable(UserError):
 class Outbox:
     """Entries of one run, sent in order."""
 
-    def __init__(self, path: Path, client: MlflowClient, run_id: str):
+    def __init__(self, path: Path, tracker: Tracker, run_id: str):
         """`path` is made if it is not there; half a line that a kill left is cut off."""
-        self.path, self._client, self.run_id = path, client, run_id
+        self.path, self._tracker, self.run_id = path, tracker, run_id
         self._mark = path.with_suffix(".sent")
         self._tried = -PAUSE
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +60,7 @@ class Outbox:
             for line in self._lines(start):
                 self._deliver(json.loads(line))
                 place += len(line)
-        except (MlflowException, OSError) as error:
+        except (StoreError, OSError) as error:
             self._tried = time.monotonic()
             return str(error)
         finally:
@@ -89,32 +83,29 @@ class Outbox:
     def _deliver(self, entry: dict[str, Any]) -> None:
         run_id = entry.get("run", self.run_id)
         if "metrics" in entry:
-            log_metrics(self._client, run_id, [Metric(*values) for values in entry["metrics"]])
+            self._tracker.log_metrics(run_id, [Measurement(*values) for values in entry["metrics"]])
         elif "checkpoint" in entry:
-            log_checkpoint(self._client, run_id, entry["checkpoint"], entry["tags"])
+            self._tracker.log_checkpoint(run_id, entry["checkpoint"], entry["tags"])
         elif "tags" in entry:
-            self._client.log_batch(run_id, tags=[RunTag(name, value) for name, value in entry["tags"].items()])
+            self._tracker.tag_run(run_id, entry["tags"])
         elif "artifact" in entry:
-            Run(self._client, run_id).artifact(Path(entry["artifact"]), entry["folder"])
-        elif entry["status"] == "RUNNING":
-            self._client.update_run(run_id, status="RUNNING")
+            self._tracker.upload(run_id, Path(entry["artifact"]), entry["folder"])
         else:
-            self._client.set_terminated(run_id, entry["status"])
+            self._tracker.set_status(run_id, entry["status"])
 
 
 class PatientRun(Run):
     """A run whose words go through an outbox. An outage is printed once; what waits is sent when the server is back."""
 
-    def __init__(self, outbox: Outbox, client: MlflowClient):
-        super().__init__(client, outbox.run_id)
+    def __init__(self, outbox: Outbox, tracker: Tracker):
+        super().__init__(tracker, outbox.run_id)
         self._outbox, self._away = outbox, False
         self._attempt: str | None = None
         self._began = time.monotonic()
 
     def log_many(self, rows: list[tuple[int, dict[str, float]]]) -> None:
         """Many steps in few requests; on the disk when this returns."""
-        now = int(time.time() * 1000)
-        self._say({"metrics": [[name, float(value), now, step] for step, row in rows for name, value in row.items()]})
+        self._say({"metrics": measurements(rows)})
         self._outbox.sync()
 
     def tag(self, tags: dict[str, str]) -> None:
@@ -139,13 +130,12 @@ class PatientRun(Run):
         An earlier attempt that never said how it ended was killed. Where MLflow is away now, this attempt has no run of its own.
         """
         try:
-            home = self._client.get_run(self.run_id).info.experiment_id
-            earlier = self._client.search_runs([home], f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{self.run_id}'")
-            for run in earlier:
-                if run.info.status == "RUNNING":
-                    self._client.set_terminated(run.info.run_id, "KILLED")
-            self._attempt = nested_run(self._client, self.run_id, f"{name}, attempt {len(earlier) + 1}")
-        except MlflowException as error:
+            earlier = self._tracker.nested_runs(self.run_id)
+            for run_id, status in earlier.items():
+                if status == "RUNNING":
+                    self._tracker.set_status(run_id, "KILLED")
+            self._attempt = self._tracker.create_nested_run(self.run_id, f"{name}, attempt {len(earlier) + 1}")
+        except StoreError as error:
             print(f"MLflow does not answer; this attempt gets no run of its own ({error})", flush=True)
 
     def attempt_tag(self, tags: dict[str, str]) -> None:
@@ -156,10 +146,10 @@ class PatientRun(Run):
     def end_attempt(self, status: str) -> None:
         """It took so long and so much memory, and ended as FINISHED, FAILED or KILLED."""
         if self._attempt:
-            now = int(time.time() * 1000)
+            now = now_milliseconds()
             taken = [
-                ["seconds", time.monotonic() - self._began, now, 0],
-                ["peak_memory_gib", peak_memory_gib(), now, 0],
+                Measurement("seconds", time.monotonic() - self._began, now, 0),
+                Measurement("peak_memory_gib", peak_memory_gib(), now, 0),
             ]
             self._outbox.put({"metrics": taken, "run": self._attempt})
             self._outbox.put({"status": status, "run": self._attempt})
@@ -193,7 +183,7 @@ class PatientRun(Run):
 
 @contextmanager
 def open_patient_run(
-    tracking_uri: str,
+    tracker: Tracker,
     experiment: str,
     name: str,
     params: dict[str, Any],
@@ -205,7 +195,7 @@ def open_patient_run(
     """As `tracking.runs.open_run`, for work that must not depend on the server: it is needed to begin, and by the end.
 
     Args:
-        tracking_uri, experiment, name, params, tags, snapshot: as there.
+        tracker, experiment, name, params, tags, snapshot: as there.
         work: folder that remembers the run and holds its outbox; a later attempt in it goes on with the same run.
         patience: seconds that the end waits for a server that is away.
 
@@ -213,21 +203,21 @@ def open_patient_run(
         TrackingUnreachable: it cannot be reached for a new run, or at the end.
     """
     os.environ.update({name: value for name, value in HTTP.items() if name not in os.environ})
-    remembered, client = work / "mlflow_run_id", connect(tracking_uri)
+    remembered = work / "mlflow_run_id"
     try:
         if not remembered.is_file():
-            run_id = create_run(client, tracking_uri, experiment, name, params, tags, snapshot)
+            run_id = begin_run(tracker, experiment, name, params, tags, snapshot)
             write_atomically(remembered, run_id.encode())
-    except MlflowException as error:
+    except StoreError as error:
         remedy = "start the server, or name another store by MLFLOW_TRACKING_URI"
         raise TrackingUnreachable(
-            f"MLflow at {tracking_uri} does not answer, so no run can begin; {remedy} ({error})"
+            f"MLflow at {tracker} does not answer, so no run can begin; {remedy} ({error})"
         ) from error
-    run = PatientRun(Outbox(work / "mlflow_outbox.jsonl", client, remembered.read_text()), client)
+    run = PatientRun(Outbox(work / "mlflow_outbox.jsonl", tracker, remembered.read_text()), tracker)
     run.status("RUNNING")
     run.begin_attempt(name)
     try:
-        with system_metrics(tracking_uri, run.run_id):
+        with tracker.system_metrics(run.run_id):
             yield run
     except BaseException as error:
         ended = "KILLED" if isinstance(error, Stopped) else "FAILED"

@@ -1,17 +1,24 @@
 """The MLflow model registry: versions made of plain folders (safetensors, no pickle), aliases that move."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from media.user_error import UserError
-from tracking.mlflow_store import connect, experiment_id  # first: it sets what mlflow reads at import
+from tracking.mlflow_store import ADDRESS, point_mlflow_at  # first: it sets what mlflow reads at import
+from tracking.model_address import CHALLENGER as CHALLENGER
+from tracking.model_address import CHAMPION as CHAMPION
+from tracking.model_address import PREVIOUS as PREVIOUS
+from tracking.model_address import ModelAddress
+from tracking.tracker import SNAPSHOT, Tracker
 
 import mlflow  # isort: skip
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel  # isort: skip
 from mlflow.exceptions import MlflowException  # isort: skip
-from mlflow.tracking import MlflowClient  # isort: skip
 
-CHALLENGER, CHAMPION, PREVIOUS = "challenger", "champion", "previous"
 EXPERIMENT = "models"
+ABSENT = "RESOURCE_DOES_NOT_EXIST"  # MLflow's word
 
 
 class RegistryError(UserError):
@@ -28,86 +35,154 @@ class Version:
     tags: dict[str, str]
     aliases: tuple[str, ...]
 
-
-def register_model(
-    tracking_uri: str, name: str, folder: Path, run_id: str | None = None, tags: dict[str, str] | None = None
-) -> Version:
-    """Upload `folder` as a logged model and register it as the next version of `name`.
-
-    Args:
-        tracking_uri: of MLflow.
-        name: the registered model's name; made on first use.
-        folder: a saved pipeline.
-        run_id: the run whose training made it.
-        tags: put on the version.
-
-    Raises:
-        RegistryError: the folder does not exist.
-    """
-    if not folder.is_dir():
-        raise RegistryError(f"no folder {folder} to register; materialise registered_model again")
-    client = connect(tracking_uri)
-    home = client.get_run(run_id).info.experiment_id if run_id else experiment_id(client, tracking_uri, EXPERIMENT)
-    model = client.create_logged_model(home, name=name, source_run_id=run_id, model_type="video diffusion pipeline")
-    client.log_model_artifacts(model.model_id, str(folder))
-    client.finalize_logged_model(model.model_id, "READY")
-    _ensure_model(client, name)
-    made = client.create_model_version(
-        name, source=f"models:/{model.model_id}", run_id=run_id, tags=tags, model_id=model.model_id
-    )
-    return get_version(tracking_uri, name, int(made.version))
+    @property
+    def address(self) -> ModelAddress:
+        """Its name in the registry."""
+        return ModelAddress(self.name, version=self.version)
 
 
-def get_version(tracking_uri: str, name: str, version: int) -> Version:
-    """Read one version. Raises RegistryError when there is none."""
-    client = connect(tracking_uri)
-    try:
-        found = client.get_model_version(name, str(version))
-    except MlflowException as error:
-        raise RegistryError(f"no version {version} of {name} in the registry; materialise registered_model") from error
-    return _version(found, _aliases_of(client, name))
+class Registry:
+    """The registered models of a tracker's store."""
 
+    def __init__(self, tracker: Tracker):
+        """Uses the tracker's client; nothing is asked before the first question."""
+        self.tracker = tracker
 
-def list_versions(tracking_uri: str, name: str) -> list[Version]:
-    """All versions, oldest first."""
-    client = connect(tracking_uri)
-    found = client.search_model_versions(f"name = '{name}'")
-    aliases = _aliases_of(client, name) if found else {}
-    return sorted((_version(v, aliases) for v in found), key=lambda v: v.version)
+    def register(
+        self, name: str, folder: Path, run_id: str | None = None, tags: dict[str, str] | None = None
+    ) -> Version:
+        """Upload `folder` as a logged model and register it as the next version of `name`.
 
+        Args:
+            name: the registered model's name; made on first use.
+            folder: a saved pipeline.
+            run_id: the run whose training made it.
+            tags: put on the version.
 
-def get_alias(tracking_uri: str, name: str, alias: str) -> Version | None:
-    """The version that `alias` stands at, or None."""
-    client = connect(tracking_uri)
-    try:
-        model = client.get_registered_model(name)
-    except MlflowException:
+        Raises:
+            RegistryError: the folder does not exist.
+        """
+        if not folder.is_dir():
+            raise RegistryError(f"no folder {folder} to register; materialise registered_model again")
+        client = self.tracker.client
+        point_mlflow_at(self.tracker.uri)
+        home = self.tracker.experiment_of(run_id) if run_id else self.tracker.experiment_id(EXPERIMENT)
+        model = client.create_logged_model(home, name=name, source_run_id=run_id, model_type="video diffusion pipeline")
+        client.log_model_artifacts(model.model_id, str(folder))
+        client.finalize_logged_model(model.model_id, "READY")
+        if self._find_model(name) is None:
+            client.create_registered_model(name)
+        made = client.create_model_version(
+            name, source=f"models:/{model.model_id}", run_id=run_id, tags=tags, model_id=model.model_id
+        )
+        return self.version(name, int(made.version))
+
+    def version(self, name: str, number: int) -> Version:
+        """Read one version. Raises RegistryError when there is none."""
+        found = self._find_version(name, number)
+        if found is None:
+            raise RegistryError(f"no version {number} of {name} in the registry; materialise registered_model")
+        return _version(found, self.aliases(name))
+
+    def has(self, name: str, number: int) -> bool:
+        """Whether there is such a version."""
+        return self._find_version(name, number) is not None
+
+    def versions(self, name: str) -> list[Version]:
+        """All versions, oldest first."""
+        found = self.tracker.client.search_model_versions(f"name = '{name}'")
+        aliases = self.aliases(name) if found else {}
+        return sorted((_version(v, aliases) for v in found), key=lambda v: v.version)
+
+    def versions_with_snapshots(self, names: tuple[str, ...]) -> list[Version]:
+        """Every version of the named models that says which snapshot it was trained on."""
+        if not self.tracker.exists():
+            return []
+        return [version for name in names for version in self.versions(name) if version.tags.get(SNAPSHOT)]
+
+    def aliases(self, name: str) -> dict[str, int]:
+        """Each alias of a model, to the version that it stands at; none for a model that is not there."""
+        model = self._find_model(name)
+        return {} if model is None else {alias: int(number) for alias, number in (model.aliases or {}).items()}
+
+    def at_alias(self, name: str, alias: str = CHAMPION) -> Version | None:
+        """The version that `alias` stands at, or None."""
+        number = self.aliases(name).get(alias)
+        return None if number is None else self.version(name, number)
+
+    def find(self, address: ModelAddress) -> Version:
+        """The version that an address means. Raises RegistryError when there is none."""
+        if address.version is not None:
+            return self.version(address.name, address.version)
+        found = self.at_alias(address.name, address.alias)
+        if found is None:
+            raise RegistryError(
+                f"{address.name} has no version with alias {address.alias!r}; run `make demo`, or `omnihuman promote`"
+            )
+        return found
+
+    def set_alias(self, name: str, alias: str, number: int) -> None:
+        """Move `alias` to a version. Raises RegistryError when there is no such version."""
+        self.version(name, number)
+        self.tracker.client.set_registered_model_alias(name, alias, str(number))
+
+    def remove_alias(self, name: str, alias: str) -> None:
+        """Let `alias` stand nowhere, if it stands anywhere."""
+        if alias in self.aliases(name):
+            self.tracker.client.delete_registered_model_alias(name, alias)
+
+    def describe(self, name: str, number: int, text: str) -> None:
+        """Markdown for a version's page."""
+        self.tracker.client.update_model_version(name, str(number), description=text)
+
+    def description(self, name: str, number: int) -> str:
+        """What `describe` put there; empty where nobody did."""
+        return self.tracker.client.get_model_version(name, str(number)).description or ""
+
+    def set_tags(self, name: str, number: int, tags: dict[str, str]) -> None:
+        """Tags on a version, such as what the gate said."""
+        for key, value in tags.items():
+            self.tracker.client.set_model_version_tag(name, str(number), key, value)
+
+    def note(self, name: str, key: str) -> str | None:
+        """A tag of a whole model, or None."""
+        model = self._find_model(name)
+        return None if model is None else (model.tags or {}).get(key)
+
+    def set_note(self, name: str, key: str, text: str | None) -> None:
+        """Set a tag of a whole model; None takes it away."""
+        if text is not None:
+            self.tracker.client.set_registered_model_tag(name, key, text)
+        elif self.note(name, key) is not None:
+            self.tracker.client.delete_registered_model_tag(name, key)
+
+    def folder(self, name: str, number: int) -> Path:
+        """The files of one version, on this machine; a remote artifact store is downloaded."""
+        uri = self.tracker.uri
+        point_mlflow_at(uri)
+        address = str(ModelAddress(name, version=number))
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=address, tracking_uri=uri, registry_uri=uri))
+
+    def _find_model(self, name: str) -> RegisteredModel | None:
+        with self._asking():
+            return self.tracker.client.get_registered_model(name)
         return None
-    number = (model.aliases or {}).get(alias)
-    return None if number is None else get_version(tracking_uri, name, int(number))
 
+    def _find_version(self, name: str, number: int) -> ModelVersion | None:
+        with self._asking():
+            return self.tracker.client.get_model_version(name, str(number))
+        return None
 
-def set_alias(tracking_uri: str, name: str, alias: str, version: int) -> None:
-    """Move `alias` to `version`. Raises RegistryError when there is no such version."""
-    get_version(tracking_uri, name, version)
-    connect(tracking_uri).set_registered_model_alias(name, alias, str(version))
-
-
-def describe_version(tracking_uri: str, name: str, version: int, text: str) -> None:
-    """Markdown for a version's page."""
-    connect(tracking_uri).update_model_version(name, str(version), description=text)
-
-
-def version_description(tracking_uri: str, name: str, version: int) -> str:
-    """What `describe_version` put there; empty where nobody did."""
-    return connect(tracking_uri).get_model_version(name, str(version)).description or ""
-
-
-def set_version_tags(tracking_uri: str, name: str, version: int, tags: dict[str, str]) -> None:
-    """Tags on a version, such as what the gate said."""
-    client = connect(tracking_uri)
-    for key, value in tags.items():
-        client.set_model_version_tag(name, str(version), key, value)
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Pass over the block when what it asks for is not there; a store that does not answer is another matter."""
+        try:
+            yield
+        except MlflowException as error:
+            if error.error_code != ABSENT:
+                raise RegistryError(
+                    f"MLflow at {self.tracker} does not answer ({error}); start the server, or name another store by {ADDRESS}"
+                ) from error
 
 
 def champion_folder(tracking_uri: str, name: str, alias: str = CHAMPION) -> Path:
@@ -116,38 +191,10 @@ def champion_folder(tracking_uri: str, name: str, alias: str = CHAMPION) -> Path
     Raises:
         RegistryError: the alias stands nowhere.
     """
-    version = get_alias(tracking_uri, name, alias)
-    if version is None:
-        raise RegistryError(f"{name} has no version with alias {alias!r}; run `make demo`, or `omnihuman promote`")
-    return version_folder(tracking_uri, name, version.version)
+    registry = Registry(Tracker(tracking_uri))
+    return registry.folder(name, registry.find(ModelAddress(name, alias)).version)
 
 
-def version_folder(tracking_uri: str, name: str, version: int) -> Path:
-    """The files of one version, on this machine."""
-    connect(tracking_uri)
-    return Path(mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{name}/{version}"))
-
-
-def move_champion(tracking_uri: str, name: str, version: int) -> int | None:
-    """Alias champion to `version`, the old champion's version to `previous`; returns the old one."""
-    old = get_alias(tracking_uri, name, CHAMPION)
-    if old is not None and old.version != version:
-        set_alias(tracking_uri, name, PREVIOUS, old.version)
-    set_alias(tracking_uri, name, CHAMPION, version)
-    return None if old is None else old.version
-
-
-def _ensure_model(client: MlflowClient, name: str) -> None:
-    try:
-        client.get_registered_model(name)
-    except MlflowException:
-        client.create_registered_model(name)
-
-
-def _aliases_of(client: MlflowClient, name: str) -> dict[str, str]:
-    return dict(client.get_registered_model(name).aliases or {})
-
-
-def _version(found, aliases: dict[str, str]) -> Version:
-    own = tuple(sorted(alias for alias, number in aliases.items() if int(number) == int(found.version)))
+def _version(found: ModelVersion, aliases: dict[str, int]) -> Version:
+    own = tuple(sorted(alias for alias, number in aliases.items() if number == int(found.version)))
     return Version(found.name, int(found.version), found.run_id or None, dict(found.tags or {}), own)

@@ -1,24 +1,13 @@
-"""One MLflow run per training or evaluation attempt: parameters, git commit, the data's digest, curves, artifacts."""
+"""One run per training or evaluation attempt: parameters, git commit, the data's digest, curves, artifacts."""
 
-import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tracking.mlflow_store import connect, experiment_id  # first: it sets what mlflow reads at import
-
-from mlflow.entities import Metric, Param, RunTag  # isort: skip
-from mlflow.tracking import MlflowClient  # isort: skip
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID  # isort: skip
-
-from tracking.checkpoints import checkpoint_of_run  # isort: skip
-
-METRICS_PER_REQUEST = 1000  # MLflow's own limit
-PARAMETER_LENGTH = 6000
+from tracking.tracker import Measurement, Tracker, now_milliseconds
 
 
 class Stopped(Exception):
@@ -26,10 +15,10 @@ class Stopped(Exception):
 
 
 class Run:
-    """An open MLflow run. Metrics go in batches; the caller decides how many steps make one."""
+    """An open run. Metrics go in batches; the caller decides how many steps make one."""
 
-    def __init__(self, client: MlflowClient, run_id: str):
-        self._client, self.run_id = client, run_id
+    def __init__(self, tracker: Tracker, run_id: str):
+        self._tracker, self.run_id = tracker, run_id
 
     def log(self, metrics: dict[str, float], step: int = 0) -> None:
         """Log the metrics of one step."""
@@ -37,20 +26,15 @@ class Run:
 
     def log_many(self, rows: list[tuple[int, dict[str, float]]]) -> None:
         """Log many steps in few requests."""
-        now = int(time.time() * 1000)
-        metrics = [Metric(name, float(value), now, step) for step, row in rows for name, value in row.items()]
-        log_metrics(self._client, self.run_id, metrics)
+        self._tracker.log_metrics(self.run_id, measurements(rows))
 
     def tag(self, tags: dict[str, str]) -> None:
         """Set tags."""
-        self._client.log_batch(self.run_id, tags=[RunTag(k, str(v)) for k, v in tags.items()])
+        self._tracker.tag_run(self.run_id, tags)
 
     def artifact(self, path: Path, folder: str | None = None) -> None:
         """Upload a file, or a folder's contents."""
-        if path.is_dir():
-            self._client.log_artifacts(self.run_id, str(path), folder)
-        else:
-            self._client.log_artifact(self.run_id, str(path), folder)
+        self._tracker.upload(self.run_id, path, folder)
 
     def part(self, name: str, metrics: dict[str, float], trained_by: str | None) -> None:
         """A finished run nested in this one, for numbers that belong together: those of one of the models that it judges.
@@ -60,12 +44,10 @@ class Run:
             metrics: all at step 0; under the same names in each part, so that MLflow compares parts in one chart.
             trained_by: the run that trained the model; where it has a checkpoint's page, the numbers stand there too.
         """
-        model = None if trained_by is None else checkpoint_of_run(self._client, trained_by)
-        part = nested_run(self._client, self.run_id, name)
-        now = int(time.time() * 1000)
-        values = [Metric(key, float(value), now, 0, model_id=model) for key, value in metrics.items()]
-        log_metrics(self._client, part, values)
-        self._client.set_terminated(part, "FINISHED")
+        checkpoint = None if trained_by is None else self._tracker.checkpoint_of(trained_by)
+        part = self._tracker.create_nested_run(self.run_id, name)
+        self._tracker.log_metrics(part, measurements([(0, metrics)]), checkpoint)
+        self._tracker.set_status(part, "FINISHED")
 
     def figure(self, png: bytes, name: str) -> None:
         """Upload PNG bytes as `name`, which may hold folders."""
@@ -78,7 +60,7 @@ class Run:
 
 @contextmanager
 def open_run(
-    tracking_uri: str,
+    tracker: Tracker,
     experiment: str,
     name: str,
     params: dict[str, Any] | None = None,
@@ -89,61 +71,39 @@ def open_run(
     """Open a new run, or go on with `run_id`; it ends as FINISHED, or as FAILED when the block raises.
 
     Args:
-        tracking_uri: `sqlite:///...` or a server.
-        experiment: made if it does not exist.
-        name: of the run; the asset's.
-        params: configuration.
+        tracker: that keeps it.
+        experiment, name, params, snapshot: as of `Tracker.create_run`.
         tags: anything else; the git commit is added.
-        snapshot: a snapshot.json whose digest is logged as the input data set.
         run_id: of an interrupted attempt.
     """
-    client = connect(tracking_uri)
     if run_id is None:
-        run_id = create_run(client, tracking_uri, experiment, name, params, tags, snapshot)
+        run_id = begin_run(tracker, experiment, name, params, tags, snapshot)
     else:
-        client.update_run(run_id, status="RUNNING")
+        tracker.set_status(run_id, "RUNNING")
     try:
-        yield Run(client, run_id)
+        yield Run(tracker, run_id)
     except BaseException:
-        client.set_terminated(run_id, "FAILED")
+        tracker.set_status(run_id, "FAILED")
         raise
-    client.set_terminated(run_id, "FINISHED")
+    tracker.set_status(run_id, "FINISHED")
 
 
-def create_run(
-    client: MlflowClient,
-    tracking_uri: str,
+def begin_run(
+    tracker: Tracker,
     experiment: str,
     name: str,
     params: dict[str, Any] | None,
     tags: dict[str, str] | None,
     snapshot: Path | None,
 ) -> str:
-    """Begin a run, with its parameters, tags and data; returns its id. Arguments as of `open_run`."""
-    first_tags = {"git_commit": git_commit(), **(tags or {})}
-    run_id = client.create_run(
-        experiment_id(client, tracking_uri, experiment), run_name=name, tags=first_tags
-    ).info.run_id
-    client.log_batch(run_id, params=[Param(k, str(v)[:PARAMETER_LENGTH]) for k, v in (params or {}).items()])
-    if snapshot is not None:
-        from tracking.datasets import log_snapshot
-
-        log_snapshot(client, run_id, snapshot)
-    return run_id
+    """Begin a run that says which commit it is of; returns its id. Arguments as of `open_run`."""
+    return tracker.create_run(experiment, name, params or {}, {"git_commit": git_commit(), **(tags or {})}, snapshot)
 
 
-def log_metrics(client: MlflowClient, run_id: str, metrics: list[Metric]) -> None:
-    """In as few requests as MLflow takes."""
-    for start in range(0, len(metrics), METRICS_PER_REQUEST):
-        client.log_batch(run_id, metrics=metrics[start : start + METRICS_PER_REQUEST])
-
-
-def nested_run(client: MlflowClient, parent: str, name: str) -> str:
-    """Begin a run inside run `parent`; returns its id."""
-    experiment = client.get_run(parent).info.experiment_id
-    return client.create_run(
-        experiment, run_name=name, tags={MLFLOW_PARENT_RUN_ID: parent, "host": socket.gethostname()}
-    ).info.run_id
+def measurements(rows: list[tuple[int, dict[str, float]]]) -> list[Measurement]:
+    """Metrics of some steps, measured now."""
+    now = now_milliseconds()
+    return [Measurement(name, float(value), now, step) for step, row in rows for name, value in row.items()]
 
 
 def git_commit() -> str:

@@ -2,9 +2,16 @@
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from profiles import Profile, load_profile
+from tracking.mlflow_store import store_address
+
+if TYPE_CHECKING:
+    from tracking.registry import Registry
+    from tracking.tracker import Tracker
 
 HOME_VARIABLE = "OMNIHUMAN_HOME"
 INBOX_VARIABLE = "OMNIHUMAN_INBOX"
@@ -52,8 +59,22 @@ class Workspace:
 
     @property
     def tracking_uri(self) -> str:
-        """MLflow's address: `$MLFLOW_TRACKING_URI`, by default the sqlite store under `var`."""
-        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.var / 'mlflow.db'}"
+        """The tracker's address: `$MLFLOW_TRACKING_URI`, by default the sqlite store under `var`."""
+        return store_address(self.var / "mlflow.db")
+
+    @cached_property
+    def tracker(self) -> "Tracker":
+        """Runs, in the store at `tracking_uri` as it was when this was first asked for."""
+        from tracking.tracker import Tracker
+
+        return Tracker(self.tracking_uri)
+
+    @cached_property
+    def registry(self) -> "Registry":
+        """Registered models, in the same store."""
+        from tracking.registry import Registry
+
+        return Registry(self.tracker)
 
     def data(self, asset: str, shard: str | None = None) -> Path:
         """The output folder of an asset, or of one shard of it."""

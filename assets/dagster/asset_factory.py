@@ -24,6 +24,7 @@ from assets.make.dvc_stages import ensure_repository
 from assets.make.execute import execute
 from assets.retraining.training_start import CHAMPION, SCRATCH, choose_start
 from media import in_few_colours
+from tracking.mlflow_store import run_page
 
 if TYPE_CHECKING:
     from training.run.launch import Process
@@ -187,7 +188,7 @@ def dagster_metadata(values: Mapping[str, Any]) -> dict[str, dg.MetadataValue | 
         if isinstance(value, Path) and value.suffix == ".html" and REPORTS in value.parts[:-1]:
             shown[f"{name}_page"] = _report_page(value)
     if "mlflow_run_id" in shown:
-        shown["mlflow_run"] = dg.MetadataValue.url(f"{mlflow_pages()}/#/runs/{shown['mlflow_run_id']}")
+        shown["mlflow_run"] = dg.MetadataValue.url(run_page(mlflow_pages(), shown["mlflow_run_id"]))
     return shown
 
 

@@ -15,19 +15,19 @@ def evaluation_run(execution: Execution, params: dict[str, Any]) -> Iterator["Ru
     """Open the run of `execution`; it also logs seconds and peak memory of this process."""
     import time
 
+    from tracking.peak_memory import peak_memory_gib
     from tracking.runs import open_run
-    from tracking.system_metrics import peak_memory_gib, system_metrics
 
     workspace, started = execution.workspace, time.monotonic()
     snapshot = workspace.data("training_snapshot") / "snapshot.json"
     with open_run(
-        workspace.tracking_uri,
+        workspace.tracker,
         "evaluation",
         execution.name,
         params={"profile": workspace.profile.name, **params},
         tags={"fingerprint": execution.fingerprint},
         snapshot=snapshot if snapshot.is_file() else None,
     ) as run:
-        with system_metrics(workspace.tracking_uri, run.run_id):
+        with workspace.tracker.system_metrics(run.run_id):
             yield run
         run.log({"seconds": time.monotonic() - started, "peak_memory_gib": peak_memory_gib()})

@@ -44,7 +44,7 @@ def model_card(
         *([f"Goes on from {record['continued_from']}."] if "continued_from" in record else []),
         "\n## Scores\n" + markdown_table(_rows(scores)),
         f"\n## Samples\n{samples(name, version, sheet, video)}",
-        f'\n## Load\n```\nOmniHumanPipeline.from_pretrained(version_folder(tracking_uri, "{name}", {version}))\n```',
+        f'\n## Load\n```\nOmniHumanPipeline.from_pretrained(Registry(Tracker(tracking_uri)).folder("{name}", {version}))\n```',
     ]
     return "\n".join(lines)
 

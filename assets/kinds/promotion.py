@@ -48,9 +48,9 @@ def make_registered_model(execution: Execution) -> Metadata:
     from evaluation.pages.pictures import models_sheet, talking_video
     from omnihuman.digests import weights_digest
     from omnihuman.pipeline import build_pipeline
-    from tracking.registry import CHALLENGER, describe_version, register_model, set_alias, set_version_tags
+    from tracking.model_address import CHALLENGER
 
-    workspace = execution.workspace
+    workspace, registry = execution.workspace, execution.workspace.registry
     versions: dict[str, Any] = {}
     scores = pd.read_parquet(workspace.data("benchmark_scores") / "scores.parquet")
     benchmark, generated = load_benchmark(workspace.data("benchmark_sets")), workspace.data("generated_videos")
@@ -73,37 +73,31 @@ def make_registered_model(execution: Execution) -> Metadata:
                 SCORED: scored_pipeline(workspace, rows),
                 FILES: weights_digest(draft / TRANSFORMER),
             }
-            version = register_model(workspace.tracking_uri, name, draft, record["mlflow_run_id"], tags)
+            version = registry.register(name, draft, record["mlflow_run_id"], tags)
         finally:
             shutil.rmtree(draft)
         card = model_card(workspace, name, version.version, record, scores[scores["model"] == rows], SHEET, VIDEO)
-        describe_version(workspace.tracking_uri, name, version.version, card)
-        set_alias(workspace.tracking_uri, name, CHALLENGER, version.version)
+        registry.describe(name, version.version, card)
+        registry.set_alias(name, CHALLENGER, version.version)
         versions[name] = {"version": version.version, "alias": CHALLENGER, "weights_digest": record["weights_digest"]}
-    set_version_tags(
-        workspace.tracking_uri,
-        STUDENT,
-        versions[STUDENT]["version"],
-        {TEACHER_VERSION: str(versions[TEACHER]["version"])},
-    )
+    registry.set_tags(STUDENT, versions[STUDENT]["version"], {TEACHER_VERSION: str(versions[TEACHER]["version"])})
     data = json.dumps(versions, indent=1).encode()
     write_atomically(workspace.data("registered_model") / "model_version.json", data)
     return {f"{name} version": entry["version"] for name, entry in versions.items()}
 
 
 def make_promoted_champion(execution: Execution) -> Metadata:
-    """Let the gate decide; alias `champion` moves to the challenger, or the refusal stands as a tag on it."""
-    from tracking.registry import CHAMPION, get_alias, move_champion
+    """Let the gate decide; alias `champion` moves to the challenger and its teacher, or the refusal stands as a tag on it."""
+    from assets.kinds.champion_pair import promote_pair
 
     workspace = execution.workspace
     registered = json.loads((workspace.data("registered_model") / "model_version.json").read_text())
     challenger = registered[STUDENT]["version"]
     rival, decision = judge_version(workspace, challenger, execution.report)
     if decision.promote:
-        for name, entry in registered.items():
-            move_champion(workspace.tracking_uri, name, entry["version"])
+        promote_pair(workspace.registry, challenger)
     write_verdict(workspace, challenger, decision, gate_tags(decision))
-    current = get_alias(workspace.tracking_uri, STUDENT, CHAMPION)
+    current = workspace.registry.at_alias(STUDENT)
     record = {
         "model": STUDENT,
         "challenger": challenger,
@@ -127,14 +121,11 @@ def judge_version(workspace: Workspace, version: int, report: Report) -> "tuple[
     import pandas as pd
 
     from evaluation.scoring.gate import decide
-    from tracking.registry import CHAMPION, get_alias, get_version, version_folder
 
-    champion = get_alias(workspace.tracking_uri, STUDENT, CHAMPION)
+    registry = workspace.registry
+    champion = registry.at_alias(STUDENT)
     rival = None if champion is None or champion.version == version else champion.version
-    challenger, folder = (
-        get_version(workspace.tracking_uri, STUDENT, version),
-        version_folder(workspace.tracking_uri, STUDENT, version),
-    )
+    challenger, folder = registry.version(STUDENT, version), registry.folder(STUDENT, version)
     for file in (SCORES, SLICES):
         if not (folder / file).is_file():
             raise AssetError(
@@ -152,11 +143,9 @@ def judge_version(workspace: Workspace, version: int, report: Report) -> "tuple[
 
 def write_verdict(workspace: Workspace, version: int, decision: "Decision", tags: dict[str, str]) -> None:
     """Onto the page of a registered student: tags to search by, and every check."""
-    from tracking.registry import describe_version, set_version_tags, version_description
-
-    uri = workspace.tracking_uri
-    set_version_tags(uri, STUDENT, version, tags)
-    describe_version(uri, STUDENT, version, with_verdict(version_description(uri, STUDENT, version), decision))
+    registry = workspace.registry
+    registry.set_tags(STUDENT, version, tags)
+    registry.describe(STUDENT, version, with_verdict(registry.description(STUDENT, version), decision))
 
 
 def gate_tags(decision: "Decision") -> dict[str, str]:
@@ -176,11 +165,10 @@ def champion_scores(workspace: Workspace, version: int, report: Report) -> "pd.D
     from evaluation.benchmark.puppet_benchmark import load_benchmark
     from evaluation.scoring.score import score_benchmark
     from omnihuman.pipeline import OmniHumanPipeline
-    from tracking.registry import get_version, version_folder
 
     config, benchmark = workspace.profile.evaluation, load_benchmark(workspace.data("benchmark_sets"))
-    folder = version_folder(workspace.tracking_uri, STUDENT, version)
-    tags = get_version(workspace.tracking_uri, STUDENT, version).tags
+    folder = workspace.registry.folder(STUDENT, version)
+    tags = workspace.registry.version(STUDENT, version).tags
     if tags.get("benchmark") == benchmark.digest:
         return pd.read_parquet(folder / SCORES)
     pipeline = OmniHumanPipeline.from_pretrained(str(folder))

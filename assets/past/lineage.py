@@ -102,7 +102,7 @@ def read_lineage(workspace: Workspace) -> Lineage:
     locked = _LockedCheckpoints(stages, checkpoints)
     _link_parents(lineage, checkpoints, locked)
     _add_scores(lineage, folders, checkpoints, locked)
-    _add_tracked(lineage, workspace.tracking_uri)
+    _add_tracked(lineage, workspace)
     return lineage
 
 
@@ -277,12 +277,10 @@ def _numbers(rows: "pd.DataFrame") -> dict[str, Any]:
     return {"values": {f"{row.mode}.{row.metric}": float(row.value) for row in rows.itertuples()}}
 
 
-def _add_tracked(lineage: Lineage, tracking_uri: str) -> None:
+def _add_tracked(lineage: Lineage, workspace: Workspace) -> None:
     """Runs and registered versions, by the digests in their tags."""
-    from tracking.search import runs_with_snapshots, versions_with_snapshots
-
     made = {lineage.node(key).facts.get("mlflow_run_id"): key for key in lineage.keys("checkpoint")}
-    for run in runs_with_snapshots(tracking_uri):
+    for run in workspace.tracker.runs_with_snapshots():
         key = f"run:{run.run_id}"
         shown = {"experiment": run.experiment, "run_id": run.run_id, "snapshot_digest": run.snapshot_digest}
         lineage.add(key, Node("run", run.name, shown))
@@ -291,7 +289,7 @@ def _add_tracked(lineage: Lineage, tracking_uri: str) -> None:
         )
         if run.run_id in made:
             lineage.link(key, made[run.run_id], "made by run")
-    for version in versions_with_snapshots(tracking_uri, tuple(MODELS)):
+    for version in workspace.registry.versions_with_snapshots(tuple(MODELS)):
         key = f"version:{version.name}:{version.version}"
         facts: dict[str, Any] = {**version.tags, "aliases": list(version.aliases), "run_id": version.run_id}
         lineage.add(key, Node("version", f"{version.name} {version.version}", facts))

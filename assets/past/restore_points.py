@@ -20,6 +20,7 @@ from assets.core.steps import AssetError
 from assets.core.workspace import START, Workspace
 from assets.make.dvc_stages import params_text, stages_text
 from media import write_atomically
+from tracking.model_address import ModelAddress, ModelAddressError, is_address
 
 FOLDER, MANIFEST = "snapshots", "point.json"
 STAGES = "stages.yaml"  # what was dvc.yaml: under its own name DVC would take every past state for stages of today
@@ -139,21 +140,13 @@ def find_restore_point(workspace: Workspace, name: str) -> RestorePoint:
         AssetError: there is no such state, or the digits fit several snapshots.
     """
     points = restore_points(workspace)
-    found = _by_version(workspace, points, name) if _is_version(name) else _by_digest(points, name)
+    found = _by_version(workspace, points, name) if is_address(name) else _by_digest(points, name)
     if not found:
         listed = "".join(f"\n  {point.name}: {point}" for point in points) or " none yet: `omnihuman demo` makes them"
         raise AssetError(f"nothing under {workspace.root / FOLDER} is named {name!r}; there is:{listed}")
     if len({point.snapshot for point in found}) > 1:
         raise AssetError(f"{name!r} fits {', '.join(point.name for point in found)}; give more digits")
     return max(found, key=lambda point: (point.weights != "", point.when))
-
-
-def _is_version(name: str) -> bool:
-    return (
-        any(mark in name for mark in ":@/")
-        or (name.isdigit() and len(name) < 6)
-        or name in ("champion", "challenger", "previous")
-    )
 
 
 def _by_digest(points: list[RestorePoint], name: str) -> list[RestorePoint]:
@@ -169,20 +162,20 @@ def _by_digest(points: list[RestorePoint], name: str) -> list[RestorePoint]:
 def _by_version(workspace: Workspace, points: list[RestorePoint], name: str) -> list[RestorePoint]:
     from assets.kinds.promotion import STUDENT as STUDENT_MODEL
     from assets.kinds.promotion import TEACHER
-    from tracking.registry import get_alias
-    from tracking.search import store_exists
 
-    wanted = name.removeprefix("models:/").replace("/", ":")
-    model, mark, number = wanted.rpartition("@" if "@" in wanted else ":")
-    model = model or STUDENT_MODEL
-    if mark == "@" or not number.isdigit():
-        version = get_alias(workspace.tracking_uri, model, number) if store_exists(workspace.tracking_uri) else None
+    try:
+        address = ModelAddress.parse(name, STUDENT_MODEL)
+    except ModelAddressError as error:
+        raise AssetError(str(error)) from error
+    number = address.version
+    if number is None:
+        version = workspace.registry.at_alias(address.name, address.alias) if workspace.tracker.exists() else None
         if version is None:
-            raise AssetError(f"{model} has no alias {number!r} in {workspace.tracking_uri}")
-        number = str(version.version)
-    if model not in (STUDENT_MODEL, TEACHER):
-        raise AssetError(f"no registered model {model}; there are {STUDENT_MODEL} and {TEACHER}")
-    return [point for point in points if point.versions.get(model) == int(number)]
+            raise AssetError(f"{address.name} has no alias {address.alias!r} in {workspace.tracker}")
+        number = version.version
+    if address.name not in (STUDENT_MODEL, TEACHER):
+        raise AssetError(f"no registered model {address.name}; there are {STUDENT_MODEL} and {TEACHER}")
+    return [point for point in points if point.versions.get(address.name) == number]
 
 
 def _scored(cache: Path, stages: dict[str, Any]) -> dict[str, Any] | None:

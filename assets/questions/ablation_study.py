@@ -63,7 +63,7 @@ def run_study(
     # One at a time in a workspace: studies share trainings, and the hardware.
     with (
         one_maker(workspace, ASSET, None),
-        open_run(workspace.tracking_uri, "evaluation", ASSET, {"study": study, "seeds": seeds}, tags, snapshot) as run,
+        open_run(workspace.tracker, "evaluation", ASSET, {"study": study, "seeds": seeds}, tags, snapshot) as run,
     ):
         return _run(workspace, chosen, variants, seeds, command, launch, run)
 

@@ -39,13 +39,10 @@ def ask(workspace: Workspace) -> RefreshDecision:
 
 def refresh_facts(workspace: Workspace) -> RefreshFacts:
     """See `RefreshFacts`; raises as `ask`."""
-    from tracking.registry import CHAMPION, get_alias
-    from tracking.search import store_exists
-
-    uri, scores = workspace.tracking_uri, scores_of_all_shards(workspace)
+    scores = scores_of_all_shards(workspace)
     today = _today(scores, workspace)
     usable = _digest(today)
-    champion = get_alias(uri, STUDENT, CHAMPION) if store_exists(uri) else None
+    champion = workspace.registry.at_alias(STUDENT) if workspace.tracker.exists() else None
     if champion is None:
         return RefreshFacts(None, usable=usable)
     lineage, digest = read_lineage(workspace), champion.tags.get("snapshot_digest", "")

@@ -98,15 +98,15 @@ def teacher_folder(workspace: Workspace, start: ChampionStart) -> Path:
     from assets.kinds.gate_evidence import TRANSFORMER
     from assets.kinds.promotion import TEACHER
     from omnihuman.digests import weights_digest
-    from tracking.registry import RegistryError, version_folder
+    from tracking.registry import RegistryError
 
     what = f"{workspace.start} begins from {TEACHER} {start.teacher}"
     try:
-        folder = version_folder(workspace.tracking_uri, TEACHER, start.teacher) / TRANSFORMER
+        folder = workspace.registry.folder(TEACHER, start.teacher) / TRANSFORMER
         found = weights_digest(folder)
     except (RegistryError, OSError) as error:
         raise AssetError(
-            f"{what}, whose files are gone ({error}); bring the artifacts of {workspace.tracking_uri} back, {BY_HAND}"
+            f"{what}, whose files are gone ({error}); bring the artifacts of {workspace.tracker} back, {BY_HAND}"
         ) from error
     if found != start.files:
         raise AssetError(
@@ -147,19 +147,17 @@ def continued_section(section: dict[str, Any], start: ChampionStart) -> dict[str
 def _from_champion(workspace: Workspace) -> ChampionStart:
     from assets.kinds.gate_evidence import EARLIER, FILES, SNAPSHOT, WEIGHTS
     from assets.kinds.promotion import STUDENT, TEACHER
-    from tracking.registry import CHAMPION as ALIAS
-    from tracking.registry import RegistryError, get_alias, get_version
-    from tracking.search import store_exists
+    from tracking.registry import RegistryError
 
-    config, uri = workspace.profile.continuation, workspace.tracking_uri
+    config, tracker, registry = workspace.profile.continuation, workspace.tracker, workspace.registry
     if config is None:
         raise AssetError(
             f"profile {workspace.profile.name} has no section `continuation`; add {{steps: ...}}, {BY_HAND}"
         )
-    champion = get_alias(uri, STUDENT, ALIAS) if store_exists(uri) else None
+    champion = registry.at_alias(STUDENT) if tracker.exists() else None
     if champion is None:
         raise AssetError(
-            f"{STUDENT} has no champion in {uri} to begin from; `omnihuman demo` or `omnihuman promote` makes one, {BY_HAND}"
+            f"{STUDENT} has no champion in {tracker} to begin from; `omnihuman demo` or `omnihuman promote` makes one, {BY_HAND}"
         )
     number = champion.tags.get(TEACHER_VERSION)
     if number is None:
@@ -167,7 +165,7 @@ def _from_champion(workspace: Workspace) -> ChampionStart:
             f"{STUDENT} {champion.version} does not say which teacher it was distilled from (an older registration); {BY_HAND[3:]}"
         )
     try:
-        tags = get_version(uri, TEACHER, int(number)).tags
+        tags = registry.version(TEACHER, int(number)).tags
         start = ChampionStart(
             champion.version,
             int(number),
@@ -180,7 +178,7 @@ def _from_champion(workspace: Workspace) -> ChampionStart:
         )
     except (RegistryError, KeyError) as error:
         raise AssetError(
-            f"{TEACHER} {number}, of which the champion was distilled, is not whole in {uri} ({error}); {BY_HAND[3:]}"
+            f"{TEACHER} {number}, of which the champion was distilled, is not whole in {tracker} ({error}); {BY_HAND[3:]}"
         ) from error
     teacher_folder(workspace, start)
     _refuse_withdrawn(workspace, start)

@@ -81,7 +81,7 @@ def promote(
     ] = None,
     dry_run: Annotated[bool, typer.Option(help="only say what the gate would do")] = False,
 ) -> None:
-    """Put a version through the gate and make it champion; the old champion becomes previous."""
+    """Put a version through the gate and make it and its teacher champion; the old ones become previous."""
     from orchestration.past.promoting import promote_version
 
     for line in promote_version(open_with(), version, override, dry_run):
@@ -90,10 +90,11 @@ def promote(
 
 @app.command(rich_help_panel=PANEL)
 def rollback(reason: Annotated[str, typer.Option(help="kept on the version that is left")] = "by hand") -> None:
-    """Give alias champion back to the previous champion."""
+    """Give alias champion back to the previous champion and its teacher."""
     from orchestration.past.promoting import roll_back
 
-    print(roll_back(open_with(), reason))
+    for line in roll_back(open_with(), reason):
+        print(line)
 
 
 @app.command(rich_help_panel=PANEL)

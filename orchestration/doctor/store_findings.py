@@ -2,23 +2,18 @@
 
 import json
 import os
-import sqlite3
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 from assets.core.steps import AssetError
 from assets.core.workspace import INBOX_VARIABLE, Workspace
 from orchestration.doctor.finding import Finding
-
-SQLITE = "sqlite:///"
-TIMEOUT = 5.0
+from tracking.mlflow_store import sqlite_fault, store_health
 
 
 def store_findings(workspace: Workspace) -> Iterator[Finding]:
     """All of them; a store that was never used is no fault, and is not made."""
     yield _dagster(workspace)
-    yield mlflow_store(workspace.tracking_uri)
+    yield Finding("MLflow's store", *store_health(workspace.tracking_uri))
     yield _dvc(workspace)
     yield _withdrawals(workspace)
     url = os.environ.get(INBOX_VARIABLE, "")
@@ -48,42 +43,6 @@ def _dagster(workspace: Workspace) -> Finding:
                 f"{path}: {fault}; stop all processes, move {home} away and start again: products and MLflow stay",
             )
     return Finding("Dagster's store", True, str(home))
-
-
-def mlflow_store(uri: str) -> Finding:
-    """An sqlite file is checked page by page; a server is asked for its health."""
-    if uri.startswith(SQLITE):
-        path = Path(uri.removeprefix(SQLITE))
-        if not path.is_file():
-            return Finding("MLflow's store", True, f"{path}: empty; the first training makes it")
-        fault = sqlite_fault(path)
-        return Finding(
-            "MLflow's store", not fault, f"{path}: {fault}; restore it from a backup" if fault else str(path)
-        )
-    if not uri.startswith(("http://", "https://")):
-        return Finding("MLflow's store", True, f"{uri.split(':')[0]} store; not looked into")
-    try:
-        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=TIMEOUT).close()
-    except OSError as error:
-        return Finding(
-            "MLflow's store",
-            False,
-            f"{uri} does not answer ({error}); start the server, or unset MLFLOW_TRACKING_URI for the local store",
-        )
-    return Finding("MLflow's store", True, uri)
-
-
-def sqlite_fault(path: Path) -> str:
-    """What is wrong with a database file, or nothing."""
-    try:
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=TIMEOUT)
-        try:
-            (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        finally:
-            connection.close()
-    except sqlite3.DatabaseError as error:
-        return "" if "locked" in str(error) else str(error)  # somebody writes: it is in use, not broken
-    return "" if answer == "ok" else str(answer)
 
 
 def _dvc(workspace: Workspace) -> Finding:

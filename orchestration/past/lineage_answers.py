@@ -14,7 +14,7 @@ from curation.snapshot.withdrawals import find_clips, read_tombstones, withdrawn
 from curation.tables.storage import CurationError
 from media.user_error import UserError
 from orchestration.past.withdrawing import all_clips
-from tracking.registry import CHAMPION
+from tracking.model_address import CHAMPION, ModelAddress, ModelAddressError
 
 CLIPS_SHOWN = 3
 CLIP_COLUMNS = ("source_name", "source", "licence", "identity", "consent")
@@ -94,12 +94,7 @@ def _clip(lineage: Lineage, workspace: Workspace, name: str) -> str:
 
 
 def _model(lineage: Lineage, name: str) -> str:
-    model, version, alias = _version_of(name)
-    found = []
-    for key in lineage.keys("version"):
-        registered, number = lineage.node(key).name.split(" ")
-        if registered == model and (number == version or alias in lineage.node(key).facts["aliases"]):
-            found.append(key)
+    found = [] if (address := _address(name)) is None else _versions_at(lineage, address)
     for key in lineage.keys("checkpoint"):
         node = lineage.node(key)
         by_digest = len(name) >= DIGITS and node.facts["weights_digest"].startswith(name)
@@ -112,16 +107,22 @@ def _model(lineage: Lineage, name: str) -> str:
     )
 
 
-def _version_of(name: str) -> tuple[str, str, str]:
-    """Registered model, version and alias out of `3`, `NAME:3`, `models:/NAME/3`, `champion` or `NAME@champion`."""
-    wanted = name.removeprefix("models:/").replace("/", ":")
-    if "@" in wanted:
-        model, _, alias = wanted.partition("@")
-        return model, "", alias
-    model, _, version = wanted.rpartition(":")
-    if model or version.isdigit():
-        return model or STUDENT, version, ""
-    return STUDENT, "", wanted
+def _address(name: str) -> ModelAddress | None:
+    """None where the name can only be that of an asset or of nothing."""
+    try:
+        return ModelAddress.parse(name, STUDENT)
+    except ModelAddressError:
+        return None
+
+
+def _versions_at(lineage: Lineage, address: ModelAddress) -> list[str]:
+    found = []
+    for key in lineage.keys("version"):
+        name, number = lineage.node(key).name.split(" ")
+        at = int(number) == address.version or address.alias in lineage.node(key).facts["aliases"]
+        if name == address.name and at:
+            found.append(key)
+    return found
 
 
 def _score(lineage: Lineage, name: str) -> str:

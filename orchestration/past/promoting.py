@@ -4,9 +4,9 @@ import getpass
 import time
 
 from assets.core.workspace import Workspace
-from assets.kinds.promotion import STUDENT, gate_tags, judge_version, write_verdict
+from assets.kinds.champion_pair import ChampionMove, promote_pair, roll_back_pair
+from assets.kinds.promotion import STUDENT, TEACHER, gate_tags, judge_version, write_verdict
 from media.user_error import UserError
-from tracking.registry import PREVIOUS, RegistryError, get_alias, move_champion, set_version_tags
 
 
 class Refused(UserError):
@@ -16,7 +16,7 @@ class Refused(UserError):
 def promote_version(
     workspace: Workspace, version: int, override: str | None = None, dry_run: bool = False
 ) -> list[str]:
-    """Judge a version as the asset promoted_champion does, and move alias champion to it; the old one becomes previous.
+    """Judge a version as the asset promoted_champion does, and move alias champion to it and to its teacher; the old pair becomes previous.
 
     Args:
         workspace: its registry, benchmark and profile's gate.
@@ -49,25 +49,28 @@ def promote_version(
     if not decision.promote:
         tags |= {"gate": "overridden", "gate.override": f"{override} ({_who_and_when()})"}
     write_verdict(workspace, version, decision, tags)
-    old = move_champion(workspace.tracking_uri, STUDENT, version)
-    return [*lines, f"{STUDENT}@champion is version {version}" + ("" if old is None else f", was {old}")]
+    move = promote_pair(workspace.registry, version)
+    was = "" if move.left is None else f", was {move.left}"
+    return [*lines, f"{STUDENT}@champion is version {version}{was}", _teacher_line(move)]
 
 
-def roll_back(workspace: Workspace, reason: str) -> str:
-    """Alias champion back to the previous champion; the one that was left is tagged with the reason, the user and the time.
+def roll_back(workspace: Workspace, reason: str) -> list[str]:
+    """Give alias champion back to the previous champion and its teacher; the student that is left is tagged with the reason, the user and the time.
+
+    Returns:
+        Lines for people.
 
     Raises:
         tracking.registry.RegistryError: there is none to go back to.
     """
-    previous = get_alias(workspace.tracking_uri, STUDENT, PREVIOUS)
-    if previous is None:
-        raise RegistryError(
-            f"{STUDENT} has no previous champion to go back to; promote a version with `omnihuman promote VERSION`"
-        )
-    left = move_champion(workspace.tracking_uri, STUDENT, previous.version)
-    if left is not None:
-        set_version_tags(workspace.tracking_uri, STUDENT, left, {"rolled_back": f"{reason} ({_who_and_when()})"})
-    return f"{STUDENT}@champion is version {previous.version}, was {left}"
+    move = roll_back_pair(workspace.registry, f"{reason} ({_who_and_when()})")
+    return [f"{STUDENT}@champion is version {move.champion}, was {move.left}", _teacher_line(move)]
+
+
+def _teacher_line(move: ChampionMove) -> str:
+    if move.teacher is not None:
+        return f"{TEACHER}@champion is version {move.teacher}"
+    return f"{TEACHER}@champion stands nowhere: the registry has no teacher of student {move.champion}"
 
 
 def _who_and_when() -> str:

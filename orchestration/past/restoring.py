@@ -218,18 +218,11 @@ def _tell_dagster(workspace: Workspace, restored: Restored) -> None:
 
 
 def _note_registry(workspace: Workspace, restored: Restored) -> None:
-    from tracking.registry import RegistryError, get_version
-    from tracking.search import store_exists
-
     for model, version in restored.point.versions.items():
-        try:
-            if store_exists(workspace.tracking_uri):
-                get_version(workspace.tracking_uri, model, version)
-                continue
-        except RegistryError:
-            pass
+        if workspace.tracker.exists() and workspace.registry.has(model, version):
+            continue
         restored.notes.append(
-            f"{model} {version} is not in MLflow's store {workspace.tracking_uri}, which is no part of a snapshot; name the server that has "
+            f"{model} {version} is not in MLflow's store {workspace.tracker}, which is no part of a snapshot; name the server that has "
             "it by MLFLOW_TRACKING_URI, or register the restored weights: `python -m assets registered_model --force`"
         )
 

@@ -22,7 +22,7 @@ from omnihuman.digests import weights_digest
 from orchestration.commands.cli import app
 from profiles import load_profile
 from tests.orchestration.rounds import commit, put_raw_clips, put_snapshot
-from tracking.registry import CHAMPION, register_model, set_alias, version_folder
+from tracking.model_address import CHAMPION
 
 OLD, NEW, CLIP = "0d" * 32, "1e" * 32, "aaaaaaaaaaaa0001"
 
@@ -53,11 +53,11 @@ def made(tmp_path_factory):
         "weights_digest": "w" * 64,
         "files_digest": weights_digest(pipeline / "transformer"),
     }
-    teacher = register_model(found.tracking_uri, TEACHER, pipeline, tags=tags)
-    student = register_model(
-        found.tracking_uri, STUDENT, pipeline, tags={"snapshot_digest": OLD, "teacher_version": str(teacher.version)}
+    teacher = found.registry.register(TEACHER, pipeline, tags=tags)
+    student = found.registry.register(
+        STUDENT, pipeline, tags={"snapshot_digest": OLD, "teacher_version": str(teacher.version)}
     )
-    set_alias(found.tracking_uri, STUDENT, CHAMPION, student.version)
+    found.registry.set_alias(STUDENT, CHAMPION, student.version)
     put_snapshot(found, NEW, [CLIP])
     commit(found, "training_snapshot")
     return found.root
@@ -106,8 +106,8 @@ def test_stages_1_and_2_take_over_the_champions_teacher_and_stage_3_trains_it_on
 def test_another_choice_puts_the_stages_out_of_date_and_a_champion_that_moves_does_not(workspace):
     choose_start(workspace, "champion")
     execute(workspace, STEPS["stage_1_checkpoint"])
-    other = register_model(workspace.tracking_uri, STUDENT, version_folder(workspace.tracking_uri, STUDENT, 1))
-    set_alias(workspace.tracking_uri, STUDENT, CHAMPION, other.version)
+    other = workspace.registry.register(STUDENT, workspace.registry.folder(STUDENT, 1))
+    workspace.registry.set_alias(STUDENT, CHAMPION, other.version)
     assert is_current(workspace, STEPS["stage_1_checkpoint"])
     choose_start(workspace, "scratch")
     assert not is_current(workspace, STEPS["stage_1_checkpoint"]) and read_start(workspace) is None
@@ -151,7 +151,7 @@ def test_a_teacher_that_saw_a_withdrawn_clip_is_refused_and_the_choice_stays(wor
 
 def test_a_champion_whose_files_are_gone_or_changed_is_one_error_with_the_remedy(workspace, made):
     choose_start(workspace, "champion")
-    weights = version_folder(workspace.tracking_uri, TEACHER, 1) / "transformer" / "diffusion_pytorch_model.safetensors"
+    weights = workspace.registry.folder(TEACHER, 1) / "transformer" / "diffusion_pytorch_model.safetensors"
     kept = weights.read_bytes()
     try:
         weights.write_bytes(kept[:-1] + b"\x7f")

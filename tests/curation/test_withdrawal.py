@@ -114,14 +114,13 @@ def commit(workspace: Workspace, asset: str) -> None:
 
 
 def test_everything_that_saw_a_clip_is_named(workspace):
-    from tracking.registry import CHAMPION, register_model, set_alias
+    from tracking.model_address import CHAMPION
     from tracking.runs import open_run
 
     old, new, lost = "0d" * 32, "1e" * 32, "2f" * 32
-    uri = workspace.tracking_uri
     runs = {}
     for digest, name in ((old, "stage_1_checkpoint"), (new, "stage_1_checkpoint"), (lost, "stage_1_checkpoint")):
-        with open_run(uri, "training", name, tags={"snapshot_digest": digest}) as run:
+        with open_run(workspace.tracker, "training", name, tags={"snapshot_digest": digest}) as run:
             runs[digest] = run.run_id
     # A first round on A and C, committed, then replaced by one on C alone.
     put_snapshot(workspace, old, A, C)
@@ -136,8 +135,8 @@ def test_everything_that_saw_a_clip_is_named(workspace):
     (model / "weights.txt").write_text("w")
     for digest, weights in ((old, "other"), (new, "student weights"), (lost, "third")):
         tags = {"snapshot_digest": digest, "weights_digest": weights}
-        version = register_model(uri, "omnihuman-student", model, runs[digest], tags)
-        set_alias(uri, "omnihuman-student", CHAMPION, version.version)
+        version = workspace.registry.register("omnihuman-student", model, runs[digest], tags)
+        workspace.registry.set_alias("omnihuman-student", CHAMPION, version.version)
     scores = workspace.data("benchmark_scores")
     scores.mkdir(parents=True)
     pd.DataFrame({"model": ["distilled_student"] * 3 + ["ground_truth"]}).to_parquet(scores / "scores.parquet")

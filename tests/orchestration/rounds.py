@@ -53,13 +53,12 @@ def put_snapshot(workspace: Workspace, digest: str, clip_ids: list[str], shard: 
 
 def put_round(workspace: Workspace, name: str, digest: str, clip_ids: list[str]) -> int:
     """One whole round, committed to DVC; weights are named `<name>-<asset>`. Returns the student's version."""
-    from tracking.registry import register_model
     from tracking.runs import open_run
 
     put_snapshot(workspace, digest, clip_ids)
     commit(workspace, "training_snapshot")
     for asset in CHAIN:
-        with open_run(workspace.tracking_uri, "training", asset, tags={"snapshot_digest": digest}) as run:
+        with open_run(workspace.tracker, "training", asset, tags={"snapshot_digest": digest}) as run:
             folder = workspace.data(asset)
             folder.mkdir(parents=True, exist_ok=True)
             record = {
@@ -75,7 +74,7 @@ def put_round(workspace: Workspace, name: str, digest: str, clip_ids: list[str])
     model.mkdir(parents=True, exist_ok=True)
     (model / "weights.txt").write_text(name)
     tags = {"snapshot_digest": digest, "weights_digest": f"{name}-distilled_student", "git_commit": "c" * 40}
-    return register_model(workspace.tracking_uri, "omnihuman-student", model, run.run_id, tags).version
+    return workspace.registry.register("omnihuman-student", model, run.run_id, tags).version
 
 
 def put_scores(workspace: Workspace, name: str) -> None:

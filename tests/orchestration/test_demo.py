@@ -192,17 +192,18 @@ def test_the_documented_call_loads_the_champion(demo):
 
 
 def test_the_champions_page_in_the_registry_has_a_card_with_scores_and_verdict(demo):
-    from tracking.registry import get_alias, version_description
+    from tracking.registry import Registry
+    from tracking.tracker import Tracker
 
-    uri = f"sqlite:///{demo[0] / 'var' / 'mlflow.db'}"
-    card = version_description(uri, "omnihuman-student", get_alias(uri, "omnihuman-student", "champion").version)
+    registry = Registry(Tracker(f"sqlite:///{demo[0] / 'var' / 'mlflow.db'}"))
+    card = registry.description("omnihuman-student", registry.at_alias("omnihuman-student", "champion").version)
     assert (
         "| audio | mouth_correlation |" in card
         and "## Gate\nPassed." in card
         and "clips in 1 shards" in card
         and "profile `laptop`" in card
     )
-    teacher = version_description(uri, "omnihuman-teacher", 1)
+    teacher = registry.description("omnihuman-teacher", 1)
     assert "| pose | joint_error_median |" in teacher and "Asset `stage_3_checkpoint`" in teacher
 
 

@@ -10,9 +10,10 @@ import pytest
 from assets.core.workspace import Workspace
 from assets.make.dvc_stages import ensure_repository
 from orchestration.doctor import machine_findings as machine
-from orchestration.doctor.store_findings import mlflow_store, sqlite_fault, store_findings
+from orchestration.doctor.store_findings import store_findings
 from profiles import load_profile
 from tests.orchestration.rounds import commit, put_snapshot
+from tracking.mlflow_store import sqlite_fault, store_health
 
 
 def found(workspace, name):
@@ -124,12 +125,12 @@ def test_a_damaged_database_is_found_and_a_whole_one_is_not(tmp_path):
     with sqlite3.connect(path) as connection:
         connection.execute("create table t (x)")
         connection.executemany("insert into t values (?)", [("y" * 100,)] * 1000)
-    assert sqlite_fault(path) == "" and mlflow_store(f"sqlite:///{path}").ok
+    assert sqlite_fault(path) == "" and store_health(f"sqlite:///{path}") == (True, str(path))
     data = bytearray(path.read_bytes())
     data[4096 * 3 : 4096 * 5] = b"\xff" * 8192
     path.write_bytes(data)
-    finding = mlflow_store(f"sqlite:///{path}")
-    assert not finding.ok and "restore it" in finding.message
+    sound, message = store_health(f"sqlite:///{path}")
+    assert not sound and "restore it" in message
     path.write_bytes(b"not a database at all" * 100)
     assert "not a database" in sqlite_fault(path)
 
@@ -137,8 +138,8 @@ def test_a_damaged_database_is_found_and_a_whole_one_is_not(tmp_path):
 def test_a_server_that_does_not_answer_is_found():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    finding = mlflow_store(f"http://127.0.0.1:{port}")
-    assert not finding.ok and "start the server" in finding.message
+    sound, message = store_health(f"http://127.0.0.1:{port}")
+    assert not sound and "start the server" in message
 
 
 def test_what_neither_data_nor_cache_has_is_named(workspace):

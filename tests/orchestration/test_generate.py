@@ -32,7 +32,7 @@ from serving.generation import (
 )
 from serving.inputs import SoundTrack, frames_wanted, read_pose, read_reference, read_sound
 from serving.model_choice import load_model, with_decoder
-from tracking.registry import RegistryError, register_model, set_alias
+from tracking.registry import RegistryError
 from training.stages.model import build_transformer
 
 PROFILE = load_profile("laptop", ["transformer.num_layers=2"])
@@ -313,8 +313,8 @@ def test_a_registered_model_is_found_by_alias_and_its_snapshot_is_told(folder, t
     with pytest.raises(RegistryError, match="no version with alias 'champion'"):
         load_model(workspace, "champion")
     tags = {"weights_digest": "a" * 64, "snapshot_digest": "b" * 64}
-    version = register_model(workspace.tracking_uri, "omnihuman-student", folder, tags=tags)
-    set_alias(workspace.tracking_uri, "omnihuman-student", "champion", version.version)
+    version = workspace.registry.register("omnihuman-student", folder, tags=tags)
+    workspace.registry.set_alias("omnihuman-student", "champion", version.version)
     for name in ("champion", "models:/omnihuman-student@champion", "models:/omnihuman-student/1"):
         found = load_model(workspace, name)
         assert (found.name, found.weights, found.snapshot) == ("omnihuman-student version 1", "a" * 64, "b" * 64)

@@ -17,7 +17,7 @@ from orchestration.past.lineage_answers import LineageError, as_json, as_lines, 
 from orchestration.past.lineage_page import HEIGHT, WIDTH, write_lineage_page
 from profiles import load_profile
 from tests.orchestration.rounds import CHAIN, SHARD, commit_lock, put_raw_clips, put_round
-from tracking.registry import CHAMPION, set_alias
+from tracking.model_address import CHAMPION
 
 A, B, C = "aaaaaaaaaaaa0001", "bbbbbbbbbbbb0002", "cccccccccccc0003"
 OLD, NEW = "0d" * 32, "1e" * 32
@@ -32,7 +32,7 @@ def workspace(tmp_path_factory):
     put_round(found, "old", OLD, [A, C])
     commit_lock(found, "round one")
     version = put_round(found, "new", NEW, [C])
-    set_alias(found.tracking_uri, "omnihuman-student", CHAMPION, version)
+    found.registry.set_alias("omnihuman-student", CHAMPION, version)
     yield found
 
 

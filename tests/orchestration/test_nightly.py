@@ -21,7 +21,7 @@ from curation.snapshot.withdrawals import withdraw
 from orchestration.dagster_location.schedules import nightly_training
 from profiles import load_profile
 from tests.orchestration.rounds import SHARD, put_raw_clips, put_round
-from tracking.registry import CHAMPION, set_alias, set_version_tags
+from tracking.model_address import CHAMPION
 
 DIGEST = "0d" * 32
 # Within every predicate of the laptop profile.
@@ -65,7 +65,7 @@ def trained(tmp_path_factory):
     clips = ids_of("aa", 400)
     put_shard(found, SHARD, clips, seed=0)
     version = put_round(found, "one", DIGEST, clips)
-    set_alias(found.tracking_uri, "omnihuman-student", CHAMPION, version)
+    found.registry.set_alias("omnihuman-student", CHAMPION, version)
     return found.root
 
 
@@ -171,7 +171,7 @@ def test_what_was_trained_in_vain_is_not_trained_again_until_something_changes(w
 
 def test_a_night_goes_on_from_the_champion_and_only_after_that_in_vain_from_scratch(workspace):
     put_shard(workspace, "s-000000000002", ids_of("bb", 100), seed=1)
-    set_version_tags(workspace.tracking_uri, "omnihuman-student", 1, {"teacher_version": "1"})
+    workspace.registry.set_tags("omnihuman-student", 1, {"teacher_version": "1"})
     with dg.instance_for_test() as instance, dg.build_schedule_context(instance=instance) as context:
         first = nightly_training(context)
         assert first.run_config == begin_from("champion")

@@ -11,7 +11,8 @@ import pytest
 from media import probe_clip, read_audio
 from omnihuman.exports import read_provenance
 from tests.orchestration.serving import BROWSER, RATE, browser_page, save_inputs, save_model, started
-from tracking.registry import register_model, set_alias
+from tracking.registry import Registry
+from tracking.tracker import Tracker
 
 pytest.importorskip("gradio", reason="run `make page`")
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -21,8 +22,9 @@ pytestmark = [pytest.mark.end_to_end, pytest.mark.skipif(BROWSER is None, reason
 @pytest.fixture(scope="module")
 def home(tmp_path_factory) -> Path:
     place = tmp_path_factory.mktemp("home")
-    register_model(f"sqlite:///{place / 'var' / 'mlflow.db'}", "omnihuman-student", save_model(place / "model"))
-    set_alias(f"sqlite:///{place / 'var' / 'mlflow.db'}", "omnihuman-student", "champion", 1)
+    registry = Registry(Tracker(f"sqlite:///{place / 'var' / 'mlflow.db'}"))
+    registry.register("omnihuman-student", save_model(place / "model"))
+    registry.set_alias("omnihuman-student", "champion", 1)
     save_inputs(place / "files")
     (place / "tmp").mkdir()
     return place

@@ -20,7 +20,6 @@ from evaluation.scoring.score_slices import COLUMNS
 from omnihuman.digests import weights_digest
 from orchestration.past.promoting import Refused, promote_version, roll_back
 from profiles import load_profile
-from tracking.registry import get_alias, get_version, register_model, version_description
 
 pytestmark = pytest.mark.end_to_end
 GOOD = {"mouth_correlation": 0.93, "missing_joints": 0.21, "colour_error": 0.012, "joint_error_median": 0.8}
@@ -128,7 +127,7 @@ def register(
         SNAPSHOT: SNAPSHOT_DIGEST,
         BENCHMARK: load_benchmark(workspace.data("benchmark_sets")).digest,
     }
-    return register_model(workspace.tracking_uri, STUDENT, folder, tags=written | tags).version
+    return workspace.registry.register(STUDENT, folder, tags=written | tags).version
 
 
 def mode_of(metric: str) -> str:
@@ -146,9 +145,9 @@ def champion(workspace, tmp_path) -> int:
 def refusal(workspace: Workspace, version: int) -> str:
     with pytest.raises(Refused) as refused:
         promote_version(workspace, version)
-    tags = get_version(workspace.tracking_uri, STUDENT, version).tags
+    tags = workspace.registry.version(STUDENT, version).tags
     assert tags["gate"] == "failed" and tags["gate.reasons"]
-    page = version_description(workspace.tracking_uri, STUDENT, version)
+    page = workspace.registry.description(STUDENT, version)
     assert page.count("## Gate\nRefused.") == 1 and "| False |" in page
     return str(refused.value)
 
@@ -183,7 +182,7 @@ def test_a_worse_challenger_is_refused_with_its_reason_alone(workspace, champion
     said = refusal(workspace, version)
     # The wrong sound fails threshold, champion and slice at once.
     assert reason in said and len(said.splitlines()) == (4 if "mouth" in reason else 2), said
-    assert get_alias(workspace.tracking_uri, STUDENT, "champion").version == champion
+    assert workspace.registry.at_alias(STUDENT, "champion").version == champion
 
 
 def test_weights_swapped_after_scoring_are_refused(workspace, server, champion, tmp_path):
@@ -207,20 +206,20 @@ def test_training_on_a_benchmark_clip_is_refused(workspace, home, champion, tmp_
 def test_a_better_one_is_promoted_and_rolled_back(workspace, champion, tmp_path):
     better = register(workspace, tmp_path / "better", {"missing_joints": 0.17})
     assert f"the gate would promote version {better}" in promote_version(workspace, better, dry_run=True)
-    assert get_alias(workspace.tracking_uri, STUDENT, "champion").version == champion
+    assert workspace.registry.at_alias(STUDENT, "champion").version == champion
     promote_version(workspace, better)
-    assert get_alias(workspace.tracking_uri, STUDENT, "champion").version == better
-    assert get_alias(workspace.tracking_uri, STUDENT, "previous").version == champion
+    assert workspace.registry.at_alias(STUDENT, "champion").version == better
+    assert workspace.registry.at_alias(STUDENT, "previous").version == champion
     roll_back(workspace, "customers saw flicker")
-    assert get_alias(workspace.tracking_uri, STUDENT, "champion").version == champion
-    assert "customers saw flicker" in get_version(workspace.tracking_uri, STUDENT, better).tags["rolled_back"]
+    assert workspace.registry.at_alias(STUDENT, "champion").version == champion
+    assert "customers saw flicker" in workspace.registry.version(STUDENT, better).tags["rolled_back"]
 
 
 def test_an_override_is_kept_with_who_and_when(workspace, champion, tmp_path):
     version = register(workspace, tmp_path / "draw")
     assert "better" not in refusal(workspace, version).splitlines()[0]
     promote_version(workspace, version, override="same quality, fewer licences")
-    tags = get_version(workspace.tracking_uri, STUDENT, version).tags
+    tags = workspace.registry.version(STUDENT, version).tags
     assert tags["gate"] == "overridden" and "must be below" in tags["gate.reasons"]
     assert tags["gate.override"].startswith("same quality, fewer licences (") and tags["gate.override"].endswith("Z)")
-    assert get_alias(workspace.tracking_uri, STUDENT, "champion").version == version
+    assert workspace.registry.at_alias(STUDENT, "champion").version == version

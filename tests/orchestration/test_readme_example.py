@@ -21,7 +21,8 @@ from omnihuman.exports import read_provenance
 from serving.example import Example, fetch_example
 from serving.inputs import GenerateError, read_reference
 from tests.orchestration.serving import PROFILE, RATE, ROOT, browser_page, save_model, started, wait
-from tracking.registry import champion_folder, register_model, set_alias
+from tracking.registry import Registry, champion_folder
+from tracking.tracker import Tracker
 
 pytestmark = pytest.mark.end_to_end
 SECONDS, FPS = 3, 16
@@ -40,9 +41,9 @@ def home(tmp_path_factory) -> Path:
     if given := os.environ.get("OMNIHUMAN_EXAMPLE_HOME"):
         return Path(given)
     place = tmp_path_factory.mktemp("home")
-    store = f"sqlite:///{place / 'var' / 'mlflow.db'}"
-    register_model(store, "omnihuman-student", save_model(place / "model"))
-    set_alias(store, "omnihuman-student", "champion", 1)
+    registry = Registry(Tracker(f"sqlite:///{place / 'var' / 'mlflow.db'}"))
+    registry.register("omnihuman-student", save_model(place / "model"))
+    registry.set_alias("omnihuman-student", "champion", 1)
     return place
 
 

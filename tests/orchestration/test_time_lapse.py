@@ -15,7 +15,7 @@ from orchestration.definitions import defs
 from orchestration.past.withdrawing import withdraw_clips
 from puppets import render
 from tests.orchestration.ticks import PER_SHARD, Automation, drop
-from tracking.registry import CHAMPION, get_alias
+from tracking.model_address import CHAMPION
 
 pytestmark = pytest.mark.end_to_end
 STAGES = ("stage_1_checkpoint", "stage_2_checkpoint", "stage_3_checkpoint")
@@ -83,7 +83,7 @@ class Days:
         return json.loads((self.workspace.data(asset) / "record.json").read_text())
 
     def champion(self):
-        return get_alias(self.workspace.tracking_uri, "omnihuman-student", CHAMPION)
+        return self.workspace.registry.at_alias("omnihuman-student", CHAMPION)
 
 
 def drop_dark(workspace, seeds):

@@ -22,7 +22,6 @@ from orchestration.dagster_location.instance import open_instance
 from tests.orchestration.serving import PATIENCE, browser_page, started
 from tests.orchestration.ticks import PER_SHARD, Automation, drop
 from tracking.progress import read_progress
-from tracking.registry import describe_version, register_model, set_alias
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(1800)]
 LOADED = "{ workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError { __typename } } } } }"
@@ -59,9 +58,9 @@ def home(tmp_path_factory) -> Iterator[Path]:
         (place / "model").mkdir()
         cv2.imwrite(str(place / "model" / SHEET), np.full((60, 90, 3), (200, 120, 40), np.uint8))
         for alias in ("champion", "challenger"):
-            version = register_model(workspace.tracking_uri, MODEL, place / "model").version
-            set_alias(workspace.tracking_uri, MODEL, alias, version)
-            describe_version(workspace.tracking_uri, MODEL, version, samples(MODEL, version, SHEET, VIDEO))
+            version = workspace.registry.register(MODEL, place / "model").version
+            workspace.registry.set_alias(MODEL, alias, version)
+            workspace.registry.describe(MODEL, version, samples(MODEL, version, SHEET, VIDEO))
         yield place
 
 

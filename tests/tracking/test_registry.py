@@ -1,67 +1,90 @@
 """Aliases move, versions keep their files, and nothing is pickled."""
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
 
-from tracking.registry import (
-    RegistryError,
-    champion_folder,
-    get_alias,
-    list_versions,
-    move_champion,
-    register_model,
-    set_alias,
-)
-from tracking.runs import connect, open_run
+from tracking.mlflow_store import connect
+from tracking.model_address import ModelAddress
+from tracking.registry import Registry, RegistryError, champion_folder
+from tracking.runs import open_run
+from tracking.tracker import Tracker
 
 
 @pytest.fixture(scope="module")
-def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
+def tracker(tmp_path_factory: pytest.TempPathFactory) -> Tracker:
+    return Tracker(f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db")
 
 
-def test_run_records_parameters_curve_and_failure(uri: str, tmp_path: Path) -> None:
+def save_folder(place: Path, weights: str) -> Path:
+    (place / "transformer").mkdir(parents=True)
+    (place / "transformer" / "weights.safetensors").write_text(weights)
+    return place
+
+
+def test_run_records_parameters_curve_and_failure(tracker: Tracker, tmp_path: Path) -> None:
     snapshot = tmp_path / "training_snapshot" / "snapshot.json"
     snapshot.parent.mkdir()
     snapshot.write_text('{"digest": "' + "ab" * 32 + '"}')
-    with open_run(uri, "training", "stage_1", params={"steps": 3}, tags={"kind": "stage"}, snapshot=snapshot) as run:
+    with open_run(
+        tracker, "training", "stage_1", params={"steps": 3}, tags={"kind": "stage"}, snapshot=snapshot
+    ) as run:
         run.log_many([(step, {"loss": 1.0 / (step + 1)}) for step in range(1500)])
         run.figure(b"\x89PNG", "plots/one.png")
-    found = connect(uri).get_run(run.run_id)
+    found = tracker.client.get_run(run.run_id)
     assert found.info.status == "FINISHED"
     assert found.data.params["steps"] == "3"
     assert found.data.tags["snapshot_digest"] == "ab" * 32
     assert found.inputs.dataset_inputs[0].dataset.digest == "ab" * 16
-    assert len(connect(uri).get_metric_history(run.run_id, "loss")) == 1500
-    assert [f.path for f in connect(uri).list_artifacts(run.run_id, "plots")] == ["plots/one.png"]
+    assert len(tracker.client.get_metric_history(run.run_id, "loss")) == 1500
+    assert [f.path for f in tracker.client.list_artifacts(run.run_id, "plots")] == ["plots/one.png"]
 
-    with pytest.raises(ZeroDivisionError), open_run(uri, "training", "bad") as failed:
+    with pytest.raises(ZeroDivisionError), open_run(tracker, "training", "bad") as failed:
         _ = 1 / 0
-    assert connect(uri).get_run(failed.run_id).info.status == "FAILED"
-    with open_run(uri, "training", "bad", run_id=failed.run_id):
-        assert connect(uri).get_run(failed.run_id).info.status == "RUNNING"
+    assert tracker.client.get_run(failed.run_id).info.status == "FAILED"
+    with open_run(tracker, "training", "bad", run_id=failed.run_id):
+        assert tracker.client.get_run(failed.run_id).info.status == "RUNNING"
 
 
-def test_alias_round_trip(uri: str, tmp_path: Path) -> None:
-    name = "alias-test"
+def test_alias_round_trip(tracker: Tracker, tmp_path: Path) -> None:
+    name, registry = "alias-test", Registry(tracker)
     with pytest.raises(RegistryError, match="make demo"):
-        champion_folder(uri, name)
+        champion_folder(tracker.uri, name)
+    assert registry.at_alias(name) is None and registry.versions(name) == [] and not registry.has(name, 1)
     for number in (1, 2):
-        folder = tmp_path / str(number)
-        (folder / "transformer").mkdir(parents=True)
-        (folder / "transformer" / "weights.safetensors").write_text(f"weights {number}")
-        assert register_model(uri, name, folder, tags={"number": str(number)}).version == number
-    assert move_champion(uri, name, 1) is None
-    assert move_champion(uri, name, 2) == 1
-    assert get_alias(uri, name, "previous").version == 1
-    assert (champion_folder(uri, name) / "transformer" / "weights.safetensors").read_text() == "weights 2"
-    assert [v.aliases for v in list_versions(uri, name)] == [("previous",), ("champion",)]
-    assert move_champion(uri, name, 2) == 2, "moving a champion to itself keeps the previous one"
-    assert get_alias(uri, name, "previous").version == 1
+        folder = save_folder(tmp_path / str(number), f"weights {number}")
+        assert registry.register(name, folder, tags={"number": str(number)}).version == number
+    registry.set_alias(name, "previous", 1)
+    registry.set_alias(name, "champion", 2)
+    assert (champion_folder(tracker.uri, name) / "transformer" / "weights.safetensors").read_text() == "weights 2"
+    assert [v.aliases for v in registry.versions(name)] == [("previous",), ("champion",)]
+    assert registry.find(ModelAddress(name, "previous")) == registry.find(ModelAddress(name, version=1))
+    registry.remove_alias(name, "previous")
+    registry.remove_alias(name, "previous")
+    assert registry.aliases(name) == {"champion": 2}
     with pytest.raises(RegistryError, match="no version 7"):
-        set_alias(uri, name, "champion", 7)
+        registry.set_alias(name, "champion", 7)
+
+
+def test_two_stores_in_one_process_are_not_mixed_up(tmp_path: Path) -> None:
+    registries = [Registry(Tracker(f"sqlite:///{tmp_path}/{place}/mlflow.db")) for place in ("one", "two")]
+    for registry in registries:
+        registry.tracker.ensure()
+    for number, registry in enumerate(registries):  # the store that was reached last is the second, both times
+        registry.register("model", save_folder(tmp_path / f"model {number}", f"weights {number}"))
+    for number, registry in enumerate(registries):
+        assert (registry.folder("model", 1) / "transformer" / "weights.safetensors").read_text() == f"weights {number}"
+
+
+def test_a_server_that_does_not_answer_is_no_absent_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    registry = Registry(Tracker(f"http://127.0.0.1:{port}"))
+    with pytest.raises(RegistryError, match=f"MLflow at http://127.0.0.1:{port} does not answer"):
+        registry.at_alias("model")
 
 
 def test_reaching_a_store_leaves_the_environment_as_it_was(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.training.synthetic import finish, losses, make_job, start, write_snapshot
-from tracking.runs import connect
+from tracking.mlflow_store import connect
 from training.run.launch import _free_port
 
 pytestmark = pytest.mark.end_to_end

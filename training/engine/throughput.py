@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from tracking.system_metrics import peak_memory_gib
+from tracking.peak_memory import peak_memory_gib
 
 # Dense bfloat16 peaks in TFLOP/s, from the makers' data sheets (without sparsity).
 PEAK_TFLOPS = {

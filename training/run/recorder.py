@@ -13,8 +13,9 @@ import torch
 
 from media import write_atomically
 from tracking.outbox import PatientRun, open_patient_run
+from tracking.peak_memory import peak_memory_gib
 from tracking.progress import ProgressFile
-from tracking.system_metrics import peak_memory_gib
+from tracking.tracker import Tracker
 from training.run.jobs import TrainingJob
 
 
@@ -48,7 +49,7 @@ class Recorder:
             **_flatten(section.model_dump(mode="json")),
         }
         self._context = open_patient_run(
-            self.job.tracking_uri,
+            Tracker(self.job.tracking_uri),
             "training",
             self.job.name,
             params=parameters,
