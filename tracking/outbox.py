@@ -121,7 +121,7 @@ class PatientRun(Run):
         self._say({"status": status})
 
     def checkpoint(self, name: str, tags: dict[str, str]) -> None:
-        """The run has trained a checkpoint: a page for it in MLflow (`tracking.checkpoints`)."""
+        """The run has trained a checkpoint: a page for it in MLflow (`Tracker.log_checkpoint`)."""
         self._say({"checkpoint": name, "tags": {key: str(value) for key, value in tags.items()}})
 
     def begin_attempt(self, name: str) -> None:
