@@ -11,9 +11,11 @@ from orchestration.commands import data as data_commands
 from orchestration.commands import judging as judging_commands
 from orchestration.commands import registry as registry_commands
 from orchestration.commands import video as video_commands
+from orchestration.commands.light_group import LightGroup
 from orchestration.commands.options import ProfileOption, SetOption, open_with
 
 app = typer.Typer(
+    cls=LightGroup,
     help="Raw clips in, a promoted one-step talking-human video model out.",
     no_args_is_help=True,
     add_completion=False,

@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
+from orchestration.commands.light_group import LightGroup
 from orchestration.commands.options import CommandError, ProfileOption, SetOption, open_here, open_with
 
 PANEL = "Data"
 app = typer.Typer()
-subsets_app = typer.Typer(help="Which clips train which conditions, and why.", no_args_is_help=True)
+subsets_app = typer.Typer(cls=LightGroup, help="Which clips train which conditions, and why.", no_args_is_help=True)
 app.add_typer(subsets_app, name="subsets", rich_help_panel=PANEL)
-testset_app = typer.Typer(help="Frozen test sets, disjoint from training.", no_args_is_help=True)
+testset_app = typer.Typer(cls=LightGroup, help="Frozen test sets, disjoint from training.", no_args_is_help=True)
 app.add_typer(testset_app, name="testset", rich_help_panel=PANEL)
 
 

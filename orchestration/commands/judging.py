@@ -9,12 +9,15 @@ from typing import Annotated
 import typer
 
 from evaluation.questions.studies import STUDIES
+from orchestration.commands.light_group import LightGroup
 from orchestration.commands.options import CommandError, ProfileOption, SetOption, need, open_with
 
 PANEL = "Judging"
 app = typer.Typer()
 votes_app = typer.Typer(
-    help="What people prefer: blind pairs in a browser, and the table of their votes.", no_args_is_help=True
+    cls=LightGroup,
+    help="What people prefer: blind pairs in a browser, and the table of their votes.",
+    no_args_is_help=True,
 )
 app.add_typer(votes_app, name="votes", rich_help_panel=PANEL)
 

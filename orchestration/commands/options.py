@@ -1,14 +1,18 @@
-"""What commands share: options, and the workspace that they open."""
+"""What commands share: options, and the workspace that they open.
+
+A command imports its work when it runs: help and a mistyped option are answered without pandas, torch or even a profile.
+"""
 
 import os
 from importlib.util import find_spec
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from assets.core.workspace import Workspace, default_root, open_workspace
 from media.user_error import UserError
-from profiles import load_profile
+
+if TYPE_CHECKING:
+    from assets.core.workspace import Workspace
 
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="override a profile key: --set stage_1.steps=10")]
 ProfileOption = Annotated[str | None, typer.Option(help="laptop, wan2.1-1.3b, wan2.1-14b, or a .yaml path")]
@@ -18,8 +22,10 @@ class CommandError(UserError, ValueError):
     """Options that cannot be followed, or something missing that a command reads; the message says what to do."""
 
 
-def open_with(profile: str | None = None, overrides: list[str] | None = None) -> Workspace:
+def open_with(profile: str | None = None, overrides: list[str] | None = None) -> "Workspace":
     """The workspace, profile and overrides also in the environment, where processes that this one starts find them."""
+    from assets.core.workspace import open_workspace
+
     if profile:
         os.environ["OMNIHUMAN_PROFILE"] = profile
     if overrides:
@@ -27,8 +33,11 @@ def open_with(profile: str | None = None, overrides: list[str] | None = None) ->
     return open_workspace()
 
 
-def open_here(overrides: list[str] | None) -> Workspace:
+def open_here(overrides: list[str] | None) -> "Workspace":
     """With overrides whose values may hold spaces, as predicates do; `$OMNIHUMAN_SET` cannot carry those."""
+    from assets.core.workspace import Workspace, default_root
+    from profiles import load_profile
+
     return Workspace(
         default_root(), load_profile(None, [*os.environ.get("OMNIHUMAN_SET", "").split(), *(overrides or [])])
     )
