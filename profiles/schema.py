@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from profiles.base import Positive, Ratio, Strict
+from profiles.conditions import CONDITIONS, STRONGEST
 from profiles.distillation import (
     AdversarialConfig,
     CollapseConfig,
@@ -19,7 +20,6 @@ from profiles.distillation import (
 from profiles.networks import EncoderConfig, TransformerConfig
 from profiles.scores import ScoresConfig
 from profiles.stages import (
-    CONDITIONS,
     RATIO_PRESETS,
     EngineConfig,
     LoraConfig,
@@ -156,7 +156,7 @@ class Profile(Strict):
     def _each_stage_adds_one_condition(cls, values: Any) -> Any:
         """A stage takes a preset up to its own strongest condition: reference, audio, pose (OmniHuman-1 section 3.3)."""
         filled = dict(values) if isinstance(values, dict) else {}
-        for name, strongest in (("stage_1", "reference"), ("stage_2", "audio"), ("stage_3", "pose")):
+        for name, strongest in STRONGEST.items():
             stage = filled.get(name)
             if isinstance(stage, dict) and isinstance(stage.get("ratios"), dict) and stage["ratios"].get("preset"):
                 filled[name] = {**stage, "ratios": {"strongest": strongest, **stage["ratios"]}}

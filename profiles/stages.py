@@ -1,13 +1,12 @@
 """How a stage trains: conditions and their ratios, optimiser, engine, what is watched."""
 
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from profiles.base import Positive, Ratio, Strict
-
-CONDITIONS = ("text", "reference", "audio", "pose")  # weakest first
-Condition = Literal["text", "reference", "audio", "pose"]
+from profiles.conditions import CONDITIONS, ConditionName, SubsetName
 
 # OmniHuman-1 is two papers under one number. v2 (Feb 2025) ends with pose at .50; of the others it gives what its ablations
 # prefer, reference .70 and audio .50, and for text nothing: .90 is v3's. v3 (ICCV 2025) gives text .90, audio .50 and pose
@@ -29,7 +28,7 @@ class Ratios(Strict):
     """
 
     preset: Literal["paper_v2", "paper_v3", "default"] | None = None
-    strongest: Condition | None = None
+    strongest: ConditionName | None = None
     text: Ratio = 0.9
     reference: Ratio = 0.7
     audio: Ratio = 0.0
@@ -49,9 +48,10 @@ class Ratios(Strict):
 
     @model_validator(mode="after")
     def _fall_with_strength(self) -> Self:
-        if self.nested and not self.text >= self.reference >= self.audio >= self.pose:
+        ratios = [getattr(self, name) for name in CONDITIONS]
+        if self.nested and any(stronger > weaker for weaker, stronger in pairwise(ratios)):
             raise ValueError(
-                "ratios must not grow from text to reference to audio to pose: the stronger the condition, the smaller its "
+                f"ratios must not grow from {' to '.join(CONDITIONS)}: the stronger the condition, the smaller its "
                 "ratio; nested: false draws each by itself"
             )
         return self
@@ -148,7 +148,7 @@ class StageConfig(Strict):
     steps: Positive
     batch_size: Positive = 16
     image_share: Ratio = 0.0
-    subset: Literal["text", "audio", "pose"] = "text"
+    subset: SubsetName = "text"
     ratios: Ratios
     optimizer: OptimizerConfig
     warmup_steps: Positive = 20

@@ -15,6 +15,7 @@ from omnihuman.conditions.activation import ActiveConditions, activate_condition
 from omnihuman.exports import Export, LatentsExport, Mp4Export, PngExport, Progress, Provenance, Target, export_segments
 from omnihuman.guidance import OmniHumanGuidance
 from omnihuman.long_video import Handover, LongVideo, Segment, as_batch, generate_segments
+from profiles.conditions import TABLE
 from serving.inputs import (
     GenerateError,
     Pose,
@@ -197,8 +198,8 @@ def write_videos(
 
 
 def _given(request: Request) -> list[str]:
-    inputs = {"text": request.prompt.strip(), "reference": request.image, "audio": request.audio, "pose": request.pose}
-    return [name for name, value in inputs.items() if value]
+    inputs = {row.name: getattr(request, row.option) for row in TABLE}
+    return [name for name, value in inputs.items() if (value.strip() if isinstance(value, str) else value)]
 
 
 def _read_inputs(
@@ -256,7 +257,7 @@ def _long_video(
 def _provenance(model: LoadedModel, request: Request, active: ActiveConditions, video: LongVideo) -> Provenance:
     steps = video.steps or model.pipeline.config.num_inference_steps
     guidance = model.pipeline.choose_guidance(steps, guidance=video.guidance)
-    files = {"reference": request.image, "audio": request.audio, "pose": request.pose}
+    files = {row.name: getattr(request, row.option) for row in TABLE if row.file}
     return Provenance(
         model=model.name,
         weights=model.weights,

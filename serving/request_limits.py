@@ -10,6 +10,7 @@ from typing import BinaryIO
 from media import MediaError
 from media.user_error import UserError
 from omnihuman.errors import InputError
+from profiles.conditions import FILES
 from serving.generation import Request
 from serving.inputs import GenerateError
 
@@ -56,7 +57,7 @@ def check_host(host: str, expose: bool) -> None:
 def in_visitor_words(error: BaseException, request: Request) -> str:
     """An error's message without this machine's paths, and with fields where the command line has options."""
     message = str(error)
-    for path in (request.image, request.audio, request.pose):
+    for path in (getattr(request, option) for option in FILES):
         message = message if path is None else message.replace(str(path), path.name)
     message = message.replace(f"{request.output.parent}/", "")
     message = re.sub(r"--no-([a-z-]+)", lambda found: f"{found[1].replace('-', '_')}=false", message)

@@ -34,7 +34,7 @@ class Job:
         id: 32 hex.
         status: `QUEUED`, `RUNNING`, `DONE`, `FAILED`, or `DELETED` for one whose worker has not let go of it yet.
         settings: `VideoSettings` as JSON.
-        files: paths below the job's folder under "image", "audio" and "pose".
+        files: paths below the job's folder under the names of `profiles.conditions.FILES`.
         created, started, finished: seconds since the epoch.
         segments_done, segments: progress.
         notes: for people, such as what of the picture is cut off.
@@ -74,7 +74,7 @@ class JobStore:
 
         Args:
             settings: what was asked for.
-            uploads: content and file name under "image", "audio" and "pose".
+            uploads: content and file name under the names of `profiles.conditions.FILES`.
             check: raises what is wrong with the request, or returns notes; nothing of a refused job is kept.
 
         Raises:

@@ -15,6 +15,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from assets.core.addresses import LOOPBACK_NAMES
 from assets.core.workspace import Workspace
+from profiles.conditions import FILES
 from serving import generation
 from serving.body_limit import BodyLimit
 from serving.http_server import address, listen, run_app
@@ -22,7 +23,7 @@ from serving.model_choice import load_model
 from serving.request_limits import BAD_INPUT, Limits, check_host, in_visitor_words
 from serving.server_metrics import CONTENT_TYPE_LATEST, ServerMetrics
 from serving.video_jobs import DONE, VIDEO, Job, JobStore, QueueFull
-from serving.video_settings import FILES, VideoSettings
+from serving.video_settings import VideoSettings
 from serving.video_worker import VideoWorker
 
 JOBS = "video_jobs"  # below var/

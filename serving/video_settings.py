@@ -2,15 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from omnihuman.guidance import Annealing
+from profiles.conditions import FILES, ConditionWord
 from serving.generation import Request, parse_guidance
-
-Condition = Literal["text", "reference", "audio", "pose"]
-FILES = ("image", "audio", "pose")
 
 
 class VideoSettings(BaseModel):
@@ -22,8 +20,8 @@ class VideoSettings(BaseModel):
     seconds: Annotated[float | None, Field(gt=0, allow_inf_nan=False)] = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     steps: Annotated[int | None, Field(ge=1, le=100)] = None
-    activate: Condition | None = None
-    without: list[Condition] = []
+    activate: ConditionWord | None = None
+    without: list[ConditionWord] = []
     guidance: Annotated[str | None, Field(max_length=40)] = None
     audio_guidance: Annotated[str | None, Field(max_length=40)] = None
     annealing: Annealing = "linear"
@@ -36,17 +34,16 @@ class VideoSettings(BaseModel):
 
         Args:
             output: the mp4.
-            files: paths under "image", "audio" and "pose", as far as given.
+            files: paths under the names of `FILES`, as far as given.
             longest: of the video, in seconds.
 
         Raises:
             GenerateError: guidance that is no number.
         """
+        given: dict[str, Any] = {option: files.get(option) for option in FILES}
         return Request(
             output=output,
-            image=files.get("image"),
-            audio=files.get("audio"),
-            pose=files.get("pose"),
+            **given,
             longest=longest,
             guidance=parse_guidance(self.guidance, self.audio_guidance, self.annealing),
             **self.model_dump(exclude={"guidance", "audio_guidance", "annealing"}),

@@ -6,7 +6,9 @@ from assets.core.training_recipes import RECIPES
 from assets.core.versions import file_version, snapshot_version, weights_version
 from assets.core.workspace import START, TOMBSTONES
 from curation.scores.registry import versions_digest
+from profiles.conditions import SUBSETS
 
+PREDICATES = tuple(f"curation.{name}" for name in SUBSETS)
 # Engine settings that change the numbers; how often state is saved does not.
 ENGINE = tuple(
     f"engine.{key}"
@@ -67,7 +69,7 @@ CURATION = (
         "visibility still trains the weaker conditions. Changing a threshold computes no score anew.",
         make="assets.kinds.filtered_subsets:make_filtered_subsets",
         upstream=("raw_clips", "clip_scores"),
-        sections=("curation.text", "curation.audio", "curation.pose"),
+        sections=PREDICATES,
         group="curation",
         kinds=frozenset({"pyarrow", "parquet", "dvc"}),
         marker="subsets.parquet",
@@ -96,7 +98,7 @@ CURATION = (
         "lineage from a model to its clips is read from here.",
         make="assets.kinds.training_snapshot:make_training_snapshot",
         upstream=("raw_clips", "filtered_subsets", "condition_features"),
-        sections=("curation.text", "curation.audio", "curation.pose", "video", "encoders"),
+        sections=(*PREDICATES, "video", "encoders"),
         group="curation",
         kinds=frozenset({"pandas", "parquet", "dvc"}),
         marker="snapshot.json",

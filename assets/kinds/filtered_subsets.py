@@ -2,6 +2,7 @@
 
 from assets.core.steps import Execution, Markdown, Metadata, Png
 from assets.kinds.clip_scores import markdown_table
+from profiles.conditions import SUBSETS
 
 
 def make_filtered_subsets(execution: Execution) -> Metadata:
@@ -18,10 +19,9 @@ def make_filtered_subsets(execution: Execution) -> Metadata:
     clips = max(funnel["clips_in"], 1)
     page = workspace.report_page("filtered_subsets", execution.shard)
     return {
-        **{f"clips_{name}": funnel[name] for name in ("text", "audio", "pose")},
+        **{f"clips_{name}": funnel[name] for name in SUBSETS},
         "clips_in": funnel["clips_in"],
-        "keep_rate_text": funnel["text"] / clips,
-        "keep_rate_pose": funnel["pose"] / clips,
+        **{f"keep_rate_{name}": funnel[name] / clips for name in (SUBSETS[0], SUBSETS[-1])},
         "predicates": funnel["predicates"],
         "rejections": Markdown(markdown_table(rejection_rows(funnel))),
         "funnel": Png(funnel_chart(funnel)),

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from assets.core.workspace import Workspace
 from assets.kinds.clip_scores import markdown_table
+from profiles.conditions import SUBSETS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +38,7 @@ def model_card(
         sheet, video: files of the version that show what it makes.
     """
     snapshot = json.loads((workspace.data("training_snapshot") / "snapshot.json").read_text())
-    counts = ", ".join(f"{snapshot['counts'][kind]} {kind}" for kind in ("text", "audio", "pose"))
+    counts = ", ".join(f"{snapshot['counts'][kind]} {kind}" for kind in SUBSETS)
     lines = [
         f"Asset `{record['name']}`, profile `{workspace.profile.name}`, {record['parameters']:,} parameters, {record['steps']} steps.",
         f"Snapshot `{snapshot['digest'][:DIGITS]}`: {snapshot['counts']['clips']} clips in {len(snapshot['shards'])} shards; samples: {counts}.",

@@ -4,6 +4,7 @@ import json
 
 from assets.core.steps import Execution, Markdown, Metadata
 from assets.kinds.clip_scores import markdown_table
+from profiles.conditions import SUBSETS
 
 
 def make_training_snapshot(execution: Execution) -> Metadata:
@@ -24,7 +25,7 @@ def make_training_snapshot(execution: Execution) -> Metadata:
     return {
         "digest": digest,
         "clips": snapshot["counts"]["clips"],
-        **{f"samples_{name}": snapshot["counts"][name] for name in ("text", "audio", "pose")},
+        **{f"samples_{name}": snapshot["counts"][name] for name in SUBSETS},
         "reference_outside": snapshot["counts"]["reference_outside"],
         "has_motion": snapshot["counts"]["has_motion"],
         "buckets": snapshot["buckets"],

@@ -30,8 +30,8 @@ def scores_of_all_shards(workspace: Workspace) -> "ds.Dataset":
 
 def count_lines(workspace: Workspace) -> list[str]:
     """One line per condition: clips, hours, share of all hours; then where captions come from, and which repeat."""
-    from curation.subsets.nested_subsets import SUBSETS
     from curation.subsets.selection import caption_sources, repeated_captions, select
+    from profiles.conditions import SUBSETS
 
     scores = scores_of_all_shards(workspace)
     found = select(scores, workspace.profile.curation)

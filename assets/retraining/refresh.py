@@ -77,7 +77,7 @@ def refresh_facts(workspace: Workspace) -> RefreshFacts:
 
 
 def _digest(today: "pd.DataFrame") -> str:
-    from curation.subsets.nested_subsets import SUBSETS
+    from profiles.conditions import SUBSETS
 
     digest = hashlib.sha256()
     for name in SUBSETS:
@@ -90,7 +90,7 @@ def _trained(samples: Path) -> "pd.DataFrame":
     """By clip id: the shard, and which conditions the champion's snapshot lists it for."""
     import pandas as pd
 
-    from curation.subsets.nested_subsets import SUBSETS
+    from profiles.conditions import SUBSETS
 
     table = pd.read_parquet(samples, columns=["clip_id", "shard", *SUBSETS])
     return table.groupby("clip_id").agg({"shard": "first", **dict.fromkeys(SUBSETS, "max")})
@@ -100,9 +100,10 @@ def _today(scores: "ds.Dataset", workspace: Workspace) -> "pd.DataFrame":
     """By clip id: seconds, the nested subsets, whether its shard has features to train on; withdrawn clips are in none."""
     import pyarrow.dataset as ds
 
-    from curation.subsets.nested_subsets import SUBSETS, parse_predicates
+    from curation.subsets.nested_subsets import parse_predicates
     from curation.subsets.selection import check_predicates
     from curation.tables.storage import CurationError
+    from profiles.conditions import SUBSETS
 
     if "seconds" not in scores.schema.names:
         raise CurationError(

@@ -14,9 +14,9 @@ from curation.pages.ingest_page import origin_rows
 from curation.pages.stage_pages import caption_section, condition_rows
 from curation.pages.subset_slices import SLICED, slice_rows
 from curation.snapshot.withdrawals import Tombstone
-from curation.subsets.nested_subsets import SUBSETS
 from curation.tables.storage import read_table
 from media.pages import Section, write_page
+from profiles.conditions import SUBSETS
 
 SHARDS_LISTED, SHARDS_SHOWN = 200, 3
 CLIP_COLUMNS = ("clip_id", "seconds", "source_name", "source", "licence", "consent", "identity")

@@ -12,10 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from curation.scores.registry import columns_of
-from curation.subsets.nested_subsets import SUBSETS, parse_predicates
+from curation.subsets.nested_subsets import parse_predicates
 from curation.subsets.predicates import threshold_of
 from curation.subsets.threshold_sweep import OMNIHUMAN_KEEP_RATE, Curve, Sweep
 from media import png_bytes
+from profiles.conditions import SUBSETS, TABLE
 from profiles.schema import CurationConfig
 
 COLUMNS = 4
@@ -26,7 +27,7 @@ TAILS = (
 )  # percent of the values that a histogram shows by themselves; the rest stands in its first and last bar
 BINS = 40
 BLUE, RED, GREY = "#4477aa", "#cc3311", "#888888"
-SUBSET_COLOURS = dict(zip(SUBSETS, ("#4477aa", "#ee7733", "#228833"), strict=True))
+SUBSET_COLOURS: dict[str, str] = {row.name: row.colour for row in TABLE if row.subset}
 
 
 def thresholds(config: CurationConfig) -> dict[str, list[tuple[str, str, float]]]:

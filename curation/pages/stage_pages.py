@@ -13,10 +13,11 @@ from curation.pages.clip_pictures import SHOWN, clips_sheet, evenly_spread, grou
 from curation.pages.figures import funnel_chart, thresholds
 from curation.pages.subset_slices import slice_rows
 from curation.scores.table import CLIP_COLUMNS
-from curation.subsets.nested_subsets import SUBSETS, join_tables, parse_predicates
+from curation.subsets.nested_subsets import join_tables, parse_predicates
 from curation.subsets.predicates import Threshold, threshold_of
 from curation.tables.storage import read_table
 from media.pages import Section, write_page
+from profiles.conditions import SUBSETS
 from profiles.schema import CurationConfig
 
 GROUPS_SHOWN, GROUP_PICTURES = 20, 4

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from curation.subsets.nested_subsets import SUBSETS
+from profiles.conditions import SUBSETS
 
 # Column to the edges between its slices, and their names. Face sizes follow the film maker's shots: a face of a third of
 # the picture's height is a close-up, of a tenth a full figure.

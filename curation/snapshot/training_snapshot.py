@@ -14,12 +14,13 @@ import pyarrow as pa
 from curation.bucket import bucket_names
 from curation.features.feature_files import features_digest, features_file
 from curation.snapshot.withdrawals import Tombstone, withdrawn
-from curation.subsets.nested_subsets import SUBSETS, predicates_of
+from curation.subsets.nested_subsets import predicates_of
 from curation.tables.contracts import SNAPSHOT
 from curation.tables.quarantine import quarantined_clips, violations_in
 from curation.tables.storage import CurationError, read_table, read_table_metadata, write_table
 from media import sha256_of_file, whole_directory
 from profiles import Profile
+from profiles.conditions import SUBSETS
 
 SNAPSHOT_SCHEMA = pa.schema(
     [("sample_id", pa.string()), ("clip_id", pa.string()), ("shard", pa.string()), ("bucket", pa.string())]

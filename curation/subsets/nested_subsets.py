@@ -17,9 +17,9 @@ from curation.tables.contracts import SUBSETS as CONTRACT
 from curation.tables.quarantine import quarantined_clips, split_by_contract, write_quarantine
 from curation.tables.storage import CurationError, read_table, write_table
 from media import whole_directory
+from profiles.conditions import SUBSETS
 from profiles.schema import CurationConfig
 
-SUBSETS = ("text", "audio", "pose")
 SUBSETS_SCHEMA = pa.schema(
     [("clip_id", pa.string()), *((name, pa.bool_()) for name in SUBSETS), ("rejected_by", pa.string())]
 )

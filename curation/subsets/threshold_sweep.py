@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from curation.subsets.nested_subsets import SUBSETS, known_columns, parse_predicates
+from curation.subsets.nested_subsets import known_columns, parse_predicates
 from curation.subsets.predicates import Threshold, parse_predicate, threshold_of
 from curation.subsets.selection import SECONDS_PER_HOUR, Selection, Tally, batches, check_predicates, column
+from profiles.conditions import SUBSETS
 from profiles.schema import CurationConfig
 
 POINTS = 60

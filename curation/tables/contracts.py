@@ -7,9 +7,12 @@ No pandera: the rules are a line each, and it would keep a second schema beside 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
+
+from profiles.conditions import SUBSETS as NESTED
 
 Check = Callable[[pd.DataFrame], "np.ndarray | pd.Series"]
 Rule = tuple[tuple[str, ...], Check]
@@ -47,6 +50,11 @@ def _matches(column: str, pattern: str) -> Rule:
 
 def _between(column: str, low: float, high: float) -> Rule:
     return (column,), lambda rows: rows[column].between(low, high)
+
+
+def _nested(rows: pd.DataFrame) -> np.ndarray:
+    """Whoever is in a subset is in every weaker one."""
+    return np.all([rows[weaker] | ~rows[stronger] for weaker, stronger in pairwise(NESTED)], axis=0)
 
 
 CLIPS = Contract(
@@ -111,8 +119,8 @@ SUBSETS = Contract(
     "clip_id",
     {
         "subsets_are_nested": (
-            ("text", "audio", "pose"),
-            lambda rows: (rows["text"] | ~rows["audio"]) & (rows["audio"] | ~rows["pose"]),
+            NESTED,
+            _nested,
         ),
     },
 )
@@ -133,8 +141,8 @@ SNAPSHOT = Contract(
     {
         "row_in_range": _between("row", 0, np.inf),
         "subsets_are_nested": (
-            ("text", "audio", "pose"),
-            lambda rows: rows["text"] & (rows["audio"] | ~rows["pose"]),
+            NESTED,
+            lambda rows: rows[NESTED[0]] & _nested(rows),
         ),
     },
 )

@@ -13,6 +13,7 @@ import torch
 
 from evaluation.benchmark.generate import SECOND_SEED_OFFSET, VideoPipeline
 from evaluation.benchmark.puppet_benchmark import Benchmark
+from profiles.conditions import CONDITIONS
 from puppets import measure
 
 Progress = Callable[[int, int, str], None]
@@ -93,7 +94,7 @@ def _sample(
     for start in range(0, count, batch_size):
         own = torch.arange(start, min(start + batch_size, count))
         other = (own + 1) % count
-        pick = {name: other if case.swapped == name else own for name in ("text", "audio", "pose", "reference")}
+        pick = {name: other if case.swapped == name else own for name in CONDITIONS}
         first = seed + (SECOND_SEED_OFFSET if case.swapped == "noise" else 0)
         height, width = benchmark.frames.shape[2:4]
         output = pipeline(

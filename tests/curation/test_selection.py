@@ -7,7 +7,7 @@ import pytest
 
 from curation.pages.figures import sweep_chart, sweep_rows
 from curation.scores.table import scores_schema
-from curation.subsets.nested_subsets import SUBSETS, assign_subsets
+from curation.subsets.nested_subsets import assign_subsets
 from curation.subsets.predicates import evaluate, parse_predicate, threshold_of
 from curation.subsets.selection import (
     RepeatedCaptions,
@@ -20,6 +20,7 @@ from curation.subsets.selection import (
 )
 from curation.subsets.threshold_sweep import sweep
 from curation.tables.storage import CurationError, write_table
+from profiles.conditions import SUBSETS
 
 RULES = {
     "text": "motion >= 0.3 and cut_score < 0.5",

@@ -2,16 +2,17 @@
 
 import pytest
 
-from omnihuman.conditions.activation import STRENGTH, ConditionError, activate_conditions
+from omnihuman.conditions.activation import ConditionError, activate_conditions
+from profiles.conditions import CONDITIONS
 
-ALL = set(STRENGTH)
+ALL = set(CONDITIONS)
 
 
 @pytest.mark.parametrize(
     ("given", "activate", "without", "on", "driven_by"),
     [
-        (ALL, None, (), STRENGTH, "pose and audio"),
-        (ALL, "pose", (), STRENGTH, "pose and audio"),
+        (ALL, None, (), CONDITIONS, "pose and audio"),
+        (ALL, "pose", (), CONDITIONS, "pose and audio"),
         (ALL, "audio", (), ("text", "reference", "audio"), "audio"),
         (ALL, "reference", (), ("text", "reference"), "reference only"),
         (ALL, "pose", ("audio",), ("text", "reference", "pose"), "pose only"),
@@ -44,12 +45,12 @@ def test_what_is_off_says_why():
 @pytest.mark.parametrize(
     ("given", "activate", "without", "message"),
     [
-        ({"audio"}, "audio", (), "text and reference were not given: give them, or leave out on purpose"),
-        ({"text", "audio"}, "audio", (), "reference was not given: give it"),
+        ({"audio"}, "audio", (), "prompt and image were not given: give them, or leave out on purpose"),
+        ({"text", "audio"}, "audio", (), "image was not given: give it"),
         ({"text", "reference", "pose"}, "pose", (), "audio was not given"),
         ({"text"}, "audio", ("reference",), "audio was not given"),
         (ALL, "audio", ("audio",), "both activated and left out"),
-        (ALL, None, STRENGTH, "no condition is on"),
+        (ALL, None, CONDITIONS, "no condition is on"),
         ((), None, (), "no condition is on"),
         (ALL, "voice", (), "no condition voice"),
         (ALL, None, ("depth",), "no condition depth"),
@@ -58,3 +59,10 @@ def test_what_is_off_says_why():
 def test_a_refused_combination_says_why(given, activate, without, message):
     with pytest.raises(ConditionError, match=message):
         activate_conditions(given, activate, without)
+
+
+def test_conditions_are_named_by_what_a_person_gives_or_by_what_the_project_calls_them():
+    by_option = activate_conditions({"prompt", "image", "audio", "pose"}, "audio", ("prompt",))
+    assert by_option == activate_conditions(ALL, "audio", ("text",)) and by_option.on == ("reference", "audio")
+    with pytest.raises(ConditionError, match="image is both activated and left out"):
+        activate_conditions(ALL, "reference", ("image",))

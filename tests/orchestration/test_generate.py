@@ -120,7 +120,7 @@ def test_a_condition_left_out_is_not_read(workspace, model, files, tmp_path):
     assert read_provenance(made(workspace, model, request)[1])["conditions"]["off"] == {
         "pose": "stronger than audio, which was activated"
     }
-    with pytest.raises(ConditionError, match="reference was not given"):
+    with pytest.raises(ConditionError, match="image was not given"):
         made(workspace, model, ask(files, tmp_path / "out.mp4", image=None, activate="audio"))
 
 

@@ -9,9 +9,10 @@ from torch import Tensor
 from media.user_error import UserError
 from omnihuman.digests import weights_digest
 from profiles import ProfileError, resolve_source
+from profiles.conditions import SUBSETS
 from profiles.schema import Bucket, Profile
 
-COLUMNS = ("sample_id", "clip_id", "shard", "bucket", "row", "text", "audio", "pose", "reference_outside", "has_motion")
+COLUMNS = ("sample_id", "clip_id", "shard", "bucket", "row", *SUBSETS, "reference_outside", "has_motion")
 
 
 class SnapshotError(UserError):

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from profiles.schema import CONDITIONS, Ratios
+from profiles.conditions import CONDITIONS
+from profiles.schema import Ratios
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """Which conditions are on for one sample."""
+    """Which conditions are on for one sample: a field for each row of `profiles.conditions.TABLE`."""
 
     text: bool
     reference: bool

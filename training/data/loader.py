@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from profiles.conditions import MASKED, TABLE
 from profiles.schema import Bucket, Profile, Ratios
 from training.data.batch import Batch as Batch
 from training.data.batch import SampleDraw as SampleDraw
@@ -49,7 +50,7 @@ class SnapshotData:
             snapshot: folder with snapshot.json and samples.parquet.
             features_root: folder with one folder of features per shard.
             profile: buckets, encoders and model that the features must fit.
-            subset: "text", "audio" or "pose".
+            subset: one of `profiles.conditions.SUBSETS`.
             seed: of order and draws.
             batch_size: samples of the main bucket per batch; another bucket's have as many as the same tokens make.
             ratios: of the conditions.
@@ -134,9 +135,8 @@ class SnapshotData:
     def _draw(self, stream: Stream, position: int, row: int, moved: bool) -> SampleDraw:
         cell = {name: column[row] for name, column in self._column.items()}
         # A picture has no sound and no movement to follow: it trains the weaker conditions.
-        eligible = Conditions(
-            True, True, bool(cell["audio"]) and not stream.image, bool(cell["pose"]) and not stream.image
-        )
+        may = {row.name: not (row.subset and not cell[row.name]) and not (row.moves and stream.image) for row in TABLE}
+        eligible = Conditions(**may)
         has_motion = bool(cell["has_motion"]) and not stream.image
         rng = np.random.default_rng([self.seed, 2, position, *stream.entropy])
         on = draw_conditions(self.ratios, eligible, rng)
@@ -163,8 +163,8 @@ class SnapshotData:
             )
         share = len(draws) // ranks
         # By the run's ratios and the whole batch, never by this rank's samples: see `Batch.given`.
-        possible = ("reference",) if draws[0].image else ("reference", "audio", "pose")
-        given = {name for name in possible if getattr(self.ratios, name) > 0}
+        masked = [row for row in TABLE if row.name in MASKED and not (row.moves and draws[0].image)]
+        given: set[str] = {row.name for row in masked if getattr(self.ratios, row.name) > 0}
         given |= {"motion"} if any(draw.motion for draw in draws) else set()
         return self._load(draws[rank * share : (rank + 1) * share], frozenset(given))
 
@@ -210,9 +210,7 @@ class SnapshotData:
             keypoints=gather("keypoints", 1)[:, :, list(self.profile.transformer.pose_keypoints)],
             reference=gather("reference_latents"),
             motion=gather("motion_latents"),
-            audio_mask=_mask(d.on.audio for d in draws),
-            pose_mask=_mask(d.on.pose for d in draws),
-            reference_mask=_mask(d.on.reference for d in draws),
+            **{f"{name}_mask": _mask(getattr(d.on, name) for d in draws) for name in MASKED},
             motion_mask=_mask(d.motion for d in draws),
             samples=draws,
             given=given,

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from profiles.schema import CONDITIONS
+from profiles.conditions import CONDITIONS
 from training.data.batch import SampleDraw
 
 # Motion frames are no condition of the order of strength, but have a ratio too.

@@ -15,7 +15,8 @@ from torch import Tensor
 from media import encode_clip, png_bytes, write_atomically
 from omnihuman.autoencoder import decode_video, load_autoencoder, to_frames
 from profiles import resolve_source
-from profiles.schema import CONDITIONS, StageConfig
+from profiles.conditions import CONDITIONS, SUBSETS
+from profiles.schema import StageConfig
 from training.data.conditions import Conditions
 from training.data.loader import Batch, SnapshotData
 from training.flow_matching import euler_step, interpolate, per_sample_loss, sample_timesteps
@@ -73,7 +74,7 @@ class Watch:
         video = self.job.profile.video
         main = (data.table["bucket"] == video.name_of(video.main)).to_numpy()
         for count, name in enumerate(CONDITIONS, start=1):
-            eligible = np.flatnonzero(main & data.table[name].to_numpy() if name in ("audio", "pose") else main)
+            eligible = np.flatnonzero(main & data.table[name].to_numpy() if name in SUBSETS else main)
             if getattr(self.stage.ratios, name) > 0 and len(eligible):
                 on = {condition: condition in CONDITIONS[:count] for condition in CONDITIONS}
                 yield name, Conditions(**on), eligible[: self.config.samples].tolist()

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from profiles.schema import CONDITIONS, StageConfig
+from profiles.conditions import CONDITIONS
+from profiles.schema import StageConfig
 from training.data.conditions import Conditions
 from training.data.loader import Batch, SnapshotData, SnapshotError
 from training.data.realised_ratios import RealisedRatios
