@@ -3,8 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 TESTS := .venv/.installed-tests
+DOCS := .venv/.installed-docs
 
-.PHONY: demo test test-unit test-end-to-end ui people-and-text page lint bench clean help
+.PHONY: demo test test-unit test-end-to-end ui people-and-text page lint docs bench clean help
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -20,6 +21,10 @@ $(STAMP): pyproject.toml constraints.txt
 $(TESTS): $(STAMP)
 	.venv/bin/pip install --no-compile -c constraints.txt -e ".[dev,deployment-tests,s3-test]"
 	touch $(TESTS)
+
+$(DOCS): $(STAMP)
+	.venv/bin/pip install --no-compile -c constraints.txt -e ".[docs]"
+	touch $(DOCS)
 
 demo: $(STAMP)  ## the whole pipeline on the embedded default: clips in, a promoted student out
 	$(BIN)/omnihuman demo
@@ -45,6 +50,9 @@ lint: $(TESTS)  ## ruff, mypy, and the rooms' import contracts
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(DOCS)  ## the documents as a site, in build/site
+	OMP_NUM_THREADS=1 NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(STAMP)  ## speed and memory of the parts that decide how long a demo takes
 	$(BIN)/python -m benchmarks
