@@ -98,7 +98,7 @@ class ModelShelf:
         """As `load_model`, and raises the same."""
         with self._lock:
             found = _find(self._workspace, model)
-            key = str(found) if isinstance(found, Path) else f"{found.name}/{found.version}"
+            key = str(found if isinstance(found, Path) else found.address)
             if self._held is None or self._held[0] != key:
                 self._held = None
                 self._held = key, _load(self._workspace, found)
@@ -132,7 +132,7 @@ def _load(workspace: Workspace, found: "Path | Version") -> LoadedModel:
         return LoadedModel(_read_pipeline(found, audio), str(found), weights_digest(found / "transformer"), "")
     pipeline = _read_pipeline(workspace.registry.folder(found.name, found.version))
     name = f"{found.name} version {found.version}"
-    return LoadedModel(pipeline, name, found.tags.get("weights_digest", ""), found.tags.get("snapshot_digest", ""))
+    return LoadedModel(pipeline, name, found.provenance.weights_digest, found.provenance.snapshot_digest)
 
 
 def _read_pipeline(folder: Path, audio_encoder: str | Path = "") -> OmniHumanPipeline:

@@ -11,7 +11,8 @@ from tracking.model_address import CHALLENGER as CHALLENGER
 from tracking.model_address import CHAMPION as CHAMPION
 from tracking.model_address import PREVIOUS as PREVIOUS
 from tracking.model_address import ModelAddress
-from tracking.tracker import SNAPSHOT, Tracker
+from tracking.provenance import Provenance
+from tracking.tracker import Tracker
 
 import mlflow  # isort: skip
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel  # isort: skip
@@ -39,6 +40,11 @@ class Version:
     def address(self) -> ModelAddress:
         """Its name in the registry."""
         return ModelAddress(self.name, version=self.version)
+
+    @property
+    def provenance(self) -> Provenance:
+        """Where it came from, as its tags say."""
+        return Provenance.from_tags(self.tags)
 
 
 class Registry:
@@ -98,7 +104,7 @@ class Registry:
         """Every version of the named models that says which snapshot it was trained on."""
         if not self.tracker.exists():
             return []
-        return [version for name in names for version in self.versions(name) if version.tags.get(SNAPSHOT)]
+        return [version for name in names for version in self.versions(name) if version.provenance.snapshot_digest]
 
     def aliases(self, name: str) -> dict[str, int]:
         """Each alias of a model, to the version that it stands at; none for a model that is not there."""

@@ -8,7 +8,6 @@ import json
 from dataclasses import asdict, dataclass
 
 from assets.kinds.promotion import STUDENT, TEACHER
-from assets.retraining.training_start import TEACHER_VERSION
 from tracking.model_address import CHAMPION, PREVIOUS
 from tracking.registry import Registry, RegistryError
 
@@ -92,8 +91,8 @@ def _noted(registry: Registry) -> ChampionMove | None:
 def _teacher_of(registry: Registry, student: int | None) -> int | None:
     if student is None:
         return None
-    number = registry.version(STUDENT, student).tags.get(TEACHER_VERSION)
-    return int(number) if number is not None and registry.has(TEACHER, int(number)) else None
+    number = registry.version(STUDENT, student).provenance.teacher_version
+    return number if number is not None and registry.has(TEACHER, number) else None
 
 
 def _finish_noted(registry: Registry) -> None:
