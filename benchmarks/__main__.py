@@ -2,14 +2,14 @@
 
 import resource
 
-from benchmarks.adversarial import adversarial_update
-from benchmarks.autoencoder import frames_per_second
-from benchmarks.loader import loader_against_step
-from benchmarks.near_duplicates import search_million
-from benchmarks.pipeline import lines as pipeline_lines
-from benchmarks.student_against_teacher import TEACHER_STEPS, student_and_teacher
-from benchmarks.training_step import training_step
-from benchmarks.transformer import conditions_off, one_step_against_teacher
+from benchmarks.curation.near_duplicates import search_million
+from benchmarks.generation.autoencoder import frames_per_second
+from benchmarks.generation.pipeline import lines as pipeline_lines
+from benchmarks.generation.student_against_teacher import TEACHER_STEPS, student_and_teacher
+from benchmarks.generation.transformer import conditions_off, one_step_against_teacher
+from benchmarks.training.adversarial import adversarial_update
+from benchmarks.training.loader import loader_against_step
+from benchmarks.training.training_step import training_step
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.metrics`: what scoring costs beside the network's own forward, and whether memory stays flat."""
+"""`python -m benchmarks.evaluation.metrics`: what scoring costs beside the network's own forward, and whether memory stays flat."""
 
 import resource
 import tempfile

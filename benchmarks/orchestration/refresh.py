@@ -1,6 +1,6 @@
 """What looking again costs where nothing is new, and what one new shard costs beside the whole run.
 
-`OMNIHUMAN_HOME=HOME python -m benchmarks.refresh [CLIPS]` in the home of a finished demo. It adds CLIPS puppets (64) to that home's
+`OMNIHUMAN_HOME=HOME python -m benchmarks.orchestration.refresh [CLIPS]` in the home of a finished demo. It adds CLIPS puppets (64) to that home's
 inbox and curates them; they stay there. Times are of the clock and of whole processes, imports included.
 """
 

@@ -1,6 +1,6 @@
 """What 10,000 shards cost: ticks of the sensor and of automation, the asset page's queries, one more shard in DVC, a refresh of nothing.
 
-`python -m benchmarks.shards [SHARDS] [FILES]`: shards of FILES clips each, as ingest leaves them on disk but without a picture in
+`python -m benchmarks.orchestration.shards [SHARDS] [FILES]`: shards of FILES clips each, as ingest leaves them on disk but without a picture in
 them, in a real Dagster instance in SQLite. History of all shards but the first is the first one's rows under other names: Dagster
 itself would take an hour to write it.
 """

@@ -2,9 +2,9 @@
 
 import torch
 
+from benchmarks.generation.transformer import SIZES
 from benchmarks.interleaved import Comparison, compare
-from benchmarks.process_group import start_alone
-from benchmarks.transformer import SIZES
+from benchmarks.training.process_group import start_alone
 from omnihuman import OmniHumanTransformer3DModel
 from profiles import load_profile
 from training.data.batch import Batch, SampleDraw

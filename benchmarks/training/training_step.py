@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 
 from benchmarks.interleaved import Comparison, compare
-from benchmarks.process_group import start_alone
-from benchmarks.snapshot import write_snapshot
+from benchmarks.training.process_group import start_alone
+from benchmarks.training.snapshot import write_snapshot
 from profiles import Profile, load_profile
 from training.data.loader import SnapshotData
 from training.engine.deepspeed_engine import build_engine, rate_factor, set_rate

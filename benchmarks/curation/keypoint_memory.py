@@ -1,4 +1,4 @@
-"""Peak memory of scoring a shard, as the shard grows: `python -m benchmarks.keypoint_memory`.
+"""Peak memory of scoring a shard, as the shard grows: `python -m benchmarks.curation.keypoint_memory`.
 
 One long clip stands in each shard many times under other ids, so that shards differ in nothing but their length.
 """

@@ -1,4 +1,4 @@
-"""Peak memory of `omnihuman generate` for a short and for a long video: `python -m benchmarks.long_video_memory`.
+"""Peak memory of `omnihuman generate` for a short and for a long video: `python -m benchmarks.generation.long_video_memory`.
 
 The model is untrained and of the laptop profile's size: it makes frames, not sense, and memory does not depend on that.
 """
@@ -20,7 +20,7 @@ from puppets import render
 from training.stages.model import build_transformer
 
 SECONDS = (10, 60)
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def prepare(folder: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.interleaved import Comparison, compare
-from benchmarks.snapshot import write_snapshot
+from benchmarks.training.snapshot import write_snapshot
 from profiles import load_profile
 from training.data.loader import SnapshotData
 from training.flow_matching import interpolate, per_sample_loss, sample_timesteps

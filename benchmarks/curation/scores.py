@@ -1,4 +1,4 @@
-"""All CPU scores against decoding of the same clip, on one core: `python -m benchmarks.scores [CLIP ...]`."""
+"""All CPU scores against decoding of the same clip, on one core: `python -m benchmarks.curation.scores [CLIP ...]`."""
 
 import argparse
 import time

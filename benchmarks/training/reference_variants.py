@@ -1,6 +1,6 @@
 """Where the reference's tokens stand: far away in time (Wan2.2-S2V) against no temporal rotation (OmniHuman-1).
 
-`python -m benchmarks.reference_variants` after `make demo`: trains one stage of text, reference and audio per variant and
+`python -m benchmarks.training.reference_variants` after `make demo`: trains one stage of text, reference and audio per variant and
 seed from the same initial weights on the demo's snapshot, and compares what the reference controls on held-out puppets.
 """
 

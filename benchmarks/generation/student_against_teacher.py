@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from benchmarks.transformer import SIZES
+from benchmarks.generation.transformer import SIZES
 from omnihuman import OmniHumanTransformer3DModel
 from omnihuman.guidance import OmniHumanGuidance
 from omnihuman.pipeline import OmniHumanPipeline, build_pipeline

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.loss_parity --against OTHER_CHECKOUT`: the same tiny trainings in two checkouts, compared bit for bit.
+"""`python -m benchmarks.training.loss_parity --against OTHER_CHECKOUT`: the same tiny trainings in two checkouts, compared bit for bit.
 
 For a change of the layout that must change no number. Each checkout trains in a process of its own, on random features that its own
 tests write, under one thread. Compared are every column of every `losses.parquet` and every byte of the weights and their configuration.
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-HERE = Path(__file__).resolve().parents[1]
+HERE = Path(__file__).resolve().parents[2]
 LOOKED_AT = ["watch.every=2", "watch.samples=4", "watch.videos=0"]
 
 

@@ -1,4 +1,4 @@
-"""Subset query and threshold sweep over a simulated score table of 13 million clips: `python -m benchmarks.selection`."""
+"""Subset query and threshold sweep over a simulated score table of 13 million clips: `python -m benchmarks.curation.selection`."""
 
 import argparse
 import json
@@ -109,7 +109,7 @@ def main() -> None:
         folder = Path(temporary)
         simulate(folder, options.clips)
         for which in ("query", "sweep"):
-            command = [sys.executable, "-m", "benchmarks.selection", "--question", temporary, which]
+            command = [sys.executable, "-m", "benchmarks.curation.selection", "--question", temporary, which]
             found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
             print(
                 f"{which}: {found['clips']:,} clips, {found['hours']:,.0f} hours in {found['seconds']:.2f} s, peak "

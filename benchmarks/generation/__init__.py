@@ -1,0 +1,1 @@
+"""What generating videos costs."""

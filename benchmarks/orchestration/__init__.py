@@ -1,0 +1,1 @@
+"""What many shards and looking again cost."""
