@@ -13,8 +13,8 @@ import numpy as np
 
 from curation.bucket import to_bucket
 from curation.people.keypoints import KeypointDetector, detect, mouth_opening
-from curation.scores.sound.level import envelope
 from curation.scores.sound.mouth_audio import mouth_audio_correlation, mouth_audio_lag_frames, mouth_visibility
+from curation.scores.sound.signal import envelope
 from media import decode_clip
 from profiles.schema import VideoConfig
 from serving.generation import Prepared

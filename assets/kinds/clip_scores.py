@@ -11,7 +11,7 @@ def make_clip_scores(execution: Execution) -> Metadata:
     from assets.kinds.column_lineage import score_columns
     from curation.pages.figures import score_histograms
     from curation.pages.stage_pages import quantile_rows, write_scores_page
-    from curation.scores import score_shard
+    from curation.scores.table import score_shard
 
     workspace = execution.workspace
     profile, destination = workspace.profile, execution.input("clip_scores")

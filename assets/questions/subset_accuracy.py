@@ -60,7 +60,7 @@ def measure_accuracy(profile: Profile, per_kind: int, kinds: Sequence[str] = tup
 
     import puppets
     from curation.bucket import load_bucket_clip
-    from curation.scores import score_clip
+    from curation.scores.clip import score_clip
     from curation.subsets.nested_subsets import assign_subsets
     from media import encode_clip
     from profiles.conditions import SUBSETS

@@ -18,7 +18,7 @@ import pandas as pd
 from curation.intake.clip_table import CLIPS_SCHEMA
 from curation.intake.ingest import ingest_shard
 from curation.people.keypoints import KEYPOINTS
-from curation.scores import score_shard
+from curation.scores.table import score_shard
 from curation.tables.contracts import CLIPS
 from curation.tables.storage import read_table, write_table
 from media import encode_clip

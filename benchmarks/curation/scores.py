@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from curation.people.keypoints import KEYPOINTS, Detected
-from curation.scores import switched_on
 from curation.scores.clip_media import Bench, Material
+from curation.scores.registry import switched_on
 from media import decode_clip, encode_clip, probe_clip
 from profiles.schema import VideoConfig
 from profiles.scores import ScoresConfig

@@ -11,7 +11,7 @@ import numpy as np
 from curation.bucket import DECODE_BYTES, TRANSFORM, BucketClip, bucket_names, choose_bucket, to_bucket
 from curation.people.keypoints import Detected, KeypointDetector, detect, mouth_opening
 from curation.scores.picture.luma import grey, luma
-from curation.scores.sound.level import envelope
+from curation.scores.sound.signal import envelope
 from media import Clip, Span, decode_clip
 from profiles.schema import Bucket, VideoConfig
 

@@ -5,12 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 from curation.tables.storage import CurationError
 from media import sha256_while_unchanged
 
-RATE = 16_000
 Loaded = TypeVar("Loaded")
 
 
@@ -68,10 +65,3 @@ def whole_network(model_class: Any, path: str, unused: str = "\0") -> Any:
     if wrong:
         raise ValueError(f"its files lack {len(wrong)} weights, such as {wrong[0]}")
     return network.eval()
-
-
-def pieces(audio: np.ndarray, seconds: float) -> list[np.ndarray]:
-    """`(S,)` samples at 16 kHz in pieces of so many seconds; a last one of less than half is left out unless it is alone."""
-    size = round(seconds * RATE)
-    cut = [audio[start : start + size] for start in range(0, len(audio), size)]
-    return [piece for i, piece in enumerate(cut) if i == 0 or len(piece) * 2 >= size]

@@ -4,11 +4,11 @@ import hashlib
 import json
 
 from curation.scores.caption import CAPTION
-from curation.scores.contract import Score, floats
+from curation.scores.contract import Score
 from curation.scores.person.people import PEOPLE
 from curation.scores.person.pose import POSE
 from curation.scores.person.puppet_sync import PUPPET_SYNC
-from curation.scores.person.syncnet import LIP_SYNC
+from curation.scores.person.syncnet.score import LIP_SYNC
 from curation.scores.picture.camera import CAMERA
 from curation.scores.picture.compression import COMPRESSION
 from curation.scores.picture.cuts import CUTS
@@ -24,7 +24,7 @@ from curation.scores.picture.sharpness import SHARPNESS
 from curation.scores.picture.stillness import STILLNESS
 from curation.scores.picture.text_boxes import TEXT_BOXES
 from curation.scores.sound.language import LANGUAGE
-from curation.scores.sound.level import score as sound_score
+from curation.scores.sound.level import SOUND
 from curation.scores.sound.loudness import LOUDNESS
 from curation.scores.sound.mouth_audio import MOUTH_AUDIO
 from curation.scores.sound.music import MUSIC
@@ -32,7 +32,6 @@ from curation.scores.sound.speakers import SPEAKERS
 from curation.scores.sound.speech import SPEECH
 from profiles.scores import ScoresConfig
 
-SOUND = Score("sound", "2", {"has_audio": "bool", **floats("audio_rms_db", "sound_share")}, ("audio",), sound_score)
 SCORES: tuple[Score, ...] = (
     MOTION, CAMERA, STILLNESS, CUTS, STROKES, TEXT_BOXES, SHARPNESS, EXPOSURE, NOISE, COMPRESSION, LETTERBOX,
     RESOLUTION, QUALITY, QALIGN, SOUND, LOUDNESS, SPEECH, MUSIC, LANGUAGE, SPEAKERS, MOUTH_AUDIO, LIP_SYNC,

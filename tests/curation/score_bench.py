@@ -6,9 +6,9 @@ import pandas as pd
 
 import puppets
 from curation.scores import clip as clip_module
-from curation.scores import score_shard
 from curation.scores import table as table_module
 from curation.scores.clip_media import Material
+from curation.scores.table import score_shard
 
 CLIPS = 3
 

@@ -12,7 +12,7 @@ from curation.bucket import load_bucket_clip
 from curation.features.shard_features import build_features
 from curation.intake.archive import read_clip
 from curation.intake.ingest import find_new_clips, ingest_shard
-from curation.scores import score_shard
+from curation.scores.table import score_shard
 from curation.snapshot.training_snapshot import freeze_snapshot
 from curation.subsets.nested_subsets import select_subsets
 

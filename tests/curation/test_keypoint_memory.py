@@ -9,8 +9,8 @@ from safetensors.numpy import load_file
 
 from curation.intake.ingest import find_new_clips, ingest_shard
 from curation.people.keypoints import KEYPOINTS, Detected
-from curation.scores import score_shard
 from curation.scores.cache import ColumnCache
+from curation.scores.table import score_shard
 from curation.tables.safetensors_append import GrowingTensors
 from curation.tables.storage import read_table
 

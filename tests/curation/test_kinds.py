@@ -5,7 +5,7 @@ import pytest
 
 import puppets
 from curation.bucket import load_bucket_clip
-from curation.scores import score_clip
+from curation.scores.clip import score_clip
 from curation.subsets.nested_subsets import assign_subsets
 
 SEEDS = range(300, 308)

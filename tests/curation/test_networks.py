@@ -15,7 +15,7 @@ from curation.people.wholebody.dwpose import main_person
 from curation.people.wholebody.holistic import BODY_FROM_POSE, FACE_FROM_MESH, wholebody
 from curation.people.wholebody.simcc import crop_of, decode, network_input
 from curation.people.wholebody.yolox import decode_grid, letterboxed, suppressed
-from curation.scores import score_clip
+from curation.scores.clip import score_clip
 from curation.scores.clip_media import Bench, Material
 from curation.scores.person.syncnet.faces import cut_faces, face_boxes, steady
 from curation.scores.person.syncnet.mfcc import mfcc

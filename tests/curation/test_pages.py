@@ -24,7 +24,7 @@ from curation.pages.stage_pages import (
     write_subsets_page,
 )
 from curation.pages.subset_slices import slice_rows
-from curation.scores import score_shard
+from curation.scores.table import score_shard
 from curation.snapshot.training_snapshot import SNAPSHOT_SCHEMA
 from curation.snapshot.withdrawals import Tombstone
 from curation.subsets.nested_subsets import select_subsets, threshold_of

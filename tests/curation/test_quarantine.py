@@ -16,7 +16,8 @@ from curation.features import shard_features as features_module
 from curation.features.shard_features import build_features
 from curation.features.windows import Window
 from curation.intake.ingest import find_new_clips, ingest_shard
-from curation.scores import registry, score_shard
+from curation.scores import registry
+from curation.scores.table import score_shard
 from curation.snapshot.training_snapshot import freeze_snapshot
 from curation.subsets import nested_subsets as subsets_module
 from curation.subsets.nested_subsets import explain, select_subsets

@@ -9,7 +9,7 @@ import pytest
 
 from assets.kinds.detectors import keypoint_detector
 from curation.intake.ingest import find_new_clips, ingest_shard
-from curation.scores import score_shard
+from curation.scores.table import score_shard
 from curation.subsets.nested_subsets import assign_subsets, join_tables
 from curation.tables.storage import CurationError
 from profiles import load_profile

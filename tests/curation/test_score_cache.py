@@ -4,7 +4,8 @@ import dataclasses
 
 import pandas as pd
 
-from curation.scores import registry, versions_digest
+from curation.scores import registry
+from curation.scores.registry import versions_digest
 from curation.subsets.nested_subsets import select_subsets
 from tests.curation.score_bench import CLIPS
 

@@ -13,8 +13,9 @@ from curation.scores.picture.motion import motion
 from curation.scores.picture.overlay_text import static_strokes
 from curation.scores.picture.sharpness import sharpness
 from curation.scores.picture.stillness import still_share
-from curation.scores.sound.level import audio_rms_db, envelope, sound_share
+from curation.scores.sound.level import audio_rms_db, sound_share
 from curation.scores.sound.mouth_audio import mouth_audio_correlation, mouth_audio_lag_frames, mouth_visibility
+from curation.scores.sound.signal import envelope
 
 ARMS = (LEFT_ELBOW, RIGHT_ELBOW, LEFT_WRIST, RIGHT_WRIST)
 

@@ -11,7 +11,7 @@ from curation.bucket import load_bucket_clip
 from curation.intake.archive import read_clip
 from curation.intake.ingest import find_new_clips, ingest_shard
 from curation.intake.shots import ContentDetector, Shot, shot_detector, split_shots
-from curation.scores import score_shard
+from curation.scores.table import score_shard
 from curation.tables.storage import CurationError
 from media import Span, encode_clip, probe_clip
 

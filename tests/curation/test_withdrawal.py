@@ -12,7 +12,7 @@ from assets.make.dvc_stages import ensure_repository, record_in_dvc
 from assets.past.who_saw import who_saw
 from curation.features.shard_features import build_features
 from curation.intake.ingest import ingest_shard
-from curation.scores import score_shard
+from curation.scores.table import score_shard
 from curation.snapshot.training_snapshot import freeze_snapshot
 from curation.snapshot.withdrawals import find_clips, read_tombstones, withdraw, withdrawn
 from curation.subsets.nested_subsets import select_subsets

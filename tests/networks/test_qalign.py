@@ -13,7 +13,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModel, LlamaForCausalLM, Pr
 
 import puppets
 from curation.bucket import BucketClip
-from curation.scores import score_clip
+from curation.scores.clip import score_clip
 from curation.scores.clip_media import evenly
 from curation.scores.picture.qalign import QALIGN
 from curation.tables.storage import CurationError

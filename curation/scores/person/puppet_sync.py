@@ -8,7 +8,7 @@ import numpy as np
 from curation.people.keypoints import CONFIDENT, INNER_LIP_BOTTOM, INNER_LIP_TOP
 from curation.scores.clip_media import Material
 from curation.scores.contract import Score, Values, floats, without_meaning
-from curation.scores.sound.speech import at_16_khz
+from curation.scores.sound.signal import at_16_khz
 from curation.tables.storage import CurationError
 from curation.weights import kept, weights_file, weights_version
 from profiles.scores import PuppetSyncConfig
@@ -61,7 +61,8 @@ def score(material: Material, config: PuppetSyncConfig) -> Values:
         )
     path = model_file(config)
     network = _network(str(path), weights_version(path))
-    audio, centre = at_16_khz(material), mouth_centre(material.detected.keypoints)
+    audio = at_16_khz(material.audio, material.bench.video.sample_rate)
+    centre = mouth_centre(material.detected.keypoints)
     if audio is None or centre is None or count_windows(len(material.frames), len(audio)) - config.lags < config.fewest:
         return without_meaning(*COLUMNS)
     found = find_shift(*embed(network, cut_mouths(material.frames, centre), audio), config.lags)

@@ -7,8 +7,8 @@ import numpy as np
 
 from curation.scores.clip_media import Material
 from curation.scores.contract import Score, Values
-from curation.scores.pretrained import FROM_DISK, RATE, folder_version, loaded, model_folder, pieces, whole_network
-from curation.scores.sound.speech import at_16_khz
+from curation.scores.pretrained import FROM_DISK, folder_version, loaded, model_folder, whole_network
+from curation.scores.sound.signal import RATE, at_16_khz, pieces
 from curation.weights import kept
 from profiles.scores import LanguageConfig
 
@@ -81,7 +81,7 @@ def score(material: Material, config: LanguageConfig) -> Values:
     Raises:
         CurationError: no weights, or other ones.
     """
-    audio = at_16_khz(material)
+    audio = at_16_khz(material.audio, material.bench.video.sample_rate)
     if audio is None or not len(audio):
         return {"language": None, "language_probability": float("nan")}
     folder = _folder(config)

@@ -4,7 +4,7 @@ import numpy as np
 
 from curation.scores.clip_media import Material
 from curation.scores.contract import Score, Values, floats, without_meaning
-from curation.scores.sound.level import window_levels
+from curation.scores.sound.signal import window_levels
 from profiles.scores import LoudnessConfig
 
 COLUMNS = ("loudness_lufs", "clipping_share", "snr_db")

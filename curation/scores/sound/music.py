@@ -7,8 +7,8 @@ import numpy as np
 
 from curation.scores.clip_media import Material
 from curation.scores.contract import Score, Values, floats, without_meaning
-from curation.scores.pretrained import FROM_DISK, RATE, folder_version, loaded, model_folder, pieces, whole_network
-from curation.scores.sound.speech import at_16_khz
+from curation.scores.pretrained import FROM_DISK, folder_version, loaded, model_folder, whole_network
+from curation.scores.sound.signal import RATE, at_16_khz, pieces
 from curation.tables.storage import CurationError
 from curation.weights import kept
 from profiles.scores import MusicConfig
@@ -74,7 +74,7 @@ def score(material: Material, config: MusicConfig) -> Values:
     Raises:
         CurationError: no weights, other ones, or a label that they do not have.
     """
-    audio = at_16_khz(material)
+    audio = at_16_khz(material.audio, material.bench.video.sample_rate)
     if audio is None or not len(audio):
         return without_meaning(*COLUMNS)
     folder = _folder(config)

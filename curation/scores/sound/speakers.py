@@ -7,8 +7,9 @@ import numpy as np
 
 from curation.scores.clip_media import Material
 from curation.scores.contract import Score, Values, floats
-from curation.scores.pretrained import FROM_DISK, RATE, folder_version, loaded, model_folder, whole_network
-from curation.scores.sound import speech
+from curation.scores.pretrained import FROM_DISK, folder_version, loaded, model_folder, whole_network
+from curation.scores.sound.signal import RATE, at_16_khz
+from curation.scores.sound.speech import WINDOW, model_file, session, speech_probabilities
 from curation.weights import kept, weights_version
 from profiles.scores import SpeakersConfig
 
@@ -26,7 +27,7 @@ def speech_windows(audio: np.ndarray, probabilities: np.ndarray, config: Speaker
         config: lengths and limits.
     """
     size, hop = round(config.seconds * RATE), round(config.hop * RATE)
-    spoken = np.repeat(probabilities >= config.vad.threshold, speech.WINDOW)
+    spoken = np.repeat(probabilities >= config.vad.threshold, WINDOW)
     starts = range(0, max(1, len(audio) - size + 1), hop)
     return [
         audio[s : s + size]
@@ -87,10 +88,10 @@ def score(material: Material, config: SpeakersConfig) -> Values:
     Raises:
         CurationError: no weights, or other ones.
     """
-    audio = speech.at_16_khz(material)
+    audio = at_16_khz(material.audio, material.bench.video.sample_rate)
     if audio is None:
         return dict.fromkeys(COLUMNS, float("nan"))
-    windows = speech_windows(audio, speech.speech_probabilities(speech.session(config.vad), audio), config)
+    windows = speech_windows(audio, speech_probabilities(session(config.vad), audio), config)
     if not windows:
         return speaker_columns(np.zeros(0, int), config.least_share)
     folder = _folder(config)
@@ -99,7 +100,7 @@ def score(material: Material, config: SpeakersConfig) -> Values:
 
 
 def _version(config: SpeakersConfig) -> str:
-    return f"{folder_version(_folder(config))} {weights_version(speech.model_file(config.vad))}"
+    return f"{folder_version(_folder(config))} {weights_version(model_file(config.vad))}"
 
 
 SPEAKERS = Score("speakers", "wavlm-1", floats(*COLUMNS), ("audio",), score, _version)

@@ -7,10 +7,10 @@ import numpy as np
 
 from curation.scores.clip_media import Material
 from curation.scores.contract import Score, Values, floats, without_meaning
+from curation.scores.sound.signal import RATE, at_16_khz
 from curation.weights import kept, onnx_session, weights_file, weights_version
 from profiles.scores import SpeechConfig
 
-RATE = 16_000
 WINDOW, CONTEXT = 512, 64  # samples; the network sees each window with the end of the one before
 
 
@@ -54,21 +54,11 @@ def score(material: Material, config: SpeechConfig) -> Values:
     Raises:
         CurationError: no such model, or sound at another rate than 16 kHz.
     """
-    audio = at_16_khz(material)
+    audio = at_16_khz(material.audio, material.bench.video.sample_rate)
     if audio is None:
         return without_meaning("speech_share")
     found = speech_probabilities(session(config), audio)
     return {"speech_share": float((found >= config.threshold).mean()) if len(found) else float("nan")}
-
-
-def at_16_khz(material: Material) -> np.ndarray | None:
-    """`(S,)` float32, or None without sound; what networks of speech hear."""
-    audio, rate = material.audio, material.bench.video.sample_rate
-    if audio is None or rate == RATE:
-        return audio
-    from scipy.signal import resample_poly
-
-    return resample_poly(audio, RATE, rate).astype(np.float32)
 
 
 SPEECH = Score(
