@@ -5,7 +5,7 @@ Its larger parts have modules of their own; all their names are here.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from profiles.base import Positive, Ratio, Strict
 from profiles.conditions import CONDITIONS, STRONGEST
@@ -70,21 +70,33 @@ class EvaluationConfig(Strict):
 class GateConfig(Strict):
     """What a challenger must reach before it becomes champion.
 
+    In a file the thresholds stand among the other keys: `mouth_correlation_min: 0.85`.
+
     Attributes:
+        thresholds: by key, `..._min` or `..._max`; the metric's class says which is its own (`evaluation.metrics.facts.Gate`), and
+            the gate refuses one that is no metric's.
         champion_margin: share of a threshold by which it may be worse than the champion.
         headline: on this metric it must be better than the champion, beyond the champion's interval; None asks no such thing.
         slice_slack: share of a threshold by which a slice of the benchmark may miss it.
     """
 
-    mouth_correlation_min: float
-    missing_joints_max: float
-    colour_error_max: float
-    joint_error_max: float
+    thresholds: Annotated[dict[str, float], Field(min_length=1)]
     champion_margin: float = 0.02
-    headline: Literal["mouth_correlation", "missing_joints", "colour_error", "joint_error_median"] | None = (
-        "missing_joints"
-    )
+    headline: str | None = "missing_joints"
     slice_slack: Annotated[float, Field(ge=0.0)] = 0.25
+
+    @model_validator(mode="before")
+    @classmethod
+    def _thresholds_apart(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or "thresholds" in values:
+            return values
+        thresholds = {key: value for key, value in values.items() if key.endswith(("_min", "_max"))}
+        return {key: value for key, value in values.items() if key not in thresholds} | {"thresholds": thresholds}
+
+    @model_serializer(mode="wrap")
+    def _thresholds_among_the_rest(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values = serialise(self)
+        return values.pop("thresholds") | values
 
 
 class RefreshConfig(Strict):

@@ -81,7 +81,7 @@ def make_baseline_comparison(execution: Execution) -> Metadata:
     from evaluation.benchmark.benchmark_plan import generation_plan
     from evaluation.benchmark.puppet_benchmark import load_benchmark
     from evaluation.pages.compare import compare
-    from evaluation.scoring.score import load_scores
+    from evaluation.scoring.score_table import load_scores
 
     workspace = execution.workspace
     destination = workspace.data("baseline_comparison")

@@ -25,7 +25,7 @@ def write_report(workspace: Workspace, benchmark: "Benchmark", autoencoder: Any)
     from evaluation.scoring.error_analysis import analyse_errors
     from evaluation.scoring.gate import limits
     from evaluation.scoring.per_clip import BADNESS, ranked_samples
-    from evaluation.scoring.score import load_scores
+    from evaluation.scoring.score_table import load_scores
 
     from curation.pages.figures import thresholds  # isort: skip
 

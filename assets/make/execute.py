@@ -71,6 +71,7 @@ def execute(workspace: Workspace, step: Step, shard: str | None = None, launch: 
 
 def _execute(workspace: Workspace, step: Step, shard: str | None, launch: Launcher | None) -> Outcome:
     _hold_up_behind_failed_checks(workspace, step, shard)
+    _refuse_unreadable_gate(workspace)
     started = time.monotonic()
     made_from = fingerprint(workspace, step, shard, STEPS)
     report = ProgressFile(workspace.progress(step.name, shard))
@@ -93,6 +94,13 @@ def _execute(workspace: Workspace, step: Step, shard: str | None, launch: Launch
     shutil.rmtree(workspace.scratch(step.name), ignore_errors=True)
     workspace.progress(step.name, shard).unlink(missing_ok=True)
     return Outcome(version, seconds, metadata)
+
+
+def _refuse_unreadable_gate(workspace: Workspace) -> None:
+    """Say before the first asset what the last one would stumble over: a threshold that is no metric's."""
+    from evaluation.scoring.gate import limits
+
+    limits(workspace.profile.gate)
 
 
 def _record_in_dvc(workspace: Workspace, step: Step) -> None:

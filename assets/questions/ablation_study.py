@@ -213,7 +213,7 @@ def _benchmark(workspace: Workspace) -> "Benchmark":
 
 
 def _scores(root: Path) -> "pd.DataFrame":
-    from evaluation.scoring.score import load_scores
+    from evaluation.scoring.score_table import load_scores
 
     return load_scores(root / "scores")
 

@@ -79,8 +79,7 @@ def compare_baselines(
     found = BaselineComparison(samples, scores, judge_metrics(instruments, few, resamples, seed), table)
     if progress is not None:
         progress(len(everyone) + 1, len(everyone) + 1, "known damage")
-    higher = {metric.name for metric in instruments.metrics() if metric.higher_is_better}
-    _write(found, destination, published_set, methods, higher)
+    _write(found, destination, published_set, methods)
     return found
 
 
@@ -91,9 +90,7 @@ def _each_sample(title: str, panel: Panel) -> Iterator[tuple[str, str, str, floa
                 yield title, clip, name, metric(np.array([place]))
 
 
-def _write(
-    found: BaselineComparison, destination: Path, published_set: str, methods: Sequence[Videos], higher: set[str]
-) -> None:
+def _write(found: BaselineComparison, destination: Path, published_set: str, methods: Sequence[Videos]) -> None:
     with whole_directory(destination) as folder:
         record = {
             "samples": {"name": found.samples.name, "clips": len(found.samples), "digest": found.samples.digest},
@@ -108,7 +105,7 @@ def _write(
         score_table(found).to_parquet(folder / "scores.parquet", index=False)
         found.each.to_parquet(folder / "samples.parquet", index=False)
         write_comparison_page(
-            folder / "comparison.html", found.samples, found.scores, found.verdicts, found.each, methods, higher
+            folder / "comparison.html", found.samples, found.scores, found.verdicts, found.each, methods
         )
 
 

@@ -18,6 +18,7 @@ from evaluation.metrics import (
     FrechetVideoDistance,
     HandKeypointConfidence,
     HandKeypointVariance,
+    HandKeypointVariancePerBodyLength,
     IdentityDrift,
     ImageAesthetics,
     ImageQuality,
@@ -32,7 +33,9 @@ from evaluation.metrics import (
     SyncJudge,
     SyncOffset,
 )
-from evaluation.metrics.puppet_truth import PUPPET_METRICS, PuppetTruth
+from evaluation.metrics.puppet_truth import PuppetTruth
+from evaluation.metrics.registry import PUPPET_METRICS
+from evaluation.metrics.streamed_puppets import StreamedPuppetMetric
 from evaluation.networks.arcface import ArcFaceEmbedding
 from evaluation.networks.dlib_face import DlibFaceEmbedding
 from evaluation.networks.feature_cache import FeatureCache
@@ -40,6 +43,9 @@ from evaluation.networks.i3d import I3DFeatures
 from evaluation.networks.inception import InceptionFeatures
 from networks.qalign import QAlign
 from puppets import measure
+
+# Those that known damage is asked about.
+JUDGED_PUPPET_METRICS = tuple(kind for kind in PUPPET_METRICS if kind.damage)
 
 
 class Keypoints(Protocol):
@@ -71,31 +77,35 @@ class Instruments:
 
     def metrics(self) -> list[StreamingMetric]:
         """Empty metrics of everything that can be scored."""
-        found: list[StreamingMetric] = [Flicker(), ColourDrift(), MotionMagnitude()]
+        metrics: list[StreamingMetric] = [Flicker(), ColourDrift(), MotionMagnitude()]
         if self.inception is not None:
             network = self.inception.network
-            found += [FrechetInceptionDistance(network), KernelInceptionDistance(network)]
+            metrics += [FrechetInceptionDistance(network), KernelInceptionDistance(network)]
         if self.i3d is not None:
-            found += [FrechetVideoDistance(self.i3d.network), KernelVideoDistance(self.i3d.network)]
+            metrics += [FrechetVideoDistance(self.i3d.network), KernelVideoDistance(self.i3d.network)]
         if self.qalign is not None:
-            found += [ImageQuality(self.qalign.network), ImageAesthetics(self.qalign.network)]
+            metrics += [ImageQuality(self.qalign.network), ImageAesthetics(self.qalign.network)]
         if self.keypoints is not None:
             network = self.keypoints.network
-            found += [
+            metrics += [
                 HandKeypointConfidence(network),
                 HandKeypointVariance(network),
-                HandKeypointVariance(network, True),
+                HandKeypointVariancePerBodyLength(network),
             ]
-            found += [AverageKeypointDistance(network), MissingKeypoints(network)]
+            metrics += [AverageKeypointDistance(network), MissingKeypoints(network)]
         if self.arcface is not None and self.keypoints is not None:
-            found += [CosineSimilarity(self.arcface.network), IdentityDrift(self.arcface.network)]
+            metrics += [CosineSimilarity(self.arcface.network), IdentityDrift(self.arcface.network)]
         if self.dlib_face is not None and self.keypoints is not None:
-            found += [DlibFaceDistance(self.dlib_face.network), DlibFaceDrift(self.dlib_face.network)]
+            metrics += [DlibFaceDistance(self.dlib_face.network), DlibFaceDrift(self.dlib_face.network)]
         if self.sync is not None:
-            found += [SyncConfidence(self.sync.network), SyncDistance(self.sync.network), SyncOffset(self.sync.network)]
+            metrics += [
+                SyncConfidence(self.sync.network),
+                SyncDistance(self.sync.network),
+                SyncOffset(self.sync.network),
+            ]
         if self.puppets is not None:
-            found += [metric() for metric in PUPPET_METRICS]
-        return found
+            metrics += [StreamedPuppetMetric(kind) for kind in JUDGED_PUPPET_METRICS]
+        return metrics
 
 
 @dataclass(frozen=True)
@@ -133,7 +143,7 @@ class Panel:
                 self._feed(name, pair.name, sync)
 
     def _puppets(self, pair: Pair) -> None:
-        names = [metric.name for metric in PUPPET_METRICS]
+        names = [kind.name for kind in JUDGED_PUPPET_METRICS]
         if self._with.puppets is None or not self._needs(*names):
             return
         measured = measure(pair.generated)

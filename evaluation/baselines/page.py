@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 
 from evaluation.baselines.sanity import Verdict
-from evaluation.baselines.tables import TITLES
 from evaluation.baselines.videos import Samples, Videos
 from evaluation.metrics import Score
+from evaluation.metrics.registry import METRICS
 from evaluation.pages.report_pictures import strips_picture
 from evaluation.scoring.per_clip import BADNESS, worst_first
 from media.pages import Section, write_page
@@ -25,7 +25,6 @@ def write_comparison_page(
     verdicts: Mapping[str, Verdict],
     each: pd.DataFrame,
     methods: Sequence[Videos],
-    higher_is_better: set[str],
 ) -> Path:
     """Write the page; returns `path`.
 
@@ -36,7 +35,6 @@ def write_comparison_page(
         verdicts: by metric.
         each: method, sample, metric and value, of single clips.
         methods: whose worst samples are shown.
-        higher_is_better: names of metrics.
     """
     judging = [name for name, verdict in verdicts.items() if verdict.usable]
     sections = [
@@ -47,9 +45,7 @@ def write_comparison_page(
             _verdict_rows(verdicts),
         ),
         *(
-            _worst(
-                samples, method, each[(each["method"] == method.title) & each["metric"].isin(judging)], higher_is_better
-            )
+            _worst(samples, method, each[(each["method"] == method.title) & each["metric"].isin(judging)])
             for method in methods
         ),
     ]
@@ -76,30 +72,31 @@ def _score_rows(scores: Mapping[str, Mapping[str, Score]], verdicts: Mapping[str
                 "network": network,
                 "note": score.warning,
             }
-            rows.append({"metric": TITLES[name], "method": title, **shown, **rest})
+            rows.append({"metric": METRICS[name].directed_title(), "method": title, **shown, **rest})
     return rows
 
 
 def _verdict_rows(verdicts: Mapping[str, Verdict]) -> list[dict[str, Any]]:
     return [
-        {"metric": TITLES[name], "damage, from none to worst": ", ".join(f"{damage} {value:.4g}" for damage, value in verdict.order.items()),
+        {"metric": METRICS[name].directed_title(), "damage, from none to worst": ", ".join(f"{damage} {value:.4g}" for damage, value in verdict.order.items()),
          "may judge": "yes" if verdict.usable else f"no: {verdict.reason}"}
         for name, verdict in verdicts.items()
     ]  # fmt: skip
 
 
-def _worst(samples: Samples, method: Videos, rows: pd.DataFrame, higher_is_better: set[str]) -> Section:
+def _worst(samples: Samples, method: Videos, rows: pd.DataFrame) -> Section:
     title = f"Worst samples of {method.title}"
     if rows.empty:
         return Section(title, "No metric of single clips may judge on these samples.")
-    ranked = worst_first(rows.pivot(index="sample", columns="metric", values="value"), higher_is_better).head(WORST)
+    wide = rows.pivot(index="sample", columns="metric", values="value")
+    ranked = worst_first(wide, {name: name for name in wide}).head(WORST)
     by_name = {sample.name: sample for sample in samples.samples}
     pictures = [
         strips_picture({"real": by_name[str(n)].read(), method.title: method.frames(by_name[str(n)])})
         for n in ranked.index
     ]
     captions = [
-        f"{name}: " + "; ".join(f"{TITLES.get(str(c), c)} {v:.3g}" for c, v in row.items())
+        f"{name}: " + "; ".join(f"{_title(str(column))} {value:.3g}" for column, value in row.items())
         for name, row in ranked.iterrows()
     ]
     return Section(
@@ -108,3 +105,7 @@ def _worst(samples: Samples, method: Videos, rows: pd.DataFrame, higher_is_bette
         pictures=pictures,
         captions=captions,
     )
+
+
+def _title(column: str) -> str:
+    return column if column == BADNESS else METRICS[column].directed_title()

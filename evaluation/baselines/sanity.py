@@ -1,44 +1,21 @@
 """May a metric judge on this benchmark? Only if it puts known damage in the right order there, and its ceiling and floor apart."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import isfinite
 
-from evaluation.baselines.damage import NONE, OTHER_SOUND, DamagedVideos
+from evaluation.baselines.damage import NONE, DamagedVideos
 from evaluation.baselines.instruments import Instruments, Pair, Panel
 from evaluation.baselines.videos import Samples
 from evaluation.metrics import Score
+from evaluation.metrics.registry import METRICS
 
 FEWEST_COVERED = 0.5  # share of the real clips on which a metric must be defined
 
-# Each metric's damage from none to worst. The last is the floor.
-ORDERS: Mapping[str, tuple[str, ...]] = {
-    "iqa": (NONE, "more blur"),
-    "ase": (NONE, "more blur"),
-    "fid": (NONE, "blur", "more blur"),
-    "kid": (NONE, "blur", "more blur"),
-    "fvd": (NONE, "blur", "more blur"),
-    "kvd": (NONE, "blur", "more blur"),
-    "hkc": (NONE, "more blur"),
-    "hkv": (NONE, "frozen"),
-    "hkv_per_body_length": (NONE, "frozen"),
-    "akd": (NONE, "time shift", "another sample"),
-    "missing_keypoints": (NONE, "more blur"),
-    "csim": (NONE, "more noise", "another sample"),
-    "identity_drift": (NONE, "swap midway"),
-    "dlib_face_distance": (NONE, "more noise", "another sample"),
-    "dlib_face_drift": (NONE, "swap midway"),
-    "sync_c": (NONE, OTHER_SOUND),
-    "sync_d": (NONE, OTHER_SOUND),
-    "sync_offset": (NONE, OTHER_SOUND),
-    "flicker": (NONE, "noise", "flickering"),
-    "colour_drift": (NONE, "fading"),
-    "motion_magnitude": (NONE, "frozen"),
-    "mouth_correlation": (NONE, "time shift", "another sample"),
-    "missing_joints": (NONE, "more blur"),
-    "joint_error_median": (NONE, "time shift", "another sample"),
-    "colour_error": (NONE, "another sample"),
-}
+
+def order_of_damage(metric: str) -> tuple[str, ...]:
+    """A metric's damage from none to worst; the last is the floor."""
+    return (NONE, *METRICS[metric].damage)
 
 
 @dataclass(frozen=True)
@@ -77,20 +54,18 @@ def judge_metrics(
         seed: of the bootstrap.
         progress: called with (damages done, damages, name).
     """
-    metrics = {m.name: m.higher_is_better for m in instruments.metrics()}
+    names = [metric.name for metric in instruments.metrics()]
     asked: dict[str, set[str]] = {}
-    for name in metrics:
-        for damage in ORDERS[name]:
+    for name in names:
+        for damage in order_of_damage(name):
             asked.setdefault(damage, set()).add(name)
     scores: dict[str, dict[str, Score]] = {}
-    for done, (damage, names) in enumerate(asked.items(), start=1):
-        panel = score_videos(DamagedVideos(damage, samples), samples, Panel(instruments, names))
-        scores[damage] = {name: panel.metrics[name].compute(resamples, seed) for name in names}
+    for done, (damage, few) in enumerate(asked.items(), start=1):
+        panel = score_videos(DamagedVideos(damage, samples), samples, Panel(instruments, few))
+        scores[damage] = {name: panel.metrics[name].compute(resamples, seed) for name in few}
         if progress is not None:
             progress(done, len(asked), damage)
-    return {
-        name: _verdict(name, better, {d: scores[d][name] for d in ORDERS[name]}) for name, better in metrics.items()
-    }
+    return {name: _verdict(name, {d: scores[d][name] for d in order_of_damage(name)}) for name in names}
 
 
 def score_videos(videos, samples: Samples, panel: Panel) -> Panel:
@@ -101,10 +76,10 @@ def score_videos(videos, samples: Samples, panel: Panel) -> Panel:
     return panel
 
 
-def _verdict(metric: str, higher_is_better: bool, scores: dict[str, Score]) -> Verdict:
+def _verdict(metric: str, scores: dict[str, Score]) -> Verdict:
     ceiling, *_, floor = scores.values()
     order = {damage: score.value for damage, score in scores.items()}
-    reason = _why_not(higher_is_better, ceiling, floor, order)
+    reason = _why_not(bool(METRICS[metric].higher_is_better), ceiling, floor, order)
     return Verdict(metric, ceiling, floor, order, not reason, reason)
 
 

@@ -2,21 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from evaluation.baselines.agreement import agreements
 from evaluation.baselines.published import BODY, CYBERHOST, PORTRAIT, PORTRAIT_SETS, SOURCE, Table, published, unlisted
 from evaluation.baselines.sanity import Verdict
 from evaluation.baselines.videos import Samples
 from evaluation.metrics import Score
+from evaluation.metrics.registry import METRICS
 
 Scores = Mapping[str, Mapping[str, Score]]
-TITLES = {
-    "iqa": "IQA↑", "ase": "ASE↑", "sync_c": "Sync-C↑", "sync_d": "Sync-D↓", "sync_offset": "sync offset↓", "fid": "FID↓",
-    "kid": "KID↓", "fvd": "FVD↓", "kvd": "KVD↓", "hkv": "HKV↑", "hkc": "HKC↑", "hkv_per_body_length": "HKV / shoulder width²↑",
-    "akd": "AKD↓", "missing_keypoints": "missing keypoints↓", "csim": "CSIM↑", "identity_drift": "identity drift↓",
-    "dlib_face_distance": "dlib face distance↓", "dlib_face_drift": "dlib face drift↓",
-    "flicker": "flicker↓", "colour_drift": "colour drift↓", "motion_magnitude": "motion", "mouth_correlation": "mouth r↑", "missing_joints": "missing joints↓",
-    "joint_error_median": "joints px↓", "colour_error": "colour error↓",
-}  # fmt: skip
 NOT_HERE = "as published, other harness"
 ABSENT = "–"
 
@@ -46,16 +38,14 @@ def comparison_page(samples: Samples, scores: Scores, verdicts: Mapping[str, Ver
 
 
 def sanity_table(verdicts: Mapping[str, Verdict]) -> str:
-    """A row per metric: agreement with a reference, ceiling, floor, the values in the order of damage, and the verdict."""
-    heads = ["metric", "agrees with (relative error)", "ceiling", "floor", "from no damage to the worst", "usable"]
+    """Show a row per metric: ceiling, floor, the values in the order of damage, and the verdict."""
+    heads = ["metric", "ceiling", "floor", "from no damage to the worst", "usable"]
     lines = ["| " + " | ".join(heads) + " |", "| " + " | ".join(["---"] * len(heads)) + " |"]
-    known = agreements()
     for name, verdict in verdicts.items():
         order = ", ".join(f"{damage} {value:.4g}" for damage, value in verdict.order.items())
         usable = "yes" if verdict.usable else f"no: {verdict.reason}"
-        agrees = f"{known[name].reference} ({known[name].error:.0e})" if name in known else "tested with its judge"
         lines.append(
-            f"| {TITLES[name]} | {agrees} | {_interval(verdict.ceiling)} | {_interval(verdict.floor)} | {order} | {usable} |"
+            f"| {METRICS[name].directed_title()} | {_interval(verdict.ceiling)} | {_interval(verdict.floor)} | {order} | {usable} |"
         )
     return "\n".join(lines)
 
@@ -67,9 +57,9 @@ def _table(
     verdicts: Mapping[str, Verdict],
     table: Table | None,
 ) -> str:
-    heads = ["method", *(TITLES[name] for name in columns)]
+    heads = ["method", *(METRICS[name].directed_title() for name in columns)]
     if table is not None:
-        heads += [f"{TITLES[name]} ({NOT_HERE})" for name in columns]
+        heads += [f"{METRICS[name].directed_title()} ({NOT_HERE})" for name in columns]
     rows = [(title, row) for title, row in scores.items()] + [("floor", floors)]
     if table is not None:
         rows += [(name, {}) for name in unlisted(table, list(scores))]
@@ -100,17 +90,17 @@ def _interval(score: Score) -> str:
 
 def _notes(scores: Scores, verdicts: Mapping[str, Verdict]) -> list[str]:
     lines = [
-        f"- {TITLES[name]}: {network.architecture}, {network.sha256[:12]}, {network.protocol}"
+        f"- {METRICS[name].directed_title()}: {network.architecture}, {network.sha256[:12]}, {network.protocol}"
         for name, verdict in verdicts.items()
         if (network := verdict.ceiling.network) is not None
     ]
     lines += [
-        f"- † {title}, {TITLES[name]}: {score.warning}"
+        f"- † {title}, {METRICS[name].directed_title()}: {score.warning}"
         for title, row in scores.items()
         for name, score in row.items()
         if score.warning
     ]
-    absent = [TITLES[name] for name in BODY if name not in verdicts]
+    absent = [METRICS[name].directed_title() for name in BODY if name not in verdicts]
     if absent:
         lines.append(f"- {ABSENT} {', '.join(absent)}: no network was given")
     return ["\n".join(lines)]

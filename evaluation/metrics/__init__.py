@@ -4,7 +4,7 @@ Those of the puppets' known truth are values over arrays; those that score any v
 (`evaluation.metrics.streaming`) and name the network that looked, with its weights' hash.
 """
 
-from evaluation.metrics.bootstrap import Estimate, Metric, estimate
+from evaluation.metrics.bootstrap import Estimate, Metric, MetricScore, estimate
 from evaluation.metrics.colour import ColourError
 from evaluation.metrics.distributions import (
     FrechetInceptionDistance,
@@ -26,6 +26,7 @@ from evaluation.metrics.keypoints import (
     AverageKeypointDistance,
     HandKeypointConfidence,
     HandKeypointVariance,
+    HandKeypointVariancePerBodyLength,
     MissingKeypoints,
 )
 from evaluation.metrics.lip_sync import Sync, SyncConfidence, SyncDistance, SyncJudge, SyncOffset
@@ -49,6 +50,7 @@ __all__ = [
     "FrechetVideoDistance",
     "HandKeypointConfidence",
     "HandKeypointVariance",
+    "HandKeypointVariancePerBodyLength",
     "HighFrequencyRatio",
     "IdentityDrift",
     "ImageAesthetics",
@@ -60,6 +62,7 @@ __all__ = [
     "KernelVideoDistance",
     "Metric",
     "MetricError",
+    "MetricScore",
     "MissingJoints",
     "MissingKeypoints",
     "MotionMagnitude",

@@ -40,6 +40,24 @@ class Estimate:
     ci_high: float
 
 
+@dataclass(frozen=True)
+class MetricScore:
+    """One number as every score table holds it; its fields are the tables' columns.
+
+    Attributes:
+        metric, unit: what it is.
+        value, ci_low, ci_high: NaN where it is not defined; the interval is a 95 % bootstrap over clips, NaN where there is none.
+        clips: how many clips were scored.
+    """
+
+    metric: str
+    unit: str
+    value: float
+    ci_low: float
+    ci_high: float
+    clips: int
+
+
 def estimate(metric: Metric, resamples: int, seed: int = 0, level: float = 0.95, centred: bool = False) -> Estimate:
     """Evaluate on all clips and bootstrap over clips.
 
@@ -62,3 +80,14 @@ def estimate(metric: Metric, resamples: int, seed: int = 0, level: float = 0.95,
         values = values - np.median(values) + value
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return Estimate(value, float(low), float(high))
+
+
+def score_metric(metric: Metric, resamples: int, seed: int) -> MetricScore:
+    """Score a metric of all its clips, with the interval of `estimate`."""
+    number = estimate(metric, resamples, seed)
+    return MetricScore(metric.name, metric.unit, number.value, number.ci_low, number.ci_high, len(metric))
+
+
+def number_of_set(name: str, unit: str, value: float, clips: int) -> MetricScore:
+    """A number of the whole set: it has no interval."""
+    return MetricScore(name, unit, value, float("nan"), float("nan"), clips)

@@ -1,13 +1,17 @@
 """Does the reference keep the identity: colours of hair, skin, shirt and wall against the reference frame's."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Self
 
 import numpy as np
 
+from evaluation.benchmark.benchmark_plan import AUDIO, GROUND_TRUTH, OTHER_IDENTITY
+from evaluation.metrics.facts import Floor, Gate
+from evaluation.metrics.puppet_truth import Measured, PuppetMetric, PuppetTruth
+
 
 @dataclass(frozen=True)
-class ColourError:
+class ColourError(PuppetMetric):
     """mean |c_measured - c_reference| over frames, the four parts and the three channels, RGB in [0, 1].
 
     Another identity's reference gives about 0.2 on puppets, which is the floor to read it against. This is no CSIM: no
@@ -20,8 +24,20 @@ class ColourError:
 
     measured: np.ndarray
     reference: np.ndarray
-    name: ClassVar[str] = "colour_error"
-    unit: ClassVar[str] = "RGB 0-1"
+    name = "colour_error"
+    unit = "RGB 0-1"
+    higher_is_better = False
+    title = "colour error"
+    digits = 4
+    place = 3
+    floor = Floor(GROUND_TRUTH, OTHER_IDENTITY)
+    gate = Gate(AUDIO, "colour_error_max", 3)
+    damage = ("another sample",)
+
+    @classmethod
+    def of_puppets(cls, measured: Measured, truth: PuppetTruth) -> Self:
+        """Against the colours of the reference."""
+        return cls(measured.colours, truth.colours)
 
     def __len__(self) -> int:
         return len(self.measured)

@@ -5,7 +5,6 @@ The arithmetic is the same on any features; the class names the network, and ref
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
@@ -30,6 +29,7 @@ class _SetDistance(StreamingMetric):
 
     unit = "distance"
     higher_is_better = False
+    damage = ("blur", "more blur")
     centred = True
 
     def __init__(self, network: Network | None):
@@ -86,14 +86,16 @@ class _Frechet(_SetDistance):
 class FrechetInceptionDistance(_Frechet):
     """FID (Heusel et al. 2017) on 2048 features of the 2015 Inception-v3, a row per frame; resized as clean-fid does."""
 
-    name: ClassVar[str] = "fid"
+    name = "fid"
+    title = "FID"
     architecture = INCEPTION
 
 
 class FrechetVideoDistance(_Frechet):
     """FVD (Unterthiner et al. 2018) on 400 logits of an I3D of Kinetics-400, a row per window of 16 frames."""
 
-    name: ClassVar[str] = "fvd"
+    name = "fvd"
+    title = "FVD"
     architecture = I3D
 
 
@@ -132,12 +134,14 @@ class _Kernel(_SetDistance):
 class KernelInceptionDistance(_Kernel):
     """KID on the features of FID."""
 
-    name: ClassVar[str] = "kid"
+    name = "kid"
+    title = "KID"
     architecture = INCEPTION
 
 
 class KernelVideoDistance(_Kernel):
     """The kernel distance on the features of FVD."""
 
-    name: ClassVar[str] = "kvd"
+    name = "kvd"
+    title = "KVD"
     architecture = I3D

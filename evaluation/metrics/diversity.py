@@ -5,13 +5,14 @@ Compare with the teacher's value on the same clips, never with zero or one.
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
 
 import numpy as np
 
+from evaluation.metrics.facts import MetricFacts
+
 
 @dataclass(frozen=True)
-class PixelDiversity:
+class PixelDiversity(MetricFacts):
     """mean |x^(1) - x^(2)| over pixels and channels, RGB in [0, 1].
 
     Attributes:
@@ -21,8 +22,11 @@ class PixelDiversity:
 
     first: np.ndarray
     second: np.ndarray
-    name: ClassVar[str] = "pixel_diversity"
-    unit: ClassVar[str] = "RGB 0-1"
+    name = "pixel_diversity"
+    unit = "RGB 0-1"
+    higher_is_better = None  # the teacher's value is what to read it against
+    title = "pixel diversity"
+    place = 10
 
     def __len__(self) -> int:
         return len(self.first)
@@ -38,7 +42,7 @@ class PixelDiversity:
 
 
 @dataclass(frozen=True)
-class JointDiversity:
+class JointDiversity(MetricFacts):
     """Mean distance in pixels between the same joint in two seeds, over joints present in both.
 
     Attributes:
@@ -48,8 +52,12 @@ class JointDiversity:
 
     first: np.ndarray
     second: np.ndarray
-    name: ClassVar[str] = "joint_diversity"
-    unit: ClassVar[str] = "px"
+    name = "joint_diversity"
+    unit = "px"
+    higher_is_better = None  # the teacher's value is what to read it against
+    title = "joint diversity px"
+    digits = 2
+    place = 11
 
     def __len__(self) -> int:
         return len(self.first)

@@ -61,7 +61,11 @@ class _FirstToLast(ClipMean):
 class CosineSimilarity(_ToReference):
     """CSIM = mean over frames with a face of cos(e_t, e_reference), e from ArcFace."""
 
-    name, unit, higher_is_better = "csim", "cosine", True
+    name = "csim"
+    unit = "cosine"
+    higher_is_better = True
+    title = "CSIM"
+    damage = ("more noise", "another sample")
     architecture = ARCFACE
 
     def _between(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -71,7 +75,11 @@ class CosineSimilarity(_ToReference):
 class IdentityDrift(_FirstToLast):
     """1 - cos(mean embedding of the clip's last segment, of its first), from ArcFace."""
 
-    name, unit, higher_is_better = "identity_drift", "1 - cosine", False
+    name = "identity_drift"
+    unit = "1 - cosine"
+    higher_is_better = False
+    title = "identity drift"
+    damage = ("swap midway",)
     architecture = ARCFACE
 
     def _between(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -82,7 +90,11 @@ class DlibFaceDistance(_ToReference):
     """Mean over frames with a face of |e_t - e_reference|, e from dlib's network, which was trained to put two people further than
     0.6 apart and one person's pictures closer (dlib's `face_recognition.py`). Not CSIM: another network and another measure."""
 
-    name, unit, higher_is_better = "dlib_face_distance", "distance", False
+    name = "dlib_face_distance"
+    unit = "distance"
+    higher_is_better = False
+    title = "dlib face distance"
+    damage = ("more noise", "another sample")
     architecture = DLIB_FACE
 
     def _between(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -92,7 +104,11 @@ class DlibFaceDistance(_ToReference):
 class DlibFaceDrift(_FirstToLast):
     """|mean embedding of the clip's last segment - of its first|, from dlib's network."""
 
-    name, unit, higher_is_better = "dlib_face_drift", "distance", False
+    name = "dlib_face_drift"
+    unit = "distance"
+    higher_is_better = False
+    title = "dlib face drift"
+    damage = ("swap midway",)
     architecture = DLIB_FACE
 
     def _between(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
 
 import numpy as np
 
+from evaluation.metrics.facts import MetricFacts
+
 
 @dataclass(frozen=True)
-class PeakSignalToNoise:
+class PeakSignalToNoise(MetricFacts):
     """PSNR = 10 log10(255^2 / MSE) with the MSE pooled over all clips.
 
     Attributes:
@@ -18,8 +19,11 @@ class PeakSignalToNoise:
 
     frames: np.ndarray
     truth: np.ndarray
-    name: ClassVar[str] = "psnr"
-    unit: ClassVar[str] = "dB"
+    name = "psnr"
+    unit = "dB"
+    higher_is_better = True
+    title = "PSNR"
+    place = 9
 
     def __len__(self) -> int:
         return len(self.frames)

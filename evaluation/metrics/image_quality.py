@@ -6,7 +6,9 @@ from evaluation.metrics.streaming import ClipMean, MetricError, Network
 
 
 class _Level(ClipMean):
-    unit, higher_is_better = "1 to 5", True
+    unit = "1 to 5"
+    higher_is_better = True
+    damage = ("more blur",)
     architecture = "q-align"
 
     def __init__(self, network: Network):
@@ -27,9 +29,11 @@ class ImageQuality(_Level):
     """IQA: the expected level of "How would you rate the quality of this image?"."""
 
     name = "iqa"
+    title = "IQA"
 
 
 class ImageAesthetics(_Level):
     """ASE: the expected level of "How would you rate the aesthetics of this image?"."""
 
     name = "ase"
+    title = "ASE"

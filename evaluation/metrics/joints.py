@@ -1,13 +1,17 @@
 """Does the pose drive the arms, and are the arms there at all."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Self
 
 import numpy as np
 
+from evaluation.benchmark.benchmark_plan import AUDIO, POSE
+from evaluation.metrics.facts import Gate
+from evaluation.metrics.puppet_truth import Measured, PuppetMetric, PuppetTruth
+
 
 @dataclass(frozen=True)
-class _JointDistances:
+class _JointDistances(PuppetMetric):
     """Euclidean distances of joints that are seen and have a truth.
 
     Attributes:
@@ -17,7 +21,14 @@ class _JointDistances:
 
     measured: np.ndarray
     truth: np.ndarray
-    unit: ClassVar[str] = "px"
+    unit = "px"
+    higher_is_better = False
+    digits = 2
+
+    @classmethod
+    def of_puppets(cls, measured: Measured, truth: PuppetTruth) -> Self:
+        """Against the joints as drawn."""
+        return cls(measured.joints, truth.joints)
 
     def __len__(self) -> int:
         return len(self.measured)
@@ -32,7 +43,12 @@ class _JointDistances:
 class JointErrorMedian(_JointDistances):
     """Median over present joints of |p_measured - p_truth|. Read it beside `MissingJoints`: absent joints do not count."""
 
-    name: ClassVar[str] = "joint_error_median"
+    name = "joint_error_median"
+    title = "joints px"
+    column = "joints px (median)"
+    place = 6
+    gate = Gate(POSE, "joint_error_max", 4)
+    damage = ("time shift", "another sample")
 
     def __call__(self, clips: np.ndarray) -> float:
         """NaN when no joint is present."""
@@ -44,7 +60,9 @@ class JointErrorMedian(_JointDistances):
 class JointErrorMean(_JointDistances):
     """Mean over present joints of |p_measured - p_truth|; sensitive to the few joints that are far off."""
 
-    name: ClassVar[str] = "joint_error_mean"
+    name = "joint_error_mean"
+    title = "joints px (mean)"
+    place = 7
 
     def __call__(self, clips: np.ndarray) -> float:
         """NaN when no joint is present."""
@@ -53,7 +71,7 @@ class JointErrorMean(_JointDistances):
 
 
 @dataclass(frozen=True)
-class MissingJoints:
+class MissingJoints(PuppetMetric):
     """Share of joints that are drawn in the truth but not found: sum(missing and drawn) / sum(drawn).
 
     Blur shows here first: a smeared disc has no saturated pixel left.
@@ -65,8 +83,18 @@ class MissingJoints:
 
     missing: np.ndarray
     truth: np.ndarray
-    name: ClassVar[str] = "missing_joints"
-    unit: ClassVar[str] = "share"
+    name = "missing_joints"
+    unit = "share"
+    higher_is_better = False
+    title = "missing joints"
+    place = 4
+    gate = Gate(AUDIO, "missing_joints_max", 2)
+    damage = ("more blur",)
+
+    @classmethod
+    def of_puppets(cls, measured: Measured, truth: PuppetTruth) -> Self:
+        """Of the joints as drawn."""
+        return cls(measured.missing, truth.joints)
 
     def __len__(self) -> int:
         return len(self.missing)
@@ -78,7 +106,7 @@ class MissingJoints:
 
 
 @dataclass(frozen=True)
-class DiscMass:
+class DiscMass(PuppetMetric):
     """Mean saturated area of a joint's disc over a full disc's area.
 
     Discs as drawn read about 0.75, because their edge pixels are mixed; compare with the ground truth's row. Less is
@@ -89,8 +117,16 @@ class DiscMass:
     """
 
     mass: np.ndarray
-    name: ClassVar[str] = "disc_mass"
-    unit: ClassVar[str] = "share"
+    name = "disc_mass"
+    unit = "share"
+    higher_is_better = True
+    title = "disc mass"
+    place = 5
+
+    @classmethod
+    def of_puppets(cls, measured: Measured, truth: PuppetTruth) -> Self:
+        """Of the measured discs; the truth's own row is what to read it against."""
+        return cls(measured.mass)
 
     def __len__(self) -> int:
         return len(self.mass)

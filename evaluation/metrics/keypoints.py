@@ -4,8 +4,6 @@ CyberHost, where HKC and HKV come from, gives neither detector nor units nor the
 this project's reading: numbers compare within this harness and with nothing else. The detector is the metric's network.
 """
 
-from typing import Any
-
 import numpy as np
 
 from evaluation.metrics.streaming import ClipMean, MetricError, Network, checked_finite
@@ -17,7 +15,11 @@ KEYPOINTS = 133
 class HandKeypointConfidence(ClipMean):
     """HKC = mean over frames and the 42 hand keypoints of the detector's confidence, in [0, 1]. Hands out of view lower it."""
 
-    name, unit, higher_is_better = "hkc", "confidence", True
+    name = "hkc"
+    unit = "confidence"
+    higher_is_better = True
+    title = "HKC"
+    damage = ("more blur",)
 
     def __init__(self, network: Network):
         super().__init__(network)
@@ -30,37 +32,50 @@ class HandKeypointConfidence(ClipMean):
 class HandKeypointVariance(ClipMean):
     """HKV = mean over hand keypoints k of Var_t(x_k) + Var_t(y_k), over the frames in which k is seen (two or more).
 
-    In squared pixels; with `per_body_length` divided by the square of the clip's body length: the median over frames of
-    the distance between the shoulders, because hips and feet are out of view in talking-person framings. Jitter raises it:
-    read it beside HKC.
+    In squared pixels. Jitter raises it: read it beside HKC.
     """
 
-    name, unit, higher_is_better = "hkv", "px^2", True
+    name = "hkv"
+    unit = "px^2"
+    higher_is_better = True
+    title = "HKV"
+    damage = ("frozen",)
 
-    def __init__(self, network: Network, per_body_length: bool = False):
+    def __init__(self, network: Network):
         super().__init__(network)
-        self.per_body_length = per_body_length
-        if per_body_length:
-            self.name, self.unit = "hkv_per_body_length", "shoulder widths^2"  # type: ignore[misc]
 
-    def settings(self) -> dict[str, Any]:
-        """With the normalisation."""
-        return super().settings() | {"per_body_length": self.per_body_length}
+    def update(self, clip: str, keypoints: np.ndarray) -> None:
+        """`(T, 133, 3)` x, y, confidence. NaN, and less coverage, where no hand is seen twice."""
+        self._add(clip, _variance(_checked(keypoints, self.name, clip)))
+
+
+class HandKeypointVariancePerBodyLength(ClipMean):
+    """HKV divided by the square of the clip's body length: the median over frames of the distance between the shoulders, because
+    hips and feet are out of view in talking-person framings."""
+
+    name = "hkv_per_body_length"
+    unit = "shoulder widths^2"
+    higher_is_better = True
+    title = "HKV / shoulder width²"
+    damage = ("frozen",)
+
+    def __init__(self, network: Network):
+        super().__init__(network)
 
     def update(self, clip: str, keypoints: np.ndarray) -> None:
         """`(T, 133, 3)` x, y, confidence. NaN, and less coverage, where no hand is seen twice, or no shoulders."""
         keypoints = _checked(keypoints, self.name, clip)
-        hands = keypoints[:, HANDS]
-        places = np.where(hands[..., 2:] > CONFIDENT, hands[..., :2], np.nan)
-        places = places[:, np.isfinite(places[..., 0]).sum(axis=0) >= 2]
-        value = float(np.nanvar(places, axis=0).sum(axis=-1).mean()) if places.shape[1] else float("nan")
-        self._add(clip, value / body_length(keypoints) ** 2 if self.per_body_length else value)
+        self._add(clip, _variance(keypoints) / body_length(keypoints) ** 2)
 
 
 class AverageKeypointDistance(ClipMean):
     """AKD = mean over frames and keypoints seen in both clips of |p_generated - p_real|, pixels. Read `missing_keypoints` too."""
 
-    name, unit, higher_is_better = "akd", "px", False
+    name = "akd"
+    unit = "px"
+    higher_is_better = False
+    title = "AKD"
+    damage = ("time shift", "another sample")
 
     def __init__(self, network: Network):
         super().__init__(network)
@@ -76,7 +91,11 @@ class AverageKeypointDistance(ClipMean):
 class MissingKeypoints(ClipMean):
     """Share of the keypoints seen in the real clip that are not seen in the generated one: what AKD cannot count."""
 
-    name, unit, higher_is_better = "missing_keypoints", "share", False
+    name = "missing_keypoints"
+    unit = "share"
+    higher_is_better = False
+    title = "missing keypoints"
+    damage = ("more blur",)
 
     def __init__(self, network: Network):
         super().__init__(network)
@@ -86,6 +105,13 @@ class MissingKeypoints(ClipMean):
         real, generated = _pair(real, generated, self.name, clip)
         seen = real[..., 2] > CONFIDENT
         self._add(clip, float((generated[..., 2][seen] <= CONFIDENT).mean()) if seen.any() else float("nan"))
+
+
+def _variance(keypoints: np.ndarray) -> float:
+    hands = keypoints[:, HANDS]
+    places = np.where(hands[..., 2:] > CONFIDENT, hands[..., :2], np.nan)
+    places = places[:, np.isfinite(places[..., 0]).sum(axis=0) >= 2]
+    return float(np.nanvar(places, axis=0).sum(axis=-1).mean()) if places.shape[1] else float("nan")
 
 
 def body_length(keypoints: np.ndarray) -> float:

@@ -51,7 +51,11 @@ class _SyncMean(ClipMean):
 class SyncConfidence(_SyncMean):
     """Sync-C = median over shifts of the mean distance, minus its minimum (Chung and Zisserman 2016)."""
 
-    name, unit, higher_is_better = "sync_c", "confidence", True
+    name = "sync_c"
+    unit = "confidence"
+    higher_is_better = True
+    title = "Sync-C"
+    damage = ("another sound",)
 
     def _value(self, sync: Sync) -> float:
         return sync.confidence
@@ -60,7 +64,11 @@ class SyncConfidence(_SyncMean):
 class SyncDistance(_SyncMean):
     """Sync-D = minimum over shifts of the mean distance."""
 
-    name, unit, higher_is_better = "sync_d", "distance", False
+    name = "sync_d"
+    unit = "distance"
+    higher_is_better = False
+    title = "Sync-D"
+    damage = ("another sound",)
 
     def _value(self, sync: Sync) -> float:
         return sync.distance
@@ -69,7 +77,11 @@ class SyncDistance(_SyncMean):
 class SyncOffset(_SyncMean):
     """Mean |offset| in frames at 25 per second."""
 
-    name, unit, higher_is_better = "sync_offset", "frames", False
+    name = "sync_offset"
+    unit = "frames"
+    higher_is_better = False
+    title = "sync offset"
+    damage = ("another sound",)
 
     def _value(self, sync: Sync) -> float:
         return abs(sync.offset)

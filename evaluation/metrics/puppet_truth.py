@@ -1,88 +1,75 @@
-"""The puppets' known truth for videos that come one by one: the same formulas as the benchmark's, fed clip by clip."""
+"""Puppets, whose truth is known: what their pixels show, what was drawn, and what a metric of both is."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar, Self
 
 import numpy as np
 
-from evaluation.metrics.colour import ColourError
-from evaluation.metrics.joints import JointErrorMedian, MissingJoints
-from evaluation.metrics.mouth import MouthCorrelation
-from evaluation.metrics.streaming import StreamingMetric
+from evaluation.metrics.facts import Gate, MetricFacts
+from puppets.measure import Measurement
+
+
+@dataclass(frozen=True)
+class Measured:
+    """`puppets.Measurement` over N clips: opening `(N,T)`, joints `(N,T,4,2)`, mass and missing `(N,T,4)`, colours `(N,T,4,3)`."""
+
+    opening: np.ndarray
+    joints: np.ndarray
+    mass: np.ndarray
+    missing: np.ndarray
+    colours: np.ndarray
+
+    @classmethod
+    def stacked(cls, clips: Sequence[Measurement]) -> Self:
+        """Clips of one length beside one another."""
+        return cls(**{name: np.stack([getattr(clip, name) for clip in clips]) for name in cls.__dataclass_fields__})
+
+    def of(self, chosen: np.ndarray) -> "Measured":
+        """Some clips: `(N,)` booleans, or indices."""
+        return Measured(
+            self.opening[chosen], self.joints[chosen], self.mass[chosen], self.missing[chosen], self.colours[chosen]
+        )
 
 
 @dataclass(frozen=True)
 class PuppetTruth:
-    """What is true of one clip: opening `(T,)`, joints `(T, 4, 2)` pixels, colours `(4, 3)` measured on the reference."""
+    """What is true of N clips: opening `(N,T)`, joints `(N,T,4,2)` pixels, colours `(N,4,3)` measured on the reference; of one clip
+    without N."""
 
     opening: np.ndarray
     joints: np.ndarray
     colours: np.ndarray
 
+    @classmethod
+    def stacked(cls, clips: "Sequence[PuppetTruth]") -> Self:
+        """Clips of one length beside one another."""
+        return cls(**{name: np.stack([getattr(clip, name) for clip in clips]) for name in cls.__dataclass_fields__})
 
-class _OfPuppets(StreamingMetric):
-    """Records are pairs (measured, true)."""
-
-    def over(self, records: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
-        """Over all frames of these clips."""
-        metric = self._metric(*(np.stack(side) for side in zip(*records, strict=True)))
-        return metric(np.arange(len(records)))
-
-    def _metric(self, measured: np.ndarray, truth: np.ndarray) -> Any:
-        raise NotImplementedError
+    def of(self, chosen: np.ndarray) -> "PuppetTruth":
+        """Some clips: `(N,)` booleans, or indices."""
+        return PuppetTruth(self.opening[chosen], self.joints[chosen], self.colours[chosen])
 
 
-class PuppetMouthCorrelation(_OfPuppets):
-    """`MouthCorrelation`."""
+class PuppetMetric(MetricFacts, ABC):
+    """A number over a set of puppet clips, measured against their truth. Called with clip indices `(M,)` that may repeat.
 
-    name, unit, higher_is_better = "mouth_correlation", "r", True
+    Every one is a row of the score table for every generated video. One with a `gate` is measured on slices and clip by clip too,
+    and decides over promotion where the profile has its threshold.
+    """
 
-    def update(self, clip: str, measured: Any, truth: PuppetTruth) -> None:
-        """With `puppets.measure` of the clip."""
-        self._add(clip, (measured.opening, truth.opening))
+    gate: ClassVar[Gate | None] = None
 
-    def _metric(self, measured: np.ndarray, truth: np.ndarray) -> Any:
-        return MouthCorrelation(measured, truth)
+    @classmethod
+    @abstractmethod
+    def of_puppets(cls, measured: Measured, truth: PuppetTruth) -> Self:
+        """The metric of these clips."""
 
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of clips."""
 
-class PuppetMissingJoints(_OfPuppets):
-    """`MissingJoints`."""
-
-    name, unit, higher_is_better = "missing_joints", "share", False
-
-    def update(self, clip: str, measured: Any, truth: PuppetTruth) -> None:
-        """With `puppets.measure` of the clip."""
-        self._add(clip, (measured.missing, truth.joints))
-
-    def _metric(self, measured: np.ndarray, truth: np.ndarray) -> Any:
-        return MissingJoints(measured, truth)
-
-
-class PuppetJointError(_OfPuppets):
-    """`JointErrorMedian`."""
-
-    name, unit, higher_is_better = "joint_error_median", "px", False
-
-    def update(self, clip: str, measured: Any, truth: PuppetTruth) -> None:
-        """With `puppets.measure` of the clip."""
-        self._add(clip, (measured.joints, truth.joints))
-
-    def _metric(self, measured: np.ndarray, truth: np.ndarray) -> Any:
-        return JointErrorMedian(measured, truth)
-
-
-class PuppetColourError(_OfPuppets):
-    """`ColourError`."""
-
-    name, unit, higher_is_better = "colour_error", "RGB 0-1", False
-
-    def update(self, clip: str, measured: Any, truth: PuppetTruth) -> None:
-        """With `puppets.measure` of the clip."""
-        self._add(clip, (measured.colours, truth.colours))
-
-    def _metric(self, measured: np.ndarray, truth: np.ndarray) -> Any:
-        return ColourError(measured, truth)
-
-
-PUPPET_METRICS = (PuppetMouthCorrelation, PuppetMissingJoints, PuppetJointError, PuppetColourError)
+    @abstractmethod
+    def __call__(self, clips: np.ndarray) -> float:
+        """The metric over `clips`; NaN where it is not defined."""

@@ -6,9 +6,10 @@ ringing along large edges adds gradient everywhere. High frequencies live only i
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
 
 import numpy as np
+
+from evaluation.metrics.facts import MetricFacts
 
 CUTOFF = 0.25  # cycles per pixel, half of Nyquist
 
@@ -35,7 +36,7 @@ def high_frequency_energy(frames: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class HighFrequencyRatio:
+class HighFrequencyRatio(MetricFacts):
     """E(generated) / E(truth), E the energy above 0.25 cycles per pixel summed over clips.
 
     1 is as sharp as the truth, below is blur, above is ringing or noise.
@@ -47,8 +48,12 @@ class HighFrequencyRatio:
 
     frames: np.ndarray
     truth: np.ndarray
-    name: ClassVar[str] = "high_frequency_ratio"
-    unit: ClassVar[str] = "ratio"
+    name = "high_frequency_ratio"
+    unit = "ratio"
+    higher_is_better = None  # 1 is best
+    title = "detail / truth"
+    digits = 2
+    place = 8
 
     def __len__(self) -> int:
         return len(self.frames)

@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from evaluation.metrics.bootstrap import estimate
+from evaluation.metrics.bootstrap import MetricScore, estimate
+from evaluation.metrics.facts import MetricFacts
 from media.user_error import UserError
 from networks.weights import Network
 
@@ -21,38 +22,27 @@ class MetricError(UserError, ValueError):
 
 
 @dataclass(frozen=True)
-class Score:
+class Score(MetricScore):
     """One number with everything needed to read it.
 
     Attributes:
-        metric, unit: what it is.
-        value, ci_low, ci_high: NaN where it is not defined; the interval is a 95 % bootstrap over clips.
-        clips: how many clips were scored.
         coverage: share of them on which the metric is defined (a face was seen, hands were there).
         network: None for metrics without one.
         warning: why to read it with care; empty when there is nothing to say.
     """
 
-    metric: str
-    unit: str
-    value: float
-    ci_low: float
-    ci_high: float
-    clips: int
     coverage: float
     network: Network | None
     warning: str = ""
 
 
-class StreamingMetric(ABC):
+class StreamingMetric(MetricFacts, ABC):
     """`update` per clip (each subclass says with what), `merge` shards, `compute`.
 
     Clips are taken in the order of their names, so that neither the order of updates nor of merges changes a number.
     Instances pickle: a shard scored in another process is sent back and merged.
     """
 
-    name: ClassVar[str]
-    unit: ClassVar[str]
     higher_is_better: ClassVar[bool]
     centred: ClassVar[bool] = False
     most_resamples: ClassVar[int | None] = None
@@ -124,11 +114,11 @@ class StreamingMetric(ABC):
         if not self._records:
             raise MetricError(f"{self.name}: no clip was scored; call update first")
         resamples = resamples if self.most_resamples is None else min(resamples, self.most_resamples)
-        found = estimate(self, resamples, seed, centred=self.centred)
+        number = estimate(self, resamples, seed, centred=self.centred)
         coverage = sum(map(self.defined, self._records.values())) / len(self._records)
-        low, high = (found.ci_low, found.ci_high) if resamples else (float("nan"), float("nan"))
+        low, high = (number.ci_low, number.ci_high) if resamples else (float("nan"), float("nan"))
         return Score(
-            self.name, self.unit, found.value, low, high, len(self), coverage, self.network, self.warning()
+            self.name, self.unit, number.value, low, high, len(self), coverage, self.network, self.warning()
         )  # fmt: skip
 
 

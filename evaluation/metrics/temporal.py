@@ -19,7 +19,11 @@ class Flicker(ClipMean):
     A pixel that changes steadily has none, so even motion of smooth parts counts little and what comes and goes counts.
     """
 
-    name, unit, higher_is_better = "flicker", "luma 0-1", False
+    name = "flicker"
+    unit = "luma 0-1"
+    higher_is_better = False
+    title = "flicker"
+    damage = ("noise", "flickering")
 
     def update(self, clip: str, frames: np.ndarray) -> None:
         """`(T, H, W, 3)` uint8, three frames or more."""
@@ -39,7 +43,11 @@ class ColourDrift(ClipMean):
     clip by default) averages motion out.
     """
 
-    name, unit, higher_is_better = "colour_drift", "RGB 0-1", False
+    name = "colour_drift"
+    unit = "RGB 0-1"
+    higher_is_better = False
+    title = "colour drift"
+    damage = ("fading",)
 
     def __init__(self, segments: int = 4):
         super().__init__()
@@ -59,7 +67,12 @@ class ColourDrift(ClipMean):
 class MotionMagnitude(ClipMean):
     """Mean over pixels and frames of the length of Farneback's optical flow, in shares of the picture's height per second."""
 
-    name, unit, higher_is_better = "motion_magnitude", "heights/s", True
+    name = "motion_magnitude"
+    unit = "heights/s"
+    higher_is_better = True
+    title = "motion"
+    arrow = False  # real clips have the best amount
+    damage = ("frozen",)
 
     def update(self, clip: str, frames: np.ndarray, fps: float) -> None:
         """`(T, H, W, 3)` uint8, two frames or more, at `fps`."""

@@ -23,37 +23,9 @@ from evaluation.benchmark.benchmark_plan import (
 )
 from evaluation.benchmark.puppet_benchmark import Benchmark
 from evaluation.pages.pictures import contact_sheet, score_bars, talking_video
-from evaluation.scoring.score import score_of
+from evaluation.scoring.comparison_columns import COLUMNS
+from evaluation.scoring.score_table import score_of
 from media import whole_directory, write_atomically
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of the table: which metric, under which condition, and how it reads."""
-
-    title: str
-    metric: str
-    mode: str
-    digits: int
-
-
-COLUMNS = (
-    Column("mouth r, audio", "mouth_correlation", AUDIO, 3),
-    Column("missing joints, audio", "missing_joints", AUDIO, 3),
-    Column("colour error, audio", "colour_error", AUDIO, 4),
-    Column("joints px (median), pose", "joint_error_median", POSE, 2),
-    Column("missing joints, pose", "missing_joints", POSE, 3),
-    Column("detail / truth, audio", "high_frequency_ratio", AUDIO, 2),
-    Column("joint diversity px", "joint_diversity", SECOND_SEED, 2),
-    Column("latent Fréchet, audio", "latent_frechet", AUDIO, 3),
-    Column("latent Fréchet of arms, audio", "latent_frechet_arms", AUDIO, 3),
-    Column("s / clip, audio", "seconds_per_clip", AUDIO, 3),
-    Column("passes, audio", "transformer_passes", AUDIO, 0),
-    Column("transformer s / video s, audio", "transformer_seconds", AUDIO, 3),
-    Column("decode s / video s, audio", "decode_seconds", AUDIO, 3),
-    Column("peak GiB, audio", "peak_memory", AUDIO, 2),
-    Column("GiB / video s, audio", "memory_per_second", AUDIO, 2),
-)
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from evaluation.benchmark.benchmark_plan import AUDIO, POSE, RECONSTRUCTION, STUDENT, TEACHER, ModelPlan
+from evaluation.benchmark.benchmark_plan import AUDIO, RECONSTRUCTION, STUDENT, TEACHER, ModelPlan
 from evaluation.benchmark.generate import enlarge, load_generated
 from evaluation.benchmark.puppet_benchmark import Benchmark
+from evaluation.metrics.facts import Gate
+from evaluation.metrics.puppet_truth import PuppetMetric
+from evaluation.metrics.registry import GATE_METRICS
 from media import encode_clip, png_bytes
 
 SHEET_CLIPS = 4
@@ -23,13 +26,10 @@ VIDEO_SCALE = 5
 LABEL_ROWS = 30
 BLUE, RED, PALE = "#345a8a", "#c0504d", "#9db6d3"
 
-# (metric, mode, axis title, which way is better)
-BARS = (
-    ("mouth_correlation", AUDIO, "mouth r, audio", "higher is better"),
-    ("missing_joints", AUDIO, "missing joints, audio", "lower is better"),
-    ("colour_error", AUDIO, "colour error, audio", "lower is better"),
-    ("joint_error_median", POSE, "joints px, pose", "lower is better"),
-)
+
+def gate_panel_title(kind: type[PuppetMetric], gate: Gate) -> str:
+    """Head a panel of one of the gate's metrics, with which way is better."""
+    return f"{kind.title}, {gate.mode}\n({'higher' if kind.higher_is_better else 'lower'} is better)"
 
 
 def draw_interval(axis: Axes, value: float, low: float, high: float, height: float) -> None:
@@ -94,10 +94,11 @@ def models_sheet(benchmark: Benchmark, videos: Mapping[str, Path]) -> bytes:
 
 
 def score_bars(scores: pd.DataFrame, plan: Sequence[ModelPlan]) -> bytes:
-    """PNG: four bar charts of the gate's metrics over the models, with 95 % intervals and the reconstruction as a line."""
-    figure = Figure(figsize=(13, 4.2), dpi=110, layout="constrained")
-    for axis, (metric, mode, title, better) in zip(figure.subplots(1, len(BARS)), BARS, strict=True):
-        rows = scores[(scores["metric"] == metric) & (scores["mode"] == mode)].set_index("model")
+    """PNG: bar charts of the gate's metrics over the models, with 95 % intervals and the reconstruction as a line."""
+    figure = Figure(figsize=(3.25 * len(GATE_METRICS), 4.2), dpi=110, layout="constrained")
+    axes = figure.subplots(1, len(GATE_METRICS), squeeze=False)[0]
+    for axis, (kind, gate) in zip(axes, GATE_METRICS.items(), strict=True):
+        rows = scores[(scores["metric"] == kind.name) & (scores["mode"] == gate.mode)].set_index("model")
         models = [model for model in plan if model.name in rows.index]
         chosen = rows.loc[[model.name for model in models]]
         # A percentile interval need not contain the value itself; matplotlib takes no negative bar.
@@ -106,13 +107,13 @@ def score_bars(scores: pd.DataFrame, plan: Sequence[ModelPlan]) -> bytes:
         places = np.arange(len(models))
         axis.bar(places, chosen["value"], yerr=np.stack([below, above]), capsize=3, color="#5b84b1")
         axis.set_xticks(places, [model.title for model in models], rotation=30, ha="right", fontsize=8)
-        ceiling = scores[(scores["model"] == RECONSTRUCTION) & (scores["metric"] == metric)]["value"]
+        ceiling = scores[(scores["model"] == RECONSTRUCTION) & (scores["metric"] == kind.name)]["value"]
         if len(ceiling):
             axis.axhline(float(ceiling.iloc[0]), color=RED, linewidth=1, linestyle="--", label="reconstruction")
             axis.legend(fontsize=7)
         # Bars are read by their length, so the axis starts at zero also where every value is zero.
         axis.set_ylim(bottom=min(0.0, float(np.nan_to_num(chosen["ci_low"]).min(initial=0.0))))
-        axis.set_title(f"{title}\n({better})", fontsize=10)
+        axis.set_title(gate_panel_title(kind, gate), fontsize=10)
     return png_bytes(figure)
 
 

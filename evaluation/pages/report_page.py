@@ -12,11 +12,12 @@ from evaluation.benchmark.benchmark_plan import AUDIO, GROUND_TRUTH, PIXELS, POS
 from evaluation.benchmark.cost import COSTS, without_costs
 from evaluation.benchmark.generate import load_generated
 from evaluation.benchmark.puppet_benchmark import Benchmark
+from evaluation.metrics.registry import METRICS
 from evaluation.pages.report_pictures import AUDIO_TITLE, POSE_TITLE, cost_against_quality, sample_picture, slices_plot
 from evaluation.scoring.error_analysis import ErrorAnalysis
-from evaluation.scoring.metric_floors import FLOORS, why_unusable
+from evaluation.scoring.metric_floors import why_unusable
 from evaluation.scoring.per_clip import BADNESS, ranked_samples
-from evaluation.scoring.score import score_of
+from evaluation.scoring.score_table import score_of
 from media.pages import Section, write_page
 
 WORST, BEST = 6, 3
@@ -102,13 +103,14 @@ def score_rows(scores: pd.DataFrame, plan: Sequence[ModelPlan]) -> list[dict[str
     rows = []
     for row in quality.itertuples():
         metric = str(row.metric)
-        floor = score_of(scores, *FLOORS[metric][1], metric) if metric in FLOORS else float("nan")
+        kind = METRICS[metric]
+        floor = float("nan") if kind.floor is None else score_of(scores, kind.floor.model, kind.floor.mode, metric)
         numbers = {
             "value": row.value, "low": row.ci_low, "high": row.ci_high,
             "ceiling": score_of(scores, GROUND_TRUTH, PIXELS, metric), "reconstruction": score_of(scores, RECONSTRUCTION, PIXELS, metric), "floor": floor,
         }  # fmt: skip
         shown = {name: "–" if np.isnan(value) else float(value) for name, value in numbers.items()}
-        trust = why_unusable(scores, metric) or "yes" if metric in FLOORS else "no floor"
+        trust = "no floor" if kind.floor is None else why_unusable(scores, kind) or "yes"
         rows.append(
             {
                 "metric": metric,

@@ -12,8 +12,9 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from evaluation.benchmark.benchmark_plan import RECONSTRUCTION, ModelPlan
 from evaluation.benchmark.generate import enlarge
 from evaluation.benchmark.puppet_benchmark import Benchmark
-from evaluation.pages.pictures import BARS, BLUE, RED, draw_interval
-from evaluation.scoring.score import score_of, score_row
+from evaluation.metrics.registry import GATE_METRICS
+from evaluation.pages.pictures import BLUE, RED, draw_interval, gate_panel_title
+from evaluation.scoring.score_table import find_score, score_of
 from media import png_bytes
 
 FRAMES, SCALE = 8, 2
@@ -22,22 +23,21 @@ AUDIO_TITLE, POSE_TITLE = "audio: caption, reference, sound", "pose: keypoints t
 
 def cost_against_quality(scores: pd.DataFrame, plan: Sequence[ModelPlan]) -> bytes:
     """PNG: a panel per metric of the gate; across, seconds of generating one second (audio mode); the ceiling as a line."""
-    figure = Figure(figsize=(13, 3.8), dpi=110, layout="constrained")
-    for axis, (metric, mode, title, better) in zip(figure.subplots(1, len(BARS)), BARS, strict=True):
+    figure = Figure(figsize=(3.25 * len(GATE_METRICS), 3.8), dpi=110, layout="constrained")
+    axes = figure.subplots(1, len(GATE_METRICS), squeeze=False)[0]
+    for axis, (kind, gate) in zip(axes, GATE_METRICS.items(), strict=True):
         for number, model in enumerate(plan):
-            row, cost = (
-                score_row(scores, model.name, mode, metric),
-                score_of(scores, model.name, mode, "generation_seconds"),
-            )
-            if row is None or not np.isfinite([cost, row["value"]]).all():
+            score = find_score(scores, model.name, gate.mode, kind.name)
+            cost = score_of(scores, model.name, gate.mode, "generation_seconds")
+            if score is None or not np.isfinite([cost, score.value]).all():
                 continue
             below, above = (
                 max(0.0, float(d)) if np.isfinite(d) else 0.0
-                for d in (row["value"] - row["ci_low"], row["ci_high"] - row["value"])
+                for d in (score.value - score.ci_low, score.ci_high - score.value)
             )
             mark = {"fmt": "osD^vP*X"[number % 8], "color": f"C{number}", "label": model.title}
-            axis.errorbar([cost], [row["value"]], yerr=[[below], [above]], capsize=3, **mark)
-        ceiling = scores[(scores["model"] == RECONSTRUCTION) & (scores["metric"] == metric)]["value"]
+            axis.errorbar([cost], [score.value], yerr=[[below], [above]], capsize=3, **mark)
+        ceiling = scores[(scores["model"] == RECONSTRUCTION) & (scores["metric"] == kind.name)]["value"]
         if len(ceiling):
             axis.axhline(float(ceiling.iloc[0]), color=RED, linewidth=1, linestyle="--", label="reconstruction")
         axis.set_xscale("log")
@@ -45,7 +45,7 @@ def cost_against_quality(scores: pd.DataFrame, plan: Sequence[ModelPlan]) -> byt
         axis.xaxis.set_minor_locator(NullLocator())
         axis.xaxis.set_major_formatter("{x:.2g}")
         axis.margins(x=0.2)
-        axis.set_title(f"{title}\n({better})", fontsize=10)
+        axis.set_title(gate_panel_title(kind, gate), fontsize=10)
         axis.set_xlabel("seconds for one second of video", fontsize=8)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, fontsize=8, loc="outside lower center", ncols=len(labels))

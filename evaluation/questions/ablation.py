@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 
 from evaluation.benchmark.benchmark_plan import AUDIO, POSE, SECOND_SEED
+from evaluation.metrics.registry import GATE_METRICS
 from evaluation.questions.studies import Study
-from evaluation.scoring.score import score_row
+from evaluation.scoring.score_table import find_score
 
 # Column of the table -> metric and mode of the score table.
-SCORES = {
+_NAMED = {
     "mouth_r": ("mouth_correlation", AUDIO),
     "colour_error": ("colour_error", AUDIO),
     "missing_joints_audio": ("missing_joints", AUDIO),
@@ -21,6 +22,8 @@ SCORES = {
     "latent_frechet": ("latent_frechet", AUDIO),
     "latent_frechet_arms": ("latent_frechet_arms", AUDIO),
 }
+_GATED = {f"{kind.name}_{gate.mode}": (kind.name, gate.mode) for kind, gate in GATE_METRICS.items()}
+SCORES = _NAMED | {column: score for column, score in _GATED.items() if score not in _NAMED.values()}
 # Columns of a training's curve, of which the mean over the last quarter is shown.
 CURVES = ("loss", "discriminator_loss", "logit_gap", "r1")
 SCORED = "scored"
@@ -37,9 +40,9 @@ def ablation_row(
     """One trained variant as a row: `model`'s scores with `_low` and `_high`, and the last quarter of its training's curve."""
     row: dict[str, Any] = {"variant": variant, "seed": seed, "status": SCORED}
     for column, (metric, mode) in SCORES.items():
-        found = score_row(scores, model, mode, metric)
-        for suffix, name in (("", "value"), ("_low", "ci_low"), ("_high", "ci_high")):
-            row[column + suffix] = float("nan") if found is None else float(found[name])
+        score = find_score(scores, model, mode, metric)
+        ends = (float("nan"),) * 3 if score is None else (score.value, score.ci_low, score.ci_high)
+        row |= dict(zip((column, f"{column}_low", f"{column}_high"), ends, strict=True))
     if curve is not None:
         tail = curve[curve["step"] >= 0.75 * curve["step"].max()]
         row |= {f"last_{name}": float(tail[name].mean()) for name in CURVES if name in tail}

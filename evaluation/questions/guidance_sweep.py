@@ -28,10 +28,10 @@ SCALES = (1.0, 2.0, 3.5, 5.0, 6.5, 9.0)
 LEFT = (3.5 - 1.0) / (6.5 - 1.0)
 TEXT_ALONE, AUDIO_ALONE = "text alone", "audio alone"
 PANELS = {
-    "mouth_correlation": "mouth r",
-    "missing_joints": "missing joints",
-    "colour_error": "colour error",
-    "detail": "detail / truth",
+    "mouth_correlation": MouthCorrelation.title,
+    "missing_joints": MissingJoints.title,
+    "colour_error": ColourError.title,
+    "detail": HighFrequencyRatio.title,
 }
 
 
@@ -160,7 +160,7 @@ def _row(annealing: str, scale: float, end: float, frames: np.ndarray, benchmark
 def as_markdown(rows: Sequence[GuidanceRow]) -> str:
     """One table."""
     lines = [
-        "| annealing | scale, first to last step | mouth r | missing joints | colour error | detail / truth |",
+        f"| annealing | scale, first to last step | {' | '.join(PANELS.values())} |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:

@@ -6,9 +6,18 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from evaluation.benchmark.benchmark_plan import AUDIO, POSE, STUDENT
+from evaluation.benchmark.benchmark_plan import STUDENT
+from evaluation.metrics import MetricScore
+from evaluation.metrics.puppet_truth import PuppetMetric
+from evaluation.metrics.registry import GATE_METRICS
 from evaluation.scoring.metric_floors import why_unusable
+from evaluation.scoring.score_table import find_score
+from media.user_error import UserError
 from profiles.schema import GateConfig
+
+
+class GateError(UserError, ValueError):
+    """A profile whose gate asks for what no metric is; the message names the key and what there is."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +42,17 @@ class Decision:
 
 @dataclass(frozen=True)
 class _Criterion:
-    metric: str
+    kind: type[PuppetMetric]
     mode: str
     threshold: float
-    higher_is_better: bool
+
+    @property
+    def metric(self) -> str:
+        return self.kind.name
+
+    @property
+    def higher_is_better(self) -> bool:
+        return bool(self.kind.higher_is_better)
 
 
 def decide(
@@ -57,6 +73,9 @@ def decide(
         model: the rows of the tables to compare.
         slices: the challenger's `slices.parquet`; None leaves slices unjudged.
         evidence: checks that need more than tables: do the scores belong to these weights, is the snapshot there.
+
+    Raises:
+        GateError: a threshold or a headline of no metric that may gate.
     """
     checks = list(evidence)
     for criterion in _criteria(gate):
@@ -72,23 +91,23 @@ def decide(
 def _judge(
     criterion: _Criterion, scores: pd.DataFrame, gate: GateConfig, champion_scores: pd.DataFrame | None, model: str
 ) -> Iterator[Check]:
-    value = _row(scores, model, criterion)
-    if value is None or not math.isfinite(value["value"]):
+    score = _score(scores, model, criterion)
+    if score is None or not math.isfinite(score.value):
         yield _absent(criterion, model)
         return
-    if unusable := why_unusable(scores, criterion.metric):
-        yield _unusable(criterion, float(value["value"]), unusable)
+    if unusable := why_unusable(scores, criterion.kind):
+        yield _unusable(criterion, score.value, unusable)
         return
-    yield _against_threshold(criterion, float(value["value"]))
+    yield _against_threshold(criterion, score.value)
     if champion_scores is not None:
-        yield _against_champion(criterion, float(value["value"]), _row(champion_scores, model, criterion), gate)
+        yield _against_champion(criterion, score.value, _score(champion_scores, model, criterion), gate)
 
 
 def _beats_champion(scores: pd.DataFrame, gate: GateConfig, champion_scores: pd.DataFrame, model: str) -> Check:
     """Better on the headline by more than the champion's own interval: a draw keeps the champion that people know."""
     criterion = next(c for c in _criteria(gate) if c.metric == gate.headline)
     name, side = f"{criterion.metric} better than champion", "above" if criterion.higher_is_better else "below"
-    own, champion = _row(scores, model, criterion), _row(champion_scores, model, criterion)
+    own, champion = _score(scores, model, criterion), _score(champion_scores, model, criterion)
     if own is None or champion is None:
         return Check(
             name,
@@ -97,10 +116,10 @@ def _beats_champion(scores: pd.DataFrame, gate: GateConfig, champion_scores: pd.
             False,
             f"{criterion.metric} ({criterion.mode}) is missing on one side; score both again",
         )
-    value, bound = float(own["value"]), float(champion["ci_high"] if criterion.higher_is_better else champion["ci_low"])
+    value, bound = own.value, champion.ci_high if criterion.higher_is_better else champion.ci_low
     passed = value > bound if criterion.higher_is_better else value < bound
     message = (
-        f"{criterion.metric} ({criterion.mode}) is {value:.4g}; to replace the champion ({champion['value']:.4g}) it must be "
+        f"{criterion.metric} ({criterion.mode}) is {value:.4g}; to replace the champion ({champion.value:.4g}) it must be "
         f"{side} {bound:.4g}, the end of the champion's interval"
     )
     return Check(name, value, bound, bool(passed), message)
@@ -128,24 +147,34 @@ def _slices(slices: pd.DataFrame, gate: GateConfig, model: str) -> Iterator[Chec
 
 
 def limits(gate: GateConfig) -> dict[str, float]:
-    """The threshold of each metric that the gate reads."""
+    """List the threshold of each metric that the gate reads.
+
+    Raises:
+        GateError: a threshold or a headline of no metric that may gate.
+    """
     return {criterion.metric: criterion.threshold for criterion in _criteria(gate)}
 
 
-def _criteria(gate: GateConfig) -> tuple[_Criterion, ...]:
-    return (
-        _Criterion("mouth_correlation", AUDIO, gate.mouth_correlation_min, True),
-        _Criterion("missing_joints", AUDIO, gate.missing_joints_max, False),
-        _Criterion("colour_error", AUDIO, gate.colour_error_max, False),
-        _Criterion("joint_error_median", POSE, gate.joint_error_max, False),
-    )
-
-
-def _row(scores: pd.DataFrame, model: str, criterion: _Criterion) -> pd.Series | None:
-    chosen = scores[
-        (scores["model"] == model) & (scores["mode"] == criterion.mode) & (scores["metric"] == criterion.metric)
+def _criteria(gate: GateConfig) -> list[_Criterion]:
+    known = {facts.threshold for facts in GATE_METRICS.values()}
+    if unknown := sorted(set(gate.thresholds) - known):
+        raise GateError(
+            f"no metric gates by gate.{', gate.'.join(unknown)}; correct the profile: there are {', '.join(sorted(known))}"
+        )
+    criteria = [
+        _Criterion(kind, facts.mode, gate.thresholds[facts.threshold])
+        for kind, facts in GATE_METRICS.items()
+        if facts.threshold in gate.thresholds
     ]
-    return chosen.iloc[0] if len(chosen) else None
+    if gate.headline not in (None, *(criterion.metric for criterion in criteria)):
+        raise GateError(
+            f"gate.headline is {gate.headline}, which has no threshold; choose null or one of {', '.join(c.metric for c in criteria)}"
+        )
+    return criteria
+
+
+def _score(scores: pd.DataFrame, model: str, criterion: _Criterion) -> MetricScore | None:
+    return find_score(scores, model, criterion.mode, criterion.metric)
 
 
 def _absent(criterion: _Criterion, model: str) -> Check:
@@ -165,19 +194,19 @@ def _against_threshold(criterion: _Criterion, value: float) -> Check:
     return Check(f"{criterion.metric} threshold", value, criterion.threshold, bool(passed), message)
 
 
-def _against_champion(criterion: _Criterion, value: float, champion: pd.Series | None, gate: GateConfig) -> Check:
+def _against_champion(criterion: _Criterion, value: float, champion: MetricScore | None, gate: GateConfig) -> Check:
     """Worse by less than the margin, or within the champion's own confidence interval, is not worse."""
     name = f"{criterion.metric} against champion"
-    if champion is None or not math.isfinite(champion["value"]):
+    if champion is None or not math.isfinite(champion.value):
         message = f"the champion has no {criterion.metric} ({criterion.mode}) on this benchmark; score it again first"
         return Check(name, value, math.nan, False, message)
     sign = 1.0 if criterion.higher_is_better else -1.0
-    edge = champion["ci_low"] if criterion.higher_is_better else champion["ci_high"]
-    noise = sign * (champion["value"] - edge) if math.isfinite(edge) else 0.0
-    bound = champion["value"] - sign * max(gate.champion_margin * abs(criterion.threshold), noise)
+    edge = champion.ci_low if criterion.higher_is_better else champion.ci_high
+    noise = sign * (champion.value - edge) if math.isfinite(edge) else 0.0
+    bound = champion.value - sign * max(gate.champion_margin * abs(criterion.threshold), noise)
     side = "at least" if criterion.higher_is_better else "at most"
     message = (
-        f"{criterion.metric} ({criterion.mode}) is {value:.4g}, the champion has {champion['value']:.4g}: "
+        f"{criterion.metric} ({criterion.mode}) is {value:.4g}, the champion has {champion.value:.4g}: "
         f"needed {side} {bound:.4g}"
     )
     return Check(name, value, float(bound), bool(sign * (value - bound) >= 0), message)

@@ -4,39 +4,32 @@ from math import isfinite
 
 import pandas as pd
 
-from evaluation.benchmark.benchmark_plan import GROUND_TRUTH, OTHER_IDENTITY, PIXELS, SHUFFLED_AUDIO, TEACHER
-
-# Metric to: is higher better; (model, mode) of the rows that hold its floor. The ceiling is the ground truth's row.
-FLOORS = {
-    "mouth_correlation": (True, (TEACHER, SHUFFLED_AUDIO)),
-    "colour_error": (False, (GROUND_TRUTH, OTHER_IDENTITY)),
-}
+from evaluation.benchmark.benchmark_plan import GROUND_TRUTH, PIXELS
+from evaluation.metrics.facts import MetricFacts
+from evaluation.scoring.score_table import find_score
 
 
-def why_unusable(scores: pd.DataFrame, metric: str) -> str:
-    """Why this table's metric cannot gate; empty where it can, or where the table holds no ceiling and floor of it.
+def why_unusable(scores: pd.DataFrame, metric: type[MetricFacts]) -> str:
+    """Say why this table's metric cannot gate; empty where it can, or where the table holds no ceiling and floor of it.
 
     Args:
-        scores: of `score_benchmark`.
-        metric: its name there.
+        scores: of `score_benchmark`. The ceiling is the ground truth's row, the floor that of the metric's class.
+        metric: of the registry.
     """
-    if metric not in FLOORS:
+    if metric.floor is None:
         return ""
-    higher, (model, mode) = FLOORS[metric]
-    ceiling, floor = _row(scores, GROUND_TRUTH, PIXELS, metric), _row(scores, model, mode, metric)
+    ceiling = find_score(scores, GROUND_TRUTH, PIXELS, metric.name)
+    floor = find_score(scores, metric.floor.model, metric.floor.mode, metric.name)
     if ceiling is None or floor is None:
         return ""
-    sign = 1.0 if higher else -1.0
-    value, worst = float(ceiling["value"]), float(floor["value"])
-    edge = float(ceiling["ci_low"] if higher else ceiling["ci_high"])
-    if not isfinite(value):
-        return f"the ground truth's {metric} is {value}"
+    sign = 1.0 if metric.higher_is_better else -1.0
+    edge = ceiling.ci_low if metric.higher_is_better else ceiling.ci_high
+    if not isfinite(ceiling.value):
+        return f"the ground truth's {metric.name} is {ceiling.value}"
     # A floor that is undefined (a constant mouth has no correlation) is no evidence against the metric.
-    if isfinite(worst) and not sign * (edge if isfinite(edge) else value) > sign * worst:
-        return f"its floor ({model}, {mode}) reads {worst:.4g} and its ceiling {value:.4g}, which it cannot tell apart"
+    if isfinite(floor.value) and not sign * (edge if isfinite(edge) else ceiling.value) > sign * floor.value:
+        return (
+            f"its floor ({metric.floor.model}, {metric.floor.mode}) reads {floor.value:.4g} and its ceiling {ceiling.value:.4g}, "
+            "which it cannot tell apart"
+        )
     return ""
-
-
-def _row(scores: pd.DataFrame, model: str, mode: str, metric: str) -> pd.Series | None:
-    found = scores[(scores["model"] == model) & (scores["mode"] == mode) & (scores["metric"] == metric)]
-    return found.iloc[0] if len(found) else None

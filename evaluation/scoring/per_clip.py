@@ -1,38 +1,30 @@
 """Clip by clip: the gate's metrics of every sample, and which samples a model does best and worst."""
 
-from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from evaluation.benchmark.benchmark_plan import AUDIO, POSE
-from evaluation.benchmark.puppet_benchmark import Benchmark
-from evaluation.scoring.score_slices import gated_metrics
-from puppets import measure_colours
+from evaluation.metrics.puppet_truth import Measured, PuppetTruth
+from evaluation.metrics.registry import GATE_METRICS, METRICS
 
-if TYPE_CHECKING:
-    from evaluation.scoring.score import Measured
-
-COLUMNS = ("model", "mode", "clip", "metric", "value")
-HIGHER_IS_BETTER = frozenset({"mouth_correlation"})
 BADNESS = "badness"
 
 
-def sample_rows(model: str, mode: str, measured: "Measured", benchmark: Benchmark) -> list[tuple[Any, ...]]:
-    """The gate's metrics of each clip as rows of `COLUMNS`; none in a mode that the gate does not read.
+def sample_rows(
+    model: str, mode: str, measured: Measured, truth: PuppetTruth, names: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The gate's metrics of each clip as records of `CLIP_COLUMNS`; none in a mode that the gate does not read.
 
     A value is NaN where one clip alone does not define it, such as the correlation of a mouth that stays shut.
     """
-    if mode not in (AUDIO, POSE):
-        return []
-    metrics = list(
-        gated_metrics(
-            mode, measured, benchmark, measure_colours(benchmark.reference.numpy()), np.arange(len(benchmark))
-        )
-    )
-    clips = enumerate(benchmark.names)
-    return [(model, mode, name, metric.name, metric(np.array([clip]))) for clip, name in clips for metric in metrics]
+    metrics = [kind.of_puppets(measured, truth) for kind, gate in GATE_METRICS.items() if gate.mode == mode]
+    return [
+        {"model": model, "mode": mode, "clip": name, "metric": metric.name, "value": metric(np.array([clip]))}
+        for clip, name in enumerate(names)
+        for metric in metrics
+    ]
 
 
 def ranked_samples(samples: pd.DataFrame, model: str) -> pd.DataFrame:
@@ -42,12 +34,18 @@ def ranked_samples(samples: pd.DataFrame, model: str) -> pd.DataFrame:
     """
     own = samples[samples["model"] == model]
     wide = own.assign(column=own["metric"] + ", " + own["mode"]).pivot(index="clip", columns="column", values="value")
-    return worst_first(wide, [column for column in wide if column.partition(", ")[0] in HIGHER_IS_BETTER])
+    return worst_first(wide, {column: column.partition(", ")[0] for column in wide})
 
 
-def worst_first(wide: pd.DataFrame, higher_is_better: Collection[str]) -> pd.DataFrame:
-    """A row per clip and a column per metric, with `badness`: the mean over columns of the share of clips that are no worse."""
-    ranks = {column: ((-1.0 if column in higher_is_better else 1.0) * wide[column]).rank(pct=True) for column in wide}
+def worst_first(wide: pd.DataFrame, metrics: Mapping[str, str]) -> pd.DataFrame:
+    """A row per clip and a column per metric, with `badness`: the mean over columns of the share of clips that are no worse.
+
+    Args:
+        wide: the values.
+        metrics: the name of each column's metric.
+    """
+    signs = {column: -1.0 if METRICS[name].higher_is_better else 1.0 for column, name in metrics.items()}
+    ranks = {column: (signs[column] * wide[column]).rank(pct=True) for column in wide}
     return wide.assign(**{BADNESS: pd.DataFrame(ranks).mean(axis=1)}).sort_values(
         BADNESS, ascending=False, kind="stable"
     )

@@ -1,20 +1,17 @@
 """The gate's metrics on parts of the benchmark: an average may hide people, or kinds of motion, that a model fails."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
-from evaluation.benchmark.benchmark_plan import AUDIO, POSE
 from evaluation.benchmark.puppet_benchmark import Benchmark
-from evaluation.metrics import ColourError, JointErrorMedian, Metric, MissingJoints, MouthCorrelation, estimate
+from evaluation.metrics.bootstrap import score_metric
+from evaluation.metrics.puppet_truth import Measured, PuppetTruth
+from evaluation.metrics.registry import GATE_METRICS
+from evaluation.scoring.score_table import score_row
 from profiles.schema import EvaluationConfig
-from puppets import measure_colours
 
-if TYPE_CHECKING:
-    from evaluation.scoring.score import Measured
-
-COLUMNS = ("model", "mode", "slice", "metric", "unit", "value", "ci_low", "ci_high", "clips")
 # Red, green and blue to luma, ITU-R BT.709.
 LUMA = np.array([0.2126, 0.7152, 0.0722])
 SKIN = 1  # of the benchmark's colours: hair, skin, shirt, wall
@@ -37,19 +34,20 @@ def benchmark_slices(benchmark: Benchmark) -> dict[str, np.ndarray]:
 
 
 def slice_rows(
-    model: str, mode: str, measured: "Measured", benchmark: Benchmark, config: EvaluationConfig
-) -> list[tuple[Any, ...]]:
-    """The gate's metrics of one model on every slice, as rows of `COLUMNS`; none in a mode that the gate does not read."""
-    if mode not in (AUDIO, POSE):
-        return []
+    model: str,
+    mode: str,
+    measured: Measured,
+    truth: PuppetTruth,
+    slices: Mapping[str, np.ndarray],
+    config: EvaluationConfig,
+) -> list[dict[str, Any]]:
+    """The gate's metrics of one model on every slice, as records of `SLICE_COLUMNS`; none in a mode that the gate does not read."""
+    metrics = [kind for kind, gate in GATE_METRICS.items() if gate.mode == mode]
     rows = []
-    reference = measure_colours(benchmark.reference.numpy())
-    for name, chosen in benchmark_slices(benchmark).items():
-        for metric in gated_metrics(mode, measured, benchmark, reference, chosen):
-            found = estimate(metric, config.bootstrap, config.seed)
-            rows.append(
-                (model, mode, name, metric.name, metric.unit, found.value, found.ci_low, found.ci_high, len(metric))
-            )
+    for name, chosen in slices.items():
+        for kind in metrics:
+            score = score_metric(kind.of_puppets(measured.of(chosen), truth.of(chosen)), config.bootstrap, config.seed)
+            rows.append(score_row(model, mode, score, slice=name))
     return rows
 
 
@@ -58,16 +56,3 @@ def _halves(low: str, high: str, values: np.ndarray) -> Iterator[tuple[str, np.n
     upper = np.argsort(np.argsort(values, kind="stable")) >= len(values) // 2
     yield low, ~upper
     yield high, upper
-
-
-def gated_metrics(
-    mode: str, measured: "Measured", benchmark: Benchmark, reference: np.ndarray, chosen: np.ndarray
-) -> Iterator[Metric]:
-    """What the gate reads in this mode, over the clips `chosen`: `(N,)` booleans, or indices."""
-    joints = benchmark.joints.numpy()[chosen]
-    if mode == POSE:
-        yield JointErrorMedian(measured.joints[chosen], joints)
-        return
-    yield MouthCorrelation(measured.opening[chosen], benchmark.opening.numpy()[chosen])
-    yield MissingJoints(measured.missing[chosen], joints)
-    yield ColourError(measured.colours[chosen], reference[chosen])

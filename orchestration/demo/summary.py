@@ -7,10 +7,8 @@ from rich.table import Table
 
 from assets.core.workspace import Workspace
 from assets.kinds.promotion import STUDENT
+from evaluation.scoring.comparison_columns import COLUMNS
 from orchestration.demo.console import DemoConsole
-
-# Beginnings of the columns that fit a terminal; comparison.md has them all.
-SHOWN = ("mouth", "missing", "colour", "joints", "s / clip")
 
 
 def print_results(workspace: Workspace, console: DemoConsole) -> None:
@@ -29,7 +27,8 @@ def _print_scores(workspace: Workspace, console: DemoConsole) -> None:
     result = json.loads((workspace.data("baseline_comparison") / "comparison.json").read_text())
     table = Table(title=f"{result['clips']} held-out clips", title_justify="left")
     table.add_column("", no_wrap=True)
-    columns = [column for column in next(iter(result["table"].values())) if column.startswith(SHOWN)]
+    # comparison.md has them all.
+    columns = [column.title for column in COLUMNS if column.narrow]
     for column in columns:
         table.add_column(column, justify="right")
     for title, row in result["table"].items():

@@ -56,10 +56,10 @@ def test_pose_first_changes_the_order_and_nothing_of_the_last_stage():
 
 def scores(missing: float, half: float = 0.01) -> pd.DataFrame:
     rows = [
-        ("m", "audio", "missing_joints", missing, missing - half, missing + half),
-        ("m", "audio", "latent_frechet", 0.9, np.nan, np.nan),
+        ("m", "audio", "missing_joints", "share", missing, missing - half, missing + half, 8),
+        ("m", "audio", "latent_frechet", "d^2", 0.9, np.nan, np.nan, 8),
     ]
-    return pd.DataFrame(rows, columns=["model", "mode", "metric", "value", "ci_low", "ci_high"])
+    return pd.DataFrame(rows, columns=["model", "mode", "metric", "unit", "value", "ci_low", "ci_high", "clips"])
 
 
 def test_a_row_holds_scores_with_intervals_and_the_last_quarter_of_the_curve():

@@ -5,14 +5,17 @@ import math
 import pandas as pd
 import pytest
 
-from evaluation.scoring.gate import Check, decide
+from evaluation.scoring.gate import Check, GateError, decide, limits
+from profiles import changed_profile, load_profile
 from profiles.schema import GateConfig
 
 GATE = GateConfig(
-    mouth_correlation_min=0.85,
-    missing_joints_max=0.25,
-    colour_error_max=0.03,
-    joint_error_max=1.0,
+    thresholds={
+        "mouth_correlation_min": 0.85,
+        "missing_joints_max": 0.25,
+        "colour_error_max": 0.03,
+        "joint_error_max": 1.0,
+    },
     champion_margin=0.02,
     headline=None,
 )
@@ -26,9 +29,11 @@ def table(width: float = 0.0, **changes: float) -> pd.DataFrame:
             "model": "distilled_student",
             "mode": "pose" if metric == "joint_error_median" else "audio",
             "metric": metric,
+            "unit": "",
             "value": value,
             "ci_low": value - width,
             "ci_high": value + width,
+            "clips": 8,
         }
         for metric, value in (GOOD | changes).items()
     ]
@@ -118,7 +123,8 @@ def with_floors(mouth_floor: float, colour_floor: float) -> pd.DataFrame:
         ("ground_truth", "other_identity", "colour_error", colour_floor),
     ]
     columns = ["model", "mode", "metric", "value", "ci_low", "ci_high"]
-    return pd.concat([table(), pd.DataFrame([(*row, row[3] - 0.01, row[3] + 0.01) for row in rows], columns=columns)])
+    bounds = pd.DataFrame([(*row, row[3] - 0.01, row[3] + 0.01) for row in rows], columns=columns)
+    return pd.concat([table(), bounds.assign(unit="", clips=8)])
 
 
 def test_metrics_with_their_floor_below_their_ceiling_gate_as_before():
@@ -168,7 +174,7 @@ def test_a_slice_may_miss_a_threshold_by_its_slack(metric, just_good, just_bad):
 
 
 def test_slack_loosens_a_negative_threshold_too():
-    loose = GATE.model_copy(update={"mouth_correlation_min": -0.4})
+    loose = GATE.model_copy(update={"thresholds": GATE.thresholds | {"mouth_correlation_min": -0.4}})
     assert decide(table(), loose, None, slices=slice_table(mouth_correlation=-0.49)).promote
     assert not decide(table(), loose, None, slices=slice_table(mouth_correlation=-0.51)).promote
 
@@ -181,3 +187,23 @@ def test_a_slice_that_was_not_measured_refuses():
 def test_evidence_counts_like_any_check():
     bad = Check("weights are the scored ones", 0.0, 1.0, False, "other weights")
     assert decide(table(), GATE, None, evidence=[bad]).reasons == ["other weights"]
+
+
+def test_a_threshold_or_a_headline_of_no_metric_is_refused_by_name():
+    profile = load_profile("laptop", [])
+    assert limits(profile.gate) == {
+        "mouth_correlation": 0.85,
+        "missing_joints": 0.25,
+        "colour_error": 0.03,
+        "joint_error_median": 1.0,
+    }
+    with pytest.raises(GateError, match=r"gate\.mouth_corelation_min.*mouth_correlation_min"):
+        limits(changed_profile(profile, ["gate.mouth_corelation_min=0.5"]).gate)
+    with pytest.raises(GateError, match="gate.headline is psnr.*joint_error_median"):
+        limits(changed_profile(profile, ["gate.headline=psnr"]).gate)
+
+
+def test_a_metric_without_a_threshold_in_the_profile_does_not_gate():
+    gate = GateConfig(thresholds={"missing_joints_max": 0.25}, headline=None)
+    decision = decide(table(mouth_correlation=0.1), gate, None)
+    assert decision.promote and [check.name for check in decision.checks] == ["missing_joints threshold"]

@@ -10,7 +10,8 @@ from evaluation.benchmark.benchmark_plan import STUDENT, generation_plan
 from evaluation.pages.report_page import Evaluated, cost_rows, score_rows, write_evaluation_page
 from evaluation.scoring.error_analysis import TrainingClips, analyse_errors
 from evaluation.scoring.per_clip import BADNESS, ranked_samples
-from evaluation.scoring.score import load_scores, score_benchmark
+from evaluation.scoring.score import score_benchmark
+from evaluation.scoring.score_table import load_scores
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,11 @@ import pytest
 
 from evaluation.benchmark.benchmark_plan import generation_plan
 from evaluation.benchmark.generate import GenerationError
-from evaluation.pages.compare import COLUMNS, compare, comparison_table
-from evaluation.scoring.score import COLUMNS as SCORE_COLUMNS
-from evaluation.scoring.score import load_scores, score_benchmark, score_of
+from evaluation.pages.compare import compare, comparison_table
+from evaluation.scoring.comparison_columns import COLUMNS
+from evaluation.scoring.score import score_benchmark
+from evaluation.scoring.score_table import COLUMNS as SCORE_COLUMNS
+from evaluation.scoring.score_table import load_scores, score_of
 from media import decode_clip
 
 
@@ -124,6 +126,9 @@ def test_latent_frechet_is_zero_for_the_truth_and_grows_with_damage(benchmark, m
     monkeypatch.setattr(score, "encode_video", encode)
     distance = score._LatentFrechet(MeanColourLatents(), benchmark)
     frames = benchmark.frames.numpy()
-    same, darker, darkest = dict(distance(frames)), dict(distance(frames // 2 + 20)), dict(distance(frames // 8))
+    same, darker, darkest = (
+        {score.metric: score.value for score in distance(damaged)}
+        for damaged in (frames, frames // 2 + 20, frames // 8)
+    )
     for name in ("latent_frechet", "latent_frechet_arms"):
         assert same[name] == pytest.approx(0.0, abs=1e-9) and 0.01 < darker[name] < darkest[name]

@@ -16,7 +16,7 @@ from assets.core.workspace import Workspace
 from assets.kinds.gate_evidence import BENCHMARK, EARLIER, FILES, PIPELINE, SCORED, SNAPSHOT, TRANSFORMER, WEIGHTS
 from assets.kinds.promotion import SCORES, SLICES, STUDENT
 from evaluation.benchmark.puppet_benchmark import build_benchmark
-from evaluation.scoring.score_slices import COLUMNS
+from evaluation.scoring.score_table import SLICE_COLUMNS
 from omnihuman.digests import weights_digest
 from orchestration.past.promoting import Refused, promote_version, roll_back
 from profiles import load_profile
@@ -117,7 +117,7 @@ def register(
         ("distilled_student", mode_of(m), "skin: dark", m, "", v, v, v, 1)
         for m, v in (GOOD | (scores or {}) | (slices or {})).items()
     ]
-    pd.DataFrame(parts, columns=list(COLUMNS)).to_parquet(folder / SLICES)
+    pd.DataFrame(parts, columns=list(SLICE_COLUMNS)).to_parquet(folder / SLICES)
     digest = weights_digest(weights)
     written = {
         WEIGHTS: digest,

@@ -1,0 +1,71 @@
+"""What is known of a metric beside its formula. It stands on the metric's class and nowhere else: gate, floors, tables, plots and
+pages read it there, through `evaluation.metrics.registry`."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+LAST = 1000  # the place of whatever names none
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The row of the score table that says what the metric reads where a condition cannot be followed."""
+
+    model: str
+    mode: str
+
+
+@dataclass(frozen=True)
+class Gate:
+    """How a metric may gate.
+
+    Attributes:
+        mode: of generation, in which the gate reads it.
+        threshold: key of its threshold in the profile's gate section; a metric without one there does not gate.
+        place: among the gate's metrics, in checks, slices and plots.
+    """
+
+    mode: str
+    threshold: str
+    place: int = LAST
+
+
+class MetricFacts:
+    """A metric's facts.
+
+    Attributes:
+        name: in the score tables.
+        unit: there too.
+        higher_is_better: None where neither end is best, as for a ratio to the truth's value.
+        title: for people, in plots and tables.
+        column: heading of its column where a table tells more than `title`; empty is `title`.
+        digits: behind the point in the comparison of teacher and student.
+        arrow: whether the title shows which way is better in tables of methods.
+        place: of its row in the score table; equal ones by name.
+        floor: where its floor stands; None for a metric whose floor is not measured.
+        damage: known damage to real clips that it must notice, mildest first (`evaluation.baselines.damage`); the last is its floor
+            among methods.
+    """
+
+    name: str
+    unit: str
+    higher_is_better: ClassVar[bool | None]
+    title: ClassVar[str]
+    column: ClassVar[str] = ""
+    digits: ClassVar[int] = 3
+    arrow: ClassVar[bool] = True
+    place: ClassVar[int] = LAST
+    floor: ClassVar[Floor | None] = None
+    damage: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def column_title(cls) -> str:
+        """The heading of its column in the comparison of teacher and student."""
+        return cls.column or cls.title
+
+    @classmethod
+    def directed_title(cls) -> str:
+        """The title with an arrow to the better side."""
+        if not cls.arrow or cls.higher_is_better is None:
+            return cls.title
+        return cls.title + ("↑" if cls.higher_is_better else "↓")
