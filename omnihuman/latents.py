@@ -4,13 +4,10 @@ import torch
 from torch import Tensor
 
 
-def latent_of_frame(frame: int) -> int:
-    """Frame 0 is latent 0; frames 4k-3..4k are latent k."""
-    return (frame + 3) // 4
-
-
 def fold_frames_into_latents(x: Tensor, dim: int) -> Tensor:
     """Group per-frame values by latent: size 4n+1 along `dim` becomes (n+1, 4), frame 0 filling all of latent 0.
+
+    Frames 4k-3 to 4k are latent k.
 
     Raises:
         ValueError: the size along `dim` is not 4n+1.

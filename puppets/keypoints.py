@@ -5,7 +5,7 @@ import numpy as np
 from puppets.measure import measure, measure_mouth
 
 KEYPOINTS = 133
-# COCO body order is nose, eyes, ears, shoulders, elbows, wrists, ...; same order as puppets.pose.JOINTS.
+# COCO body order is nose, eyes, ears, shoulders, elbows, wrists, ...; the order of puppets.pose is kept.
 ARMS = (7, 9, 8, 10)  # left elbow, left wrist, right elbow, right wrist
 # The 68 face points start at 23; in the iBUG order 62 is the inner upper lip's middle, 66 the inner lower lip's.
 INNER_LIP_TOP, INNER_LIP_BOTTOM = 23 + 62, 23 + 66

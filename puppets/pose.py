@@ -2,13 +2,12 @@
 
 import numpy as np
 
-JOINTS = ("left_elbow", "left_wrist", "right_elbow", "right_wrist")
 SHOULDERS = np.array([[22.0, 43.0], [42.0, 43.0]])
 UPPER_ARM = FOREARM = 9.0
 
 
 def draw_pose(rng: np.random.Generator, frames: int, fps: float) -> np.ndarray:
-    """`(frames, 4, 2)` joint positions (x, y) in pixels of the 64-pixel canvas, order as `JOINTS`."""
+    """`(frames, 4, 2)` joint positions (x, y) in pixels of the 64-pixel canvas, in the order left elbow, left wrist, right elbow, right wrist."""
     joints = np.empty((frames, 4, 2))
     for arm, side in enumerate((-1.0, 1.0)):
         upper = np.radians(_smooth(rng, frames, fps, 10.0, 80.0))

@@ -107,13 +107,6 @@ def _scales(written: str) -> tuple[float, float]:
     return numbers[0], numbers[-1]
 
 
-def generate_video(
-    workspace: Workspace, model: LoadedModel, request: Request, notify: Notify, progress: Progress | None = None
-) -> Path:
-    """`generate_videos` of one request."""
-    return generate_videos(workspace, model, [request], notify, progress)[0]
-
-
 def generate_videos(
     workspace: Workspace,
     model: LoadedModel,

@@ -177,8 +177,6 @@ def automation(instance: dg.DagsterInstance, count: int) -> None:
     )
 
 
-LATEST = """query($keys: [AssetKeyInput!]!) { assetsLatestInfo(assetKeys: $keys) { assetKey { path } latestMaterialization { timestamp }
-  assetHealth: freshnessInfo { currentLagMinutes } inProgressRunIds unstartedRunIds } }"""
 GRAPH = """{ assetNodes { id assetKey { path } groupName kinds isPartitioned dependencyKeys { path } dependedByKeys { path } staleStatus
   partitionStats { numMaterialized numPartitions numFailed numMaterializing } } }"""
 PAGE = """query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode { id description staleStatus

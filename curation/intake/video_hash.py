@@ -12,7 +12,7 @@ from scipy.fft import dctn
 BYTES = 16
 SIDE = 32  # pixels of the grey pictures
 MOMENTS = 16  # equal parts of the film, each averaged
-APPEARANCE_BITS, MOTION_BITS = 64, 64
+APPEARANCE_BITS = 64  # the rest is of motion
 # Grey levels times the DCT's gain: what compression alone does stays below.
 MOTION_FLOOR = 6.0
 KEPT = 4096  # small pictures; of a longer film every second one is dropped, again and again

@@ -7,11 +7,8 @@ import numpy as np
 
 KEYPOINTS = 133
 LEFT_SHOULDER, RIGHT_SHOULDER = 5, 6
-LEFT_ELBOW, RIGHT_ELBOW = 7, 8
-LEFT_WRIST, RIGHT_WRIST = 9, 10
 BODY = slice(0, 17)
 UPPER_BODY = slice(0, 13)  # nose to hips: what a talking person shows
-FEET = slice(17, 23)
 FACE = slice(23, 91)
 LEFT_HAND = slice(91, 112)
 RIGHT_HAND = slice(112, 133)

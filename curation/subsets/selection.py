@@ -125,23 +125,6 @@ class Tally:
         return Selection(int(self.clips.sum()), float(self.seconds.sum()) / SECONDS_PER_HOUR, clips, hours)
 
 
-def selected_clips(dataset: ds.Dataset, config: CurationConfig, subset: str) -> pa.Table:
-    """`clip_id` and `shard` of the clips in a subset.
-
-    Raises:
-        CurationError: no such subset, or see `select`.
-    """
-    if subset not in SUBSETS:
-        raise CurationError(f"no subset {subset!r}; there are {', '.join(SUBSETS)}")
-    predicates = parse_predicates(config)
-    needed = [predicates[name] for name in SUBSETS[: SUBSETS.index(subset) + 1]]
-    check_predicates(dataset, [predicate.text for predicate in needed], config)
-    condition = needed[0].expression
-    for predicate in needed[1:]:
-        condition = condition & predicate.expression
-    return dataset.to_table(columns=["clip_id", "shard"], filter=condition)
-
-
 @dataclass(frozen=True)
 class RepeatedCaptions:
     """`captions` stand at more than one clip each; `most_frequent` is one that stands at `times`."""

@@ -5,8 +5,7 @@ same noise; the floor is what another noise changes with every condition as it w
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -171,8 +170,3 @@ def as_markdown(rows: list[Sensitivity]) -> str:
             f"| {row.title} | {row.mouth_change:.3f} | {row.joint_change:.2f} | {row.colour_change:.4f} | {follows} | {chance} |"
         )
     return "\n".join(lines)
-
-
-def as_records(rows: list[Sensitivity]) -> list[dict[str, Any]]:
-    """For JSON."""
-    return [asdict(row) for row in rows]

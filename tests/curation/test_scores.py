@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import puppets
-from curation.people.keypoints import LEFT_ELBOW, LEFT_WRIST, RIGHT_ELBOW, RIGHT_WRIST, KeypointDetector, mouth_opening
+from curation.people.keypoints import KeypointDetector, mouth_opening
 from curation.scores.person.pose import keypoint_jitter, pose_visibility
 from curation.scores.picture.cuts import cut_curve, cut_score
-from curation.scores.picture.exposure import brightness
+from curation.scores.picture.exposure import brightness, histogram
 from curation.scores.picture.luma import luma
 from curation.scores.picture.motion import motion
 from curation.scores.picture.overlay_text import static_strokes
@@ -17,7 +17,7 @@ from curation.scores.sound.level import audio_rms_db, sound_share
 from curation.scores.sound.mouth_audio import mouth_audio_correlation, mouth_audio_lag_frames, mouth_visibility
 from curation.scores.sound.signal import envelope
 
-ARMS = (LEFT_ELBOW, RIGHT_ELBOW, LEFT_WRIST, RIGHT_WRIST)
+ARMS = (7, 8, 9, 10)  # elbows and wrists of COCO-WholeBody
 
 
 def smooth_texture(seed: int, height: int = 64, width: int = 64, frames: int = 9, step: float = 0.0) -> np.ndarray:
@@ -87,7 +87,7 @@ def test_sharpness_falls_with_blur_and_brightness_is_the_mean():
     grey = luma(puppets.render(1).frames)
     blurred = np.stack([cv2.GaussianBlur(image, (0, 0), 2.0) for image in grey])
     assert sharpness(blurred) < 0.1 * sharpness(grey)
-    assert brightness(np.full((2, 4, 4), 51.0)) == pytest.approx(0.2)
+    assert brightness(histogram(np.full((2, 4, 4), 51, np.uint8))) == pytest.approx(0.2)
 
 
 def test_loudness_of_a_full_scale_sine_is_minus_3_db():
@@ -132,7 +132,7 @@ def test_keypoint_scores_on_points_that_move_evenly_and_that_shake():
     assert pose_visibility(keypoints, ARMS) == 1.0
     keypoints[2, ARMS, 1] = 1.0  # second difference 1, -2, 1 in y
     assert keypoint_jitter(keypoints, ARMS) == pytest.approx(4 / 3)
-    keypoints[0, LEFT_WRIST, 2] = 0.4
+    keypoints[0, 9, 2] = 0.4
     assert pose_visibility(keypoints, ARMS) == pytest.approx(0.8)
     assert np.isnan(keypoint_jitter(np.zeros((5, 133, 3), np.float32), ARMS))
 

@@ -25,7 +25,6 @@ from puppets import PuppetKeypoints, measure, render
 from serving.generation import (
     GenerateError,
     Request,
-    generate_video,
     generate_videos,
     one_request_per_sound,
     parse_guidance,
@@ -82,7 +81,7 @@ def ask(files, output, **change) -> Request:
 
 def made(workspace, model, request) -> tuple[list[str], object]:
     notes: list[str] = []
-    return notes, generate_video(workspace, model, request, notes.append)
+    return notes, generate_videos(workspace, model, [request], notes.append)[0]
 
 
 def test_the_video_is_as_long_as_the_sound(workspace, model, files, tmp_path):
@@ -128,8 +127,8 @@ def test_a_condition_left_out_is_not_read(workspace, model, files, tmp_path):
 def test_segments_overlap_unless_they_are_to_be_cut(workspace, model, files, tmp_path, overlap, segments):
     seen = []
     request = ask(files, tmp_path / "out.mp4", seconds=2.0, overlap=overlap)
-    path = generate_video(
-        workspace, model, request, lambda note: None, lambda done, total, note: seen.append((done, total))
+    (path,) = generate_videos(
+        workspace, model, [request], lambda note: None, lambda done, total, note: seen.append((done, total))
     )
     assert seen == [(done + 1, segments) for done in range(segments)] and probe_clip(path).frames == 32
 

@@ -1,6 +1,5 @@
 r"""Losses of adversarial post-training, written with softplus: $-\log \sigma(x) = \mathrm{softplus}(-x)$."""
 
-import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
@@ -32,8 +31,3 @@ def approximated_r1(logits: Tensor, perturbed_logits: Tensor) -> Tensor:
     over n, without double backward. On fake samples it is the R2 of APT2.
     """
     return (logits - perturbed_logits).square().mean()
-
-
-def perturb(x: Tensor, sigma: float, generator: torch.Generator) -> Tensor:
-    """x + sigma n with n standard normal from `generator`."""
-    return x + sigma * torch.randn(x.shape, generator=generator).to(x)

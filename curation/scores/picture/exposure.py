@@ -8,11 +8,6 @@ from curation.scores.contract import Score, Values, floats
 from profiles.scores import ExposureConfig
 
 
-def brightness(luma: np.ndarray) -> float:
-    """Mean of `(T, H, W)` luma in [0, 255], over 255: 0 black, 1 white."""
-    return float(luma.mean(dtype=np.float64) / 255.0)
-
-
 def histogram(grey: np.ndarray) -> np.ndarray:
     """`(256,)` share of the pixels of `(T, H, W)` uint8 at each level."""
     counts = sum(cv2.calcHist([image], [0], None, [256], [0, 256])[:, 0].astype(np.float64) for image in grey)
@@ -23,6 +18,11 @@ def lost_shares(shares: np.ndarray, dark: float, bright: float) -> tuple[float, 
     """Shares of pixels at or below `dark` and at or above `bright`, of a `histogram`."""
     levels = np.arange(256)
     return float(shares[levels <= dark].sum()), float(shares[levels >= bright].sum())
+
+
+def brightness(shares: np.ndarray) -> float:
+    """Mean level of a `histogram`, over 255: 0 black, 1 white."""
+    return float((shares * np.arange(256)).sum() / 255.0)
 
 
 def contrast(shares: np.ndarray) -> float:
@@ -36,7 +36,7 @@ def score(material: Material, config: ExposureConfig) -> Values:
     shares = histogram(material.native_grey)
     black, white = lost_shares(shares, config.dark, config.bright)
     return {
-        "brightness": float((shares * np.arange(256)).sum() / 255.0),
+        "brightness": brightness(shares),
         "contrast": contrast(shares),
         "black_share": black,
         "white_share": white,
