@@ -107,9 +107,9 @@ class KeypointKeeper:
         self._tensors = tensors
         self.clips: dict[str, tuple[int, int, bool]] = {}
 
-    def add(self, sha256: str, found: Detected) -> None:
+    def add(self, sha256: str, detected: Detected) -> None:
         """Keep what was found in one clip."""
-        offset = self._tensors.append("keypoints", found.keypoints)
-        people = np.zeros(len(found.keypoints), np.int32) if found.people is None else found.people
+        offset = self._tensors.append("keypoints", detected.keypoints)
+        people = np.zeros(len(detected.keypoints), np.int32) if detected.people is None else detected.people
         self._tensors.append("people", people)
-        self.clips[sha256] = (offset, len(found.keypoints), found.people is not None)
+        self.clips[sha256] = (offset, len(detected.keypoints), detected.people is not None)

@@ -49,10 +49,10 @@ def _chosen(material: Material, config: CaptionConfig) -> tuple[str, str, str]:
         if said:
             return said, CAPTIONER, notes[0]
         notes.append("the captioner says nothing")
-    found = words_of(record["source_name"])
-    if found.caption:
-        return found.caption, FILE_NAME, "; ".join(notes)
-    return "", NONE, "; ".join([*notes, found.reason])
+    name_words = words_of(record["source_name"])
+    if name_words.caption:
+        return name_words.caption, FILE_NAME, "; ".join(notes)
+    return "", NONE, "; ".join([*notes, name_words.reason])
 
 
 CAPTION = Score(

@@ -39,7 +39,7 @@ class Bench:
         """What decides the content of one part of the material besides the clip's bytes; part of a column's key."""
         video = self.video
         bucket = [TRANSFORM, bucket_names(video), WORKING_SHORT_SIDE]
-        found: dict[str, Any] = {
+        identities: dict[str, Any] = {
             "frames": bucket,
             "native": [f"{TRANSFORM} {video.fps:g}", self.native_frames],
             "audio": [f"{video.fps:g}", video.sample_rate],
@@ -48,7 +48,7 @@ class Bench:
             "record": None,
             "data": None,
         }
-        return found[source]
+        return identities[source]
 
 
 class Material:

@@ -186,19 +186,19 @@ class _Writer:
 
     def add(self, job: _Job, columns: dict[str, dict[str, Values]], result: _Result) -> None:
         """One clip; its new columns go into `columns`."""
-        found = result.detected
-        if found is None:
+        detected = result.detected
+        if detected is None:
             assert job.place is not None
-            found = job.place.read()
+            detected = job.place.read()
         row: dict[str, Any] = {"clip_id": job.record["clip_id"], **{name: job.record[name] for name in CLIP_COLUMNS}}
         for name, kept in columns.items():
             if name in result.values:
                 kept[job.keys[name]] = result.values[name]
             row |= kept[job.keys[name]]
-        offset = self._points.append("keypoints", found.keypoints)
-        self._rows.append({**row, "keypoints_offset": offset, "keypoints_frames": len(found.keypoints)})
+        offset = self._points.append("keypoints", detected.keypoints)
+        self._rows.append({**row, "keypoints_offset": offset, "keypoints_frames": len(detected.keypoints)})
         if self._keeper is not None:
-            self._keeper.add(job.record["sha256"], found)
+            self._keeper.add(job.record["sha256"], detected)
 
     def close(self, clips: pd.DataFrame, schema: pa.Schema, versions: dict[str, Any]) -> None:
         """Rows that break the contract go to quarantine; nothing reads their keypoints."""

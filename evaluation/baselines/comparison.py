@@ -76,11 +76,11 @@ def compare_baselines(
             progress(done, len(everyone) + 1, videos.title)
     few = Samples(samples.name, samples.samples[:SANITY_SAMPLES], samples.digest)
     table = pd.DataFrame(each, columns=["method", "sample", "metric", "value"])
-    found = BaselineComparison(samples, scores, judge_metrics(instruments, few, resamples, seed), table)
+    comparison = BaselineComparison(samples, scores, judge_metrics(instruments, few, resamples, seed), table)
     if progress is not None:
         progress(len(everyone) + 1, len(everyone) + 1, "known damage")
-    _write(found, destination, published_set, methods)
-    return found
+    _write(comparison, destination, published_set, methods)
+    return comparison
 
 
 def _each_sample(title: str, panel: Panel) -> Iterator[tuple[str, str, str, float]]:
@@ -90,31 +90,40 @@ def _each_sample(title: str, panel: Panel) -> Iterator[tuple[str, str, str, floa
                 yield title, clip, name, metric(np.array([place]))
 
 
-def _write(found: BaselineComparison, destination: Path, published_set: str, methods: Sequence[Videos]) -> None:
+def _write(comparison: BaselineComparison, destination: Path, published_set: str, methods: Sequence[Videos]) -> None:
     with whole_directory(destination) as folder:
         record = {
-            "samples": {"name": found.samples.name, "clips": len(found.samples), "digest": found.samples.digest},
-            "scores": {title: {n: asdict(s) for n, s in row.items()} for title, row in found.scores.items()},
-            "sanity": {name: asdict(verdict) for name, verdict in found.verdicts.items()},
+            "samples": {
+                "name": comparison.samples.name,
+                "clips": len(comparison.samples),
+                "digest": comparison.samples.digest,
+            },
+            "scores": {title: {n: asdict(s) for n, s in row.items()} for title, row in comparison.scores.items()},
+            "sanity": {name: asdict(verdict) for name, verdict in comparison.verdicts.items()},
         }
         write_atomically(
             folder / "comparison.json", json.dumps(_without_nan(record), indent=1, ensure_ascii=False).encode()
         )
-        page = comparison_page(found.samples, found.scores, found.verdicts, published_set)
+        page = comparison_page(comparison.samples, comparison.scores, comparison.verdicts, published_set)
         write_atomically(folder / "comparison.md", page.encode())
-        score_table(found).to_parquet(folder / "scores.parquet", index=False)
-        found.each.to_parquet(folder / "samples.parquet", index=False)
+        score_table(comparison).to_parquet(folder / "scores.parquet", index=False)
+        comparison.each.to_parquet(folder / "samples.parquet", index=False)
         write_comparison_page(
-            folder / "comparison.html", found.samples, found.scores, found.verdicts, found.each, methods
+            folder / "comparison.html",
+            comparison.samples,
+            comparison.scores,
+            comparison.verdicts,
+            comparison.each,
+            methods,
         )
 
 
-def score_table(found: BaselineComparison) -> pd.DataFrame:
+def score_table(comparison: BaselineComparison) -> pd.DataFrame:
     """Long: method, metric, unit, value, ci_low, ci_high, clips, coverage, usable, network, network_sha256, warning."""
     rows = []
-    for title, scores in found.scores.items():
+    for title, scores in comparison.scores.items():
         for name, score in scores.items():
-            row = asdict(score) | {"method": title, "usable": found.verdicts[name].usable}
+            row = asdict(score) | {"method": title, "usable": comparison.verdicts[name].usable}
             network = row.pop("network") or {}
             rows.append(row | {"network": network.get("architecture", ""), "network_sha256": network.get("sha256", "")})
     return pd.DataFrame(rows)

@@ -55,8 +55,8 @@ def write_comparison_page(
 def _score_rows(scores: Mapping[str, Mapping[str, Score]], verdicts: Mapping[str, Verdict]) -> list[dict[str, Any]]:
     rows = []
     for name, verdict in verdicts.items():
-        for title, found in scores.items():
-            score = found[name]
+        for title, row in scores.items():
+            score = row[name]
             numbers = {
                 "value": score.value,
                 "low": score.ci_low,

@@ -165,14 +165,16 @@ class FolderVideos:
         available = _length(probe, sample.fps)
         if self._fit:
             return [] if available >= sample.frames else [f"{path.name} has {available} of {sample.frames} frames"]
-        found = []
+        problems = []
         if abs(probe.fps - sample.fps) > RATE_TOLERANCE:
-            found.append(f"{path.name} runs at {probe.fps:g} frames a second, the sample at {sample.fps:g}")
+            problems.append(f"{path.name} runs at {probe.fps:g} frames a second, the sample at {sample.fps:g}")
         elif available != sample.frames:
-            found.append(f"{path.name} has {available} frames, the sample {sample.frames}")
+            problems.append(f"{path.name} has {available} frames, the sample {sample.frames}")
         if (probe.width, probe.height) != (sample.width, sample.height):
-            found.append(f"{path.name} is {probe.width} x {probe.height}, the sample {sample.width} x {sample.height}")
-        return found
+            problems.append(
+                f"{path.name} is {probe.width} x {probe.height}, the sample {sample.width} x {sample.height}"
+            )
+        return problems
 
 
 class RealVideos:
@@ -203,10 +205,10 @@ class ArrayVideos:
         self.title, self._videos, self._sounds = title, videos, sounds
         for sample in samples.samples:
             shape = (sample.frames, sample.height, sample.width, 3)
-            found = videos[sample.name].shape if sample.name in videos else "missing"
-            if found != shape:
+            shown = videos[sample.name].shape if sample.name in videos else "missing"
+            if shown != shape:
                 raise BaselineError(
-                    f"{title}: the video of {sample.name} is {found}, the sample {shape}; generate it again"
+                    f"{title}: the video of {sample.name} is {shown}, the sample {shape}; generate it again"
                 )
 
     def frames(self, sample: Sample) -> np.ndarray:
@@ -222,14 +224,14 @@ class ArrayVideos:
 def _videos(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise BaselineError(f"no folder {folder}; give a folder of videos")
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")):
-        if path.stem in found:
+        if path.stem in files:
             raise BaselineError(
-                f"{folder} holds both {found[path.stem].name} and {path.name}; keep one video of each sample"
+                f"{folder} holds both {files[path.stem].name} and {path.name}; keep one video of each sample"
             )
-        found[path.stem] = path
-    return found
+        files[path.stem] = path
+    return files
 
 
 def _length(probe: Probe, fps: float) -> int:

@@ -57,11 +57,11 @@ class ArcFaceEmbedding:
     def __call__(self, frames: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
         """`(T, H, W, 3)` uint8 RGB and `(T, 133, 3)` in its pixels to `(T, D)` float32 of length 1; NaN without a face."""
         points = [five_points(k) for k in keypoints]
-        found = [
+        vectors = [
             self._embed(image, five) if five is not None else None for image, five in zip(frames, points, strict=True)
         ]
-        width = next((len(vector) for vector in found if vector is not None), 1)
-        return np.stack([np.full(width, np.nan, np.float32) if vector is None else vector for vector in found])
+        width = next((len(vector) for vector in vectors if vector is not None), 1)
+        return np.stack([np.full(width, np.nan, np.float32) if vector is None else vector for vector in vectors])
 
     def _embed(self, image: np.ndarray, five: np.ndarray) -> np.ndarray:
         face = cv2.warpAffine(image, similarity(five, TEMPLATE), (SIDE, SIDE))

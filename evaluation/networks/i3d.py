@@ -50,8 +50,8 @@ class I3DFeatures:
         self.network = identify(path, I3D, PROTOCOL, REMEDY)
         self._batch_size = batch_size
         self._model = opened(path, I3D, REMEDY, lambda: torch.jit.load(str(path), map_location="cpu").eval())
-        found = opened(path, I3D, REMEDY, lambda: self._features(torch.zeros(1, 3, WINDOW, SIDE, SIDE)))
-        opened(path, I3D, REMEDY, lambda: _checked(found))
+        features = opened(path, I3D, REMEDY, lambda: self._features(torch.zeros(1, 3, WINDOW, SIDE, SIDE)))
+        opened(path, I3D, REMEDY, lambda: _checked(features))
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:
         """`(T, H, W, 3)` uint8 RGB to `(windows, 400)` float32.
@@ -60,11 +60,11 @@ class I3DFeatures:
             MetricError: fewer than 10 frames.
         """
         parts = windows(len(frames))
-        found = []
+        features = []
         for start in range(0, len(parts), self._batch_size):
             batch = torch.stack([preprocessed(frames[part]) for part in parts[start : start + self._batch_size]])
-            found.append(self._features(batch).numpy())
-        return np.concatenate(found).astype(np.float32)
+            features.append(self._features(batch).numpy())
+        return np.concatenate(features).astype(np.float32)
 
     def _features(self, pixels: Tensor) -> Tensor:
         with torch.inference_mode():

@@ -45,38 +45,38 @@ class Evaluated:
     why_none: str = ""
 
 
-def write_evaluation_page(path: Path, found: Evaluated) -> Path:
+def write_evaluation_page(path: Path, evaluation: Evaluated) -> Path:
     """Write the page; returns `path`.
 
     Raises:
         evaluation.benchmark.generate.GenerationError: the model's videos are missing.
     """
-    ranked = ranked_samples(found.samples, found.model)
+    ranked = ranked_samples(evaluation.samples, evaluation.model)
     made = {
-        title: load_generated(found.generated_root / found.model / mode, found.benchmark)[0]
+        title: load_generated(evaluation.generated_root / evaluation.model / mode, evaluation.benchmark)[0]
         for title, mode in ((AUDIO_TITLE, AUDIO), (POSE_TITLE, POSE))
     }
-    own = found.slices[found.slices["model"] == found.model]
+    own = evaluation.slices[evaluation.slices["model"] == evaluation.model]
     sections = [
-        Section("What this is", _sentence(found)),
-        Section("Scores", SCORES_NOTE, score_rows(found.scores, found.plan)),
+        Section("What this is", _sentence(evaluation)),
+        Section("Scores", SCORES_NOTE, score_rows(evaluation.scores, evaluation.plan)),
         Section(
             "Slices",
             "Halves of the benchmark; the dotted line is the whole of it.",
             slice_table(own),
-            [slices_plot(own, found.scores, found.limits)],
+            [slices_plot(own, evaluation.scores, evaluation.limits)],
         ),
         Section(
             "Cost against quality",
             COST_NOTE,
-            cost_rows(found.scores, found.plan),
-            [cost_against_quality(found.scores, found.plan)],
+            cost_rows(evaluation.scores, evaluation.plan),
+            [cost_against_quality(evaluation.scores, evaluation.plan)],
         ),
-        _samples("Worst samples", found, ranked.head(WORST), made),
-        _samples("Best samples", found, ranked.tail(BEST).iloc[::-1], made),
-        *_analysis(found, ranked),
+        _samples("Worst samples", evaluation, ranked.head(WORST), made),
+        _samples("Best samples", evaluation, ranked.tail(BEST).iloc[::-1], made),
+        *_analysis(evaluation, ranked),
     ]
-    return write_page(path, f"Evaluation of {found.model.replace('_', ' ')} {found.weights[:12]}", sections)
+    return write_page(path, f"Evaluation of {evaluation.model.replace('_', ' ')} {evaluation.weights[:12]}", sections)
 
 
 SCORES_NOTE = (
@@ -141,32 +141,32 @@ def cost_rows(scores: pd.DataFrame, plan: Sequence[ModelPlan]) -> list[dict[str,
     return rows
 
 
-def _sentence(found: Evaluated) -> str:
-    bench = found.benchmark
+def _sentence(evaluation: Evaluated) -> str:
+    bench = evaluation.benchmark
     return (
-        f"{found.model}, weights {found.weights}, on {len(bench)} held-out clips of {bench.frames.shape[1]} frames at {bench.fps:g} a second "
-        f"(benchmark {bench.digest[:12]}), beside {', '.join(model.title for model in found.plan)}."
+        f"{evaluation.model}, weights {evaluation.weights}, on {len(bench)} held-out clips of {bench.frames.shape[1]} frames at {bench.fps:g} a second "
+        f"(benchmark {bench.digest[:12]}), beside {', '.join(model.title for model in evaluation.plan)}."
     )
 
 
-def _samples(title: str, found: Evaluated, rows: pd.DataFrame, made: Mapping[str, np.ndarray]) -> Section:
+def _samples(title: str, evaluation: Evaluated, rows: pd.DataFrame, made: Mapping[str, np.ndarray]) -> Section:
     pictures, captions = [], []
     for name, row in rows.iterrows():
-        clip = found.benchmark.names.index(str(name))
-        pictures.append(sample_picture(found.benchmark, clip, made))
+        clip = evaluation.benchmark.names.index(str(name))
+        pictures.append(sample_picture(evaluation.benchmark, clip, made))
         values = "; ".join(f"{column} {value:.3g}" for column, value in row.items() if column != BADNESS)
-        captions.append(f"{name}: “{found.benchmark.captions[clip]}” — {values}; badness {row[BADNESS]:.2f}")
+        captions.append(f"{name}: “{evaluation.benchmark.captions[clip]}” — {values}; badness {row[BADNESS]:.2f}")
     note = "By badness: the mean over the gate's metrics of the share of clips that do no worse. 1 is the worst in all of them."
     return Section(title, note, pictures=pictures, captions=captions)
 
 
-def _analysis(found: Evaluated, ranked: pd.DataFrame) -> list[Section]:
-    if found.analysis is None:
-        return [Section("Error analysis", found.why_none)]
-    analysis, names = found.analysis, found.training_clips
+def _analysis(evaluation: Evaluated, ranked: pd.DataFrame) -> list[Section]:
+    if evaluation.analysis is None:
+        return [Section("Error analysis", evaluation.why_none)]
+    analysis, names = evaluation.analysis, evaluation.training_clips
     rows = []
     for name in ranked.index[:WORST]:
-        clip = found.benchmark.names.index(str(name))
+        clip = evaluation.benchmark.names.index(str(name))
         near = ", ".join(
             f"{names[i]} ({d:.1f})" for i, d in zip(analysis.nearest[clip], analysis.distances[clip], strict=True)
         )

@@ -32,7 +32,7 @@ RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
-class DrivenScore:
+class FollowingScore:
     """One number of videos driven in one way.
 
     Attributes:
@@ -50,7 +50,7 @@ class DrivenScore:
     floor: float
 
 
-def measure_driving(
+def measure_condition_following(
     pipeline: Any,
     clips: int,
     segments: int,
@@ -58,7 +58,7 @@ def measure_driving(
     seed: int,
     steps: int | None = None,
     progress: Progress | None = None,
-) -> list[DrivenScore]:
+) -> list[FollowingScore]:
     """Make `clips` videos of `segments` segments in each way of driving them, and measure the first segment and the whole.
 
     Args:
@@ -76,7 +76,7 @@ def measure_driving(
     if clips < 2 or segments < 1:
         raise ValueError(f"driving is measured on two clips or more of one segment or more, got {clips} and {segments}")
     video, people = puppet_video(clips, segments, segment_frames, seed, steps)
-    rows: list[DrivenScore] = []
+    rows: list[FollowingScore] = []
     lengths = sorted({1, segments})
     for place, (name, given) in enumerate(DRIVEN_BY.items()):
         made: list[np.ndarray] = []
@@ -102,30 +102,33 @@ def _driven(video: LongVideo, people: list[Puppet], by_sound: bool, by_pose: boo
     return dataclasses.replace(video, audio=video.audio if by_sound else None, keypoints=pose)
 
 
-def _scores(name: str, segments: int, frames: np.ndarray, people: list[Puppet]) -> Iterator[DrivenScore]:
+def _scores(name: str, segments: int, frames: np.ndarray, people: list[Puppet]) -> Iterator[FollowingScore]:
     """Of `(B, T, H, W, 3)` uint8 that show the people from their first frame on."""
-    found = [measure(clip) for clip in frames]
-    own, others = _metrics(found, people, frames.shape[1]), _metrics(found, people[1:] + people[:1], frames.shape[1])
+    measured = [measure(clip) for clip in frames]
+    own, others = (
+        _metrics(measured, people, frames.shape[1]),
+        _metrics(measured, people[1:] + people[:1], frames.shape[1]),
+    )
     every = np.arange(len(people))
     for metric, other in zip(own, others, strict=True):
         floor = float("nan") if isinstance(metric, MissingJoints) else other(every)
-        yield DrivenScore(name, segments, metric.name, estimate(metric, RESAMPLES), floor)
+        yield FollowingScore(name, segments, metric.name, estimate(metric, RESAMPLES), floor)
 
 
-def _metrics(found: list[Any], people: list[Puppet], frames: int) -> list[Metric]:
+def _metrics(measured: list[Any], people: list[Puppet], frames: int) -> list[Metric]:
     joints = np.stack([person.joints[:frames] for person in people])
     reference = np.stack([measure_colours(reference_picture(person)[None])[0] for person in people])
     return [
         MouthCorrelation(
-            np.stack([one.opening for one in found]), np.stack([person.opening[:frames] for person in people])
+            np.stack([one.opening for one in measured]), np.stack([person.opening[:frames] for person in people])
         ),
-        JointErrorMedian(np.stack([one.joints for one in found]), joints),
-        MissingJoints(np.stack([one.missing for one in found]), joints),
-        ColourError(np.stack([one.colours for one in found]), reference),
+        JointErrorMedian(np.stack([one.joints for one in measured]), joints),
+        MissingJoints(np.stack([one.missing for one in measured]), joints),
+        ColourError(np.stack([one.colours for one in measured]), reference),
     ]
 
 
-def as_markdown(rows: list[DrivenScore]) -> str:
+def as_markdown(rows: list[FollowingScore]) -> str:
     """A line per way and length; each number with its interval, and its floor in brackets."""
     metrics = list(dict.fromkeys(row.metric for row in rows))
     lines = [
@@ -138,6 +141,6 @@ def as_markdown(rows: list[DrivenScore]) -> str:
     return "\n".join(lines)
 
 
-def _cell(row: DrivenScore) -> str:
+def _cell(row: FollowingScore) -> str:
     said = f"{row.value.value:.3f} [{row.value.ci_low:.3f}, {row.value.ci_high:.3f}]"
     return said if np.isnan(row.floor) else f"{said} (floor {row.floor:.3f})"

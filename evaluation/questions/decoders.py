@@ -74,13 +74,13 @@ def compare_decoders(own: Any, slim: Any, benchmark: Benchmark, batch_size: int 
 def _row(
     name: str, autoencoder: Any, seconds: float, frames: Tensor, own: Tensor | None, benchmark: Benchmark
 ) -> DecoderRow:
-    every, found = np.arange(len(frames)), [measure(clip) for clip in frames.numpy()]
+    every, measured = np.arange(len(frames)), [measure(clip) for clip in frames.numpy()]
     return DecoderRow(
         name, sum(p.numel() for p in autoencoder.decoder.parameters()), seconds / len(frames),
         PeakSignalToNoise(frames.numpy(), benchmark.frames.numpy())(every),
         None if own is None else PeakSignalToNoise(frames.numpy(), own.numpy())(every),
-        MouthCorrelation(np.stack([one.opening for one in found]), benchmark.opening.numpy())(every),
-        MissingJoints(np.stack([one.missing for one in found]), benchmark.joints.numpy())(every),
+        MouthCorrelation(np.stack([one.opening for one in measured]), benchmark.opening.numpy())(every),
+        MissingJoints(np.stack([one.missing for one in measured]), benchmark.joints.numpy())(every),
         HighFrequencyRatio(frames.numpy(), benchmark.frames.numpy())(every),
     )  # fmt: skip
 

@@ -93,9 +93,9 @@ def analyse_errors(
         around = values.mean(axis=1)
         if np.isfinite(around).all() and np.ptp(around) > 0:
             looked_at[str(column)] = around
-    found = {name: spearmanr(badness, values) for name, values in looked_at.items() if np.ptp(values) > 0}
-    level = SIGNIFICANCE / max(1, len(found))
-    related = {name: (float(r.statistic), float(r.pvalue)) for name, r in found.items() if r.pvalue < level}
+    correlations = {name: spearmanr(badness, values) for name, values in looked_at.items() if np.ptp(values) > 0}
+    level = SIGNIFICANCE / max(1, len(correlations))
+    related = {name: (float(r.statistic), float(r.pvalue)) for name, r in correlations.items() if r.pvalue < level}
     proposals = _proposals(related, looked_at, badness, nearest, training, thresholds)
     return ErrorAnalysis(nearest, distances, tuple(looked_at), tuple(proposals))
 

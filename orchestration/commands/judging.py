@@ -143,14 +143,16 @@ def driving(
     steps: Annotated[int | None, typer.Option(min=1, help="sampling steps; default is the model's own")] = None,
 ) -> None:
     """Drive puppets by sound, pose, both and words alone, over one segment and over many, and measure what is followed, beside floors."""
-    from evaluation.questions.condition_following import as_markdown, measure_driving
+    from evaluation.questions.condition_following import as_markdown, measure_condition_following
     from serving.model_choice import load_model
 
     workspace = open_with()
     config = workspace.profile
     pipeline = load_model(workspace, model).pipeline
     with _bar() as show:
-        rows = measure_driving(pipeline, clips, segments, config.video.frames, config.evaluation.seed, steps, show)
+        rows = measure_condition_following(
+            pipeline, clips, segments, config.video.frames, config.evaluation.seed, steps, show
+        )
     print(as_markdown(rows))
 
 

@@ -19,6 +19,7 @@ from assets.kinds.detectors import keypoint_detector
 from assets.make import execute as execute_module
 from assets.make.dvc_stages import ensure_repository, params_text
 from assets.make.execute import execute, is_current, run_process
+from evaluation.scoring.gate import GateError
 from profiles import load_profile
 from puppets import PuppetKeypoints
 from training.run.launch import Process
@@ -102,6 +103,12 @@ def test_equal_content_upstream_leaves_a_step_current(workspace: Workspace, step
     execute(workspace, steps["below"])
     execute(workspace, steps["above"])
     assert is_current(workspace, steps["below"])
+
+
+def test_a_threshold_of_no_metric_stops_the_first_asset_not_the_last(workspace: Workspace, steps) -> None:
+    with pytest.raises(GateError, match=r"gate\.mouth_corelation_min"):
+        execute(with_profile(workspace, "gate.mouth_corelation_min=0.5"), steps["above"])
+    assert not workspace.data("above").exists()
 
 
 def test_a_failed_or_empty_execution_is_not_recorded(workspace: Workspace, steps) -> None:

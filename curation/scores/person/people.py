@@ -31,15 +31,15 @@ def face_height(keypoints: np.ndarray, confident: float) -> np.ndarray:
 
 def face_covered(keypoints: np.ndarray, confident: float) -> np.ndarray:
     """`(T,)` bool: a seen point of a hand lies inside the hull of the seen face points, so that a hand hides the face."""
-    found = np.zeros(len(keypoints), bool)
+    covered = np.zeros(len(keypoints), bool)
     for t, frame in enumerate(keypoints.astype(np.float32)):
         face = frame[FACE][frame[FACE, 2] > confident, :2]
         hands = np.concatenate([frame[LEFT_HAND], frame[RIGHT_HAND]])
         hands = hands[hands[:, 2] > confident, :2]
         if len(face) >= 3 and len(hands):
             hull = cv2.convexHull(face)
-            found[t] = any(cv2.pointPolygonTest(hull, (float(x), float(y)), False) > 0 for x, y in hands)
-    return found
+            covered[t] = any(cv2.pointPolygonTest(hull, (float(x), float(y)), False) > 0 for x, y in hands)
+    return covered
 
 
 def cut_off(keypoints: np.ndarray, height: int, width: int, confident: float) -> np.ndarray:

@@ -65,8 +65,8 @@ def score(material: Material, config: PuppetSyncConfig) -> Values:
     centre = mouth_centre(material.detected.keypoints)
     if audio is None or centre is None or count_windows(len(material.frames), len(audio)) - config.lags < config.fewest:
         return without_meaning(*COLUMNS)
-    found = find_shift(*embed(network, cut_mouths(material.frames, centre), audio), config.lags)
-    return {"puppet_sync_offset": float(found.offset), "puppet_sync_confidence": found.confidence}
+    shift = find_shift(*embed(network, cut_mouths(material.frames, centre), audio), config.lags)
+    return {"puppet_sync_offset": float(shift.offset), "puppet_sync_confidence": shift.confidence}
 
 
 PUPPET_SYNC = Score(

@@ -36,10 +36,10 @@ def global_motion(before: np.ndarray, after: np.ndarray, corners: int, tolerance
         None where too few corners can be tracked, as in a flat picture.
     """
     distance = max(3.0, np.sqrt(before.size / corners) / 2)
-    found = cv2.goodFeaturesToTrack(before, corners, 0.01, distance)
-    if found is None or len(found) < FEWEST:
+    points = cv2.goodFeaturesToTrack(before, corners, 0.01, distance)
+    if points is None or len(points) < FEWEST:
         return None
-    start = np.asarray(found, np.float32)
+    start = np.asarray(points, np.float32)
     tracked = cv2.calcOpticalFlowPyrLK(before, after, start, start.copy(), winSize=(15, 15), maxLevel=3)
     moved, status = np.asarray(tracked[0]), np.asarray(tracked[1])
     # A corner that leaves the picture is tracked to somewhere else.
@@ -76,9 +76,9 @@ def camera(grey: np.ndarray, config: CameraConfig) -> dict[str, float]:
     """
     motions, changes = [], []
     for run in measured_runs(len(grey), config.pairs, config.run):
-        found = [global_motion(grey[t], grey[t + 1], config.corners, config.tolerance) for t in run]
-        motions += [motion for motion in found if motion is not None]
-        neighbours = zip(found[:-1], found[1:], strict=True)
+        steps = [global_motion(grey[t], grey[t + 1], config.corners, config.tolerance) for t in run]
+        motions += [motion for motion in steps if motion is not None]
+        neighbours = zip(steps[:-1], steps[1:], strict=True)
         changes += [np.hypot(*(b.centre - a.centre)) for a, b in neighbours if a is not None and b is not None]
     if not motions:
         return dict.fromkeys(COLUMNS, float("nan"))
@@ -91,8 +91,8 @@ def camera(grey: np.ndarray, config: CameraConfig) -> dict[str, float]:
 
 def score(material: Material, config: CameraConfig) -> Values:
     """The three columns in pixels of the bucket per frame."""
-    found = camera(np.clip(material.luma, 0, 255).astype(np.uint8), config)
-    return {name: value * material.working_scale for name, value in found.items()}
+    values = camera(np.clip(material.luma, 0, 255).astype(np.uint8), config)
+    return {name: value * material.working_scale for name, value in values.items()}
 
 
 CAMERA = Score("camera", "lk-ransac-1", floats(*COLUMNS), ("frames",), score)

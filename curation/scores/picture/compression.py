@@ -19,7 +19,7 @@ def blockiness(grey: np.ndarray, block: int = 8) -> float:
 
 
 def _of_picture(image: np.ndarray, block: int) -> float:
-    found = 0.0
+    strongest = 0.0
     for axis in (0, 1):
         other = (1 - axis,)
         steps = np.abs(np.diff(image, axis=axis)).mean(axis=other)
@@ -27,8 +27,8 @@ def _of_picture(image: np.ndarray, block: int) -> float:
         if not on_grid.any() or on_grid.all():
             continue
         across, beside = steps[on_grid].mean(), steps[~on_grid].mean()
-        found = max(found, float((across - beside) / max(across + beside, 1e-6)))
-    return found
+        strongest = max(strongest, float((across - beside) / max(across + beside, 1e-6)))
+    return strongest
 
 
 def bits_per_pixel(size: int, width: int, height: int, frames: int) -> float:

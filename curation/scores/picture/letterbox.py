@@ -41,9 +41,9 @@ def _edge(dark: np.ndarray) -> int:
     return int(np.argmin(dark))
 
 
-def bar_share(found: Bars, height: int, width: int) -> float:
+def bar_share(edges: Bars, height: int, width: int) -> float:
     """Share in [0, 1] of the picture's area that the bars cover."""
-    return 1.0 - (height - found.top - found.bottom) * (width - found.left - found.right) / (height * width)
+    return 1.0 - (height - edges.top - edges.bottom) * (width - edges.left - edges.right) / (height * width)
 
 
 def score(material: Material, config: LetterboxConfig) -> Values:

@@ -28,15 +28,15 @@ def detail_bandwidth(grey: np.ndarray, energy: float = 0.99, window: int = 256) 
     # Rounding to whole grey levels is noise of variance 1/12 in every frequency; what does not stand above it is not there.
     floor = ROUNDING * np.square(taper).sum() / 12
     order = np.argsort(radius, axis=None)
-    found = []
+    radii = []
     for image in grey[:, top : top + height, left : left + width].astype(np.float32):
         # Weighted by frequency, as a gradient is: otherwise brightness alone would decide.
         power = np.abs(np.fft.rfft2((image - image.mean()) * taper)) ** 2
         power = np.where(power > floor, power, 0.0) * radius**2
         total = np.cumsum(power.ravel()[order])
         if total[-1] > 0:
-            found.append(radius.ravel()[order][np.searchsorted(total, energy * total[-1])])
-    return float(np.median(found)) if found else 0.0
+            radii.append(radius.ravel()[order][np.searchsorted(total, energy * total[-1])])
+    return float(np.median(radii)) if radii else 0.0
 
 
 def score(material: Material, config: ResolutionConfig) -> Values:

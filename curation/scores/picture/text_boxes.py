@@ -52,7 +52,7 @@ def boxes_of(probability: np.ndarray, config: TextBoxesConfig, scale: float) -> 
     """Boxes around what a `(352, 640)` map of probabilities marks as text (differentiable binarisation, its inference)."""
     marked = (probability > config.pixel_confidence).astype(np.uint8)
     contours, _ = cv2.findContours(marked, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
-    found = []
+    boxes = []
     for contour in contours:
         left, top, width, height = cv2.boundingRect(contour)
         if min(width, height) < SMALLEST:
@@ -63,8 +63,8 @@ def boxes_of(probability: np.ndarray, config: TextBoxesConfig, scale: float) -> 
         if confidence >= config.box_confidence:
             grow = width * height * UNCLIP / (2 * (width + height))
             low, high = (left - grow) / scale, (left + width + grow) / scale
-            found.append(TextBox(low, (top - grow) / scale, high, (top + height + grow) / scale, confidence))
-    return found
+            boxes.append(TextBox(low, (top - grow) / scale, high, (top + height + grow) / scale, confidence))
+    return boxes
 
 
 def text_boxes(session: Any, image: np.ndarray, config: TextBoxesConfig) -> list[TextBox]:
@@ -101,9 +101,9 @@ def score(material: Material, config: TextBoxesConfig) -> Values:
     path = model_file(config)
     session = _session(str(path), weights_version(path))
     pictures = material.native[evenly(len(material.native), config.frames)]
-    found = [text_boxes(session, image, config) for image in pictures]
-    areas = [covered_share(boxes, *pictures.shape[1:3]) for boxes in found]
-    return {"text_boxes": float(max(map(len, found))), "text_area": float(np.median(areas))}
+    boxes_by_picture = [text_boxes(session, image, config) for image in pictures]
+    areas = [covered_share(boxes, *pictures.shape[1:3]) for boxes in boxes_by_picture]
+    return {"text_boxes": float(max(map(len, boxes_by_picture))), "text_area": float(np.median(areas))}
 
 
 TEXT_BOXES = Score(

@@ -49,13 +49,13 @@ def language_probabilities(network: Any, extractor: Any, windows: list[np.ndarra
 
     tokens = list(language_tokens(network).values())
     first = torch.full((1, 1), network.generation_config.decoder_start_token_id)
-    found = []
+    probabilities = []
     with torch.inference_mode():
         for window in windows:
             heard = extractor(window, sampling_rate=RATE, return_tensors="pt").input_features
             logits = network(input_features=heard, decoder_input_ids=first, use_cache=False).logits[0, -1]
-            found.append(logits[tokens].softmax(dim=-1).numpy())
-    return np.stack(found)
+            probabilities.append(logits[tokens].softmax(dim=-1).numpy())
+    return np.stack(probabilities)
 
 
 @kept

@@ -40,7 +40,7 @@ def _level(power: np.ndarray) -> np.ndarray:
 def _k_weighted(audio: np.ndarray, sample_rate: int) -> np.ndarray:
     from scipy.signal import lfilter
 
-    found = audio.astype(np.float64)
+    weighted = audio.astype(np.float64)
     for stage, (gain, quality, frequency) in enumerate((HEAD, LOW_CUT)):
         k = np.tan(np.pi * frequency / sample_rate)
         high = 10 ** (gain / 20)
@@ -52,8 +52,8 @@ def _k_weighted(audio: np.ndarray, sample_rate: int) -> np.ndarray:
             (high - middle * k / quality + k * k) / a0,
         ]
         b = shelf if stage == 0 else [1.0, -2.0, 1.0]
-        found = lfilter(b, [1.0, 2 * (k * k - 1) / a0, (1 - k / quality + k * k) / a0], found)
-    return found
+        weighted = lfilter(b, [1.0, 2 * (k * k - 1) / a0, (1 - k / quality + k * k) / a0], weighted)
+    return weighted
 
 
 def clipping_share(audio: np.ndarray, level: float = 0.985, run: int = 3) -> float:

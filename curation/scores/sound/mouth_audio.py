@@ -30,8 +30,8 @@ def mouth_visibility(opening: np.ndarray) -> float:
 def mouth_audio_lag_frames(opening: np.ndarray, envelope: np.ndarray, lags: int = LAGS, fewest: int = FEWEST) -> float:
     """Frames by which the mouth comes after the sound, the best of -lags..lags by correlation; NaN where undefined."""
     shifts = range(-lags, lags + 1)
-    found = np.array([mouth_audio_correlation(*_shifted(opening, envelope, shift), fewest) for shift in shifts])
-    return float("nan") if np.isnan(found).all() else float(shifts[int(np.nanargmax(found))])
+    correlations = np.array([mouth_audio_correlation(*_shifted(opening, envelope, shift), fewest) for shift in shifts])
+    return float("nan") if np.isnan(correlations).all() else float(shifts[int(np.nanargmax(correlations))])
 
 
 def _shifted(opening: np.ndarray, envelope: np.ndarray, lag: int) -> tuple[np.ndarray, np.ndarray]:

@@ -46,12 +46,12 @@ def label_probabilities(network: Any, extractor: Any, windows: list[np.ndarray])
     """`(windows, labels)` in [0, 1], each label by itself (AudioSet's clips have several)."""
     import torch
 
-    found = []
+    probabilities = []
     with torch.inference_mode():
         for start in range(0, len(windows), BATCH):
             given = extractor(windows[start : start + BATCH], sampling_rate=RATE, return_tensors="pt")
-            found.append(network(given["input_values"]).logits.sigmoid().numpy())
-    return np.concatenate(found)
+            probabilities.append(network(given["input_values"]).logits.sigmoid().numpy())
+    return np.concatenate(probabilities)
 
 
 @kept

@@ -59,12 +59,12 @@ def speaker_embeddings(network: Any, extractor: Any, windows: list[np.ndarray]) 
     """`(N, D)` x-vectors of windows of one length."""
     import torch
 
-    found = []
+    vectors = []
     with torch.inference_mode():
         for start in range(0, len(windows), BATCH):
             given = extractor(windows[start : start + BATCH], sampling_rate=RATE, return_tensors="pt")
-            found.append(network(given["input_values"]).embeddings.numpy())
-    return np.concatenate(found)
+            vectors.append(network(given["input_values"]).embeddings.numpy())
+    return np.concatenate(vectors)
 
 
 @kept

@@ -19,13 +19,13 @@ def speech_probabilities(session: Any, audio: np.ndarray) -> np.ndarray:
     state = np.zeros((2, 1, 128), np.float32)
     before = np.zeros((1, CONTEXT), np.float32)
     rate = np.array(RATE, np.int64)
-    found = []
+    probabilities = []
     for start in range(0, len(audio) - WINDOW + 1, WINDOW):
         window = np.concatenate([before, audio[None, start : start + WINDOW].astype(np.float32)], axis=1)
         probability, state = session.run(None, {"input": window, "state": state, "sr": rate})
         before = window[:, -CONTEXT:]
-        found.append(float(probability[0, 0]))
-    return np.array(found)
+        probabilities.append(float(probability[0, 0]))
+    return np.array(probabilities)
 
 
 def model_file(config: SpeechConfig) -> Path:
@@ -57,8 +57,8 @@ def score(material: Material, config: SpeechConfig) -> Values:
     audio = at_16_khz(material.audio, material.bench.video.sample_rate)
     if audio is None:
         return without_meaning("speech_share")
-    found = speech_probabilities(session(config), audio)
-    return {"speech_share": float((found >= config.threshold).mean()) if len(found) else float("nan")}
+    probabilities = speech_probabilities(session(config), audio)
+    return {"speech_share": float((probabilities >= config.threshold).mean()) if len(probabilities) else float("nan")}
 
 
 SPEECH = Score(

@@ -47,12 +47,12 @@ def cut_faces(frames: np.ndarray, boxes: np.ndarray, crop_scale: float) -> np.nd
 
     With half side b and scale c the cut goes from b above the centre to b (1 + 2 c) below it, and b (1 + c) to each side.
     """
-    found = []
+    pictures = []
     for image, (x, y, half) in zip(frames, boxes, strict=True):
         margin = int(half * (1 + 2 * crop_scale)) + PADDING
         padded = np.pad(image, ((margin, margin), (margin, margin), (0, 0)), constant_values=GREY)
         top, bottom = int(y + margin - half), int(y + margin + half * (1 + 2 * crop_scale))
         left, right = int(x + margin - half * (1 + crop_scale)), int(x + margin + half * (1 + crop_scale))
         cut = padded[max(0, top) : max(bottom, top + 1), max(0, left) : max(right, left + 1)]
-        found.append(cv2.resize(cut, (SIDE, SIDE))[..., ::-1])
-    return np.stack(found)
+        pictures.append(cv2.resize(cut, (SIDE, SIDE))[..., ::-1])
+    return np.stack(pictures)

@@ -102,11 +102,11 @@ def score(material: Material, config: LipSyncConfig) -> Values:
     coverage: Values = {"sync_coverage": float(seen.mean())}
     if clip.audio is None or not seen.any() or len(clip.frames) <= WINDOW + 1:
         return coverage | without_meaning(*COLUMNS)
-    found = judge(network, clip.frames, clip.audio, keypoints, config)
+    sync = judge(network, clip.frames, clip.audio, keypoints, config)
     return coverage | {
-        "sync_offset_frames": float(found.offset),
-        "sync_confidence": found.confidence,
-        "sync_distance": found.distance,
+        "sync_offset_frames": float(sync.offset),
+        "sync_confidence": sync.confidence,
+        "sync_distance": sync.distance,
     }
 
 

@@ -1,4 +1,4 @@
-"""Ways of driving, on pipelines that draw what they are told or somebody else: truth at its ceiling, a stranger at the floor."""
+"""How conditions are followed, on pipelines that draw what they are told or somebody else: truth at its ceiling, a stranger at the floor."""
 
 from types import SimpleNamespace
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-import evaluation.questions.condition_following as driving
-from evaluation.questions.condition_following import DRIVEN_BY, TRUTH, as_markdown, measure_driving
+import evaluation.questions.condition_following as condition_following
+from evaluation.questions.condition_following import DRIVEN_BY, TRUTH, as_markdown, measure_condition_following
 from puppets import render
 
 SEED, LENGTH, SEGMENTS, CLIPS = 60_000_000, 17, 3, 4
@@ -33,9 +33,9 @@ def rows(monkeypatch, given):
             start, stop = video.span(index)
             yield SimpleNamespace(start=start, frames=torch.from_numpy(shown[:, start:stop]))
 
-    monkeypatch.setattr(driving, "generate_segments", generate)
-    found = measure_driving(None, CLIPS, SEGMENTS, LENGTH, SEED)
-    return {(row.driven_by, row.segments, row.metric): row for row in found}
+    monkeypatch.setattr(condition_following, "generate_segments", generate)
+    scores = measure_condition_following(None, CLIPS, SEGMENTS, LENGTH, SEED)
+    return {(row.driven_by, row.segments, row.metric): row for row in scores}
 
 
 def test_every_way_is_given_its_signals_and_measured_over_one_segment_and_all(rows, given):
@@ -71,4 +71,4 @@ def test_the_table_has_a_line_for_each_way_and_length(rows):
 
 def test_a_floor_needs_somebody_else():
     with pytest.raises(ValueError, match="two clips or more"):
-        measure_driving(None, 1, 2, LENGTH, SEED)
+        measure_condition_following(None, 1, 2, LENGTH, SEED)
