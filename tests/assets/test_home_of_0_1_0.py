@@ -1,0 +1,53 @@
+"""A home that version 0.1.0 made is taken over: nothing whose code gives the same result is made again, and it is restored.
+
+`tests/fixtures/home-0.1.0.tar.xz` is what commit e0e4a73 left of `omnihuman demo --no-real-clips` with `OMNIHUMAN_SET` as in its
+file `settings`, cut down to the assets up to stage 1, their records, DVC's cache and the restore point. Times of files are kept.
+"""
+
+import shutil
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from assets.core.catalogue import STEPS
+from assets.core.workspace import Workspace
+from assets.make.execute import is_current
+from orchestration.past.restoring import restore
+from profiles import load_profile
+
+HOME = Path(__file__).resolve().parents[1] / "fixtures" / "home-0.1.0.tar.xz"
+SHARDED = ("raw_clips", "clip_scores", "filtered_subsets", "condition_features")
+WHOLE = ("training_snapshot", "stage_1_checkpoint")
+
+
+@pytest.fixture
+def home(tmp_path) -> Workspace:
+    with tarfile.open(HOME) as archive:
+        archive.extractall(tmp_path, filter="data")
+    return Workspace(tmp_path, load_profile("laptop", (tmp_path / "settings").read_text().split()))
+
+
+def current(home: Workspace) -> list[str]:
+    (shard,) = home.shards("raw_clips")
+    return [name for name in (*SHARDED, *WHOLE) if is_current(home, STEPS[name], shard if name in SHARDED else None)]
+
+
+def test_nothing_is_made_again(home):
+    assert current(home) == [*SHARDED, *WHOLE]
+
+
+def test_another_setting_still_makes_it_out_of_date(home):
+    other = Workspace(
+        home.root, load_profile("laptop", [*(home.root / "settings").read_text().split(), "stage_1.steps=3"])
+    )
+    assert current(other) == [*SHARDED, "training_snapshot"]
+
+
+def test_its_restore_point_is_restored(home):
+    """All data is gone, and one product has been made anew since."""
+    shutil.rmtree(home.data("raw_clips"))
+    (home.data("training_snapshot") / "snapshot.json").write_text("{}")
+    point = next((home.root / "snapshots").iterdir()).name
+    assert restore(home, point, force=True).point.name.startswith(point)
+    assert current(home) == [*SHARDED, "training_snapshot", "stage_1_checkpoint"]
