@@ -1,14 +1,16 @@
 """What the demo puts into the inbox: puppets, files that cannot be used, and clips of real people."""
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import av
+import cv2
+import numpy as np
 
 from media import encode_clip, write_atomically
 from profiles.schema import DemoConfig
-
-if TYPE_CHECKING:
-    import numpy as np
+from puppets import KINDS, render
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,6 @@ class PuppetFile:
 
 def corpus(demo: DemoConfig) -> list[PuppetFile]:
     """Clean puppets first, then those that each break one rule; every clip has a seed of its own."""
-    from puppets import KINDS
-
     kinds = ["clean"] * demo.clean + [kind for kind in KINDS if kind != "clean" for _ in range(demo.broken_per_kind)]
     return [PuppetFile(demo.seed + place, kind, demo.frames) for place, kind in enumerate(kinds)]
 
@@ -40,10 +40,6 @@ def corpus_seeds(demo: DemoConfig) -> range:
 
 def render_puppet(puppet: PuppetFile, folder: Path) -> None:
     """Write sidecar and mp4, the sidecar first: a clip is never seen without its caption."""
-    import cv2
-
-    from puppets import render
-
     cv2.setNumThreads(1)
     made = render(puppet.seed, puppet.kind, puppet.frames)
     path = folder / puppet.name
@@ -53,10 +49,6 @@ def render_puppet(puppet: PuppetFile, folder: Path) -> None:
 
 def unusable_files(demo: DemoConfig) -> dict[str, bytes]:
     """Names and bytes of files that quarantine must catch, one of each way to be unusable."""
-    import numpy as np
-
-    from puppets import render
-
     puppet = render(demo.seed, "clean", demo.frames)
     sound = np.asarray(puppet.audio)
     whole = encode_clip(puppet.frames, puppet.fps, sound)
@@ -70,13 +62,8 @@ def unusable_files(demo: DemoConfig) -> dict[str, bytes]:
     }
 
 
-def sound_only(audio: "np.ndarray") -> bytes:
+def sound_only(audio: np.ndarray) -> bytes:
     """An mp4 with one AAC stream and no picture, of `(S,)` samples at 16 kHz."""
-    import io
-
-    import av
-    import numpy as np
-
     buffer = io.BytesIO()
     with av.open(buffer, mode="w", format="mp4") as container:
         stream = container.add_stream("aac", rate=16_000, layout="mono")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assets.core.names import STUDENT, TEACHER
 from assets.core.workspace import Workspace
-from assets.kinds.promotion import STUDENT, TEACHER
 from omnihuman import OmniHumanPipeline
 from omnihuman.autoencoder import has_the_same_latents, load_autoencoder
 from omnihuman.digests import weights_digest

@@ -8,6 +8,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from assets.core.workspace import Workspace
 
 NOW = "data"  # where a folder lies: in the workspace, or in DVC's cache
 CACHED = "DVC's cache"
+SNAPSHOT_FILES = {"snapshot.json", "samples.parquet"}
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,18 @@ def committed_folder(cache: Path, listing: str) -> CommittedFolder | None:
     """
     path = cache / listing[:2] / listing[2:]
     return CommittedFolder(CACHED, _listed(cache, path), listing) if listing and path.is_file() else None
+
+
+def snapshot_samples(workspace: Workspace, digest: str) -> Path | None:
+    """samples.parquet of one snapshot, in the workspace or in DVC's cache; None where it is nowhere. Reads nothing else.
+
+    Raises:
+        AssetError: a listing of DVC's cache cannot be read.
+    """
+    for folder in chain(current_folders(workspace), cached_folders(workspace)):
+        if set(folder.files) >= SNAPSHOT_FILES and folder.json("snapshot.json")["digest"] == digest:
+            return folder.files["samples.parquet"]
+    return None
 
 
 def _listed(cache: Path, listing: Path) -> dict[str, Path]:

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from assets.core.names import STUDY
 from assets.core.steps import Markdown, Png
 from assets.core.workspace import open_workspace
 from assets.dagster.asset_factory import OWNERS, TRAINING_POOL, dagster_metadata
 from assets.launchers.resource import TrainingLauncher
-from assets.questions.ablation_study import ASSET, run_study
 from evaluation.questions.studies import STUDIES
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class StudyConfig(dg.Config):
 
 
 @dg.asset(
-    name=ASSET,
+    name=STUDY,
     description="Ablations: the recipe with one thing changed at a time, several seeds, trained on the parents that stand and scored "
     "with intervals. Hours; killed and started again, it goes on. `omnihuman ablate --study NAME` does the same.",
     deps=["training_snapshot", "stage_3_checkpoint", "consistency_student", "benchmark_sets", "generated_videos"],
@@ -38,6 +38,8 @@ def ablation_study(
     context: dg.AssetExecutionContext, config: StudyConfig, launcher: TrainingLauncher
 ) -> dg.MaterializeResult:
     """One study, with the CLI's command as what is kept beside its table."""
+    from assets.questions.ablation_study import run_study  # training and plots, which the code location does not need
+
     study, workspace = context.partition_key, open_workspace()
     command = f"omnihuman ablate --study {study} --seeds {config.seeds}"
 

@@ -2,12 +2,12 @@
 
 import json
 
+from assets.core.markdown import markdown_table
+from assets.core.names import SOURCES
 from assets.core.steps import Execution, Markdown, Metadata, Png
 from assets.core.workspace import Workspace
-from assets.kinds.clip_scores import markdown_table
 from assets.kinds.evaluation_report import write_report
 from assets.kinds.evaluation_runs import evaluation_run
-from assets.kinds.generated_videos import SOURCES
 
 
 def make_benchmark_scores(execution: Execution) -> Metadata:

@@ -1,13 +1,13 @@
 """The held-out benchmark."""
 
 from assets.core.steps import Execution, Metadata, Png
+from assets.demo_corpus import corpus_seeds
+from curation.pages.figures import contact_sheet
+from evaluation.benchmark.puppet_benchmark import build_benchmark
 
 
 def make_benchmark_sets(execution: Execution) -> Metadata:
     """Render clips of seeds that no training corpus holds."""
-    from curation.pages.figures import contact_sheet
-    from evaluation.benchmark.puppet_benchmark import build_benchmark
-
     profile = execution.workspace.profile
     benchmark = build_benchmark(
         execution.input("benchmark_sets"), profile.evaluation, profile.video, training_seeds(execution)
@@ -19,7 +19,5 @@ def make_benchmark_sets(execution: Execution) -> Metadata:
 
 def training_seeds(execution: Execution) -> list[range]:
     """Seeds of the puppets that the demo renders into the inbox."""
-    from assets.demo_corpus import corpus_seeds
-
     demo = execution.workspace.profile.demo
     return [] if demo is None else [corpus_seeds(demo)]

@@ -7,7 +7,7 @@ the last: a move that was cut off is done to its end by the next promotion or ro
 import json
 from dataclasses import asdict, dataclass
 
-from assets.kinds.promotion import STUDENT, TEACHER
+from assets.core.names import STUDENT, TEACHER
 from tracking.model_address import CHAMPION, PREVIOUS
 from tracking.registry import Registry, RegistryError
 

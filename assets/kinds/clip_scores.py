@@ -1,18 +1,18 @@
 """One score table per shard: columns, never decisions."""
 
+import pandas as pd
+
+from assets.core.markdown import markdown_table
 from assets.core.steps import Execution, Markdown, Metadata, Png
+from assets.kinds.column_lineage import score_columns
 from assets.kinds.detectors import keypoint_detector
+from curation.pages.figures import score_histograms
+from curation.pages.stage_pages import quantile_rows, write_scores_page
+from curation.scores.table import score_shard
 
 
 def make_clip_scores(execution: Execution) -> Metadata:
     """Score every clip of one shard; what was scored before under the same version and configuration is kept."""
-    import pandas as pd
-
-    from assets.kinds.column_lineage import score_columns
-    from curation.pages.figures import score_histograms
-    from curation.pages.stage_pages import quantile_rows, write_scores_page
-    from curation.scores.table import score_shard
-
     workspace = execution.workspace
     profile, destination = workspace.profile, execution.input("clip_scores")
     detector = keypoint_detector(profile)
@@ -32,11 +32,3 @@ def make_clip_scores(execution: Execution) -> Metadata:
         "columns": score_columns(profile),
         "report": write_scores_page(page, shard_dir, destination, histograms, profile.curation),
     }
-
-
-def markdown_table(rows: list[dict]) -> str:
-    """Rows with equal keys as a Markdown table."""
-    if not rows:
-        return "(none)"
-    lines = ["| " + " | ".join(map(str, rows[0])) + " |", "| " + " | ".join("---" for _ in rows[0]) + " |"]
-    return "\n".join(lines + ["| " + " | ".join(str(v) for v in row.values()) + " |" for row in rows])

@@ -3,13 +3,12 @@
 import json
 
 from assets.core.steps import Execution, Metadata
+from curation.features.shard_features import build_features
+from curation.pages.features_page import write_features_page
 
 
 def make_condition_features(execution: Execution) -> Metadata:
     """Encode the windows of one shard; rows whose key stands already are reused."""
-    from curation.features.shard_features import build_features
-    from curation.pages.features_page import write_features_page
-
     destination = execution.input("condition_features")
     report = build_features(
         execution.input("raw_clips"),

@@ -1,17 +1,16 @@
 """Nested subsets of each shard: text, audio within it, pose within that."""
 
+from assets.core.markdown import markdown_table
 from assets.core.steps import Execution, Markdown, Metadata, Png
-from assets.kinds.clip_scores import markdown_table
+from assets.kinds.column_lineage import subset_columns
+from curation.pages.figures import funnel_chart
+from curation.pages.stage_pages import rejection_rows, write_subsets_page
+from curation.subsets.nested_subsets import select_subsets
 from profiles.conditions import SUBSETS
 
 
 def make_filtered_subsets(execution: Execution) -> Metadata:
     """Apply the profile's predicates to one shard's scores."""
-    from assets.kinds.column_lineage import subset_columns
-    from curation.pages.figures import funnel_chart
-    from curation.pages.stage_pages import rejection_rows, write_subsets_page
-    from curation.subsets.nested_subsets import select_subsets
-
     workspace, config = execution.workspace, execution.workspace.profile.curation
     shard_dir, scores_dir = execution.input("raw_clips"), execution.input("clip_scores")
     destination = execution.input("filtered_subsets")

@@ -3,20 +3,16 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import pandas as pd
+
+from assets.core.dvc_cache import snapshot_samples
+from assets.core.names import BENCHMARK_TAG, EARLIER_TAG, FILES_TAG, PIPELINE_TAG, SCORED_TAG, SNAPSHOT_TAG, TRANSFORMER
 from assets.core.workspace import Workspace
-
-if TYPE_CHECKING:
-    from evaluation.scoring.gate import Check
-    from tracking.registry import Version
-
-# Tags of a registered version.
-WEIGHTS, FILES, SNAPSHOT, BENCHMARK = "weights_digest", "files_digest", "snapshot_digest", "benchmark"
-EARLIER = "earlier_snapshots"  # that the weights were trained on before, where they go on from a champion; separated by spaces
-# Of weights and encoders together, as they were registered and as they made the videos that were scored.
-PIPELINE, SCORED = "pipeline_digest", "scored_pipeline"
-TRANSFORMER = "transformer"
+from evaluation.benchmark.puppet_benchmark import load_benchmark
+from evaluation.scoring.gate import Check
+from omnihuman.digests import weights_digest
+from tracking.registry import Version
 
 
 def scored_pipeline(workspace: Workspace, model: str) -> str:
@@ -28,7 +24,7 @@ def scored_pipeline(workspace: Workspace, model: str) -> str:
     return "+".join(sorted(found))
 
 
-def gate_evidence(workspace: Workspace, version: "Version", folder: Path) -> "list[Check]":
+def gate_evidence(workspace: Workspace, version: Version, folder: Path) -> list[Check]:
     """One check each: weights scored, weights unchanged, benchmark, snapshot, overlap.
 
     Args:
@@ -42,10 +38,8 @@ def gate_evidence(workspace: Workspace, version: "Version", folder: Path) -> "li
     return [*_weights(version, folder), _benchmark(workspace, version), *_snapshot(workspace, version)]
 
 
-def _weights(version: "Version", folder: Path) -> "Iterator[Check]":
-    from omnihuman.digests import weights_digest
-
-    registered, scored, files = (version.tags.get(tag, "") for tag in (PIPELINE, SCORED, FILES))
+def _weights(version: Version, folder: Path) -> Iterator[Check]:
+    registered, scored, files = (version.tags.get(tag, "") for tag in (PIPELINE_TAG, SCORED_TAG, FILES_TAG))
     yield _check(
         "weights are the scored ones",
         bool(registered) and registered == scored,
@@ -64,18 +58,14 @@ def _weights(version: "Version", folder: Path) -> "Iterator[Check]":
     )
 
 
-def _benchmark(workspace: Workspace, version: "Version") -> "Check":
-    from evaluation.benchmark.puppet_benchmark import load_benchmark
-
-    today, scored = load_benchmark(workspace.data("benchmark_sets")).digest, version.tags.get(BENCHMARK, "")
+def _benchmark(workspace: Workspace, version: Version) -> Check:
+    today, scored = load_benchmark(workspace.data("benchmark_sets")).digest, version.tags.get(BENCHMARK_TAG, "")
     text = f"version {version.version} was scored on benchmark {_short(scored)}, today's is {_short(today)}"
     return _check("benchmark is today's", today == scored, text, "score it again")
 
 
-def _snapshot(workspace: Workspace, version: "Version") -> "Iterator[Check]":
-    from assets.past.lineage import snapshot_samples
-
-    digests = [version.tags.get(SNAPSHOT, ""), *version.tags.get(EARLIER, "").split()]
+def _snapshot(workspace: Workspace, version: Version) -> Iterator[Check]:
+    digests = [version.tags.get(SNAPSHOT_TAG, ""), *version.tags.get(EARLIER_TAG, "").split()]
     found = {digest: snapshot_samples(workspace, digest) for digest in digests}
     samples = [path for path in found.values() if path is not None]
     yield _check(
@@ -95,16 +85,12 @@ def _snapshot(workspace: Workspace, version: "Version") -> "Iterator[Check]":
 
 def _trained_on(samples: Path, manifest: Path) -> list[str]:
     """Names of benchmark clips whose bytes were trained on; a clip's id is the first 16 digits of its file's sha256."""
-    import pandas as pd
-
     trained = set(pd.read_parquet(samples, columns=["clip_id"])["clip_id"])
     benchmark = pd.read_parquet(manifest, columns=["name", "sha256"])
     return benchmark[benchmark["sha256"].str[:16].isin(trained)]["name"].tolist()
 
 
-def _check(name: str, passed: bool, said: str, remedy: str) -> "Check":
-    from evaluation.scoring.gate import Check
-
+def _check(name: str, passed: bool, said: str, remedy: str) -> Check:
     return Check(name, float(passed), 1.0, passed, said if passed else f"{said}: {remedy}")
 
 

@@ -3,34 +3,25 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assets.core.catalogue import STEPS
+from assets.core.names import SOURCES
 from assets.core.steps import Execution, Metadata, Report
 from assets.core.versions import ENCODERS, source_version
 from assets.core.workspace import Workspace
 from assets.kinds.evaluation_runs import evaluation_run
+from evaluation.benchmark.benchmark_plan import PIXELS, RECONSTRUCTION, ModelPlan, generation_plan
+from evaluation.benchmark.generate import generate_videos, reconstruct
+from evaluation.benchmark.puppet_benchmark import Benchmark, load_benchmark
 from media import write_atomically
+from omnihuman.autoencoder import load_autoencoder
+from omnihuman.pipeline import build_pipeline
 from profiles import resolve_source
-
-if TYPE_CHECKING:
-    from evaluation.benchmark.benchmark_plan import ModelPlan
-    from evaluation.benchmark.puppet_benchmark import Benchmark
-
-# Folder under generated_videos -> asset whose weights it samples.
-SOURCES = {
-    "teacher": "stage_3_checkpoint",
-    "teacher_one_step": "stage_3_checkpoint",
-    "consistency_student": "consistency_student",
-    "distilled_student": "distilled_student",
-}
 
 
 def make_generated_videos(execution: Execution) -> Metadata:
     """Generate what is not there yet: each model and mode that is done survives a kill."""
-    from evaluation.benchmark.benchmark_plan import generation_plan
-    from evaluation.benchmark.puppet_benchmark import load_benchmark
-
     workspace = execution.workspace
     benchmark = load_benchmark(workspace.data("benchmark_sets"))
     root = workspace.data("generated_videos")
@@ -48,11 +39,7 @@ def make_generated_videos(execution: Execution) -> Metadata:
     return {"videos": sum(1 for _ in root.glob("*/*/*.mp4")), "seconds_per_clip": seconds, "mlflow_run_id": run.run_id}
 
 
-def _reconstruct(execution: Execution, benchmark: "Benchmark") -> None:
-    from evaluation.benchmark.benchmark_plan import PIXELS, RECONSTRUCTION
-    from evaluation.benchmark.generate import reconstruct
-    from omnihuman.autoencoder import load_autoencoder
-
+def _reconstruct(execution: Execution, benchmark: Benchmark) -> None:
     profile = execution.workspace.profile
     pixels = execution.workspace.data("generated_videos") / RECONSTRUCTION / PIXELS
     maker, autoencoder = pixels / "autoencoder.txt", source_version(profile.encoders.autoencoder)
@@ -70,19 +57,15 @@ class _Pipelines:
         self.execution, self._name = execution, ""
         self._pipeline: Any = None
 
-    def get(self, model: "ModelPlan") -> Any:
+    def get(self, model: ModelPlan) -> Any:
         if self._name != model.name:
-            from omnihuman.pipeline import build_pipeline
-
             workspace = self.execution.workspace
             checkpoint = workspace.data(SOURCES[model.name]) / "transformer"
             self._name, self._pipeline = model.name, build_pipeline(workspace.profile, checkpoint, model.steps or 1)
         return self._pipeline
 
 
-def _generate(pipelines: _Pipelines, benchmark: "Benchmark", model: "ModelPlan", mode: str, report: Report) -> None:
-    from evaluation.benchmark.generate import generate_videos
-
+def _generate(pipelines: _Pipelines, benchmark: Benchmark, model: ModelPlan, mode: str, report: Report) -> None:
     workspace, config = pipelines.execution.workspace, pipelines.execution.workspace.profile.evaluation
     folder = workspace.data("generated_videos") / model.name / mode
     record = json.loads((workspace.data(SOURCES[model.name]) / "record.json").read_text())

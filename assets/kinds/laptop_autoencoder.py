@@ -5,14 +5,13 @@ import shutil
 import sys
 from pathlib import Path
 
+import training
 from assets.core.steps import AssetError, Execution, Metadata
+from training.run.launch import Process, launch_environment
 
 
 def make_laptop_autoencoder(execution: Execution) -> Metadata:
     """Run the recipe under the DeepSpeed launcher; the result is to be compared with the one that ships, and copied."""
-    import training
-    from training.run.launch import Process, launch_environment
-
     output = execution.workspace.data("laptop_autoencoder")
     draft = output.parent / f".tmp-{output.name}"
     shutil.rmtree(draft, ignore_errors=True)

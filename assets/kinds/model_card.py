@@ -4,8 +4,8 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from assets.core.markdown import markdown_table
 from assets.core.workspace import Workspace
-from assets.kinds.clip_scores import markdown_table
 from profiles.conditions import SUBSETS
 
 if TYPE_CHECKING:

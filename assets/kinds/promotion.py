@@ -7,24 +7,26 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from assets.core.markdown import markdown_table
+from assets.core.names import (
+    BENCHMARK_TAG,
+    EARLIER_TAG,
+    FILES_TAG,
+    MODELS,
+    PIPELINE_TAG,
+    SCORED_TAG,
+    SNAPSHOT_TAG,
+    STUDENT,
+    TEACHER,
+    TEACHER_TAG,
+    TRANSFORMER,
+    WEIGHTS_TAG,
+)
 from assets.core.steps import AssetError, Execution, Markdown, Metadata, Report
 from assets.core.workspace import Workspace
-from assets.kinds.clip_scores import markdown_table
-from assets.kinds.gate_evidence import (
-    BENCHMARK,
-    EARLIER,
-    FILES,
-    PIPELINE,
-    SCORED,
-    SNAPSHOT,
-    TRANSFORMER,
-    WEIGHTS,
-    gate_evidence,
-    scored_pipeline,
-)
+from assets.kinds.gate_evidence import gate_evidence, scored_pipeline
 from assets.kinds.generated_videos import pipeline_digest
 from assets.kinds.model_card import model_card, with_verdict
-from assets.retraining.training_start import TEACHER_VERSION
 from media import write_atomically
 
 if TYPE_CHECKING:
@@ -32,8 +34,6 @@ if TYPE_CHECKING:
 
     from evaluation.scoring.gate import Decision
 
-STUDENT, TEACHER = "omnihuman-student", "omnihuman-teacher"
-MODELS = {STUDENT: "distilled_student", TEACHER: "stage_3_checkpoint"}
 SCORES, SLICES = "benchmark_scores.parquet", "benchmark_slices.parquet"
 SHEET, VIDEO = "samples.png", "samples.mp4"  # beside them, on the version's page
 
@@ -69,9 +69,9 @@ def make_registered_model(execution: Execution) -> Metadata:
             write_atomically(draft / VIDEO, talking_video(benchmark, generated, rows))
             tags = _tags(execution, record, benchmark.digest) | {
                 # Hashed anew: the record says what was trained, not what lies there now.
-                PIPELINE: pipeline_digest(workspace, weights_digest(workspace.data(asset) / TRANSFORMER)),
-                SCORED: scored_pipeline(workspace, rows),
-                FILES: weights_digest(draft / TRANSFORMER),
+                PIPELINE_TAG: pipeline_digest(workspace, weights_digest(workspace.data(asset) / TRANSFORMER)),
+                SCORED_TAG: scored_pipeline(workspace, rows),
+                FILES_TAG: weights_digest(draft / TRANSFORMER),
             }
             version = registry.register(name, draft, record["mlflow_run_id"], tags)
         finally:
@@ -80,7 +80,7 @@ def make_registered_model(execution: Execution) -> Metadata:
         registry.describe(name, version.version, card)
         registry.set_alias(name, CHALLENGER, version.version)
         versions[name] = {"version": version.version, "alias": CHALLENGER, "weights_digest": record["weights_digest"]}
-    registry.set_tags(STUDENT, versions[STUDENT]["version"], {TEACHER_VERSION: str(versions[TEACHER]["version"])})
+    registry.set_tags(STUDENT, versions[STUDENT]["version"], {TEACHER_TAG: str(versions[TEACHER]["version"])})
     data = json.dumps(versions, indent=1).encode()
     write_atomically(workspace.data("registered_model") / "model_version.json", data)
     return {f"{name} version": entry["version"] for name, entry in versions.items()}
@@ -187,9 +187,9 @@ def _tags(execution: Execution, record: dict[str, Any], benchmark: str) -> dict[
     workspace = execution.workspace
     snapshot = json.loads((workspace.data("training_snapshot") / "snapshot.json").read_text())
     return {
-        WEIGHTS: record["weights_digest"],
-        SNAPSHOT: snapshot["digest"],
-        BENCHMARK: benchmark,
+        WEIGHTS_TAG: record["weights_digest"],
+        SNAPSHOT_TAG: snapshot["digest"],
+        BENCHMARK_TAG: benchmark,
         "profile": workspace.profile.name,
         "git_commit": git_commit(),
         **_continued_tags(workspace),
@@ -202,4 +202,4 @@ def _continued_tags(workspace: Workspace) -> dict[str, str]:
     if "continued_from" not in teacher:
         return {}
     parent = json.loads((workspace.data(teacher["parent"]) / "record.json").read_text())
-    return {"continued_from": teacher["continued_from"], EARLIER: " ".join(parent["seen_snapshots"])}
+    return {"continued_from": teacher["continued_from"], EARLIER_TAG: " ".join(parent["seen_snapshots"])}

@@ -4,6 +4,11 @@ import json
 
 from assets.core.shard_plans import planned_files
 from assets.core.steps import AssetError, Execution, Metadata, Png, Table
+from curation.intake.ingest import ingest_shard, is_shard
+from curation.intake.near_duplicates import near_duplicate_groups
+from curation.pages.clip_pictures import clips_sheet, evenly_spread
+from curation.pages.ingest_page import write_ingest_page
+from curation.tables.storage import read_table
 
 QUARANTINE_SHOWN = 100
 GROUPS_SHOWN = 20
@@ -11,12 +16,6 @@ GROUPS_SHOWN = 20
 
 def make_raw_clips(execution: Execution) -> Metadata:
     """Ingest the planned files of one shard."""
-    from curation.intake.ingest import ingest_shard, is_shard
-    from curation.intake.near_duplicates import near_duplicate_groups
-    from curation.pages.clip_pictures import clips_sheet, evenly_spread
-    from curation.pages.ingest_page import write_ingest_page
-    from curation.tables.storage import read_table
-
     workspace, shard = execution.workspace, execution.shard
     assert shard is not None
     root = workspace.data("raw_clips")

@@ -4,18 +4,17 @@ import json
 
 from assets.core.steps import AssetError, Execution, Markdown, Metadata
 from assets.kinds.checkpoints import describe, make_checkpoint
+from evaluation.benchmark.puppet_benchmark import load_benchmark
+from evaluation.questions.decoders import as_markdown, compare_decoders
+from media import write_atomically
+from omnihuman.autoencoder import load_autoencoder
+from profiles import resolve_source
 
 NAME = "slim_decoder"
 
 
 def make_slim_decoder(execution: Execution) -> Metadata:
     """Distil it through DeepSpeed, then measure on the benchmark what it loses and saves."""
-    from evaluation.benchmark.puppet_benchmark import load_benchmark
-    from evaluation.questions.decoders import as_markdown, compare_decoders
-    from media import write_atomically
-    from omnihuman.autoencoder import load_autoencoder
-    from profiles import resolve_source
-
     workspace = execution.workspace
     if workspace.profile.slim_decoder is None:
         raise AssetError(

@@ -2,17 +2,16 @@
 
 import json
 
+from assets.core.markdown import markdown_table
 from assets.core.steps import Execution, Markdown, Metadata
-from assets.kinds.clip_scores import markdown_table
+from curation.pages.card_page import write_card_page
+from curation.snapshot.training_snapshot import freeze_snapshot
+from curation.snapshot.withdrawals import read_tombstones
 from profiles.conditions import SUBSETS
 
 
 def make_training_snapshot(execution: Execution) -> Metadata:
     """Join all shards; a broken one is excluded with its reason and blocks nobody."""
-    from curation.pages.card_page import write_card_page
-    from curation.snapshot.training_snapshot import freeze_snapshot
-    from curation.snapshot.withdrawals import read_tombstones
-
     workspace = execution.workspace
     destination = workspace.data("training_snapshot")
     raw, subsets = workspace.data("raw_clips"), workspace.data("filtered_subsets")

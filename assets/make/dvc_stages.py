@@ -11,10 +11,10 @@ import yaml
 
 from assets.core.catalogue import FLOW
 from assets.core.dvc_lock import mend_lock, whole_lock
+from assets.core.names import FROM_SCRATCH
 from assets.core.steps import Step
 from assets.core.versions import configuration, score_weights
 from assets.core.workspace import Workspace
-from assets.retraining.training_start import FROM_SCRATCH
 from media import write_atomically
 from profiles import Profile
 

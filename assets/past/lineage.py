@@ -8,24 +8,28 @@ saw this clip" must rather name too much than too little.
 import io
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 
 from assets.core.catalogue import STEPS
-from assets.core.dvc_cache import CommittedFolder, LockedStage, cached_folders, current_folders, locked_stages
+from assets.core.dvc_cache import (
+    SNAPSHOT_FILES,
+    CommittedFolder,
+    LockedStage,
+    cached_folders,
+    current_folders,
+    locked_stages,
+)
+from assets.core.names import MODELS, SOURCES
 from assets.core.workspace import Workspace
-from assets.kinds.generated_videos import SOURCES
-from assets.kinds.promotion import MODELS
 from media import sha256_of_file
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SNAPSHOT, SCORES, VIDEOS = "training_snapshot", "benchmark_scores", "generated_videos"
-SNAPSHOT_FILES = {"snapshot.json", "samples.parquet"}
 KINDS = ("clip", "shard", "snapshot", "run", "checkpoint", "score", "version")
 
 
@@ -104,18 +108,6 @@ def read_lineage(workspace: Workspace) -> Lineage:
     _add_scores(lineage, folders, checkpoints, locked)
     _add_tracked(lineage, workspace)
     return lineage
-
-
-def snapshot_samples(workspace: Workspace, digest: str) -> Path | None:
-    """samples.parquet of one snapshot, in the workspace or in DVC's cache; None where it is nowhere. Reads nothing else.
-
-    Raises:
-        AssetError: a listing of DVC's cache cannot be read.
-    """
-    for folder in chain(current_folders(workspace), cached_folders(workspace)):
-        if set(folder.files) >= SNAPSHOT_FILES and folder.json("snapshot.json")["digest"] == digest:
-            return folder.files["samples.parquet"]
-    return None
 
 
 def _listed(path: Path, clip_ids: Collection[str]) -> Iterator[tuple[str, str]]:

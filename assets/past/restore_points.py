@@ -16,6 +16,8 @@ from typing import Any
 from assets.core.catalogue import FLOW
 from assets.core.dvc_cache import CommittedFolder, cache_folder, committed_folder
 from assets.core.dvc_lock import LOCK
+from assets.core.names import STUDENT as STUDENT_MODEL
+from assets.core.names import TEACHER
 from assets.core.steps import AssetError
 from assets.core.workspace import START, Workspace
 from assets.make.dvc_stages import params_text, stages_text
@@ -160,8 +162,6 @@ def _by_digest(points: list[RestorePoint], name: str) -> list[RestorePoint]:
 
 
 def _by_version(workspace: Workspace, points: list[RestorePoint], name: str) -> list[RestorePoint]:
-    from assets.kinds.promotion import STUDENT as STUDENT_MODEL
-    from assets.kinds.promotion import TEACHER
 
     try:
         address = ModelAddress.parse(name, STUDENT_MODEL)

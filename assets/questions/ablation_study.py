@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assets.core.build_lock import one_maker
+from assets.core.names import STUDY
 from assets.core.steps import AssetError, Launcher
 from assets.core.training_recipes import RECIPES
 from assets.core.workspace import Workspace
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from evaluation.benchmark.puppet_benchmark import Benchmark
     from tracking.runs import Run
 
-ASSET = "ablation_study"
 MODEL = "variant"  # its name in the score table, of which there is one per weights
 DATA = ("training_snapshot", "condition_features", "benchmark_sets", "generated_videos")
 
@@ -62,8 +62,8 @@ def run_study(
     tags = {"study": study, "command": command}
     # One at a time in a workspace: studies share trainings, and the hardware.
     with (
-        one_maker(workspace, ASSET, None),
-        open_run(workspace.tracker, "evaluation", ASSET, {"study": study, "seeds": seeds}, tags, snapshot) as run,
+        one_maker(workspace, STUDY, None),
+        open_run(workspace.tracker, "evaluation", STUDY, {"study": study, "seeds": seeds}, tags, snapshot) as run,
     ):
         return _run(workspace, chosen, variants, seeds, command, launch, run)
 
@@ -89,7 +89,7 @@ def _run(
 ) -> Path:
     from evaluation.questions.ablation import in_order
 
-    destination = workspace.data(ASSET) / study.name
+    destination = workspace.data(STUDY) / study.name
     rows, videos = _beside(workspace, study)
     for seed in range(seeds):
         for variant in variants:

@@ -4,9 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
+import puppets
+from curation.bucket import load_bucket_clip
+from curation.scores.clip import score_clip
+from curation.subsets.nested_subsets import assign_subsets
 from evaluation.people.shares import wilson
+from media import encode_clip
 from profiles import Profile
+from profiles.conditions import SUBSETS
 
 # The strongest subset that a kind of puppet belongs to: its rule-breaking is known by construction.
 STRONGEST: dict[str, str | None] = {
@@ -56,15 +63,6 @@ def measure_accuracy(profile: Profile, per_kind: int, kinds: Sequence[str] = tup
     Raises:
         curation.tables.storage.CurationError: a predicate reads columns that this profile's scores do not give.
     """
-    import pandas as pd
-
-    import puppets
-    from curation.bucket import load_bucket_clip
-    from curation.scores.clip import score_clip
-    from curation.subsets.nested_subsets import assign_subsets
-    from media import encode_clip
-    from profiles.conditions import SUBSETS
-
     rows, truth = [], []
     detector, wanted = puppets.PuppetKeypoints(), profile.transformer.pose_keypoints
     for index in range(per_kind):

@@ -4,23 +4,25 @@ import csv
 import io
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import pyarrow.dataset as ds
+
+from assets.core.markdown import markdown_table
 from assets.core.workspace import Workspace
+from curation.pages.figures import sweep_chart, sweep_rows
+from curation.subsets.selection import caption_sources, gather_scores, open_scores, repeated_captions, select
+from curation.subsets.threshold_sweep import sweep
 from media import write_atomically
+from media.pages import Section, write_page
+from profiles.conditions import SUBSETS
 
-if TYPE_CHECKING:
-    import pyarrow.dataset as ds
 
-
-def scores_of_all_shards(workspace: Workspace) -> "ds.Dataset":
+def scores_of_all_shards(workspace: Workspace) -> ds.Dataset:
     """Every scored shard, gathered under `var/score_table`.
 
     Raises:
         curation.tables.storage.CurationError: no shard is scored.
     """
-    from curation.subsets.selection import gather_scores, open_scores
-
     tables = {
         shard: workspace.data("clip_scores", shard) / "scores.parquet" for shard in workspace.shards("clip_scores")
     }
@@ -30,9 +32,6 @@ def scores_of_all_shards(workspace: Workspace) -> "ds.Dataset":
 
 def count_lines(workspace: Workspace) -> list[str]:
     """One line per condition: clips, hours, share of all hours; then where captions come from, and which repeat."""
-    from curation.subsets.selection import caption_sources, repeated_captions, select
-    from profiles.conditions import SUBSETS
-
     scores = scores_of_all_shards(workspace)
     found = select(scores, workspace.profile.curation)
     lines = [f"{'all':<6} {found.clips:>12,} clips {found.hours:>12,.2f} h"]
@@ -57,11 +56,6 @@ def count_lines(workspace: Workspace) -> list[str]:
 
 def write_sweep(workspace: Workspace, folder: Path) -> list[str]:
     """Write sweep.png, sweep.csv and sweep.html into `folder`; returns what to print."""
-    from assets.kinds.clip_scores import markdown_table
-    from curation.pages.figures import sweep_chart, sweep_rows
-    from curation.subsets.threshold_sweep import sweep
-    from media.pages import Section, write_page
-
     started = time.monotonic()
     found = sweep(scores_of_all_shards(workspace), workspace.profile.curation)
     seconds = time.monotonic() - started

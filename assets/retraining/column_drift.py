@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 from profiles.schema import RefreshConfig
 
@@ -43,7 +43,7 @@ def measure_drift(
     """
     significance = config.significance / columns
     psi, bins = population_stability_index(before, after)
-    psi_chance = (1 / len(before) + 1 / len(after)) * float(chi2.isf(significance, max(bins - 1, 1)))
+    psi_chance = (1 / len(before) + 1 / len(after)) * float(chdtri(max(bins - 1, 1), significance))
     ks = kolmogorov_smirnov(before, after)
     ks_chance = math.sqrt(-math.log(significance / 2) / 2 * (1 / len(before) + 1 / len(after)))
     drifted = psi > max(config.psi_max, psi_chance) or ks > max(config.ks_max, ks_chance)

@@ -9,14 +9,13 @@ import yaml
 
 from assets.core.catalogue import STEPS
 from assets.core.dvc_cache import LockedStage, locked_stages
+from assets.core.names import MODELS, STUDENT, TEACHER_TAG
 from assets.core.workspace import Workspace
-from assets.kinds.promotion import MODELS, STUDENT
 from assets.make.dvc_stages import params_text, settings_of
 from assets.past.lineage import Lineage, read_lineage
 from assets.questions.subset_questions import scores_of_all_shards
 from assets.retraining.column_drift import ColumnDrift, measure_drift
 from assets.retraining.refresh_decision import RefreshDecision, RefreshFacts, decide_refresh
-from assets.retraining.training_start import TEACHER_VERSION
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +70,7 @@ def refresh_facts(workspace: Workspace) -> RefreshFacts:
         changed=tuple(changed),
         unknown=tuple(unknown),
         same_settings=not changed and not unsure,
-        teacher_known=TEACHER_VERSION in champion.tags,
+        teacher_known=TEACHER_TAG in champion.tags,
         usable=usable,
     )
 

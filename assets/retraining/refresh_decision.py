@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from assets.core.names import CHAMPION, SCRATCH
 from assets.retraining.column_drift import ColumnDrift
-from assets.retraining.training_start import CHAMPION, SCRATCH
 from media import write_atomically
 from profiles.schema import ContinuationConfig, RefreshConfig
 

@@ -11,13 +11,24 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from assets.core.names import (
+    CHAMPION,
+    EARLIER_TAG,
+    FILES_TAG,
+    FROM_SCRATCH,
+    MODELS,
+    SCRATCH,
+    SNAPSHOT_TAG,
+    STUDENT,
+    TEACHER,
+    TEACHER_TAG,
+    TRANSFORMER,
+    WEIGHTS_TAG,
+)
 from assets.core.steps import AssetError, Execution, Metadata
 from assets.core.workspace import Workspace
 from media import whole_directory, write_atomically
 
-SCRATCH, CHAMPION = "scratch", "champion"
-FROM_SCRATCH = json.dumps({"from": SCRATCH}, indent=1) + "\n"
-TEACHER_VERSION = "teacher_version"  # tag of a registered student: the teacher that it was distilled from
 BY_HAND = "or begin from scratch: `omnihuman start scratch`"
 
 
@@ -45,8 +56,6 @@ class ChampionStart:
     rate_factor: float
 
     def __str__(self) -> str:
-        from assets.kinds.promotion import STUDENT, TEACHER
-
         return f"{TEACHER} {self.teacher} ({STUDENT} {self.student}'s), {self.steps} steps at {self.rate_factor:g} of stage 3's rates"
 
 
@@ -95,8 +104,6 @@ def teacher_folder(workspace: Workspace, start: ChampionStart) -> Path:
     Raises:
         AssetError: they are gone, or others.
     """
-    from assets.kinds.gate_evidence import TRANSFORMER
-    from assets.kinds.promotion import TEACHER
     from omnihuman.digests import weights_digest
     from tracking.registry import RegistryError
 
@@ -121,8 +128,6 @@ def take_over(execution: Execution, start: ChampionStart, above: str | None) -> 
     Raises:
         AssetError: as `teacher_folder`.
     """
-    from assets.kinds.promotion import MODELS, TEACHER
-
     workspace, name = execution.workspace, execution.name
     source = teacher_folder(workspace, start) if above is None else workspace.data(above) / "transformer"
     record: dict[str, Any] = {
@@ -145,8 +150,6 @@ def continued_section(section: dict[str, Any], start: ChampionStart) -> dict[str
 
 
 def _from_champion(workspace: Workspace) -> ChampionStart:
-    from assets.kinds.gate_evidence import EARLIER, FILES, SNAPSHOT, WEIGHTS
-    from assets.kinds.promotion import STUDENT, TEACHER
     from tracking.registry import RegistryError
 
     config, tracker, registry = workspace.profile.continuation, workspace.tracker, workspace.registry
@@ -159,7 +162,7 @@ def _from_champion(workspace: Workspace) -> ChampionStart:
         raise AssetError(
             f"{STUDENT} has no champion in {tracker} to begin from; `omnihuman demo` or `omnihuman promote` makes one, {BY_HAND}"
         )
-    number = champion.tags.get(TEACHER_VERSION)
+    number = champion.tags.get(TEACHER_TAG)
     if number is None:
         raise AssetError(
             f"{STUDENT} {champion.version} does not say which teacher it was distilled from (an older registration); {BY_HAND[3:]}"
@@ -169,10 +172,10 @@ def _from_champion(workspace: Workspace) -> ChampionStart:
         start = ChampionStart(
             champion.version,
             int(number),
-            tags[WEIGHTS],
-            tags[FILES],
-            tags[SNAPSHOT],
-            tags.get(EARLIER, "").split(),
+            tags[WEIGHTS_TAG],
+            tags[FILES_TAG],
+            tags[SNAPSHOT_TAG],
+            tags.get(EARLIER_TAG, "").split(),
             config.steps,
             config.rate_factor,
         )
@@ -186,7 +189,6 @@ def _from_champion(workspace: Workspace) -> ChampionStart:
 
 
 def _refuse_withdrawn(workspace: Workspace, start: ChampionStart) -> None:
-    from assets.kinds.promotion import TEACHER
     from assets.past.who_saw import who_saw
     from assets.retraining.refresh import withdrawn_clips
 

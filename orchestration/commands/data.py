@@ -144,7 +144,7 @@ def subsets_accuracy(
     per_kind: Annotated[int, typer.Option(help="puppets of each kind")] = 40, profile: ProfileOption = None
 ) -> None:
     """Precision and recall of each subset on puppets that keep or break one rule each."""
-    from assets.kinds.clip_scores import markdown_table
+    from assets.core.markdown import markdown_table
     from assets.questions.subset_accuracy import measure_accuracy
 
     print(markdown_table([found.row() for found in measure_accuracy(open_with(profile).profile, per_kind)]))

@@ -64,7 +64,8 @@ def start(
     overrides: SetOption = None,
 ) -> None:
     """Choose where the next training begins: from scratch, or from the champion's teacher."""
-    from assets.retraining.training_start import CHAMPION, SCRATCH, choose_start, read_start
+    from assets.core.names import CHAMPION, SCRATCH
+    from assets.retraining.training_start import choose_start, read_start
 
     workspace = open_with(profile, overrides)
     if begin not in ("", SCRATCH, CHAMPION):

@@ -3,8 +3,8 @@
 import dagster as dg
 
 from assets.core.catalogue import FLOW
+from assets.core.names import CHAMPION, SCRATCH
 from assets.dagster.asset_factory import begin_from
-from assets.retraining.training_start import CHAMPION, SCRATCH
 
 PER_SHARD = tuple(step.name for step in FLOW if step.sharded)
 

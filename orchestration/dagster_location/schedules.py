@@ -4,11 +4,10 @@ import logging
 
 import dagster as dg
 
+from assets.core.names import CHAMPION, SCRATCH
 from assets.core.workspace import open_workspace
 from assets.dagster.asset_factory import begin_from
-from assets.retraining.refresh import ask
 from assets.retraining.refresh_decision import RefreshDecision, record_decision
-from assets.retraining.training_start import CHAMPION, SCRATCH
 from orchestration.dagster_location.alerts import Alert, AlertError, send, sinks
 from orchestration.dagster_location.jobs import train_job
 
@@ -27,6 +26,8 @@ START = "omnihuman/refresh_start"
 )
 def nightly_training(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Ask, keep the answer, and request the run or say why not."""
+    from assets.retraining.refresh import ask  # lineage and drift, which the code location does not need
+
     workspace = open_workspace()
     if not workspace.shards("condition_features"):
         return dg.SkipReason(f"no shard under {workspace.data('condition_features')} is ready to be trained on yet")

@@ -5,8 +5,8 @@ import json
 import pandas as pd
 from rich.table import Table
 
+from assets.core.names import STUDENT
 from assets.core.workspace import Workspace
-from assets.kinds.promotion import STUDENT
 from evaluation.scoring.comparison_columns import COLUMNS
 from orchestration.demo.console import DemoConsole
 

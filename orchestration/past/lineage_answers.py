@@ -7,8 +7,8 @@ from typing import Any
 import networkx as nx
 
 from assets.core.dvc_cache import NOW
+from assets.core.names import MODELS, STUDENT
 from assets.core.workspace import Workspace
-from assets.kinds.promotion import MODELS, STUDENT
 from assets.past.lineage import KINDS, Lineage, Node, read_lineage
 from curation.snapshot.withdrawals import find_clips, read_tombstones, withdrawn
 from curation.tables.storage import CurationError

@@ -3,9 +3,10 @@
 import getpass
 import time
 
+from assets.core.names import STUDENT, TEACHER
 from assets.core.workspace import Workspace
 from assets.kinds.champion_pair import ChampionMove, promote_pair, roll_back_pair
-from assets.kinds.promotion import STUDENT, TEACHER, gate_tags, judge_version, write_verdict
+from assets.kinds.promotion import gate_tags, judge_version, write_verdict
 from media.user_error import UserError
 
 

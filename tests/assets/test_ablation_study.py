@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from assets.core.steps import AssetError
+from assets.core.training_recipes import RECIPES
 from assets.core.workspace import Workspace
 from assets.dagster import study_asset
-from assets.kinds.checkpoints import RECIPES
 from assets.launchers.resource import TrainingLauncher
 from assets.questions import ablation_study
 from evaluation.questions.studies import ADVERSARIAL, AUDIO_RATIO, STAGE_ORDER
@@ -141,7 +141,7 @@ def test_dagster_runs_the_partitions_study_with_its_seeds_and_shows_table_and_pi
             Image.new("RGB", (2, 2)).save(tmp_path / name)
         return tmp_path
 
-    monkeypatch.setattr(study_asset, "run_study", run)
+    monkeypatch.setattr(ablation_study, "run_study", run)
     config = dg.RunConfig({"ablation_study": study_asset.StudyConfig(seeds=3)})
     result = dg.materialize(
         [study_asset.ablation_study],

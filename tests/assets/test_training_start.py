@@ -10,9 +10,9 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from assets.core.catalogue import STEPS
+from assets.core.names import STUDENT, TEACHER
 from assets.core.steps import AssetError
 from assets.core.workspace import Workspace
-from assets.kinds.promotion import STUDENT, TEACHER
 from assets.make.dvc_stages import ensure_repository
 from assets.make.execute import execute, is_current
 from assets.past.who_saw import who_saw

@@ -8,7 +8,7 @@ import pytest
 from assets.core.catalogue import STEPS
 from assets.core.steps import AssetError
 from assets.core.workspace import Workspace
-from assets.kinds.contract_checks import contract_check
+from assets.kinds.contract_checks import contract_checks
 from assets.make.execute import execute
 from curation.intake import ingest
 from curation.intake.clip_table import clips_frame, contract_violations
@@ -129,12 +129,12 @@ def test_above_the_rate_whatever_reads_the_shard_is_held_up(workspace):
     (shard,) = workspace.shards("raw_clips")
     listed = pd.read_parquet(workspace.data("raw_clips", shard) / "quarantine.parquet")
     assert listed["reason"].tolist() == ["contract:fps_in_range"]
-    check = contract_check("raw_clips", "clips.parquet")(workspace, shard)
+    check = contract_checks(workspace, STEPS["raw_clips"], shard)[0]
     assert not check.passed and "1 of 2 rows" in check.message and "fps_in_range (1)" in check.message
     with pytest.raises(AssetError, match=r"clip_scores is held up: check contract of raw_clips.*fps_in_range"):
         execute(workspace, STEPS["clip_scores"], shard)
     lenient = Workspace(workspace.root, load_profile("laptop", ["curation.violations_max=0.5"]))
-    assert contract_check("raw_clips", "clips.parquet")(lenient, shard).passed
+    assert contract_checks(lenient, STEPS["raw_clips"], shard)[0].passed
 
 
 def test_dagster_shows_the_check_and_lets_it_block():

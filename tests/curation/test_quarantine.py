@@ -11,6 +11,7 @@ import puppets
 from assets.core.catalogue import STEPS
 from assets.core.steps import AssetError
 from assets.core.workspace import Workspace
+from assets.kinds.contract_checks import contract_checks
 from assets.make.execute import execute
 from curation.features import shard_features as features_module
 from curation.features.shard_features import build_features
@@ -120,7 +121,7 @@ def test_the_others_keypoints_are_theirs_although_the_broken_rows_stand_between(
 
 def test_above_the_rate_what_reads_the_scores_is_held_up_and_below_it_is_not(workspace, shard, infinite):
     score_and_select(workspace, shard)
-    check = STEPS["clip_scores"].check(workspace, shard)
+    check = contract_checks(workspace, STEPS["clip_scores"], shard)[0]
     assert (
         not check.passed
         and "1 of 4 rows of scores.parquet" in check.message
@@ -130,7 +131,7 @@ def test_above_the_rate_what_reads_the_scores_is_held_up_and_below_it_is_not(wor
         with pytest.raises(AssetError, match=f"{name} is held up: check contract of clip_scores.*no_infinite_score"):
             execute(workspace, STEPS[name], shard)
     lenient = Workspace(workspace.root, load_profile("laptop", ["curation.violations_max=0.3"]))
-    assert STEPS["clip_scores"].check(lenient, shard).passed
+    assert contract_checks(lenient, STEPS["clip_scores"], shard)[0].passed
 
 
 def test_a_subset_row_that_is_not_nested_is_quarantined_and_its_clip_not_trained_on(
@@ -146,7 +147,7 @@ def test_a_subset_row_that_is_not_nested_is_quarantined_and_its_clip_not_trained
     raw, scores, subsets, features = folders(workspace, shard)
     score_and_select(workspace, shard)
     assert quarantined_clips(subsets) == {victim["clip_id"]: "contract:subsets_are_nested"}
-    assert not STEPS["filtered_subsets"].check(workspace, shard).passed
+    assert not contract_checks(workspace, STEPS["filtered_subsets"], shard)[0].passed
     build_features(raw, scores, features, workspace.profile, encoders=loaded_encoders)
     with pytest.raises(CurationError, match=r"1 of 4 rows of subsets.parquet.*subsets_are_nested"):
         freeze(workspace, shard, 0.01)
@@ -178,7 +179,7 @@ def test_a_sample_with_an_impossible_window_is_quarantined_before_it_is_encoded(
     assert report.encoded == CLIPS - 1 and victim["clip_id"] not in decoded
     found = violations_in(features, "samples.parquet")
     assert (found.kept, found.rules) == (CLIPS - 1, {"window_in_range": 1})
-    assert not STEPS["condition_features"].check(workspace, shard).passed
+    assert not contract_checks(workspace, STEPS["condition_features"], shard)[0].passed
     with pytest.raises(CurationError, match=r"1 of 4 rows of samples.parquet.*window_in_range"):
         freeze(workspace, shard, 0.01)
     assert len(freeze(workspace, shard, 0.5)) == CLIPS - 1

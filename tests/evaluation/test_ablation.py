@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from assets.kinds.checkpoints import RECIPES
+from assets.core.training_recipes import RECIPES
 from evaluation.benchmark.benchmark_plan import AUDIO
 from evaluation.pages.pictures import models_sheet
 from evaluation.questions.ablation import ablation_markdown, ablation_row, in_order, spread

@@ -12,9 +12,19 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from assets.core.names import (
+    BENCHMARK_TAG,
+    EARLIER_TAG,
+    FILES_TAG,
+    PIPELINE_TAG,
+    SCORED_TAG,
+    SNAPSHOT_TAG,
+    STUDENT,
+    TRANSFORMER,
+    WEIGHTS_TAG,
+)
 from assets.core.workspace import Workspace
-from assets.kinds.gate_evidence import BENCHMARK, EARLIER, FILES, PIPELINE, SCORED, SNAPSHOT, TRANSFORMER, WEIGHTS
-from assets.kinds.promotion import SCORES, SLICES, STUDENT
+from assets.kinds.promotion import SCORES, SLICES
 from evaluation.benchmark.puppet_benchmark import build_benchmark
 from evaluation.scoring.score_table import SLICE_COLUMNS
 from omnihuman.digests import weights_digest
@@ -120,12 +130,12 @@ def register(
     pd.DataFrame(parts, columns=list(SLICE_COLUMNS)).to_parquet(folder / SLICES)
     digest = weights_digest(weights)
     written = {
-        WEIGHTS: digest,
-        PIPELINE: digest,
-        SCORED: digest,
-        FILES: digest,
-        SNAPSHOT: SNAPSHOT_DIGEST,
-        BENCHMARK: load_benchmark(workspace.data("benchmark_sets")).digest,
+        WEIGHTS_TAG: digest,
+        PIPELINE_TAG: digest,
+        SCORED_TAG: digest,
+        FILES_TAG: digest,
+        SNAPSHOT_TAG: SNAPSHOT_DIGEST,
+        BENCHMARK_TAG: load_benchmark(workspace.data("benchmark_sets")).digest,
     }
     return workspace.registry.register(STUDENT, folder, tags=written | tags).version
 
@@ -168,11 +178,11 @@ def refusal(workspace: Workspace, version: int) -> str:
             {"scores": {"missing_joints": 0.17, "colour_error": 0.029}},
             "colour_error (audio) is 0.029, the champion has 0.012",
         ),
-        ({"scores": {"missing_joints": 0.17}, SCORED: "ab" * 32}, "its scores are of abababababab"),
-        ({"scores": {"missing_joints": 0.17}, BENCHMARK: "cd" * 32}, "was scored on benchmark cdcdcdcdcdcd"),
-        ({"scores": {"missing_joints": 0.17}, SNAPSHOT: "ef" * 32}, "was trained on snapshot efefefefefef"),
+        ({"scores": {"missing_joints": 0.17}, SCORED_TAG: "ab" * 32}, "its scores are of abababababab"),
+        ({"scores": {"missing_joints": 0.17}, BENCHMARK_TAG: "cd" * 32}, "was scored on benchmark cdcdcdcdcdcd"),
+        ({"scores": {"missing_joints": 0.17}, SNAPSHOT_TAG: "ef" * 32}, "was trained on snapshot efefefefefef"),
         (
-            {"scores": {"missing_joints": 0.17}, EARLIER: "ee" * 32},
+            {"scores": {"missing_joints": 0.17}, EARLIER_TAG: "ee" * 32},
             "snapshot 5a5a5a5a5a5a, eeeeeeeeeeee: bring the manifest of eeeeeeeeeeee back",
         ),
     ],
@@ -197,7 +207,7 @@ def test_training_on_a_benchmark_clip_is_refused(workspace, home, champion, tmp_
     manifest = pd.read_parquet(home / "data" / "benchmark_sets" / "manifest.parquet")
     freeze(home, "77" * 32, ["0123456789abcdef", manifest["sha256"][1][:16]])
     try:
-        version = register(workspace, tmp_path / "overlap", {"missing_joints": 0.17}, **{SNAPSHOT: "77" * 32})
+        version = register(workspace, tmp_path / "overlap", {"missing_joints": 0.17}, **{SNAPSHOT_TAG: "77" * 32})
         assert f"1 benchmark clips are in the snapshot: {manifest['name'][1]}" in refusal(workspace, version)
     finally:
         freeze(home, SNAPSHOT_DIGEST, ["0123456789abcdef"])

@@ -1,0 +1,29 @@
+"""Names that several rooms share: registered models, their tags and folders, beginnings of a training, sets of videos."""
+
+import json
+
+# Registered models, and the asset whose weights each holds.
+STUDENT, TEACHER = "omnihuman-student", "omnihuman-teacher"
+MODELS = {STUDENT: "distilled_student", TEACHER: "stage_3_checkpoint"}
+
+# Tags of a registered version.
+WEIGHTS_TAG, FILES_TAG, SNAPSHOT_TAG, BENCHMARK_TAG = "weights_digest", "files_digest", "snapshot_digest", "benchmark"
+EARLIER_TAG = "earlier_snapshots"  # that the weights were trained on before, where they go on from a champion; separated by spaces
+# Of weights and encoders together, as they were registered and as they made the videos that were scored.
+PIPELINE_TAG, SCORED_TAG = "pipeline_digest", "scored_pipeline"
+TEACHER_TAG = "teacher_version"  # of a registered student: the teacher that it was distilled from
+
+TRANSFORMER = "transformer"  # folder of a checkpoint and of a pipeline
+
+# Where the training stages begin: `from` of start.json.
+SCRATCH, CHAMPION = "scratch", "champion"
+FROM_SCRATCH = json.dumps({"from": SCRATCH}, indent=1) + "\n"
+
+# Folder under generated_videos -> asset whose weights it samples.
+SOURCES = {
+    "teacher": "stage_3_checkpoint",
+    "teacher_one_step": "stage_3_checkpoint",
+    "consistency_student": "consistency_student",
+    "distilled_student": "distilled_student",
+}
+STUDY = "ablation_study"  # asset with a partition for each study
