@@ -32,8 +32,8 @@ PAGES = tracked(".md")
 
 
 def prose(page: Path) -> str:
-    """A page without its blocks of code."""
-    return re.sub(r"^ *```.*?^ *```", "", page.read_text(), flags=re.S | re.M)
+    """A page without its blocks of code and its comments."""
+    return re.sub(r"^ *```.*?^ *```|<!--.*?-->", "", page.read_text(), flags=re.S | re.M)
 
 
 def anchors(page: Path) -> set[str]:
@@ -127,3 +127,7 @@ def test_commands_that_pages_name_exist():
     }
     assert {(page, name) for page, name in named if name not in names} == set()
     assert len(named) > 20
+
+
+def test_the_pictures_are_small_together():
+    assert sum(path.stat().st_size for path in (ROOT / "docs" / "pictures").glob("*")) <= 400 * 1024

@@ -45,9 +45,9 @@ def browser_page(width: int, height: int) -> Iterator[Any]:
         browser.close()
 
 
-def save_model(folder: Path) -> Path:
-    """An untrained one-step pipeline: it makes frames, not sense."""
-    build_pipeline(PROFILE, build_transformer(PROFILE, None, 0), 1).save_pretrained(folder, safe_serialization=True)
+def save_model(folder: Path, steps: int = 1) -> Path:
+    """An untrained pipeline of so many steps: it makes frames, not sense."""
+    build_pipeline(PROFILE, build_transformer(PROFILE, None, 0), steps).save_pretrained(folder, safe_serialization=True)
     return folder
 
 

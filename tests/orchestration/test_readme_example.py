@@ -1,10 +1,13 @@
-"""The README's example in its four ways: a packaged face and packaged speech, through a registered champion, to three seconds of video.
+"""The README's example in its four ways, through a registered champion: a packaged face and packaged speech to three seconds of
+video by command line, page and server; in Python a puppet, by the blocks that the pages print.
 
 By default the champion is an untrained model. `OMNIHUMAN_EXAMPLE_HOME=FOLDER` takes that of a workspace, which the page and the
 server write into (`var/`), and `OMNIHUMAN_EXAMPLE_VIDEOS=FOLDER` keeps the videos. Without the two packages it is skipped.
 """
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import urllib.parse
@@ -14,14 +17,13 @@ import pytest
 import requests
 from PIL import Image
 
-from media import encode_clip, probe_clip, read_audio, write_atomically
+from media import probe_clip, read_audio, write_atomically
 from media.decode import decode_clip
-from omnihuman import OmniHumanPipeline
 from omnihuman.exports import read_provenance
 from serving.example import Example, fetch_example
-from serving.inputs import GenerateError, read_reference
-from tests.orchestration.serving import PROFILE, RATE, ROOT, browser_page, save_model, started, wait
-from tracking.registry import Registry, champion_folder
+from serving.inputs import GenerateError
+from tests.orchestration.serving import RATE, ROOT, browser_page, save_model, started, wait
+from tracking.registry import Registry
 from tracking.tracker import Tracker
 
 pytestmark = pytest.mark.end_to_end
@@ -42,8 +44,9 @@ def home(tmp_path_factory) -> Path:
         return Path(given)
     place = tmp_path_factory.mktemp("home")
     registry = Registry(Tracker(f"sqlite:///{place / 'var' / 'mlflow.db'}"))
-    registry.register("omnihuman-student", save_model(place / "model"))
-    registry.set_alias("omnihuman-student", "champion", 1)
+    for name, steps in (("omnihuman-student", 1), ("omnihuman-teacher", 4)):
+        registry.register(name, save_model(place / name, steps))
+        registry.set_alias(name, "champion", 1)
     return place
 
 
@@ -89,15 +92,20 @@ def test_by_command_line(example, home, videos):
     assert by_champion(made)
 
 
-def test_in_python(example, home, videos):
-    image, sound = read_reference(example.image, PROFILE.video, None).image, read_audio(example.audio, RATE)
-    pipe = OmniHumanPipeline.from_pretrained(
-        champion_folder(f"sqlite:///{home / 'var' / 'mlflow.db'}", "omnihuman-student")
-    )
-    frames = pipe("A person talks.", image=image, audio=sound).frames
-    assert frames.shape == (1, 17, 64, 64, 3)
-    write_atomically(videos / "python.mp4", encode_clip(frames[0].numpy(), FPS, sound[: 17 * RATE // FPS], RATE))
-    check(videos / "python.mp4", frames=17, spare=RATE // 1000)  # `encode_clip` counts in milliseconds
+def python_block(page: str) -> str:
+    """The one block of Python of a page."""
+    (block,) = re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), flags=re.S | re.M)
+    return block
+
+
+@pytest.mark.parametrize(
+    ("page", "made", "frames"), [("README.md", "talking.mp4", 17), ("docs/guide/generating.md", "long.mp4", 49)]
+)
+def test_in_python_as_a_page_prints_it(page, made, frames, home, videos, monkeypatch):
+    monkeypatch.chdir(home)
+    exec(compile(python_block(page), page, "exec"), {"__name__": "__main__"})
+    shutil.copy(made, videos)
+    check(videos / made, frames=frames, spare=RATE // 1000)  # `encode_clip` counts in milliseconds
 
 
 def test_on_the_page(example, home, videos, tmp_path):
