@@ -1,7 +1,7 @@
 """Moving weights between Wan2.1 and OmniHuman's model: start from Wan, report, save Wan's part, and no silent gaps."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import torch
 from diffusers import WanTransformer3DModel
@@ -12,19 +12,19 @@ from omnihuman.conditions.audio import PerFrameAudioAttention
 from omnihuman.errors import InputError
 from omnihuman.wan.checkpoint import WAN_CONFIG, WanCheckpoint, WanCheckpointError, WanLoadReport, open_wan
 
-if TYPE_CHECKING:
-    from omnihuman.transformer import OmniHumanTransformer3DModel
+# OmniHuman's transformer, which is built upon this module.
+Model = TypeVar("Model", bound=WanTransformer3DModel)
 
 # Modules of the model itself that Wan does not have; in its blocks there is `audio_attn` too.
 NEW_MODULES = ("audio_projection", "pose_guider", "pose_patch_embedding")
 
 
 def start_from_wan(
-    model_class: "type[OmniHumanTransformer3DModel]",
+    model_class: type[Model],
     path_or_id: str | Path,
     dtype: torch.dtype | None,
     new_parts: dict[str, Any],
-) -> "tuple[OmniHumanTransformer3DModel, WanLoadReport]":
+) -> tuple[Model, WanLoadReport]:
     """Build the model without memory, let the checkpoint's weights take their places, and initialise the rest.
 
     Raises: as `open_wan` and `WanCheckpoint.compare`.
@@ -48,8 +48,8 @@ def start_from_wan(
 
 
 def empty_for_wan(
-    model_class: "type[OmniHumanTransformer3DModel]", path_or_id: str | Path, new_parts: dict[str, Any]
-) -> "tuple[OmniHumanTransformer3DModel, WanCheckpoint, WanLoadReport]":
+    model_class: type[Model], path_or_id: str | Path, new_parts: dict[str, Any]
+) -> tuple[Model, WanCheckpoint, WanLoadReport]:
     """The model on the meta device, the checkpoint that fits it, and what of it would be loaded.
 
     Raises: as `open_wan` and `WanCheckpoint.compare`.
@@ -62,7 +62,7 @@ def empty_for_wan(
     return model, checkpoint, WanLoadReport.of(checkpoint, {k: v.shape for k, v in model.state_dict().items()})
 
 
-def save_wan_part(model: "OmniHumanTransformer3DModel", folder: Path) -> None:
+def save_wan_part(model: WanTransformer3DModel, folder: Path) -> None:
     """Write Wan's keys under Wan's class name.
 
     Raises:
