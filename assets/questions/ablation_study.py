@@ -22,6 +22,7 @@ from assets.make.execute import run_process
 from evaluation.questions.studies import STUDIES, Study, Variant
 from media import whole_directory, write_atomically
 from profiles import changed_profile
+from training.run.warm import warm_trainings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,6 +65,7 @@ def run_study(
     with (
         one_maker(workspace, STUDY, None),
         open_run(workspace.tracker, "evaluation", STUDY, {"study": study, "seeds": seeds}, tags, snapshot) as run,
+        warm_trainings(),
     ):
         return _run(workspace, chosen, variants, seeds, command, launch, run)
 

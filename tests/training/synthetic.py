@@ -9,12 +9,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
 from profiles import load_profile
+from tests.forked import WarmTraining
 from training.run.jobs import TrainingJob
 from training.run.launch import launch_command, launch_environment
 
@@ -116,23 +118,20 @@ def make_job(
     )
 
 
-def start(job: TrainingJob, ranks: int = 1) -> subprocess.Popen:
-    """Start the real launcher in its own process group."""
+def start(job: TrainingJob, ranks: int = 1, warm: bool = True) -> subprocess.Popen:
+    """Start the training in its own process group: forked by the session's warm server, or by the real DeepSpeed launcher."""
     path = job.write(Path(job.work) / "job.json")
     engine = job.profile.engine.model_copy(update={"ranks": ranks})
-    return subprocess.Popen(
-        launch_command(path, engine),
-        env=launch_environment() | {"OMP_NUM_THREADS": "1"},
-        start_new_session=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    environment = launch_environment() | {"OMP_NUM_THREADS": "1"}
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    if warm:
+        return WarmTraining([path, ranks], env=environment, **pipes)
+    return subprocess.Popen(launch_command(path, engine), env=environment, start_new_session=True, **pipes)
 
 
-def finish(job: TrainingJob, ranks: int = 1) -> str:
+def finish(job: TrainingJob, ranks: int = 1, warm: bool = True) -> str:
     """Run to the end and return the output; a failure shows its last lines."""
-    process = start(job, ranks)
+    process = start(job, ranks, warm)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output[-4000:]
     return output

@@ -49,7 +49,7 @@ def test_one_killed_rank_of_two_ends_the_other_and_the_same_command_goes_on(root
         make_job(root, f"rank-{n}", "stage", "stage_2", 60, overrides, **parents) for n in ("whole", "broken")
     )
     finish(whole, ranks=2)
-    process = start(broken, ranks=2)
+    process = start(broken, ranks=2, warm=False)
     latest = Path(broken.work) / "checkpoints" / "latest.json"
     while not (latest.is_file() and json.loads(latest.read_text())["step"] >= 6):
         assert process.poll() is None, process.communicate()[0][-4000:]

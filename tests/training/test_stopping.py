@@ -25,9 +25,9 @@ def root(tmp_path_factory):
     return folder
 
 
-def stop_after_the_first_step(job, ranks, number) -> str:
+def stop_after_the_first_step(job, ranks, number, warm) -> str:
     """Send the signal to what was started, and to nothing else; returns the output."""
-    process = start(job, ranks)
+    process = start(job, ranks, warm)
     lines = []
     for line in process.stdout:
         lines.append(line)
@@ -38,16 +38,16 @@ def stop_after_the_first_step(job, ranks, number) -> str:
 
 
 @pytest.mark.parametrize(
-    ("kind", "section", "steps", "ranks", "number"),
+    ("kind", "section", "steps", "ranks", "number", "warm"),
     [
-        ("stage", "stage_2", 120, 1, signal.SIGTERM),
-        ("stage", "stage_2", 60, 2, signal.SIGINT),
-        ("adversarial", "adversarial_videos", 30, 1, signal.SIGTERM),
+        ("stage", "stage_2", 120, 1, signal.SIGTERM, False),
+        ("stage", "stage_2", 60, 2, signal.SIGINT, True),
+        ("adversarial", "adversarial_videos", 30, 1, signal.SIGTERM, True),
     ],
-    ids=["one rank", "two ranks under ZeRO 2", "adversarial"],
+    ids=["one rank by DeepSpeed's launcher", "two ranks under ZeRO 2", "adversarial"],
 )
 def test_a_stopped_run_leaves_a_checkpoint_of_that_step_and_goes_on_to_the_same_curve(
-    root, kind, section, steps, ranks, number
+    root, kind, section, steps, ranks, number, warm
 ):
     parents = {"parent": str(root / "parent")} | (
         {"diffusion_parent": str(root / "parent")} if kind == "adversarial" else {}
@@ -58,7 +58,7 @@ def test_a_stopped_run_leaves_a_checkpoint_of_that_step_and_goes_on_to_the_same_
         for name in ("whole", "broken")
     )
     finish(whole, ranks)
-    output = stop_after_the_first_step(broken, ranks, number)
+    output = stop_after_the_first_step(broken, ranks, number, warm)
     step = json.loads((Path(broken.work) / "checkpoints" / "latest.json").read_text())["step"]
     assert 0 < step < steps and f"stopped on request after step {step} of " in output
     assert not Path(broken.output).exists() and not stop_file(Path(broken.work)).exists()

@@ -8,6 +8,7 @@ import ctypes
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 SET_PARENT_DEATH_SIGNAL = 1  # prctl(2)
@@ -17,6 +18,13 @@ def supervise(stop: Path, command: list[str]) -> int:
     """Run `command` to its end and return its exit code, 128 + n where signal n ended it."""
     stop.unlink(missing_ok=True)
     process = subprocess.Popen(command, preexec_fn=_begin)
+    ask_to_stop(stop, lambda: process.send_signal(signal.SIGTERM))
+    code = process.wait()
+    return code if code >= 0 else 128 - code
+
+
+def ask_to_stop(stop: Path, end: Callable[[], None]) -> None:
+    """From now on a first SIGTERM or SIGINT writes the file `stop`, and a second calls `end`."""
     asked: list[int] = []
 
     def ask(number: int, frame: object) -> None:
@@ -28,12 +36,10 @@ def supervise(stop: Path, command: list[str]) -> int:
                 flush=True,
             )
         else:
-            process.send_signal(signal.SIGTERM)
+            end()
 
     signal.signal(signal.SIGTERM, ask)
     signal.signal(signal.SIGINT, ask)
-    code = process.wait()
-    return code if code >= 0 else 128 - code
 
 
 def _begin() -> None:
@@ -42,6 +48,11 @@ def _begin() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
+    end_with_parent()
+
+
+def end_with_parent() -> None:
+    """Have the kernel send this process SIGTERM when the one that started it ends, killed too."""
     ctypes.CDLL(None).prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
 
 

@@ -1,0 +1,161 @@
+"""A fork server's processes are real ones, and a warm training is chosen only where it may be."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from profiles import load_profile
+from training.run import warm
+from training.run.fork_server import ForkServerError
+from training.run.forked import OwnForkServer, fork
+from training.run.jobs import TrainingJob
+from training.run.launch import launch_environment, training_process
+
+LIGHT = ("json", "numpy")
+
+
+@pytest.fixture(scope="module")
+def server():
+    opened = OwnForkServer(LIGHT, dict(os.environ))
+    yield opened
+    opened.close()
+
+
+def answer(server, code: str, environment=None, folder=".") -> tuple[int, str]:
+    """Exit code and output of Python code in a forked process."""
+    process = fork(
+        server.address,
+        "tests.forked:python",
+        ["-c", code],
+        environment or dict(os.environ),
+        Path(folder),
+        subprocess.PIPE,
+    )
+    with process.stdout as output:
+        return process.wait(timeout=60), output.read().decode()
+
+
+def test_a_forked_process_has_its_own_session_folder_environment_and_arguments(server, tmp_path):
+    code = (
+        "import json, os, sys; print(json.dumps([os.getpid(), os.getsid(0), os.getcwd(), dict(os.environ), sys.argv,"
+        " 'numpy' in sys.modules, sys.stdin.read()]))"
+    )
+    status, printed = answer(server, code, {"ONLY": "this"}, tmp_path)
+    pid, session, folder, environment, arguments, imported, standard_input = json.loads(printed)
+    assert status == 0 and pid == session != os.getpid()
+    assert (folder, environment, arguments, imported, standard_input) == (
+        str(tmp_path), {"ONLY": "this"}, ["-c"], True, ""
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "said"),
+    [
+        ("import sys; sys.exit(75)", 75, ""),
+        ("raise ValueError('why')", 1, "ValueError: why"),
+        ("import atexit; atexit.register(print, 'at exit')", 0, "at exit"),
+        ("import os; os.kill(os.getpid(), 9)", -9, ""),
+        ("import sys; sys.exit('refused')", 1, "refused"),
+    ],
+    ids=["exit code", "exception", "exit handlers", "killed", "message"],
+)
+def test_it_ends_as_any_python_process_does(server, code, status, said):
+    ended, printed = answer(server, code)
+    assert ended == status and said in printed
+
+
+def test_two_forked_processes_draw_other_random_numbers(server):
+    code = "import random, numpy; print(random.random(), numpy.random.rand())"
+    first, second = (answer(server, code)[1].split() for _ in range(2))
+    assert first[0] != second[0] and first[1] != second[1]
+
+
+def test_signals_reach_it_and_waiting_can_end_first(server):
+    code = ["-c", "import time; print('ready', flush=True); time.sleep(60)"]
+    process = fork(server.address, "tests.forked:python", code, dict(os.environ), Path(), subprocess.PIPE)
+    assert process.stdout.readline() == b"ready\n" and process.poll() is None
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=20) == -signal.SIGTERM == process.poll()
+    process.send_signal(signal.SIGTERM)  # nobody's any more
+    process.stdout.close()
+
+
+def test_the_server_ends_with_its_owner_however_that_ends(tmp_path):
+    code = (
+        "import os, time; from training.run.forked import OwnForkServer;"
+        "print(OwnForkServer(['json'], dict(os.environ)).process.pid, flush=True); time.sleep(60)"
+    )
+    owner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    pid = int(owner.stdout.readline())
+    assert psutil.pid_exists(pid)
+    owner.kill()
+    owner.communicate()
+    deadline = time.monotonic() + 30
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline, "the server outlives its owner"
+        time.sleep(0.05)
+
+
+def test_a_module_that_starts_a_thread_is_refused_and_who_asks_is_told(tmp_path, capfd):
+    (tmp_path / "threaded.py").write_text(
+        "import threading, time; threading.Thread(target=time.sleep, args=(5,), daemon=True).start()"
+    )
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    server = OwnForkServer(["threaded"], os.environ | {"PYTHONPATH": path})
+    with pytest.raises(ForkServerError, match="has ended"):
+        answer(server, "print(1)")
+    server.close()
+    assert "an import started threads" in capfd.readouterr().err
+    with pytest.raises(ForkServerError, match="no fork server answers"):
+        answer(server, "print(1)")
+
+
+@pytest.fixture
+def job(tmp_path):
+    def write(*overrides: str) -> Path:
+        return TrainingJob(
+            kind="stage",
+            name="n",
+            profile_values=load_profile("laptop", overrides).model_dump(mode="json"),
+            section="stage_1",
+            snapshot="s",
+            features_root="f",
+            output="o",
+            work=str(tmp_path),
+        ).write(tmp_path / "job.json")
+
+    return write
+
+
+def test_deepspeeds_launcher_stays_where_a_fork_would_be_wrong(job, monkeypatch):
+    """Which server starts a training; None is DeepSpeed's launcher."""
+    monkeypatch.delenv(warm.WARM_VARIABLE, raising=False)
+    monkeypatch.setattr(warm, "MODULES", LIGHT)
+
+    def chosen(path: Path, hostfile: str | None = None, **variables: str) -> Path | None:
+        environment = launch_environment() | {"DS_ACCELERATOR": "cpu"} | variables
+        engine = load_profile("laptop", []).engine
+        return warm._server_for(training_process(path, engine), environment)
+
+    assert chosen(job()) is None, "nobody opened a block"
+    with warm.warm_trainings():
+        own = chosen(job())
+        assert own is not None and chosen(job(), OMNIHUMAN_HOME="/elsewhere") == own, "one server for all"
+        with warm.warm_trainings():
+            assert chosen(job()) == own, "a block inside adds nothing"
+        assert chosen(job(), OMNIHUMAN_WARM="0") is None
+        assert chosen(job(), OMNIHUMAN_WARM="/run/mine") == Path("/run/mine")
+        assert chosen(job(), DS_ACCELERATOR="cuda") is None
+        assert chosen(job("engine.hostfile=/etc/hosts.txt")) is None
+        other = chosen(job(), OMP_NUM_THREADS="7")
+        assert other is not None and other != own, "what imports have read is not what this training is to have"
+    assert not other.exists() and not own.exists()
