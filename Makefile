@@ -29,13 +29,17 @@ $(DOCS): $(STAMP)
 demo: $(STAMP)  ## the whole pipeline on the embedded default: clips in, a promoted student out
 	$(BIN)/omnihuman demo
 
-test: test-unit test-end-to-end  ## unit tests, then the end-to-end ones
+# Whole files go to a worker, the long ones first: what a file's tests share is made once, and no worker ends long after the other.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=25
+
+test: $(TESTS)  ## all tests, the long ones first
+	$(PYTEST)
 
 test-unit: $(TESTS)  ## unit tests alone
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "not end_to_end" -n 2 --dist loadfile
+	$(PYTEST) -m "not end_to_end"
 
 test-end-to-end: $(TESTS)  ## whole assets and the whole demo, on tiny sizes
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m end_to_end -n 2 --dist loadfile --durations=15
+	$(PYTEST) -m end_to_end
 
 ui: $(STAMP)  ## Dagster and MLflow on 127.0.0.1; prints both addresses
 	$(BIN)/omnihuman ui
@@ -46,7 +50,8 @@ people-and-text: $(STAMP)  ## MediaPipe, a text detector and a face network, for
 page: $(STAMP)  ## Gradio, for `omnihuman page`
 	.venv/bin/pip install --no-deps -r page.txt
 
-lint: $(TESTS)  ## ruff, mypy, and the rooms' import contracts
+lint: $(TESTS)  ## ruff's formatter and linter, mypy, and the rooms' import contracts
+	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports

@@ -18,6 +18,8 @@ Progress = Callable[[int, int, str], None]
 
 PROCESSES = 2
 AHEAD = 16  # results that may wait; clips of long high-resolution video would fill memory otherwise
+# Where the functions are that are called here.
+IMPORTED = ["curation.intake.inspect_file", "curation.scores.table", "curation.features.training_samples"]
 FEW = 8  # starting processes costs more than so few clips
 
 _state: Any = None
@@ -34,8 +36,9 @@ def map_over_clips(
 ) -> Iterator[Result]:
     """`function(state, item)` for each item, in order.
 
-    `state` reaches each process once, so a detector with weights is not sent with every clip. Processes are spawned:
-    the caller may hold threads (Dagster's, torch's), and forking those can deadlock.
+    `state` reaches each process once, so a detector with weights is not sent with every clip. Processes are forked by a server
+    that has imported what they need, once for all calls of this process, and that has no threads; the caller may hold some
+    (Dagster's, torch's), and forking those can deadlock.
 
     Args:
         function, state, items: what to call.
@@ -72,7 +75,8 @@ def _parallel(
 
 
 def _pooled(function: Callable, state: Any, items: Iterable, processes: int) -> Iterator:
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(IMPORTED)
     with ProcessPoolExecutor(processes, mp_context=context, initializer=_receive, initargs=(state,)) as pool:
         waiting: deque[Future] = deque()
         rest = iter(items)

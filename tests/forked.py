@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from training.run.forked import ForkedProcess, fork, start_server
-from training.run.warm import MODULES, start_warm
+from training.run.warm import MODULES, WARM_VARIABLE, start_warm
 
 ROOT = Path(__file__).resolve().parents[1]
 ADDRESS_VARIABLE = "OMNIHUMAN_TEST_FORKS"
@@ -39,6 +39,9 @@ class ServerOnDemand:
         self.thread = threading.Thread(target=self._await, daemon=True)
         self.thread.start()
         os.environ[ADDRESS_VARIABLE] = str(address)
+        os.environ[WARM_VARIABLE] = str(
+            address
+        )  # what the product launches in tests is forked too, unless a test says otherwise
 
     def _await(self) -> None:
         ready, _, _ = select.select([self.listener, self.ending], [], [])

@@ -22,6 +22,7 @@ from assets.make.execute import execute, is_current, run_process
 from evaluation.scoring.gate import GateError
 from profiles import load_profile
 from puppets import PuppetKeypoints
+from tests import forked
 from training.run.launch import Process
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -210,7 +211,7 @@ def test_command_line_teaches_and_refuses_unknown_keys(tmp_path: Path) -> None:
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess:
         environment = os.environ | {"OMNIHUMAN_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)} | variables
         command = [sys.executable, "-W", "ignore", "-m", "assets", *arguments]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        return forked.run(command, env=environment, capture_output=True, text=True)
 
     help_text = run("--help").stdout
     assert "training_snapshot" in help_text and "--shard" in help_text and "OMNIHUMAN_SET" in help_text

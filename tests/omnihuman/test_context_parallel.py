@@ -11,6 +11,7 @@ from diffusers import ContextParallelConfig
 
 from omnihuman.conditions.audio import frames_of_slice
 from omnihuman.context_parallel import check_heads, check_tokens
+from tests.forked import ForkedPopen
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def results(tmp_path_factory):
     root = Path(__file__).parents[2]
     environment = os.environ | {"PYTHONPATH": f"{root}", "OMP_NUM_THREADS": "1"}
     ranks = [
-        subprocess.Popen(
+        ForkedPopen(
             [sys.executable, str(script), str(rank), "2", str(folder)],
             env=environment,
             cwd=root,

@@ -21,6 +21,7 @@ from media import encode_clip, write_atomically
 from omnihuman.pipeline import build_pipeline
 from profiles import load_profile
 from puppets import render
+from tests.forked import ForkedPopen
 from training.stages.model import build_transformer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,7 +81,7 @@ def started(home: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str]
     command = [sys.executable, "-W", "ignore", "-m", "orchestration.commands.cli", *arguments]
     with (
         open(home / "served.log", "ab") as log,
-        subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log, text=True) as process,
+        ForkedPopen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log, text=True) as process,
     ):
         try:
             yield process, _address(process, home)

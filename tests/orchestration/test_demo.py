@@ -10,9 +10,11 @@ import time
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 
 from evaluation.benchmark.cost import without_costs
+from tests import forked
 
 pytestmark = pytest.mark.end_to_end
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,29 +34,23 @@ def run(root, *command, check=True, code=ROOT, **settings):
         | {"OMNIHUMAN_HOME": str(root), "OMNIHUMAN_SET": SIZES, "OMNIHUMAN_PROFILE": "laptop", "PYTHONPATH": str(code)}
         | settings
     )
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", *command],
-        cwd=code,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    begin = forked.run if code == ROOT else subprocess.run  # the session's server has this code, not another's
+    done = begin([sys.executable, "-W", "ignore", *command], cwd=code, env=environment, capture_output=True, text=True)
     assert not check or done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done
 
 
-def start(root):
+def start(root, begin, **settings):
     environment = os.environ | {"OMNIHUMAN_HOME": str(root), "OMNIHUMAN_SET": SIZES, "OMNIHUMAN_PROFILE": "laptop"}
     command = [sys.executable, "-W", "ignore", "-m", "orchestration.commands.cli", "demo", "--no-real-clips"]
-    return subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    return begin(
+        command, cwd=ROOT, env=environment | settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
 
 
 def kill_in_stage_2(root):
-    """kill -9 the demo's own process, and only that, once stage 2 has a checkpoint; its ranks must end by themselves."""
-    process, deadline = start(root), time.monotonic() + 400
+    """kill -9 the demo's own process, and only that, once stage 2 has a checkpoint; its ranks and its warm process must end by themselves."""
+    process, deadline = start(root, subprocess.Popen, OMNIHUMAN_WARM=""), time.monotonic() + 400
     while not any(
         json.loads(p.read_text())["step"] >= 3
         for p in (root / "var" / "runs").glob("stage_2_checkpoint/*/checkpoints/latest.json")
@@ -62,8 +58,10 @@ def kill_in_stage_2(root):
         assert process.poll() is None, process.communicate()[0][-3000:]
         assert time.monotonic() < deadline, "stage 2 wrote no checkpoint"
         time.sleep(0.1)
+    family = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGKILL)
     process.wait()
+    assert psutil.wait_procs(family, timeout=60)[1] == [] != family
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +69,7 @@ def demo(tmp_path_factory):
     """A finished demo that was killed once on the way."""
     root = tmp_path_factory.mktemp("demo")
     kill_in_stage_2(root)
-    process = start(root)
+    process = start(root, forked.ForkedPopen)
     output, _ = process.communicate(timeout=600)
     logs = (
         "\n".join(f"--- {p.name}\n{p.read_text()[-1500:]}" for p in sorted((root / "var" / "logs").glob("*.log")))

@@ -8,7 +8,6 @@ server write into (`var/`), and `OMNIHUMAN_EXAMPLE_VIDEOS=FOLDER` keeps the vide
 import os
 import re
 import shutil
-import subprocess
 import sys
 import urllib.parse
 from pathlib import Path
@@ -22,6 +21,7 @@ from media.decode import decode_clip
 from omnihuman.exports import read_provenance
 from serving.example import Example, fetch_example
 from serving.inputs import GenerateError
+from tests import forked
 from tests.orchestration.serving import RATE, ROOT, browser_page, save_model, started, wait
 from tracking.registry import Registry
 from tracking.tracker import Tracker
@@ -86,7 +86,7 @@ def test_by_command_line(example, home, videos):
     ]
     environment = os.environ | {"OMNIHUMAN_HOME": str(home), "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-W", "ignore", "-m", "orchestration.commands.cli", "generate", *map(str, arguments)]
-    ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    ran = forked.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert ran.returncode == 0 and ran.stdout.strip() == str(made), ran.stderr
     check(made)
     assert by_champion(made)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.forked import ForkedPopen
 from training.run.launch import _free_port
 
 pytestmark = pytest.mark.end_to_end
@@ -32,7 +33,7 @@ def results(tmp_path_factory):
     }
     logs = [output.with_name(f"rank-{rank}.log") for rank in range(2)]
     ranks = [
-        subprocess.Popen(
+        ForkedPopen(
             [sys.executable, str(WORKER), str(output)],
             env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
             stdout=log.open("w"),

@@ -5,12 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.forked import ForkedPopen
+
 ROOT = Path(__file__).resolve().parents[2]
 RANK = """
 import sys
 from pathlib import Path
 import torch
-from training.stopping import Stopped, StopRequest, stop_file
+from training.run.stopping import Stopped, StopRequest, stop_file
 
 folder, rank = Path(sys.argv[1]), int(sys.argv[2])
 torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
@@ -33,7 +35,7 @@ def test_both_ranks_stop_after_the_same_step_and_the_request_is_taken_away(tmp_p
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-W", "ignore", "-c", RANK, str(tmp_path)]
     ranks = [
-        subprocess.Popen([*command, str(rank)], env=environment, stdout=subprocess.PIPE, text=True) for rank in range(2)
+        ForkedPopen([*command, str(rank)], env=environment, stdout=subprocess.PIPE, text=True) for rank in range(2)
     ]
     said = [rank.communicate(timeout=300)[0].strip() for rank in ranks]
     assert (

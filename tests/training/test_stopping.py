@@ -41,10 +41,10 @@ def stop_after_the_first_step(job, ranks, number, warm) -> str:
     ("kind", "section", "steps", "ranks", "number", "warm"),
     [
         ("stage", "stage_2", 120, 1, signal.SIGTERM, False),
-        ("stage", "stage_2", 60, 2, signal.SIGINT, True),
+        ("stage", "stage_2", 60, 2, signal.SIGINT, False),
         ("adversarial", "adversarial_videos", 30, 1, signal.SIGTERM, True),
     ],
-    ids=["one rank by DeepSpeed's launcher", "two ranks under ZeRO 2", "adversarial"],
+    ids=["one rank by DeepSpeed's launcher", "two ranks under ZeRO 2 by DeepSpeed's launcher", "adversarial, warm"],
 )
 def test_a_stopped_run_leaves_a_checkpoint_of_that_step_and_goes_on_to_the_same_curve(
     root, kind, section, steps, ranks, number, warm

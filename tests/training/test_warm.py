@@ -18,7 +18,7 @@ from training.run.forked import OwnForkServer, fork
 from training.run.jobs import TrainingJob
 from training.run.launch import launch_environment, training_process
 
-LIGHT = ("json", "numpy")
+LIGHT = ("numpy", "tests.forked")
 
 
 @pytest.fixture(scope="module")

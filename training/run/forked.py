@@ -39,7 +39,9 @@ class ForkedProcess:
         self.pid = self._read()
 
     def _read(self) -> int:
-        line = self._answers.readline()
+        line = b""
+        with suppress(ConnectionResetError):
+            line = self._answers.readline()
         if not line:
             raise ForkServerError("the fork server has ended; what it printed last says why")
         return int(line)

@@ -106,13 +106,11 @@ def start_warm(
 def _server_for(process: Process, environment: dict[str, str]) -> Path | None:
     """The server that can fork this process, or None where DeepSpeed's launcher is to start it."""
     wish = environment.get(WARM_VARIABLE, "")
-    if process.job is None or wish == "0" or environment.get("DS_ACCELERATOR") != "cpu":
+    if process.job is None or wish == "0" or not (wish or _open):
         return None
-    if TrainingJob.read(process.job).profile.engine.hostfile is not None:
+    if environment.get("DS_ACCELERATOR") != "cpu" or TrainingJob.read(process.job).profile.engine.hostfile is not None:
         return None
-    if wish:
-        return Path(wish)
-    return _open[-1].address(environment) if _open else None
+    return Path(wish) if wish else _open[-1].address(environment)
 
 
 def train_ranks(job: str, ranks: int) -> object:

@@ -1,0 +1,48 @@
+"""`pytest -p tests.cpu_seconds`: the files whose tests took most CPU seconds, which other work on the machine does not blur as it blurs durations.
+
+Counted are the test's process and the children that it waited for; what the session's fork server starts counts nowhere but in its total.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+SHOWN = 25
+PROPERTY = "cpu_seconds"
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Note what set-up, call and clean-up had taken; the last report carries it."""
+    item.stash[STARTED] = _seconds()
+    yield
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Iterator[None]:
+    """The clean-up's report says what all of the test took."""
+    if call.when == "teardown":
+        item.user_properties.append((PROPERTY, _seconds() - item.stash[STARTED]))
+    yield
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """A line per file, the most expensive first."""
+    files: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for name, value in getattr(report, "user_properties", ()):
+                if name == PROPERTY and report.when == "teardown":
+                    files[report.nodeid.partition("::")[0]] += value
+    terminalreporter.section(f"CPU seconds: {sum(files.values()):.0f} in tests")
+    for file, seconds in files.most_common(SHOWN):
+        terminalreporter.write_line(f"{seconds:8.1f}  {file}")
+
+
+def _seconds() -> float:
+    return sum(os.times()[:4])
+
+
+STARTED = pytest.StashKey[float]()
