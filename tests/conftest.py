@@ -32,6 +32,26 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(server.close)
 
 
+# The files that take longest, longest first: what is left over at the end of a session is then short.
+LONGEST = (
+    "orchestration/test_demo.py",
+    "orchestration/test_time_lapse.py",
+    "orchestration/test_ui.py",
+    "training/test_resume.py",
+    "training/test_stopping.py",
+    "training/test_parity.py",
+    "training/test_engine.py",
+    "training/test_resume_ranks.py",
+    "training/test_process_group.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, then all other end-to-end tests, then the rest as they stand."""
+    places = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places) + (item.get_closest_marker("end_to_end") is None)))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def migrated_mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """MLflow's migrations take two seconds of a core for each new database: each further one of this process begins as a copy of the first."""
