@@ -30,7 +30,7 @@ demo: $(STAMP)  ## the whole pipeline on the embedded default: clips in, a promo
 	$(BIN)/omnihuman demo
 
 # Whole files go to a worker, the long ones first: what a file's tests share is made once, and no worker ends long after the other.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=25
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=25 -p tests.cpu_seconds
 
 test: $(TESTS)  ## all tests, the long ones first
 	$(PYTEST)

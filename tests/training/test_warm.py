@@ -12,11 +12,13 @@ import psutil
 import pytest
 
 from profiles import load_profile
+from tests.forked import address
+from tests.training.synthetic import make_job, write_snapshot
 from training.run import warm
 from training.run.fork_server import ForkServerError
 from training.run.forked import OwnForkServer, fork
 from training.run.jobs import TrainingJob
-from training.run.launch import launch_environment, training_process
+from training.run.launch import _free_port, launch_environment, training_process
 
 LIGHT = ("numpy", "tests.forked")
 
@@ -117,6 +119,31 @@ def test_a_module_that_starts_a_thread_is_refused_and_who_asks_is_told(tmp_path,
     assert "an import started threads" in capfd.readouterr().err
     with pytest.raises(ForkServerError, match="no fork server answers"):
         answer(server, "print(1)")
+
+
+def train_and_list_imports(job: str) -> int:
+    """In a forked process: train as the only rank, then print what was imported meanwhile."""
+    before = set(sys.modules)
+    environment = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "WORLD_SIZE": "1"}
+    code = warm._train(job, 0, environment)
+    print(json.dumps(sorted(set(sys.modules) - before)))
+    return code
+
+
+@pytest.mark.end_to_end
+def test_a_warm_training_imports_next_to_nothing(tmp_path):
+    """What is forgotten in `MODULES` each training would import anew; a launched one imports four thousand modules."""
+    write_snapshot(tmp_path)
+    job = make_job(tmp_path, "stage", "stage", "stage_1", 2)
+    process = fork(
+        address(), f"{__name__}:train_and_list_imports", [str(job.write(Path(job.work) / "job.json"))],
+        launch_environment() | {"OMP_NUM_THREADS": "1"}, tmp_path, subprocess.PIPE,
+    )  # fmt: skip
+    with process.stdout as output:
+        printed = output.read().decode()
+    assert process.wait(timeout=240) == 0, printed
+    late = json.loads(printed.splitlines()[-1])
+    assert len(late) < 60, late
 
 
 @pytest.fixture

@@ -23,7 +23,15 @@ from training.run.launch import SCRIPT, Process, _free_port
 from training.run.supervise import ask_to_stop, end_with_parent
 
 WARM_VARIABLE = "OMNIHUMAN_WARM"  # "0": never; an address: the fork server that listens there, whoever owns it
+# The training's own modules, and what they and DeepSpeed import only when they are first used.
 MODULES = (
+    "deepspeed.runtime.engine",
+    "deepspeed.runtime.zero.muon.muon_optimizer",
+    "deepspeed.runtime.zero.stage3",
+    "deepspeed.runtime.zero.stage_1_and_2",
+    "matplotlib.backends.backend_agg",
+    "pyarrow.parquet",
+    "torch.utils.cpp_extension",
     "training.train",
     "training.run.finished",
     "training.run.recorder",
