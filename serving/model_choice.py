@@ -132,7 +132,7 @@ def _load(workspace: Workspace, found: "Path | Version") -> LoadedModel:
         return LoadedModel(_read_pipeline(found, audio), str(found), weights_digest(found / "transformer"), "")
     pipeline = _read_pipeline(workspace.registry.folder(found.name, found.version))
     name = f"{found.name} version {found.version}"
-    return LoadedModel(pipeline, name, found.provenance.weights_digest, found.provenance.snapshot_digest)
+    return LoadedModel(pipeline, name, found.origin.weights_digest, found.origin.snapshot_digest)
 
 
 def _read_pipeline(folder: Path, audio_encoder: str | Path = "") -> OmniHumanPipeline:

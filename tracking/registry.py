@@ -10,9 +10,9 @@ from tracking.mlflow_store import ADDRESS, point_mlflow_at  # first: it sets wha
 from tracking.model_address import CHALLENGER as CHALLENGER
 from tracking.model_address import CHAMPION as CHAMPION
 from tracking.model_address import PREVIOUS as PREVIOUS
-from tracking.model_address import ModelAddress
-from tracking.provenance import Provenance
+from tracking.model_address import SCHEME, ModelAddress
 from tracking.tracker import Tracker
+from tracking.version_origin import VersionOrigin
 
 import mlflow  # isort: skip
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel  # isort: skip
@@ -42,9 +42,9 @@ class Version:
         return ModelAddress(self.name, version=self.version)
 
     @property
-    def provenance(self) -> Provenance:
+    def origin(self) -> VersionOrigin:
         """Where it came from, as its tags say."""
-        return Provenance.from_tags(self.tags)
+        return VersionOrigin.from_tags(self.tags)
 
 
 class Registry:
@@ -55,7 +55,7 @@ class Registry:
         self.tracker = tracker
 
     def register(
-        self, name: str, folder: Path, run_id: str | None = None, tags: dict[str, str] | None = None
+        self, name: str, folder: Path, run_id: str | None = None, origin: VersionOrigin | None = None
     ) -> Version:
         """Upload `folder` as a logged model and register it as the next version of `name`.
 
@@ -63,7 +63,7 @@ class Registry:
             name: the registered model's name; made on first use.
             folder: a saved pipeline.
             run_id: the run whose training made it.
-            tags: put on the version.
+            origin: put on the version as tags.
 
         Raises:
             RegistryError: the folder does not exist.
@@ -78,9 +78,9 @@ class Registry:
         client.finalize_logged_model(model.model_id, "READY")
         if self._find_model(name) is None:
             client.create_registered_model(name)
-        made = client.create_model_version(
-            name, source=f"models:/{model.model_id}", run_id=run_id, tags=tags, model_id=model.model_id
-        )
+        source = f"{SCHEME}{model.model_id}"
+        tags = None if origin is None else origin.tags()
+        made = client.create_model_version(name, source=source, run_id=run_id, tags=tags, model_id=model.model_id)
         return self.version(name, int(made.version))
 
     def version(self, name: str, number: int) -> Version:
@@ -104,7 +104,7 @@ class Registry:
         """Every version of the named models that says which snapshot it was trained on."""
         if not self.tracker.exists():
             return []
-        return [version for name in names for version in self.versions(name) if version.provenance.snapshot_digest]
+        return [version for name in names for version in self.versions(name) if version.origin.snapshot_digest]
 
     def aliases(self, name: str) -> dict[str, int]:
         """Each alias of a model, to the version that it stands at; none for a model that is not there."""

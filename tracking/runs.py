@@ -1,12 +1,12 @@
 """One run per training or evaluation attempt: parameters, git commit, the data's digest, curves, artifacts."""
 
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tracking.code_version import git_commit
 from tracking.tracker import Measurement, Tracker, now_milliseconds
 
 
@@ -104,18 +104,3 @@ def measurements(rows: list[tuple[int, dict[str, float]]]) -> list[Measurement]:
     """Metrics of some steps, measured now."""
     now = now_milliseconds()
     return [Measurement(name, float(value), now, step) for step, row in rows for name, value in row.items()]
-
-
-def git_commit() -> str:
-    """The commit of this code, with `-dirty` when tracked files have changes, or "none" outside git."""
-    try:
-        head = _git("rev-parse", "HEAD")
-        dirty = _git("status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.CalledProcessError):
-        return "none"
-    return head + ("-dirty" if dirty else "")
-
-
-def _git(*arguments: str) -> str:
-    command = ["git", "-C", str(Path(__file__).parent), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -6,13 +6,6 @@ import json
 STUDENT, TEACHER = "omnihuman-student", "omnihuman-teacher"
 MODELS = {STUDENT: "distilled_student", TEACHER: "stage_3_checkpoint"}
 
-# Tags of a registered version.
-WEIGHTS_TAG, FILES_TAG, SNAPSHOT_TAG, BENCHMARK_TAG = "weights_digest", "files_digest", "snapshot_digest", "benchmark"
-EARLIER_TAG = "earlier_snapshots"  # that the weights were trained on before, where they go on from a champion; separated by spaces
-# Of weights and encoders together, as they were registered and as they made the videos that were scored.
-PIPELINE_TAG, SCORED_TAG = "pipeline_digest", "scored_pipeline"
-TEACHER_TAG = "teacher_version"  # of a registered student: the teacher that it was distilled from
-
 TRANSFORMER = "transformer"  # folder of a checkpoint and of a pipeline
 
 # Where the training stages begin: `from` of start.json.

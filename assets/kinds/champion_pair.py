@@ -91,7 +91,7 @@ def _noted(registry: Registry) -> ChampionMove | None:
 def _teacher_of(registry: Registry, student: int | None) -> int | None:
     if student is None:
         return None
-    number = registry.version(STUDENT, student).provenance.teacher_version
+    number = registry.version(STUDENT, student).origin.teacher_version
     return number if number is not None and registry.has(TEACHER, number) else None
 
 

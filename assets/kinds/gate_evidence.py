@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from assets.core.dvc_cache import snapshot_samples
-from assets.core.names import BENCHMARK_TAG, EARLIER_TAG, FILES_TAG, PIPELINE_TAG, SCORED_TAG, SNAPSHOT_TAG, TRANSFORMER
+from assets.core.names import TRANSFORMER
 from assets.core.workspace import Workspace
 from evaluation.benchmark.puppet_benchmark import load_benchmark
 from evaluation.scoring.gate import Check
@@ -39,7 +39,8 @@ def gate_evidence(workspace: Workspace, version: Version, folder: Path) -> list[
 
 
 def _weights(version: Version, folder: Path) -> Iterator[Check]:
-    registered, scored, files = (version.tags.get(tag, "") for tag in (PIPELINE_TAG, SCORED_TAG, FILES_TAG))
+    origin = version.origin
+    registered, scored, files = origin.pipeline_digest, origin.scored_pipeline, origin.files_digest
     yield _check(
         "weights are the scored ones",
         bool(registered) and registered == scored,
@@ -59,13 +60,13 @@ def _weights(version: Version, folder: Path) -> Iterator[Check]:
 
 
 def _benchmark(workspace: Workspace, version: Version) -> Check:
-    today, scored = load_benchmark(workspace.data("benchmark_sets")).digest, version.tags.get(BENCHMARK_TAG, "")
+    today, scored = load_benchmark(workspace.data("benchmark_sets")).digest, version.origin.benchmark
     text = f"version {version.version} was scored on benchmark {_short(scored)}, today's is {_short(today)}"
     return _check("benchmark is today's", today == scored, text, "score it again")
 
 
 def _snapshot(workspace: Workspace, version: Version) -> Iterator[Check]:
-    digests = [version.tags.get(SNAPSHOT_TAG, ""), *version.tags.get(EARLIER_TAG, "").split()]
+    digests = [version.origin.snapshot_digest, *version.origin.earlier_snapshots]
     found = {digest: snapshot_samples(workspace, digest) for digest in digests}
     samples = [path for path in found.values() if path is not None]
     yield _check(

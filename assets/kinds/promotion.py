@@ -8,26 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assets.core.markdown import markdown_table
-from assets.core.names import (
-    BENCHMARK_TAG,
-    EARLIER_TAG,
-    FILES_TAG,
-    MODELS,
-    PIPELINE_TAG,
-    SCORED_TAG,
-    SNAPSHOT_TAG,
-    STUDENT,
-    TEACHER,
-    TEACHER_TAG,
-    TRANSFORMER,
-    WEIGHTS_TAG,
-)
+from assets.core.names import MODELS, STUDENT, TEACHER, TRANSFORMER
 from assets.core.steps import AssetError, Execution, Markdown, Metadata, Report
 from assets.core.workspace import Workspace
 from assets.kinds.gate_evidence import gate_evidence, scored_pipeline
 from assets.kinds.generated_videos import pipeline_digest
 from assets.kinds.model_card import model_card, with_verdict
 from media import write_atomically
+from tracking.code_version import git_commit
+from tracking.version_origin import VersionOrigin
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,20 +56,22 @@ def make_registered_model(execution: Execution) -> Metadata:
             shutil.copy2(workspace.data("benchmark_scores") / "slices.parquet", draft / SLICES)
             write_atomically(draft / SHEET, models_sheet(benchmark, {rows.replace("_", " "): generated / rows / AUDIO}))
             write_atomically(draft / VIDEO, talking_video(benchmark, generated, rows))
-            tags = _tags(execution, record, benchmark.digest) | {
+            origin = dataclasses.replace(
+                _origin(workspace, record, benchmark.digest),
                 # Hashed anew: the record says what was trained, not what lies there now.
-                PIPELINE_TAG: pipeline_digest(workspace, weights_digest(workspace.data(asset) / TRANSFORMER)),
-                SCORED_TAG: scored_pipeline(workspace, rows),
-                FILES_TAG: weights_digest(draft / TRANSFORMER),
-            }
-            version = registry.register(name, draft, record["mlflow_run_id"], tags)
+                pipeline_digest=pipeline_digest(workspace, weights_digest(workspace.data(asset) / TRANSFORMER)),
+                scored_pipeline=scored_pipeline(workspace, rows),
+                files_digest=weights_digest(draft / TRANSFORMER),
+            )
+            version = registry.register(name, draft, record["mlflow_run_id"], origin)
         finally:
             shutil.rmtree(draft)
         card = model_card(workspace, name, version.version, record, scores[scores["model"] == rows], SHEET, VIDEO)
         registry.describe(name, version.version, card)
         registry.set_alias(name, CHALLENGER, version.version)
         versions[name] = {"version": version.version, "alias": CHALLENGER, "weights_digest": record["weights_digest"]}
-    registry.set_tags(STUDENT, versions[STUDENT]["version"], {TEACHER_TAG: str(versions[TEACHER]["version"])})
+    taught = VersionOrigin(teacher_version=versions[TEACHER]["version"])
+    registry.set_tags(STUDENT, versions[STUDENT]["version"], taught.tags())
     data = json.dumps(versions, indent=1).encode()
     write_atomically(workspace.data("registered_model") / "model_version.json", data)
     return {f"{name} version": entry["version"] for name, entry in versions.items()}
@@ -168,38 +159,37 @@ def champion_scores(workspace: Workspace, version: int, report: Report) -> "pd.D
 
     config, benchmark = workspace.profile.evaluation, load_benchmark(workspace.data("benchmark_sets"))
     folder = workspace.registry.folder(STUDENT, version)
-    tags = workspace.registry.version(STUDENT, version).tags
-    if tags.get("benchmark") == benchmark.digest:
+    origin = workspace.registry.version(STUDENT, version).origin
+    if origin.benchmark == benchmark.digest:
         return pd.read_parquet(folder / SCORES)
     pipeline = OmniHumanPipeline.from_pretrained(str(folder))
     root = workspace.scratch("promoted_champion") / f"{version}-{benchmark.digest[:16]}"
     for mode in (AUDIO, POSE):
         videos = root / STUDENT_ROWS / mode
-        generate_videos(pipeline, benchmark, videos, mode, None, config, report, weights=tags["weights_digest"])
+        generate_videos(pipeline, benchmark, videos, mode, None, config, report, weights=origin.weights_digest)
     reconstruct(pipeline.vae, benchmark, root / RECONSTRUCTION / PIXELS, config.batch_size)
     plan = [ModelPlan(STUDENT_ROWS, "champion", (AUDIO, POSE), None)]
     return score_benchmark(root, benchmark, root / "scores", config, plan=plan)
 
 
-def _tags(execution: Execution, record: dict[str, Any], benchmark: str) -> dict[str, str]:
-    from tracking.runs import git_commit
-
-    workspace = execution.workspace
+def _origin(workspace: Workspace, record: dict[str, Any], benchmark: str) -> VersionOrigin:
     snapshot = json.loads((workspace.data("training_snapshot") / "snapshot.json").read_text())
-    return {
-        WEIGHTS_TAG: record["weights_digest"],
-        SNAPSHOT_TAG: snapshot["digest"],
-        BENCHMARK_TAG: benchmark,
-        "profile": workspace.profile.name,
-        "git_commit": git_commit(),
-        **_continued_tags(workspace),
-    }
+    continued_from, earlier = _continued(workspace)
+    return VersionOrigin(
+        weights_digest=record["weights_digest"],
+        snapshot_digest=snapshot["digest"],
+        earlier_snapshots=earlier,
+        benchmark=benchmark,
+        profile=workspace.profile.name,
+        git_commit=git_commit(),
+        continued_from=continued_from,
+    )
 
 
-def _continued_tags(workspace: Workspace) -> dict[str, str]:
+def _continued(workspace: Workspace) -> tuple[str, tuple[str, ...]]:
     """Of a teacher that goes on from a champion, and its student: from which, and what that had been trained on."""
     teacher = json.loads((workspace.data(MODELS[TEACHER]) / "record.json").read_text())
     if "continued_from" not in teacher:
-        return {}
+        return "", ()
     parent = json.loads((workspace.data(teacher["parent"]) / "record.json").read_text())
-    return {"continued_from": teacher["continued_from"], EARLIER_TAG: " ".join(parent["seen_snapshots"])}
+    return teacher["continued_from"], tuple(parent["seen_snapshots"])

@@ -285,8 +285,8 @@ def _add_tracked(lineage: Lineage, workspace: Workspace) -> None:
         key = f"version:{version.name}:{version.version}"
         facts: dict[str, Any] = {**version.tags, "aliases": list(version.aliases), "run_id": version.run_id}
         lineage.add(key, Node("version", f"{version.name} {version.version}", facts))
-        digest = version.tags["snapshot_digest"]
+        digest = version.origin.snapshot_digest
         lineage.link(_snapshot(lineage, digest), key, f"tagged with snapshot {digest[:12]}")
-        registered = f"checkpoint:{MODELS[version.name]}:{version.tags.get('weights_digest')}"
+        registered = f"checkpoint:{MODELS[version.name]}:{version.origin.weights_digest}"
         if registered in lineage.graph:
             lineage.link(registered, key, "registered as")

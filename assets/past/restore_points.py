@@ -22,6 +22,7 @@ from assets.core.steps import AssetError
 from assets.core.workspace import START, Workspace
 from assets.make.dvc_stages import params_text, stages_text
 from media import write_atomically
+from tracking.code_version import git_commit
 from tracking.model_address import ModelAddress, ModelAddressError, is_address
 
 FOLDER, MANIFEST = "snapshots", "point.json"
@@ -217,8 +218,6 @@ def _made(stage: dict[str, Any] | None) -> str:
 def _write(workspace: Workspace, place: Path, stages: dict[str, Any], facts: dict[str, Any]) -> RestorePoint:
     import yaml
     from dvc.utils.serialize import dumps_yaml  # YAML 1.2, as DVC reads it: 1e-08 stays a number
-
-    from tracking.runs import git_commit
 
     lock = dumps_yaml({"schema": "2.0", "stages": stages})
     if (place / LOCK).is_file() and (place / LOCK).read_text() == lock:

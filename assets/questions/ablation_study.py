@@ -22,6 +22,7 @@ from assets.make.execute import run_process
 from evaluation.questions.studies import STUDIES, Study, Variant
 from media import whole_directory, write_atomically
 from profiles import changed_profile
+from tracking.code_version import git_commit
 from training.run.warm import warm_trainings
 
 if TYPE_CHECKING:
@@ -113,7 +114,6 @@ def _write(
     from evaluation.pages.pictures import models_sheet
     from evaluation.questions.ablation import ablation_markdown
     from evaluation.questions.ablation_pictures import study_plot
-    from tracking.runs import git_commit
 
     with whole_directory(destination) as folder:
         table.to_parquet(folder / "ablation.parquet", index=False)

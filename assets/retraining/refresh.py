@@ -9,7 +9,7 @@ import yaml
 
 from assets.core.catalogue import STEPS
 from assets.core.dvc_cache import LockedStage, locked_stages
-from assets.core.names import MODELS, STUDENT, TEACHER_TAG
+from assets.core.names import MODELS, STUDENT
 from assets.core.workspace import Workspace
 from assets.make.dvc_stages import params_text, settings_of
 from assets.past.lineage import Lineage, read_lineage
@@ -44,7 +44,7 @@ def refresh_facts(workspace: Workspace) -> RefreshFacts:
     champion = workspace.registry.at_alias(STUDENT) if workspace.tracker.exists() else None
     if champion is None:
         return RefreshFacts(None, usable=usable)
-    lineage, digest = read_lineage(workspace), champion.tags.get("snapshot_digest", "")
+    lineage, digest = read_lineage(workspace), champion.origin.snapshot_digest
     if digest not in lineage.samples:
         return RefreshFacts(champion.version, usable=usable)
     trained = _trained(lineage.samples[digest])
@@ -54,9 +54,7 @@ def refresh_facts(workspace: Workspace) -> RefreshFacts:
         if name != "shard"
     }
     drift = _drift(scores, trained.index, new["text"].difference(trained.index), workspace)
-    changed, unsure = _changed(
-        lineage, list(locked_stages(workspace)), champion.tags.get("weights_digest", ""), workspace
-    )
+    changed, unsure = _changed(lineage, list(locked_stages(workspace)), champion.origin.weights_digest, workspace)
     unknown = unsure if drift else [*unsure, f"fewer than {workspace.profile.refresh.min_clips} new clips"]
     seconds = today["seconds"]
     return RefreshFacts(
@@ -70,7 +68,7 @@ def refresh_facts(workspace: Workspace) -> RefreshFacts:
         changed=tuple(changed),
         unknown=tuple(unknown),
         same_settings=not changed and not unsure,
-        teacher_known=TEACHER_TAG in champion.tags,
+        teacher_known=champion.origin.teacher_version is not None,
         usable=usable,
     )
 

@@ -11,23 +11,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from assets.core.names import (
-    CHAMPION,
-    EARLIER_TAG,
-    FILES_TAG,
-    FROM_SCRATCH,
-    MODELS,
-    SCRATCH,
-    SNAPSHOT_TAG,
-    STUDENT,
-    TEACHER,
-    TEACHER_TAG,
-    TRANSFORMER,
-    WEIGHTS_TAG,
-)
+from assets.core.names import CHAMPION, FROM_SCRATCH, MODELS, SCRATCH, STUDENT, TEACHER, TRANSFORMER
 from assets.core.steps import AssetError, Execution, Metadata
 from assets.core.workspace import Workspace
 from media import whole_directory, write_atomically
+from tracking.version_origin import VersionOrigin
 
 BY_HAND = "or begin from scratch: `omnihuman start scratch`"
 
@@ -150,8 +138,6 @@ def continued_section(section: dict[str, Any], start: ChampionStart) -> dict[str
 
 
 def _from_champion(workspace: Workspace) -> ChampionStart:
-    from tracking.registry import RegistryError
-
     config, tracker, registry = workspace.profile.continuation, workspace.tracker, workspace.registry
     if config is None:
         raise AssetError(
@@ -162,30 +148,39 @@ def _from_champion(workspace: Workspace) -> ChampionStart:
         raise AssetError(
             f"{STUDENT} has no champion in {tracker} to begin from; `omnihuman demo` or `omnihuman promote` makes one, {BY_HAND}"
         )
-    number = champion.tags.get(TEACHER_TAG)
+    number = champion.origin.teacher_version
     if number is None:
         raise AssetError(
             f"{STUDENT} {champion.version} does not say which teacher it was distilled from (an older registration); {BY_HAND[3:]}"
         )
-    try:
-        tags = registry.version(TEACHER, int(number)).tags
-        start = ChampionStart(
-            champion.version,
-            int(number),
-            tags[WEIGHTS_TAG],
-            tags[FILES_TAG],
-            tags[SNAPSHOT_TAG],
-            tags.get(EARLIER_TAG, "").split(),
-            config.steps,
-            config.rate_factor,
-        )
-    except (RegistryError, KeyError) as error:
-        raise AssetError(
-            f"{TEACHER} {number}, of which the champion was distilled, is not whole in {tracker} ({error}); {BY_HAND[3:]}"
-        ) from error
+    origin = _origin_of_teacher(workspace, number)
+    start = ChampionStart(
+        champion.version,
+        number,
+        origin.weights_digest,
+        origin.files_digest,
+        origin.snapshot_digest,
+        list(origin.earlier_snapshots),
+        config.steps,
+        config.rate_factor,
+    )
     teacher_folder(workspace, start)
     _refuse_withdrawn(workspace, start)
     return start
+
+
+def _origin_of_teacher(workspace: Workspace, number: int) -> VersionOrigin:
+    from tracking.registry import RegistryError
+
+    fault = f"{TEACHER} {number}, of which the champion was distilled, is not whole in {workspace.tracker}"
+    try:
+        origin = workspace.registry.version(TEACHER, number).origin
+    except RegistryError as error:
+        raise AssetError(f"{fault} ({error}); {BY_HAND[3:]}") from error
+    missing = [name for name in ("weights_digest", "files_digest", "snapshot_digest") if not getattr(origin, name)]
+    if missing:
+        raise AssetError(f"{fault} (it has no {', '.join(missing)}); {BY_HAND[3:]}")
+    return origin
 
 
 def _refuse_withdrawn(workspace: Workspace, start: ChampionStart) -> None:

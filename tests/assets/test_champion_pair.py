@@ -11,6 +11,7 @@ from profiles import load_profile
 from tracking import tracker as tracker_module
 from tracking.registry import Registry, RegistryError
 from tracking.tracker import Tracker
+from tracking.version_origin import VersionOrigin
 
 TEACHERS = {1: 1, 2: 3, 3: None, 4: 2}  # of each student
 
@@ -26,7 +27,7 @@ def registry(tmp_path_factory):
     for _ in range(3):
         found.register(TEACHER, model)
     for teacher in TEACHERS.values():
-        found.register(STUDENT, model, tags={} if teacher is None else {"teacher_version": str(teacher)})
+        found.register(STUDENT, model, origin=VersionOrigin(teacher_version=teacher))
     return found
 
 

@@ -23,6 +23,7 @@ from orchestration.commands.cli import app
 from profiles import load_profile
 from tests.orchestration.rounds import commit, put_raw_clips, put_snapshot
 from tracking.model_address import CHAMPION
+from tracking.version_origin import VersionOrigin
 
 OLD, NEW, CLIP = "0d" * 32, "1e" * 32, "aaaaaaaaaaaa0001"
 
@@ -48,15 +49,12 @@ def made(tmp_path_factory):
     (pipeline / "transformer").mkdir(parents=True)
     (pipeline / "transformer" / "config.json").write_text("{}")
     save_file({"weight": torch.arange(3.0)}, pipeline / "transformer" / "diffusion_pytorch_model.safetensors")
-    tags = {
-        "snapshot_digest": OLD,
-        "weights_digest": "w" * 64,
-        "files_digest": weights_digest(pipeline / "transformer"),
-    }
-    teacher = found.registry.register(TEACHER, pipeline, tags=tags)
-    student = found.registry.register(
-        STUDENT, pipeline, tags={"snapshot_digest": OLD, "teacher_version": str(teacher.version)}
+    trained = VersionOrigin(
+        weights_digest="w" * 64, files_digest=weights_digest(pipeline / "transformer"), snapshot_digest=OLD
     )
+    teacher = found.registry.register(TEACHER, pipeline, origin=trained)
+    distilled = VersionOrigin(snapshot_digest=OLD, teacher_version=teacher.version)
+    student = found.registry.register(STUDENT, pipeline, origin=distilled)
     found.registry.set_alias(STUDENT, CHAMPION, student.version)
     put_snapshot(found, NEW, [CLIP])
     commit(found, "training_snapshot")

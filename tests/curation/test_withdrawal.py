@@ -116,6 +116,7 @@ def commit(workspace: Workspace, asset: str) -> None:
 def test_everything_that_saw_a_clip_is_named(workspace):
     from tracking.model_address import CHAMPION
     from tracking.runs import open_run
+    from tracking.version_origin import VersionOrigin
 
     old, new, lost = "0d" * 32, "1e" * 32, "2f" * 32
     runs = {}
@@ -134,8 +135,8 @@ def test_everything_that_saw_a_clip_is_named(workspace):
     model.mkdir()
     (model / "weights.txt").write_text("w")
     for digest, weights in ((old, "other"), (new, "student weights"), (lost, "third")):
-        tags = {"snapshot_digest": digest, "weights_digest": weights}
-        version = workspace.registry.register("omnihuman-student", model, runs[digest], tags)
+        origin = VersionOrigin(snapshot_digest=digest, weights_digest=weights)
+        version = workspace.registry.register("omnihuman-student", model, runs[digest], origin)
         workspace.registry.set_alias("omnihuman-student", CHAMPION, version.version)
     scores = workspace.data("benchmark_scores")
     scores.mkdir(parents=True)

@@ -54,6 +54,7 @@ def put_snapshot(workspace: Workspace, digest: str, clip_ids: list[str], shard: 
 def put_round(workspace: Workspace, name: str, digest: str, clip_ids: list[str]) -> int:
     """One whole round, committed to DVC; weights are named `<name>-<asset>`. Returns the student's version."""
     from tracking.runs import open_run
+    from tracking.version_origin import VersionOrigin
 
     put_snapshot(workspace, digest, clip_ids)
     commit(workspace, "training_snapshot")
@@ -73,8 +74,8 @@ def put_round(workspace: Workspace, name: str, digest: str, clip_ids: list[str])
     model = workspace.var / "model"
     model.mkdir(parents=True, exist_ok=True)
     (model / "weights.txt").write_text(name)
-    tags = {"snapshot_digest": digest, "weights_digest": f"{name}-distilled_student", "git_commit": "c" * 40}
-    return workspace.registry.register("omnihuman-student", model, run.run_id, tags).version
+    origin = VersionOrigin(snapshot_digest=digest, weights_digest=f"{name}-distilled_student", git_commit="c" * 40)
+    return workspace.registry.register("omnihuman-student", model, run.run_id, origin).version
 
 
 def put_scores(workspace: Workspace, name: str) -> None:

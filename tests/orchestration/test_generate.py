@@ -32,6 +32,7 @@ from serving.generation import (
 from serving.inputs import SoundTrack, frames_wanted, read_pose, read_reference, read_sound
 from serving.model_choice import load_model, with_decoder
 from tracking.registry import RegistryError
+from tracking.version_origin import VersionOrigin
 from training.stages.model import build_transformer
 
 PROFILE = load_profile("laptop", ["transformer.num_layers=2"])
@@ -311,8 +312,8 @@ def test_a_registered_model_is_found_by_alias_and_its_snapshot_is_told(folder, t
     workspace.var.mkdir()
     with pytest.raises(RegistryError, match="no version with alias 'champion'"):
         load_model(workspace, "champion")
-    tags = {"weights_digest": "a" * 64, "snapshot_digest": "b" * 64}
-    version = workspace.registry.register("omnihuman-student", folder, tags=tags)
+    origin = VersionOrigin(weights_digest="a" * 64, snapshot_digest="b" * 64)
+    version = workspace.registry.register("omnihuman-student", folder, origin=origin)
     workspace.registry.set_alias("omnihuman-student", "champion", version.version)
     for name in ("champion", "models:/omnihuman-student@champion", "models:/omnihuman-student/1"):
         found = load_model(workspace, name)

@@ -7,22 +7,14 @@ import subprocess
 import sys
 import time
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from assets.core.names import (
-    BENCHMARK_TAG,
-    EARLIER_TAG,
-    FILES_TAG,
-    PIPELINE_TAG,
-    SCORED_TAG,
-    SNAPSHOT_TAG,
-    STUDENT,
-    TRANSFORMER,
-    WEIGHTS_TAG,
-)
+from assets.core.names import STUDENT, TRANSFORMER
 from assets.core.workspace import Workspace
 from assets.kinds.promotion import SCORES, SLICES
 from evaluation.benchmark.puppet_benchmark import build_benchmark
@@ -30,6 +22,7 @@ from evaluation.scoring.score_table import SLICE_COLUMNS
 from omnihuman.digests import weights_digest
 from orchestration.past.promoting import Refused, promote_version, roll_back
 from profiles import load_profile
+from tracking.version_origin import VersionOrigin
 
 pytestmark = pytest.mark.end_to_end
 GOOD = {"mouth_correlation": 0.93, "missing_joints": 0.21, "colour_error": 0.012, "joint_error_median": 0.8}
@@ -109,7 +102,7 @@ def register(
     folder: Path,
     scores: dict[str, float] | None = None,
     slices: dict[str, float] | None = None,
-    **tags: str,
+    **origin: Any,
 ) -> int:
     """A student of its own weights with these numbers; half an interval is 0.01."""
     from evaluation.benchmark.puppet_benchmark import load_benchmark
@@ -129,15 +122,15 @@ def register(
     ]
     pd.DataFrame(parts, columns=list(SLICE_COLUMNS)).to_parquet(folder / SLICES)
     digest = weights_digest(weights)
-    written = {
-        WEIGHTS_TAG: digest,
-        PIPELINE_TAG: digest,
-        SCORED_TAG: digest,
-        FILES_TAG: digest,
-        SNAPSHOT_TAG: SNAPSHOT_DIGEST,
-        BENCHMARK_TAG: load_benchmark(workspace.data("benchmark_sets")).digest,
-    }
-    return workspace.registry.register(STUDENT, folder, tags=written | tags).version
+    written = VersionOrigin(
+        weights_digest=digest,
+        files_digest=digest,
+        pipeline_digest=digest,
+        scored_pipeline=digest,
+        snapshot_digest=SNAPSHOT_DIGEST,
+        benchmark=load_benchmark(workspace.data("benchmark_sets")).digest,
+    )
+    return workspace.registry.register(STUDENT, folder, origin=replace(written, **origin)).version
 
 
 def mode_of(metric: str) -> str:
@@ -178,11 +171,11 @@ def refusal(workspace: Workspace, version: int) -> str:
             {"scores": {"missing_joints": 0.17, "colour_error": 0.029}},
             "colour_error (audio) is 0.029, the champion has 0.012",
         ),
-        ({"scores": {"missing_joints": 0.17}, SCORED_TAG: "ab" * 32}, "its scores are of abababababab"),
-        ({"scores": {"missing_joints": 0.17}, BENCHMARK_TAG: "cd" * 32}, "was scored on benchmark cdcdcdcdcdcd"),
-        ({"scores": {"missing_joints": 0.17}, SNAPSHOT_TAG: "ef" * 32}, "was trained on snapshot efefefefefef"),
+        ({"scores": {"missing_joints": 0.17}, "scored_pipeline": "ab" * 32}, "its scores are of abababababab"),
+        ({"scores": {"missing_joints": 0.17}, "benchmark": "cd" * 32}, "was scored on benchmark cdcdcdcdcdcd"),
+        ({"scores": {"missing_joints": 0.17}, "snapshot_digest": "ef" * 32}, "was trained on snapshot efefefefefef"),
         (
-            {"scores": {"missing_joints": 0.17}, EARLIER_TAG: "ee" * 32},
+            {"scores": {"missing_joints": 0.17}, "earlier_snapshots": ("ee" * 32,)},
             "snapshot 5a5a5a5a5a5a, eeeeeeeeeeee: bring the manifest of eeeeeeeeeeee back",
         ),
     ],
@@ -207,7 +200,7 @@ def test_training_on_a_benchmark_clip_is_refused(workspace, home, champion, tmp_
     manifest = pd.read_parquet(home / "data" / "benchmark_sets" / "manifest.parquet")
     freeze(home, "77" * 32, ["0123456789abcdef", manifest["sha256"][1][:16]])
     try:
-        version = register(workspace, tmp_path / "overlap", {"missing_joints": 0.17}, **{SNAPSHOT_TAG: "77" * 32})
+        version = register(workspace, tmp_path / "overlap", {"missing_joints": 0.17}, snapshot_digest="77" * 32)
         assert f"1 benchmark clips are in the snapshot: {manifest['name'][1]}" in refusal(workspace, version)
     finally:
         freeze(home, SNAPSHOT_DIGEST, ["0123456789abcdef"])

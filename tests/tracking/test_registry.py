@@ -11,6 +11,7 @@ from tracking.model_address import ModelAddress
 from tracking.registry import Registry, RegistryError, champion_folder
 from tracking.runs import open_run
 from tracking.tracker import Tracker
+from tracking.version_origin import VersionOrigin
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,8 @@ def test_alias_round_trip(tracker: Tracker, tmp_path: Path) -> None:
     assert registry.at_alias(name) is None and registry.versions(name) == [] and not registry.has(name, 1)
     for number in (1, 2):
         folder = save_folder(tmp_path / str(number), f"weights {number}")
-        assert registry.register(name, folder, tags={"number": str(number)}).version == number
+        assert registry.register(name, folder, origin=VersionOrigin(git_commit=str(number))).version == number
+    assert [v.origin.git_commit for v in registry.versions(name)] == ["1", "2"]
     registry.set_alias(name, "previous", 1)
     registry.set_alias(name, "champion", 2)
     assert (champion_folder(tracker.uri, name) / "transformer" / "weights.safetensors").read_text() == "weights 2"

@@ -6,7 +6,7 @@ from typing import Self
 
 
 @dataclass(frozen=True)
-class Provenance:
+class VersionOrigin:
     """Digests and names; empty, or None, is what a version does not say (an older registration, or another kind of model).
 
     Attributes:
