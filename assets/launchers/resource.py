@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from assets.core.workspace import Workspace
-from assets.launchers.settings import KubernetesSettings, RaySettings, launcher_settings, missing
+from assets.launchers.settings import KubernetesSettings, RaySettings, Settings, launcher_settings, missing
 
 if TYPE_CHECKING:
     from dagster._core.pipes.context import PipesExecutionResult
@@ -29,11 +29,11 @@ class TrainingLauncher(dg.ConfigurableResource):
         """
         settings = launcher_settings() if process.job is not None else None
         if isinstance(settings, KubernetesSettings):
-            with _installed(settings.launcher):
+            with _installed(settings):
                 from assets.launchers.kubernetes import run_in_kubernetes
             return run_in_kubernetes(context, process, workspace, settings)
         if isinstance(settings, RaySettings):
-            with _installed(settings.launcher):
+            with _installed(settings):
                 from assets.launchers.ray import run_on_ray
             return run_on_ray(context, process, workspace, settings)
         from assets.launchers.local import run_here
@@ -42,8 +42,8 @@ class TrainingLauncher(dg.ConfigurableResource):
 
 
 @contextmanager
-def _installed(launcher: str) -> Iterator[None]:
+def _installed(settings: Settings) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise missing(launcher, error.name) from error
+        raise missing(settings, error.name) from error

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError
@@ -25,8 +25,11 @@ class Elsewhere(Strict):
         mount: folder where this machine and the training one see the same shared disk; the workspace lies in it.
         environment: variables of the training; nothing else of this process's environment gets there.
         python: interpreter there, with this project installed.
+        package: what the launcher imports beyond Dagster, None where nothing; `extra` of this project brings it.
     """
 
+    package: ClassVar[str | None] = None
+    extra: ClassVar[str | None] = None
     mount: Path
     environment: dict[str, str] = {}
     python: str = "python"
@@ -46,6 +49,8 @@ class KubernetesSettings(Elsewhere):
         node_selector, tolerations, service_account: as in a pod's spec.
     """
 
+    package = "dagster_k8s"
+    extra = "k8s"
     launcher: Literal["kubernetes"]
     image: str
     claim: str
@@ -68,6 +73,8 @@ class RaySettings(Elsewhere):
         headers: sent with each request, where the dashboard stands behind a gateway.
     """
 
+    package = "dagster_ray"
+    extra = "ray"
     launcher: Literal["ray"]
     address: str
     gpus_per_rank: Literal[0, 1] = 1
@@ -75,7 +82,6 @@ class RaySettings(Elsewhere):
 
 
 Settings = KubernetesSettings | RaySettings
-EXTRAS = {"kubernetes": "k8s", "ray": "ray"}
 
 
 def launcher_settings() -> Settings | None:
@@ -119,8 +125,8 @@ def check_mount(workspace: Workspace, settings: Elsewhere) -> None:
         raise LauncherError("engine.hostfile and OMNIHUMAN_LAUNCHER both say where to train; unset one")
 
 
-def missing(launcher: str, package: str | None) -> LauncherError:
+def missing(settings: Settings, package: str | None) -> LauncherError:
     """The error of a launcher whose package is not installed."""
     return LauncherError(
-        f"launcher {launcher} needs {package}: `pip install -c constraints.txt 'omnihuman-pipeline[{EXTRAS[launcher]}]'`"
+        f"launcher {settings.launcher} needs {package}: `pip install -c constraints.txt 'omnihuman-pipeline[{settings.extra}]'`"
     )

@@ -159,9 +159,8 @@ def launcher(workspace: Workspace) -> Finding:
         settings = launcher_settings()
         if settings is not None:
             check_mount(workspace, settings)
-            package = {"kubernetes": "dagster_k8s", "ray": "dagster_ray"}[settings.launcher]
-            if importlib.util.find_spec(package) is None:
-                raise missing(settings.launcher, package)
+            if settings.package is not None and importlib.util.find_spec(settings.package) is None:
+                raise missing(settings, settings.package)
             return Finding("launcher", True, f"{settings.launcher}; the shared disk is {settings.mount}")
     except LauncherError as error:
         return Finding("launcher", False, str(error))
