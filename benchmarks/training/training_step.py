@@ -17,8 +17,8 @@ from training.engine.throughput import Throughput, batch_flops
 from training.flow_matching import interpolate, per_sample_loss, sample_timesteps
 from training.run.jobs import TrainingJob
 from training.run.recorder import Recorder
+from training.stages.flow_matching_step import optimizer_step
 from training.stages.model import build_transformer
-from training.stages.stage import optimizer_step
 
 
 def training_step(rounds: int = 9) -> Comparison:

@@ -16,8 +16,8 @@ from training.engine.optimizer import build_optimizer
 from training.engine.process_group import start_process_group
 from training.engine.sequence_parallel import share_tokens
 from training.flow_matching import interpolate, per_sample_loss, sample_timesteps
+from training.stages.flow_matching_step import optimizer_step
 from training.stages.model import build_transformer
-from training.stages.stage import optimizer_step
 
 STEPS, BATCH = 4, 8
 NO_CLIPPING = {"adamw": [], "muon": ["engine.gradient_clipping=0"]}

@@ -13,12 +13,12 @@ import deepspeed
 import torch
 
 from tests.training.plain_engine import PlainEngine, random_batch, tiny_discriminator, tiny_generator, tiny_profile
+from training.data.micro_batches import narrow_batch
 from training.distillation import updates
 from training.distillation.gradient_cosine import GradientCosine
 from training.distillation.updates import discriminator_step, draw_parts, generator_step
 from training.engine.deepspeed_engine import build_engine
 from training.engine.process_group import start_process_group
-from training.stages.stage import _narrow
 
 UPDATES, BATCH = 3, 8
 # eps well above rounding: a gradient that is zero but for rounding (a key's bias) must not become a whole step.
@@ -50,7 +50,7 @@ def draws_of(case, config, update, rank, ranks, parts):
     if case["images"]:
         batch = replace(batch.as_images(), given=frozenset({"reference"}))
     share = BATCH // ranks
-    return draw_parts(_narrow(batch, rank * share, share), config, parts)
+    return draw_parts(narrow_batch(batch, rank * share, share), config, parts)
 
 
 def train(g_engine, d_engine, case, config, rank, ranks, parts, cosine=None):

@@ -19,7 +19,7 @@ class PlainEngine:
     def __init__(self, module: nn.Module, optimizer: OptimizerConfig | None = None, accumulation: int = 1):
         self.module, self.accumulation, self.micro_steps = module, accumulation, 0
         self.optimizer = optimizer and build_optimizer(module.named_parameters(), optimizer)
-        self.device = torch.device("cpu")
+        self.device, self.loss_factor = torch.device("cpu"), 1
 
     def __call__(self, *inputs, **named):
         return self.module(*inputs, **named)

@@ -4,11 +4,11 @@ import torch
 
 from profiles.schema import AdversarialConfig
 from tests.training.plain_engine import PlainEngine, random_batch, tiny_discriminator, tiny_generator, tiny_profile
+from training.data.micro_batches import narrow_batch
 from training.distillation.objectives import approximated_r1, generator_loss
 from training.distillation.one_step import one_step
 from training.distillation.updates import discriminator_step, draw_parts, frozen, generator_step
 from training.flow_matching import shift_timestep
-from training.stages.stage import _narrow
 
 PROFILE = tiny_profile()
 CONFIG = PROFILE.adversarial_videos
@@ -108,7 +108,7 @@ def test_ranks_and_accumulation_see_the_same_samples_with_the_same_noise():
     assert torch.equal(torch.cat([p.perturbation for p in parts], dim=1), whole.perturbation)
     assert torch.equal(torch.cat([p.t for p in parts]), whole.t)
     assert torch.equal(torch.cat([p.batch.latents for p in parts]), batch.latents)
-    (second_rank,) = draw_parts(_narrow(batch, 4, 4), given, 1)
+    (second_rank,) = draw_parts(narrow_batch(batch, 4, 4), given, 1)
     assert torch.equal(second_rank.perturbation, whole.perturbation[:, 4:])
     assert not torch.equal(draw_parts(random_batch(8, 1), given, 1)[0].perturbation, whole.perturbation)
 

@@ -1,48 +1,58 @@
 """Adversarial post-training of the one-step generator against real data, images then videos (APT section 4)."""
 
+import math
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from omnihuman.transformer import OmniHumanTransformer3DModel
 from profiles.schema import AdversarialConfig
+from training.data.batch import Batch
 from training.data.compatibility import SnapshotError
 from training.data.conditions import Conditions
 from training.data.loader import SnapshotData
-from training.distillation.collapse import CollapseWatch
 from training.distillation.critic_probe import Probe, probe_conditions
 from training.distillation.discriminator import Discriminator
 from training.distillation.distillation_card import write_card
 from training.distillation.gradient_cosine import GradientCosine
+from training.distillation.probe_validation import ProbeValidation
 from training.distillation.updates import Draw, discriminator_step, draw_parts, generator_step
-from training.engine.checkpoint import Checkpoints
 from training.engine.deepspeed_engine import build_engine
 from training.engine.ema import ExponentialMovingAverage
+from training.engine.loop import Loop, Step, Training
+from training.engine.process_group import mean_over_ranks
+from training.engine.step_guard import EngineStep
+from training.engine.throughput import batch_flops
 from training.run.fingerprint import job_fingerprint
 from training.run.jobs import TrainingJob
-from training.run.product import write_output
+from training.run.product import write_transformer
 from training.run.recorder import Recorder
 from training.stages.model import build_transformer
 
 
-def train_adversarial(job: TrainingJob) -> dict:
+def train_adversarial(job: TrainingJob) -> dict[str, Any]:
     """Run or resume one phase; write the generator's average and return the record.
 
     Raises:
         training.distillation.collapse.Collapsed: collapsed once more than it may; the last good checkpoint is kept.
     """
-    return AdversarialPhase(job).run()
+    return Loop(AdversarialPhase(job)).run()
 
 
-class AdversarialPhase:
+class AdversarialPhase(Training):
     """Two engines, the generator's average, and the watch over them."""
+
+    averaged = "generator"
+    validation: ProbeValidation
 
     def __init__(self, job: TrainingJob):
         self.job, profile = job, job.profile
         self.config: AdversarialConfig = getattr(profile, job.section)
         self.images = job.section == "adversarial_images"
         self.rank, self.ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
-        self.total = self.config.critic_warmup + self.config.steps
+        self.steps = self.config.critic_warmup + self.config.steps
         # APT section 4.4: no clipping.
         changed = {
             "gradient_clipping": 0.0,
@@ -50,18 +60,9 @@ class AdversarialPhase:
         }
         self.engine_config = profile.engine.model_copy(update=changed)
         self.data = self._open()
+        self.digest = self.data.digest
         self._build_engines()
-        fingerprint = job_fingerprint(job, self.data.digest)
-        self.probe = self._build_probe(fingerprint)
-        self.watch = CollapseWatch(self.config.collapse)
-        self.checkpoints = Checkpoints(Path(job.work), fingerprint, self.engine_config.keep_checkpoints)
-        self.step, state = self.checkpoints.load(self.engines, self.averages)
-        self.recorder = Recorder(job, self.total, self.data.digest)
-        self.recorder.resume_at(self.step)
-        self.saved = self.step
-        if state:
-            self.watch.load(state)
-            self.saved = state.get("saved", self.step)
+        self.validation = self._build_validation()
 
     def _open(self, held_out: bool = False) -> SnapshotData:
         job, config, seed = self.job, self.config, self.config.seed + (201 if self.images else 301)
@@ -91,13 +92,12 @@ class AdversarialPhase:
         self.d_engine = build_engine(discriminator, config.discriminator, engine, config.batch_size)
         self.average = ExponentialMovingAverage(self.generator, config.ema_decay)
         self.engines = {"generator": self.g_engine, "discriminator": self.d_engine}
-        self.averages = {"generator": self.average}
         self.cosine = GradientCosine(self.g_engine)
 
     def _transformer(self, parent: str | None) -> OmniHumanTransformer3DModel:
         return build_transformer(self.job.profile, parent, self.config.seed)
 
-    def _build_probe(self, fingerprint: str) -> Probe:
+    def _build_validation(self) -> ProbeValidation:
         """The teacher is loaded for its trajectories; its module then holds the averaged weights at each probe."""
         try:
             data = self._open(held_out=True)
@@ -110,102 +110,51 @@ class AdversarialPhase:
         rows = rows[(rows["bucket"] == rows["bucket"].iloc[0]) & (rows["audio"] | (not wanted.audio))]
         batch = data.chosen(list(rows.index[: self.config.probe.conditions]), wanted)
         probe = Probe(self.config, batch.as_images() if self.images else batch)
-        self.student = self._transformer(self.job.diffusion_parent).eval().requires_grad_(False)
-        if (dtype := next(self.generator.parameters()).dtype) != self.student.dtype:
-            self.student.to(dtype)
-        self.student.to(self.g_engine.device)
-        probe.follow(self.student, Path(self.job.work) / "probe.safetensors", fingerprint, write=self.rank == 0)
-        self.student.to("cpu")
-        return probe
+        student = self._transformer(self.job.diffusion_parent).eval().requires_grad_(False)
+        if (dtype := next(self.generator.parameters()).dtype) != student.dtype:
+            student.to(dtype)
+        student.to(self.g_engine.device)
+        path, fingerprint = Path(self.job.work) / "probe.safetensors", job_fingerprint(self.job, self.digest)
+        probe.follow(student, path, fingerprint, write=self.rank == 0)
+        return ProbeValidation(self.config, probe, self.g_engine, self.average, student.to("cpu"))
 
-    def run(self) -> dict:
-        """Train to the end, rolling back where it collapses."""
-        config = self.config
-        with self.recorder:
-            if not self.watch.start:
-                self.watch.start = self.probe.diversity(self.g_engine.module)
-                if config.collapse.max_rollbacks:
-                    self._save()
-            while self.step < self.total:
-                self._advance()
-                if self.step < self.total and self.checkpoints.stop.asked():
-                    self._save(sound=False)
-                    self.checkpoints.stop.leave(self.step, self.total)
-            self.recorder.flush()
-            record = {
-                "steps": config.steps,
-                "critic_warmup": config.critic_warmup,
-                "objective": config.objective,
-                "snapshot_digest": self.data.digest,
-                "rollbacks": self.watch.rollbacks,
-            }
-            weights = self.average.whole()
-            if self.rank == 0:
-                record = write_output(self.job, self.generator, weights, self.recorder, record, write_card)
-        return record
+    def step(self, number: int) -> Step:
+        """One update of the discriminator, and after the warm-up one of the generator.
 
-    def _advance(self) -> None:
-        """One update of the discriminator, one of the generator after the warm-up, and what follows from the numbers."""
-        step, every = self.step, self.engine_config.checkpoint_every
-        row = discriminator_step(self.g_engine, self.d_engine, self._load(2 * step), self.config)
-        if step >= self.config.critic_warmup:
-            row |= generator_step(self.g_engine, self.d_engine, self._load(2 * step + 1), self.config)
-            row |= self.cosine.read()
-            self.average.update()
-        # Never a checkpoint whose diversity nobody looked at.
-        due = step + 1 - self.saved >= every and step + 1 < self.total
-        if due or (step + 1) % self.config.probe.every == 0 or step + 1 == self.total:
-            row |= self._probe()
-        row = self._over_ranks(row) | {"rollbacks": float(len(self.watch.rollbacks))}
-        reason = self.watch.observe(row)
-        self.recorder.log(step, row, f"D {row['discriminator_loss']:.3f} gap {row['logit_gap']:+.2f}")
-        self.step += 1
-        if reason is not None:
-            self._roll_back(reason)
-        elif due and self.watch.healthy:
-            self._save()
-
-    def _load(self, number: int) -> list[Draw]:
-        # After a roll-back other samples with other noise: the same ones would end where they ended.
-        number += 2 * self.total * len(self.watch.rollbacks)
-        batch = self.data.batch(number, self.rank, self.ranks)
-        return draw_parts(
-            batch.as_images() if self.images else batch, self.config, self.g_engine.gradient_accumulation_steps()
-        )
-
-    def _probe(self) -> dict[str, float]:
-        device = self.g_engine.device
-        diversity = self.probe.diversity(self.g_engine.module)
-        weights = self.average.whole()
-        with torch.no_grad():
-            for name, parameter in self.student.to(device).named_parameters():
-                parameter.copy_(weights[name])
-        following = self.probe.following(self.student)
-        self.student.to("cpu")
-        return {name: value / self.watch.start[name] for name, value in diversity.items()} | following
-
-    def _over_ranks(self, row: dict[str, float]) -> dict[str, float]:
-        """Means over ranks: every rank reads the same numbers and decides alike."""
-        values = torch.tensor(list(row.values()), dtype=torch.float64, device=self.g_engine.device)
-        torch.distributed.all_reduce(values)
-        return dict(zip(row, (values / self.ranks).tolist(), strict=True))
-
-    def _save(self, sound: bool = True) -> None:
-        """`sound` is one to roll back to. What a stop leaves is not: nobody looked at its diversity."""
-        self.recorder.flush()
-        self.saved = self.step if sound else self.saved
-        self.checkpoints.save(
-            self.step, self.engines, self.averages, {**self.watch.state(), "saved": self.saved}, sound=sound
-        )
-
-    def _roll_back(self, reason: str) -> None:
-        """Back to the last good pair of engines and their average.
-
-        MLflow keeps the failed attempt's numbers, the curve goes on from the checkpoint. A run that is killed
-        before its next checkpoint comes here again with the same numbers, so the count needs no file of its own.
+        The generator is not trained after a discriminator's update that was not finite: neither has then stepped.
         """
-        self.recorder.flush()
-        said = self.watch.note(self.step, self.saved, reason)
-        self.step, _ = self.checkpoints.load(self.engines, self.averages, "sound")
-        self.recorder.resume_at(self.step)
-        self.recorder.event(self.step, "roll-back", count=len(self.watch.rollbacks), what=said)
+        g_engine, d_engine, config = self.g_engine, self.d_engine, self.config
+        batch = self._load(2 * number)
+        row = discriminator_step(g_engine, d_engine, self._draws(batch), config)
+        engines = {"discriminator": EngineStep(row["discriminator_gradient_norm"], batch.clip_ids)}
+        tokens = batch_flops(self.generator.config, batch)[0]
+        if number >= config.critic_warmup and math.isfinite(row["discriminator_gradient_norm"]):
+            batch = self._load(2 * number + 1)
+            row |= generator_step(g_engine, d_engine, self._draws(batch), config)
+            engines["generator"] = EngineStep(row["generator_gradient_norm"], batch.clip_ids)
+            tokens += batch_flops(self.generator.config, batch)[0]
+            row |= self.cosine.read()
+        row = mean_over_ranks(row, g_engine.device)
+        return Step(row, f"D {row['discriminator_loss']:.3f} gap {row['logit_gap']:+.2f}", engines, tokens)
+
+    def _load(self, number: int) -> Batch:
+        # After a roll-back other samples with other noise: the same ones would end where they ended.
+        number += 2 * self.steps * len(self.validation.watch.rollbacks)
+        batch = self.data.batch(number, self.rank, self.ranks)
+        return batch.as_images() if self.images else batch
+
+    def _draws(self, batch: Batch) -> list[Draw]:
+        return draw_parts(batch, self.config, self.g_engine.gradient_accumulation_steps())
+
+    def record(self) -> dict[str, Any]:
+        """Updates of the generator, those of the discriminator alone before them, and every roll-back."""
+        return {
+            "steps": self.config.steps,
+            "critic_warmup": self.config.critic_warmup,
+            "objective": self.config.objective,
+            "rollbacks": self.validation.watch.rollbacks,
+        }
+
+    def write(self, weights: dict[str, Tensor], recorder: Recorder, record: dict[str, Any]) -> dict[str, Any]:
+        """Write the averaged generator with its card."""
+        return write_transformer(self.job, self.generator, weights, recorder, record, write_card)

@@ -13,17 +13,20 @@ import torch
 from torch import Tensor
 
 from profiles.schema import ConsistencyConfig
-from training.data.loader import Batch, SnapshotData
+from training.data.batch import Batch
+from training.data.loader import SnapshotData
+from training.data.micro_batches import split_batch
 from training.distillation.distillation_card import write_card
 from training.distillation.guidance import teacher_velocity
-from training.distillation.steps import distil
+from training.distillation.single_engine import SingleEngineDistillation
 from training.engine.deepspeed_engine import build_engine
+from training.engine.loop import Loop
+from training.engine.throughput import batch_flops
 from training.flow_matching import euler_step, interpolate, shift_timestep
 from training.run.jobs import TrainingJob
-from training.run.product import write_output
+from training.run.product import write_transformer
 from training.run.recorder import Recorder
 from training.stages.model import build_transformer
-from training.stages.stage import split_batch
 
 Velocity = Callable[[Tensor, Tensor], Tensor]
 
@@ -47,47 +50,64 @@ def consistency_loss(student: Velocity, teacher: Velocity, x_0: Tensor, noise: T
     return (consistency_map(student, x_t, t) - target).square().flatten(1).mean(dim=1)
 
 
-def train_consistency(job: TrainingJob) -> dict:
-    """Distil the parent checkpoint; resume where it stopped; write the output and return its record."""
-    profile = job.profile
-    config, engine_config = getattr(profile, job.section), profile.engine
-    data = SnapshotData(
-        Path(job.snapshot),
-        Path(job.features_root),
-        profile,
-        "text",
-        config.seed + 101,
-        config.batch_size,
-        config.ratios,
-    )
-    teacher = build_transformer(profile, job.parent, config.seed).eval().requires_grad_(False)
-    model = build_transformer(profile, job.parent, config.seed)
-    if engine_config.activation_checkpointing:
-        model.enable_gradient_checkpointing()
-    engine = build_engine(model, config.optimizer, engine_config, config.batch_size)
-    teacher.to(engine.device, next(model.parameters()).dtype)
-    grid = time_grid(config.grid, config.grid_shift)
-    rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
-
-    def losses(step: int) -> Iterator[Tensor]:
-        for part in split_batch(data.batch(step, rank, ranks), engine.gradient_accumulation_steps()):
-            yield _loss(engine, teacher, part.to(engine.device, next(model.parameters()).dtype), grid, config)
-
-    def write(weights: dict[str, Tensor], recorder: Recorder, record: dict[str, Any]) -> dict[str, Any]:
-        return write_output(job, model, weights, recorder, record, write_card)
-
-    return distil(job, data.digest, engine, model, 0.1, losses, {"grid": config.grid}, write)
+def train_consistency(job: TrainingJob) -> dict[str, Any]:
+    """Distil the parent checkpoint; resume where it stopped; write the product and return its record."""
+    return Loop(ConsistencyDistillation(job)).run()
 
 
-def _loss(engine, teacher, part: Batch, grid: Tensor, config: ConsistencyConfig) -> Tensor:
-    index = (part.uniform.float() * (len(grid) - 1)).long().clamp_max(len(grid) - 2) + 1
-    t, s = grid[index.cpu()].to(part.latents), grid[index.cpu() - 1].to(part.latents)
-    conditions = part.conditions()
+class ConsistencyDistillation(SingleEngineDistillation):
+    """A student that begins as its teacher, the parent, and learns to jump where the teacher walks."""
 
-    def student(x: Tensor, time: Tensor) -> Tensor:
-        return engine(x, time * 1000, return_dict=False, **conditions)[0]
+    decay_to = 0.1
 
-    def guided_teacher(x: Tensor, time: Tensor) -> Tensor:
-        return teacher_velocity(teacher, x, time, conditions, part.null_text, config.guidance)
+    def __init__(self, job: TrainingJob):
+        profile = job.profile
+        config: ConsistencyConfig = getattr(profile, job.section)
+        data = SnapshotData(
+            Path(job.snapshot),
+            Path(job.features_root),
+            profile,
+            "text",
+            config.seed + 101,
+            config.batch_size,
+            config.ratios,
+        )
+        self.teacher = build_transformer(profile, job.parent, config.seed).eval().requires_grad_(False)
+        self.student = build_transformer(profile, job.parent, config.seed)
+        if profile.engine.activation_checkpointing:
+            self.student.enable_gradient_checkpointing()
+        engine = build_engine(self.student, config.optimizer, profile.engine, config.batch_size)
+        self.teacher.to(engine.device, next(self.student.parameters()).dtype)
+        self.consistency, self.grid = config, time_grid(config.grid, config.grid_shift)
+        super().__init__(job, config, data, engine, self.student)
 
-    return consistency_loss(student, guided_teacher, part.latents, part.noise, t, s).mean()
+    def losses(self, number: int, batch: Batch) -> Iterator[Tensor]:
+        """One per accumulation step."""
+        for part in split_batch(batch, self.engine.gradient_accumulation_steps()):
+            yield self._loss(part.to(self.engine.device, next(self.student.parameters()).dtype))
+
+    def _loss(self, part: Batch) -> Tensor:
+        grid, guidance = self.grid, self.consistency.guidance
+        index = (part.uniform.float() * (len(grid) - 1)).long().clamp_max(len(grid) - 2) + 1
+        t, s = grid[index.cpu()].to(part.latents), grid[index.cpu() - 1].to(part.latents)
+        conditions = part.conditions()
+
+        def student(x: Tensor, time: Tensor) -> Tensor:
+            return self.engine(x, time * 1000, return_dict=False, **conditions)[0]
+
+        def guided_teacher(x: Tensor, time: Tensor) -> Tensor:
+            return teacher_velocity(self.teacher, x, time, conditions, part.null_text, guidance)
+
+        return consistency_loss(student, guided_teacher, part.latents, part.noise, t, s).mean()
+
+    def tokens(self, batch: Batch) -> int:
+        """Of the student's forward that is learned from."""
+        return batch_flops(self.student.config, batch)[0]
+
+    def record(self) -> dict[str, Any]:
+        """The grid of times."""
+        return {"grid": self.consistency.grid}
+
+    def write(self, weights: dict[str, Tensor], recorder: Recorder, record: dict[str, Any]) -> dict[str, Any]:
+        """Write the averaged student with its card."""
+        return write_transformer(self.job, self.student, weights, recorder, record, write_card)

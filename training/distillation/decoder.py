@@ -21,10 +21,12 @@ from torch import Tensor, nn
 from omnihuman.autoencoder import decode_video, decode_with_gradient, load_autoencoder, with_narrower_decoder
 from profiles import resolve_source
 from profiles.schema import Ratios, SlimDecoderConfig
+from training.data.batch import Batch
 from training.data.loader import SnapshotData
-from training.distillation.steps import distil
+from training.distillation.single_engine import SingleEngineDistillation
 from training.engine.convolutions import flatten_convolutions, restore_convolutions
 from training.engine.deepspeed_engine import build_engine
+from training.engine.loop import Loop
 from training.errors import TrainingError
 from training.run.jobs import TrainingJob
 from training.run.product import AUTOENCODER, write_product
@@ -69,43 +71,53 @@ def pieces(latents: Tensor, config: SlimDecoderConfig, generator: torch.Generato
 
 
 def train_decoder(job: TrainingJob) -> dict[str, Any]:
-    """Distil the profile's decoder; resume where it stopped; write the output and return its record."""
-    profile = job.profile
-    config = _config(job)
-    data = SnapshotData(
-        Path(job.snapshot),
-        Path(job.features_root),
-        profile,
-        "text",
-        config.seed + 211,
-        config.batch_size,
-        LATENTS_ALONE,
-    )
-    torch.manual_seed(config.seed)
-    teacher = load_autoencoder(resolve_source(profile.encoders.autoencoder))
-    model = Decoder(with_narrower_decoder(teacher, config.base_dim))
-    flatten_convolutions(model)
-    engine = build_engine(model, config.optimizer, profile.engine, config.batch_size)
-    teacher.to(engine.device)
-    rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
+    """Distil the profile's decoder; resume where it stopped; write the product and return its record."""
+    return Loop(DecoderDistillation(job)).run()
 
-    def losses(step: int) -> Iterator[Tensor]:
-        generator = torch.Generator().manual_seed(config.seed + step * ranks + rank)
-        for part in data.batch(step, rank, ranks).latents.chunk(engine.gradient_accumulation_steps()):
+
+class DecoderDistillation(SingleEngineDistillation):
+    """A narrower decoder that draws what the profile's own draws."""
+
+    decay_to = 0.05
+
+    def __init__(self, job: TrainingJob):
+        profile, config = job.profile, _config(job)
+        data = SnapshotData(
+            Path(job.snapshot),
+            Path(job.features_root),
+            profile,
+            "text",
+            config.seed + 211,
+            config.batch_size,
+            LATENTS_ALONE,
+        )
+        torch.manual_seed(config.seed)
+        self.teacher = load_autoencoder(resolve_source(profile.encoders.autoencoder))
+        model = Decoder(with_narrower_decoder(self.teacher, config.base_dim))
+        flatten_convolutions(model)
+        engine = build_engine(model, config.optimizer, profile.engine, config.batch_size)
+        self.teacher.to(engine.device)
+        self.decoder = config
+        super().__init__(job, config, data, engine, model)
+
+    def losses(self, number: int, batch: Batch) -> Iterator[Tensor]:
+        """One per accumulation step."""
+        config, engine = self.decoder, self.engine
+        generator = torch.Generator().manual_seed(config.seed + number * self.ranks + self.rank)
+        for part in batch.latents.chunk(engine.gradient_accumulation_steps()):
             latents = pieces(part, config, generator).to(engine.device)
             # Decoders run in bfloat16, so this one also learns in it, with weights in the engine's precision.
             with torch.autocast(engine.device.type, torch.bfloat16):
-                loss = decoder_loss(engine(latents), decode_video(teacher, latents), config.edges, config.squares)
+                loss = decoder_loss(engine(latents), decode_video(self.teacher, latents), config.edges, config.squares)
             yield loss
 
-    def write(weights: dict[str, Tensor], recorder: Recorder, record: dict[str, Any]) -> dict[str, Any]:
-        finished = Decoder(with_narrower_decoder(teacher, config.base_dim))
+    def write(self, weights: dict[str, Tensor], recorder: Recorder, record: dict[str, Any]) -> dict[str, Any]:
+        """Write a whole autoencoder: the profile's encoder and the averaged decoder."""
+        finished = Decoder(with_narrower_decoder(self.teacher, self.decoder.base_dim))
         convolutions = flatten_convolutions(finished)
         finished.load_state_dict(weights)
         restore_convolutions(convolutions)
-        return write_product(job, finished.autoencoder.to(torch.bfloat16), AUTOENCODER, recorder, record)
-
-    return distil(job, data.digest, engine, model, 0.05, losses, {}, write)
+        return write_product(self.job, finished.autoencoder.to(torch.bfloat16), AUTOENCODER, recorder, record)
 
 
 def _config(job: TrainingJob) -> SlimDecoderConfig:

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from profiles.schema import AdversarialConfig
-from training.data.loader import Batch
+from training.data.batch import Batch
+from training.data.micro_batches import split_batch
 from training.distillation.objectives import approximated_r1, discriminator_loss, generator_loss
 from training.distillation.one_step import one_step
-from training.engine.deepspeed_engine import take_step
+from training.engine.deepspeed_engine import backward, take_step
 from training.flow_matching import shift_timestep
-from training.stages.stage import split_batch
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def discriminator_step(g_engine: Any, d_engine: Any, draws: list[Draw], config: 
         loss = discriminator_loss(real, fake_logits, config.objective)
         r1 = approximated_r1(real, perturbed[0])
         r2 = approximated_r1(fake_logits, perturbed[1]) if len(perturbed) > 1 else torch.zeros_like(r1)
-        d_engine.backward(loss + config.penalty_weight * (r1 + r2))
+        backward(d_engine, loss + config.penalty_weight * (r1 + r2))
         norm = take_step(d_engine)
         rows.append(
             {
@@ -116,7 +116,7 @@ def generator_step(g_engine: Any, d_engine: Any, draws: list[Draw], config: Adve
                     real = d_engine.module(part.latents, t, conditions)
             fake = d_engine.module(one_step(g_engine, part.noise, conditions), t, conditions)
             loss = generator_loss(real, fake, config.objective)
-            g_engine.backward(loss)
+            backward(g_engine, loss)
             norm = take_step(g_engine)
             rows.append({"generator_loss": loss})
     if d_engine.zero_optimization_stage() == 3:

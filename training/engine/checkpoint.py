@@ -11,7 +11,6 @@ from safetensors.torch import load_file, save_file
 from media import flush_to_disk, sha256_of_file, write_atomically
 from media.user_error import UserError
 from training.engine.ema import ExponentialMovingAverage
-from training.run.recorder import Recorder
 from training.run.stopping import StopRequest
 
 
@@ -30,31 +29,6 @@ class Checkpoints:
         self.root, self.fingerprint, self.keep = work / "checkpoints", fingerprint, keep
         self.root.mkdir(parents=True, exist_ok=True)
         self.stop = StopRequest(work)
-
-    def save_when_due(
-        self,
-        step: int,
-        total: int,
-        every: int,
-        recorder: Recorder,
-        engines: dict[str, Any],
-        averages: dict[str, ExponentialMovingAverage],
-        state: dict[str, Any],
-        score: float | None = None,
-    ) -> None:
-        """After `step` of `total` steps, but not at the end: every `every`, and where it is asked to stop, flush the curve and save.
-
-        Raises:
-            Stopped: it was asked to.
-        """
-        if step == total:
-            return
-        asked = self.stop.asked()
-        if asked or step % every == 0:
-            recorder.flush()
-            self.save(step, engines, averages, state, score)
-        if asked:
-            self.stop.leave(step, total)
 
     def save(
         self,

@@ -6,16 +6,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from media.user_error import UserError
 from profiles.schema import EngineConfig, OptimizerConfig
 from training.engine.optimizer import build_optimizer
 from training.errors import TrainingError
-
-
-class NonFiniteLoss(UserError):
-    """Too many non-finite steps in a row; the message names the clips of the last batch."""
 
 
 def build_engine(model: nn.Module, optimizer: OptimizerConfig, engine: EngineConfig, batch_size: int) -> Any:
@@ -98,6 +93,15 @@ def rate_factor(step: int, steps: int, warmup: int, decay_to: float) -> float:
     rise = min(1.0, (step + 1) / warmup)
     fall = 1.0 - (1.0 - decay_to) * max(0.0, (step + 1) / steps - 0.5) * 2
     return rise * fall
+
+
+def backward(engine: Any, loss: Tensor) -> None:
+    """`engine.backward(loss)`, where a loss that is not finite makes every gradient non-finite.
+
+    So `take_step` skips the step on all ranks alike. The loss is multiplied by NaN, not replaced through `torch.where`, whose
+    backward would poison finite steps too.
+    """
+    engine.backward(loss * torch.where(torch.isfinite(loss.detach()), engine.loss_factor, torch.nan))
 
 
 def take_step(engine: Any) -> float:

@@ -72,3 +72,10 @@ def release_buffer_names(rank: int) -> None:
     """
     address, port = os.environ.get("MASTER_ADDR"), os.environ.get("MASTER_PORT")
     (SHARED_MEMORY / f"deepspeed_allreduce_buffer_{os.getuid()}_{address}_{port}_{rank}").unlink(missing_ok=True)
+
+
+def mean_over_ranks(row: dict[str, float], device: torch.device) -> dict[str, float]:
+    """Each number's mean over ranks: all read the same numbers and decide alike. Every rank calls this with the same keys."""
+    values = torch.tensor(list(row.values()), dtype=torch.float64, device=device)
+    torch.distributed.all_reduce(values)
+    return dict(zip(row, (values / torch.distributed.get_world_size()).tolist(), strict=True))

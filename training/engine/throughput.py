@@ -70,16 +70,24 @@ class Throughput:
         self.peak, self.devices = peak, devices
         self.tokens_per_second: list[float] = []
 
-    def row(self, seconds: float, tokens: int, flops: float) -> dict[str, float]:
-        """The step's metrics, over all ranks; memory in GiB is this process's peak."""
-        self.tokens_per_second.append(tokens / seconds)
-        row = {"tokens_per_second": tokens / seconds, "seconds_per_step": seconds, "peak_memory_gib": peak_memory()}
-        if self.peak is not None:
+    def row(self, seconds: float, tokens: int, flops: float | None) -> dict[str, float]:
+        """The step's metrics, over all ranks; memory in GiB is this process's peak.
+
+        Args:
+            seconds: that the step took.
+            tokens: of all samples; 0 where the training has none to count.
+            flops: of one forward; None where the step is more than a forward and its backward.
+        """
+        row = {"seconds_per_step": seconds, "peak_memory_gib": peak_memory()}
+        if tokens:
+            self.tokens_per_second.append(tokens / seconds)
+            row = {"tokens_per_second": tokens / seconds, **row}
+        if self.peak is not None and flops is not None:
             row["mfu"] = 3 * flops / seconds / (self.peak * 1e12 * self.devices)
         return row
 
     def median(self) -> float | None:
-        """Tokens per second of the typical step, or None before the first."""
+        """Tokens per second of the typical step, or None where none was counted."""
         return statistics.median(self.tokens_per_second) if self.tokens_per_second else None
 
 

@@ -21,7 +21,7 @@ TRANSFORMER, AUTOENCODER = "transformer", "vae"  # diffusers' names of a pipelin
 Extra = Callable[[Path, TrainingJob, dict[str, Any], pd.DataFrame], None]
 
 
-def write_output(
+def write_transformer(
     job: TrainingJob,
     model: OmniHumanTransformer3DModel,
     weights: dict[str, Tensor],
@@ -49,7 +49,7 @@ def write_output(
 def write_product(
     job: TrainingJob, finished: Any, part: str, recorder: Recorder, record: dict[str, Any], extra: Extra | None = None
 ) -> dict[str, Any]:
-    """`write_output` of any diffusers model; it is saved as `part/`."""
+    """`write_transformer` of any diffusers model; it is saved as `part/`."""
     with whole_directory(Path(job.output)) as draft:
         finished.save_pretrained(str(draft / part), safe_serialization=True)
         losses = recorder.losses()

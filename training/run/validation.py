@@ -1,130 +1,48 @@
-"""What is looked at while a stage trains: the loss on held-out clips, and sample videos, with the same noise each time.
+"""What a training asks about itself while it runs: numbers for its curve, and whether it must go back."""
 
-Both are of the weights as they are at that step, not of their average.
-"""
-
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from matplotlib.figure import Figure
-from torch import Tensor
-
-from media import encode_clip, png_bytes, write_atomically
-from omnihuman.autoencoder import decode_video, load_autoencoder, to_frames
-from profiles import resolve_source
-from profiles.conditions import CONDITIONS, SUBSETS
-from profiles.schema import StageConfig
-from training.data.conditions import Conditions
-from training.data.loader import Batch, SnapshotData
-from training.flow_matching import euler_step, interpolate, per_sample_loss, sample_timesteps
-from training.run.jobs import TrainingJob
 from training.run.recorder import Recorder
 
-SCALE = 4
-SHEET_FRAMES = 5
 
+class Validation:
+    """Looks at nothing and is content with everything: a training that measures its loss alone.
 
-class Watch:
-    """Measures one stage's model on clips that no training run of any snapshot ever sees."""
+    Attributes:
+        score: of the last step that was looked at, the lower the better; None where nothing was scored then.
+        rolls_back: whether a training that has gone wrong can go back to a checkpoint.
+    """
 
-    def __init__(self, job: TrainingJob, stage: StageConfig, held_out: SnapshotData | None):
-        """`held_out` reads the held-out part of the stage's subset; None where there is none, and nothing is looked at."""
-        self.job, self.stage, self.config, self.data = job, stage, stage.watch, held_out
-        self.sets = [] if held_out is None else list(self._sets(held_out))
+    score: float | None = None
+    rolls_back: bool = False
 
-    def due(self, step: int) -> bool:
-        """Whether to look after `step` steps: every `every`, and at the end."""
-        return bool(self.sets) and (step % self.config.every == 0 or step == self.stage.steps)
+    def begin(self) -> bool:
+        """Look before the first step; returns whether the start is to be kept as a checkpoint."""
+        return False
 
-    def look(self, step: int, engine: Any, recorder: Recorder) -> dict[str, float]:
-        """After `step` steps: the held-out losses, for the step's row; sample videos go to MLflow."""
-        engine.eval()
-        try:
-            if self.config.videos:
-                self.videos(step, engine, recorder)
-            return self.held_out_losses(engine)
-        finally:
-            engine.train()
+    def measure(self, done: int, saving: bool, recorder: Recorder) -> dict[str, float]:
+        """Numbers for the row of a step that was applied, after `done` steps; `saving` where a checkpoint is due."""
+        return {}
 
-    @torch.no_grad()
-    def held_out_losses(self, engine: Any) -> dict[str, float]:
-        """`held_out/<condition set>/<quantile>` for each set that the stage trains, and their mean `held_out/loss`.
+    def verdict(self, row: dict[str, float]) -> str | None:
+        """Say why the training must go back after a step with these numbers; None where it may go on."""
+        return None
 
-        Quantiles are those of the stage's timestep law, so that the mean estimates its loss on these sets.
+    def sound(self, looked: bool) -> bool:
+        """Whether a checkpoint made now is one to go back to; `looked`: `measure` was asked with `saving`."""
+        return True
+
+    def go_back(self, step: int, saved: int, reason: str) -> dict[str, Any]:
+        """Note a roll-back from `step` to the checkpoint of `saved`; returns what the event says.
+
+        Raises:
+            RuntimeError: this kind of training never goes back.
         """
-        row = {}
-        for label, conditions, rows in self.sets:
-            batch = self._batch(engine, rows, conditions)
-            for quantile in self.config.quantiles:
-                uniform = torch.full((len(rows),), quantile)
-                t = sample_timesteps(uniform, self.stage.timestep_law, self.stage.timestep_shift).to(batch.latents)
-                velocity = engine(
-                    interpolate(batch.latents, batch.noise, t), t * 1000, return_dict=False, **batch.conditions()
-                )[0]
-                row[f"held_out/{label}/q{quantile:.2f}"] = float(
-                    per_sample_loss(velocity, batch.latents, batch.noise).mean()
-                )
-        return row | {"held_out/loss": sum(row.values()) / len(row)}
+        raise RuntimeError(f"this training cannot go back from step {step} to {saved}: {reason}")
 
-    def _sets(self, data: SnapshotData) -> Iterator[tuple[str, Conditions, list[int]]]:
-        """Each condition set that the stage trains, with held-out samples of the main bucket that may use it."""
-        video = self.job.profile.video
-        main = (data.table["bucket"] == video.name_of(video.main)).to_numpy()
-        for count, name in enumerate(CONDITIONS, start=1):
-            eligible = np.flatnonzero(main & data.table[name].to_numpy() if name in SUBSETS else main)
-            if getattr(self.stage.ratios, name) > 0 and len(eligible):
-                on = {condition: condition in CONDITIONS[:count] for condition in CONDITIONS}
-                yield name, Conditions(**on), eligible[: self.config.samples].tolist()
+    def state(self) -> dict[str, Any]:
+        """JSON values for the checkpoint."""
+        return {}
 
-    def _batch(self, engine: Any, rows: list[int], conditions: Conditions) -> Batch:
-        assert self.data is not None, "there are no sets without data"
-        return self.data.chosen(rows, conditions).to(engine.device, next(engine.module.parameters()).dtype)
-
-    @torch.no_grad()
-    def videos(self, step: int, engine: Any, recorder: Recorder) -> Path:
-        """Sample `videos` clips under the strongest set of the stage; mp4s and a contact sheet beside the truth."""
-        label, conditions, rows = self.sets[-1]
-        batch = self._batch(engine, rows[: self.config.videos], conditions)
-        latents = sample(engine, batch, self.config.video_steps)
-        autoencoder = load_autoencoder(resolve_source(self.job.profile.encoders.autoencoder)).to(engine.device)
-        made, truth = (to_frames(decode_video(autoencoder, x)).cpu().numpy() for x in (latents, batch.latents))
-        folder = recorder.work / "videos" / f"step-{step:07d}"
-        if recorder.master:
-            for clip, frames in zip(batch.clip_ids, made, strict=True):
-                big = frames.repeat(SCALE, axis=1).repeat(SCALE, axis=2) if frames.shape[1] < 256 else frames
-                data = encode_clip(
-                    big, self.job.profile.video.fps, None, self.job.profile.video.sample_rate, pixel_format="yuv420p"
-                )
-                write_atomically(folder / f"{clip}.mp4", data)
-            title = f"{self.job.name}, step {step}, driven by {label}, {self.config.video_steps} Euler steps"
-            write_atomically(folder / "contact_sheet.png", contact_sheet(truth, made, title))
-            recorder.artifact(folder, f"videos/{folder.name}")
-        return folder
-
-
-def sample(model: Any, batch: Batch, steps: int) -> Tensor:
-    """Euler from the batch's noise at t = 1 to t = 0, without guidance; latents of the batch's shape."""
-    latents, count = batch.noise, len(batch.labels)
-    times = torch.linspace(1, 0, steps + 1)
-    for now, then in zip(times[:-1], times[1:], strict=True):
-        t, t_next = now.expand(count).to(latents), then.expand(count).to(latents)
-        velocity = model(latents, t * 1000, return_dict=False, **batch.conditions())[0]
-        latents = euler_step(latents, velocity, t, t_next)
-    return latents
-
-
-def contact_sheet(truth: np.ndarray, made: np.ndarray, title: str) -> bytes:
-    """PNG of `(N, T, H, W, 3)` uint8 videos: a row per clip, five frames of the truth, five of the sample."""
-    times = np.linspace(0, truth.shape[1] - 1, SHEET_FRAMES).round().astype(int)
-    figure = Figure(figsize=(11, 1.2 * len(truth) + 0.8), dpi=110, layout="constrained")
-    figure.suptitle(title, fontsize=10)
-    axes = figure.subplots(len(truth), 2, squeeze=False)
-    for row, pair in zip(axes, zip(truth, made, strict=True), strict=True):
-        for axis, name, frames in zip(row, ("ground truth", "sample"), pair, strict=True):
-            axis.imshow(np.concatenate(list(frames[times]), axis=1), interpolation="nearest")
-            axis.set_title(name, fontsize=8)
-            axis.set_axis_off()
-    return png_bytes(figure)
+    def load(self, state: dict[str, Any]) -> None:
+        """Take over what `state` gave before the interruption; {} at a first start."""

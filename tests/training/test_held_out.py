@@ -8,7 +8,7 @@ import torch
 from profiles import load_profile
 from tests.training.synthetic import TINY, Rows, make_job, write_snapshot
 from training.data.loader import SnapshotData, is_held_out
-from training.run.validation import Watch, contact_sheet, sample
+from training.stages.held_out import HeldOutValidation, contact_sheet, sample
 from training.stages.stage import open_data, open_held_out
 
 HELD_OUT = ["curation.held_out_share=0.3", "stage_3.watch.samples=4", "stage_3.watch.every=5", "stage_3.batch_size=4"]
@@ -22,9 +22,10 @@ def job(tmp_path_factory):
 
 
 @pytest.fixture
-def watch(job):
+def validation(job):
     stage = job.profile.stage_3
-    return Watch(job, stage, open_held_out(job, stage))
+    data = open_held_out(job, stage)
+    return HeldOutValidation(job, stage, data, Exact(data))
 
 
 class Exact(torch.nn.Module):
@@ -50,37 +51,37 @@ def test_held_out_clips_are_the_same_in_every_snapshot_and_never_trained_on(job)
     assert sum(is_held_out(f"{i:016x}", 0.02) for i in range(50_000)) == pytest.approx(1000, abs=100)
 
 
-def test_the_exact_velocity_has_no_held_out_loss_in_any_condition_set(watch, monkeypatch):
-    engine = Exact(watch.data)
-    chosen = watch.data.chosen
+def test_the_exact_velocity_has_no_held_out_loss_in_any_condition_set(validation, monkeypatch):
+    engine = validation.engine
+    chosen = validation.data.chosen
 
     def remembered(rows, on):
         batch = chosen(rows, on)
         engine.latents = batch.latents
         return batch
 
-    monkeypatch.setattr(watch.data, "chosen", remembered)
-    row = watch.held_out_losses(engine)
+    monkeypatch.setattr(validation.data, "chosen", remembered)
+    row = validation.held_out_losses()
     names = {f"held_out/{label}/q{q:.2f}" for label in ("text", "reference", "audio", "pose") for q in (0.1, 0.5, 0.9)}
     assert set(row) == names | {"held_out/loss"}
     assert max(row.values()) < 1e-5
     engine.latents = None
     monkeypatch.setattr(Exact, "forward", lambda self, x_t, timestep, **_: (torch.zeros_like(x_t),))
-    assert watch.held_out_losses(engine)["held_out/loss"] == pytest.approx(2.0, rel=0.1), "noise and data of variance 1"
+    assert validation.held_out_losses()["held_out/loss"] == pytest.approx(2.0, rel=0.1), "noise and data of variance 1"
 
 
-def test_sampling_with_the_exact_velocity_gives_the_clip(watch):
-    _, conditions, rows = watch.sets[-1]
-    batch = watch.data.chosen(rows, conditions)
-    engine = Exact(watch.data)
+def test_sampling_with_the_exact_velocity_gives_the_clip(validation):
+    _, conditions, rows = validation.sets[-1]
+    batch = validation.data.chosen(rows, conditions)
+    engine = validation.engine
     engine.latents = batch.latents
     torch.testing.assert_close(sample(engine, batch, 5), batch.latents, rtol=1e-3, atol=1e-3)
-    assert torch.equal(batch.noise, watch.data.chosen(rows, conditions).noise), "the same noise each time"
+    assert torch.equal(batch.noise, validation.data.chosen(rows, conditions).noise), "the same noise each time"
 
 
-def test_it_looks_every_n_steps_and_at_the_end(watch, job):
-    assert [step for step in range(1, 13) if watch.due(step)] == [5, 10, 12]
-    assert not Watch(job, job.profile.stage_3, None).due(5)
+def test_it_looks_every_n_steps_and_at_the_end(validation, job):
+    assert [step for step in range(1, 13) if validation.due(step)] == [5, 10, 12]
+    assert not HeldOutValidation(job, job.profile.stage_3, None, None).due(5)
 
 
 def test_without_held_out_clips_nothing_is_looked_at_and_it_is_said(job, capsys):
@@ -90,13 +91,13 @@ def test_without_held_out_clips_nothing_is_looked_at_and_it_is_said(job, capsys)
     assert "no held-out loss" in capsys.readouterr().out
 
 
-def test_videos_and_a_contact_sheet_are_written(watch, job, tmp_path):
+def test_videos_and_a_contact_sheet_are_written(validation, job, tmp_path):
     uploads = []
     recorder = SimpleNamespace(work=tmp_path, master=True, artifact=lambda folder, name: uploads.append(name))
-    engine = Exact(watch.data)
-    _, conditions, rows = watch.sets[-1]
-    engine.latents = watch.data.chosen(rows[:2], conditions).latents
-    folder = watch.videos(7, engine, recorder)
+    engine = validation.engine
+    _, conditions, rows = validation.sets[-1]
+    engine.latents = validation.data.chosen(rows[:2], conditions).latents
+    folder = validation.videos(7, recorder)
     files = sorted(path.name for path in folder.iterdir())
     assert len(files) == 3 and files[-1] == "contact_sheet.png" and uploads == ["videos/step-0000007"]
     assert contact_sheet(*[torch.zeros(1, 9, 8, 8, 3, dtype=torch.uint8).numpy()] * 2, "t").startswith(b"\x89PNG")

@@ -1,0 +1,80 @@
+"""The look at an adversarial phase: fixed samples are probed, and a collapse sends it back to the last sound checkpoint."""
+
+from typing import Any
+
+import torch
+
+from profiles.schema import AdversarialConfig
+from training.distillation.collapse import CollapseWatch
+from training.distillation.critic_probe import Probe
+from training.engine.ema import ExponentialMovingAverage
+from training.engine.process_group import mean_over_ranks
+from training.run.recorder import Recorder
+from training.run.validation import Validation
+
+
+class ProbeValidation(Validation):
+    """Diversity of the generator and following of its average, and the watch over them.
+
+    Attributes:
+        watch: counts what may be a collapse, and the roll-backs.
+    """
+
+    def __init__(
+        self, config: AdversarialConfig, probe: Probe, engine: Any, average: ExponentialMovingAverage, student: Any
+    ):
+        """`student` is a module for the averaged weights of `engine`'s generator; it lives on the CPU between probes."""
+        self.config, self.probe, self.engine, self.average, self.student = config, probe, engine, average, student
+        self.watch = CollapseWatch(config.collapse)
+        self.rolls_back = config.collapse.max_rollbacks > 0
+
+    def begin(self) -> bool:
+        """Measure the diversity that the phase starts with, once; the start is the first checkpoint to go back to."""
+        if self.watch.start:
+            return False
+        self.watch.start = self.probe.diversity(self.engine.module)
+        return self.rolls_back
+
+    def measure(self, done: int, saving: bool, recorder: Recorder) -> dict[str, float]:
+        """Probe every `probe.every` updates, at the end and before each checkpoint; count the roll-backs."""
+        # Never a checkpoint whose diversity nobody looked at.
+        total = self.config.critic_warmup + self.config.steps
+        due = saving or done % self.config.probe.every == 0 or done == total
+        row = mean_over_ranks(self._probe(), self.engine.device) if due else {}
+        return row | {"rollbacks": float(len(self.watch.rollbacks))}
+
+    def _probe(self) -> dict[str, float]:
+        diversity = self.probe.diversity(self.engine.module)
+        weights = self.average.whole()
+        with torch.no_grad():
+            for name, parameter in self.student.to(self.engine.device).named_parameters():
+                parameter.copy_(weights[name])
+        following = self.probe.following(self.student)
+        self.student.to("cpu")
+        return {name: value / self.watch.start[name] for name, value in diversity.items()} | following
+
+    def verdict(self, row: dict[str, float]) -> str | None:
+        """The reason why this update is a collapse, if it is one."""
+        return self.watch.observe(row)
+
+    def sound(self, looked: bool) -> bool:
+        """Only what was probed while no rule was counting."""
+        return looked and self.watch.healthy
+
+    def go_back(self, step: int, saved: int, reason: str) -> dict[str, Any]:
+        """Count the roll-back.
+
+        Raises:
+            training.distillation.collapse.Collapsed: it was one too many; the last good checkpoint is kept.
+        """
+        message = self.watch.note(step, saved, reason)
+        return {"count": len(self.watch.rollbacks), "what": message}
+
+    def state(self) -> dict[str, Any]:
+        """The watch's."""
+        return self.watch.state()
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on counting."""
+        if state:
+            self.watch.load(state)
