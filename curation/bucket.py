@@ -1,6 +1,7 @@
 """From a clip's own size and rate to the bucket that is trained on. With any change here `TRANSFORM` must change."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -9,6 +10,9 @@ import numpy as np
 from media import Clip, Span, decode_clip
 from profiles.schema import Bucket, VideoConfig
 
+Shape = Bucket | VideoConfig
+Look = Callable[[np.ndarray], None]
+Watch = Callable[[], Look]
 TRANSFORM = "centre-crop-area-1"
 # Longer or larger clips are used up to so many bytes of source frames, though no more than one is held at a time.
 DECODE_BYTES = 768 * 1024**2
@@ -48,27 +52,34 @@ def choose_bucket(width: int, height: int, frames: int, video: VideoConfig) -> B
     )
 
 
-def load_bucket_clip(data: bytes | Span, width: int, height: int, fps: float, video: VideoConfig) -> BucketClip:
+def decoded_seconds(width: int, height: int, fps: float, video: VideoConfig) -> float:
+    """How many seconds of a clip are used: what its own size and rate leave room for, but at least the longest sample."""
+    affordable = DECODE_BYTES / (width * height * 3 * max(fps, 1.0))
+    longest = max(bucket.frames for bucket in video.all_buckets)
+    return max(affordable, (longest + video.reference_gap + 1) / video.fps)
+
+
+def load_bucket_clip(
+    data: bytes | Span, width: int, height: int, fps: float, video: VideoConfig, watch: Watch | None = None
+) -> BucketClip:
     """Decode a clip's file to the bucket that `choose_bucket` gives it.
 
     Args:
         data: the media file, or a part of it.
         width, height, fps: the source's own, from clips.parquet; they bound how many seconds are used.
         video: the buckets.
+        watch: called whenever decoding begins, once or twice; what it returns is shown every frame at the source's size.
 
     Raises:
         MediaError: the file cannot be decoded.
     """
-    affordable = DECODE_BYTES / (width * height * 3 * max(fps, 1.0))
-    longest = max(bucket.frames for bucket in video.all_buckets)
-    needed = (longest + video.reference_gap + 1) / video.fps
+    seconds = decoded_seconds(width, height, fps, video)
 
     def decode(bucket: Bucket) -> Clip:
         # Each frame is brought to the bucket as it is decoded: a clip at its own size need not fit in memory.
-        transform = lambda image: to_bucket(image[None], bucket)[0]  # noqa: E731
-        return decode_clip(data, video.fps, video.sample_rate, max(affordable, needed), transform)
+        return decode_clip(data, video.fps, video.sample_rate, seconds, into_bucket(bucket, watch and watch()))
 
-    likely = choose_bucket(width, height, longest, video)
+    likely = choose_bucket(width, height, max(bucket.frames for bucket in video.all_buckets), video)
     clip = decode(likely)
     # The table's size, not the decoded one: features plan with the table, and both must agree.
     bucket = choose_bucket(width, height, len(clip.frames), video)
@@ -78,7 +89,18 @@ def load_bucket_clip(data: bytes | Span, width: int, height: int, fps: float, vi
     return BucketClip(clip.frames, clip.audio)
 
 
-def to_bucket(frames: np.ndarray, bucket: Bucket) -> np.ndarray:
+def into_bucket(bucket: Shape, look: Look | None = None) -> Callable[[np.ndarray], np.ndarray]:
+    """What `media.decode_clip` makes of each frame, `(H, W, 3)` to the bucket's shape; `look` sees it as it was."""
+
+    def transform(image: np.ndarray) -> np.ndarray:
+        if look is not None:
+            look(image)
+        return to_bucket(image[None], bucket)[0]
+
+    return transform
+
+
+def to_bucket(frames: np.ndarray, bucket: Shape) -> np.ndarray:
     """Crop `(T, H, W, 3)` uint8 about its centre to the bucket's shape and resize; of that size, it is returned."""
     height, width = frames.shape[1:3]
     if (height, width) == (bucket.height, bucket.width):

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from curation.bucket import to_bucket
+from curation.bucket import into_bucket
 from curation.people.keypoints import KeypointDetector, detect, mouth_opening
 from curation.scores.sound.mouth_audio import mouth_audio_correlation, mouth_audio_lag_frames, mouth_visibility
 from curation.scores.sound.signal import envelope
@@ -52,7 +52,7 @@ def measure_video(path: Path, prepared: Prepared, detector: KeypointDetector, vi
     """
     size = prepared.video
     bucket = video.main.model_copy(update={"height": size.height, "width": size.width, "frames": size.segment_frames})
-    clip = decode_clip(path, video.fps, video.sample_rate, LONGEST, lambda image: to_bucket(image[None], bucket)[0])
+    clip = decode_clip(path, video.fps, video.sample_rate, LONGEST, into_bucket(bucket))
     return [*_mouth(clip.frames, prepared, detector, video), *_colour(clip.frames, prepared)]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from curation.bucket import choose_bucket, to_bucket
+from curation.bucket import choose_bucket, into_bucket
 from curation.people.keypoints import CONFIDENT, FACE, KeypointDetector, detect
 from media import MediaError, decode_clip, read_audio
 from media.photographs import is_photograph, read_photograph
@@ -49,7 +49,7 @@ def read_reference(path: Path, video: VideoConfig, detector: KeypointDetector | 
     picture = _picture(path, video.fps)
     height, width = picture.shape[:2]
     bucket = choose_bucket(width, height, max(b.frames for b in video.all_buckets), video)
-    image = to_bucket(picture[None], bucket)[0]
+    image = into_bucket(bucket)(picture)
     if detector is not None:
         _check_face(path, image, detector)
     lost = 1 - min(width / height, bucket.width / bucket.height) / max(width / height, bucket.width / bucket.height)
@@ -153,14 +153,14 @@ class _ChunkedDetection:
     """Finds keypoints of the pictures that it is shown. A detector follows a person within a chunk, as it does within a clip."""
 
     def __init__(self, detector: KeypointDetector, bucket: Bucket):
-        self._detector, self._bucket = detector, bucket
+        self._detector, self._fit = detector, into_bucket(bucket)
         self._waiting: list[np.ndarray] = []
         self._found: list[np.ndarray] = []
         self._taken = 0
 
     def take(self, image: np.ndarray) -> np.ndarray:
         """Remember one picture; returns its number as bytes: what a decoder keeps of it, and repeats where the video stands."""
-        self._waiting.append(to_bucket(image[None], self._bucket)[0])
+        self._waiting.append(self._fit(image))
         if len(self._waiting) == CHUNK:
             self._detect()
         self._taken += 1

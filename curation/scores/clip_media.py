@@ -8,12 +8,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from curation.bucket import DECODE_BYTES, TRANSFORM, BucketClip, bucket_names, choose_bucket, to_bucket
+from curation.bucket import TRANSFORM, BucketClip, Look, bucket_names, choose_bucket, decoded_seconds, load_bucket_clip
 from curation.people.keypoints import Detected, KeypointDetector, detect, mouth_opening
 from curation.scores.picture.luma import grey, luma
 from curation.scores.sound.signal import envelope
-from media import Clip, Span, decode_clip
-from profiles.schema import Bucket, VideoConfig
+from media import Span
+from profiles.schema import VideoConfig
 
 # Scores of motion look at pictures of at most this short side: optical flow at full size would cost more than decoding.
 WORKING_SHORT_SIDE = 120
@@ -51,6 +51,32 @@ class Bench:
         return identities[source]
 
 
+class _NativeFrames:
+    """A few frames of a clip at the source's own size, evenly spaced over as many as it is expected to have."""
+
+    def __init__(self, expected: int, count: int):
+        self._wanted = set(evenly(max(1, expected), count).tolist())
+        self._kept: dict[int, np.ndarray] = {}
+
+    def begin(self) -> Look:
+        """Start over: the clip is decoded from its beginning."""
+        self._kept, seen = {}, 0
+
+        def look(image: np.ndarray) -> None:
+            nonlocal seen
+            if seen == 0 or seen in self._wanted:
+                self._kept[seen] = image.copy()
+            seen += 1
+
+        return look
+
+    def frames(self) -> np.ndarray:
+        """`(K, H, W, 3)` uint8; the first one too where the clip was shorter than its record says."""
+        if len(self._kept) > 1 and 0 not in self._wanted:
+            del self._kept[0]
+        return np.stack(list(self._kept.values()))
+
+
 class Material:
     """One clip on the bench. Everything is made when it is first asked for.
 
@@ -86,37 +112,12 @@ class Material:
     @cached_property
     def _decoded(self) -> tuple[BucketClip, np.ndarray]:
         video, record = self.bench.video, self.record
-        affordable = DECODE_BYTES / (record["width"] * record["height"] * 3 * max(record["fps"], 1.0))
-        longest = max(bucket.frames for bucket in video.all_buckets)
-        seconds = max(affordable, (longest + video.reference_gap + 1) / video.fps)
-        length = record.get("seconds", record["frames"] / max(record["fps"], 1.0))
-        expected = min(record["frames"], int(min(seconds, length) * video.fps))
-        likely = choose_bucket(record["width"], record["height"], longest, video)
-        clip, native = self._decode(likely, seconds, expected)
-        # The table's size, not the decoded one: features plan with the table, and both must agree.
-        bucket = choose_bucket(record["width"], record["height"], len(clip.frames), video)
-        if (bucket.height, bucket.width) != (likely.height, likely.width):
-            # Too few frames for the likely one, which only decoding tells.
-            clip, native = self._decode(bucket, seconds, expected)
-        return BucketClip(clip.frames, clip.audio), native
-
-    def _decode(self, bucket: Bucket, seconds: float, expected: int) -> tuple[Clip, np.ndarray]:
-        """Each frame is brought to the bucket as it is decoded; a few stay at their own size."""
-        wanted = set(evenly(max(1, expected), self.bench.native_frames).tolist())
-        kept: dict[int, np.ndarray] = {}
-        seen = 0
-
-        def transform(image: np.ndarray) -> np.ndarray:
-            nonlocal seen
-            if seen == 0 or seen in wanted:
-                kept[seen] = image.copy()
-            seen += 1
-            return to_bucket(image[None], bucket)[0]
-
-        clip = decode_clip(self.data, self.bench.video.fps, self.bench.video.sample_rate, seconds, transform)
-        if len(kept) > 1 and 0 not in wanted:
-            del kept[0]  # kept in case the clip was shorter than its record says
-        return clip, np.stack(list(kept.values()))
+        width, height, fps = record["width"], record["height"], record["fps"]
+        length = record.get("seconds", record["frames"] / max(fps, 1.0))
+        seconds = min(decoded_seconds(width, height, fps, video), length)
+        native = _NativeFrames(min(record["frames"], int(seconds * video.fps)), self.bench.native_frames)
+        clip = load_bucket_clip(self.data, width, height, fps, video, native.begin)
+        return clip, native.frames()
 
     @property
     def size(self) -> tuple[int, int]:

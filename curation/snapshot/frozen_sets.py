@@ -17,7 +17,7 @@ import pyarrow as pa
 import soundfile
 from safetensors.numpy import save_file
 
-from curation.bucket import to_bucket
+from curation.bucket import into_bucket
 from curation.intake.clip_table import printable
 from curation.intake.inbox import candidate_files
 from curation.intake.inspect_file import Examined, Limits, examine
@@ -27,6 +27,7 @@ from curation.people.keypoints import KeypointDetector
 from curation.snapshot.identities import KINDS, identity_by_name, known_identities, why_not
 from curation.tables.storage import CurationError, read_table, write_table
 from media import Span, decode_clip, sha256_of_file, whole_directory
+from media.records import SnapshotRecord
 from profiles.schema import VideoConfig
 
 MANIFEST, RECORD = "manifest.parquet", "test_set.json"
@@ -68,8 +69,8 @@ def training_content(raw_root: Path, snapshot_dir: Path) -> Training:
     shards = sorted(path for path in raw_root.glob("s-*") if path.is_dir())
     tables = [read_table(shard / "clips.parquet").assign(shard=shard.name) for shard in shards]
     clips = pd.concat(tables) if tables else pd.DataFrame(columns=["clip_id"])
-    record = snapshot_dir / "snapshot.json"
-    if not record.is_file():
+    record = SnapshotRecord.read_if_there(snapshot_dir)
+    if record is None:
         return Training(clips, "all ingested clips")
     listed = set(read_table(snapshot_dir / "samples.parquet")["clip_id"])
     missing = listed - set(clips["clip_id"])
@@ -77,7 +78,7 @@ def training_content(raw_root: Path, snapshot_dir: Path) -> Training:
         raise CurationError(
             f"{len(missing)} clips of {snapshot_dir} are in no shard of {raw_root}; `dvc pull` the shards it was made from"
         )
-    return Training(clips[clips["clip_id"].isin(listed)], "snapshot " + json.loads(record.read_text())["digest"])
+    return Training(clips[clips["clip_id"].isin(listed)], "snapshot " + record.digest)
 
 
 def build_test_set(
@@ -257,7 +258,7 @@ def _write_sample(
             lambda path: soundfile.write(path, samples, video.sample_rate, "PCM_16"),
         )
     if detector is not None:
-        window = decode_clip(data, video.fps, max_seconds=video.frames / video.fps, transform=_into(video)).frames
+        window = decode_clip(data, video.fps, max_seconds=video.frames / video.fps, transform=into_bucket(video)).frames
         keypoints = np.ascontiguousarray(detector(window[: video.frames]), np.float32)
         row |= _put(
             folder, "pose", f"poses/{sample_id}.safetensors", lambda path: save_file({"keypoints": keypoints}, path)
@@ -279,10 +280,6 @@ def _write_sample(
 def _reference_frame(seconds: float, video: VideoConfig) -> int:
     outside = video.frames - 1 + video.reference_gap
     return outside if outside < int(seconds * video.fps + 1e-3) else 0
-
-
-def _into(video: VideoConfig):
-    return lambda image: to_bucket(image[None], video)[0]
 
 
 def _put(folder: Path, column: str, name: str, write) -> dict[str, str]:
