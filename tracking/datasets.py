@@ -1,12 +1,13 @@
 """A DVC-versioned folder as an MLflow input data set: its digest stands at the run."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from mlflow.data.dataset_source import DatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import DatasetInput, InputTag
+
+from media.records import SnapshotRecord
 
 
 class DvcDatasetSource(DatasetSource):
@@ -43,7 +44,7 @@ class DvcDatasetSource(DatasetSource):
 
 def snapshot_input(snapshot: Path) -> tuple[DatasetInput, str]:
     """A `snapshot.json` as a run's training input, and its whole digest: MLflow keeps at most 36 characters of one."""
-    digest = json.loads(snapshot.read_text())["digest"]
+    digest = SnapshotRecord.read_file(snapshot).digest
     source = DvcDatasetSource(snapshot.parent.name, digest)
     # MLflow forgot to mark `profile` as given here; it is None for every MetaDataset.
     dataset = MetaDataset(source, name="training_snapshot", digest=digest[:32])  # type: ignore[abstract]

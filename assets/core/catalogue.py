@@ -6,6 +6,7 @@ from assets.core.training_recipes import RECIPES
 from assets.core.versions import file_version, snapshot_version, weights_version
 from assets.core.workspace import START, TOMBSTONES
 from curation.scores.registry import versions_digest
+from media.records import ProductRecord, SnapshotRecord
 from profiles.conditions import SUBSETS
 
 PREDICATES = tuple(f"curation.{name}" for name in SUBSETS)
@@ -27,7 +28,7 @@ def _training(name: str, description: str) -> Step:
         version="2",  # held-out clips, motion frames, the same conditions on every rank
         group="training" if recipe.kind == "stage" else "distillation",
         kinds=frozenset({"pytorch", "deepspeed", "mlflow", "dvc"}),
-        marker="record.json",
+        marker=ProductRecord.FILE,
         data_version=weights_version,
         accelerated=True,
         files=(START,) if recipe.kind == "stage" else (),
@@ -101,7 +102,7 @@ CURATION = (
         sections=(*PREDICATES, "video", "encoders"),
         group="curation",
         kinds=frozenset({"pandas", "parquet", "dvc"}),
-        marker="snapshot.json",
+        marker=SnapshotRecord.FILE,
         data_version=snapshot_version,
         files=(TOMBSTONES,),
         version="2",  # names each sample's bucket

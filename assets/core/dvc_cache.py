@@ -10,17 +10,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from assets.core.dvc_lock import LOCK
 from assets.core.steps import AssetError
 from assets.core.workspace import Workspace
+from media.records import ProductRecord, SnapshotRecord
 
 NOW = "data"  # where a folder lies: in the workspace, or in DVC's cache
 CACHED = "DVC's cache"
-SNAPSHOT_FILES = {"snapshot.json", "samples.parquet"}
+SNAPSHOT_FILES = {SnapshotRecord.FILE, "samples.parquet"}
+AnyRecord = TypeVar("AnyRecord", SnapshotRecord, ProductRecord)
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,9 @@ class CommittedFolder:
     files: dict[str, Path]
     listing: str = ""
 
-    def json(self, name: str) -> dict[str, Any]:
-        """One of its JSON files."""
-        return json.loads(self.files[name].read_bytes())
+    def record(self, kind: type[AnyRecord]) -> AnyRecord:
+        """Read one of its records, under whatever name it lies."""
+        return kind.read_file(self.files[kind.FILE])
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def snapshot_samples(workspace: Workspace, digest: str) -> Path | None:
         AssetError: a listing of DVC's cache cannot be read.
     """
     for folder in chain(current_folders(workspace), cached_folders(workspace)):
-        if set(folder.files) >= SNAPSHOT_FILES and folder.json("snapshot.json")["digest"] == digest:
+        if set(folder.files) >= SNAPSHOT_FILES and folder.record(SnapshotRecord).digest == digest:
             return folder.files["samples.parquet"]
     return None
 

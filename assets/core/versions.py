@@ -9,6 +9,7 @@ from typing import Any
 from assets.core.steps import Step
 from assets.core.workspace import Workspace
 from media import sha256_of_file, sha256_while_unchanged
+from media.records import ProductRecord, SnapshotRecord
 from profiles import Profile, resolve_source
 
 ENCODERS = ("autoencoder", "text", "audio")
@@ -27,12 +28,12 @@ def folder_version(folder: Path) -> str:
 
 def weights_version(folder: Path) -> str:
     """Read the digest of a checkpoint's weights: two runs that end in the same weights are the same version."""
-    return json.loads((folder / "record.json").read_text())["weights_digest"]
+    return ProductRecord.read(folder).weights_digest
 
 
 def snapshot_version(folder: Path) -> str:
     """Read the digest that snapshot.json carries."""
-    return json.loads((folder / "snapshot.json").read_text())["digest"]
+    return SnapshotRecord.read(folder).digest
 
 
 def file_version(name: str) -> Callable[[Path], str]:

@@ -1,13 +1,12 @@
 """Numbers for every generated video, and the comparison of teacher and student."""
 
-import json
-
 from assets.core.markdown import markdown_table
 from assets.core.names import SOURCES
 from assets.core.steps import Execution, Markdown, Metadata, Png
 from assets.core.workspace import Workspace
 from assets.kinds.evaluation_report import write_report
 from assets.kinds.evaluation_runs import evaluation_run
+from media.records import ProductRecord
 
 
 def make_benchmark_scores(execution: Execution) -> Metadata:
@@ -72,8 +71,7 @@ def _trained_by(workspace: Workspace, model: str) -> str | None:
 
     if model not in (TEACHER, CONSISTENCY_STUDENT, STUDENT):
         return None
-    run: str | None = json.loads((workspace.data(SOURCES[model]) / "record.json").read_text())["mlflow_run_id"]
-    return run
+    return ProductRecord.read(workspace.data(SOURCES[model])).mlflow_run_id
 
 
 def make_baseline_comparison(execution: Execution) -> Metadata:

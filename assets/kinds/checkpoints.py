@@ -1,6 +1,5 @@
 """Every set of weights that training makes: three stages, the consistency student, two adversarial phases."""
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +8,7 @@ from assets.core.steps import AssetError, Execution, Metadata, Png
 from assets.core.training_recipes import RECIPES
 from assets.core.workspace import Workspace
 from assets.retraining.training_start import continued_section, read_start, take_over
+from media.records import ProductRecord
 from training.run.curves import last_losses, loss_curves
 from training.run.finished import is_finished
 from training.run.jobs import TrainingJob
@@ -68,10 +68,10 @@ def make_checkpoint(execution: Execution) -> Metadata:
 
 def describe(folder: Path) -> Metadata:
     """What a checkpoint's page shows: its record and its curves."""
-    record = json.loads((folder / "record.json").read_text())
-    shown = {k: v for k, v in record.items() if isinstance(v, (int, float, str, bool))}
+    record = ProductRecord.read(folder)
+    shown = {k: v for k, v in record.values.items() if isinstance(v, (int, float, str, bool))}
     losses = folder / "losses.parquet"
-    return {**shown, **last_losses(losses), "section": record["section"], "curves": Png(loss_curves(losses))}
+    return {**shown, **last_losses(losses), "section": record.require("section"), "curves": Png(loss_curves(losses))}
 
 
 def _forget_other_attempts(work: Path) -> None:

@@ -1,10 +1,9 @@
 """Cached latents and condition features of each shard, keyed by content."""
 
-import json
-
 from assets.core.steps import Execution, Metadata
 from curation.features.shard_features import build_features
 from curation.pages.features_page import write_features_page
+from media.records import EncodersRecord
 
 
 def make_condition_features(execution: Execution) -> Metadata:
@@ -29,5 +28,5 @@ def make_condition_features(execution: Execution) -> Metadata:
         "report": write_features_page(
             execution.workspace.report_page("condition_features", execution.shard), destination, report
         ),
-        "encoders": json.loads((destination / "encoders.json").read_text()),
+        "encoders": dict(EncodersRecord.read(destination).values),
     }

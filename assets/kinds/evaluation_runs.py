@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from assets.core.steps import Execution
+from media.records import SnapshotRecord
 
 if TYPE_CHECKING:
     from tracking.runs import Run
@@ -19,7 +20,7 @@ def evaluation_run(execution: Execution, params: dict[str, Any]) -> Iterator["Ru
     from tracking.runs import open_run
 
     workspace, started = execution.workspace, time.monotonic()
-    snapshot = workspace.data("training_snapshot") / "snapshot.json"
+    snapshot = SnapshotRecord.path(workspace.data("training_snapshot"))
     with open_run(
         workspace.tracker,
         "evaluation",

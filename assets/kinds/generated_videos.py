@@ -15,6 +15,7 @@ from evaluation.benchmark.benchmark_plan import PIXELS, RECONSTRUCTION, ModelPla
 from evaluation.benchmark.generate import generate_videos, reconstruct
 from evaluation.benchmark.puppet_benchmark import Benchmark, load_benchmark
 from media import write_atomically
+from media.records import ProductRecord
 from omnihuman.autoencoder import load_autoencoder
 from omnihuman.pipeline import build_pipeline
 from profiles import resolve_source
@@ -68,8 +69,8 @@ class _Pipelines:
 def _generate(pipelines: _Pipelines, benchmark: Benchmark, model: ModelPlan, mode: str, report: Report) -> None:
     workspace, config = pipelines.execution.workspace, pipelines.execution.workspace.profile.evaluation
     folder = workspace.data("generated_videos") / model.name / mode
-    record = json.loads((workspace.data(SOURCES[model.name]) / "record.json").read_text())
-    weights = pipeline_digest(workspace, record["weights_digest"])
+    record = ProductRecord.read(workspace.data(SOURCES[model.name]))
+    weights = pipeline_digest(workspace, record.weights_digest)
     wanted: dict[str, Any] = {
         "weights": weights,
         "benchmark": benchmark.digest,

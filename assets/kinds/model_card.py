@@ -1,11 +1,11 @@
 """The card on a registered version's page in MLflow: what it is and was trained on, what it scored, what the gate said, how to load it."""
 
-import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from assets.core.markdown import markdown_table
 from assets.core.workspace import Workspace
+from media.records import ProductRecord, SnapshotRecord
 from profiles.conditions import SUBSETS
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def model_card(
     workspace: Workspace,
     name: str,
     version: int,
-    record: dict[str, Any],
+    record: ProductRecord,
     scores: "pd.DataFrame",
     sheet: str,
     video: str,
@@ -37,12 +37,12 @@ def model_card(
         scores: its own rows of the score table.
         sheet, video: files of the version that show what it makes.
     """
-    snapshot = json.loads((workspace.data("training_snapshot") / "snapshot.json").read_text())
-    counts = ", ".join(f"{snapshot['counts'][kind]} {kind}" for kind in SUBSETS)
+    snapshot = SnapshotRecord.read(workspace.data("training_snapshot"))
+    counts = ", ".join(f"{snapshot.counts[kind]} {kind}" for kind in SUBSETS)
     lines = [
-        f"Asset `{record['name']}`, profile `{workspace.profile.name}`, {record['parameters']:,} parameters, {record['steps']} steps.",
-        f"Snapshot `{snapshot['digest'][:DIGITS]}`: {snapshot['counts']['clips']} clips in {len(snapshot['shards'])} shards; samples: {counts}.",
-        *([f"Goes on from {record['continued_from']}."] if "continued_from" in record else []),
+        f"Asset `{record.name}`, profile `{workspace.profile.name}`, {record.parameters:,} parameters, {record.steps} steps.",
+        f"Snapshot `{snapshot.digest[:DIGITS]}`: {snapshot.counts['clips']} clips in {len(snapshot.shards)} shards; samples: {counts}.",
+        *([f"Goes on from {record.continued_from}."] if record.continued_from is not None else []),
         "\n## Scores\n" + markdown_table(_rows(scores)),
         f"\n## Samples\n{samples(name, version, sheet, video)}",
         f'\n## Load\n```\nOmniHumanPipeline.from_pretrained(Registry(Tracker(tracking_uri)).folder("{name}", {version}))\n```',

@@ -15,6 +15,7 @@ from assets.kinds.gate_evidence import gate_evidence, scored_pipeline
 from assets.kinds.generated_videos import pipeline_digest
 from assets.kinds.model_card import model_card, with_verdict
 from media import write_atomically
+from media.records import ProductRecord, SnapshotRecord
 from tracking.code_version import git_commit
 from tracking.version_origin import VersionOrigin
 
@@ -45,7 +46,7 @@ def make_registered_model(execution: Execution) -> Metadata:
     benchmark, generated = load_benchmark(workspace.data("benchmark_sets")), workspace.data("generated_videos")
     for place, (name, asset) in enumerate(MODELS.items()):
         execution.report(place, len(MODELS), name)
-        record = json.loads((workspace.data(asset) / "record.json").read_text())
+        record = ProductRecord.read(workspace.data(asset))
         steps = 1 if name == STUDENT else workspace.profile.evaluation.teacher_steps
         rows = TEACHER_ROWS if name == TEACHER else asset
         draft = Path(tempfile.mkdtemp(prefix=".tmp-model-", dir=workspace.var))
@@ -63,13 +64,13 @@ def make_registered_model(execution: Execution) -> Metadata:
                 scored_pipeline=scored_pipeline(workspace, rows),
                 files_digest=weights_digest(draft / TRANSFORMER),
             )
-            version = registry.register(name, draft, record["mlflow_run_id"], origin)
+            version = registry.register(name, draft, record.mlflow_run_id, origin)
         finally:
             shutil.rmtree(draft)
         card = model_card(workspace, name, version.version, record, scores[scores["model"] == rows], SHEET, VIDEO)
         registry.describe(name, version.version, card)
         registry.set_alias(name, CHALLENGER, version.version)
-        versions[name] = {"version": version.version, "alias": CHALLENGER, "weights_digest": record["weights_digest"]}
+        versions[name] = {"version": version.version, "alias": CHALLENGER, "weights_digest": record.weights_digest}
     taught = VersionOrigin(teacher_version=versions[TEACHER]["version"])
     registry.set_tags(STUDENT, versions[STUDENT]["version"], taught.tags())
     data = json.dumps(versions, indent=1).encode()
@@ -172,12 +173,12 @@ def champion_scores(workspace: Workspace, version: int, report: Report) -> "pd.D
     return score_benchmark(root, benchmark, root / "scores", config, plan=plan)
 
 
-def _origin(workspace: Workspace, record: dict[str, Any], benchmark: str) -> VersionOrigin:
-    snapshot = json.loads((workspace.data("training_snapshot") / "snapshot.json").read_text())
+def _origin(workspace: Workspace, record: ProductRecord, benchmark: str) -> VersionOrigin:
+    snapshot = SnapshotRecord.read(workspace.data("training_snapshot"))
     continued_from, earlier = _continued(workspace)
     return VersionOrigin(
-        weights_digest=record["weights_digest"],
-        snapshot_digest=snapshot["digest"],
+        weights_digest=record.weights_digest,
+        snapshot_digest=snapshot.digest,
         earlier_snapshots=earlier,
         benchmark=benchmark,
         profile=workspace.profile.name,
@@ -188,8 +189,8 @@ def _origin(workspace: Workspace, record: dict[str, Any], benchmark: str) -> Ver
 
 def _continued(workspace: Workspace) -> tuple[str, tuple[str, ...]]:
     """Of a teacher that goes on from a champion, and its student: from which, and what that had been trained on."""
-    teacher = json.loads((workspace.data(MODELS[TEACHER]) / "record.json").read_text())
-    if "continued_from" not in teacher:
+    teacher = ProductRecord.read(workspace.data(MODELS[TEACHER]))
+    if teacher.continued_from is None:
         return "", ()
-    parent = json.loads((workspace.data(teacher["parent"]) / "record.json").read_text())
-    return teacher["continued_from"], tuple(parent["seen_snapshots"])
+    parent = ProductRecord.read(workspace.data(teacher.parent))
+    return teacher.continued_from, tuple(parent.seen_snapshots)

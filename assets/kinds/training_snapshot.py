@@ -1,12 +1,11 @@
 """The frozen list of what is trained on."""
 
-import json
-
 from assets.core.markdown import markdown_table
 from assets.core.steps import Execution, Markdown, Metadata
 from curation.pages.card_page import write_card_page
 from curation.snapshot.training_snapshot import freeze_snapshot
 from curation.snapshot.withdrawals import read_tombstones
+from media.records import SnapshotRecord
 from profiles.conditions import SUBSETS
 
 
@@ -20,16 +19,16 @@ def make_training_snapshot(execution: Execution) -> Metadata:
         workspace.shards("raw_clips"), raw, subsets, features, destination, workspace.profile, tombstones
     )
     page = workspace.report_page("training_snapshot")
-    snapshot = json.loads((destination / "snapshot.json").read_text())
+    snapshot = SnapshotRecord.read(destination)
     return {
         "digest": digest,
-        "clips": snapshot["counts"]["clips"],
-        **{f"samples_{name}": snapshot["counts"][name] for name in SUBSETS},
-        "reference_outside": snapshot["counts"]["reference_outside"],
-        "has_motion": snapshot["counts"]["has_motion"],
-        "buckets": snapshot["buckets"],
-        "shards": len(snapshot["shards"]),
-        "excluded": Markdown(markdown_table(snapshot["excluded"])),
+        "clips": snapshot.counts["clips"],
+        **{f"samples_{name}": snapshot.counts[name] for name in SUBSETS},
+        "reference_outside": snapshot.counts["reference_outside"],
+        "has_motion": snapshot.counts["has_motion"],
+        "buckets": dict(snapshot.buckets),
+        "shards": len(snapshot.shards),
+        "excluded": Markdown(markdown_table(snapshot.excluded)),
         "report": write_card_page(page, destination, raw, workspace.data("clip_scores"), subsets, tombstones),
         "card": Markdown((destination / "card.md").read_text()),
     }

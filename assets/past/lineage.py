@@ -6,7 +6,7 @@ saw this clip" must rather name too much than too little.
 """
 
 import io
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from assets.core.dvc_cache import (
 from assets.core.names import MODELS, SOURCES
 from assets.core.workspace import Workspace
 from media import sha256_of_file
+from media.records import ProductRecord, SnapshotRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -128,19 +129,19 @@ def _add_snapshots(lineage: Lineage, folders: Iterable[CommittedFolder]) -> None
     for folder in folders:
         if not set(folder.files) >= SNAPSHOT_FILES:
             continue
-        manifest = folder.json("snapshot.json")
-        digest, key = manifest["digest"], f"snapshot:{manifest['digest']}"
+        snapshot = folder.record(SnapshotRecord)
+        digest, key = snapshot.digest, f"snapshot:{snapshot.digest}"
         if digest in lineage.samples:
             continue
         lineage.samples[digest] = folder.files["samples.parquet"]
         facts = {
             "digest": digest,
-            "counts": manifest.get("counts", {}),
-            "excluded": manifest.get("excluded", []),
+            "counts": snapshot.counts,
+            "excluded": snapshot.excluded,
             "place": folder.place,
         }
         lineage.add(key, Node("snapshot", digest[:12], facts))
-        for shard in manifest.get("shards", []):
+        for shard in snapshot.shards:
             lineage.add(_shard_key(digest, shard["name"]), Node("shard", shard["name"], {**shard, "snapshot": digest}))
             lineage.link(_shard_key(digest, shard["name"]), key, "frozen in")
 
@@ -156,7 +157,7 @@ def _snapshot(lineage: Lineage, digest: str) -> str:
 class _Checkpoint:
     key: str
     name: str
-    record: dict[str, Any]
+    record: Mapping[str, Any]
     place: str
     listings: frozenset[str]
 
@@ -165,9 +166,9 @@ def _add_checkpoints(lineage: Lineage, folders: Iterable[CommittedFolder]) -> li
     """Each set of weights once, those now in `data` first."""
     found: dict[str, _Checkpoint] = {}
     for folder in folders:
-        if "record.json" not in folder.files:
+        if ProductRecord.FILE not in folder.files:
             continue
-        record = folder.json("record.json")
+        record = folder.record(ProductRecord).values
         if not {"name", "weights_digest", "snapshot_digest"} <= set(record):
             continue
         key = f"checkpoint:{record['name']}:{record['weights_digest']}"

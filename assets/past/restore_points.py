@@ -22,6 +22,7 @@ from assets.core.steps import AssetError
 from assets.core.workspace import START, Workspace
 from assets.make.dvc_stages import params_text, stages_text
 from media import write_atomically
+from media.records import ProductRecord, SnapshotRecord
 from tracking.code_version import git_commit
 from tracking.model_address import ModelAddress, ModelAddressError, is_address
 
@@ -84,10 +85,10 @@ def keep_restore_point(workspace: Workspace) -> RestorePoint | None:
     if not (workspace.root / LOCK).is_file() or not (workspace.root / ".dvc").is_dir():
         return None
     stages, cache = _read_stages(workspace.root / LOCK), cache_folder(workspace)
-    snapshot = _content(cache, stages.get(SNAPSHOT), "snapshot.json")
+    snapshot = _content(cache, stages.get(SNAPSHOT), SnapshotRecord.FILE)
     if snapshot is None:
         return None
-    digest = json.loads(snapshot)["digest"]
+    digest = SnapshotRecord.parse(snapshot, f"{SNAPSHOT} in DVC's cache").digest
     place = workspace.root / FOLDER / digest[:DIGITS]
     if (place / LOCK).is_file():
         frozen = _read_stages(place / LOCK)
@@ -182,14 +183,14 @@ def _by_version(workspace: Workspace, points: list[RestorePoint], name: str) -> 
 def _scored(cache: Path, stages: dict[str, Any]) -> dict[str, Any] | None:
     """What the scored student of a lock is, None where none was scored."""
     record, table = (
-        _content(cache, stages.get(STUDENT), "record.json"),
+        _content(cache, stages.get(STUDENT), ProductRecord.FILE),
         _content(cache, stages.get(SCORES), "scores.parquet"),
     )
     registered = _content(cache, stages.get(REGISTERED), "model_version.json")
     if record is None or table is None:
         return None
     return {
-        "weights": json.loads(record)["weights_digest"],
+        "weights": ProductRecord.parse(record, f"{STUDENT} in DVC's cache").weights_digest,
         "scores": hashlib.sha256(table).hexdigest(),
         "numbers": _numbers(table),
         "versions": {model: entry["version"] for model, entry in json.loads(registered or "{}").items()},

@@ -21,6 +21,7 @@ from assets.kinds.checkpoints import training_job
 from assets.make.execute import run_process
 from evaluation.questions.studies import STUDIES, Study, Variant
 from media import whole_directory, write_atomically
+from media.records import ProductRecord, SnapshotRecord
 from profiles import changed_profile
 from tracking.code_version import git_commit
 from training.run.warm import warm_trainings
@@ -60,7 +61,7 @@ def run_study(
         raise AssetError(f"no study {study}; there are {', '.join(STUDIES)}")
     chosen, variants = STUDIES[study], _variants(STUDIES[study], names)
     _check_parents(workspace, chosen)
-    snapshot = workspace.data("training_snapshot") / "snapshot.json"
+    snapshot = SnapshotRecord.path(workspace.data("training_snapshot"))
     tags = {"study": study, "command": command}
     # One at a time in a workspace: studies share trainings, and the hardware.
     with (
@@ -175,18 +176,13 @@ def _train_variant(workspace: Workspace, study: Study, variant: Variant, seed: i
 
 def _stands(workspace: Workspace, name: str) -> bool:
     """Whether the asset that stands was trained with this profile's section, on today's snapshot."""
-    file = workspace.data(name) / "record.json"
-    if not file.is_file():
-        return False
-    record, wanted = (
-        json.loads(file.read_text()),
-        getattr(workspace.profile, RECIPES[name].section).model_dump(mode="json"),
-    )
-    return record.get("section") == wanted and record["snapshot_digest"] == _snapshot(workspace)
+    record = ProductRecord.read_if_there(workspace.data(name))
+    wanted = getattr(workspace.profile, RECIPES[name].section).model_dump(mode="json")
+    return record is not None and record.section == wanted and record.snapshot_digest == _snapshot(workspace)
 
 
 def _snapshot(workspace: Workspace) -> str:
-    return json.loads((workspace.data("training_snapshot") / "snapshot.json").read_text())["digest"]
+    return SnapshotRecord.read(workspace.data("training_snapshot")).digest
 
 
 def _train(workspace: Workspace, name: str, folder_of: Callable[[str], Path], launch: Launcher) -> Path:
@@ -198,11 +194,11 @@ def _train(workspace: Workspace, name: str, folder_of: Callable[[str], Path], la
     job = training_job(workspace, name, folder_of, root, root)
     key = f"{section}-{job_fingerprint(job, _snapshot(workspace))}"
     output, work = root / "weights" / key, root / "work" / key
-    if not (output / "record.json").is_file():
+    if not ProductRecord.path(output).is_file():
         # Not the asset's name and progress: it is another thing than the one in data/.
         job = job.model_copy(update={"name": section, "output": str(output), "work": str(work), "progress": ""})
         launch(training_process(job.write(work / "job.json"), workspace.profile.engine))
-        if not (output / "record.json").is_file():
+        if not ProductRecord.path(output).is_file():
             raise AssetError(f"training of {key} ended without writing {output}")
         shutil.rmtree(work)
     return output
@@ -236,7 +232,7 @@ def _scored(workspace: Workspace, study: Study, weights: Path) -> Path:
     from profiles import resolve_source
 
     benchmark, config = _benchmark(workspace), workspace.profile.evaluation
-    digest = json.loads((weights / "record.json").read_text())["weights_digest"]
+    digest = ProductRecord.read(weights).weights_digest
     steps, modes = None if study.one_step else config.teacher_steps, (AUDIO, POSE, SECOND_SEED)
     parts = [digest, benchmark.digest, steps, config.model_dump(mode="json")]
     root = (

@@ -15,6 +15,7 @@ from assets.core.names import CHAMPION, FROM_SCRATCH, MODELS, SCRATCH, STUDENT, 
 from assets.core.steps import AssetError, Execution, Metadata
 from assets.core.workspace import Workspace
 from media import whole_directory, write_atomically
+from media.records import ProductRecord
 from tracking.version_origin import VersionOrigin
 
 BY_HAND = "or begin from scratch: `omnihuman start scratch`"
@@ -126,7 +127,7 @@ def take_over(execution: Execution, start: ChampionStart, above: str | None) -> 
     }  # fmt: skip
     with whole_directory(workspace.data(name)) as draft:
         shutil.copytree(source, draft / "transformer", copy_function=shutil.copyfile)
-        (draft / "record.json").write_text(json.dumps(record, indent=1) + "\n")
+        ProductRecord(record).write(draft)
     return {key: record[key] for key in ("continued_from", "weights_digest", "snapshot_digest", "steps")}
 
 

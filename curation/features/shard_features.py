@@ -3,7 +3,6 @@
 Rows of one bucket stand in one file, `features-<bucket>.safetensors`: a tensor's rows have one shape.
 """
 
-import json
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -37,6 +36,7 @@ from curation.tables.storage import (
 )
 from curation.workers import Progress, map_over_clips
 from media import sha256_of_file, whole_directory
+from media.records import EncodersRecord
 from profiles import Profile
 from profiles.schema import Bucket, VideoConfig
 
@@ -110,7 +110,11 @@ def build_features(
     total = sum(map(bool, lacking.values()))
     reused = len(samples) - total
     listed = (destination / "quarantine.parquet").is_file()
-    if listed and cache.order == tuple(s.feature_key for s in samples) and _made_with(destination) == identity:
+    if (
+        listed
+        and cache.order == tuple(s.feature_key for s in samples)
+        and EncodersRecord.read_if_there(destination) == EncodersRecord(identity)
+    ):
         made = read_table_metadata(destination / "samples.parquet")
         seconds = time.monotonic() - started
         sizes = made["features_sha256"], made["features_bytes"]
@@ -136,7 +140,7 @@ def build_features(
         metadata = {"features_sha256": digest, "features_bytes": size, "files": hashes}
         write_table(_samples_table(samples, places), folder / "samples.parquet", SAMPLES_SCHEMA, metadata, SAMPLES)
         write_quarantine(folder, refused)
-        (folder / "encoders.json").write_text(json.dumps(identity, indent=1, sort_keys=True) + "\n")
+        EncodersRecord(identity).write(folder)
     if pieces is not None:
         shutil.rmtree(pieces, ignore_errors=True)
     return FeatureReport(destination, len(samples), reused, total, time.monotonic() - started, digest, size, computed)
@@ -150,11 +154,6 @@ def _keeping_the_contract(requests: list[ClipRequest], clips: pd.DataFrame) -> t
         return requests, refused
     ids = set(kept["sample_id"])
     return [replace(r, samples=tuple(s for s in r.samples if s.sample_id in ids)) for r in requests], refused
-
-
-def _made_with(destination: Path) -> Any:
-    path = destination / "encoders.json"
-    return json.loads(path.read_text()) if path.is_file() else None
 
 
 class _Counted:

@@ -1,6 +1,5 @@
 """The dataset card as a page: what a training snapshot holds, where it comes from, and what was left out."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from curation.pages.subset_slices import SLICED, slice_rows
 from curation.snapshot.withdrawals import Tombstone
 from curation.tables.storage import read_table
 from media.pages import Section, write_page
+from media.records import SnapshotRecord
 from profiles.conditions import SUBSETS
 
 SHARDS_LISTED, SHARDS_SHOWN = 200, 3
@@ -41,9 +41,9 @@ def write_card_page(
     Raises:
         CurationError: the snapshot's own table is absent or breaks its contract.
     """
-    snapshot = json.loads((snapshot_dir / "snapshot.json").read_text())
+    snapshot = SnapshotRecord.read(snapshot_dir)
     samples = read_table(snapshot_dir / "samples.parquet")
-    names = [shard["name"] for shard in snapshot["shards"]]
+    names = [shard["name"] for shard in snapshot.shards]
     clips = _of_all(raw_root, names, "clips.parquet", CLIP_COLUMNS)
     scored = [name for name in names if (scores_root / name / "scores.parquet").is_file()]
     subsets = _of_all(subsets_root, names, "subsets.parquet", ("clip_id", *SUBSETS))
@@ -70,28 +70,28 @@ def write_card_page(
             _withdrawn_note(tombstones),
             [{"target": t.target, "clips": len(t.clip_ids), "when": t.when, "reason": t.reason} for t in tombstones],
         ),
-        Section("Left out", "", [dict(entry) for entry in snapshot["excluded"]]),
+        Section("Left out", "", [dict(entry) for entry in snapshot.excluded]),
         Section(
             "Shards",
             "",
-            [{**s, "features_sha256": s["features_sha256"][:12]} for s in snapshot["shards"][:SHARDS_LISTED]],
+            [{**s, "features_sha256": s["features_sha256"][:12]} for s in snapshot.shards[:SHARDS_LISTED]],
         ),
         Section(
             "Encoders",
             "",
-            [{"encoder": key, "made with": _short(value)} for key, value in sorted(snapshot["encoders"].items())],
+            [{"encoder": key, "made with": _short(value)} for key, value in sorted(snapshot.encoders.items())],
         ),
     ]
-    return write_page(path, f"Dataset card: training snapshot {snapshot['digest'][:12]}", sections)
+    return write_page(path, f"Dataset card: training snapshot {snapshot.digest[:12]}", sections)
 
 
-def sample_rows(snapshot: dict[str, Any], samples: pd.DataFrame) -> list[dict[str, Any]]:
+def sample_rows(snapshot: SnapshotRecord, samples: pd.DataFrame) -> list[dict[str, Any]]:
     """Samples of each subset, with the predicate that a clip of it keeps."""
     return [
         {
             "subset": name,
             "samples": int(samples[name].sum()),
-            "predicate (and those above)": snapshot["predicates"][name],
+            "predicate (and those above)": snapshot.predicates[name],
         }
         for name in SUBSETS
     ]
@@ -119,18 +119,18 @@ def _look(shard_dir: Path, trained: pd.DataFrame) -> bytes | None:
     return clips_sheet(shard_dir, evenly_spread(own[own["clip_id"].isin(trained["clip_id"])], SHOWN))
 
 
-def _sentence(snapshot: dict[str, Any], trained: pd.DataFrame) -> str:
-    buckets = ", ".join(f"{name} ({count} samples)" for name, count in snapshot["buckets"].items())
+def _sentence(snapshot: SnapshotRecord, trained: pd.DataFrame) -> str:
+    buckets = ", ".join(f"{name} ({count} samples)" for name, count in snapshot.buckets.items())
     people = trained.loc[trained["identity"] != "", "identity"].nunique()
-    shards = len(snapshot["shards"])
+    shards = len(snapshot.shards)
     return (
         f"{len(trained)} clips, {trained['seconds'].sum() / 3600:.3g} hours, in {shards} shard{'s' if shards != 1 else ''}; "
         f"{people} {'person is' if people == 1 else 'people are'} named in sidecars; buckets {buckets}."
     )
 
 
-def _samples_note(snapshot: dict[str, Any]) -> str:
-    counts = snapshot["counts"]
+def _samples_note(snapshot: SnapshotRecord) -> str:
+    counts = snapshot.counts
     return (
         f"Of {counts['text']} samples, {counts['reference_outside']} have their reference from outside the window and "
         f"{counts['has_motion']} have motion frames before it."

@@ -1,6 +1,5 @@
 """The page of condition features: how many samples there are to train on, of which shape, and with what in them."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ from curation.pages.figures import value_histograms
 from curation.pages.stage_pages import quarantine_section
 from curation.tables.storage import read_table
 from media.pages import Section, write_page
+from media.records import EncodersRecord
 
 if TYPE_CHECKING:
     from curation.features.shard_features import FeatureReport
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def write_features_page(path: Path, destination: Path, report: "FeatureReport") -> Path:
     """Samples by bucket, where windows and references lie, what was computed now, encoders, quarantine."""
     samples = read_table(destination / "samples.parquet")
-    encoders = json.loads((destination / "encoders.json").read_text())
+    encoders = EncodersRecord.read(destination).values
     parts = ", ".join(f"{part} of {count}" for part, count in report.computed.items())
     now = f"{report.encoded} samples were encoded now in {report.seconds:.1f} s ({parts}), {report.reused} were kept from before; {report.bytes / 2**20:.1f} MiB."
     per_clip = samples.groupby("clip_id").size() if len(samples) else pd.Series(dtype=int)

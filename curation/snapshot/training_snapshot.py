@@ -19,6 +19,7 @@ from curation.tables.contracts import SNAPSHOT
 from curation.tables.quarantine import quarantined_clips, violations_in
 from curation.tables.storage import CurationError, read_table, read_table_metadata, write_table
 from media import sha256_of_file, whole_directory
+from media.records import EncodersRecord, RecordError, SnapshotRecord
 from profiles import Profile
 from profiles.conditions import SUBSETS
 
@@ -90,10 +91,10 @@ def freeze_snapshot(
         raise CurationError(f"no sample to train on in {len(set(shards))} shards ({reasons})")
     snapshot = _describe(usable, excluded, samples, encoders, profile)
     with whole_directory(destination) as folder:
-        write_table(samples, folder / "samples.parquet", SNAPSHOT_SCHEMA, {"digest": snapshot["digest"]}, SNAPSHOT)
-        (folder / "snapshot.json").write_text(json.dumps(snapshot, indent=1, sort_keys=True) + "\n")
+        write_table(samples, folder / "samples.parquet", SNAPSHOT_SCHEMA, {"digest": snapshot.digest}, SNAPSHOT)
+        snapshot.write(folder)
         (folder / "card.md").write_text(_card(snapshot, samples, profile))
-    return snapshot["digest"]
+    return snapshot.digest
 
 
 def _without_withdrawn(shard: _Shard, raw: Path, tombstones: Sequence[Tombstone]) -> _Shard:
@@ -126,8 +127,8 @@ def _read_shard(name: str, raw: Path, subsets_dir: Path, features: Path, profile
         raise CurationError("its features are those of other clips; build the features again")
     if read_table_metadata(subsets_dir / "subsets.parquet") != predicates_of(profile.curation):
         raise CurationError("its subsets come from other predicates than the profile's; select the subsets again")
-    encoders = _read_encoders(features / "encoders.json")
-    buckets, wanted = encoders.get("buckets"), bucket_names(profile.video)
+    encoders = _read_encoders(features)
+    buckets, wanted = encoders.buckets, bucket_names(profile.video)
     if buckets != wanted:
         raise CurationError(f"its features have buckets {buckets}, the profile {wanted}; build them again")
     digest = _checked_features(features)
@@ -139,14 +140,16 @@ def _read_shard(name: str, raw: Path, subsets_dir: Path, features: Path, profile
         raise CurationError(
             f"{(broken != '').sum()} of its samples break the rule {broken[broken != ''].iloc[0]}; build the features again"
         )
-    return _Shard(name, listed, len(clips), digest, encoders)
+    return _Shard(name, listed, len(clips), digest, dict(encoders.values))
 
 
-def _read_encoders(path: Path) -> dict[str, Any]:
+def _read_encoders(features: Path) -> EncodersRecord:
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise CurationError(f"{path.name} cannot be read ({error}); build the features again") from error
+        return EncodersRecord.read(features)
+    except RecordError as error:
+        raise CurationError(str(error)) from error
+    except OSError as error:
+        raise CurationError(f"{EncodersRecord.FILE} cannot be read ({error}); build the features again") from error
 
 
 def _checked_features(features: Path) -> str:
@@ -179,7 +182,7 @@ def _describe(
     samples: pd.DataFrame,
     encoders: dict[str, Any],
     profile: Profile,
-) -> dict[str, Any]:
+) -> SnapshotRecord:
     flags = (*SUBSETS, "reference_outside", "has_motion")
     counts = {"clips": sum(shard.clips for shard in shards), **{name: int(samples[name].sum()) for name in flags}}
     in_buckets = samples["bucket"].value_counts()
@@ -189,7 +192,7 @@ def _describe(
     ]
     predicates = predicates_of(profile.curation)
     made_of = [[(shard.name, shard.features_sha256) for shard in shards], predicates, encoders]
-    return {
+    values = {
         "digest": samples_digest(samples, made_of),
         "shards": listed,
         "excluded": excluded,
@@ -198,6 +201,7 @@ def _describe(
         "buckets": {name: int(in_buckets.get(name, 0)) for name in encoders["buckets"]},
         "encoders": encoders,
     }
+    return SnapshotRecord(values)
 
 
 def samples_digest(samples: pd.DataFrame, made_of: list[Any], rows: int = DIGEST_ROWS) -> str:
@@ -210,33 +214,33 @@ def samples_digest(samples: pd.DataFrame, made_of: list[Any], rows: int = DIGEST
     return digest.hexdigest()
 
 
-def _card(snapshot: dict[str, Any], samples: pd.DataFrame, profile: Profile) -> str:
-    counts, video = snapshot["counts"], profile.video
+def _card(snapshot: SnapshotRecord, samples: pd.DataFrame, profile: Profile) -> str:
+    counts, video = snapshot.counts, profile.video
     seconds = samples["bucket"].map({video.name_of(b): b.frames / video.fps for b in video.all_buckets})
     minutes = {name: float(seconds[samples[name].astype(bool)].sum()) / 60 for name in SUBSETS}
     lines = [
-        f"# Training snapshot {snapshot['digest'][:12]}",
+        f"# Training snapshot {snapshot.digest[:12]}",
         "",
-        f"{counts['clips']} clips in {len(snapshot['shards'])} shards, profile `{profile.name}`, buckets "
-        f"{', '.join(f'{name} ({count} samples)' for name, count in snapshot['buckets'].items())}.",
+        f"{counts['clips']} clips in {len(snapshot.shards)} shards, profile `{profile.name}`, buckets "
+        f"{', '.join(f'{name} ({count} samples)' for name, count in snapshot.buckets.items())}.",
         f"Of {counts['text']} samples, {counts['reference_outside']} have their reference from outside the window and "
         f"{counts['has_motion']} have motion frames before it.",
         "",
         "| subset | samples | minutes | predicate (each subset also needs the ones above it) |",
         "| --- | ---: | ---: | --- |",
-        *(f"| {n} | {counts[n]} | {minutes[n]:.1f} | `{snapshot['predicates'][n]}` |" for n in SUBSETS),
+        *(f"| {n} | {counts[n]} | {minutes[n]:.1f} | `{snapshot.predicates[n]}` |" for n in SUBSETS),
         "",
         "## Shards",
         *(
             f"- {s['name']}: {s['samples']} samples of {s['clips']} clips, features sha256 {s['features_sha256'][:12]}"
-            for s in snapshot["shards"]
+            for s in snapshot.shards
         ),
         "",
         "## Excluded shards",
-        *([f"- {entry['shard']}: {entry['reason']}" for entry in snapshot["excluded"]] or ["None."]),
+        *([f"- {entry['shard']}: {entry['reason']}" for entry in snapshot.excluded] or ["None."]),
         "",
         "## Encoders",
-        *(f"- {key}: {value}" for key, value in sorted(snapshot["encoders"].items())),
+        *(f"- {key}: {value}" for key, value in sorted(snapshot.encoders.items())),
         "",
     ]
     return "\n".join(lines)

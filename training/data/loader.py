@@ -6,7 +6,6 @@ another number of ranks sees the same data in the same order.
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from media.records import RecordError, SnapshotRecord
 from profiles.conditions import MASKED, TABLE
 from profiles.schema import Bucket, Profile, Ratios
 from training.data.batch import Batch as Batch
@@ -60,11 +60,8 @@ class SnapshotData:
         Raises:
             SnapshotError: missing manifest, an empty subset, or features made with other encoders or sizes.
         """
-        manifest = snapshot / "snapshot.json"
-        if not manifest.is_file():
-            raise SnapshotError(f"no {manifest}; materialise training_snapshot first")
-        self.record = json.loads(manifest.read_text())
-        self.digest: str = self.record["digest"]
+        record = _read_record(snapshot)
+        self.digest = record.digest
         table = pd.read_parquet(snapshot / "samples.parquet")
         check_table(table, snapshot)
         kept = table["clip_id"].map(lambda clip: is_held_out(clip, profile.curation.held_out_share)) == held_out
@@ -76,7 +73,7 @@ class SnapshotData:
             )
         self.profile, self.seed, self.ratios = profile, seed, ratios
         self.rows = FeatureRows(features_root)
-        check_encoders(self.record.get("encoders", {}), profile, snapshot)
+        check_encoders(record.encoders, profile, snapshot)
         # Columns as arrays: a cell of a data frame costs a hundred times one of an array.
         self._column = {name: self.table[name].to_numpy() for name in self.table.columns}
         self._buckets = {profile.video.name_of(b): b for b in profile.video.all_buckets}
@@ -227,6 +224,13 @@ class SnapshotData:
         how often they are the whole subset."""
         samples = self.order.consumed(number)
         return {"seed": self.seed, "samples_consumed": samples, "epoch": samples // len(self)}
+
+
+def _read_record(snapshot: Path) -> SnapshotRecord:
+    try:
+        return SnapshotRecord.read(snapshot)
+    except RecordError as error:
+        raise SnapshotError(str(error)) from error
 
 
 def is_held_out(clip_id: str, share: float) -> bool:

@@ -9,6 +9,7 @@ import pandas as pd
 import yaml
 from diffusers import FlowMatchEulerDiscreteScheduler
 
+from media.records import ProductRecord
 from profiles.schema import Profile
 from training.run.curves import loss_curves
 from training.run.jobs import TrainingJob
@@ -116,5 +117,5 @@ def _card(job: TrainingJob, record: dict[str, Any]) -> str:
 def _origin(parent: str | None) -> str:
     if parent is None:
         return "none"
-    digest = json.loads((Path(parent) / "record.json").read_text())["weights_digest"]
+    digest = ProductRecord.read(Path(parent)).weights_digest
     return f"{Path(parent).name} `{digest[:16]}`"

@@ -4,6 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from media.records import ProductRecord
 from training.run.jobs import TrainingJob
 
 
@@ -22,4 +23,4 @@ def job_fingerprint(job: TrainingJob, snapshot_digest: str) -> str:
 
 
 def _parent_digest(folder: str | None) -> str | None:
-    return None if folder is None else json.loads((Path(folder) / "record.json").read_text())["weights_digest"]
+    return None if folder is None else ProductRecord.read(Path(folder)).weights_digest

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from media import write_atomically
+from media.records import ProductRecord, SnapshotRecord
 from training.run.fingerprint import job_fingerprint
 from training.run.jobs import TrainingJob
 
@@ -17,12 +18,11 @@ def remember_finished(job: TrainingJob, record: dict[str, Any]) -> None:
 
 def finished_record(job: TrainingJob) -> dict[str, Any] | None:
     """The record of the product that an earlier attempt of this very job wrote, or None."""
-    note, record = _note(Path(job.work)), Path(job.output) / "record.json"
-    if not note.is_file() or not record.is_file():
+    note, record = _note(Path(job.work)), ProductRecord.read_if_there(Path(job.output))
+    if not note.is_file() or record is None:
         return None
-    found, written = json.loads(note.read_text()), json.loads(record.read_text())
-    same = found == {"fingerprint": _fingerprint(job), "weights_digest": written["weights_digest"]}
-    return written if same else None
+    own = {"fingerprint": _fingerprint(job), "weights_digest": record.weights_digest}
+    return dict(record.values) if json.loads(note.read_text()) == own else None
 
 
 def is_finished(work: Path) -> bool:
@@ -48,4 +48,4 @@ def _note(work: Path) -> Path:
 
 
 def _fingerprint(job: TrainingJob) -> str:
-    return job_fingerprint(job, json.loads((Path(job.snapshot) / "snapshot.json").read_text())["digest"])
+    return job_fingerprint(job, SnapshotRecord.read(Path(job.snapshot)).digest)

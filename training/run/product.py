@@ -1,6 +1,5 @@
 """The finished product of a training job: weights in diffusers layout, the curve, and a record, as one atomic folder."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 
 from media import whole_directory
+from media.records import ProductRecord
 from omnihuman.digests import weights_digest
 from omnihuman.transformer import OmniHumanTransformer3DModel
 from training.run.finished import remember_finished
@@ -67,7 +67,7 @@ def write_product(
             **record,
             **({"continued_from": job.continued_from} if job.continued_from else {}),
         }
-        (draft / "record.json").write_text(json.dumps(record, indent=1) + "\n")
+        ProductRecord(record).write(draft)
         if extra is not None:
             extra(draft, job, record, losses)
     recorder.checkpoint(record)

@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 
 from media import write_atomically
+from media.records import SnapshotRecord
 from tracking.outbox import PatientRun, open_patient_run
 from tracking.peak_memory import peak_memory_gib
 from tracking.progress import ProgressFile
@@ -54,7 +55,7 @@ class Recorder:
             self.job.name,
             params=parameters,
             tags={"snapshot_digest": digest, "parent": Path(self.job.parent or "none").name, **self._continued()},
-            snapshot=Path(self.job.snapshot) / "snapshot.json",
+            snapshot=SnapshotRecord.path(Path(self.job.snapshot)),
             work=self.work,
         )
         self.run = self._context.__enter__()
