@@ -40,17 +40,17 @@ class Stream:
 
     def rows_at(self, first: int, count: int, seed: int) -> list[int]:
         """Rows of the table at positions `first` to `first + count - 1`."""
-        found = []
+        rows = []
         for position in range(first, first + count):
             epoch, offset = divmod(position, len(self.rows))
-            found.append(int(self.rows[self._order(epoch, seed)[offset]]))
-        return found
+            rows.append(int(self.rows[self._order(epoch, seed)[offset]]))
+        return rows
 
     def _order(self, epoch: int, seed: int) -> np.ndarray:
         if epoch not in self._orders:
-            kept = {e: order for e, order in self._orders.items() if e == epoch - 1}
-            made = np.random.default_rng([seed, 1, epoch, *self.entropy]).permutation(len(self.rows))
-            self._orders = kept | {epoch: made}
+            kept = {e: before for e, before in self._orders.items() if e == epoch - 1}
+            order = np.random.default_rng([seed, 1, epoch, *self.entropy]).permutation(len(self.rows))
+            self._orders = kept | {epoch: order}
         return self._orders[epoch]
 
 

@@ -60,7 +60,7 @@ def _digest(source: str) -> str | None:
         return None
 
 
-def check_shapes(made: Mapping[str, Tensor], bucket: Bucket, profile: Profile, path: Path) -> None:
+def check_shapes(tensors: Mapping[str, Tensor], bucket: Bucket, profile: Profile, path: Path) -> None:
     """Compare the tensors of a features file with what bucket and model take.
 
     Raises:
@@ -78,15 +78,15 @@ def check_shapes(made: Mapping[str, Tensor], bucket: Bucket, profile: Profile, p
     }
     wrong = []
     for name, shape in expected.items():
-        found = tuple(made[name].shape[1:]) if name in made else None
+        rows = tuple(tensors[name].shape[1:]) if name in tensors else None
         if (
-            found is None
-            or len(found) != len(shape)
-            or any(w is not None and f != w for f, w in zip(found, shape, strict=True))
+            rows is None
+            or len(rows) != len(shape)
+            or any(w is not None and f != w for f, w in zip(rows, shape, strict=True))
         ):
             wanted = "x".join("any" if size is None else str(size) for size in shape)
             wrong.append(
-                f"{name}: rows of {'x'.join(map(str, found)) if found else 'nothing'}, the profile takes {wanted}"
+                f"{name}: rows of {'x'.join(map(str, rows)) if rows else 'nothing'}, the profile takes {wanted}"
             )
     if wrong:
         raise SnapshotError(

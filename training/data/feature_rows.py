@@ -64,10 +64,10 @@ class FeatureRows:
         ]
         if len(parts) == 1:
             return parts[0]
-        found = parts[0].new_empty((len(places), *parts[0].shape[1:]))
+        rows = parts[0].new_empty((len(places), *parts[0].shape[1:]))
         for part, indices in zip(parts, by_shard.values(), strict=True):
-            found[torch.tensor(indices)] = part
-        return found
+            rows[torch.tensor(indices)] = part
+        return rows
 
     def _rows(self, shard: str, bucket: str, name: str, rows: list[int], cut: tuple[int, int] | None) -> Tensor:
         source = self.tensors(shard, bucket)[name]

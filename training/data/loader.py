@@ -90,8 +90,8 @@ class SnapshotData:
                     f"{', '.join(self._buckets)}; re-run condition_features and training_snapshot with this profile"
                 )
             shard = str(self._column["shard"][rows[0]])
-            made = self.rows.tensors(shard, name)
-            check_shapes(made, self._buckets[name], self.profile, self.rows.path(shard, name))
+            tensors = self.rows.tensors(shard, name)
+            check_shapes(tensors, self._buckets[name], self.profile, self.rows.path(shard, name))
 
     def _streams(self, batch_size: int, image_share: float) -> list[Stream]:
         video = self.profile.video

@@ -69,13 +69,13 @@ class Probe:
         """`following/<condition>` in [-1, 1], and `teacher_distance`: how far the student's samples lie from the ends of
         the teacher's trajectories, as a share of the distance between the teacher's own samples."""
         moves = self._moves(student, lambda z, given: one_step(student, z, given))
-        found = {
+        row = {
             f"following/{name}": float(cosine_similarity(move.flatten(1), self.teacher[name].flatten(1)).mean())
             for name, move in moves.items()
             if name != "sample"
         }
         error = (moves["sample"] - self.teacher["sample"]).square().mean().sqrt()
-        return found | {"teacher_distance": float(error / spread(self.teacher["sample"]))}
+        return row | {"teacher_distance": float(error / spread(self.teacher["sample"]))}
 
     @torch.no_grad()
     def _moves(self, model: nn.Module, sample: Sample) -> dict[str, Tensor]:

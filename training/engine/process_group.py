@@ -53,13 +53,13 @@ def load_operator() -> None:
 
 def _open_anywhere(path: Path) -> bool:
     """Whether a process of this user on this machine holds `path` open, as torch does while it builds."""
-    wanted = path.stat()
+    own = path.stat()
     for link in Path("/proc").glob("[0-9]*/fd/*"):
         try:
-            found = link.stat()
+            status = link.stat()
         except OSError:  # ended meanwhile, or another user's
             continue
-        if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):
+        if (status.st_dev, status.st_ino) == (own.st_dev, own.st_ino):
             return True
     return False
 
