@@ -1,5 +1,6 @@
 """Each page of docs/extend is followed as it stands, in a copy of the project: its blocks written and applied, its commands run."""
 
+import importlib
 import multiprocessing
 import os
 import re
@@ -16,6 +17,13 @@ from tests.docs.test_links import ROOT, tracked
 PAGES = sorted((ROOT / "docs" / "extend").glob("*.md"))
 BLOCK = re.compile(r"^```(python|diff|yaml)?\n(.*?)^```", re.S | re.M)
 NAMED = re.compile(r"# (\S+/\S+\.\w+)\n")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def libraries() -> None:
+    """Import torch, diffusers and Dagster once, before the forks that follow the pages."""
+    for name in ("dagster", "omnihuman", "pandas"):
+        importlib.import_module(name)
 
 
 class PageError(AssertionError):
