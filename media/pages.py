@@ -1,23 +1,18 @@
-"""One self-contained HTML page: headings, sentences, tables and pictures; nothing is loaded from elsewhere."""
+"""Self-contained HTML pages: nothing is loaded from elsewhere. Look and escaping live in the templates, one base for all of them.
+
+A room's own templates lie in its `templates/` and extend `base.html` of this one.
+"""
 
 import base64
-import html
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from media import write_atomically
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem; color: #222; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; border-bottom: 1px solid #ddd; }
-table { border-collapse: collapse; font-size: 13px; } th, td { padding: .2rem .7rem; border-bottom: 1px solid #eee; }
-th { text-align: left; background: #f6f6f6; } td.number { text-align: right; font-variant-numeric: tabular-nums; }
-img { max-width: 100%; } p.note { color: #666; }
-nav a { display: inline-block; margin: 0 1rem .3rem 0; font-size: 13px; color: #4477aa; }
-figure { margin: .8rem 0; } figcaption { color: #666; font-size: 13px; }
-"""
+from media import write_atomically
 
 
 @dataclass(frozen=True)
@@ -30,49 +25,38 @@ class Section:
     pictures: Sequence[bytes] = field(default=(), repr=False)
     captions: Sequence[str] = ()
 
+    def captioned(self) -> Iterator[tuple[bytes, str]]:
+        """Each picture with its caption, "" where it has none."""
+        return zip(self.pictures, self.captions or [""] * len(self.pictures), strict=True)
+
 
 def write_page(path: Path, title: str, sections: Sequence[Section]) -> Path:
     """Write the page; pictures and style are inside it, nothing is loaded from elsewhere. Returns `path`."""
-    body = "\n".join(_section(number, section) for number, section in enumerate(sections))
-    links = " ".join(
-        f'<a href="#s{number}">{html.escape(section.title)}</a>' for number, section in enumerate(sections)
-    )
-    page = (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>\n'
-        f"<style>{STYLE}</style></head><body>\n<h1>{html.escape(title)}</h1>\n<nav>{links}</nav>\n{body}\n</body></html>\n"
-    )
-    write_atomically(path, page.encode())
+    write_atomically(path, render("media", "sections.html", title=title, sections=sections).encode())
     return path
 
 
-def _section(number: int, section: Section) -> str:
-    parts = [f'<h2 id="s{number}">{html.escape(section.title)}</h2>']
-    if section.note:
-        parts.append(f'<p class="note">{html.escape(section.note)}</p>')
-    captions = section.captions or [""] * len(section.pictures)
-    parts += [_picture(data, section.title, caption) for data, caption in zip(section.pictures, captions, strict=True)]
-    if section.rows:
-        parts.append(_table(section.rows))
-    elif not section.pictures and not section.note:
-        parts.append("<p>None.</p>")
-    return "\n".join(parts)
+def render(room: str, template: str, **values: Any) -> str:
+    """Fill a template of a room; every value is escaped, and one that is missing is an error.
+
+    Args:
+        room: package with a folder `templates`, for example "orchestration.past".
+        template: file in it.
+        values: what the template names.
+    """
+    return _environment(room).get_template(template).render(values)
 
 
-def _picture(data: bytes, title: str, caption: str) -> str:
-    encoded = base64.b64encode(data).decode()
-    image = f'<img alt="{html.escape(f"{title} {caption}".strip(), quote=True)}" src="data:image/png;base64,{encoded}">'
-    return f"<figure>{image}<figcaption>{html.escape(caption)}</figcaption></figure>" if caption else f"<p>{image}</p>"
-
-
-def _table(rows: Sequence[dict[str, Any]]) -> str:
-    head = "".join(f"<th>{html.escape(str(name))}</th>" for name in rows[0])
-    lines = ["".join(_cell(value) for value in row.values()) for row in rows]
-    return f"<table><tr>{head}</tr>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return f'<td class="number">{value:.4g}</td>'
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f'<td class="number">{value}</td>'
-    return f"<td>{html.escape(str(value))}</td>"
+@cache
+def _environment(room: str) -> Environment:
+    loader = ChoiceLoader([PackageLoader(room), PackageLoader("media")])
+    environment = Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["base64"] = lambda data: base64.b64encode(data).decode()
+    return environment

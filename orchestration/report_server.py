@@ -1,7 +1,6 @@
 """`python -m orchestration.report_server FOLDER PORT`: the HTML reports on loopback, for the links on Dagster's pages."""
 
 import argparse
-import html
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -13,6 +12,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from assets.core.addresses import LOOPBACK, LOOPBACK_NAMES
+from media.pages import render
 from media.user_error import exit_code
 from serving.http_server import listen, run_app
 
@@ -22,14 +22,8 @@ def build_app(folder: Path) -> Starlette:
 
     def pages(request: Request) -> HTMLResponse:
         found = sorted(folder.rglob("*.html"), key=lambda path: path.stat().st_mtime, reverse=True)
-        names = [html.escape(path.relative_to(folder).as_posix()) for path in found]
-        items = (
-            "".join(f'<li><a href="/{name}">{name.removesuffix(".html")}</a></li>' for name in names)
-            or "<li>none yet</li>"
-        )
-        return HTMLResponse(
-            f"<!doctype html><meta charset=utf-8><title>Reports</title><h1>Reports, newest first</h1><ul>{items}</ul>"
-        )
+        names = [path.relative_to(folder).as_posix() for path in found]
+        return HTMLResponse(render("orchestration", "reports.html", title="Reports, newest first", names=names))
 
     hosts = Middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK_NAMES)
     folder.mkdir(parents=True, exist_ok=True)

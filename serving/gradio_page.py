@@ -20,6 +20,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from assets.core.addresses import LOOPBACK_NAMES
 from assets.core.workspace import Workspace
 from assets.kinds.detectors import keypoint_detector
+from media.pages import render
 from omnihuman.exports import read_provenance
 from serving.clip_measures import ClipMeasure, measure_video
 from serving.generation import Request, prepare_video, write_video
@@ -240,11 +241,7 @@ def _inputs(choices: Sequence[ModelChoice], limits: Limits) -> tuple[list[Any], 
 
 def as_table(measures: Sequence[ClipMeasure]) -> str:
     """HTML rows: what, how much, and what to read it against."""
-    rows = "".join(
-        f'<tr><td>{html.escape(m.name)}</td><td class="value">{html.escape(m.shown())}</td><td class="meaning">{html.escape(m.meaning)}</td></tr>'
-        for m in measures
-    )
-    return f"<table>{rows}</table>"
+    return render("serving", "measures.html", measures=measures)
 
 
 def in_words(lines: Sequence[str], request: Request) -> str:

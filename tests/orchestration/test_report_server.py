@@ -25,7 +25,8 @@ def test_pages_are_served_and_listed_newest_first(client):
     assert client.get("/raw_clips/s-1.html").text == "<h1>one</h1>"
     assert client.get("/raw_clips/s-1.html").headers["content-type"].startswith("text/html")
     listed = client.get("/").text
-    assert listed.index("raw_clips/s-1.html") < listed.index("raw_clips/&lt;b&gt;.html") and "<b>" not in listed
+    assert listed.index("raw_clips/s-1.html") < listed.index("raw_clips/&lt;b&gt;<") and "<b>" not in listed
+    assert 'href="/raw_clips/%3Cb%3E.html"' in listed and client.get("/raw_clips/%3Cb%3E.html").text == "two"
 
 
 @pytest.mark.parametrize(
