@@ -23,8 +23,11 @@ class SearchTimes:
     peak_gib: float
 
 
-def search_million(clips: int = 1_000_000, asked: int = 1024, seed: int = 0) -> SearchTimes:
-    """Hashes whose bits are not even, as those of films are not: each bit leans to one side, neighbours hang together."""
+def simulated(clips: int, asked: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, int]:
+    """Records, `(asked, 16)` hashes to ask for, and how many of these, the first ones, are copies of a record.
+
+    Bits are not even, as those of films are not: each leans to one side, neighbours hang together.
+    """
     rng = np.random.default_rng(seed)
     # 2000 kinds of scene; a clip of a kind differs from it in a fifth of the bits.
     kinds = rng.random((2000, 128)) < rng.uniform(0.2, 0.8, 128)
@@ -39,6 +42,12 @@ def search_million(clips: int = 1_000_000, asked: int = 1024, seed: int = 0) -> 
     for number in range(len(copies)):
         for bit in rng.choice(128, number % (DISTANCE + 1), replace=False):
             wanted[number, bit // 8] ^= 1 << (bit % 8)
+    return records, wanted, len(copies)
+
+
+def search_million(clips: int = 1_000_000, asked: int = 1024, seed: int = 0) -> SearchTimes:
+    """Ask for the hashes of a shard's clips among a million others."""
+    records, wanted, copies = simulated(clips, asked, seed)
     started = time.perf_counter()
     table = HashTable(records)
     made = time.perf_counter()
@@ -50,8 +59,8 @@ def search_million(clips: int = 1_000_000, asked: int = 1024, seed: int = 0) -> 
         asked=asked,
         table_seconds=made - started,
         search_seconds=done - made,
-        planted=len(copies),
-        found=int((rows[: len(copies)] >= 0).sum()),
+        planted=copies,
+        found=int((rows[:copies] >= 0).sum()),
         wrong=int((apart[rows >= 0] > DISTANCE).sum()),
         peak_gib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
     )
