@@ -17,10 +17,12 @@ $(STAMP): pyproject.toml constraints.txt
 	.venv/bin/pip install --no-compile -c constraints.txt -e ".[dev]"
 	touch $(STAMP)
 
-# Servers and schemas that only tests need (Postgres, Ray, S3, compose, Kubernetes): a demo does not wait for them.
-$(TESTS): $(STAMP)
+# Servers and schemas that only tests need (Postgres, Ray, S3, compose, Kubernetes): a demo does not wait for them. One call installs
+# all, for to find out what fits together takes pip half a minute each time.
+$(TESTS): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	.venv/bin/pip install --no-compile -c constraints.txt -e ".[dev,deployment-tests,s3-test]"
-	touch $(TESTS)
+	touch $(STAMP) $(TESTS)
 
 $(DOCS): $(STAMP)
 	.venv/bin/pip install --no-compile -c constraints.txt -e ".[docs]"
