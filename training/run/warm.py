@@ -139,6 +139,7 @@ def train_ranks(job: str, ranks: int) -> object:
         alive[pid] = rank
         print(f"rank {rank} of {job} is process {pid}", flush=True)
     ask_to_stop(stop, lambda: _signal(alive, signal.SIGTERM))
+    end_with_parent()  # a server that is killed ends its trainings as a request to stop does
     while alive:
         pid, status = os.wait()
         rank, code = alive.pop(pid), os.waitstatus_to_exitcode(status)
