@@ -6,7 +6,6 @@ import resource
 import socket
 import time
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -21,6 +20,9 @@ from training.run.warm import warm_trainings
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
+
+
+_instances: dict[Path, "DagsterInstance"] = {}
 
 
 class DemoError(UserError):
@@ -156,14 +158,14 @@ def _run_in_dagster(workspace: Workspace, name: str, shard: str | None) -> None:
     )
 
 
-@cache
 def _instance(workspace: Workspace) -> "DagsterInstance":
     """Opened with the first asset that must be made: a demo that computes nothing never imports Dagster."""
     from orchestration.dagster_location.instance import end_abandoned_runs, open_instance
 
-    instance = open_instance(workspace)
-    end_abandoned_runs(instance)
-    return instance
+    if workspace.root not in _instances:
+        _instances[workspace.root] = open_instance(workspace)
+        end_abandoned_runs(_instances[workspace.root])
+    return _instances[workspace.root]
 
 
 def _root_cause(error: BaseException, log: Path) -> str:
