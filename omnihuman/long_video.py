@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from omnihuman.autoencoder import decode_video, encode_video, to_frames
+from omnihuman.conditions.inputs import ConditionInputs
 from omnihuman.errors import InputError
 from omnihuman.guidance import OmniHumanGuidance
 from omnihuman.pipeline import OmniHumanPipeline, draw_noise
@@ -196,9 +197,9 @@ def generate_segments(
     guidance = pipeline.choose_guidance(steps, guidance=video.guidance)
     person = pipeline.encode_person(video.prompts, video.reference)
     for index in range(first, video.segments):
-        conditions = person | _movement(pipeline, video, index)
+        conditions = _movement(pipeline, person, video, index)
         if before is not None and video.joined:
-            conditions["motion"] = before.motion.to(person["encoder_hidden_states"])
+            conditions = dataclasses.replace(conditions, motion=before.motion.to(person.text))
         latents = pipeline.sample(
             conditions,
             len(video.prompts),
@@ -254,8 +255,8 @@ def segment_seed(seed: int, index: int) -> int:
     return int(np.random.SeedSequence([seed % 2**64, index]).generate_state(1, np.uint64)[0] >> 1)
 
 
-def _movement(pipeline: OmniHumanPipeline, video: LongVideo, index: int) -> dict[str, Tensor]:
-    """Sound and pose of one segment; each segment's sound is encoded alone, as in training."""
+def _movement(pipeline: OmniHumanPipeline, person: ConditionInputs, video: LongVideo, index: int) -> ConditionInputs:
+    """The person with sound and pose of one segment; each segment's sound is encoded alone, as in training."""
     start, _ = video.span(index)
     audio = keypoints = None
     if video.audio is not None:
@@ -264,4 +265,4 @@ def _movement(pipeline: OmniHumanPipeline, video: LongVideo, index: int) -> dict
     if video.keypoints is not None:
         rows = torch.arange(start, start + video.segment_frames).clamp_max(video.keypoints.shape[1] - 1)
         keypoints = video.keypoints[:, rows]
-    return pipeline.encode_movement(audio, keypoints, video.segment_frames, video.height, video.width)
+    return pipeline.encode_movement(person, audio, keypoints, video.segment_frames, video.height, video.width)

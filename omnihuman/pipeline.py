@@ -17,6 +17,7 @@ from omnihuman.conditions.activation import activate_conditions
 from omnihuman.conditions.audio import AudioEncoder
 from omnihuman.conditions.encoding import ConditionEncoding
 from omnihuman.conditions.encoding_cache import EncodingCache
+from omnihuman.conditions.inputs import FORWARD_NAMES, ConditionInputs
 from omnihuman.conditions.pictures import LATENTS, OUTPUT_TYPES, Pictures, from_pixels, to_reference
 from omnihuman.conditions.sounds import Sounds, share_out, to_sounds
 from omnihuman.conditions.text import TextEncoder
@@ -204,7 +205,7 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
     @torch.no_grad()
     def sample(
         self,
-        conditions: dict[str, Tensor],
+        conditions: ConditionInputs,
         batch: int,
         num_frames: int,
         height: int,
@@ -216,15 +217,15 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
         step_end: StepEnd | None = None,
         noise: Tensor | None = None,
     ) -> Tensor:
-        """From noise to latents `(batch, 16, F, h, w)`, the transformer's conditions given (`motion` among them), on the device and
-        in the dtype in which it computes.
+        """From noise to latents `(batch, 16, F, h, w)`, the conditions given on the device and in the dtype in which the transformer
+        computes.
 
         `noise`, of the latents' shape, takes the place of what `generator` would draw.
         """
         self._interrupt = False
         if noise is None:
             noise = draw_noise(batch, num_frames, height, width, generator)
-        latents = noise.to(conditions["encoder_hidden_states"].device)
+        latents = noise.to(conditions.text.device)
         null = self._null_text(conditions, negative_prompt) if guidance else torch.empty(0)
         self._set_timesteps(steps, latents.device)
         for index, timestep in enumerate(self.progress_bar(self.scheduler.timesteps)):
@@ -241,23 +242,21 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
                 break
         return latents
 
-    def _velocity(self, latents: Tensor, time: Tensor, conditions: dict[str, Any]) -> Tensor:
-        return self.transformer(
-            latents.to(conditions["encoder_hidden_states"].dtype), time, return_dict=False, **conditions
-        )[0].float()
+    def _velocity(self, latents: Tensor, time: Tensor, conditions: ConditionInputs) -> Tensor:
+        return self.transformer(latents.to(conditions.text.dtype), time, return_dict=False, **conditions)[0].float()
 
     def _guided(
-        self, latents: Tensor, time: Tensor, conditions: dict[str, Tensor], null: Tensor, guidance: OmniHumanGuidance
+        self, latents: Tensor, time: Tensor, conditions: ConditionInputs, null: Tensor, guidance: OmniHumanGuidance
     ) -> Tensor:
-        text = conditions["encoder_hidden_states"]
-        data: dict[str, Any] = conditions | {"encoder_hidden_states": (text, text, null)}
-        guidance.set_conditions(text=not torch.equal(text, null), audio="audio" in conditions)
-        if "audio" in conditions:
-            data["audio"] = (conditions["audio"], None, None)
+        text, audio = conditions.text, conditions.audio
+        data: dict[str, Any] = {**conditions, FORWARD_NAMES["text"]: (text, text, null)}
+        guidance.set_conditions(text=not torch.equal(text, null), audio=audio is not None)
+        if audio is not None:
+            data["audio"] = (audio, None, None)
         branches = guidance.prepare_inputs(data)
         for branch in branches:
             guidance.prepare_models(self.transformer)
-            branch.noise_pred = self._velocity(latents, time, {name: branch[name] for name in data})
+            branch.noise_pred = self._velocity(latents, time, ConditionInputs.of({name: branch[name] for name in data}))
         return guidance(branches).pred
 
     def _set_timesteps(self, steps: int, device: torch.device) -> None:

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from omnihuman.block import OmniHumanBlock, PackedSequence
 from omnihuman.conditions.audio import AudioProjection
+from omnihuman.conditions.inputs import ConditionInputs
 from omnihuman.conditions.pose import PoseGuider
 from omnihuman.context_parallel import (
     PLAN,
@@ -40,8 +41,6 @@ from omnihuman.wan.weights import check_loading_info, empty_for_wan, save_wan_pa
 
 # For peft's LoraConfig(target_modules=...): every attention projection, the audio attention's too.
 LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "audio_attn.to_out")
-# What `forward` calls its inputs in diffusers' words, and `pack` in its own.
-_PACK_NAMES = {"encoder_hidden_states": "text", "encoder_hidden_states_image": "image"}
 _I2V_TEXT_TOKENS = 512
 logger = logging.get_logger(__name__)
 
@@ -269,26 +268,27 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
         Raises:
             InputError: sizes of the conditions that do not fit the video or the model.
         """
-        tokens, packed, temb = self.pack(
-            hidden_states,
-            timestep,
-            encoder_hidden_states,
-            audio,
-            pose,
-            reference,
-            motion,
-            audio_mask,
-            pose_mask,
-            reference_mask,
-            encoder_hidden_states_image,
-            motion_mask,
+        inputs = ConditionInputs(
+            text=encoder_hidden_states,
+            reference=reference,
+            audio=audio,
+            pose=pose,
+            motion=motion,
+            reference_mask=reference_mask,
+            audio_mask=audio_mask,
+            pose_mask=pose_mask,
+            motion_mask=motion_mask,
+            image_tokens=encoder_hidden_states_image,
         )
+        tokens, packed, temb = self.pack(hidden_states, timestep, inputs)
         for block in self.blocks:
             tokens = self._run(block, tokens, packed)
         output = self._unpatchify(tokens, temb, hidden_states.shape, packed.total)
         return Transformer2DModelOutput(sample=output) if return_dict else (output,)
 
-    def features(self, at: tuple[int, ...], **inputs: Any) -> list[Tensor]:
+    def features(
+        self, at: tuple[int, ...], hidden_states: Tensor, timestep: Tensor, inputs: ConditionInputs
+    ) -> list[Tensor]:
         """Video tokens `(B, N, dim)` after the blocks `at` (counted from 1); the discriminator's view of the backbone.
 
         Raises:
@@ -298,22 +298,7 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
             raise ValueError(
                 "features are not available under context parallelism: call enable_parallelism on the generator only"
             )
-        names = (
-            "hidden_states",
-            "timestep",
-            "encoder_hidden_states",
-            "audio",
-            "pose",
-            "reference",
-            "motion",
-            "audio_mask",
-            "pose_mask",
-            "reference_mask",
-            "motion_mask",
-            "encoder_hidden_states_image",
-        )
-        given: dict[str, Any] = {_PACK_NAMES.get(name, name): inputs.get(name) for name in names}
-        tokens, packed, _ = self.pack(**given)
+        tokens, packed, _ = self.pack(hidden_states, timestep, inputs)
         seen = []
         for index, block in enumerate(self.blocks[: max(at)], start=1):
             tokens = self._run(block, tokens, packed)
@@ -322,97 +307,80 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
         return seen
 
     def pack(
-        self,
-        hidden_states: Tensor,
-        timestep: Tensor,
-        text: Tensor,
-        audio: Tensor | None,
-        pose: Tensor | None,
-        reference: Tensor | None,
-        motion: Tensor | None,
-        audio_mask: Tensor | None,
-        pose_mask: Tensor | None,
-        reference_mask: Tensor | None,
-        image: Tensor | None,
-        motion_mask: Tensor | None = None,
+        self, hidden_states: Tensor, timestep: Tensor, inputs: ConditionInputs
     ) -> tuple[Tensor, PackedSequence, Tensor]:
-        """Embed everything and lay video, motion and reference tokens into one sequence."""
+        """Embed everything and lay video, motion and reference tokens into one sequence; also the timestep's embedding."""
         grid = self._grid(hidden_states)
-        self._check_conditions(grid[0], text, image, audio, pose)
-        tokens = self.patch_embedding(hidden_states)
-        if pose is not None:
-            guided = self.pose_guider(pose.to(hidden_states))
-            if pose_mask is not None:
-                guided = guided * pose_mask.view(-1, 1, 1, 1, 1).to(guided)
-            tokens = tokens + self.pose_patch_embedding(guided)
-        tokens = tokens.flatten(2).transpose(1, 2).contiguous()
-        n = tokens.shape[1]
-
-        temb, modulation, text, image = self.condition_embedder(timestep, text, image)
+        self._check_conditions(grid[0], inputs)
+        video = self._embed_video(hidden_states, inputs)
+        temb, modulation, text, image = self.condition_embedder(timestep, inputs.text, inputs.image_tokens)
         modulation = modulation.unflatten(1, (6, -1))
         if image is not None:
             text = torch.cat([image, text], dim=1)
 
         rotary = [self.rope(hidden_states)]
-        pieces = [tokens]
+        pieces: list[Tensor] = [video]
         masks: list[Tensor | None] = [None]
-        for latents, kind, mask in ((motion, MOTION, motion_mask), (reference, REFERENCE, reference_mask)):
+        packed_kinds = (
+            (inputs.motion, MOTION, inputs.motion_mask),
+            (inputs.reference, REFERENCE, inputs.reference_mask),
+        )
+        for latents, kind, mask in packed_kinds:
             if latents is not None:
                 embedded = self.patch_embedding(self._widened(latents.to(hidden_states))).flatten(2).transpose(1, 2)
                 pieces.append(embedded + self.token_types[kind].to(embedded))
                 masks.append(mask)
                 rotary.append(self._packed_rotary(latents, kind, hidden_states))
-        packed_modulation, key_mask, tables = None, None, rotary[0]
+        tokens, packed_modulation, tables = video, None, rotary[0]
         if len(pieces) > 1:
             packed_modulation = self._modulation_at_zero(timestep, text).unflatten(1, (6, -1))
             tokens = torch.cat(pieces, dim=1)
             tables = (torch.cat([r[0] for r in rotary], dim=1), torch.cat([r[1] for r in rotary], dim=1))
-        if any(mask is not None for mask in masks):
-            every = torch.ones(len(tokens), dtype=torch.bool, device=tokens.device)
-            shown = [
-                (every if m is None else m.bool())[:, None].expand(-1, p.shape[1])
-                for m, p in zip(masks, pieces, strict=True)
-            ]
-            key_mask = torch.cat(shown, dim=1)[:, None, None, :]
-        heard = None if audio is None else self.audio_projection(audio.to(hidden_states))
-        total = tokens.shape[1]
+        key_mask = _key_mask(pieces, masks)
+        heard = None if inputs.audio is None else self.audio_projection(inputs.audio.to(hidden_states))
+        total, n = tokens.shape[1], video.shape[1]
         tokens, tables, first = self._slice_of_rank(tokens, tables, n)
-        here = min(max(n - first, 0), tokens.shape[1])
-        return (
-            tokens,
-            PackedSequence(
-                here,
-                first,
-                n // grid[0],
-                total,
-                text,
-                modulation,
-                packed_modulation,
-                tables,
-                key_mask,
-                heard,
-                audio_mask,
-            ),
-            temb,
+        packed = PackedSequence(
+            video_tokens=min(max(n - first, 0), tokens.shape[1]),
+            first=first,
+            frame_tokens=n // grid[0],
+            total=total,
+            text=text,
+            modulation=modulation,
+            packed_modulation=packed_modulation,
+            rotary=tables,
+            key_mask=key_mask,
+            audio=heard,
+            audio_mask=inputs.audio_mask,
         )
+        return tokens, packed, temb
+
+    def _embed_video(self, hidden_states: Tensor, inputs: ConditionInputs) -> Tensor:
+        """`(B, N, dim)` tokens of the noisy latents, with the pose stacked on their channels."""
+        tokens = self.patch_embedding(hidden_states)
+        if inputs.pose is not None:
+            guided = self.pose_guider(inputs.pose.to(hidden_states))
+            if inputs.pose_mask is not None:
+                guided = guided * inputs.pose_mask.view(-1, 1, 1, 1, 1).to(guided)
+            tokens = tokens + self.pose_patch_embedding(guided)
+        return tokens.flatten(2).transpose(1, 2).contiguous()
 
     def _grid(self, latents: Tensor) -> tuple[int, int, int]:
         """Latents, token rows and token columns."""
         p_t, p_h, p_w = self.config.patch_size
         return latents.shape[2] // p_t, latents.shape[3] // p_h, latents.shape[4] // p_w
 
-    def _check_conditions(
-        self, frames: int, text: Tensor, image: Tensor | None, audio: Tensor | None, pose: Tensor | None
-    ) -> None:
+    def _check_conditions(self, frames: int, inputs: ConditionInputs) -> None:
         """Sizes that would broadcast or be cut in silence."""
+        audio, pose, image = inputs.audio, inputs.pose, inputs.image_tokens
         given = {"audio": None if audio is None else audio.shape[1], "pose": None if pose is None else pose.shape[2]}
         for name, frames_given in given.items():
             if frames_given is not None and frames_given % 4 == 1 and frames_given != 4 * frames - 3:
                 raise InputError(f"{name} has {frames_given} frames; {frames} latents are {4 * frames - 3} frames")
-        if image is not None and text.shape[1] != _I2V_TEXT_TOKENS:
+        if image is not None and inputs.text.shape[1] != _I2V_TEXT_TOKENS:
             logger.warning_once(
                 f"Wan's I2V attention takes the last {_I2V_TEXT_TOKENS} tokens for text and the rest for the image, but there are "
-                f"{text.shape[1]} text tokens: pad the text as Wan's pipeline does"
+                f"{inputs.text.shape[1]} text tokens: pad the text as Wan's pipeline does"
             )
 
     def _widened(self, latents: Tensor) -> Tensor:
@@ -474,3 +442,15 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
 def _front(tokens: Tensor, count: int) -> Tensor:
     """The first tokens; all of them without a slice, whose backward pass would copy."""
     return tokens if tokens.shape[1] == count else tokens[:, :count]
+
+
+def _key_mask(pieces: list[Tensor], masks: list[Tensor | None]) -> Tensor | None:
+    """`(B, 1, 1, N)` bool: which tokens may be seen; None where every token of every sample may."""
+    if all(mask is None for mask in masks):
+        return None
+    every = torch.ones(len(pieces[0]), dtype=torch.bool, device=pieces[0].device)
+    shown = [
+        (every if mask is None else mask.bool())[:, None].expand(-1, piece.shape[1])
+        for mask, piece in zip(masks, pieces, strict=True)
+    ]
+    return torch.cat(shown, dim=1)[:, None, None, :]

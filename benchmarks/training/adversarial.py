@@ -11,7 +11,7 @@ from training.data.batch import Batch, SampleDraw
 from training.data.conditions import Conditions
 from training.distillation.discriminator import Discriminator
 from training.distillation.one_step import one_step
-from training.distillation.updates import discriminator_step, draw_parts, frozen, generator_step, repeat_conditions
+from training.distillation.updates import discriminator_step, draw_parts, frozen, generator_step
 from training.engine.deepspeed_engine import build_engine
 
 
@@ -41,7 +41,7 @@ def adversarial_update(batch_size: int = 16) -> Comparison:
         with torch.no_grad():
             fake = one_step(bare_generator, batch.noise, conditions)
         samples = torch.cat([batch.latents, fake, batch.latents])
-        bare_discriminator(samples, t.repeat(3), repeat_conditions(conditions, 3)).square().mean().backward()
+        bare_discriminator(samples, t.repeat(3)(conditions, 3)).square().mean().backward()
         with frozen(bare_discriminator):
             bare_discriminator(
                 one_step(bare_generator, batch.noise, conditions), t, conditions

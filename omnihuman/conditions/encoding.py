@@ -1,6 +1,7 @@
 """Prompt, picture, sound and keypoints to what the transformer takes: the half of the pipeline that runs once, not at every step."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from diffusers import AutoencoderKLWan
@@ -11,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Wav2Vec2Model
 from omnihuman.autoencoder import encode_video, to_pixels
 from omnihuman.conditions.audio import encode_audio
 from omnihuman.conditions.encoding_cache import EncodingCache
+from omnihuman.conditions.inputs import ConditionInputs
 from omnihuman.conditions.pose import render_heatmaps
 from omnihuman.conditions.text import encode_text, prompt_warnings
 from omnihuman.errors import InputError
@@ -40,25 +42,30 @@ class ConditionEncoding:
         frames: int,
         height: int,
         width: int,
-    ) -> dict[str, Tensor]:
-        """Keyword arguments for the transformer, beside latents and timestep."""
-        return self._for_transformer(
-            self._person(prompts, reference) | self._movement(audio, keypoints, frames, height, width)
-        )
+    ) -> ConditionInputs:
+        """Everything of one clip."""
+        movement = self._movement(audio, keypoints, frames, height, width)
+        return ConditionInputs(**self._for_transformer(self._person(prompts, reference) | movement))
 
-    def encode_person(self, prompts: Sequence[str], reference: Tensor | None) -> dict[str, Tensor]:
+    def encode_person(self, prompts: Sequence[str], reference: Tensor | None) -> ConditionInputs:
         """Text and reference: what stays the same over a whole video. Warns of prompts that the encoder does not take whole."""
-        return self._for_transformer(self._person(prompts, reference))
+        return ConditionInputs(**self._for_transformer(self._person(prompts, reference)))
 
     def encode_movement(
-        self, audio: Tensor | None, keypoints: Tensor | None, frames: int, height: int, width: int
-    ) -> dict[str, Tensor]:
-        """Audio and pose of one segment."""
-        return self._for_transformer(self._movement(audio, keypoints, frames, height, width))
+        self,
+        person: ConditionInputs,
+        audio: Tensor | None,
+        keypoints: Tensor | None,
+        frames: int,
+        height: int,
+        width: int,
+    ) -> ConditionInputs:
+        """The person with audio and pose of one segment."""
+        return replace(person, **self._for_transformer(self._movement(audio, keypoints, frames, height, width)))
 
     def _person(self, prompts: Sequence[str], reference: Tensor | None) -> dict[str, Tensor]:
         self._warn_of_prompts(prompts)
-        conditions = {"encoder_hidden_states": self._text(prompts)}
+        conditions = {"text": self._text(prompts)}
         if reference is not None:
             vae = self.vae
             tiles = (
@@ -86,12 +93,12 @@ class ConditionEncoding:
             conditions["pose"] = render_heatmaps(keypoints, self.config.pose_keypoints, height // 8, width // 8)
         return conditions
 
-    def _null_text(self, conditions: dict[str, Tensor], negative_prompt: str | Sequence[str] = "") -> Tensor:
-        count = len(conditions["encoder_hidden_states"])
+    def _null_text(self, conditions: ConditionInputs, negative_prompt: str | Sequence[str] = "") -> Tensor:
+        count = len(conditions.text)
         prompts = [negative_prompt] * count if isinstance(negative_prompt, str) else list(negative_prompt)
         if len(prompts) != count:
             raise InputError(f"{len(prompts)} negative prompts for {count} prompts; give one for all, or one each")
-        return self._text(prompts).to(conditions["encoder_hidden_states"])
+        return self._text(prompts).to(conditions.text)
 
     def _text(self, prompts: Sequence[str]) -> Tensor:
         tokens = self.config.text_tokens

@@ -149,12 +149,15 @@ def test_going_on_from_the_handover_makes_the_same(pipeline, segments):
 
 
 def test_a_segment_hears_and_follows_its_own_stretch(pipeline):
-    moved = _movement(pipeline, dataclasses.replace(VIDEO, keypoints=KEYPOINTS[:, :35]), 2)
+    person = pipeline.encode_person(VIDEO.prompts, VIDEO.reference)
+    moved = _movement(pipeline, person, dataclasses.replace(VIDEO, keypoints=KEYPOINTS[:, :35]), 2)
     expected = encode_audio(pipeline.audio_encoder, SOUND[:, 24_000:41_000], 17, 16.0)
     torch.testing.assert_close(moved["audio"], expected)
     # 11 poses are left for 17 frames: the last one stays.
     rows = [*range(24, 35), *[34] * 6]
-    torch.testing.assert_close(moved["pose"], pipeline.encode_movement(None, KEYPOINTS[:, rows], 17, 64, 64)["pose"])
+    shown = pipeline.encode_movement(person, None, KEYPOINTS[:, rows], 17, 64, 64)
+    torch.testing.assert_close(moved["pose"], shown["pose"])
+    assert "audio" not in shown and torch.equal(shown.text, person.text)
 
 
 def test_seeds_of_segments_are_their_own():

@@ -82,14 +82,14 @@ def test_the_output_says_which_conditions_were_on(pipeline):
 
 def test_guided_velocity_is_the_weighted_sum_of_the_branches(pipeline):
     conditions = pipeline.encode_conditions(["A person."], inputs()["reference"], inputs()["audio"], None, 17, 64, 64)
-    conditions["audio"] = conditions["audio"] + 1
+    conditions |= {"audio": conditions["audio"] + 1}
     for block in pipeline.transformer.blocks:
         torch.nn.init.normal_(block.audio_attn.to_out.weight, std=0.1)
     guidance = OmniHumanGuidance(text_scale=2.0, text_scale_end=2.0, audio_scale=4.0, audio_scale_end=4.0)
     guidance.set_state(0, 1, torch.tensor(500.0))
     noise, time = torch.randn(1, 16, 5, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([500.0])
     null = pipeline._null_text(conditions)
-    silent = {k: v for k, v in conditions.items() if k != "audio"}
+    silent = conditions.without("audio")
     branches = [
         pipeline._velocity(noise, time, c) for c in (conditions, silent, silent | {"encoder_hidden_states": null})
     ]

@@ -8,6 +8,7 @@ from diffusers import WanTransformer3DModel
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from omnihuman import OmniHumanTransformer3DModel
+from omnihuman.conditions.inputs import ConditionInputs
 
 WAN = {"num_attention_heads": 2, "attention_head_dim": 24, "text_dim": 32, "ffn_dim": 64, "num_layers": 2}
 NEW = {"audio_dim": 8, "audio_layers": 3, "audio_window": 0, "pose_keypoints": 4, "pose_channels": 4}
@@ -140,15 +141,11 @@ def test_no_packed_token_shares_a_video_tokens_rotation(wan, inputs, position):
     _, sequence, _ = model.pack(
         base["hidden_states"],
         base["timestep"],
-        base["encoder_hidden_states"],
-        None,
-        None,
-        packed["reference"],
-        packed["motion"],
-        None,
-        None,
-        None,
-        None,
+        ConditionInputs(
+            base["encoder_hidden_states"],
+            reference=packed["reference"],
+            motion=packed["motion"],
+        ),
     )
     rotations = torch.cat(sequence.rotary, dim=-1)[0, :, 0]
     assert len(torch.unique(rotations, dim=0)) == len(rotations)

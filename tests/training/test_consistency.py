@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from omnihuman.conditions.inputs import ConditionInputs
 from profiles import ProfileError, load_profile
 from profiles.schema import GuidanceConfig
 from training.distillation.consistency import consistency_loss, consistency_map, time_grid
@@ -136,12 +137,12 @@ class Additive(torch.nn.Module):
 )
 def test_guidance_scales_each_condition_against_the_branch_without_it(text, audio, expected, evaluations):
     teacher, x = Additive(), torch.zeros(2, 3)
-    conditions = {
-        "encoder_hidden_states": torch.full((2, 1, 1), 10.0),
-        "audio": torch.full((2, 1), 100.0),
-        "audio_mask": torch.tensor([1.0, 0.0]),
-        "pose": torch.full((2,), 1000.0),
-    }
+    conditions = ConditionInputs(
+        text=torch.full((2, 1, 1), 10.0),
+        audio=torch.full((2, 1), 100.0),
+        audio_mask=torch.tensor([1.0, 0.0]),
+        pose=torch.full((2,), 1000.0),
+    )
     null = torch.full((2, 1, 1), 1.0)
     velocity = teacher_velocity(teacher, x, torch.ones(2), conditions, null, GuidanceConfig(text=text, audio=audio))
     # The second sample is silent: nothing of audio's scale may reach it.
@@ -155,7 +156,7 @@ def test_a_sample_whose_text_is_off_is_not_moved_by_texts_scale():
         Additive(),
         torch.zeros(1, 1),
         torch.ones(1),
-        {"encoder_hidden_states": null},
+        ConditionInputs(null),
         null,
         GuidanceConfig(text=7.5, audio=1.0),
     )
@@ -163,13 +164,13 @@ def test_a_sample_whose_text_is_off_is_not_moved_by_texts_scale():
 
 
 def test_guidance_can_leave_samples_alone_that_a_pose_drives():
-    conditions = {
-        "encoder_hidden_states": torch.full((2, 1, 1), 10.0),
-        "audio": torch.full((2, 1), 100.0),
-        "audio_mask": torch.ones(2),
-        "pose": torch.full((2,), 1000.0),
-        "pose_mask": torch.tensor([1.0, 0.0]),
-    }
+    conditions = ConditionInputs(
+        text=torch.full((2, 1, 1), 10.0),
+        audio=torch.full((2, 1), 100.0),
+        audio_mask=torch.ones(2),
+        pose=torch.full((2,), 1000.0),
+        pose_mask=torch.tensor([1.0, 0.0]),
+    )
     null, scales = torch.full((2, 1, 1), 1.0), GuidanceConfig(text=3.0, audio=3.0, posed=False)
     velocity = teacher_velocity(Additive(), torch.zeros(2, 3), torch.ones(2), conditions, null, scales)
     torch.testing.assert_close(velocity[:, 0], torch.tensor([1110.0, 1001 + 3 * 109]))

@@ -31,8 +31,7 @@ def test_every_trained_weight_gets_a_gradient():
 def test_each_condition_changes_the_logit(name):
     discriminator, part = tiny_discriminator(PROFILE).eval(), random_batch(4)
     conditions = part.conditions()
-    for mask in ("audio_mask", "pose_mask", "reference_mask"):
-        conditions[mask] = torch.ones(4)
+    conditions |= {mask: torch.ones(4) for mask in ("audio_mask", "pose_mask", "reference_mask")}
     logits = discriminator(part.latents, part.uniform, conditions)
     other = discriminator(part.latents, part.uniform, conditions | {name: conditions[name].roll(1, 0)})
     assert (logits - other).abs().min() > 1e-4

@@ -121,14 +121,14 @@ def test_approximated_r1_over_sigma_squared_tends_to_the_exact_gradient_penalty(
     (gradient,) = torch.autograd.grad(discriminator(x, t, conditions).sum(), x)
     exact, count = gradient.square().sum().item(), 4096
     noise = torch.randn(count, *x.shape[1:], generator=torch.Generator().manual_seed(0))
-    repeated = {name: value.expand(count, *value.shape[1:]) for name, value in conditions.items()}
+    repeated = conditions.each(lambda value: value.expand(count, *value.shape[1:]))
     errors = []
     with torch.no_grad():
         clean = discriminator(x, t, conditions).expand(count)
         for sigma in (1.0, 0.1, 0.01):
             perturbed = torch.cat(
                 [
-                    discriminator(x + sigma * n, t.expand(len(n)), {k: v[: len(n)] for k, v in repeated.items()})
+                    discriminator(x + sigma * n, t.expand(len(n)), repeated.each(lambda value, n=n: value[: len(n)]))
                     for n in noise.split(512)
                 ]
             )

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from omnihuman.conditions.inputs import ConditionInputs
 from omnihuman.conditions.pose import render_heatmaps
 from training.data.conditions import Conditions
 
@@ -108,12 +109,11 @@ class Batch:
         moved: dict[str, Any] = {k: v.to(device, dtype) for k, v in values.items() if isinstance(v, Tensor)}
         return replace(self, **moved | {"keypoints": self.keypoints.to(device)})
 
-    def conditions(self) -> dict[str, Tensor]:
-        """Keyword arguments for `OmniHumanTransformer3DModel`: text and what is in `given`."""
-        arguments: dict[str, Tensor] = {"encoder_hidden_states": self.text}
-        for name in sorted(self.given):
-            arguments |= {name: getattr(self, name), f"{name}_mask": getattr(self, f"{name}_mask")}
-        return arguments
+    def conditions(self) -> ConditionInputs:
+        """For `OmniHumanTransformer3DModel`: text and what is in `given`."""
+        shown = {name: getattr(self, name) for name in self.given}
+        masks = {f"{name}_mask": getattr(self, f"{name}_mask") for name in self.given}
+        return ConditionInputs(self.text, **shown, **masks)
 
     def as_images(self) -> "Batch":
         """The first latent frame alone: latent 0 of the causal autoencoder is an image. An image has no past."""

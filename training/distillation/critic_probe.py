@@ -9,7 +9,6 @@ so they mean the same on puppets and on people. Scores on held-out clips are `ev
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
 from media import write_atomically
+from omnihuman.conditions.inputs import ConditionInputs
 from profiles.schema import AdversarialConfig
 from training.data.batch import Batch
 from training.data.conditions import Conditions
@@ -26,7 +26,7 @@ from training.distillation.updates import spread
 from training.flow_matching import euler_step
 
 EXCHANGED = ("reference", "audio")
-Sample = Callable[[Tensor, dict[str, Any]], Tensor]
+Sample = Callable[[Tensor, ConditionInputs], Tensor]
 
 
 class Probe:
@@ -96,9 +96,9 @@ class Probe:
     def _repeat(self, noise: Tensor) -> Tensor:
         return noise.expand(self.size, *noise.shape)
 
-    def _on(self, model: nn.Module) -> tuple[Tensor, dict[str, Any]]:
+    def _on(self, model: nn.Module) -> tuple[Tensor, ConditionInputs]:
         parameter = next(model.parameters())
-        return self.noise.to(parameter), {name: value.to(parameter) for name, value in self.conditions.items()}
+        return self.noise.to(parameter), self.conditions.each(lambda value: value.to(parameter))
 
 
 def probe_conditions(config: AdversarialConfig) -> Conditions:
@@ -108,7 +108,7 @@ def probe_conditions(config: AdversarialConfig) -> Conditions:
 
 
 @torch.no_grad()
-def trajectory_end(model: nn.Module, noise: Tensor, conditions: dict[str, Any], steps: int) -> Tensor:
+def trajectory_end(model: nn.Module, noise: Tensor, conditions: ConditionInputs, steps: int) -> Tensor:
     """Latents after `steps` Euler steps from `(B, 16, F, h, w)` noise at t = 1 to t = 0."""
     x, grid = noise, torch.linspace(1, 0, steps + 1).to(noise)
     for t, s in zip(grid[:-1].tolist(), grid[1:].tolist(), strict=True):

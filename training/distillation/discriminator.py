@@ -4,14 +4,13 @@ The input is a clean sample; the timestep given to the backbone is drawn by `shi
 26/36 and 36/36 of APT's 36 layers: blocks 13, 22, 30 of Wan-1.3B and 18, 29, 40 of Wan-14B.
 """
 
-from typing import Any
-
 import torch
 from diffusers.models.attention_dispatch import dispatch_attention_fn
 from diffusers.models.normalization import FP32LayerNorm
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from omnihuman.conditions.inputs import ConditionInputs
 from omnihuman.transformer import OmniHumanTransformer3DModel
 
 # `last` is what APT section 5.3 found to get proportions wrong.
@@ -71,8 +70,8 @@ class Discriminator(nn.Module):
         self.norm_logit = FP32LayerNorm(dim * len(self.blocks))
         self.logit = Float32Linear(dim * len(self.blocks), 1)
 
-    def forward(self, x: Tensor, t: Tensor, conditions: dict[str, Any]) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, conditions: ConditionInputs) -> Tensor:
         """`(B,)` float32 logits of clean latents `(B, 16, F, h, w)` at t `(B,)` in [0, 1]."""
-        seen = self.backbone.features(self.blocks, hidden_states=x, timestep=t * 1000, **conditions)
+        seen = self.backbone.features(self.blocks, x, t * 1000, conditions)
         tokens = [head(features) for head, features in zip(self.query_heads, seen, strict=True)]
         return self.logit(self.norm_logit(torch.cat(tokens, dim=-1).float())).squeeze(-1)

@@ -7,43 +7,44 @@ in every branch (OmniHuman-1 v3 guides text and audio only). Where a pose drives
 and guidance only costs accuracy (docs/results/2026-11-27-guided-teacher.md): `posed: false` leaves such samples alone.
 """
 
-from typing import Any
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
+from omnihuman.conditions.inputs import ConditionInputs
 from omnihuman.guidance import guided_velocity
 from profiles.schema import GuidanceConfig
 
 
 @torch.no_grad()
 def teacher_velocity(
-    teacher: nn.Module, x: Tensor, t: Tensor, conditions: dict[str, Any], null_text: Tensor, scales: GuidanceConfig
+    teacher: nn.Module, x: Tensor, t: Tensor, conditions: ConditionInputs, null_text: Tensor, scales: GuidanceConfig
 ) -> Tensor:
     """Guided velocity at `x` `(B, 16, F, h, w)`, t `(B,)` in [0, 1], in as few evaluations as the scales allow.
 
     Args:
-        conditions: of `OmniHumanTransformer3DModel`, with `encoder_hidden_states`.
+        conditions: of the samples.
         null_text: `(B, L, D)`, the null prompt of every sample. A sample whose text or audio is off already has the
             same branches, so guidance leaves it alone.
     """
 
-    def velocity(given: dict[str, Any]) -> Tensor:
+    def velocity(given: ConditionInputs) -> Tensor:
         return teacher(x, t * 1000, return_dict=False, **given)[0]
 
-    silent = {name: value for name, value in conditions.items() if not name.startswith("audio")}
-    audio_scale = scales.text if silent.keys() == conditions.keys() else scales.audio
+    silent = conditions.without("audio")
+    audio_scale = scales.text if conditions.audio is None else scales.audio
     full = velocity(conditions)
     if scales.text == audio_scale == 1.0:
         return full
-    null = silent | {"encoder_hidden_states": null_text}
+    null = replace(silent, text=null_text)
     if scales.text == audio_scale:
         guided = guided_velocity(full, velocity(null), scales.text)
     else:
         unheard = velocity(silent)
         guided = unheard if scales.text == 1.0 else guided_velocity(unheard, velocity(null), scales.text)
         guided = guided + audio_scale * (full - unheard)
-    if scales.posed or "pose_mask" not in conditions:
+    if scales.posed or conditions.pose_mask is None:
         return guided
-    posed = conditions["pose_mask"].view(-1, *(1,) * (x.ndim - 1)) > 0
+    posed = conditions.pose_mask.view(-1, *(1,) * (x.ndim - 1)) > 0
     return torch.where(posed, full, guided)

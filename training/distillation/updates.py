@@ -81,9 +81,9 @@ def discriminator_step(g_engine: Any, d_engine: Any, draws: list[Draw], config: 
             samples.append(fake + perturbation[1])
         # One forward for all: the same t for clean and perturbed, and one backward through the engine.
         t = draw.t.to(d_engine.device).repeat(len(samples))
-        real, fake_logits, *perturbed = d_engine(
-            torch.cat(samples), t, repeat_conditions(conditions, len(samples))
-        ).chunk(len(samples))
+        real, fake_logits, *perturbed = d_engine(torch.cat(samples), t, conditions.repeated(len(samples))).chunk(
+            len(samples)
+        )
         loss = discriminator_loss(real, fake_logits, config.objective)
         r1 = approximated_r1(real, perturbed[0])
         r2 = approximated_r1(fake_logits, perturbed[1]) if len(perturbed) > 1 else torch.zeros_like(r1)
@@ -124,11 +124,6 @@ def generator_step(g_engine: Any, d_engine: Any, draws: list[Draw], config: Adve
         # it back, and whoever gathers the critic's weights next would fail.
         d_engine.optimizer.empty_partition_cache()
     return _mean(rows) | {"generator_gradient_norm": norm}
-
-
-def repeat_conditions(conditions: dict[str, Tensor], times: int) -> dict[str, Tensor]:
-    """Conditions for `times` stacked copies of a batch."""
-    return {name: torch.cat([value] * times) for name, value in conditions.items()}
 
 
 def spread(x: Tensor) -> Tensor:
