@@ -58,6 +58,10 @@ class OmniHumanBlock(WanTransformerBlock):
         with_audio: bool,
     ):
         super().__init__(dim, ffn_dim, num_heads, qk_norm, cross_attn_norm, eps, added_kv_proj_dim)
+        self.build_new_parts(dim, num_heads, eps, with_audio)
+
+    def build_new_parts(self, dim: int, num_heads: int, eps: float, with_audio: bool) -> None:
+        """What Wan's block does not have, with the values that training starts from."""
         self.audio_attn = PerFrameAudioAttention(dim, num_heads, eps) if with_audio else None
 
     def forward(self, hidden_states: Tensor, packed: PackedSequence) -> Tensor:

@@ -8,15 +8,23 @@ from diffusers import WanTransformer3DModel
 from diffusers.models.transformers.transformer_wan import WanRotaryPosEmbed
 
 from media.files import whole_directory
-from omnihuman.conditions.audio import PerFrameAudioAttention
 from omnihuman.errors import InputError
 from omnihuman.wan.checkpoint import WAN_CONFIG, WanCheckpoint, WanCheckpointError, WanLoadReport, open_wan
 
 # OmniHuman's transformer, which is built upon this module.
 Model = TypeVar("Model", bound=WanTransformer3DModel)
 
-# Modules of the model itself that Wan does not have; in its blocks there is `audio_attn` too.
-NEW_MODULES = ("audio_projection", "pose_guider", "pose_patch_embedding")
+
+def base_model(config: Any) -> WanTransformer3DModel:
+    """The Wan model that a model of ours with this configuration stands on, on the meta device."""
+    with torch.device("meta"):
+        return WanTransformer3DModel(**{name: config[name] for name in WAN_CONFIG})
+
+
+def new_parameters(model: "OmniHumanTransformer3DModel") -> frozenset[str]:
+    """Names of the parameters that Wan does not have. Ask before adapters are attached: they rename Wan's own."""
+    own = {name for name, _ in model.named_parameters()}
+    return frozenset(own - {name for name, _ in base_model(model.config).named_parameters()})
 
 
 def start_from_wan(
@@ -37,13 +45,14 @@ def start_from_wan(
     # Tables that no checkpoint holds, and everything of ours, are still without memory.
     model.rope = WanRotaryPosEmbed(config.attention_head_dim, config.patch_size, config.rope_max_seq_len)
     model._build_new_parts()
-    for name in NEW_MODULES:
-        getattr(model, name).to(own_dtype)
-    model.token_types.data = model.token_types.data.to(own_dtype)
     dim = config.num_attention_heads * config.attention_head_dim
     for block in model.blocks:
-        if block.audio_attn is not None:
-            block.audio_attn = PerFrameAudioAttention(dim, config.num_attention_heads, config.eps).to(own_dtype)
+        block.build_new_parts(dim, config.num_attention_heads, config.eps, block.audio_attn is not None)
+    for name in new_parameters(model):
+        parameter = model.get_parameter(name)
+        if parameter.is_meta:
+            raise RuntimeError(f"{name} is built neither by _build_new_parts nor by its block's build_new_parts")
+        parameter.data = parameter.data.to(own_dtype)
     return model, report
 
 
@@ -57,8 +66,7 @@ def empty_for_wan(
     checkpoint = open_wan(path_or_id)
     with torch.device("meta"):
         model = model_class(**checkpoint.config, **new_parts)
-        wan = WanTransformer3DModel(**checkpoint.config)
-    checkpoint.compare({k: v.shape for k, v in wan.state_dict().items()})
+    checkpoint.compare({k: v.shape for k, v in base_model(model.config).state_dict().items()})
     return model, checkpoint, WanLoadReport.of(checkpoint, {k: v.shape for k, v in model.state_dict().items()})
 
 
@@ -71,9 +79,7 @@ def save_wan_part(model: WanTransformer3DModel, folder: Path) -> None:
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder} is not empty: name a new folder for Wan's weights")
-    with torch.device("meta"):
-        wan = WanTransformer3DModel(**{name: model.config[name] for name in WAN_CONFIG})
-    own = model.state_dict()
+    wan, own = base_model(model.config), model.state_dict()
     if wan.state_dict().keys() - own.keys():
         raise InputError(
             "LoRA adapters are attached: fuse_lora() and unload_lora(), or delete_adapters(), before save_wan"

@@ -264,6 +264,29 @@ def test_torch_dtype_converts_and_nothing_is_left_without_memory(folder):
     assert torch.equal(model.rope.freqs_sin, wan_model(WAN).rope.freqs_sin)
 
 
+class WithTint(OmniHumanTransformer3DModel):
+    """A made-up part that no list names."""
+
+    def _build_new_parts(self):
+        super()._build_new_parts()
+        self.tint = torch.nn.Parameter(torch.zeros(3))
+
+
+class WithForgottenTint(OmniHumanTransformer3DModel):
+    """The same, built where loading from Wan does not look."""
+
+    def __init__(self, **config):
+        super().__init__(**config)
+        self.tint = torch.nn.Parameter(torch.zeros(3))
+
+
+def test_a_part_that_nobody_listed_is_built_in_the_dtype_of_the_rest(folder):
+    model, report = WithTint.from_wan(folder, **NEW, torch_dtype=torch.bfloat16, return_report=True)
+    assert not model.tint.is_meta and model.tint.dtype == torch.bfloat16 and "tint" in report.new
+    with pytest.raises(RuntimeError, match="tint is built neither"):
+        WithForgottenTint.from_wan(folder, **NEW)
+
+
 def test_new_parts_start_where_a_fresh_model_starts(folder):
     model, report = OmniHumanTransformer3DModel.from_wan(folder, **NEW, audio_blocks=(1,), return_report=True)
     own = model.state_dict()

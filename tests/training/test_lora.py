@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from omnihuman import OmniHumanTransformer3DModel
+from omnihuman.wan.weights import new_parameters
 from profiles.schema import LoraConfig
 from training.run.product import rebuild
-from training.stages.lora import add_lora, is_base, merged
+from training.stages.lora import add_lora, merged
 
 SIZES = {"num_attention_heads": 2, "attention_head_dim": 24, "text_dim": 32, "ffn_dim": 64, "num_layers": 2}
 
@@ -29,12 +30,39 @@ def given():
 
 
 def test_only_the_low_rank_update_and_new_parts_are_trained(model):
+    new = new_parameters(model)
     add_lora(model, LoraConfig(rank=2))
     trained = {name for name, p in model.named_parameters() if p.requires_grad}
-    assert all(".lora_" in name for name in trained if is_base(name))
-    assert {name for name, _ in model.named_parameters() if not is_base(name)} <= trained
+    assert all(".lora_" in name for name in trained - new) and new < trained
+    roots = {name.split(".")[0] if not name.startswith("blocks.") else name.split(".")[2] for name in new}
+    assert roots == {"audio_projection", "pose_guider", "pose_patch_embedding", "token_types", "audio_attn"}
     assert any("attn1.to_q.lora_A" in name for name in trained)
     assert not any("attn1.to_q.base_layer" in name for name in trained)
+
+
+class WithBrightness(OmniHumanTransformer3DModel):
+    """A made-up condition: one parameter of the model and one of its first block, of which no list knows."""
+
+    def _build_new_parts(self):
+        super()._build_new_parts()
+        self.brightness = torch.nn.Parameter(
+            torch.zeros(self.config.num_attention_heads * self.config.attention_head_dim)
+        )
+
+    def _embed_video(self, hidden_states, inputs):
+        return super()._embed_video(hidden_states, inputs) + self.brightness
+
+
+def test_a_part_that_nobody_listed_is_found_and_trained(given):
+    model = WithBrightness(**SIZES, audio_dim=8, audio_layers=2, pose_keypoints=2, pose_channels=4)
+    model.blocks[0].gain = torch.nn.Linear(2, 2)
+    add_lora(model, LoraConfig(rank=2))
+    assert model.brightness.requires_grad and model.blocks[0].gain.weight.requires_grad
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.5)
+    model(**given).sample.square().mean().backward()
+    optimizer.step()
+    assert model.brightness.detach().abs().max() > 0
+    assert not any("lora" in name for name, _ in model.blocks[0].gain.named_parameters())
 
 
 def test_the_merged_model_gives_the_adapted_models_output(model, given):

@@ -5,12 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from omnihuman.wan.weights import NEW_MODULES
+from omnihuman.wan.weights import new_parameters
 from profiles.schema import LoraConfig
 from training.errors import TrainingError
-
-# What Wan does not have starts at zero or at random: it cannot be adapted, only trained.
-NOT_WAN = (*NEW_MODULES, "audio_attn", "token_types")
 
 
 def add_lora(model: Any, config: LoraConfig) -> None:
@@ -21,11 +18,12 @@ def add_lora(model: Any, config: LoraConfig) -> None:
     """
     from peft import LoraConfig as PeftConfig
 
-    targets = [
-        name
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and is_base(name) and any(name.endswith(target) for target in config.targets)
+    # What Wan does not have starts at zero or at random: it cannot be adapted, only trained.
+    new = new_parameters(model)
+    matrices = [
+        name for name, module in model.named_modules() if isinstance(module, nn.Linear) and f"{name}.weight" not in new
     ]
+    targets = [name for name in matrices if any(name.endswith(target) for target in config.targets)]
     unmatched = [t for t in config.targets if not any(name.endswith(t) for name in targets)]
     if unmatched:
         raise TrainingError(
@@ -36,13 +34,8 @@ def add_lora(model: Any, config: LoraConfig) -> None:
         PeftConfig(r=config.rank, lora_alpha=config.alpha, target_modules=targets, init_lora_weights=True)
     )
     for name, parameter in model.named_parameters():
-        if not is_base(name):
+        if name in new:
             parameter.requires_grad_(True)
-
-
-def is_base(name: str) -> bool:
-    """Whether a module or parameter is Wan's own."""
-    return not any(part in name.split(".") for part in NOT_WAN)
 
 
 def merged(weights: dict[str, Tensor], model: Any) -> dict[str, Tensor]:
