@@ -37,7 +37,7 @@ from omnihuman.digests import forget_source
 from omnihuman.errors import InputError
 from omnihuman.positions import MOTION, REFERENCE, rotary_of_packed
 from omnihuman.wan.checkpoint import WanLoadReport
-from omnihuman.wan.weights import check_loading_info, empty_for_wan, save_wan_part, start_from_wan
+from omnihuman.wan.weights import check_loading_info, empty_for_wan, load_wan_part, save_wan_part, settle_new_parts
 
 # For peft's LoraConfig(target_modules=...): every attention projection, the audio attention's too.
 LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "audio_attn.to_out")
@@ -187,7 +187,14 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
             WanCheckpointError: (a ValueError) a published key is missing, left over or has another shape, a file is cut off
                 or absent, or it is another kind of model; all at once, with the remedy.
         """
-        model, report = start_from_wan(cls, path_or_id, torch_dtype, new_parts)
+        model, checkpoint, report = empty_for_wan(cls, path_or_id, new_parts)
+        load_wan_part(model, checkpoint, report, torch_dtype)
+        model._build_new_parts()
+        config = model.config
+        dim = config.num_attention_heads * config.attention_head_dim
+        for block in model.blocks:
+            block.build_new_parts(dim, config.num_attention_heads, config.eps, block.audio_attn is not None)
+        settle_new_parts(model, checkpoint.dtype_of("patch_embedding.weight", torch_dtype))
         return (model, report) if return_report else model
 
     @classmethod

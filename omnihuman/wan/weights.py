@@ -21,39 +21,33 @@ def base_model(config: Any) -> WanTransformer3DModel:
         return WanTransformer3DModel(**{name: config[name] for name in WAN_CONFIG})
 
 
-def new_parameters(model: "OmniHumanTransformer3DModel") -> frozenset[str]:
+def new_parameters(model: WanTransformer3DModel) -> frozenset[str]:
     """Names of the parameters that Wan does not have. Ask before adapters are attached: they rename Wan's own."""
     own = {name for name, _ in model.named_parameters()}
     return frozenset(own - {name for name, _ in base_model(model.config).named_parameters()})
 
 
-def start_from_wan(
-    model_class: type[Model],
-    path_or_id: str | Path,
-    dtype: torch.dtype | None,
-    new_parts: dict[str, Any],
-) -> tuple[Model, WanLoadReport]:
-    """Build the model without memory, let the checkpoint's weights take their places, and initialise the rest.
-
-    Raises: as `open_wan` and `WanCheckpoint.compare`.
-    """
-    model, checkpoint, report = empty_for_wan(model_class, path_or_id, new_parts)
+def load_wan_part(
+    model: WanTransformer3DModel, checkpoint: WanCheckpoint, report: WanLoadReport, dtype: torch.dtype | None
+) -> None:
+    """Let the checkpoint's weights take their places in a model without memory, and build the tables that no checkpoint holds."""
     for weights in checkpoint.read(report.loaded, dtype):
         model.load_state_dict(weights, strict=False, assign=True)
     config = model.config
-    own_dtype = checkpoint.dtype_of("patch_embedding.weight", dtype)
-    # Tables that no checkpoint holds, and everything of ours, are still without memory.
     model.rope = WanRotaryPosEmbed(config.attention_head_dim, config.patch_size, config.rope_max_seq_len)
-    model._build_new_parts()
-    dim = config.num_attention_heads * config.attention_head_dim
-    for block in model.blocks:
-        block.build_new_parts(dim, config.num_attention_heads, config.eps, block.audio_attn is not None)
+
+
+def settle_new_parts(model: WanTransformer3DModel, dtype: torch.dtype) -> None:
+    """Give parameters that Wan does not have their dtype, once they are built.
+
+    Raises:
+        RuntimeError: one was not built and is still without memory.
+    """
     for name in new_parameters(model):
         parameter = model.get_parameter(name)
         if parameter.is_meta:
             raise RuntimeError(f"{name} is built neither by _build_new_parts nor by its block's build_new_parts")
-        parameter.data = parameter.data.to(own_dtype)
-    return model, report
+        parameter.data = parameter.data.to(dtype)
 
 
 def empty_for_wan(
