@@ -47,6 +47,7 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
         >>> frames = pipe("A person talks", reference=image[None], audio=sound[None]).frames
     """
 
+    scheduler: FlowMatchEulerDiscreteScheduler | UniPCMultistepScheduler
     model_cpu_offload_seq = "text_encoder->audio_encoder->transformer->vae"
     _callback_tensor_inputs = ["latents"]
 

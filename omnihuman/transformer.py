@@ -193,6 +193,7 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
         config = model.config
         dim = config.num_attention_heads * config.attention_head_dim
         for block in model.blocks:
+            assert isinstance(block, OmniHumanBlock)
             block.build_new_parts(dim, config.num_attention_heads, config.eps, block.audio_attn is not None)
         settle_new_parts(model, checkpoint.dtype_of("patch_embedding.weight", torch_dtype))
         return (model, report) if return_report else model

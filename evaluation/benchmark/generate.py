@@ -42,7 +42,7 @@ class VideoPipeline(Protocol):
     transformer: Any
     vae: Any
 
-    def __call__(self, **inputs: Any) -> Any: ...
+    def __call__(self, *args: Any, **inputs: Any) -> Any: ...
 
 
 def generate_videos(

@@ -49,7 +49,7 @@ class ConditionInputs(Mapping[str, Tensor]):
 
     def without(self, condition: str) -> Self:
         """All but one condition and its mask."""
-        return replace(self, **{condition: None, f"{condition}_mask": None})
+        return replace(self, **_by_field({condition: None, f"{condition}_mask": None}))
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Self:
         """Every tensor that is given, changed."""

@@ -1,0 +1,33 @@
+from typing import Any
+
+from diffusers.configuration_utils import ConfigMixin
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor, nn
+
+class WanRMS_norm(nn.Module):
+    channel_first: bool
+    scale: float
+    gamma: nn.Parameter
+    bias: nn.Parameter | float
+
+class AutoencoderKLWan(ModelMixin, ConfigMixin):
+    encoder: nn.Module
+    decoder: nn.Module
+    quant_conv: nn.Module
+    post_quant_conv: nn.Module
+    use_tiling: bool
+    tile_sample_min_height: int
+    tile_sample_min_width: int
+    tile_sample_stride_height: int
+    tile_sample_stride_width: int
+    def __init__(self, **config: Any) -> None: ...
+    def enable_tiling(
+        self,
+        tile_sample_min_height: int | None = None,
+        tile_sample_min_width: int | None = None,
+        tile_sample_stride_height: float | None = None,
+        tile_sample_stride_width: float | None = None,
+    ) -> None: ...
+    # As `return_dict` says: an output with named fields, or a tuple.
+    def encode(self, x: Tensor, return_dict: bool = True) -> Any: ...
+    def decode(self, z: Tensor, return_dict: bool = True) -> Any: ...
