@@ -79,7 +79,7 @@ class OmniHumanGuidance(BaseGuidance):
         enabled: as in every guider.
 
     Example:
-        >>> pipe(prompt, reference=image, audio=sound, guidance=OmniHumanGuidance(text_scale=3.0, text_scale_end=2.0))
+        >>> pipe(prompt, image=image, audio=sound, guidance=OmniHumanGuidance(text_scale=3.0, text_scale_end=2.0))
     """
 
     _input_predictions = list(BRANCHES)

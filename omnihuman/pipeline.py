@@ -44,7 +44,7 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
 
     Example:
         >>> pipe = OmniHumanPipeline.from_pretrained("path/of/the/registered/model")
-        >>> frames = pipe("A person talks", reference=image[None], audio=sound[None]).frames
+        >>> frames = pipe("A person talks", image=image, audio=sound).frames
     """
 
     scheduler: FlowMatchEulerDiscreteScheduler | UniPCMultistepScheduler
@@ -88,9 +88,9 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
     def __call__(
         self,
         prompt: str | Sequence[str] = "",
-        reference: Tensor | None = None,
+        image: Pictures | None = None,
         audio: Sounds | None = None,
-        keypoints: Tensor | None = None,
+        pose: Tensor | None = None,
         num_frames: int = 17,
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
@@ -102,37 +102,37 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
         guidance: OmniHumanGuidance | None = None,
         activate: str | None = None,
         without: Collection[str] = (),
-        image: Pictures | None = None,
+        reference: Tensor | None = None,
         negative_prompt: str | Sequence[str] = "",
         callback_on_step_end: StepEnd | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
-        pose: Tensor | None = None,
+        keypoints: Tensor | None = None,
     ) -> OmniHumanOutput:
         """Generate a batch of clips. `omnihuman.long_video.generate_segments` makes longer ones.
 
-        One prompt, reference, sound or keypoints among several of the others serve all clips: one reference and a list of
-        sounds is one person who says several things.
+        One prompt, picture, sound or pose among several of the others serve all clips: one picture and a list of sounds is one
+        person who says several things.
 
         Args:
             prompt: captions; empty leaves text off.
-            reference: `(B, H, W, 3)` uint8 images that give identity and size.
+            image: pictures that give identity and size, as people have them: see `omnihuman.conditions.pictures.to_reference`.
             audio: `(B, S)` float, 16 kHz; or a list of `(S,)`, of which shorter ones go on in silence.
-            keypoints: `(B, T, 133, 3)` COCO-WholeBody x, y in pixels and confidence. Leave out for audio-driven.
+            pose: `(B, T, 133, 3)` COCO-WholeBody keypoints: x, y in pixels and confidence. Leave out for audio-driven.
             num_frames: 4n+1.
             num_inference_steps: default is the model's own: 1 for a distilled student.
             guidance_scale: on text and audio together; 1 samples without a second pass.
             guidance_scale_end: scale at the last step; default the same.
-            height, width: needed without a reference; multiples of 16.
+            height, width: needed without an image; multiples of 16.
             generator: one for all, or one per clip, for repeatable noise.
             output_type: "frames" (uint8), "latents" `(B, 16, F, h, w)` normalised, or diffusers' "pil", "np", "pt", "latent".
             guidance: scales of their own for text and audio, or another annealing; instead of the two above.
             activate: the strongest condition to use, see `omnihuman.conditions.activation.activate_conditions`; default all given.
             without: conditions to leave out although given.
-            image: the same as `reference`, as people have pictures: see `omnihuman.conditions.pictures.to_reference`.
+            reference: earlier name of `image`, `(B, H, W, 3)` uint8.
             negative_prompt: what guidance leads away from, one for all or one per prompt; without guidance it has no effect.
             callback_on_step_end: see `StepEnd`; setting `pipeline._interrupt` in it ends the sampling early.
             callback_on_step_end_tensor_inputs: as in diffusers; there is only "latents".
-            pose: the same as `keypoints`.
+            keypoints: earlier name of `pose`.
 
         Raises:
             InputError: sizes that do not fit each other or the model's strides, guidance for a one-step student, or

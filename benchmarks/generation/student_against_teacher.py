@@ -54,7 +54,7 @@ def _timed(pipeline: OmniHumanPipeline, clips: int, guidance: OmniHumanGuidance 
     started = time.perf_counter()
     pipeline(
         ["a person talks"] * clips,
-        reference=torch.zeros(clips, 64, 64, 3, dtype=torch.uint8),
+        image=torch.zeros(clips, 64, 64, 3, dtype=torch.uint8),
         audio=torch.zeros(clips, 17000),
         generator=torch.Generator().manual_seed(0),
         guidance=guidance,

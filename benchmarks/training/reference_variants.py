@@ -84,7 +84,7 @@ def score(workspace: Workspace, output: Path, benchmark: Benchmark, clips: int) 
     for batch in torch.arange(min(clips, len(benchmark))).split(16):
         frames = pipeline(
             prompt=[benchmark.captions[i] for i in batch],
-            reference=benchmark.reference[batch],
+            image=benchmark.reference[batch],
             audio=benchmark.audio[batch],
             num_frames=benchmark.frames.shape[1],
             num_inference_steps=20,

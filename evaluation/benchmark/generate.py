@@ -171,9 +171,9 @@ def _generate_batch(
     with torch.no_grad(), CostMeter(pipeline) as meter:
         output = pipeline(
             prompt=[benchmark.captions[i] for i in batch],
-            reference=benchmark.reference[batch],
+            image=benchmark.reference[batch],
             audio=benchmark.audio[audio],
-            keypoints=benchmark.keypoints[batch] if mode == POSE else None,
+            pose=benchmark.keypoints[batch] if mode == POSE else None,
             num_frames=benchmark.frames.shape[1],
             num_inference_steps=settings["steps"],
             guidance_scale=settings["guidance_scale"],

@@ -131,7 +131,7 @@ def _sample(
         rows = torch.arange(start, min(start + batch_size, count))
         output = pipeline(
             prompt=[benchmark.captions[i] for i in rows],
-            reference=benchmark.reference[rows],
+            image=benchmark.reference[rows],
             audio=benchmark.audio[rows],
             num_frames=benchmark.frames.shape[1],
             num_inference_steps=steps,

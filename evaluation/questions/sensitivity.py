@@ -98,9 +98,9 @@ def _sample(
         height, width = benchmark.frames.shape[2:4]
         output = pipeline(
             prompt=[benchmark.captions[i] for i in pick["text"]],
-            reference=benchmark.reference[pick["reference"]] if case.reference else None,
+            image=benchmark.reference[pick["reference"]] if case.reference else None,
             audio=benchmark.audio[pick["audio"]],
-            keypoints=benchmark.keypoints[pick["pose"]] if case.pose else None,
+            pose=benchmark.keypoints[pick["pose"]] if case.pose else None,
             num_frames=benchmark.frames.shape[1],
             num_inference_steps=steps,
             guidance_scale=1.0,

@@ -42,7 +42,7 @@ def generate(
     steps: Annotated[int | None, typer.Option(min=1, help="sampling steps; default is the model's own")] = None,
     activate: Annotated[
         str | None,
-        typer.Option(help="strongest condition to use (text, reference, audio, pose); weaker ones go with it"),
+        typer.Option(help="strongest condition to use (prompt, image, audio, pose); weaker ones go with it"),
     ] = None,
     without: Annotated[
         list[str] | None, typer.Option(help="condition to leave out although given; repeat for several")

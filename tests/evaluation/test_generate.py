@@ -30,11 +30,11 @@ def test_modes_decide_what_the_model_is_given(tmp_path, benchmark, config, obedi
         pipeline = obedient(benchmark)
         generate_videos(pipeline, benchmark, tmp_path / "m" / mode, mode, 20, config, weights="w")
         given[mode] = {k: [c[k] for c in pipeline.calls] for k in pipeline.calls[0]}
-    assert all(k is None for k in given["audio"]["keypoints"] + given["shuffled_audio"]["keypoints"])
-    assert torch.equal(torch.cat(given["pose"]["keypoints"]), benchmark.keypoints)
+    assert all(k is None for k in given["audio"]["pose"] + given["shuffled_audio"]["pose"])
+    assert torch.equal(torch.cat(given["pose"]["pose"]), benchmark.keypoints)
     assert torch.equal(torch.cat(given["audio"]["audio"]), benchmark.audio)
     assert torch.equal(torch.cat(given["shuffled_audio"]["audio"]), benchmark.audio.roll(-1, 0))
-    assert torch.equal(torch.cat(given["shuffled_audio"]["reference"]), benchmark.reference)
+    assert torch.equal(torch.cat(given["shuffled_audio"]["image"]), benchmark.reference)
     assert [caption for batch in given["audio"]["prompt"] for caption in batch] == list(benchmark.captions)
     assert set(given["audio"]["num_inference_steps"]) == {20}
     assert set(given["audio"]["guidance_scale"]) == {config.guidance_scale}
