@@ -37,7 +37,8 @@ def test_a_stub_names_only_what_diffusers_has(file):
             wrong += [f"{node.name}({name})" for name in unknown_parameters(node, getattr(module, node.name))]
         elif isinstance(node, ast.ClassDef):
             real = getattr(module, node.name)
-            for method in (part for part in node.body if isinstance(part, CALLED)):
+            # `__getattr__` is how a stub says that attributes have names which only the configuration knows.
+            for method in (part for part in node.body if isinstance(part, CALLED) and part.name != "__getattr__"):
                 found = inspect.getattr_static(real, method.name, None)
                 if found is None:
                     wrong.append(f"{node.name}.{method.name}")

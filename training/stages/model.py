@@ -1,5 +1,6 @@
 """Where a job's transformer comes from: the previous stage's checkpoint, an official Wan2.1, or the profile's own sizes."""
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import torch
 
 from omnihuman.pipeline import load_transformer
 from omnihuman.transformer import OmniHumanTransformer3DModel
+from omnihuman.wan.checkpoint import WAN_CONFIG
 from profiles import resolve_source
 from profiles.schema import Profile
 from training.errors import TrainingError
@@ -51,16 +53,9 @@ def build_transformer(profile: Profile, parent: str | None, seed: int) -> OmniHu
 def own_configuration(profile: Profile) -> dict[str, Any]:
     """What OmniHuman adds to Wan's configuration, by the names that `OmniHumanTransformer3DModel` takes."""
     config = profile.transformer
-    return {
-        "audio_dim": config.audio_dim,
-        "audio_layers": config.audio_layers,
-        "audio_window": config.audio_window,
-        "audio_blocks": config.audio_blocks,
-        "pose_keypoints": len(config.pose_keypoints),
-        "pose_channels": config.pose_channels,
-        "reference_position": config.reference_position,
-        "reference_index": config.reference_index,
-    }
+    taken = inspect.signature(OmniHumanTransformer3DModel.__init__).parameters
+    own = {name: getattr(config, name) for name in taken if name not in ("self", *WAN_CONFIG)}
+    return own | {"pose_keypoints": len(config.pose_keypoints)}
 
 
 def _plain(value):
