@@ -16,10 +16,10 @@ from profiles.schema import Ratios
 class Conditions:
     """Which conditions are on for one sample: a field for each row of `profiles.conditions.TABLE`."""
 
-    text: bool
-    reference: bool
-    audio: bool
-    pose: bool
+    text: bool = False
+    reference: bool = False
+    audio: bool = False
+    pose: bool = False
 
     @property
     def active(self) -> tuple[str, ...]:

@@ -106,7 +106,7 @@ class AdversarialPhase(Training):
             data = self.data
         wanted, rows = probe_conditions(self.config), data.table
         if wanted.audio and not rows["audio"].any():
-            wanted = Conditions(wanted.text, wanted.reference, False, False)
+            wanted = Conditions(wanted.text, wanted.reference)
         rows = rows[(rows["bucket"] == rows["bucket"].iloc[0]) & (rows["audio"] | (not wanted.audio))]
         batch = data.chosen(list(rows.index[: self.config.probe.conditions]), wanted)
         probe = Probe(self.config, batch.as_images() if self.images else batch)

@@ -102,9 +102,9 @@ class Probe:
 
 
 def probe_conditions(config: AdversarialConfig) -> Conditions:
-    """Every condition that the phase trains with, on; pose, which leaves nothing free, off."""
+    """Text, reference and audio, as far as the phase trains with them; pose, which leaves nothing free, off."""
     used = config.ratios
-    return Conditions(used.text > 0, used.reference > 0, used.audio > 0, False)
+    return Conditions(text=used.text > 0, reference=used.reference > 0, audio=used.audio > 0)
 
 
 @torch.no_grad()
