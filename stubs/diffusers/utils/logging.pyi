@@ -1,7 +1,7 @@
 import logging
 
-class Logger(logging.Logger):
-    # Added to the standard library's class by diffusers.
+# The standard library's class, to which diffusers adds a method.
+class _Logger(logging.Logger):
     def warning_once(self, msg: object) -> None: ...
 
-def get_logger(name: str | None = None) -> Logger: ...
+def get_logger(name: str | None = None) -> _Logger: ...
