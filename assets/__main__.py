@@ -5,10 +5,10 @@ import sys
 import textwrap
 
 from assets.core.catalogue import FLOW, STEPS
+from assets.core.dvc_stages import ensure_repository, stages_text, write_params
 from assets.core.shard_plans import bring_remote_clips, plan_new_shards
 from assets.core.steps import Step
 from assets.core.workspace import Workspace, open_workspace
-from assets.make.dvc_stages import ensure_repository, stages_text, write_params
 from assets.make.execute import execute, is_current
 from media import write_atomically
 from media.user_error import exit_code

@@ -1,1 +1,1 @@
-"""What every asset rests on: the workspace's paths, steps, versions, locks, what DVC keeps."""
+"""What every asset rests on: the workspace, the list of steps, names, versions, locks, what DVC records and keeps."""

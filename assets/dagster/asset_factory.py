@@ -15,13 +15,13 @@ import dagster as dg
 
 from assets.core.addresses import mlflow_pages, report_pages
 from assets.core.catalogue import STEPS
+from assets.core.dvc_stages import ensure_repository
 from assets.core.names import CHAMPION, SCRATCH
 from assets.core.steps import AssetError, Check, Columns, Launcher, Markdown, Png, Step, Table
 from assets.core.workspace import REPORTS, Workspace, open_workspace
 from assets.kinds.contract_checks import NAME as CHECK
 from assets.kinds.contract_checks import contract_checks
 from assets.launchers.resource import TrainingLauncher
-from assets.make.dvc_stages import ensure_repository
 from assets.make.execute import execute
 from assets.retraining.training_start import choose_start
 from media import in_few_colours

@@ -1,7 +1,7 @@
 """The held-out benchmark."""
 
 from assets.core.steps import Execution, Metadata, Png
-from assets.demo_corpus import corpus_seeds
+from assets.kinds.demo_corpus import corpus_seeds
 from curation.pages.figures import contact_sheet
 from evaluation.benchmark.puppet_benchmark import build_benchmark
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from assets.core.build_lock import one_maker
 from assets.core.catalogue import STEPS
+from assets.core.dvc_stages import record_in_dvc, record_shard, record_waiting
 from assets.core.steps import AssetError, Execution, Launcher, Metadata, Step
 from assets.core.versions import content_version, fingerprint, fresh_version, signature
 from assets.core.workspace import Workspace
 from assets.kinds.contract_checks import contract_checks
 from assets.launchers.settings import LAUNCHER_FILE
-from assets.make.dvc_stages import record_in_dvc, record_shard, record_waiting
 from media import write_atomically
 from tracking.progress import ProgressFile
 

@@ -1,1 +1,1 @@
-"""What was made from what, restore points, the DVC remote, and data that DVC brought back."""
+"""What was made from what, restore points, the DVC remote, withdrawn clips."""

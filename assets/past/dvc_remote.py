@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 from assets.core.dvc_cache import cache_folder, committed_folder
 from assets.core.dvc_lock import LOCK
+from assets.core.dvc_stages import SETTINGS
 from assets.core.steps import AssetError
 from assets.core.workspace import Workspace
-from assets.make.dvc_stages import SETTINGS
 from assets.past.restore_points import STAGES, RestorePoint, restore_points
 from media import write_atomically
 

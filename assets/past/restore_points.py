@@ -16,11 +16,11 @@ from typing import Any
 from assets.core.catalogue import FLOW
 from assets.core.dvc_cache import CommittedFolder, cache_folder, committed_folder
 from assets.core.dvc_lock import LOCK
+from assets.core.dvc_stages import params_text, stages_text
 from assets.core.names import STUDENT as STUDENT_MODEL
 from assets.core.names import TEACHER
 from assets.core.steps import AssetError
 from assets.core.workspace import START, Workspace
-from assets.make.dvc_stages import params_text, stages_text
 from media import write_atomically
 from media.records import ProductRecord, SnapshotRecord
 from tracking.code_version import git_commit

@@ -9,9 +9,9 @@ import yaml
 
 from assets.core.catalogue import STEPS
 from assets.core.dvc_cache import LockedStage, locked_stages
+from assets.core.dvc_stages import params_text, settings_of
 from assets.core.names import MODELS, STUDENT
 from assets.core.workspace import Workspace
-from assets.make.dvc_stages import params_text, settings_of
 from assets.past.lineage import Lineage, read_lineage
 from assets.questions.subset_questions import scores_of_all_shards
 from assets.retraining.column_drift import ColumnDrift, measure_drift

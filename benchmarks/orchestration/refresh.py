@@ -14,7 +14,7 @@ import dagster as dg
 
 from assets.core.catalogue import FLOW
 from assets.core.workspace import Workspace, open_workspace
-from assets.demo_corpus import PuppetFile, render_puppet
+from assets.kinds.demo_corpus import PuppetFile, render_puppet
 from orchestration.dagster_location.instance import open_instance
 from orchestration.dagster_location.jobs import PER_SHARD
 

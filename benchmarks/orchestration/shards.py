@@ -19,11 +19,11 @@ from typing import Any
 import dagster as dg
 
 from assets.core.catalogue import STEPS
+from assets.core.dvc_stages import ensure_repository, record_in_dvc, record_shard
 from assets.core.versions import fingerprint
 from assets.core.workspace import HOME_VARIABLE, Workspace, open_workspace
-from assets.make.dvc_stages import ensure_repository, record_in_dvc, record_shard
 from assets.make.execute import is_current
-from assets.past.mark_current import adopt
+from assets.make.mark_current import adopt
 from orchestration.dagster_location.instance import open_instance
 from orchestration.dagster_location.jobs import PER_SHARD
 

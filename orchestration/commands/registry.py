@@ -144,7 +144,7 @@ def restore(
 @app.command(rich_help_panel=PANEL)
 def push() -> None:
     """Bring every restore point that the DVC remote has not got to it ($OMNIHUMAN_REMOTE, by default a folder under var)."""
-    from assets.make.dvc_stages import ensure_repository
+    from assets.core.dvc_stages import ensure_repository
     from assets.past.dvc_remote import push_restore_points
     from assets.past.restore_points import keep_restore_point
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from assets.core.workspace import Workspace
-from assets.demo_corpus import PuppetFile, corpus, render_puppet, unusable_files
+from assets.kinds.demo_corpus import PuppetFile, corpus, render_puppet, unusable_files
 from media import write_atomically
 from profiles.schema import DemoConfig
 from tracking.progress import ProgressFile

@@ -84,7 +84,7 @@ def _hold_alone(workspace: Workspace) -> IO[str]:
 
 
 def _set_up(workspace: Workspace, console: DemoConsole, real_clips: bool) -> None:
-    from assets.make.dvc_stages import ensure_repository
+    from assets.core.dvc_stages import ensure_repository
     from orchestration.demo.inbox_corpus import fill_inbox, missing_puppets
 
     marker = workspace.var / "demo-corpus-done"
@@ -108,7 +108,7 @@ def _set_up(workspace: Workspace, console: DemoConsole, real_clips: bool) -> Non
             ensure_repository(workspace)
     if (workspace.root / LOCK).is_file() and not (workspace.var / "records").is_dir():
         # A fresh clone after `dvc pull`: data stands that no demo made here.
-        from assets.past.mark_current import adopt
+        from assets.make.mark_current import adopt
 
         with console.step("dvc: data that was pulled", workspace.progress("dvc"), workspace.logs / "dvc.log"):
             adopt(workspace)

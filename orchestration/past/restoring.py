@@ -11,10 +11,10 @@ from pathlib import Path
 
 from assets.core.catalogue import STEPS
 from assets.core.dvc_lock import LOCK
+from assets.core.dvc_stages import ensure_repository, one_writer, record_waiting, write_params
 from assets.core.workspace import START, Workspace
-from assets.make.dvc_stages import ensure_repository, one_writer, record_waiting, write_params
+from assets.make.mark_current import adopt
 from assets.past.dvc_remote import fetch_point, lay_out
-from assets.past.mark_current import adopt
 from assets.past.restore_points import SNAPSHOT, RestorePoint, find_restore_point, keep_restore_point
 from media import write_atomically
 from media.user_error import UserError

@@ -2,9 +2,9 @@
 
 import pytest
 
+from assets.core import dvc_stages
 from assets.core.catalogue import STEPS
 from assets.core.workspace import Workspace
-from assets.make import dvc_stages
 from profiles import load_profile
 
 RAW_CLIPS = STEPS["raw_clips"]

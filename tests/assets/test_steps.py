@@ -12,12 +12,12 @@ import pytest
 import yaml
 
 from assets.core.catalogue import STEPS
+from assets.core.dvc_stages import ensure_repository, params_text
 from assets.core.steps import AssetError, Execution, Step
 from assets.core.versions import configuration, fingerprint, folder_version
 from assets.core.workspace import Workspace
 from assets.kinds.detectors import keypoint_detector
 from assets.make import execute as execute_module
-from assets.make.dvc_stages import ensure_repository, params_text
 from assets.make.execute import execute, is_current, run_process
 from evaluation.scoring.gate import GateError
 from profiles import load_profile

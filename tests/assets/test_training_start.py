@@ -10,10 +10,10 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from assets.core.catalogue import STEPS
+from assets.core.dvc_stages import ensure_repository
 from assets.core.names import STUDENT, TEACHER
 from assets.core.steps import AssetError
 from assets.core.workspace import Workspace
-from assets.make.dvc_stages import ensure_repository
 from assets.make.execute import execute, is_current
 from assets.past.who_saw import who_saw
 from assets.retraining.training_start import choose_start, read_start

@@ -7,8 +7,8 @@ import pytest
 
 import puppets
 from assets.core.catalogue import STEPS
+from assets.core.dvc_stages import ensure_repository, record_in_dvc
 from assets.core.workspace import Workspace
-from assets.make.dvc_stages import ensure_repository, record_in_dvc
 from assets.past.who_saw import who_saw
 from curation.features.shard_features import build_features
 from curation.intake.ingest import ingest_shard

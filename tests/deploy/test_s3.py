@@ -13,9 +13,9 @@ from dvc.repo import Repo
 
 from assets.core.catalogue import STEPS
 from assets.core.dvc_cache import cache_folder
+from assets.core.dvc_stages import ensure_repository
 from assets.core.shard_plans import planned_files
 from assets.core.workspace import Workspace, open_workspace
-from assets.make.dvc_stages import ensure_repository
 from assets.past.dvc_remote import fetch_point, missing_outputs, name_remote, push_restore_points
 from assets.past.restore_points import keep_restore_point
 from curation.intake.remote_inbox import fetch_remote

@@ -6,8 +6,8 @@ import subprocess
 import pandas as pd
 
 from assets.core.catalogue import STEPS
+from assets.core.dvc_stages import record_in_dvc
 from assets.core.workspace import Workspace
-from assets.make.dvc_stages import record_in_dvc
 from curation.tables.contracts import SNAPSHOT
 from curation.tables.storage import write_table
 

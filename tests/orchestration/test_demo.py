@@ -274,7 +274,7 @@ def test_a_new_shard_makes_only_what_depends_on_it(demo):
     """Only the new shard's own assets run again among the per-shard ones."""
     root = demo[0]
     code = (
-        "from assets.demo_corpus import *; from assets.core.workspace import open_workspace as o;"
+        "from assets.kinds.demo_corpus import *; from assets.core.workspace import open_workspace as o;"
         "[render_puppet(PuppetFile(800000 + i, 'clean', 25), o().inbox) for i in range(3)]"
     )
     run(root, "-c", code)

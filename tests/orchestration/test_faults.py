@@ -14,11 +14,11 @@ import dagster as dg
 import pytest
 
 from assets.core.catalogue import STEPS
+from assets.core.dvc_stages import ensure_repository
 from assets.core.steps import Execution, Step
 from assets.core.workspace import Workspace
 from assets.dagster import asset_factory as dagster_assets
 from assets.make import execute as execute_module
-from assets.make.dvc_stages import ensure_repository
 from assets.make.execute import execute, is_current
 from media import whole_directory, write_atomically
 from orchestration.demo.main import DemoError, _hold_alone
@@ -228,7 +228,7 @@ def test_an_unreachable_remote_is_said_on_the_assets_page_and_the_asset_is_made(
     ensure_repository(workspace)
     for name in STEPS["training_snapshot"].upstream:
         workspace.data(name).mkdir(parents=True)
-    from assets.make.dvc_stages import record_in_dvc
+    from assets.core.dvc_stages import record_in_dvc
 
     for name in ("raw_clips", "clip_scores", "filtered_subsets", "condition_features"):
         workspace.data(name).mkdir(parents=True, exist_ok=True)

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from assets.core.dvc_stages import ensure_repository
 from assets.core.workspace import Workspace
-from assets.make.dvc_stages import ensure_repository
 from orchestration.doctor import machine_findings as machine
 from orchestration.doctor.store_findings import store_findings
 from profiles import load_profile

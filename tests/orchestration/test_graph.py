@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from assets.core.catalogue import FLOW, STEPS
-from assets.make.dvc_stages import stages_text
+from assets.core.dvc_stages import stages_text
 from evaluation.questions.studies import STUDIES
 from orchestration.definitions import defs
 

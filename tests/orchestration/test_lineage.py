@@ -8,8 +8,8 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 from typer.testing import CliRunner
 
+from assets.core.dvc_stages import ensure_repository
 from assets.core.workspace import Workspace
-from assets.make.dvc_stages import ensure_repository
 from assets.past.who_saw import who_saw
 from curation.tables.storage import CurationError
 from orchestration.commands.cli import app

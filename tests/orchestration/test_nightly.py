@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import assets.make.dvc_stages
+import assets.core.dvc_stages
 from assets.core.catalogue import FLOW
+from assets.core.dvc_stages import ensure_repository
 from assets.core.workspace import Workspace, open_workspace
 from assets.dagster.asset_factory import begin_from
-from assets.make.dvc_stages import ensure_repository
 from assets.retraining.refresh import ask
 from curation.scores.registry import columns_of
 from curation.snapshot.withdrawals import withdraw
@@ -141,7 +141,7 @@ def test_other_settings_and_other_code_than_the_champions_are_named(workspace, m
     other = Workspace(workspace.root, load_profile("laptop", ["stage_1.steps=81"]))
     assert ask(other).facts.changed == ("stage_1.steps 80 -> 81",)
     newer = tuple(dataclasses.replace(s, version="99") if s.name == "distilled_student" else s for s in FLOW)
-    monkeypatch.setattr(assets.make.dvc_stages, "FLOW", newer)
+    monkeypatch.setattr(assets.core.dvc_stages, "FLOW", newer)
     decision = ask(workspace)
     assert decision.refresh and decision.facts.changed == ("code version of distilled_student 2 -> 99",)
 

@@ -14,13 +14,13 @@ from typer.testing import CliRunner
 
 from assets.core.catalogue import FLOW, STEPS
 from assets.core.dvc_cache import cache_folder, committed_folder
+from assets.core.dvc_stages import ensure_repository
 from assets.core.names import FROM_SCRATCH
 from assets.core.steps import AssetError
 from assets.core.workspace import Workspace
-from assets.make.dvc_stages import ensure_repository
 from assets.make.execute import is_current
+from assets.make.mark_current import adopt
 from assets.past.dvc_remote import REMOTE_VARIABLE, missing_outputs, push_restore_points
-from assets.past.mark_current import adopt
 from assets.past.restore_points import find_restore_point, fitting, keep_restore_point, restore_points
 from orchestration.commands.cli import app
 from orchestration.past.restored_events import report_restored

@@ -4,7 +4,7 @@ import os
 
 import dagster as dg
 
-from assets.demo_corpus import PuppetFile, render_puppet
+from assets.kinds.demo_corpus import PuppetFile, render_puppet
 from orchestration.dagster_location.sensors import inbox_sensor
 from orchestration.definitions import defs
 

@@ -4,10 +4,10 @@ import json
 from contextlib import chdir
 
 from assets.core.catalogue import FLOW, STEPS
+from assets.core.dvc_stages import write_params
 from assets.core.steps import Step
 from assets.core.versions import fingerprint, fresh_version, signature
 from assets.core.workspace import Workspace
-from assets.make.dvc_stages import write_params
 from assets.make.execute import is_current
 from media import write_atomically
 
