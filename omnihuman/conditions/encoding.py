@@ -44,8 +44,8 @@ class ConditionEncoding:
         width: int,
     ) -> ConditionInputs:
         """Everything of one clip."""
-        movement = self._movement(audio, keypoints, frames, height, width)
-        return ConditionInputs(**self._for_transformer(self._person(prompts, reference) | movement))
+        given = self._person(prompts, reference) | self._movement(audio, keypoints, frames, height, width)
+        return ConditionInputs(**self._for_transformer(given))
 
     def encode_person(self, prompts: Sequence[str], reference: Tensor | None) -> ConditionInputs:
         """Text and reference: what stays the same over a whole video. Warns of prompts that the encoder does not take whole."""
