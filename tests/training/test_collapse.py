@@ -74,7 +74,8 @@ def test_a_hostile_configuration_rolls_back_and_fails_with_its_reason_and_the_go
     process = start(job)
     output, _ = process.communicate(timeout=240)
     assert process.returncode != 0
-    assert "back to update 0" in output and "collapsed 2 times" in output and "not finite" in output
+    assert "back to update 0" in output and "collapsed 2 times" in output
+    assert output.count("5 steps in a row had a non-finite loss or gradient") >= 2
     assert not Path(job.output).exists()
     latest = json.loads((Path(job.work) / "checkpoints" / "latest.json").read_text())
     assert latest["step"] == 0 and all((Path(job.work) / "checkpoints" / name).is_file() for name in latest["files"])

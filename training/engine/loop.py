@@ -183,6 +183,8 @@ class Loop:
         self.recorder.event(self.step, "roll-back", **details)
 
     def _finish(self) -> dict[str, Any]:
+        if self.guard.skipped == self.training.steps:  # fewer than the guard's limit, so it did not end the run
+            raise NonFiniteLoss(f"none of the {self.guard.skipped} steps was finite", self.checkpoints.root)
         record = {
             "steps": self.training.steps,
             "snapshot_digest": self.training.digest,
