@@ -7,6 +7,10 @@ from pathlib import Path
 
 from assets.core.steps import AssetError
 from assets.core.workspace import INBOX_VARIABLE, Workspace
+from curation.intake.inbox import fingerprint
+from curation.intake.ingest import find_new_clips, plan_shards, shard_name
+from curation.intake.remote_inbox import fetch_remote, local_name
+from curation.snapshot.withdrawals import is_withdrawn_content, read_tombstones
 from media import write_atomically
 
 
@@ -21,10 +25,6 @@ def plan_new_shards(workspace: Workspace, leave: Collection[Path] = ()) -> list[
         workspace: whose inbox is looked at.
         leave: files to pass over this time, because they are still being written.
     """
-    from curation.intake.inbox import fingerprint
-    from curation.intake.ingest import find_new_clips, plan_shards, shard_name
-    from curation.snapshot.withdrawals import is_withdrawn_content, read_tombstones
-
     waiting, taken = [], set()
     for plan in sorted(_folder(workspace).glob("s-*.json")):
         if workspace.data("raw_clips", plan.stem).is_dir():
@@ -52,8 +52,6 @@ def bring_remote_clips(workspace: Workspace) -> int:
     url = os.environ.get(INBOX_VARIABLE, "")
     if not url:
         return 0
-    from curation.intake.remote_inbox import fetch_remote, local_name
-
     return len(fetch_remote(url, workspace.inbox / local_name(url)).paths)
 
 

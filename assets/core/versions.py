@@ -8,6 +8,8 @@ from typing import Any
 
 from assets.core.steps import Step
 from assets.core.workspace import Workspace
+from curation.scores.registry import switched_on
+from curation.tables.storage import CurationError
 from media import sha256_of_file, sha256_while_unchanged
 from media.records import ProductRecord, SnapshotRecord
 from profiles import Profile, resolve_source
@@ -106,9 +108,6 @@ def configuration(profile: Profile, sections: tuple[str, ...]) -> dict[str, Any]
 def score_weights(profile: Profile) -> dict[str, str]:
     """Versions of the weights that scores and the keypoint detector take by path: other files under the same path are other
     settings. `ABSENT` where they are not here: what needs them says so itself, and nothing else is held up."""
-    from curation.scores.registry import switched_on
-    from curation.tables.storage import CurationError
-
     scores, found = profile.curation.scores, {}
     for score in switched_on(scores):
         try:

@@ -39,7 +39,7 @@ class Workspace:
 
     @property
     def start(self) -> Path:
-        """Where the training stages begin, `assets.retraining.training_start`; under version control."""
+        """Where the training stages begin, `assets.core.training_start`; under version control."""
         return self.root / START
 
     @property

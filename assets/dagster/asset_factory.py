@@ -23,7 +23,6 @@ from assets.kinds.contract_checks import NAME as CHECK
 from assets.kinds.contract_checks import contract_checks
 from assets.launchers.resource import TrainingLauncher
 from assets.make.execute import execute
-from assets.retraining.training_start import choose_start
 from media import in_few_colours
 from tracking.mlflow_store import run_page
 
@@ -107,6 +106,10 @@ def dagster_asset(step: Step, condition: dg.AutomationCondition | None = None) -
         workspace = open_workspace()
         ensure_repository(workspace)
         if step.name == FIRST_STAGE and (chosen := context.op_execution_context.op_config["start"]) != "unchanged":
+            from assets.retraining.choose_start import (
+                choose_start,  # lineage and MLflow, which the code location does not need
+            )
+
             choose_start(workspace, chosen)
         shard = context.partition_key if step.sharded else None
         told: dict[str, Any] = {}

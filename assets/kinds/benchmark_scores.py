@@ -1,26 +1,27 @@
 """Numbers for every generated video, and the comparison of teacher and student."""
 
+import pandas as pd
+
 from assets.core.markdown import markdown_table
 from assets.core.names import SOURCES
 from assets.core.steps import Execution, Markdown, Metadata, Png
 from assets.core.workspace import Workspace
 from assets.kinds.evaluation_report import write_report
 from assets.kinds.evaluation_runs import evaluation_run
+from evaluation.benchmark.benchmark_plan import CONSISTENCY_STUDENT, STUDENT, TEACHER, generation_plan
+from evaluation.benchmark.puppet_benchmark import load_benchmark
+from evaluation.pages.compare import compare
+from evaluation.pages.report_pictures import cost_against_quality, slices_plot
+from evaluation.scoring.gate import limits
+from evaluation.scoring.score import score_benchmark
+from evaluation.scoring.score_table import load_scores
 from media.records import ProductRecord
+from omnihuman.autoencoder import load_autoencoder
+from profiles import resolve_source
 
 
 def make_benchmark_scores(execution: Execution) -> Metadata:
     """Measure ground truth, reconstruction and every model; tables and page go to MLflow too."""
-    import pandas as pd
-
-    from evaluation.benchmark.benchmark_plan import STUDENT, generation_plan
-    from evaluation.benchmark.puppet_benchmark import load_benchmark
-    from evaluation.pages.report_pictures import cost_against_quality, slices_plot
-    from evaluation.scoring.gate import limits
-    from evaluation.scoring.score import score_benchmark
-    from omnihuman.autoencoder import load_autoencoder
-    from profiles import resolve_source
-
     workspace = execution.workspace
     benchmark = load_benchmark(workspace.data("benchmark_sets"))
     destination = workspace.data("benchmark_scores")
@@ -67,8 +68,6 @@ def make_benchmark_scores(execution: Execution) -> Metadata:
 
 def _trained_by(workspace: Workspace, model: str) -> str | None:
     """The MLflow run that trained what the rows of `model` judge; None where nothing was trained for them."""
-    from evaluation.benchmark.benchmark_plan import CONSISTENCY_STUDENT, STUDENT, TEACHER
-
     if model not in (TEACHER, CONSISTENCY_STUDENT, STUDENT):
         return None
     return ProductRecord.read(workspace.data(SOURCES[model])).mlflow_run_id
@@ -76,11 +75,6 @@ def _trained_by(workspace: Workspace, model: str) -> str | None:
 
 def make_baseline_comparison(execution: Execution) -> Metadata:
     """Table, plot, contact sheet and a talking video."""
-    from evaluation.benchmark.benchmark_plan import generation_plan
-    from evaluation.benchmark.puppet_benchmark import load_benchmark
-    from evaluation.pages.compare import compare
-    from evaluation.scoring.score_table import load_scores
-
     workspace = execution.workspace
     destination = workspace.data("baseline_comparison")
     benchmark = load_benchmark(workspace.data("benchmark_sets"))

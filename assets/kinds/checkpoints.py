@@ -6,8 +6,9 @@ from pathlib import Path
 
 from assets.core.steps import AssetError, Execution, Metadata, Png
 from assets.core.training_recipes import RECIPES
+from assets.core.training_start import read_start
 from assets.core.workspace import Workspace
-from assets.retraining.training_start import continued_section, read_start, take_over
+from assets.kinds.continuation import continued_section, take_over
 from media.records import ProductRecord
 from training.run.curves import last_losses, loss_curves
 from training.run.finished import is_finished

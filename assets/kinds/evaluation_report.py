@@ -2,13 +2,22 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from assets.core.workspace import Workspace
-
-if TYPE_CHECKING:
-    from evaluation.benchmark.puppet_benchmark import Benchmark
-    from evaluation.scoring.error_analysis import TrainingClips
+from curation.pages.figures import thresholds
+from evaluation.benchmark.benchmark_plan import STUDENT, generation_plan
+from evaluation.benchmark.puppet_benchmark import Benchmark
+from evaluation.pages.report_page import Evaluated, write_evaluation_page
+from evaluation.scoring.error_analysis import TrainingClips, analyse_errors, latent_features
+from evaluation.scoring.gate import limits
+from evaluation.scoring.per_clip import BADNESS, ranked_samples
+from evaluation.scoring.score_table import load_scores
+from omnihuman.autoencoder import encode_video, to_pixels
+from training.data.feature_rows import FeatureRows
 
 CLIPS_COMPARED = 20_000  # of the snapshot, evenly spread: neighbours are searched one by one
 ROWS_AT_ONCE = 512
@@ -16,19 +25,8 @@ ROWS_AT_ONCE = 512
 NO_SCORES = ("width", "height", "fps", "frames", "seconds", "keypoints_offset", "keypoints_frames")
 
 
-def write_report(workspace: Workspace, benchmark: "Benchmark", autoencoder: Any) -> Path:
+def write_report(workspace: Workspace, benchmark: Benchmark, autoencoder: Any) -> Path:
     """Write `var/reports/benchmark_scores/whole.html` from the scores that stand; returns its path."""
-    import pandas as pd
-
-    from evaluation.benchmark.benchmark_plan import STUDENT, generation_plan
-    from evaluation.pages.report_page import Evaluated, write_evaluation_page
-    from evaluation.scoring.error_analysis import analyse_errors
-    from evaluation.scoring.gate import limits
-    from evaluation.scoring.per_clip import BADNESS, ranked_samples
-    from evaluation.scoring.score_table import load_scores
-
-    from curation.pages.figures import thresholds  # isort: skip
-
     profile, folder, root = workspace.profile, workspace.data("benchmark_scores"), workspace.data("generated_videos")
     samples = pd.read_parquet(folder / "samples.parquet")
     meta = json.loads((root / STUDENT / "audio" / "meta.json").read_text())
@@ -44,26 +42,15 @@ def write_report(workspace: Workspace, benchmark: "Benchmark", autoencoder: Any)
     return write_evaluation_page(workspace.report_page("benchmark_scores"), found)
 
 
-def _features_of(autoencoder: Any, benchmark: "Benchmark") -> Any:
-    import numpy as np
-
-    from evaluation.scoring.error_analysis import latent_features
-    from omnihuman.autoencoder import encode_video, to_pixels
-
+def _features_of(autoencoder: Any, benchmark: Benchmark) -> Any:
     batches = benchmark.frames.split(16)
     return latent_features(
         np.concatenate([encode_video(autoencoder, to_pixels(batch)).float().numpy() for batch in batches])
     )
 
 
-def training_clips(workspace: Workspace) -> tuple["TrainingClips | None", str]:
+def training_clips(workspace: Workspace) -> tuple[TrainingClips | None, str]:
     """One sample of each clip of the snapshot, with its scores; None, and why, where the snapshot or what it names is not here."""
-    import numpy as np
-    import pandas as pd
-
-    from evaluation.scoring.error_analysis import TrainingClips, latent_features
-    from training.data.feature_rows import FeatureRows
-
     file = workspace.data("training_snapshot") / "samples.parquet"
     if not file.is_file():
         return None, f"No {file}: there are no training clips to compare the samples with."
@@ -92,8 +79,6 @@ def training_clips(workspace: Workspace) -> tuple["TrainingClips | None", str]:
 
 def _scores_of(workspace: Workspace, clips: Any) -> Any:
     """The score columns of these clips, in their order."""
-    import pandas as pd
-
     tables = [
         pd.read_parquet(path)
         for shard in clips["shard"].unique()

@@ -1,24 +1,19 @@
 """One MLflow run per evaluation asset, tied to the snapshot that the judged models were trained on."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assets.core.steps import Execution
 from media.records import SnapshotRecord
-
-if TYPE_CHECKING:
-    from tracking.runs import Run
+from tracking.peak_memory import peak_memory_gib
+from tracking.runs import Run, open_run
 
 
 @contextmanager
-def evaluation_run(execution: Execution, params: dict[str, Any]) -> Iterator["Run"]:
+def evaluation_run(execution: Execution, params: dict[str, Any]) -> Iterator[Run]:
     """Open the run of `execution`; it also logs seconds and peak memory of this process."""
-    import time
-
-    from tracking.peak_memory import peak_memory_gib
-    from tracking.runs import open_run
-
     workspace, started = execution.workspace, time.monotonic()
     snapshot = SnapshotRecord.path(workspace.data("training_snapshot"))
     with open_run(

@@ -1,17 +1,16 @@
 """The card on a registered version's page in MLflow: what it is and was trained on, what it scored, what the gate said, how to load it."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
+
+import pandas as pd
 
 from assets.core.markdown import markdown_table
 from assets.core.workspace import Workspace
+from evaluation.benchmark.cost import without_costs
+from evaluation.scoring.gate import Decision
 from media.records import ProductRecord, SnapshotRecord
 from profiles.conditions import SUBSETS
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from evaluation.scoring.gate import Decision
 
 GATE = "\n\n## Gate\n"
 LENGTH = 5000  # of a description in MLflow's store
@@ -23,7 +22,7 @@ def model_card(
     name: str,
     version: int,
     record: ProductRecord,
-    scores: "pd.DataFrame",
+    scores: pd.DataFrame,
     sheet: str,
     video: str,
 ) -> str:
@@ -59,14 +58,12 @@ def samples(name: str, version: int, sheet: str, video: str) -> str:
     return f"![what it makes of held-out clips, below the truth]({picture})\n\n[With sound]({film})"
 
 
-def _rows(scores: "pd.DataFrame") -> list[dict[str, Any]]:
-    from evaluation.benchmark.cost import without_costs
-
+def _rows(scores: pd.DataFrame) -> list[dict[str, Any]]:
     quality = without_costs(scores[scores["value"].notna()])
     return [{"driven by": row.mode, "metric": row.metric, "value": f"{row.value:.4g}"} for row in quality.itertuples()]
 
 
-def with_verdict(card: str, decision: "Decision") -> str:
+def with_verdict(card: str, decision: Decision) -> str:
     """The card with what the gate said last, in place of what it said before."""
     said = "Passed." if decision.promote else "Refused."
     rows = [{"check": check.name, "passed": check.passed, "message": check.message} for check in decision.checks]

@@ -5,24 +5,33 @@ import json
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from assets.core.markdown import markdown_table
 from assets.core.names import MODELS, STUDENT, TEACHER, TRANSFORMER
 from assets.core.steps import AssetError, Execution, Markdown, Metadata, Report
 from assets.core.workspace import Workspace
+from assets.kinds.champion_pair import promote_pair
 from assets.kinds.gate_evidence import gate_evidence, scored_pipeline
 from assets.kinds.generated_videos import pipeline_digest
 from assets.kinds.model_card import model_card, with_verdict
+from evaluation.benchmark.benchmark_plan import AUDIO, PIXELS, POSE, RECONSTRUCTION, ModelPlan
+from evaluation.benchmark.benchmark_plan import STUDENT as STUDENT_ROWS
+from evaluation.benchmark.benchmark_plan import TEACHER as TEACHER_ROWS
+from evaluation.benchmark.generate import generate_videos, reconstruct
+from evaluation.benchmark.puppet_benchmark import load_benchmark
+from evaluation.pages.pictures import models_sheet, talking_video
+from evaluation.scoring.gate import Decision, decide
+from evaluation.scoring.score import score_benchmark
 from media import write_atomically
 from media.records import ProductRecord, SnapshotRecord
+from omnihuman.digests import weights_digest
+from omnihuman.pipeline import OmniHumanPipeline, build_pipeline
 from tracking.code_version import git_commit
+from tracking.model_address import CHALLENGER
 from tracking.version_origin import VersionOrigin
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from evaluation.scoring.gate import Decision
 
 SCORES, SLICES = "benchmark_scores.parquet", "benchmark_slices.parquet"
 SHEET, VIDEO = "samples.png", "samples.mp4"  # beside them, on the version's page
@@ -30,16 +39,6 @@ SHEET, VIDEO = "samples.png", "samples.mp4"  # beside them, on the version's pag
 
 def make_registered_model(execution: Execution) -> Metadata:
     """Save student and teacher as whole pipelines and register both as challenger."""
-    import pandas as pd
-
-    from evaluation.benchmark.benchmark_plan import AUDIO
-    from evaluation.benchmark.benchmark_plan import TEACHER as TEACHER_ROWS
-    from evaluation.benchmark.puppet_benchmark import load_benchmark
-    from evaluation.pages.pictures import models_sheet, talking_video
-    from omnihuman.digests import weights_digest
-    from omnihuman.pipeline import build_pipeline
-    from tracking.model_address import CHALLENGER
-
     workspace, registry = execution.workspace, execution.workspace.registry
     versions: dict[str, Any] = {}
     scores = pd.read_parquet(workspace.data("benchmark_scores") / "scores.parquet")
@@ -80,8 +79,6 @@ def make_registered_model(execution: Execution) -> Metadata:
 
 def make_promoted_champion(execution: Execution) -> Metadata:
     """Let the gate decide; alias `champion` moves to the challenger and its teacher, or the refusal stands as a tag on it."""
-    from assets.kinds.champion_pair import promote_pair
-
     workspace = execution.workspace
     registered = json.loads((workspace.data("registered_model") / "model_version.json").read_text())
     challenger = registered[STUDENT]["version"]
@@ -103,17 +100,13 @@ def make_promoted_champion(execution: Execution) -> Metadata:
     return {"promoted": decision.promote, "challenger": challenger, "checks": Markdown(markdown_table(rows))}
 
 
-def judge_version(workspace: Workspace, version: int, report: Report) -> "tuple[int | None, Decision]":
+def judge_version(workspace: Workspace, version: int, report: Report) -> tuple[int | None, Decision]:
     """The gate on a registered student: the champion it is compared with, and the decision.
 
     Raises:
         tracking.registry.RegistryError: no such version.
         AssetError: its scores were not registered with it, or a committed manifest cannot be read.
     """
-    import pandas as pd
-
-    from evaluation.scoring.gate import decide
-
     registry = workspace.registry
     champion = registry.at_alias(STUDENT)
     rival = None if champion is None or champion.version == version else champion.version
@@ -133,31 +126,22 @@ def judge_version(workspace: Workspace, version: int, report: Report) -> "tuple[
     )
 
 
-def write_verdict(workspace: Workspace, version: int, decision: "Decision", tags: dict[str, str]) -> None:
+def write_verdict(workspace: Workspace, version: int, decision: Decision, tags: dict[str, str]) -> None:
     """Onto the page of a registered student: tags to search by, and every check."""
     registry = workspace.registry
     registry.set_tags(STUDENT, version, tags)
     registry.describe(STUDENT, version, with_verdict(registry.description(STUDENT, version), decision))
 
 
-def gate_tags(decision: "Decision") -> dict[str, str]:
+def gate_tags(decision: Decision) -> dict[str, str]:
     """What the registry's page says of a version. MLflow cuts long tags; the whole is in decision.json."""
     if decision.promote:
         return {"gate": "passed", "gate.reasons": ""}
     return {"gate": "failed", "gate.reasons": "; ".join(decision.reasons)[:4000]}
 
 
-def champion_scores(workspace: Workspace, version: int, report: Report) -> "pd.DataFrame":
+def champion_scores(workspace: Workspace, version: int, report: Report) -> pd.DataFrame:
     """The champion's own numbers on today's benchmark: stored ones if they are of it, else measured now."""
-    import pandas as pd
-
-    from evaluation.benchmark.benchmark_plan import AUDIO, PIXELS, POSE, RECONSTRUCTION, ModelPlan
-    from evaluation.benchmark.benchmark_plan import STUDENT as STUDENT_ROWS
-    from evaluation.benchmark.generate import generate_videos, reconstruct
-    from evaluation.benchmark.puppet_benchmark import load_benchmark
-    from evaluation.scoring.score import score_benchmark
-    from omnihuman.pipeline import OmniHumanPipeline
-
     config, benchmark = workspace.profile.evaluation, load_benchmark(workspace.data("benchmark_sets"))
     folder = workspace.registry.folder(STUDENT, version)
     origin = workspace.registry.version(STUDENT, version).origin

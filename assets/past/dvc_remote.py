@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from dvc.repo import Repo
 
 from assets.core.dvc_cache import cache_folder, committed_folder
 from assets.core.dvc_lock import LOCK
@@ -22,9 +23,6 @@ from assets.core.steps import AssetError
 from assets.core.workspace import Workspace
 from assets.past.restore_points import STAGES, RestorePoint, restore_points
 from media import write_atomically
-
-if TYPE_CHECKING:
-    from dvc.repo import Repo
 
 REMOTE_VARIABLE = "OMNIHUMAN_REMOTE"
 NAME = "storage"
@@ -55,8 +53,6 @@ def name_remote(workspace: Workspace) -> str:
 
     A remote that `.dvc/config` names is left alone. Returns the address, empty for `OMNIHUMAN_REMOTE=none`.
     """
-    from dvc.repo import Repo
-
     wanted = os.environ.get(REMOTE_VARIABLE, "")
     if wanted == NO_REMOTE:
         return ""
@@ -142,10 +138,8 @@ def missing_outputs(workspace: Workspace, point: RestorePoint) -> list[str]:
 
 
 @contextmanager
-def point_repository(workspace: Workspace, point: RestorePoint) -> Iterator[tuple["Repo", list[str]]]:
+def point_repository(workspace: Workspace, point: RestorePoint) -> Iterator[tuple[Repo, list[str]]]:
     """A state as a DVC repository in a folder for the moment, with the workspace's cache and remote and no data; and its stages."""
-    from dvc.repo import Repo
-
     workspace.var.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=".tmp-point-", dir=workspace.var))
     try:
@@ -161,8 +155,6 @@ def point_repository(workspace: Workspace, point: RestorePoint) -> Iterator[tupl
 
 def lay_out(workspace: Workspace, point: RestorePoint, folder: Path) -> None:
     """Make `folder` a DVC repository of this state, data not yet brought; one that is there already stays."""
-    from dvc.repo import Repo
-
     remote = name_remote(workspace)
     with Repo(str(workspace.root)) as source:
         if not (folder / ".dvc").is_dir():

@@ -9,9 +9,13 @@ import io
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import networkx as nx
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from assets.core.catalogue import STEPS
 from assets.core.dvc_cache import (
@@ -26,9 +30,6 @@ from assets.core.names import MODELS, SOURCES
 from assets.core.workspace import Workspace
 from media import sha256_of_file
 from media.records import ProductRecord, SnapshotRecord
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SNAPSHOT, SCORES, VIDEOS = "training_snapshot", "benchmark_scores", "generated_videos"
 KINDS = ("clip", "shard", "snapshot", "run", "checkpoint", "score", "version")
@@ -87,8 +88,6 @@ class Lineage:
 
     def clips_of(self, digest: str) -> dict[str, list[str]]:
         """Shard to the clips that a snapshot lists of it."""
-        import pyarrow.parquet as pq
-
         table = pq.read_table(self.samples[digest], columns=["shard", "clip_id"]).to_pandas().drop_duplicates()
         return {str(shard): sorted(rows["clip_id"]) for shard, rows in table.groupby("shard")}
 
@@ -112,9 +111,6 @@ def read_lineage(workspace: Workspace) -> Lineage:
 
 
 def _listed(path: Path, clip_ids: Collection[str]) -> Iterator[tuple[str, str]]:
-    import pyarrow as pa
-    import pyarrow.dataset as ds
-
     samples = ds.dataset(path, format="parquet")
     wanted = ds.field("clip_id").isin(pa.array(list(clip_ids), samples.schema.field("clip_id").type))
     rows = samples.to_table(columns=["clip_id", "shard"], filter=wanted).to_pylist()
@@ -246,8 +242,6 @@ def _add_scores(
 
 def _score_tables(folders: Iterable[CommittedFolder]) -> dict[str, list[CommittedFolder]]:
     """Content of a benchmark's table to the folders that hold it."""
-    import pyarrow.parquet as pq
-
     found: dict[str, list[CommittedFolder]] = {}
     for folder in folders:
         path = folder.files.get("scores.parquet")
@@ -256,14 +250,12 @@ def _score_tables(folders: Iterable[CommittedFolder]) -> dict[str, list[Committe
     return found
 
 
-def _rows_of_models(folder: CommittedFolder) -> "dict[str, pd.DataFrame]":
-    import pandas as pd
-
+def _rows_of_models(folder: CommittedFolder) -> dict[str, pd.DataFrame]:
     table = pd.read_parquet(io.BytesIO(folder.files["scores.parquet"].read_bytes()))
     return {str(model): rows for model, rows in table[table["model"].isin(list(SOURCES))].groupby("model")}
 
 
-def _numbers(rows: "pd.DataFrame") -> dict[str, Any]:
+def _numbers(rows: pd.DataFrame) -> dict[str, Any]:
     columns = {"mode", "metric", "value"}
     if not columns <= set(rows):
         return {}

@@ -13,6 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import yaml
+from dvc.utils.serialize import YAMLError, dumps_yaml, parse_yaml
+
 from assets.core.catalogue import FLOW
 from assets.core.dvc_cache import CommittedFolder, cache_folder, committed_folder
 from assets.core.dvc_lock import LOCK
@@ -198,8 +202,6 @@ def _scored(cache: Path, stages: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _numbers(table: bytes) -> dict[str, float]:
-    import pandas as pd
-
     scores = pd.read_parquet(io.BytesIO(table))
     own = scores[(scores["model"] == STUDENT) & scores["value"].notna()]
     return {f"{row.mode}.{row.metric}": float(row.value) for row in own.itertuples()}
@@ -217,9 +219,6 @@ def _made(stage: dict[str, Any] | None) -> str:
 
 
 def _write(workspace: Workspace, place: Path, stages: dict[str, Any], facts: dict[str, Any]) -> RestorePoint:
-    import yaml
-    from dvc.utils.serialize import dumps_yaml  # YAML 1.2, as DVC reads it: 1e-08 stays a number
-
     lock = dumps_yaml({"schema": "2.0", "stages": stages})
     if (place / LOCK).is_file() and (place / LOCK).read_text() == lock:
         return _read(place / MANIFEST)
@@ -263,8 +262,6 @@ def _read(manifest: Path) -> RestorePoint:
 
 
 def _read_stages(path: Path) -> dict[str, Any]:
-    from dvc.utils.serialize import YAMLError, parse_yaml
-
     try:
         stages = parse_yaml(path.read_text(), str(path))["stages"]
         for entry in stages.values():

@@ -10,7 +10,9 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from assets.core.build_lock import one_maker
 from assets.core.names import STUDY
@@ -19,18 +21,25 @@ from assets.core.training_recipes import RECIPES
 from assets.core.workspace import Workspace
 from assets.kinds.checkpoints import training_job
 from assets.make.execute import run_process
+from evaluation.benchmark.benchmark_plan import AUDIO, POSE, RECONSTRUCTION, SECOND_SEED, ModelPlan
+from evaluation.benchmark.generate import generate_videos
+from evaluation.benchmark.puppet_benchmark import Benchmark, load_benchmark
+from evaluation.pages.pictures import models_sheet
+from evaluation.questions.ablation import ablation_markdown, ablation_row, in_order
+from evaluation.questions.ablation_pictures import study_plot
 from evaluation.questions.studies import STUDIES, Study, Variant
+from evaluation.scoring.score import score_benchmark
+from evaluation.scoring.score_table import load_scores
 from media import whole_directory, write_atomically
 from media.records import ProductRecord, SnapshotRecord
-from profiles import changed_profile
+from omnihuman.autoencoder import load_autoencoder
+from omnihuman.pipeline import build_pipeline
+from profiles import changed_profile, resolve_source
 from tracking.code_version import git_commit
+from tracking.runs import Run, open_run
+from training.run.fingerprint import job_fingerprint
+from training.run.launch import training_process
 from training.run.warm import warm_trainings
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from evaluation.benchmark.puppet_benchmark import Benchmark
-    from tracking.runs import Run
 
 MODEL = "variant"  # its name in the score table, of which there is one per weights
 DATA = ("training_snapshot", "condition_features", "benchmark_sets", "generated_videos")
@@ -55,8 +64,6 @@ def run_study(
     Raises:
         AssetError: a study or variant that does not exist, or a parent that is missing.
     """
-    from tracking.runs import open_run
-
     if study not in STUDIES:
         raise AssetError(f"no study {study}; there are {', '.join(STUDIES)}")
     chosen, variants = STUDIES[study], _variants(STUDIES[study], names)
@@ -89,10 +96,8 @@ def _check_parents(workspace: Workspace, study: Study) -> None:
 
 
 def _run(
-    workspace: Workspace, study: Study, variants: list[Variant], seeds: int, command: str, launch: Launcher, run: "Run"
+    workspace: Workspace, study: Study, variants: list[Variant], seeds: int, command: str, launch: Launcher, run: Run
 ) -> Path:
-    from evaluation.questions.ablation import in_order
-
     destination = workspace.data(STUDY) / study.name
     rows, videos = _beside(workspace, study)
     for seed in range(seeds):
@@ -110,12 +115,8 @@ def _run(
 
 
 def _write(
-    workspace: Workspace, destination: Path, study: Study, table: "pd.DataFrame", videos: dict[str, Path], command: str
+    workspace: Workspace, destination: Path, study: Study, table: pd.DataFrame, videos: dict[str, Path], command: str
 ) -> None:
-    from evaluation.pages.pictures import models_sheet
-    from evaluation.questions.ablation import ablation_markdown
-    from evaluation.questions.ablation_pictures import study_plot
-
     with whole_directory(destination) as folder:
         table.to_parquet(folder / "ablation.parquet", index=False)
         write_atomically(folder / "ablation.md", ablation_markdown(table, study, command, git_commit()).encode())
@@ -127,8 +128,6 @@ def _write(
 
 def _beside(workspace: Workspace, study: Study) -> tuple[list[dict[str, Any]], dict[str, Path]]:
     """The row of what stands beside the variants, and its videos."""
-    from evaluation.questions.ablation import ablation_row
-
     if study.beside is None:
         return [], {}
     root = _scored(workspace, study, workspace.data(study.beside))
@@ -140,10 +139,6 @@ def _variant_row(
     workspace: Workspace, study: Study, variant: Variant, seed: int, launch: Launcher
 ) -> tuple[dict[str, Any], Path | None]:
     """The variant's row and its videos; a training that failed is a row with its reason."""
-    import pandas as pd
-
-    from evaluation.questions.ablation import ablation_row
-
     try:
         weights = _train_variant(workspace, study, variant, seed, launch)
     except AssetError as error:
@@ -187,9 +182,6 @@ def _snapshot(workspace: Workspace) -> str:
 
 def _train(workspace: Workspace, name: str, folder_of: Callable[[str], Path], launch: Launcher) -> Path:
     """The folder of these weights: found by their fingerprint, or made, going on where an attempt stopped."""
-    from training.run.fingerprint import job_fingerprint
-    from training.run.launch import training_process
-
     root, section = workspace.var / "ablation", RECIPES[name].section
     job = training_job(workspace, name, folder_of, root, root)
     key = f"{section}-{job_fingerprint(job, _snapshot(workspace))}"
@@ -204,33 +196,20 @@ def _train(workspace: Workspace, name: str, folder_of: Callable[[str], Path], la
     return output
 
 
-def _benchmark(workspace: Workspace) -> "Benchmark":
-    from evaluation.benchmark.puppet_benchmark import load_benchmark
-
+def _benchmark(workspace: Workspace) -> Benchmark:
     return load_benchmark(workspace.data("benchmark_sets"))
 
 
-def _scores(root: Path) -> "pd.DataFrame":
-    from evaluation.scoring.score_table import load_scores
-
+def _scores(root: Path) -> pd.DataFrame:
     return load_scores(root / "scores")
 
 
 def _audio(root: Path) -> Path:
-    from evaluation.benchmark.benchmark_plan import AUDIO
-
     return root / MODEL / AUDIO
 
 
 def _scored(workspace: Workspace, study: Study, weights: Path) -> Path:
     """The folder with videos and scores of one model, made once per weights, benchmark, number of steps and settings."""
-    from evaluation.benchmark.benchmark_plan import AUDIO, POSE, RECONSTRUCTION, SECOND_SEED, ModelPlan
-    from evaluation.benchmark.generate import generate_videos
-    from evaluation.scoring.score import score_benchmark
-    from omnihuman.autoencoder import load_autoencoder
-    from omnihuman.pipeline import build_pipeline
-    from profiles import resolve_source
-
     benchmark, config = _benchmark(workspace), workspace.profile.evaluation
     digest = ProductRecord.read(weights).weights_digest
     steps, modes = None if study.one_step else config.teacher_steps, (AUDIO, POSE, SECOND_SEED)

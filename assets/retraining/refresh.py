@@ -3,8 +3,11 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
 import yaml
 
 from assets.core.catalogue import STEPS
@@ -13,13 +16,15 @@ from assets.core.dvc_stages import params_text, settings_of
 from assets.core.names import MODELS, STUDENT
 from assets.core.workspace import Workspace
 from assets.past.lineage import Lineage, read_lineage
+from assets.past.withdrawals import withdrawn_clips
 from assets.questions.subset_questions import scores_of_all_shards
 from assets.retraining.column_drift import ColumnDrift, measure_drift
 from assets.retraining.refresh_decision import RefreshDecision, RefreshFacts, decide_refresh
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import pyarrow.dataset as ds
+from curation.scores.registry import columns_of
+from curation.subsets.nested_subsets import parse_predicates
+from curation.subsets.selection import check_predicates
+from curation.tables.storage import CurationError
+from profiles.conditions import SUBSETS
 
 SECONDS_PER_HOUR = 3600.0
 # Ids are hashes: the smallest ones are a fair draw, and the same one every night.
@@ -73,9 +78,7 @@ def refresh_facts(workspace: Workspace) -> RefreshFacts:
     )
 
 
-def _digest(today: "pd.DataFrame") -> str:
-    from profiles.conditions import SUBSETS
-
+def _digest(today: pd.DataFrame) -> str:
     digest = hashlib.sha256()
     for name in SUBSETS:
         clips = sorted(today.index[today[name] & today["finished"]])
@@ -83,25 +86,14 @@ def _digest(today: "pd.DataFrame") -> str:
     return digest.hexdigest()
 
 
-def _trained(samples: Path) -> "pd.DataFrame":
+def _trained(samples: Path) -> pd.DataFrame:
     """By clip id: the shard, and which conditions the champion's snapshot lists it for."""
-    import pandas as pd
-
-    from profiles.conditions import SUBSETS
-
     table = pd.read_parquet(samples, columns=["clip_id", "shard", *SUBSETS])
     return table.groupby("clip_id").agg({"shard": "first", **dict.fromkeys(SUBSETS, "max")})
 
 
-def _today(scores: "ds.Dataset", workspace: Workspace) -> "pd.DataFrame":
+def _today(scores: ds.Dataset, workspace: Workspace) -> pd.DataFrame:
     """By clip id: seconds, the nested subsets, whether its shard has features to train on; withdrawn clips are in none."""
-    import pyarrow.dataset as ds
-
-    from curation.subsets.nested_subsets import parse_predicates
-    from curation.subsets.selection import check_predicates
-    from curation.tables.storage import CurationError
-    from profiles.conditions import SUBSETS
-
     if "seconds" not in scores.schema.names:
         raise CurationError(
             "the score tables were written by an older version and have no column 'seconds'; materialise clip_scores again"
@@ -120,34 +112,17 @@ def _today(scores: "ds.Dataset", workspace: Workspace) -> "pd.DataFrame":
     return table
 
 
-def withdrawn_clips(workspace: Workspace) -> set[str]:
-    """Ids of all clips that tombstones name or that are of a withdrawn source."""
-    from curation.snapshot.withdrawals import read_tombstones, withdrawn
-    from curation.tables.storage import read_table
-
-    tombstones = read_tombstones(workspace.tombstones)
-    if not tombstones:
-        return set()
-    tables = [
-        read_table(workspace.data("raw_clips", shard) / "clips.parquet") for shard in workspace.shards("raw_clips")
-    ]
-    listed = {clip_id for clips in tables for clip_id in clips.loc[withdrawn(clips, tombstones), "clip_id"]}
-    return listed | {clip_id for tombstone in tombstones for clip_id in tombstone.clip_ids}
-
-
-def _lost(trained: "pd.DataFrame", today: "pd.DataFrame", workspace: Workspace) -> int:
+def _lost(trained: pd.DataFrame, today: pd.DataFrame, workspace: Workspace) -> int:
     gone = ~trained["shard"].isin(workspace.shards("raw_clips")) & ~trained.index.isin(today.index)
     return int((gone | trained.index.isin(withdrawn_clips(workspace))).sum())
 
 
-def _hours(seconds: "pd.Series", clips: "pd.Index") -> float:
+def _hours(seconds: pd.Series, clips: pd.Index) -> float:
     return float(seconds.loc[seconds.index.intersection(clips)].sum()) / SECONDS_PER_HOUR
 
 
-def _drift(scores: "ds.Dataset", before: "pd.Index", after: "pd.Index", workspace: Workspace) -> list[ColumnDrift]:
+def _drift(scores: ds.Dataset, before: pd.Index, after: pd.Index, workspace: Workspace) -> list[ColumnDrift]:
     """Every column of numbers of a score that is on and that shards have; none where there are too few clips to tell."""
-    from curation.scores.registry import columns_of
-
     config = workspace.profile.refresh
     kinds = columns_of(workspace.profile.curation.scores)
     columns = [name for name, kind in kinds.items() if kind != "text" and name in scores.schema.names]
@@ -159,10 +134,7 @@ def _drift(scores: "ds.Dataset", before: "pd.Index", after: "pd.Index", workspac
     ]
 
 
-def _values(scores: "ds.Dataset", columns: list[str], clips: "pd.Index") -> "pd.DataFrame":
-    import pyarrow as pa
-    import pyarrow.dataset as ds
-
+def _values(scores: ds.Dataset, columns: list[str], clips: pd.Index) -> pd.DataFrame:
     drawn = pa.array(sorted(clips)[:CLIPS_COMPARED], scores.schema.field("clip_id").type)
     table = scores.to_table(columns=["clip_id", *columns], filter=ds.field("clip_id").isin(drawn)).to_pandas()
     return table.drop_duplicates("clip_id")[columns].astype(float)

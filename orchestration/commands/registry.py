@@ -65,7 +65,8 @@ def start(
 ) -> None:
     """Choose where the next training begins: from scratch, or from the champion's teacher."""
     from assets.core.names import CHAMPION, SCRATCH
-    from assets.retraining.training_start import choose_start, read_start
+    from assets.core.training_start import read_start
+    from assets.retraining.choose_start import choose_start
 
     workspace = open_with(profile, overrides)
     if begin not in ("", SCRATCH, CHAMPION):

@@ -13,10 +13,11 @@ from assets.core.catalogue import STEPS
 from assets.core.dvc_stages import ensure_repository
 from assets.core.names import STUDENT, TEACHER
 from assets.core.steps import AssetError
+from assets.core.training_start import read_start
 from assets.core.workspace import Workspace
 from assets.make.execute import execute, is_current
 from assets.past.who_saw import who_saw
-from assets.retraining.training_start import choose_start, read_start
+from assets.retraining.choose_start import choose_start
 from curation.snapshot.withdrawals import withdraw
 from omnihuman.digests import weights_digest
 from orchestration.commands.cli import app
