@@ -16,7 +16,7 @@ import pytest
 from evaluation.benchmark.cost import without_costs
 from tests import forked
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(1800)]  # two demos before the first test
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = (
     "demo.clean=20 demo.broken_per_kind=1 stage_1.steps=3 stage_2.steps=30 engine.checkpoint_every=3 stage_3.steps=3 consistency.steps=3 "
@@ -50,7 +50,7 @@ def start(root, begin, **settings):
 
 def kill_in_stage_2(root):
     """kill -9 the demo's own process, and only that, once stage 2 has a checkpoint; its ranks and its warm process must end by themselves."""
-    process, deadline = start(root, subprocess.Popen, OMNIHUMAN_WARM=""), time.monotonic() + 400
+    process, deadline = start(root, subprocess.Popen, OMNIHUMAN_WARM=""), time.monotonic() + 800
     while not any(
         json.loads(p.read_text())["step"] >= 3
         for p in (root / "var" / "runs").glob("stage_2_checkpoint/*/checkpoints/latest.json")
