@@ -62,3 +62,10 @@ def test_missing_weights_are_one_error_that_says_how_to_get_them(tmp_path):
         load_autoencoder(tmp_path / "nowhere")
     with pytest.raises(FileNotFoundError, match="safetensors"):
         weights_digest(tmp_path)
+
+
+@pytest.mark.parametrize(("native", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_a_processor_that_would_imitate_bfloat16_computes_in_float32(monkeypatch, native, expected):
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: native)
+    assert load_autoencoder(resolve_source("profile:laptop/autoencoder")).dtype == expected

@@ -24,6 +24,7 @@ from omnihuman.autoencoder import (
     LAPTOP_CONFIG,
     decode_video,
     encode_video,
+    inference_dtype,
     load_autoencoder,
     to_frames,
     to_pixels,
@@ -103,7 +104,7 @@ def train(recipe: AutoencoderRecipe, output: Path) -> None:
         scale = min(1.0, (step + 1) / recipe.warmup) * min(1.0, 2.5 * (1 - progress) + 0.02)
         for group, rate in zip(engine.optimizer.param_groups, base_rates, strict=True):
             group["lr"] = rate * scale
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=inference_dtype() == torch.bfloat16):
             loss = _loss(model, to_pixels(corpus[chosen, start : start + frames]), recipe, generator)
         engine.backward(loss)
         engine.step()
