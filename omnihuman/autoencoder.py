@@ -12,7 +12,7 @@ from torch import Tensor
 
 from omnihuman.digests import forget_source
 from omnihuman.errors import InputError, MissingWeights, reading_weights
-from omnihuman.placement import execution_device
+from omnihuman.placement import computes_in_bfloat16, execution_device
 
 LAPTOP_CONFIG = {
     "base_dim": 24,
@@ -49,8 +49,7 @@ def inference_dtype() -> torch.dtype:
 
     A processor without instructions for bfloat16 imitates it: a 64-pixel window takes 6.0 s of a core instead of 0.2 s.
     """
-    native = torch.accelerator.is_available() or torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return torch.bfloat16 if native else torch.float32
+    return torch.bfloat16 if computes_in_bfloat16() else torch.float32
 
 
 def load_autoencoder(path: str | Path, dtype: torch.dtype | None = None) -> AutoencoderKLWan:

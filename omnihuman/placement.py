@@ -14,3 +14,8 @@ def execution_device(module: nn.Module) -> torch.device:
     device = next(module.parameters()).device
     offloaded = device.type == "meta" or (device.type == "cpu" and torch.accelerator.is_available())
     return get_module_execution_device(module) if offloaded else device
+
+
+def computes_in_bfloat16() -> bool:
+    """Tell whether an accelerator or this processor computes in bfloat16, where other processors imitate it twenty times slower."""
+    return torch.accelerator.is_available() or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
+from omnihuman.placement import computes_in_bfloat16
 from profiles.schema import OptimizerConfig
 
 Optimizer = torch.optim.Optimizer
@@ -40,6 +41,7 @@ def build_optimizer(named_parameters: Iterable[tuple[str, nn.Parameter]], config
 def _muon(parameters: list[tuple[str, nn.Parameter]], config: OptimizerConfig) -> Optimizer:
     from deepspeed.runtime.zero.muon.muon_optimizer import MuonWithAuxAdam
 
+    orthogonalise_natively()
     for name, parameter in parameters:
         setattr(parameter, "use_muon", uses_muon(name, parameter))  # noqa: B010 - DeepSpeed's own attribute
     groups = [
@@ -61,3 +63,14 @@ def _muon(parameters: list[tuple[str, nn.Parameter]], config: OptimizerConfig) -
         },
     ]
     return MuonWithAuxAdam([group for group in groups if group["params"]])
+
+
+def orthogonalise_natively() -> None:
+    """Have Muon's Newton-Schulz iteration run in float32 where this processor would imitate bfloat16.
+
+    DeepSpeed asks its accelerator, and that of a CPU says yes to bfloat16 whatever the processor: 192 x 768 took 35 ms instead of 2.
+    """
+    from deepspeed.runtime.zero.muon import original_muon
+
+    if not computes_in_bfloat16():
+        original_muon.ns_compute_dtype = lambda ns_method="gram": torch.float32
