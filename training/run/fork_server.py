@@ -22,9 +22,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from media.user_error import UserError
 
-class ForkServerError(RuntimeError):
-    """The fork server ended, or cannot fork in safety; what it printed says why."""
+
+class ForkServerError(UserError, RuntimeError):
+    """The fork server ended, or cannot fork in safety; what it printed says why, and `OMNIHUMAN_WARM=0` does without it."""
 
 
 @dataclass(frozen=True)
