@@ -273,7 +273,8 @@ def test_published_shards_without_safetensors_are_read_and_name_the_same_scores(
     torch.save({name: state[name] for name in names[10:]}, tmp_path / "pytorch_model-00002-of-00002.bin")
     frames = np.full((1, 28, 28, 3), 90, np.uint8)
     ours, theirs = QAlign(folder, "cpu"), QAlign(tmp_path, "cpu")
-    np.testing.assert_array_equal(ours(frames, 16.0), theirs(frames, 16.0))
+    # Weights in other places of memory: a processor's kernels add in another order, one bit of float32.
+    np.testing.assert_allclose(ours(frames, 16.0), theirs(frames, 16.0), rtol=1e-6)
     assert ours.network.sha256 != theirs.network.sha256
 
 
