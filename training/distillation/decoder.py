@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from omnihuman.autoencoder import (
     decode_video,
     decode_with_gradient,
-    inference_dtype,
     load_autoencoder,
     with_narrower_decoder,
 )
+from omnihuman.placement import computes_in_bfloat16
 from profiles import resolve_source
 from profiles.schema import Ratios, SlimDecoderConfig
 from training.data.batch import Batch
@@ -113,7 +113,7 @@ class DecoderDistillation(SingleEngineDistillation):
         for part in batch.latents.chunk(engine.gradient_accumulation_steps()):
             latents = pieces(part, config, generator).to(engine.device)
             # Decoders run in bfloat16, so this one also learns in it, with weights in the engine's precision.
-            with torch.autocast(engine.device.type, torch.bfloat16, enabled=inference_dtype() == torch.bfloat16):
+            with torch.autocast(engine.device.type, torch.bfloat16, enabled=computes_in_bfloat16()):
                 loss = decoder_loss(engine(latents), decode_video(self.teacher, latents), config.edges, config.squares)
             yield loss
 

@@ -24,12 +24,12 @@ from omnihuman.autoencoder import (
     LAPTOP_CONFIG,
     decode_video,
     encode_video,
-    inference_dtype,
     load_autoencoder,
     to_frames,
     to_pixels,
     use_rsqrt_norm,
 )
+from omnihuman.placement import computes_in_bfloat16
 from profiles.schema import OptimizerConfig
 from puppets import measure, render
 from puppets.measure import MOUTH_WINDOW
@@ -104,7 +104,7 @@ def train(recipe: AutoencoderRecipe, output: Path) -> None:
         scale = min(1.0, (step + 1) / recipe.warmup) * min(1.0, 2.5 * (1 - progress) + 0.02)
         for group, rate in zip(engine.optimizer.param_groups, base_rates, strict=True):
             group["lr"] = rate * scale
-        with torch.autocast("cpu", torch.bfloat16, enabled=inference_dtype() == torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=computes_in_bfloat16()):
             loss = _loss(model, to_pixels(corpus[chosen, start : start + frames]), recipe, generator)
         engine.backward(loss)
         engine.step()
