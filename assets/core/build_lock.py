@@ -15,7 +15,7 @@ def one_maker(workspace: Workspace, asset: str, shard: str | None) -> Iterator[b
     """Hold the asset (or shard) for the block; gives whether another process held it and had to be waited for.
 
     A lock on one byte of a file per asset, so that ten thousand shards need no files of their own; it ends with the process,
-    however that ends.
+    however that ends. `media.file_lock` locks whole files only, hence fcntl.
     """
     folder = workspace.var / "makers"
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,5 @@
 """dvc.yaml and dvc.lock: Dagster and the command line write the data, DVC remembers its hash."""
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
@@ -16,6 +15,7 @@ from assets.core.steps import Step
 from assets.core.versions import configuration, score_weights
 from assets.core.workspace import Workspace
 from media import write_atomically
+from media.file_lock import file_lock
 from profiles import Profile
 
 PARAMS_HEADING = "# The resolved profile, as DVC compares it. Written by the pipeline: edit profiles/, not this.\n"
@@ -163,7 +163,5 @@ def _stage(step: Step) -> dict[str, Any]:
 @contextmanager
 def one_writer(workspace: Workspace) -> Iterator[None]:
     """Held by whoever writes dvc.lock or params.yaml; others wait."""
-    workspace.var.mkdir(parents=True, exist_ok=True)
-    with open(workspace.var / "dvc.writer", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with file_lock(workspace.var / "dvc.writer"):
         yield

@@ -5,7 +5,6 @@ Multi-index hashing (Norouzi, Punjani and Fleet, "Fast search in Hamming space w
 only clips that share such a band are compared, whatever the number of shards.
 """
 
-import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ import pandas as pd
 
 from curation.intake.video_hash import BYTES
 from curation.tables.storage import CurationError, read_table
+from media.file_lock import file_lock
 
 # Measured on 400 puppets, which all share one layout: copies at other sizes, rates, brightness and compression lie 0 to 9
 # bits apart (95 %), different puppets 15 and more, half of them 57 and more.
@@ -106,9 +106,7 @@ class DuplicateIndex:
         if self._path is None:
             yield self._current(np.zeros(0, RECORD))
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.with_name(self._path.name + ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with file_lock(self._path.with_name(self._path.name + ".lock")):
             yield self._current(self._read())
 
     def add(self, records: np.ndarray) -> None:

@@ -3,7 +3,6 @@
 The questions are those of OmniHuman-1's Table 3 (v2), where people could also abstain.
 """
 
-import fcntl
 import json
 import os
 import random
@@ -16,6 +15,8 @@ from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
+
+from filelock import lock_descriptor
 
 from evaluation.people.shares import wilson
 from media import cut_unfinished_line
@@ -158,7 +159,7 @@ def append_vote(path: Path, vote: Vote) -> None:
     """Add a line, whole and on disk when this returns; what a killed process left unfinished is cut off first."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        lock_descriptor(file.fileno())  # the file itself, for it is under version control and a lock beside it is not
         cut_unfinished_line(file)
         file.write(json.dumps(asdict(vote), sort_keys=True).encode() + b"\n")
         file.flush()

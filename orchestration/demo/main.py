@@ -1,18 +1,20 @@
 """The main job: every asset in order, only what is missing or out of date, and a page of results at the end."""
 
-import fcntl
 import os
 import resource
 import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
+
+from filelock import AcquireReturnProxy, BaseFileLock, Timeout
 
 from assets.core.catalogue import FLOW, STEPS
 from assets.core.dvc_lock import LOCK
 from assets.core.workspace import Workspace
 from assets.make.execute import is_current
+from media.file_lock import file_lock
 from media.user_error import UserError
 from orchestration.demo.console import DemoConsole
 from orchestration.demo.summary import print_results
@@ -36,19 +38,18 @@ def run_demo(workspace: Workspace, real_clips: bool = True) -> None:
         DemoError: an asset failed. What was finished stays; starting again goes on from there.
     """
     started = time.monotonic()
-    lock = _hold_alone(workspace)
-    console = DemoConsole()
-    console.line(f"[bold]OmniHuman demo[/bold], profile {workspace.profile.name}, root {workspace.root}")
-    _set_up(workspace, console, real_clips)
-    with warm_trainings():
-        made, seen = _make_all(workspace, console)
-    usage = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    print_results(workspace, console)
+    with _hold_alone(workspace):
+        console = DemoConsole()
+        console.line(f"[bold]OmniHuman demo[/bold], profile {workspace.profile.name}, root {workspace.root}")
+        _set_up(workspace, console, real_clips)
+        with warm_trainings():
+            made, seen = _make_all(workspace, console)
+        usage = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        print_results(workspace, console)
     console.line(
         f"{made} of {seen} assets computed in {time.monotonic() - started:.0f} s; "
         f"largest process {usage / 2**20:.1f} GiB"
     )
-    lock.close()
 
 
 def _make_all(workspace: Workspace, console: DemoConsole) -> tuple[int, int]:
@@ -66,20 +67,16 @@ def _make_all(workspace: Workspace, console: DemoConsole) -> tuple[int, int]:
     return made, seen
 
 
-def _hold_alone(workspace: Workspace) -> IO[str]:
+def _hold_alone(workspace: Workspace) -> AcquireReturnProxy[BaseFileLock]:
     """Lock the workspace for this demo; the lock ends with the process, however that ends, and says whose it is."""
-    workspace.var.mkdir(parents=True, exist_ok=True)
-    lock = (workspace.var / "demo.lock").open("a+")
+    path = workspace.var / "demo.lock"
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        lock.seek(0)
+        lock = file_lock(path).acquire(timeout=0)
+    except Timeout as error:
         raise DemoError(
-            f"another demo is running in {workspace.root} ({lock.read() or 'it just began'}); wait for it or stop it"
+            f"another demo is running in {workspace.root} ({path.read_text() or 'it just began'}); wait for it or stop it"
         ) from error
-    lock.truncate(0)
-    lock.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")
-    lock.flush()
+    path.write_text(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")
     return lock
 
 

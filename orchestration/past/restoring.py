@@ -1,6 +1,5 @@
 """`omnihuman restore`: data, checkpoints and scores of a past state, into the workspace or a folder of their own."""
 
-import fcntl
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -8,6 +7,8 @@ from contextlib import chdir, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+
+from filelock import Timeout
 
 from assets.core.catalogue import STEPS
 from assets.core.dvc_lock import LOCK
@@ -17,6 +18,7 @@ from assets.make.mark_current import adopt
 from assets.past.dvc_remote import fetch_point, lay_out
 from assets.past.restore_points import SNAPSHOT, RestorePoint, find_restore_point, keep_restore_point
 from media import write_atomically
+from media.file_lock import file_lock
 from media.user_error import UserError
 
 PROFILE = "profile.yaml"
@@ -105,13 +107,11 @@ def _git(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
 @contextmanager
 def _nobody_works(workspace: Workspace) -> Iterator[None]:
     """Hold the demo's lock, and refuse while Dagster has runs under way."""
-    with (workspace.var / "demo.lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RestoreError(
-                f"a demo is running in {workspace.root}; wait for it, or restore --into a folder"
-            ) from error
+    try:
+        lock = file_lock(workspace.var / "demo.lock").acquire(timeout=0)
+    except Timeout as error:
+        raise RestoreError(f"a demo is running in {workspace.root}; wait for it, or restore --into a folder") from error
+    with lock:
         running = _unfinished_runs(workspace)
         if running:
             raise RestoreError(

@@ -176,10 +176,9 @@ def test_two_that_ask_for_the_same_at_once_do_the_work_once(tmp_path, monkeypatc
 
 
 def _hold_demo(root: Path, holds) -> None:
-    lock = _hold_alone(Workspace(root, load_profile("laptop", [])))
-    holds.set()
-    time.sleep(60)
-    lock.close()
+    with _hold_alone(Workspace(root, load_profile("laptop", []))):
+        holds.set()
+        time.sleep(60)
 
 
 def test_of_two_demos_at_once_the_second_says_whose_the_first_is_and_after_a_kill_it_may(tmp_path):
@@ -196,7 +195,8 @@ def test_of_two_demos_at_once_the_second_says_whose_the_first_is_and_after_a_kil
         _hold_alone(workspace)
     first.kill()
     first.join()
-    _hold_alone(workspace).close()
+    with _hold_alone(workspace):
+        pass
 
 
 def test_one_that_is_killed_while_it_holds_the_asset_keeps_nobody_waiting(tmp_path, monkeypatch):

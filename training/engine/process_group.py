@@ -1,11 +1,12 @@
 """The process group of a training, and what DeepSpeed leaves behind around it: a build's lock file, and shared memory."""
 
-import fcntl
 import os
 import sys
 from pathlib import Path
 
 import torch
+
+from media.file_lock import file_lock
 
 SHARED_MEMORY = Path("/dev/shm")
 OPERATOR = "ShareMemCommBuilder"
@@ -42,8 +43,7 @@ def load_operator() -> None:
     if builder is None or not deepspeed.ops.__compatible_ops__.get(builder.NAME, False):
         return  # a GPU reduces through NCCL
     folder = Path(_get_build_directory(builder.NAME, verbose=False))
-    with (folder / "one-at-a-time").open("w") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)
+    with file_lock(folder / "one-at-a-time"):
         left = folder / "lock"
         if left.exists() and not _open_anywhere(left):
             print(f"removed {left}: the process that compiled there is gone", file=sys.stderr, flush=True)

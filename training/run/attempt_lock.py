@@ -1,6 +1,5 @@
 """One attempt at a time: the ranks end with the process that started them, and a lock guards the work folder."""
 
-import fcntl
 import os
 import sys
 import threading
@@ -8,8 +7,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
+from filelock import AcquireReturnProxy, BaseFileLock, Timeout
+
+from media.file_lock import file_lock
 from media.user_error import UserError
 from training.run.launch import LAUNCHER_VARIABLE
 
@@ -84,20 +85,13 @@ def patience() -> float:
     return PATIENCE if BEAT_VARIABLE not in os.environ else SILENCE_SECONDS + PATIENCE
 
 
-def hold_alone(work: Path) -> IO[str]:
-    """Lock `work` for as long as the returned file is open.
+def hold_alone(work: Path) -> AcquireReturnProxy[BaseFileLock]:
+    """Lock `work` for a `with` block, or until `release()`.
 
     Raises:
         BusyError: another attempt holds it, and still does after the time in which an orphaned one ends.
     """
-    work.mkdir(parents=True, exist_ok=True)
-    lock = (work / "lock").open("w")
-    deadline = time.monotonic() + patience()
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return lock
-        except BlockingIOError as error:
-            if time.monotonic() > deadline:
-                raise BusyError(f"another process is training into {work}; wait for it or stop it") from error
-            time.sleep(0.5)
+    try:
+        return file_lock(work / "lock").acquire(timeout=patience(), poll_interval=0.5)
+    except Timeout as error:
+        raise BusyError(f"another process is training into {work}; wait for it or stop it") from error
