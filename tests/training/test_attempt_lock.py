@@ -12,7 +12,9 @@ from training.run.attempt_lock import BusyError, hold_alone
 def test_a_second_attempt_is_refused_after_its_patience_and_goes_on_where_the_first_ends(tmp_path, monkeypatch):
     monkeypatch.setattr(attempt_lock, "PATIENCE", 0.1)
     first = hold_alone(tmp_path / "work")
-    with pytest.raises(BusyError, match=f"another process is training into {tmp_path / 'work'}; wait for it or stop it"):
+    with pytest.raises(
+        BusyError, match=f"another process is training into {tmp_path / 'work'}; wait for it or stop it"
+    ):
         hold_alone(tmp_path / "work")
     monkeypatch.setattr(attempt_lock, "PATIENCE", 30.0)
     began = time.monotonic()
