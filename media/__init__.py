@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from media.containers import MediaError, Span
-    from media.decode import Clip, decode_clip, read_audio
+    from media.decode import Clip, decode_clip
     from media.encode import encode_clip
     from media.figures import in_few_colours, png_bytes
     from media.files import (
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
         whole_file,
         write_atomically,
     )
+    from media.hearing import read_audio
     from media.probe import Probe, probe_clip
 
 _MODULES = {
     "containers": ("MediaError", "Span"),
-    "decode": ("Clip", "decode_clip", "read_audio"),
+    "decode": ("Clip", "decode_clip"),
     "encode": ("encode_clip",),
     "figures": ("in_few_colours", "png_bytes"),
     "files": (
@@ -36,6 +37,7 @@ _MODULES = {
         "whole_file",
         "write_atomically",
     ),
+    "hearing": ("read_audio",),
     "probe": ("Probe", "probe_clip"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}

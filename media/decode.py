@@ -2,33 +2,30 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-import av
 import numpy as np
-from av.audio.stream import AudioStream
-from av.container import InputContainer
 from av.video.frame import VideoFrame
 
-from media.containers import MediaError, Source, Span, open_media, reading_failed, video_stream
+from media.containers import MediaError, Source, Span, open_media, video_stream
+from media.hearing import SEEK_SECONDS, Sound, sound_of_span
 from media.pictures import FrameStream, PictureConverter, frame_rate
-from media.probe import bad_audio, no_frames
+from media.probe import no_frames
 
 # Frames may be shown a little before their time: clocks of containers round to milliseconds.
 TOLERANCE = 1e-3
-# Going to a key frame costs about as much as decoding so many seconds.
-SEEK_SECONDS = 4.0
 Transform = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Clip:
-    """Decoded media. `frames` is `(T, H, W, 3)` uint8 RGB at `fps`; `audio` is `(S,)` float32 or None."""
+    """Decoded media. `frames` is `(T, H, W, 3)` uint8 RGB at `fps`; `audio` is `(S,)` float32 or None, `sound` what of the file
+    it is."""
 
     frames: np.ndarray
     fps: float
     audio: np.ndarray | None
     sample_rate: int
+    sound: Sound | None = None
 
 
 def decode_clip(
@@ -61,8 +58,9 @@ def decode_clip(
         start = paced.run(_from_start(stream, span), stream, span, max_seconds)
         has_audio = bool(container.streams.audio)
     frames = paced.frames()
-    audio = _decode_audio(source, sample_rate, start, len(frames) / fps) if has_audio else None
-    return Clip(frames, fps, audio, sample_rate)
+    heard = sound_of_span(source, sample_rate, start, len(frames) / fps) if has_audio else None
+    sound, audio = heard or (None, None)
+    return Clip(frames, fps, audio, sample_rate, sound)
 
 
 class _Pacing:
@@ -155,74 +153,3 @@ def _sought(stream: FrameStream, first: float, offset: float) -> Iterator[tuple[
     else:
         yield landed
     yield from timed
-
-
-def _decode_audio(source: Source, sample_rate: int, start: float, seconds: float) -> np.ndarray | None:
-    """Mono float32, cut or padded with silence so that it covers exactly the video's span; None without a sample."""
-    length = round(seconds * sample_rate)
-    wanted = np.zeros(length, np.float32)
-    with open_media(source) as container:
-        heard = isinstance(source, Span) and start > SEEK_SECONDS
-        if heard:
-            container.seek(int((start - 1.0) * 1_000_000), backward=True)
-        place: int | None = None
-        for time, samples in _resampled(container, sample_rate):
-            if place is None:
-                place = round((time - start) * sample_rate)
-            heard = True
-            if place >= length:
-                break
-            left, right = max(0, -place), min(len(samples), length - place)
-            if right > left:
-                wanted[place + left : place + right] = samples[left:right]
-            place += len(samples)
-    return wanted if heard else None
-
-
-def _resampled(container: InputContainer, sample_rate: int) -> Iterable[tuple[float, np.ndarray]]:
-    """Mono float32 pieces of the first audio stream, each with the time at which the first one begins."""
-    stream = container.streams.audio[0]
-    if stream.codec_context is None:
-        raise bad_audio("no decoder")
-    resampler = av.AudioResampler(format="fltp", layout="mono", rate=sample_rate)
-    time: float | None = None
-    try:
-        for frame in container.decode(stream):
-            time = float(frame.time or 0.0) if time is None else time
-            for piece in resampler.resample(frame):
-                yield time, piece.to_ndarray()[0]
-        for piece in resampler.resample(None) if time is not None else ():
-            yield time or 0.0, piece.to_ndarray()[0]
-    except av.FFmpegError as error:
-        raise bad_audio(error) from error
-    except OSError as error:
-        raise reading_failed(error) from error
-
-
-def read_audio(source: bytes | Path, sample_rate: int = 16_000, max_seconds: float | None = None) -> np.ndarray:
-    """The first audio stream of a sound or video file as `(S,)` float32 mono at `sample_rate`, decoded up to `max_seconds`.
-
-    Raises:
-        MediaError: no audio stream, or one that cannot be decoded.
-    """
-    with open_media(source) as container:
-        if not container.streams.audio:
-            raise MediaError("no_audio", "the file has no audio stream; give a sound file or a video with sound")
-        pieces, found = [], 0
-        for _, samples in _resampled(container, sample_rate):
-            pieces.append(samples)
-            found += len(samples)
-            if max_seconds is not None and found >= max_seconds * sample_rate:
-                break
-        padding = _padding(container.streams.audio[0], found, sample_rate)
-    whole = np.concatenate(pieces).astype(np.float32) if pieces else np.zeros(0, np.float32)
-    return whole[: len(whole) - padding]
-
-
-def _padding(stream: AudioStream, found: int, sample_rate: int) -> int:
-    """Samples past the length that the file declares: a codec fills its last frame up, and FFmpeg decodes what it filled in."""
-    context = stream.codec_context
-    if stream.duration is None or stream.time_base is None or not context.frame_size:
-        return 0
-    beyond = found - round(stream.duration * stream.time_base * sample_rate)
-    return beyond if 0 < beyond < context.frame_size / context.sample_rate * sample_rate else 0

@@ -1,6 +1,5 @@
 """What a file holds: decoded once from end to end, because headers promise what is not there."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -8,7 +7,8 @@ import av
 import numpy as np
 from av.container import InputContainer
 
-from media.containers import MediaError, Source, open_media, reading_failed, video_stream
+from media.containers import MediaError, Source, open_media, video_stream
+from media.hearing import Sound, probe_sound
 from media.pictures import HDR, FrameStream, PictureConverter, display_matrix, frame_rate, is_transposed, rotation_of
 
 LOOK_SIZE = (48, 27)  # width and height of the small pictures; those that TransNetV2 was trained on
@@ -16,16 +16,6 @@ DAMAGED_SHARE = 0.02  # of the pictures: below it a repaired spot, above it a br
 DECLARED_SHARE = 0.9  # of the pictures that the header counts, or of the seconds where it counts none
 Look = Callable[[float, np.ndarray], None]
 """Called with every frame: its time in seconds from the first, and `(27, 48, 3)` uint8 RGB, upright."""
-
-
-@dataclass(frozen=True)
-class Sound:
-    """The first audio stream. `seconds` counts decoded samples; `channels` and `sample_rate` are the file's own."""
-
-    codec: str
-    channels: int
-    sample_rate: int
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -117,37 +107,6 @@ def probe_clip(source: Source, look: Look | None = None) -> Probe:
 def no_frames() -> MediaError:
     """For a video stream of which nothing decodes."""
     return MediaError("no_frames", "the video stream holds no decodable frame; re-export the clip")
-
-
-def probe_sound(source: Source) -> Sound | None:
-    """Decode the first audio stream, keeping nothing; None without a stream or without a single sample in it.
-
-    Raises:
-        MediaError: `bad_audio` for a stream that cannot be decoded.
-    """
-    with open_media(source) as container:
-        if not container.streams.audio:
-            return None
-        stream = container.streams.audio[0]
-        if stream.codec_context is None:
-            raise bad_audio("no decoder")
-        seconds = 0.0
-        try:
-            for frame in container.decode(stream):
-                seconds += frame.samples / (frame.sample_rate or math.inf)
-        except av.FFmpegError as error:
-            raise bad_audio(error) from error
-        except OSError as error:
-            raise reading_failed(error) from error
-        if not seconds:
-            return None
-        context = stream.codec_context
-        return Sound(context.name, context.channels, context.sample_rate, seconds)
-
-
-def bad_audio(why: object) -> MediaError:
-    """For an audio stream that is there and cannot be decoded."""
-    return MediaError("bad_audio", f"the audio stream cannot be decoded ({why}); re-export the clip")
 
 
 def _check_whole(found: int, declared: int, damaged: int) -> None:

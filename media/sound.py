@@ -1,0 +1,141 @@
+"""Sound of a file on the file's own clock: every decoded piece stands where its time says, and what is missing is silence."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.stream import Disposition
+
+from media.containers import MediaError, reading_failed
+from media.meter import Meter
+from media.sound_clock import SoundClock
+
+# Of the packets: below it a repaired spot, above it a broken track.
+DAMAGED_SHARE = 0.1
+# Raw AAC says nothing of the samples that its encoder puts before the first: at least one frame of the transform.
+RAW_AAC_PRIMING = 1024
+COUNTED_FORMATS = frozenset({"avi", "aac"})
+
+
+@dataclass(frozen=True)
+class Segment:
+    """`samples` `(channels, S)` float32 of the layout's channels; the first one is number `start` of the file's clock."""
+
+    start: int
+    layout: av.AudioLayout
+    samples: np.ndarray
+
+
+@dataclass
+class SoundStream:
+    """The pieces of one audio stream at `sample_rate`, in the stream's own channels, in order and without overlaps.
+
+    A resampler is set up anew wherever the format changes or the sound jumps. Packets that do not decode are counted and
+    leave silence.
+
+    Raises (while iterated):
+        MediaError: `bad_audio` without a decoder or where the container breaks off, `unreadable`.
+    """
+
+    container: InputContainer
+    stream: AudioStream
+    sample_rate: int
+    packets: int = 0
+    damaged: int = 0
+    seconds: float = 0.0
+    longest: float = 0.0  # seconds of the longest frame
+    meter: Meter = field(default_factory=Meter)
+    clock: SoundClock = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.clock = SoundClock(self.sample_rate, self.container.format.name in COUNTED_FORMATS)
+
+    def __iter__(self) -> Iterator[Segment]:
+        resampler: av.AudioResampler | None = None
+        layout, setup = av.AudioLayout("mono"), ("", "", 0)
+        for frame in self.frames():
+            time = None if frame.pts is None else frame.time
+            now = (frame.format.name, frame.layout.name, frame.sample_rate)
+            jumps = self.clock.jumps(time)
+            if resampler is None or jumps or now != setup:
+                if resampler is not None:
+                    yield from self._pieces(resampler.resample(None), layout)
+                if jumps:
+                    self.clock.move(time)
+                layout, setup = frame.layout, now
+                resampler = av.AudioResampler(format="fltp", layout=layout.name, rate=self.sample_rate)
+            yield from self._pieces(resampler.resample(frame), layout)
+        if resampler is not None:
+            yield from self._pieces(resampler.resample(None), layout)
+
+    def frames(self) -> Iterator[AudioFrame]:
+        """What decodes, in the file's own format and rate."""
+        if self.stream.codec_context is None:
+            raise bad_audio("no decoder")
+        skip = RAW_AAC_PRIMING if self.container.format.name == "aac" else 0
+        for packet in self._packets():
+            self.packets += packet.size > 0
+            try:
+                frames = self.stream.decode(packet)
+            except av.EOFError:
+                return
+            except av.FFmpegError:
+                self.damaged += 1
+                continue
+            for frame in frames:
+                if not frame.samples or not frame.sample_rate:
+                    continue
+                if skip > 0:
+                    skip -= frame.samples
+                    continue
+                self.longest = max(self.longest, frame.samples / frame.sample_rate)
+                self.seconds += frame.samples / frame.sample_rate
+                self.meter.add(frame)
+                yield frame
+
+    def check(self) -> None:
+        """Refuse a track of which too much did not decode. Raises `MediaError` `bad_audio`."""
+        if self.damaged > DAMAGED_SHARE * max(self.packets, 1):
+            raise bad_audio(f"{self.damaged} of {self.packets} packets are damaged")
+
+    def padding(self, samples: int) -> int:
+        """Samples of so many past the length that the file declares: a codec fills its last frame up, and FFmpeg decodes that."""
+        if self.stream.duration is None or self.stream.time_base is None:
+            return 0
+        beyond = samples - round(self.stream.duration * self.stream.time_base * self.sample_rate)
+        return beyond if 0 < beyond < self.longest * self.sample_rate else 0
+
+    def _packets(self) -> Iterator[Any]:
+        packets = self.container.demux(self.stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.FFmpegError as error:
+                raise bad_audio(error) from error
+            except OSError as error:
+                raise reading_failed(error) from error
+            if packet is None:
+                return
+            yield packet
+
+    def _pieces(self, frames: list[AudioFrame], layout: av.AudioLayout) -> Iterator[Segment]:
+        for frame in frames:
+            samples = frame.to_ndarray()
+            place, dropped = self.clock.take(samples.shape[1])
+            if samples.shape[1] > dropped:
+                yield Segment(place + dropped, layout, samples[:, dropped:])
+
+
+def bad_audio(why: object) -> MediaError:
+    """For an audio stream that is there and cannot be decoded."""
+    return MediaError("bad_audio", f"the audio stream cannot be decoded ({why}); re-export the clip")
+
+
+def tracks_in_order(container: InputContainer) -> list[AudioStream]:
+    """The audio streams in the order in which they are tried: those that players take by default come first."""
+    return sorted(container.streams.audio, key=lambda s: (not s.disposition & Disposition.default, s.index))

@@ -1,0 +1,119 @@
+"""Small films and sound files whose every burst of sound has a known time, in any container and codec."""
+
+import io
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+import numpy as np
+from scipy.signal import resample_poly
+
+WANTED_RATE = 16_000
+PICTURE_CODECS = {"avi": "mpeg4", "webm": "libvpx"}
+BURST, EVERY, FIRST = 0.05, 0.4, 0.1
+
+
+@dataclass(frozen=True)
+class SoundFile:
+    """A file's bytes and the sound `(S,)` that was encoded into it at `rate`."""
+
+    data: bytes
+    sound: np.ndarray
+    rate: int
+
+
+def bursts(seconds: float = 3.0, rate: int = 48_000) -> np.ndarray:
+    """`(S,)` float32: a burst of noise every 0.4 s, silence between."""
+    rng, sound = np.random.default_rng(0), np.zeros(int(seconds * rate), np.float32)
+    for time in burst_times(seconds):
+        burst = np.convolve(rng.standard_normal(int(BURST * rate)), np.ones(12) / 12, "same")
+        sound[int(time * rate) : int(time * rate) + len(burst)] = 0.7 * burst / np.abs(burst).max()
+    return sound
+
+
+def burst_times(seconds: float) -> np.ndarray:
+    return np.arange(FIRST, seconds - 0.2, EVERY)
+
+
+def sound_file(
+    container: str,
+    codec: str,
+    rate: int = 48_000,
+    gap: tuple[float, float] | None = None,
+    late: float = 0.0,
+    film: bool = True,
+    layout: str = "mono",
+    sound: np.ndarray | None = None,
+    muxer: dict[str, str] | None = None,
+) -> SoundFile:
+    """A file of 3 s.
+
+    Args:
+        container, codec: FFmpeg's names.
+        rate: of the sound, in Hz.
+        gap: seconds between which no packet of sound is written.
+        late: seconds by which sound begins after the pictures.
+        film: with pictures.
+        layout: of the sound; `sound` is `(S,)` or `(channels, S)`.
+        sound: instead of `bursts()`.
+        muxer: options.
+    """
+    sound = bursts(rate=rate) if sound is None else sound
+    channels = sound if sound.ndim == 2 else sound[None]
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format=container, options=muxer or {}) as output:
+        packets = _pictures(output, container, channels.shape[1] / rate) if film else []
+        stream = output.add_stream(codec, rate=rate, layout=layout)
+        for packet in _encoded(stream, channels, rate, layout):
+            time = float(packet.pts * packet.time_base)
+            if gap is not None and gap[0] <= time < gap[1]:
+                continue
+            packet.pts += int(late / packet.time_base)
+            packet.dts += int(late / packet.time_base)
+            packets.append(packet)
+        for packet in sorted(packets, key=lambda p: float((p.pts if p.dts is None else p.dts) * p.time_base)):
+            output.mux(packet)
+    return SoundFile(buffer.getvalue(), channels.mean(axis=0), rate)
+
+
+def _pictures(output, container: str, seconds: float) -> list:
+    stream = output.add_stream(PICTURE_CODECS.get(container, "libx264"), rate=16)
+    stream.width = stream.height = 64
+    stream.pix_fmt, stream.options = "yuv420p", {"threads": "1"}
+    packets = []
+    for number in range(int(seconds * 16)):
+        frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 5 * number % 250, np.uint8), format="rgb24")
+        frame.pts, frame.time_base = number, Fraction(1, 16)
+        packets += stream.encode(frame)
+    return packets + stream.encode()
+
+
+def _encoded(stream, channels: np.ndarray, rate: int, layout: str) -> list:
+    to_codec = av.AudioResampler(format=stream.codec_context.format.name, layout=layout, rate=rate)
+    packets = []
+    for start in range(0, channels.shape[1], 1024):
+        piece = np.ascontiguousarray(channels[:, start : start + 1024], np.float32)
+        frame = av.AudioFrame.from_ndarray(piece, format="fltp", layout=layout if len(channels) > 1 else "mono")
+        frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
+        for converted in to_codec.resample(frame):
+            packets += stream.encode(converted)
+    for converted in to_codec.resample(None):
+        packets += stream.encode(converted)
+    return packets + stream.encode(None)
+
+
+def errors_ms(
+    heard: np.ndarray, file: SoundFile, late: float = 0.0, gap: tuple[float, float] | None = None
+) -> np.ndarray:
+    """By how many milliseconds each burst of `(S,)` at 16 kHz stands away from its place, looked for 250 ms to both sides."""
+    true, errors = resample_poly(file.sound, WANTED_RATE, file.rate), []
+    for time in burst_times(len(file.sound) / file.rate):
+        inside = gap is not None and gap[0] - 0.1 < time < gap[1] + 0.1
+        if inside or time + late + BURST > len(heard) / WANTED_RATE:
+            continue
+        first, last = int((time - 0.01) * WANTED_RATE), int((time + BURST + 0.01) * WANTED_RATE)
+        shift = int(late * WANTED_RATE)
+        left = max(0, first + shift - 4000)
+        found = np.correlate(heard[left : last + shift + 4000], true[first:last], "valid")
+        errors.append((int(np.argmax(found)) + left - first - shift) / WANTED_RATE * 1000)
+    return np.array(errors)
