@@ -22,6 +22,7 @@ FORMATS = (
 )
 # An 8K frame (8192 x 4320) and a little more. The header alone makes a decoder take memory for several of these.
 MAX_PIXELS = 36_000_000
+NO_FILM = Disposition.attached_pic | Disposition.dependent | Disposition.still_image | Disposition.timed_thumbnails
 
 
 class MediaError(UserError):
@@ -92,17 +93,22 @@ def _not_video(error: Exception) -> MediaError:
 
 
 def video_stream(container: InputContainer) -> VideoStream:
-    """The first video stream that is no cover picture.
+    """The first video stream that is a film of its own: no cover picture, no tile or layer of another one.
 
     Raises:
-        MediaError: `no_video`, `no_decoder` or `too_large`.
+        MediaError: `no_video`, `no_decoder`, `transparent` or `too_large`.
     """
-    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    streams = [s for s in container.streams.video if not s.disposition & NO_FILM]
     if not streams:
         raise MediaError("no_video", "the file has no video stream; talking-human clips need one")
     stream = streams[0]
     if stream.codec_context is None:
         raise MediaError("no_decoder", "FFmpeg has no decoder for the video stream; re-export the clip as H.264")
+    if stream.metadata.get("alpha_mode") == "1":
+        raise MediaError(
+            "transparent",
+            "the film is partly transparent (VP8 or VP9 alpha) and would be read opaque; export it without transparency",
+        )
     check_size(stream.codec_context.width, stream.codec_context.height)
     stream.thread_type = "NONE"
     return stream

@@ -37,8 +37,8 @@ def decode_clip(
 ) -> Clip:
     """Decode to constant `fps` (nearest earlier frame, so variable rates are handled) and mono `sample_rate`.
 
-    Pictures come upright (the display matrix is applied) and in 8-bit BT.709 colours, whatever the file's bit depth and
-    dynamic range.
+    Pictures come as they are shown: upright (the display matrix is applied), in square pixels, laid on white where they are
+    transparent, in 8-bit BT.709 colours whatever the file's bit depth and dynamic range.
 
     Args:
         source: the file's bytes or its path, or a part of it.
@@ -54,7 +54,7 @@ def decode_clip(
     with open_media(source) as container:
         stream = FrameStream(container, video_stream(container))
         span = (source.start, source.end) if isinstance(source, Span) else None
-        paced = _Pacing(fps, transform)
+        paced = _Pacing(fps, transform, PictureConverter(stream.stream))
         start = paced.run(_from_start(stream, span), stream, span, max_seconds)
         has_audio = bool(container.streams.audio)
     frames = paced.frames()
@@ -66,8 +66,8 @@ def decode_clip(
 class _Pacing:
     """Turns frames at their own times into frames at a constant rate."""
 
-    def __init__(self, fps: float, transform: Transform | None):
-        self.fps, self._transform, self._convert = fps, transform, PictureConverter()
+    def __init__(self, fps: float, transform: Transform | None, convert: PictureConverter):
+        self.fps, self._transform, self._convert = fps, transform, convert
         # One growing buffer: a list that is stacked at the end would hold everything twice.
         self._pixels, self._count = bytearray(), 0
         self._shape: tuple[int, ...] = (0, 0)

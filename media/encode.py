@@ -7,6 +7,10 @@ import av
 import numpy as np
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+from av.video.stream import VideoStream
+
+from media.pictures import untagged_matrix
 
 
 def encode_clip(
@@ -40,13 +44,32 @@ def encode_clip(
         sound = None
         if audio is not None:
             sound = aac_stream(container, sample_rate, audio_bitrate)
+        colours = tag_colours(video)
         for image in frames:
-            container.mux(video.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")))
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+            container.mux(
+                video.encode(picture.reformat(format=pixel_format, dst_colorspace=colours, dst_color_range="MPEG"))
+            )
         container.mux(video.encode())
         if sound is not None and audio is not None:
             encode_samples(container, sound, audio, sample_rate)
             container.mux(sound.encode())
     return buffer.getvalue()
+
+
+def tag_colours(video: VideoStream) -> Colorspace:
+    """Have a stream say how its colours are meant, by its height as players guess it; gives the matrix to convert with.
+
+    An untagged film is read by BT.709 from 720 lines on, whatever matrix it was made with: green comes out darker.
+    """
+    matrix = untagged_matrix(video.height)
+    high = matrix == Colorspace.ITU709
+    context = video.codec_context
+    context.colorspace = matrix
+    context.color_primaries = ColorPrimaries.BT709 if high else ColorPrimaries.SMPTE170M
+    context.color_trc = ColorTrc.BT709 if high else ColorTrc.SMPTE170M
+    context.color_range = ColorRange.MPEG
+    return matrix
 
 
 def aac_stream(container: OutputContainer, sample_rate: int, bitrate: int = 96_000) -> AudioStream:

@@ -1,7 +1,9 @@
-"""Decoded frames one at a time, with their times, upright, as 8-bit RGB in the colours of a common screen."""
+"""Decoded frames one at a time, with their times, as they are to be shown: upright, in square pixels, opaque, as 8-bit RGB in the
+colours of a common screen."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -15,13 +17,23 @@ from media.containers import MediaError, check_size, reading_failed
 
 # Transfer functions of high dynamic range: BT.2100's perceptual quantiser and hybrid log-gamma.
 HDR = {int(ColorTrc.SMPTE2084): "pq", int(ColorTrc.ARIB_STD_B67): "hlg"}
+# Players take the matrix of high definition where a file names none and its pictures have so many lines.
+HIGH_DEFINITION_LINES = 720
+UNSPECIFIED = 2
+# Wider or flatter pixels than these are a broken header, no anamorphic film (the widest in use: 2.13, PAL at 2.35:1).
+MAX_PIXEL_ASPECT = 4
+WHITE = 255
 # Longer without a new picture is no film of a person; the times are broken, or the file is a slide show.
 MAX_GAP_SECONDS = 30.0
 
 
 @dataclass
 class FrameStream:
-    """The frames of one stream with their times in seconds; times never fall, `damaged` counts what cannot be decoded.
+    """The frames of one stream with their times in seconds; times never fall.
+
+    Attributes:
+        damaged: pictures or packets that cannot be decoded.
+        hidden: packets that the file's edit list hides: the start of a lossless trim is decoded and not shown.
 
     Raises (while iterated):
         MediaError: `truncated` when the container itself ends early, `time_gap`, `too_large`, `unreadable`.
@@ -30,6 +42,7 @@ class FrameStream:
     container: InputContainer
     stream: VideoStream
     damaged: int = 0
+    hidden: int = 0
     _last: float | None = field(default=None, repr=False)
 
     def __iter__(self) -> Iterator[tuple[float, VideoFrame]]:
@@ -61,6 +74,7 @@ class FrameStream:
                 raise reading_failed(error) from error
             if packet is None:
                 return
+            self.hidden += packet.is_discard
             try:
                 frames = packet.decode()
             except av.EOFError:
@@ -94,14 +108,15 @@ def frame_rate(stream: VideoStream, count: int, first: float, last: float) -> fl
 
 
 class PictureConverter:
-    """Frames to arrays. One converter per stream: FFmpeg's scaler is set up once, not with every frame."""
+    """Frames of one stream to arrays. One for each: FFmpeg's scaler is set up once, not with every frame."""
 
-    def __init__(self) -> None:
-        self._scaler = VideoReformatter()
+    def __init__(self, stream: VideoStream) -> None:
+        self._scaler, self._aspect = VideoReformatter(), pixel_aspect(stream)
 
     def full(self, frame: VideoFrame) -> np.ndarray:
-        """`(H, W, 3)` uint8 RGB, upright, at the frame's own size."""
-        return upright(self._rgb(frame, None, None, Interpolation.BILINEAR), display_matrix(frame))
+        """`(H, W, 3)` uint8 RGB, upright, of the size at which the frame is shown."""
+        width, height = square_size(frame, self._aspect)
+        return upright(self._rgb(frame, width, height, Interpolation.BILINEAR), display_matrix(frame))
 
     def small(self, frame: VideoFrame, width: int, height: int) -> np.ndarray:
         """`(height, width, 3)` uint8 RGB, upright, averaged down without a full-size RGB picture between."""
@@ -109,7 +124,12 @@ class PictureConverter:
         across, down = (height, width) if is_transposed(matrix) else (width, height)
         return upright(self._rgb(frame, across, down, Interpolation.AREA), matrix)
 
-    def _rgb(self, frame: VideoFrame, width: int | None, height: int | None, how: Interpolation) -> np.ndarray:
+    def shown_size(self, frame: VideoFrame) -> tuple[int, int]:
+        """Width and height as shown: square pixels, turned."""
+        width, height = square_size(frame, self._aspect)
+        return (height, width) if is_transposed(display_matrix(frame)) else (width, height)
+
+    def _rgb(self, frame: VideoFrame, width: int, height: int, how: Interpolation) -> np.ndarray:
         colours: dict[str, int] = {}
         if frame.color_trc in HDR:
             # FFmpeg's own colour mapping (libswscale): BT.2100 to the transfer and primaries of BT.709.
@@ -118,10 +138,45 @@ class PictureConverter:
                 "dst_color_trc": ColorTrc.BT709,
                 "dst_color_primaries": ColorPrimaries.BT709,
             }
+        elif frame.colorspace == UNSPECIFIED and not frame.format.is_rgb:
+            colours = {"src_colorspace": untagged_matrix(frame.height)}
+        alpha = has_alpha(frame)
         # One thread: clips are decoded side by side already.
-        return self._scaler.reformat(
-            frame, width, height, "rgb24", interpolation=how, threads=1, **colours
+        picture = self._scaler.reformat(
+            frame, width, height, "rgba" if alpha else "rgb24", interpolation=how, threads=1, **colours
         ).to_ndarray()
+        return on_white(picture) if alpha else picture
+
+
+def pixel_aspect(stream: VideoStream) -> Fraction:
+    """Width over height of one pixel: 4/3 for HDV's 1440 x 1080, 64/45 for PAL at 16:9, 1 where nothing sensible is said."""
+    aspect = Fraction(stream.sample_aspect_ratio or 1)
+    return aspect if Fraction(1, MAX_PIXEL_ASPECT) <= aspect <= MAX_PIXEL_ASPECT else Fraction(1)
+
+
+def square_size(frame: VideoFrame, aspect: Fraction) -> tuple[int, int]:
+    """Width and height in square pixels before turning; the side that is too short grows, so that no pixel is lost."""
+    if aspect >= 1:
+        return round(frame.width * aspect), frame.height
+    return frame.width, round(frame.height / aspect)
+
+
+def untagged_matrix(lines: int) -> Colorspace:
+    """The matrix from YCbCr to RGB that players take for pictures of so many lines that name none."""
+    return Colorspace.ITU709 if lines >= HIGH_DEFINITION_LINES else Colorspace.ITU601
+
+
+def has_alpha(frame: VideoFrame) -> bool:
+    """Whether some of what lies in the picture is not to be seen."""
+    return frame.format.has_palette or len(frame.format.components) in (2, 4)
+
+
+def on_white(picture: np.ndarray) -> np.ndarray:
+    """`(H, W, 4)` uint8 RGBA laid on white, as photographs are: `(H, W, 3)` uint8."""
+    alpha = picture[..., 3:].astype(np.uint16)
+    if (alpha == WHITE).all():
+        return np.ascontiguousarray(picture[..., :3])
+    return ((picture[..., :3] * alpha + WHITE * (WHITE - alpha) + 127) // WHITE).astype(np.uint8)
 
 
 def display_matrix(frame: VideoFrame) -> tuple[int, int, int, int]:

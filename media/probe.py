@@ -9,7 +9,7 @@ from av.container import InputContainer
 
 from media.containers import MediaError, Source, open_media, video_stream
 from media.hearing import Sound, probe_sound
-from media.pictures import HDR, FrameStream, PictureConverter, display_matrix, frame_rate, is_transposed, rotation_of
+from media.pictures import HDR, FrameStream, PictureConverter, display_matrix, frame_rate, rotation_of
 
 LOOK_SIZE = (48, 27)  # width and height of the small pictures; those that TransNetV2 was trained on
 DAMAGED_SHARE = 0.02  # of the pictures: below it a repaired spot, above it a broken file
@@ -23,7 +23,7 @@ class Probe:
     """What a file holds.
 
     Attributes:
-        width, height: in pixels, as shown: a phone's upright clip is higher than wide.
+        width, height: in square pixels, as shown: a phone's upright clip is higher than wide, HDV's 1440 x 1080 is 1920 wide.
         fps: the average rate.
         duration: seconds from the first picture to the end of the last.
         frames: how many decode.
@@ -32,6 +32,7 @@ class Probe:
         bit_depth: bits per colour component.
         hdr: `pq` or `hlg` for high dynamic range, which decoding brings to BT.709; else empty.
         rotation: clockwise quarter turn in degrees that decoding applies; `mirrored` likewise.
+        interlaced: most pictures are woven of two moments, one in every other line; nothing unweaves them.
         variable_rate: frames do not follow one another evenly.
         damaged: pictures or packets that did not decode cleanly.
         sound: None without a usable audio stream.
@@ -50,6 +51,7 @@ class Probe:
     hdr: str
     rotation: int
     mirrored: bool
+    interlaced: bool
     variable_rate: bool
     damaged: int
     sound: Sound | None
@@ -69,21 +71,21 @@ def probe_clip(source: Source, look: Look | None = None) -> Probe:
     sound = probe_sound(source)
     with open_media(source) as container:
         stream = video_stream(container)
-        frames, convert = FrameStream(container, stream), PictureConverter()
+        frames, convert = FrameStream(container, stream), PictureConverter(stream)
         times: list[float] = []
-        frame = None
+        frame, interlaced = None, 0
         for time, frame in frames:
             times.append(time)
+            interlaced += frame.interlaced_frame
             if look is not None:
                 look(time - times[0], convert.small(frame, *LOOK_SIZE))
         if frame is None:
             raise no_frames()
-        _check_whole(len(times), stream.frames, frames.damaged)
+        _check_whole(len(times), stream.frames - frames.hidden, frames.damaged)
         fps = frame_rate(stream, len(times), times[0], times[-1])
         _check_length(container, max(times[-1] + 1.0 / fps, sound.seconds if sound else 0.0))
-        matrix = display_matrix(frame)
-        rotation, mirrored = rotation_of(matrix)
-        size = (frame.height, frame.width) if is_transposed(matrix) else (frame.width, frame.height)
+        rotation, mirrored = rotation_of(display_matrix(frame))
+        size = convert.shown_size(frame)
         return Probe(
             width=size[0],
             height=size[1],
@@ -98,6 +100,7 @@ def probe_clip(source: Source, look: Look | None = None) -> Probe:
             hdr=HDR.get(frame.color_trc, ""),
             rotation=rotation,
             mirrored=mirrored,
+            interlaced=2 * interlaced > len(times),
             variable_rate=_varies(np.diff(times)),
             damaged=frames.damaged,
             sound=sound,
