@@ -13,7 +13,7 @@ from profiles.schema import Bucket, VideoConfig
 Shape = Bucket | VideoConfig
 Look = Callable[[np.ndarray], None]
 Watch = Callable[[], Look]
-TRANSFORM = "centre-crop-area-1"
+TRANSFORM = "centre-crop-area-2"
 # Longer or larger clips are used up to so many bytes of source frames, though no more than one is held at a time.
 DECODE_BYTES = 768 * 1024**2
 # The autoencoder encodes a larger side in tiles of 832 every 640 pixels: memory is that of the published sizes (832 x 480).

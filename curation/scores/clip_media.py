@@ -13,6 +13,7 @@ from curation.people.keypoints import Detected, KeypointDetector, detect, mouth_
 from curation.scores.picture.luma import grey, luma
 from curation.scores.sound.signal import envelope
 from media import Span
+from media.hearing import HEARING
 from profiles.schema import VideoConfig
 
 # Scores of motion look at pictures of at most this short side: optical flow at full size would cost more than decoding.
@@ -42,7 +43,7 @@ class Bench:
         identities: dict[str, Any] = {
             "frames": bucket,
             "native": [f"{TRANSFORM} {video.fps:g}", self.native_frames],
-            "audio": [f"{video.fps:g}", video.sample_rate],
+            "audio": [f"{video.fps:g}", video.sample_rate, HEARING],
             "keypoints": [bucket, self.detector.name, self.detector.version],
             "pose_keypoints": list(self.pose_keypoints),
             "record": None,

@@ -19,6 +19,9 @@ from profiles import load_profile
 HOME = Path(__file__).resolve().parents[1] / "fixtures" / "home-0.1.0.tar.xz"
 SHARDED = ("raw_clips", "clip_scores", "filtered_subsets", "condition_features")
 WHOLE = ("training_snapshot", "stage_1_checkpoint")
+# Films are read otherwise since: by the times of their sound, in square pixels, in the colours that players show.
+NEWER = ("raw_clips", "clip_scores", "condition_features")
+CURRENT = ["filtered_subsets", *WHOLE]
 
 
 @pytest.fixture
@@ -33,15 +36,15 @@ def current(home: Workspace) -> list[str]:
     return [name for name in (*SHARDED, *WHOLE) if is_current(home, STEPS[name], shard if name in SHARDED else None)]
 
 
-def test_nothing_is_made_again(home):
-    assert current(home) == [*SHARDED, *WHOLE]
+def test_nothing_is_made_again_but_what_newer_code_makes_otherwise(home):
+    assert current(home) == CURRENT and {*CURRENT, *NEWER} == {*SHARDED, *WHOLE}
 
 
 def test_another_setting_still_makes_it_out_of_date(home):
     other = Workspace(
         home.root, load_profile("laptop", [*(home.root / "settings").read_text().split(), "stage_1.steps=3"])
     )
-    assert current(other) == [*SHARDED, "training_snapshot"]
+    assert current(other) == CURRENT[:-1]
 
 
 def test_its_restore_point_is_restored(home):
@@ -50,4 +53,4 @@ def test_its_restore_point_is_restored(home):
     (home.data("training_snapshot") / "snapshot.json").write_text("{}")
     point = next((home.root / "snapshots").iterdir()).name
     assert restore(home, point, force=True).point.name.startswith(point)
-    assert current(home) == [*SHARDED, "training_snapshot", "stage_1_checkpoint"]
+    assert current(home) == CURRENT
