@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -33,13 +34,24 @@ class MediaError(UserError):
         self.reason = reason
 
 
+class NotSeekable(MediaError):
+    """The file cannot be read from its middle, as a bare H.264 stream cannot; it is left unusable and is opened anew."""
+
+    def __init__(self, error: Exception):
+        super().__init__("not_seekable", f"the file can be read from its beginning only ({error}); re-export it as mp4")
+
+
 @dataclass(frozen=True)
 class Span:
-    """A part of a media file: its bytes, and seconds from its first picture on, `end` exclusive."""
+    """A part of a media file: its bytes, and seconds from its first picture on, `end` exclusive.
+
+    `track` is the audio stream that is heard, counted from 0; None has the part choose its own.
+    """
 
     data: bytes
     start: float
     end: float
+    track: int | None = None
 
 
 Source = bytes | Path | Span
@@ -112,6 +124,15 @@ def video_stream(container: InputContainer) -> VideoStream:
     check_size(stream.codec_context.width, stream.codec_context.height)
     stream.thread_type = "NONE"
     return stream
+
+
+def go_to(container: InputContainer, seconds: float, stream: VideoStream | None = None) -> None:
+    """Go to the last key frame at or before so many seconds of the clock of the container, or of one stream. Raises `NotSeekable`."""
+    base = Fraction(1, av.time_base) if stream is None or stream.time_base is None else stream.time_base
+    try:
+        container.seek(int(seconds / base), stream=stream, backward=True)
+    except av.FFmpegError as error:
+        raise NotSeekable(error) from error
 
 
 def check_size(width: int, height: int) -> None:

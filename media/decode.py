@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from av.video.frame import VideoFrame
 
-from media.containers import MediaError, Source, Span, open_media, video_stream
+from media.containers import MediaError, NotSeekable, Source, Span, open_media, video_stream
 from media.hearing import SEEK_SECONDS, Sound, sound_of_span
 from media.pictures import FrameStream, PictureConverter, frame_rate
 from media.probe import no_frames
@@ -51,16 +51,35 @@ def decode_clip(
     Raises:
         MediaError: the file cannot be used.
     """
+    try:
+        shown = _shown(source, fps, max_seconds, transform)
+    except NotSeekable:
+        shown = _shown(source, fps, max_seconds, transform, seek=False)
+    seconds = len(shown.frames) / fps
+    heard = sound_of_span(source, sample_rate, shown.start, seconds) if shown.has_audio else None
+    sound, audio = heard or (None, None)
+    return Clip(shown.frames, fps, audio, sample_rate, sound)
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """Frames at a constant rate, when the first one is shown on the file's clock, and whether there is a stream of sound."""
+
+    frames: np.ndarray
+    start: float
+    has_audio: bool
+
+
+def _shown(
+    source: Source, fps: float, max_seconds: float | None, transform: Transform | None, seek: bool = True
+) -> _Shown:
     with open_media(source) as container:
         stream = FrameStream(container, video_stream(container))
         span = (source.start, source.end) if isinstance(source, Span) else None
         paced = _Pacing(fps, transform, PictureConverter(stream.stream))
-        start = paced.run(_from_start(stream, span), stream, span, max_seconds)
-        has_audio = bool(container.streams.audio)
-    frames = paced.frames()
-    heard = sound_of_span(source, sample_rate, start, len(frames) / fps) if has_audio else None
-    sound, audio = heard or (None, None)
-    return Clip(frames, fps, audio, sample_rate, sound)
+        timed = _from_start(stream, span) if seek else iter(stream)
+        start = paced.run(timed, stream, span, max_seconds)
+        return _Shown(paced.frames(), start, bool(container.streams.audio))
 
 
 class _Pacing:

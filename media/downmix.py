@@ -10,9 +10,12 @@ import numpy as np
 FRONT = frozenset({"FL", "FR", "FC", "FLC", "FRC"})
 SUBWOOFERS = frozenset({"LFE", "LFE2"})
 OTHERS = 2**-0.5
-# A mix that falls below this part of its loudest channel has lost it to silence (0.5) or to antiphase (0); two channels that have
-# nothing to do with one another leave 0.71.
-LOST_SHARE = 0.6
+# A channel that is this far below the loudest one is silent, and no part of the mix: it would only make the rest quieter. Somebody who
+# says three words in ten minutes at the other's level is at -23 dB.
+SILENT_SHARE = 10 ** (-40 / 20)
+# A mix that falls below this part of its loudest channel has lost it to antiphase (0). A voice in one of two sounding channels leaves
+# 0.5 or more, one in the middle of six 0.23.
+LOST_SHARE = 0.3
 MIX = "mix"
 
 
@@ -27,36 +30,42 @@ def speaker_shares(layout: av.AudioLayout) -> np.ndarray:
 
 @dataclass
 class Downmix:
-    """Hears all of a track, then says for each layout in it what stands for it: the mix, or its loudest channel alone."""
+    """Hears all of a track, then says for each layout in it what stands for it: its sounding channels mixed, or its loudest alone."""
 
-    _energy: dict[str, np.ndarray] = field(default_factory=dict)  # of each channel, then of the mix
+    _sums: dict[str, np.ndarray] = field(
+        default_factory=dict
+    )  # `(C, C)` by layout: products of every two channels, summed
 
     def hear(self, samples: np.ndarray, layout: av.AudioLayout) -> None:
-        """Take note of `(channels, S)` float32."""
-        whole = np.concatenate([samples, (speaker_shares(layout) @ samples)[None]])
-        energy = np.square(whole, dtype=np.float64).sum(axis=1)
-        self._energy[layout.name] = self._energy.get(layout.name, 0.0) + energy
+        """Take note of `(C, S)` float32."""
+        wide = samples.astype(np.float64)
+        self._sums[layout.name] = self._sums.get(layout.name, 0.0) + wide @ wide.T
 
-    def lost_channel(self, layout: av.AudioLayout) -> int | None:
-        """The channel that the mix would lose, or None where the mix keeps what there is."""
-        *channels, mixed = self._energy[layout.name]
-        loudest = int(np.argmax(channels))
-        return loudest if mixed < LOST_SHARE**2 * channels[loudest] else None
+    def shares(self, layout: av.AudioLayout) -> np.ndarray:
+        """`(C,)` float32 shares of the channels, adding up to 1, once all is heard."""
+        sums, shares = self._sums[layout.name], speaker_shares(layout)
+        loudest = int(np.argmax(np.diag(sums)))
+        sounding = shares * (np.diag(sums) >= SILENT_SHARE**2 * sums[loudest, loudest])
+        alone = np.eye(len(shares), dtype=np.float32)[loudest]
+        if not sounding.any():  # the subwoofer's alone
+            return alone
+        sounding /= sounding.sum()
+        return alone if sounding @ sums @ sounding < LOST_SHARE**2 * sums[loudest, loudest] else sounding
 
     def apply(self, samples: np.ndarray, layout: av.AudioLayout) -> np.ndarray:
-        """`(S,)` of `(channels, S)`, once all is heard."""
-        lost = self.lost_channel(layout)
-        return speaker_shares(layout) @ samples if lost is None else samples[lost]
+        """`(S,)` of `(C, S)`, once all is heard."""
+        return self.shares(layout) @ samples
 
     def taken(self) -> str:
         """`mix`, or the names of the single channels that stand for a layout, joined by `+`."""
-        layouts = [av.AudioLayout(name) for name in self._energy]
-        return "+".join(sorted({_name(x, self.lost_channel(x)) for x in layouts})) or MIX
+        layouts = [av.AudioLayout(name) for name in self._sums]
+        return "+".join(sorted({_name(x, self.shares(x)) for x in layouts})) or MIX
 
 
-def _name(layout: av.AudioLayout, channel: int | None) -> str:
+def _name(layout: av.AudioLayout, shares: np.ndarray) -> str:
     """`mix`, a speaker's name, or the channel's number where the file names no speakers."""
-    if channel is None:
+    if np.count_nonzero(shares) > 1 or len(shares) == 1:
         return MIX
+    channel = int(np.argmax(shares))
     name = layout.channels[channel].name
     return f"channel {channel}" if name == "NONE" else name

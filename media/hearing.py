@@ -1,12 +1,13 @@
 """What is heard of a file: the track that players would take or the first that is not silent, as one channel, on the file's clock."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from av.container import InputContainer
 
-from media.containers import MediaError, Source, Span, open_media, video_stream
+from media.containers import MediaError, NotSeekable, Source, Span, go_to, open_media, video_stream
 from media.downmix import Downmix
 from media.pictures import FrameStream
 from media.sound import Segment, SoundStream, tracks_in_order
@@ -28,7 +29,7 @@ class Sound:
         codec, channels, sample_rate: the file's own.
         seconds: of decoded samples.
         track, tracks: its place among the file's audio streams from 0, and how many there are.
-        choice: why this one: `only`, `default`, `first`, or `sounding` where those before it are silent or do not decode.
+        choice: why this one: `only`, `default`, `first`, `sounding` where those before it are silent or do not decode, or `told`.
         channel: `mix`, or the name of the one channel that the mix would have lost.
         peak: the largest sample of any channel; 1 is full scale.
         clipped_share: share of the most clipped channel's samples that lie in runs at full scale, before any mixing.
@@ -61,18 +62,23 @@ class Stretch:
     keep: bool = True
     exact: bool = False
     elsewhere: bool = False  # the file has sound, if not here
+    track: int | None = None  # the only one that is tried
 
     def listen(self, container: InputContainer, number: int) -> tuple[Sound, np.ndarray] | None:
         """The track that is tried as `number`; None where it has no sample."""
-        stream = tracks_in_order(container)[number]
+        stream = tracks_in_order(container)[number] if self.track is None else container.streams.audio[self.track]
         pieces, mix = SoundStream(container, stream, self.sample_rate), Downmix()
         origin = None if self.start is None else round(self.start * self.sample_rate)
         length = None if self.seconds is None else round(self.seconds * self.sample_rate)
+        if self.start is not None:
+            pieces.metered = self.start, math.inf if self.seconds is None else self.start + self.seconds
         segments: list[Segment] = []
         for segment in pieces:
             origin = segment.start if origin is None else origin
             if length is not None and segment.start - origin >= length:
                 break
+            if segment.start + segment.samples.shape[1] <= origin:
+                continue
             mix.hear(segment.samples, segment.layout)
             if self.keep:
                 segments.append(segment)
@@ -87,7 +93,7 @@ class Stretch:
             seconds=pieces.seconds,
             track=tracks.index(stream),
             tracks=len(tracks),
-            choice=_choice(number, len(tracks), moved=stream is not tracks[0]),
+            choice="told" if self.track is not None else _choice(number, len(tracks), moved=stream is not tracks[0]),
             channel=mix.taken(),
             peak=pieces.meter.peak,
             clipped_share=pieces.meter.clipped_share,
@@ -129,13 +135,16 @@ def first_sounding(source: Source, stretch: Stretch, seek: float | None = None) 
     number, count = 0, 1
     while number < count:
         with open_media(source) as container:
-            count = len(container.streams.audio)
-            if not count:
+            count = len(container.streams.audio) if stretch.track is None else 1
+            if not container.streams.audio:
                 return None
-            if seek is not None:
-                container.seek(int(seek * 1_000_000), backward=True)
             try:
+                if seek is not None:
+                    go_to(container, seek)
                 heard = stretch.listen(container, number)
+            except NotSeekable:
+                seek = None
+                continue
             except MediaError as error:
                 refused, heard = refused or error, None
         if heard is not None and heard[0].peak > SILENT_PEAK:
@@ -152,7 +161,8 @@ def sound_of_span(source: Source, sample_rate: int, start: float, seconds: float
     None for a file without a sample of sound.
     """
     sought = isinstance(source, Span) and start > SEEK_SECONDS
-    stretch = Stretch(sample_rate, start, seconds, exact=True, elsewhere=sought)
+    track = source.track if isinstance(source, Span) else None
+    stretch = Stretch(sample_rate, start, seconds, exact=True, elsewhere=sought, track=track)
     return first_sounding(source, stretch, start - 1.0 if sought else None)
 
 

@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass, field
 
+import av
 import numpy as np
 from av.audio.frame import AudioFrame
 
 # A run of three samples this near to full scale is no peak any more: the recording was cut off.
 CLIPPED_LEVEL, CLIPPED_RUN = 0.985, 3
+# Of a frame with a plane for each channel PyAV 18 reads so many less one; behind those it reads memory that is not the frame's.
+PLANES = 8
 FULL_SCALE = {"u8": 128.0, "s16": 32_768.0, "s32": 2_147_483_648.0, "s64": 9_223_372_036_854_775_808.0}
 
 
@@ -35,10 +38,13 @@ class Meter:
 
 def samples_of(frame: AudioFrame) -> np.ndarray:
     """`(channels, S)` float32 of a frame in any of FFmpeg's sample formats; 1 is full scale."""
+    channels = frame.layout.nb_channels
+    if frame.format.is_planar and channels >= PLANES:
+        (frame,) = av.AudioResampler(frame.format.packed, frame.layout.name, frame.sample_rate).resample(frame)
     values = frame.to_ndarray()
     name = frame.format.name.removesuffix("p")
     if not frame.format.is_planar:
-        values = values.reshape(-1, frame.layout.nb_channels).T
+        values = values.reshape(-1, channels).T
     if name not in FULL_SCALE:
         return values.astype(np.float32)
     offset = 128.0 if name == "u8" else 0.0

@@ -13,7 +13,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
-from media.containers import MediaError, check_size, reading_failed
+from media.containers import MediaError, check_size, go_to, reading_failed
 
 # Transfer functions of high dynamic range: BT.2100's perceptual quantiser and hybrid log-gamma.
 HDR = {int(ColorTrc.SMPTE2084): "pq", int(ColorTrc.ARIB_STD_B67): "hlg"}
@@ -58,9 +58,8 @@ class FrameStream:
             yield time, frame
 
     def seek(self, seconds: float) -> None:
-        """Go to the last key frame at or before so many seconds of the stream's own clock."""
-        assert self.stream.time_base is not None
-        self.container.seek(int(seconds / self.stream.time_base), stream=self.stream, backward=True)
+        """Go to the last key frame at or before so many seconds of the stream's own clock. Raises `NotSeekable`."""
+        go_to(self.container, seconds, self.stream)
         self._last = None
 
     def _frames(self) -> Iterator[VideoFrame]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import av
 import numpy as np
 from av.container import InputContainer
+from av.video.stream import VideoStream
 
 from media.containers import MediaError, Source, open_media, video_stream
 from media.hearing import Sound, probe_sound
@@ -14,6 +15,7 @@ from media.pictures import HDR, FrameStream, PictureConverter, display_matrix, f
 LOOK_SIZE = (48, 27)  # width and height of the small pictures; those that TransNetV2 was trained on
 DAMAGED_SHARE = 0.02  # of the pictures: below it a repaired spot, above it a broken file
 DECLARED_SHARE = 0.9  # of the pictures that the header counts, or of the seconds where it counts none
+ISO_FORMAT = "mov,mp4,m4a,3gp,3g2,mj2"
 Look = Callable[[float, np.ndarray], None]
 """Called with every frame: its time in seconds from the first, and `(27, 48, 3)` uint8 RGB, upright."""
 
@@ -81,7 +83,7 @@ def probe_clip(source: Source, look: Look | None = None) -> Probe:
                 look(time - times[0], convert.small(frame, *LOOK_SIZE))
         if frame is None:
             raise no_frames()
-        _check_whole(len(times), stream.frames - frames.hidden, frames.damaged)
+        _check_whole(len(times), declared_pictures(container, stream, frames.hidden), frames.damaged)
         fps = frame_rate(stream, len(times), times[0], times[-1])
         _check_length(container, max(times[-1] + 1.0 / fps, sound.seconds if sound else 0.0))
         rotation, mirrored = rotation_of(display_matrix(frame))
@@ -110,6 +112,17 @@ def probe_clip(source: Source, look: Look | None = None) -> Probe:
 def no_frames() -> MediaError:
     """For a video stream of which nothing decodes."""
     return MediaError("no_frames", "the video stream holds no decodable frame; re-export the clip")
+
+
+def declared_pictures(container: InputContainer, stream: VideoStream, hidden: int) -> int:
+    """How many pictures the file says that it shows; 0 where it says nothing.
+
+    An mp4's header counts all that are in the file. What its edit list leaves to see is the index that FFmpeg makes of both:
+    entries in front of a cut are there, marked, for the decoder alone, and those behind the last cut are not there at all.
+    """
+    if stream.frames and container.format.name == ISO_FORMAT and len(stream.index_entries):
+        return sum(not entry.is_discard for entry in stream.index_entries)
+    return stream.frames - hidden
 
 
 def _check_whole(found: int, declared: int, damaged: int) -> None:

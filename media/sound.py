@@ -1,5 +1,6 @@
 """Sound of a file on the file's own clock: every decoded piece stands where its time says, and what is missing is silence."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,14 +13,15 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from media.containers import MediaError, reading_failed
-from media.meter import Meter
+from media.meter import Meter, samples_of
 from media.sound_clock import SoundClock
 
 # Of the packets: below it a repaired spot, above it a broken track.
 DAMAGED_SHARE = 0.1
-# Raw AAC says nothing of the samples that its encoder puts before the first: at least one frame of the transform.
-RAW_AAC_PRIMING = 1024
-COUNTED_FORMATS = frozenset({"avi", "aac"})
+# Containers without a clock: packets stand one behind the other, and nothing says how many samples the encoder put before the first.
+COUNTED_FORMATS = frozenset({"avi", "aac", "ac3", "eac3"})
+# As many as FFmpeg's and LAME's encoders put there: a frame of AAC's transform, LAME's and MP3's decoder's delay, half a block of AC-3.
+PRIMING = {"aac": 1024, "mp3": 1105, "ac3": 256, "eac3": 256}
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,14 @@ class SoundStream:
     damaged: int = 0
     seconds: float = 0.0
     longest: float = 0.0  # seconds of the longest frame
+    metered: tuple[float, float] = (-math.inf, math.inf)  # seconds of the file's clock
     meter: Meter = field(default_factory=Meter)
     clock: SoundClock = field(init=False)
+    _lost: bool = False  # something since the last piece did not decode
 
     def __post_init__(self) -> None:
-        self.clock = SoundClock(self.sample_rate, self.container.format.name in COUNTED_FORMATS)
+        counted = self.container.format.name in COUNTED_FORMATS
+        self.clock = SoundClock(self.sample_rate, counted, _priming(self.stream) if counted else 0.0)
 
     def __iter__(self) -> Iterator[Segment]:
         resampler: av.AudioResampler | None = None
@@ -61,14 +66,15 @@ class SoundStream:
         for frame in self.frames():
             time = None if frame.pts is None else frame.time
             now = (frame.format.name, frame.layout.name, frame.sample_rate)
-            jumps = self.clock.jumps(time)
+            jumps, self._lost = self.clock.jumps(time, self._lost), False
             if resampler is None or jumps or now != setup:
                 if resampler is not None:
                     yield from self._pieces(resampler.resample(None), layout)
                 if jumps:
                     self.clock.move(time)
                 layout, setup = frame.layout, now
-                resampler = av.AudioResampler(format="fltp", layout=layout.name, rate=self.sample_rate)
+                resampler = av.AudioResampler(format="flt", layout=layout.name, rate=self.sample_rate)
+            self._measure(frame)
             yield from self._pieces(resampler.resample(frame), layout)
         if resampler is not None:
             yield from self._pieces(resampler.resample(None), layout)
@@ -77,7 +83,6 @@ class SoundStream:
         """What decodes, in the file's own format and rate."""
         if self.stream.codec_context is None:
             raise bad_audio("no decoder")
-        skip = RAW_AAC_PRIMING if self.container.format.name == "aac" else 0
         for packet in self._packets():
             self.packets += packet.size > 0
             try:
@@ -85,17 +90,13 @@ class SoundStream:
             except av.EOFError:
                 return
             except av.FFmpegError:
-                self.damaged += 1
+                self.damaged, self._lost = self.damaged + 1, True
                 continue
             for frame in frames:
                 if not frame.samples or not frame.sample_rate:
                     continue
-                if skip > 0:
-                    skip -= frame.samples
-                    continue
                 self.longest = max(self.longest, frame.samples / frame.sample_rate)
                 self.seconds += frame.samples / frame.sample_rate
-                self.meter.add(frame)
                 yield frame
 
     def check(self) -> None:
@@ -109,6 +110,13 @@ class SoundStream:
             return 0
         beyond = samples - round(self.stream.duration * self.stream.time_base * self.sample_rate)
         return beyond if 0 < beyond < self.longest * self.sample_rate else 0
+
+    def _measure(self, frame: AudioFrame) -> None:
+        """Look at a frame that begins at the clock's place, if it lies in what is metered."""
+        assert self.clock.place is not None
+        begin = self.clock.place / self.sample_rate
+        if begin < self.metered[1] and begin + frame.samples / frame.sample_rate > self.metered[0]:
+            self.meter.add(frame)
 
     def _packets(self) -> Iterator[Any]:
         packets = self.container.demux(self.stream)
@@ -125,10 +133,18 @@ class SoundStream:
 
     def _pieces(self, frames: list[AudioFrame], layout: av.AudioLayout) -> Iterator[Segment]:
         for frame in frames:
-            samples = frame.to_ndarray()
+            samples = samples_of(frame)
             place, dropped = self.clock.take(samples.shape[1])
             if samples.shape[1] > dropped:
                 yield Segment(place + dropped, layout, samples[:, dropped:])
+
+
+def _priming(stream: AudioStream) -> float:
+    """Seconds that the encoder put before the first sample."""
+    context = stream.codec_context
+    if context is None or not context.sample_rate:
+        return 0.0
+    return PRIMING.get(context.codec.canonical_name, 0) / context.sample_rate
 
 
 def bad_audio(why: object) -> MediaError:

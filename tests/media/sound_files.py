@@ -9,7 +9,7 @@ import numpy as np
 from scipy.signal import resample_poly
 
 WANTED_RATE = 16_000
-PICTURE_CODECS = {"avi": "mpeg4", "webm": "libvpx"}
+PICTURE_CODECS = {"avi": "mpeg4", "webm": "libvpx", "mpeg": "mpeg2video"}
 BURST, EVERY, FIRST = 0.05, 0.4, 0.1
 
 
@@ -92,14 +92,29 @@ def _encoded(stream, channels: np.ndarray, rate: int, layout: str) -> list:
     to_codec = av.AudioResampler(format=stream.codec_context.format.name, layout=layout, rate=rate)
     packets = []
     for start in range(0, channels.shape[1], 1024):
-        piece = np.ascontiguousarray(channels[:, start : start + 1024], np.float32)
-        frame = av.AudioFrame.from_ndarray(piece, format="fltp", layout=layout if len(channels) > 1 else "mono")
+        piece = np.ascontiguousarray(channels[:, start : start + 1024].T, np.float32).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(piece, format="flt", layout=layout if len(channels) > 1 else "mono")
         frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
         for converted in to_codec.resample(frame):
             packets += stream.encode(converted)
     for converted in to_codec.resample(None):
         packets += stream.encode(converted)
     return packets + stream.encode(None)
+
+
+def with_damaged_packet(file: SoundFile, after: float = 1.0, head: int = 0) -> SoundFile:
+    """The same file with other bytes in a packet of its sound after so many seconds, but for the first `head` bytes of it."""
+    with av.open(io.BytesIO(file.data)) as container:
+        packets = [(p.time_base * (p.pts or 0), bytes(p)) for p in container.demux(audio=0) if p.size]
+    noise = np.random.default_rng(1)
+    for time, packet in packets:
+        # A transport stream cuts packets in pieces; silence repeats.
+        start = packet if packet in file.data else packet[:150]
+        if time >= after and len(start) > 20 and file.data.count(start) == 1:
+            place, length = file.data.index(start) + head, len(start) - head
+            broken = b"\xff" * length if not head else noise.integers(0, 256, length, np.uint8).tobytes()
+            return SoundFile(file.data[:place] + broken + file.data[place + length :], file.sound, file.rate)
+    raise ValueError("no packet that stands in the file once")
 
 
 def errors_ms(

@@ -114,6 +114,27 @@ def test_a_part_of_a_file_is_the_same_frames_and_sound_as_of_the_whole():
         assert part.audio.shape == (17_000,) and difference[200:].max() < 0.02, first
 
 
+@pytest.mark.parametrize(
+    ("container", "codec"),
+    [("h264", "libx264"), ("mpegts", "libx264"), ("flv", "libx264"), ("avi", "mpeg4"), ("webm", "libvpx")],
+)
+def test_a_part_is_read_of_files_that_cannot_be_sought_too(container, codec):
+    """A bare stream of H.264 with a cut after 4 s was cut into shots, and none of the later ones could be decoded."""
+    levels, buffer = np.random.default_rng(0).integers(30, 225, 112), io.BytesIO()
+    with av.open(buffer, "w", format=container) as output:
+        stream = output.add_stream(codec, rate=25 if container == "h264" else 16)
+        stream.width = stream.height = 32
+        stream.pix_fmt, stream.gop_size, stream.options = "yuv420p", 12, {"threads": "1"}
+        for level in levels:
+            picture = np.full((32, 32, 3), level, np.uint8)
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        output.mux(stream.encode())
+    whole = decode_clip(buffer.getvalue(), 16.0).frames
+    last = len(whole) - 1
+    part = decode_clip(Span(buffer.getvalue(), 66 / 16, last / 16), 16.0).frames
+    assert np.array_equal(part, whole[66:last])
+
+
 def test_frames_are_transformed_one_by_one():
     frames = np.random.default_rng(0).integers(0, 255, (9, 64, 64, 3), np.uint8)
     data, shapes = encode_clip(frames, 16), []

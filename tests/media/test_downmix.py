@@ -45,10 +45,25 @@ def test_shares_add_up_to_one(layout):
         assert (share == 0) == (name == "LFE")
 
 
-@pytest.mark.parametrize("other", [np.zeros(48_000, np.float32), -sine(0.5)])
+@pytest.mark.parametrize("other", [np.zeros(48_000, np.float32), -sine(0.5), -sine(0.4), 0.004 * sine(0.5, 50.0)])
 def test_a_voice_is_not_lost_to_a_silent_channel_or_one_in_antiphase(other):
     clip = heard(sine(0.5), other)
     assert peak(clip) == pytest.approx(0.5, abs=0.01) and clip.sound.channel == "channel 0"
+
+
+def test_somebody_who_says_little_in_the_other_channel_is_heard():
+    """Her channel has a twentieth of the energy; to take the louder one alone would lose her."""
+    guest = np.where((TIME > 0.5) & (TIME < 0.55), sine(0.5, 1000.0), 0).astype(np.float32)
+    clip = heard(sine(0.5), guest)
+    assert clip.sound.channel == "mix"
+    spectrum = np.abs(np.fft.rfft(clip.audio[8_000:8_800]))
+    assert spectrum[50] > 0.9 * spectrum[22], "1000 Hz beside 440 Hz in 50 ms"
+
+
+def test_a_voice_in_the_middle_of_six_channels_is_as_loud_as_alone():
+    silence = np.zeros(48_000, np.float32)
+    clip = heard(silence, silence, sine(0.5), silence, silence, silence, layout="5.1")
+    assert peak(clip) == pytest.approx(0.5, abs=0.01) and clip.sound.channel in ("FC", "channel 2")
 
 
 def test_two_channels_that_differ_are_mixed():

@@ -158,6 +158,17 @@ def test_a_lossless_trim_is_whole():
     assert np.abs(shown - levels(30)[10:, 0, 0, 0]).max() <= 3
 
 
+@pytest.mark.parametrize("between_key_frames", [3, 30])
+def test_a_trim_of_the_end_is_whole(between_key_frames):
+    """An edit list that ends early: the last 20 pictures are in the file and not shown."""
+    options = {"g": str(between_key_frames), "bf": "0"}
+    data = bytearray(film(levels(30), "mp4", options=options))
+    duration = data.index(b"elst") + 12
+    whole = int.from_bytes(data[duration : duration + 4], "big")
+    data[duration : duration + 4] = (whole // 3).to_bytes(4, "big")
+    assert probe_clip(bytes(data)).frames == len(decode_clip(bytes(data), 16.0).frames) == 10
+
+
 def test_a_trim_that_is_cut_off_is_still_found():
     data = bytearray(
         trimmed(encode_clip(np.random.default_rng(0).integers(0, 255, (30, 64, 64, 3), np.uint8), 16), 10 / 16)
