@@ -193,7 +193,7 @@ PROMOTION = (
         name="registered_model",
         description="Student and teacher as whole pipelines (safetensors, no pickle) in the MLflow registry, each a new "
         "version with alias challenger.",
-        make="assets.kinds.promotion:make_registered_model",
+        make="assets.kinds.registration.promotion:make_registered_model",
         upstream=(
             "distilled_student",
             "stage_3_checkpoint",
@@ -213,7 +213,7 @@ PROMOTION = (
         name="promoted_champion",
         description="The gate: scores of these very weights on today's benchmark, which training did not see; every threshold "
         "met, on slices too; no worse than the champion on any metric and better on the headline. Passing moves alias champion, and the old champion becomes previous; refusing says why.",
-        make="assets.kinds.promotion:make_promoted_champion",
+        make="assets.kinds.registration.promotion:make_promoted_champion",
         upstream=("registered_model", "benchmark_sets", "benchmark_scores"),
         sections=("gate", "evaluation"),
         group="promotion",

@@ -5,8 +5,8 @@ import time
 
 from assets.core.names import STUDENT, TEACHER
 from assets.core.workspace import Workspace
-from assets.kinds.champion_pair import ChampionMove, promote_pair, roll_back_pair
-from assets.kinds.promotion import gate_tags, judge_version, write_verdict
+from assets.kinds.registration.champion_pair import ChampionMove, promote_pair, roll_back_pair
+from assets.kinds.registration.promotion import gate_tags, judge_version, write_verdict
 from media.user_error import UserError
 
 

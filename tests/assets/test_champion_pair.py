@@ -4,7 +4,7 @@ import pytest
 
 from assets.core.names import STUDENT, TEACHER
 from assets.core.workspace import Workspace
-from assets.kinds.champion_pair import promote_pair, roll_back_pair
+from assets.kinds.registration.champion_pair import promote_pair, roll_back_pair
 from evaluation.scoring.gate import Decision
 from orchestration.past import promoting
 from profiles import load_profile

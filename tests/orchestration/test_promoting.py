@@ -16,7 +16,7 @@ import pytest
 
 from assets.core.names import STUDENT, TRANSFORMER
 from assets.core.workspace import Workspace
-from assets.kinds.promotion import SCORES, SLICES
+from assets.kinds.registration.promotion import SCORES, SLICES
 from evaluation.benchmark.puppet_benchmark import build_benchmark
 from evaluation.scoring.score_table import SLICE_COLUMNS
 from omnihuman.digests import weights_digest

@@ -16,8 +16,8 @@ import pandas as pd
 import pytest
 
 from assets.core.workspace import open_workspace
-from assets.kinds.model_card import samples
-from assets.kinds.promotion import SHEET, VIDEO
+from assets.kinds.registration.model_card import samples
+from assets.kinds.registration.promotion import SHEET, VIDEO
 from orchestration.dagster_location.instance import open_instance
 from tests.orchestration.serving import PATIENCE, browser_page, started
 from tests.orchestration.ticks import PER_SHARD, Automation, drop
