@@ -6,7 +6,7 @@ Those of the puppets' known truth are values over arrays; those that score any v
 
 from evaluation.metrics.bootstrap import Estimate, Metric, MetricScore, estimate
 from evaluation.metrics.colour import ColourError
-from evaluation.metrics.distributions import (
+from evaluation.metrics.distances.distributions import (
     FrechetInceptionDistance,
     FrechetVideoDistance,
     KernelInceptionDistance,
@@ -15,7 +15,7 @@ from evaluation.metrics.distributions import (
 from evaluation.metrics.diversity import JointDiversity, PixelDiversity
 from evaluation.metrics.face_similarity import CosineSimilarity, DlibFaceDistance, DlibFaceDrift, IdentityDrift
 from evaluation.metrics.fidelity import PeakSignalToNoise
-from evaluation.metrics.frechet import (
+from evaluation.metrics.distances.frechet import (
     frechet_distance,
     frechet_distance_of_features,
     frechet_distance_of_samples,

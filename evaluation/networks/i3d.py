@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from evaluation.metrics.distributions import I3D
+from evaluation.metrics.distances.distributions import I3D
 from evaluation.metrics.streaming import MetricError
 from networks.weights import identify, opened
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evaluation.metrics.distributions import INCEPTION
+from evaluation.metrics.distances.distributions import INCEPTION
 from networks.weights import NetworkError, identify, opened
 
 FEATURES, CLASSES, SIDE = 2048, 1008, 299

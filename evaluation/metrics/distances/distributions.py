@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation.metrics.frechet import frechet_distance_of_features
-from evaluation.metrics.kernel import ClipKernels
+from evaluation.metrics.distances.frechet import frechet_distance_of_features
+from evaluation.metrics.distances.kernel import ClipKernels
 from evaluation.metrics.streaming import MetricError, Network, StreamingMetric, checked_finite
 
 INCEPTION = "inception-v3-fid"

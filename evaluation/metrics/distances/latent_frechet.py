@@ -3,7 +3,7 @@
 import numpy as np
 
 from evaluation.metrics.facts import MetricFacts
-from evaluation.metrics.frechet import frechet_distance_of_samples
+from evaluation.metrics.distances.frechet import frechet_distance_of_samples
 
 
 class LatentFrechetDistance(MetricFacts):
