@@ -12,14 +12,14 @@ from evaluation.metrics.distances.distributions import (
     KernelInceptionDistance,
     KernelVideoDistance,
 )
-from evaluation.metrics.diversity import JointDiversity, PixelDiversity
-from evaluation.metrics.face_similarity import CosineSimilarity, DlibFaceDistance, DlibFaceDrift, IdentityDrift
-from evaluation.metrics.fidelity import PeakSignalToNoise
 from evaluation.metrics.distances.frechet import (
     frechet_distance,
     frechet_distance_of_features,
     frechet_distance_of_samples,
 )
+from evaluation.metrics.diversity import JointDiversity, PixelDiversity
+from evaluation.metrics.face_similarity import CosineSimilarity, DlibFaceDistance, DlibFaceDrift, IdentityDrift
+from evaluation.metrics.fidelity import PeakSignalToNoise
 from evaluation.metrics.image_quality import ImageAesthetics, ImageQuality
 from evaluation.metrics.joints import DiscMass, JointErrorMean, JointErrorMedian, MissingJoints
 from evaluation.metrics.keypoints import (

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from evaluation.benchmark.benchmark_plan import AUDIO, POSE, SECOND_SEED
 from evaluation.metrics import HighFrequencyRatio, JointDiversity, MissingJoints
-from evaluation.metrics.facts import MetricFacts
 from evaluation.metrics.distances.latent_frechet import LatentFrechetDistance, LatentFrechetDistanceOfArms
+from evaluation.metrics.facts import MetricFacts
 from evaluation.metrics.registry import GATE_METRICS
 
 

@@ -33,8 +33,8 @@ from evaluation.metrics import (
     PixelDiversity,
 )
 from evaluation.metrics.bootstrap import number_of_set, score_metric
-from evaluation.metrics.facts import Floor
 from evaluation.metrics.distances.latent_frechet import LatentFrechetDistance, LatentFrechetDistanceOfArms
+from evaluation.metrics.facts import Floor
 from evaluation.metrics.mouth import MouthCorrelationWithGivenAudio
 from evaluation.metrics.puppet_truth import Measured, PuppetTruth
 from evaluation.metrics.registry import PUPPET_METRICS

@@ -13,9 +13,9 @@ from assets.core.markdown import markdown_table
 from assets.core.names import MODELS, STUDENT, TEACHER, TRANSFORMER
 from assets.core.steps import AssetError, Execution, Markdown, Metadata, Report
 from assets.core.workspace import Workspace
+from assets.kinds.generated_videos import pipeline_digest
 from assets.kinds.registration.champion_pair import promote_pair
 from assets.kinds.registration.gate_evidence import gate_evidence, scored_pipeline
-from assets.kinds.generated_videos import pipeline_digest
 from assets.kinds.registration.model_card import model_card, with_verdict
 from evaluation.benchmark.benchmark_plan import AUDIO, PIXELS, POSE, RECONSTRUCTION, ModelPlan
 from evaluation.benchmark.benchmark_plan import STUDENT as STUDENT_ROWS

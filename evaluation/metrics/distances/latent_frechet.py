@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from evaluation.metrics.facts import MetricFacts
 from evaluation.metrics.distances.frechet import frechet_distance_of_samples
+from evaluation.metrics.facts import MetricFacts
 
 
 class LatentFrechetDistance(MetricFacts):
