@@ -1,20 +1,15 @@
-"""What DVC keeps: folders as they stand now, folders that have been replaced, and which was made from which.
+"""What DVC keeps: folders as they stand now, and folders that have been replaced.
 
-Replaced folders are read out of DVC's cache, which holds what was committed until `dvc gc`. What was made from what is read
-out of `dvc.lock`, today's and each that version control holds: it names a stage's inputs and outputs by content.
+Replaced folders are read out of DVC's cache, which holds what was committed until `dvc gc`.
 """
 
 import json
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import yaml
-
-from assets.core.dvc_lock import LOCK
 from assets.core.steps import AssetError
 from assets.core.workspace import Workspace
 from media.records import ProductRecord, SnapshotRecord
@@ -36,16 +31,6 @@ class CommittedFolder:
     def record(self, kind: type[AnyRecord]) -> AnyRecord:
         """Read one of its records, under whatever name it lies."""
         return kind.read_file(self.files[kind.FILE])
-
-
-@dataclass(frozen=True)
-class LockedStage:
-    """One entry of a dvc.lock: hashes of the folders that it read (by asset) and made, and the settings it ran with."""
-
-    name: str
-    read: dict[str, str]
-    made: str
-    settings: dict[str, Any]
 
 
 def current_folders(workspace: Workspace) -> Iterator[CommittedFolder]:
@@ -104,43 +89,3 @@ def _listed(cache: Path, listing: Path) -> dict[str, Path]:
         return {entry["relpath"]: cache / entry["md5"][:2] / entry["md5"][2:] for entry in entries}
     except (OSError, ValueError, KeyError) as error:
         raise AssetError(f"{listing} is no listing of DVC ({error}); `dvc fetch`, or remove it") from error
-
-
-def locked_stages(workspace: Workspace, history: bool = True) -> Iterator[LockedStage]:
-    """Every stage of today's dvc.lock and (`history`) of those in version control, newest first; equal ones may come again.
-
-    Raises:
-        AssetError: today's dvc.lock cannot be read.
-    """
-    path = workspace.root / LOCK
-    if not path.is_file():
-        return
-    texts = [path.read_text(), *(_versions_in_git(path) if history else ())]
-    for number, text in enumerate(dict.fromkeys(texts)):
-        try:
-            stages = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))["stages"]
-            yield from [_stage(name, entry) for name, entry in stages.items()]
-        except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-            if number == 0:
-                remedy = "restore it from version control, or make the assets again"
-                raise AssetError(f"{path} is no lock file of DVC ({error}); {remedy}") from error
-
-
-def _stage(name: str, entry: dict[str, Any]) -> LockedStage:
-    read = {Path(dep["path"]).name: dep.get("md5", "") for dep in entry.get("deps", [])}
-    return LockedStage(name, read, entry["outs"][0].get("md5", ""), entry.get("params", {}).get("params.yaml", {}))
-
-
-def _versions_in_git(path: Path) -> Iterator[str]:
-    """The file as each commit left it; nothing where there is no version control."""
-    commits = _git(path.parent, "log", "--format=%H", "--", path.name).split()
-    for commit in commits:
-        yield _git(path.parent, "show", f"{commit}:./{path.name}")
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    try:
-        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False)
-    except FileNotFoundError:  # no git on this machine: then there is no history either
-        return ""
-    return done.stdout if done.returncode == 0 else ""

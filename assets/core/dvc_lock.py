@@ -1,71 +1,106 @@
-"""dvc.lock stays whole: DVC writes it in place, so that a full disk or a kill in that moment leaves half of it."""
+"""dvc.lock: what each stage read and made, by content, and the settings that it ran with. Everything that looks into it reads it here."""
 
-import os
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
-from assets.core.workspace import Workspace
-from media import write_atomically
+from dvc.utils.serialize import YAMLError, dumps_yaml, parse_yaml  # YAML 1.2, as DVC reads it: 1e-08 is a number
+
+from assets.core.steps import AssetError
 
 LOCK = "dvc.lock"
-HASH = re.compile(r"[0-9a-f]{32}(\.dir)?")
+SCHEMA = "2.0"
+PARAMS = "params.yaml"
 
 
-@contextmanager
-def whole_lock(workspace: Workspace) -> Iterator[None]:
-    """While DVC writes dvc.lock in the block, the old one is kept under `var`; it comes back when the block fails.
+@dataclass(frozen=True)
+class LockedStage:
+    """One stage.
 
-    It comes back by a rename, which needs no room on a full disk. To be held inside `one_writer`.
+    Attributes:
+        name: of the stage, which is the asset's.
+        deps: path to hash of what it read.
+        outs: path to hash of what it made.
+        params: dotted key of params.yaml to the value that it ran with.
+        entry: all of it, as DVC wrote it.
     """
-    mend_lock(workspace)
-    lock, kept = workspace.root / LOCK, workspace.var / f"{LOCK}.before"
-    write_atomically(kept, lock.read_bytes() if lock.is_file() else b"")
-    try:
-        yield
-    except BaseException:
-        _bring_back(workspace)
-        raise
-    kept.unlink()
+
+    name: str
+    deps: Mapping[str, str]
+    outs: Mapping[str, str]
+    params: Mapping[str, Any]
+    entry: Mapping[str, Any]
+
+    @classmethod
+    def parse(cls, name: str, entry: Mapping[str, Any]) -> Self:
+        """Read one entry; what has no hash has an empty one."""
+        deps, outs = ({one["path"]: one.get("md5", "") for one in entry.get(key, [])} for key in ("deps", "outs"))
+        return cls(name, deps, outs, entry.get("params", {}).get(PARAMS, {}), entry)
+
+    @property
+    def read(self) -> dict[str, str]:
+        """Asset (or file of the root) to hash of what it read."""
+        return {Path(path).name: content for path, content in self.deps.items()}
+
+    @property
+    def made(self) -> str:
+        """Hash of the folder that it made."""
+        return next(iter(self.outs.values()))
 
 
-def mend_lock(workspace: Workspace) -> bool:
-    """After a process that died while DVC wrote: the old lock comes back if the new one is not whole; returns whether."""
-    kept = workspace.var / f"{LOCK}.before"
-    if not kept.is_file():
-        return False
-    if _is_whole(workspace):
-        kept.unlink()
-        return False
-    _bring_back(workspace)
-    return True
+@dataclass(frozen=True)
+class DvcLock:
+    """The stages of a lock by name, in its order."""
 
+    stages: Mapping[str, LockedStage]
 
-def _bring_back(workspace: Workspace) -> None:
-    lock, kept = workspace.root / LOCK, workspace.var / f"{LOCK}.before"
-    if kept.stat().st_size:
-        os.replace(kept, lock)
-    else:  # there was none before
-        lock.unlink(missing_ok=True)
-        kept.unlink()
+    @classmethod
+    def parse(cls, text: str, name: str) -> Self:
+        """Read a lock's text; `name` is what an error calls it.
 
+        Raises:
+            AssetError: it is no lock, or a stage of it made nothing.
+        """
+        try:
+            stages = {key: LockedStage.parse(key, entry) for key, entry in parse_yaml(text, name)["stages"].items()}
+            nothing = [key for key, stage in stages.items() if not stage.outs]
+            if nothing:
+                raise KeyError(f"outs of {', '.join(nothing)}")
+        except (YAMLError, KeyError, TypeError, AttributeError) as error:
+            remedy = "restore it from version control, or make the assets again"
+            raise AssetError(f"{name} is no lock file of DVC ({error}); {remedy}") from error
+        return cls(stages)
 
-def _is_whole(workspace: Workspace) -> bool:
-    """It parses, has every stage that the old one had, and each with a whole hash: what is cut off lacks one of these."""
-    try:
-        made = _made(workspace.root / LOCK)
-        before = _made(workspace.var / f"{LOCK}.before")
-    except (OSError, KeyError, IndexError, TypeError, AttributeError):
-        return False
-    return before.keys() <= made.keys() and all(HASH.fullmatch(value) for value in made.values())
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a lock file.
 
+        Raises:
+            AssetError: it is not there, or no lock.
+        """
+        try:
+            text = path.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise AssetError(f"{path} cannot be read ({error}); restore it from version control") from error
+        return cls.parse(text, str(path))
 
-def _made(lock: Path) -> dict[str, str]:
-    from dvc.utils.serialize import YAMLError, parse_yaml
+    def text(self) -> str:
+        """Write it as DVC does."""
+        return dumps_yaml({"schema": SCHEMA, "stages": {name: stage.entry for name, stage in self.stages.items()}})
 
-    try:
-        stages = parse_yaml(lock.read_text(), str(lock)).get("stages", {})
-    except YAMLError as error:
-        raise KeyError(str(error)) from error
-    return {name: entry["outs"][0]["md5"] for name, entry in stages.items()}
+    def made(self, asset: str) -> str:
+        """Hash of what a stage made; empty where the lock has no such stage."""
+        return self.stages[asset].made if asset in self.stages else ""
+
+    def outputs(self) -> dict[str, str]:
+        """Asset to hash of its folder."""
+        return {name: stage.made for name, stage in self.stages.items()}
+
+    def only(self, assets: Collection[str]) -> "DvcLock":
+        """Leave out all other stages."""
+        return DvcLock({name: stage for name, stage in self.stages.items() if name in assets})
+
+    def overlaid(self, other: "DvcLock") -> "DvcLock":
+        """Take stages that `other` has from it."""
+        return DvcLock({**self.stages, **other.stages})

@@ -9,10 +9,10 @@ from typing import Any
 import yaml
 
 from assets.core.catalogue import FLOW
-from assets.core.dvc_lock import mend_lock, whole_lock
 from assets.core.names import FROM_SCRATCH
 from assets.core.steps import Step
 from assets.core.versions import configuration, score_weights
+from assets.core.whole_lock import mend_lock, whole_lock
 from assets.core.workspace import Workspace
 from media import write_atomically
 from media.file_lock import file_lock

@@ -21,11 +21,11 @@ from assets.core.catalogue import STEPS
 from assets.core.dvc_cache import (
     SNAPSHOT_FILES,
     CommittedFolder,
-    LockedStage,
     cached_folders,
     current_folders,
-    locked_stages,
 )
+from assets.core.dvc_lock import LockedStage
+from assets.core.lock_history import locked_stages
 from assets.core.names import MODELS, SOURCES
 from assets.core.workspace import Workspace
 from media import sha256_of_file

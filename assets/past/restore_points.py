@@ -15,11 +15,10 @@ from typing import Any
 
 import pandas as pd
 import yaml
-from dvc.utils.serialize import YAMLError, dumps_yaml, parse_yaml
 
 from assets.core.catalogue import FLOW
 from assets.core.dvc_cache import CommittedFolder, cache_folder, committed_folder
-from assets.core.dvc_lock import LOCK
+from assets.core.dvc_lock import LOCK, DvcLock, LockedStage
 from assets.core.dvc_stages import params_text, stages_text
 from assets.core.names import STUDENT as STUDENT_MODEL
 from assets.core.names import TEACHER
@@ -88,41 +87,41 @@ def keep_restore_point(workspace: Workspace) -> RestorePoint | None:
     """
     if not (workspace.root / LOCK).is_file() or not (workspace.root / ".dvc").is_dir():
         return None
-    stages, cache = _read_stages(workspace.root / LOCK), cache_folder(workspace)
-    snapshot = _content(cache, stages.get(SNAPSHOT), SnapshotRecord.FILE)
+    lock, cache = DvcLock.read(workspace.root / LOCK), cache_folder(workspace)
+    snapshot = _content(cache, lock.made(SNAPSHOT), SnapshotRecord.FILE)
     if snapshot is None:
         return None
     digest = SnapshotRecord.parse(snapshot, f"{SNAPSHOT} in DVC's cache").digest
     place = workspace.root / FOLDER / digest[:DIGITS]
     if (place / LOCK).is_file():
-        frozen = _read_stages(place / LOCK)
-        if _made(frozen.get(SNAPSHOT)) == _made(stages[SNAPSHOT]):
-            stages = {**stages, **{name: frozen[name] for name in CURATION if name in frozen}}
-    stages = fitting(stages)
-    if SNAPSHOT not in stages:
+        frozen = DvcLock.read(place / LOCK)
+        if frozen.made(SNAPSHOT) == lock.made(SNAPSHOT):
+            lock = lock.overlaid(frozen.only(CURATION))
+    lock = fitting(lock)
+    if SNAPSHOT not in lock.stages:
         return None
-    own = {name: entry for name, entry in stages.items() if name in CURATION}
-    point = _write(workspace, place, own, {"snapshot": digest, **NOT_SCORED})
-    scored = _scored(cache, stages)
+    point = _write(workspace, place, lock.only(CURATION), {"snapshot": digest, **NOT_SCORED})
+    scored = _scored(cache, lock)
     if scored is None:  # half a training is no state to go back to
         return point
     return _write(
         workspace,
         place / f"{scored['weights'][:DIGITS]}-{scored['scores'][:DIGITS]}",
-        stages,
+        lock,
         {"snapshot": digest, **scored},
     )
 
 
-def fitting(stages: dict[str, Any]) -> dict[str, Any]:
-    """Those stages of a lock whose inputs are what its other stages made."""
-    kept: dict[str, Any] = {}
+def fitting(lock: DvcLock) -> DvcLock:
+    """Leave out the stages whose inputs are not what the lock's other stages made."""
+    kept: dict[str, LockedStage] = {}
     for step in FLOW:
-        if step.name in stages:
-            read = {Path(dep["path"]).name: dep.get("md5") for dep in stages[step.name].get("deps", [])}
-            if all(name in kept and read.get(name) == _made(kept[name]) for name in step.upstream):
-                kept[step.name] = stages[step.name]
-    return kept
+        stage = lock.stages.get(step.name)
+        if stage is not None and all(
+            name in kept and stage.read.get(name) == kept[name].made for name in step.upstream
+        ):
+            kept[step.name] = stage
+    return DvcLock(kept)
 
 
 def restore_points(workspace: Workspace) -> list[RestorePoint]:
@@ -184,13 +183,13 @@ def _by_version(workspace: Workspace, points: list[RestorePoint], name: str) -> 
     return [point for point in points if point.versions.get(address.name) == number]
 
 
-def _scored(cache: Path, stages: dict[str, Any]) -> dict[str, Any] | None:
+def _scored(cache: Path, lock: DvcLock) -> dict[str, Any] | None:
     """What the scored student of a lock is, None where none was scored."""
     record, table = (
-        _content(cache, stages.get(STUDENT), ProductRecord.FILE),
-        _content(cache, stages.get(SCORES), "scores.parquet"),
+        _content(cache, lock.made(STUDENT), ProductRecord.FILE),
+        _content(cache, lock.made(SCORES), "scores.parquet"),
     )
-    registered = _content(cache, stages.get(REGISTERED), "model_version.json")
+    registered = _content(cache, lock.made(REGISTERED), "model_version.json")
     if record is None or table is None:
         return None
     return {
@@ -207,24 +206,20 @@ def _numbers(table: bytes) -> dict[str, float]:
     return {f"{row.mode}.{row.metric}": float(row.value) for row in own.itertuples()}
 
 
-def _content(cache: Path, stage: dict[str, Any] | None, name: str) -> bytes | None:
+def _content(cache: Path, listing: str, name: str) -> bytes | None:
     """One file of what a stage made, as DVC's cache has it."""
-    folder: CommittedFolder | None = committed_folder(cache, _made(stage))
+    folder: CommittedFolder | None = committed_folder(cache, listing)
     path = None if folder is None else folder.files.get(name)
     return path.read_bytes() if path is not None and path.is_file() else None
 
 
-def _made(stage: dict[str, Any] | None) -> str:
-    return "" if stage is None else stage["outs"][0].get("md5", "")
-
-
-def _write(workspace: Workspace, place: Path, stages: dict[str, Any], facts: dict[str, Any]) -> RestorePoint:
-    lock = dumps_yaml({"schema": "2.0", "stages": stages})
-    if (place / LOCK).is_file() and (place / LOCK).read_text() == lock:
+def _write(workspace: Workspace, place: Path, lock: DvcLock, facts: dict[str, Any]) -> RestorePoint:
+    text = lock.text()
+    if (place / LOCK).is_file() and (place / LOCK).read_text() == text:
         return _read(place / MANIFEST)
     manifest = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"), **facts, "code": git_commit(),
-        "outputs": {name: _made(entry) for name, entry in stages.items()},
+        "outputs": lock.outputs(),
     }  # fmt: skip
     files = {
         "params.yaml": params_text(workspace.profile),
@@ -233,17 +228,17 @@ def _write(workspace: Workspace, place: Path, stages: dict[str, Any], facts: dic
         ),
         STAGES: stages_text(),
         MANIFEST: json.dumps(manifest, indent=1),
-        **_start(workspace, stages),
-        LOCK: lock,  # last: a point without it is not there yet
+        **_start(workspace, lock),
+        LOCK: text,  # last: a point without it is not there yet
     }
-    for name, text in files.items():
-        write_atomically(place / name, text.encode())
+    for name, content in files.items():
+        write_atomically(place / name, content.encode())
     return _read(place / MANIFEST)
 
 
-def _start(workspace: Workspace, stages: dict[str, Any]) -> dict[str, str]:
+def _start(workspace: Workspace, lock: DvcLock) -> dict[str, str]:
     """Where its stages began, unless another start was chosen since; no part of a snapshot that nothing was trained on."""
-    read = {dep["path"]: dep.get("md5") for entry in stages.values() for dep in entry.get("deps", [])}
+    read = {path: content for stage in lock.stages.values() for path, content in stage.deps.items()}
     if (
         not workspace.start.is_file()
         or read.get(START) != hashlib.md5(workspace.start.read_bytes(), usedforsecurity=False).hexdigest()
@@ -258,16 +253,4 @@ def _read(manifest: Path) -> RestorePoint:
     except (OSError, ValueError, TypeError) as error:
         raise AssetError(
             f"{manifest} cannot be read ({error}); restore it from version control, or remove {manifest.parent}"
-        ) from error
-
-
-def _read_stages(path: Path) -> dict[str, Any]:
-    try:
-        stages = parse_yaml(path.read_text(), str(path))["stages"]
-        for entry in stages.values():
-            _made(entry)
-        return dict(stages)
-    except (YAMLError, OSError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise AssetError(
-            f"{path} is no lock file of DVC ({error}); restore it from version control, or make the assets again"
         ) from error

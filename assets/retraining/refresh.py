@@ -11,8 +11,9 @@ import pyarrow.dataset as ds
 import yaml
 
 from assets.core.catalogue import STEPS
-from assets.core.dvc_cache import LockedStage, locked_stages
+from assets.core.dvc_lock import LockedStage
 from assets.core.dvc_stages import params_text, settings_of
+from assets.core.lock_history import locked_stages
 from assets.core.names import MODELS, STUDENT
 from assets.core.workspace import Workspace
 from assets.past.lineage import Lineage, read_lineage
@@ -159,10 +160,10 @@ def _changed(
     found: dict[str, None] = {}
     for stage in made:
         wanted = {key: _at(today, key) for key in settings_of(STEPS[stage.name])} if stage.name in STEPS else {}
-        for key in sorted(wanted.keys() | stage.settings.keys()):
-            if key in wanted and key in stage.settings and _numbers(wanted[key]) == _numbers(stage.settings[key]):
+        for key in sorted(wanted.keys() | stage.params.keys()):
+            if key in wanted and key in stage.params and wanted[key] == stage.params[key]:
                 continue
-            found[_difference(key, stage.settings.get(key), wanted.get(key))] = None
+            found[_difference(key, stage.params.get(key), wanted.get(key))] = None
     return list(found), []
 
 
@@ -177,18 +178,6 @@ def _made_by(stages: list[LockedStage], folders: list[tuple[str, str]]) -> Itera
             above = set(stage.read.items()) - seen
             seen |= above
             waiting += sorted(above)
-
-
-def _numbers(value: Any) -> Any:
-    """DVC writes YAML 1.2, whose 1e-08 is a number; to YAML 1.1, which PyYAML reads, it is text."""
-    if isinstance(value, dict):
-        return {name: _numbers(one) for name, one in value.items()}
-    if isinstance(value, list):
-        return [_numbers(one) for one in value]
-    try:
-        return float(value) if isinstance(value, str) else value
-    except ValueError:
-        return value
 
 
 def _at(values: Any, dotted: str) -> Any:
@@ -208,7 +197,7 @@ def _difference(key: str, before: Any, now: Any) -> str:
 def _leaves(key: str, before: Any, now: Any) -> Iterable[str]:
     if isinstance(before, dict) and isinstance(now, dict):
         for name in before.keys() | now.keys():
-            if _numbers(before.get(name)) != _numbers(now.get(name)):
+            if before.get(name) != now.get(name):
                 yield from _leaves(f"{key}.{name}", before.get(name), now.get(name))
     else:
         yield f"{key} {before} -> {now}"

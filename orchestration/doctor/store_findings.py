@@ -46,12 +46,13 @@ def _dagster(workspace: Workspace) -> Finding:
 
 
 def _dvc(workspace: Workspace) -> Finding:
-    from assets.core.dvc_cache import locked_stages
+    from assets.core.dvc_lock import LOCK, DvcLock
 
     if not (workspace.root / ".dvc").is_dir():
         return Finding("DVC", True, f"{workspace.root} is no repository yet; `omnihuman demo` makes it")
     try:
-        stages = list(locked_stages(workspace, history=False))
+        lock = workspace.root / LOCK
+        stages = list(DvcLock.read(lock).stages.values()) if lock.is_file() else []
     except AssetError as error:
         return Finding("DVC", False, str(error))
     cache = workspace.root / ".dvc" / "cache" / "files" / "md5"

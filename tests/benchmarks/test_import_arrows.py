@@ -1,4 +1,4 @@
-"""No module reaches itself by imports, wherever in a file they stand; and the count itself sees what it should."""
+"""No module reaches itself by imports, wherever in a file they stand, no folder is longer than a listing; and the count itself sees what it should."""
 
 from pathlib import Path
 
@@ -10,6 +10,11 @@ from benchmarks.import_arrows import PACKAGES, ROOT, count_arrows
 @pytest.mark.parametrize("package", PACKAGES)
 def test_no_module_reaches_itself_by_imports(package: str) -> None:
     assert count_arrows(ROOT, package).circles == ()
+
+
+def test_no_folder_of_product_code_holds_more_than_twenty_files() -> None:
+    files = {folder: len(list(folder.glob("*.py"))) for package in PACKAGES for folder in (ROOT / package).glob("**/")}
+    assert {str(folder.relative_to(ROOT)): number for folder, number in files.items() if number > 20} == {}
 
 
 def test_rooms_arrows_upward_ones_and_circles_are_counted(tmp_path: Path) -> None:

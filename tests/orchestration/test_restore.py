@@ -9,11 +9,11 @@ import dagster as dg
 import pandas as pd
 import pytest
 from dvc.repo import Repo
-from dvc.utils.serialize import parse_yaml
 from typer.testing import CliRunner
 
 from assets.core.catalogue import FLOW, STEPS
 from assets.core.dvc_cache import cache_folder, committed_folder
+from assets.core.dvc_lock import DvcLock, LockedStage
 from assets.core.dvc_stages import ensure_repository
 from assets.core.names import FROM_SCRATCH
 from assets.core.steps import AssetError
@@ -259,7 +259,7 @@ def test_a_shard_that_waited_to_be_recorded_is_in_the_cache_before_it_is_replace
     (workspace.var / "unrecorded" / "raw_clips").write_bytes(b".")
     restore(workspace, "1")
     (replaced,) = (workspace.var / "replaced_locks").iterdir()
-    made = parse_yaml(replaced.read_text(), str(replaced))["stages"]["raw_clips"]["outs"][0]["md5"]
+    made = DvcLock.read(replaced).made("raw_clips")
     kept = committed_folder(cache_folder(workspace), made).files["s-000000000002/clips.parquet"]
     assert holds(workspace.root) == OLD_STATE and kept.is_file()
 
@@ -269,8 +269,12 @@ def test_stages_made_from_something_else_do_not_fit():
         name: {"deps": [], "outs": [{"path": f"data/{name}", "md5": f"{name}-1.dir"}]}
         for name in ("raw_clips", "benchmark_sets")
     }
-    stages["clip_scores"] = {"deps": [{"path": "data/raw_clips", "md5": "raw_clips-2.dir"}], "outs": [{"md5": "c.dir"}]}
-    assert list(fitting(stages)) == ["raw_clips", "benchmark_sets"]
+    stages["clip_scores"] = {
+        "deps": [{"path": "data/raw_clips", "md5": "raw_clips-2.dir"}],
+        "outs": [{"path": "data/clip_scores", "md5": "c.dir"}],
+    }
+    lock = DvcLock({name: LockedStage.parse(name, entry) for name, entry in stages.items()})
+    assert list(fitting(lock).stages) == ["raw_clips", "benchmark_sets"]
 
 
 def test_a_hand_edited_hash_makes_no_state_and_spoils_none(workspace):
