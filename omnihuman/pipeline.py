@@ -226,11 +226,11 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
         self._interrupt = False
         if noise is None:
             noise = draw_noise(batch, num_frames, height, width, generator)
-        latents = noise.to(conditions.text.device)
+        latents = noise.to(conditions.text.device, torch.float32)
         null = self._null_text(conditions, negative_prompt) if guidance else torch.empty(0)
         self._set_timesteps(steps, latents.device)
         for index, timestep in enumerate(self.progress_bar(self.scheduler.timesteps)):
-            time = timestep.expand(batch).to(latents)
+            time = timestep.expand(batch).to(latents.device, torch.float32)
             if guidance is None:
                 velocity = self._velocity(latents, time, conditions)
             else:

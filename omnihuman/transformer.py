@@ -258,8 +258,9 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
         """Predict the velocity eps - x_0. Every condition is optional; with none this is `WanTransformer3DModel.forward`.
 
         Args:
-            hidden_states: `(B, in_channels, F, h, w)` noisy latents; for Wan I2V 36 channels: latents, mask and image latents.
-            timestep: `(B,)` in [0, 1000].
+            hidden_states: `(B, in_channels, F, h, w)` noisy latents, rounded here to the weights' dtype; for Wan I2V 36 channels:
+                latents, mask and image latents.
+            timestep: `(B,)` in [0, 1000], float32 or whole numbers.
             encoder_hidden_states: `(B, L, text_dim)`.
             audio: `(B, 4F-3, K, audio_dim)` wav2vec hidden states, one per video frame.
             pose: `(B, keypoints, 4F-3, 4h, 4w)` heatmaps from `omnihuman.conditions.pose.render_heatmaps`.
@@ -274,7 +275,7 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
             `(B, 16, F, h, w)`.
 
         Raises:
-            InputError: sizes of the conditions that do not fit the video or the model.
+            InputError: sizes of the conditions that do not fit the video or the model, or a rounded timestep.
         """
         inputs = ConditionInputs(
             text=encoder_hidden_states,
@@ -318,6 +319,10 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
         self, hidden_states: Tensor, timestep: Tensor, inputs: ConditionInputs
     ) -> tuple[Tensor, PackedSequence, Tensor]:
         """Embed everything and lay video, motion and reference tokens into one sequence; also the timestep's embedding."""
+        if timestep.dtype in (torch.bfloat16, torch.float16):
+            raise InputError(f"timestep is {timestep.dtype}, in which neighbouring times are one: give it in float32")
+        # The network's edge: latents, like times, are exact until here.
+        hidden_states = hidden_states.to(self.patch_embedding.weight.dtype)
         grid = self._grid(hidden_states)
         self._check_conditions(grid[0], inputs)
         video = self._embed_video(hidden_states, inputs)

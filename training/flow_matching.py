@@ -2,6 +2,9 @@ r"""Flow matching on latents.
 
 $x_t = (1 - t) x_0 + t \epsilon$, velocity $v = \epsilon - x_0$, loss $\| v_\theta(x_t, 1000 t) - v \|^2$
 (Wan2.1; APT2 section 3.1 uses the same convention). t = 0 is data, t = 1 is noise.
+
+Times are float32 and so is what is computed from them, whatever the network computes in: bfloat16 knows 0.996 and 1.0 and
+nothing between, and six pairs of APT2's grid of 32 would be one time twice. The network rounds what it is given.
 """
 
 import torch
@@ -36,8 +39,8 @@ def shift_timestep(t: Tensor, s: float) -> Tensor:
 
 
 def interpolate(x_0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-    """x_t for data `x_0`, noise of the same shape `(B, ...)` and t `(B,)`."""
-    weight = t.view(-1, *[1] * (x_0.ndim - 1)).to(x_0)
+    """x_t for data `x_0`, noise of the same shape `(B, ...)` and t `(B,)` float32, which x_t then is at least."""
+    weight = t.view(-1, *[1] * (x_0.ndim - 1))
     return (1 - weight) * x_0 + weight * noise
 
 
@@ -47,8 +50,8 @@ def velocity_target(x_0: Tensor, noise: Tensor) -> Tensor:
 
 
 def euler_step(x_t: Tensor, velocity: Tensor, t: Tensor, t_next: Tensor) -> Tensor:
-    """x at `t_next` along a straight line: x_t + (t_next - t) v."""
-    return x_t + (t_next - t).view(-1, *[1] * (x_t.ndim - 1)).to(x_t) * velocity
+    """x at `t_next` along a straight line: x_t + (t_next - t) v; both times `(B,)` float32, and x then at least."""
+    return x_t + (t_next - t).view(-1, *[1] * (x_t.ndim - 1)) * velocity
 
 
 def per_sample_loss(velocity: Tensor, x_0: Tensor, noise: Tensor) -> Tensor:

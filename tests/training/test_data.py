@@ -222,10 +222,12 @@ def test_motion_is_shown_to_its_share_of_samples_that_have_a_past_and_changes_no
     assert "motion" not in without.batch(0).conditions() and "motion" not in batch.as_images().conditions()
 
 
-def test_moving_a_batch_keeps_keypoints_exact_and_gives_heatmaps_of_its_dtype(one):
+def test_moving_a_batch_keeps_latents_times_and_keypoints_exact_and_gives_heatmaps_of_its_dtype(one):
     batch = open_data(one, ratios=Ratios(text=1.0, reference=1.0, audio=1.0, pose=1.0)).batch(0)
     moved = batch.to(torch.device("cpu"), torch.bfloat16)
-    assert torch.equal(moved.keypoints, batch.keypoints) and moved.latents.dtype == torch.bfloat16
+    for name in ("latents", "noise", "uniform", "keypoints"):
+        assert torch.equal(getattr(moved, name), getattr(batch, name)), name
+    assert moved.text.dtype == moved.audio.dtype == moved.reference.dtype == torch.bfloat16
     assert torch.equal(moved.conditions()["pose"], batch.conditions()["pose"].bfloat16())
 
 

@@ -10,6 +10,9 @@ from omnihuman.conditions.inputs import ConditionInputs
 from omnihuman.conditions.pose import render_heatmaps
 from training.data.conditions import Conditions
 
+# bfloat16 would round times, what is interpolated by them, and pixels.
+EXACT = ("latents", "noise", "uniform", "keypoints")
+
 
 @dataclass(frozen=True)
 class SampleDraw:
@@ -101,13 +104,17 @@ class Batch:
         """`(B, keypoints, 4F-3, 4h, 4w)` heatmaps, drawn where they are needed: they are far larger than the keypoints."""
         height, width = self.latents.shape[-2:]
         drawn = render_heatmaps(self.keypoints, range(self.keypoints.shape[2]), height, width)
-        return drawn.to(self.latents.dtype)
+        return drawn.to(self.text.dtype)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "Batch":
-        """Move tensors; keypoints stay float32, because bfloat16 would round pixels."""
+        """Move tensors, conditions in `dtype`; what stays float32 is `EXACT`."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        moved: dict[str, Any] = {k: v.to(device, dtype) for k, v in values.items() if isinstance(v, Tensor)}
-        return replace(self, **moved | {"keypoints": self.keypoints.to(device)})
+        moved: dict[str, Any] = {
+            name: value.to(device) if name in EXACT else value.to(device, dtype)
+            for name, value in values.items()
+            if isinstance(value, Tensor)
+        }
+        return replace(self, **moved)
 
     def conditions(self) -> ConditionInputs:
         """For `OmniHumanTransformer3DModel`: text and what is in `given`."""

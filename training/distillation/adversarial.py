@@ -29,7 +29,7 @@ from training.run.fingerprint import job_fingerprint
 from training.run.jobs import TrainingJob
 from training.run.product import write_transformer
 from training.run.recorder import Recorder
-from training.stages.model import build_transformer
+from training.stages.model import build_transformer, cast_weights
 
 
 def train_adversarial(job: TrainingJob) -> dict[str, Any]:
@@ -111,9 +111,7 @@ class AdversarialPhase(Training):
         batch = data.chosen(list(rows.index[: self.config.probe.conditions]), wanted)
         probe = Probe(self.config, batch.as_images() if self.images else batch)
         student = self._transformer(self.job.diffusion_parent).eval().requires_grad_(False)
-        if (dtype := next(self.generator.parameters()).dtype) != student.dtype:
-            student.to(dtype)
-        student.to(self.g_engine.device)
+        cast_weights(student.to(self.g_engine.device), next(self.generator.parameters()).dtype)
         path, fingerprint = Path(self.job.work) / "probe.safetensors", job_fingerprint(self.job, self.digest)
         probe.follow(student, path, fingerprint, write=self.rank == 0)
         return ProbeValidation(self.config, probe, self.g_engine, self.average, student.to("cpu"))

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from profiles.schema import ConsistencyConfig
+from profiles.schema import ConsistencyConfig, GuidanceConfig
 from training.data.batch import Batch
 from training.data.loader import SnapshotData
 from training.data.micro_batches import split_batch
@@ -26,7 +26,7 @@ from training.flow_matching import euler_step, interpolate, shift_timestep
 from training.run.jobs import TrainingJob
 from training.run.product import write_transformer
 from training.run.recorder import Recorder
-from training.stages.model import build_transformer
+from training.stages.model import build_transformer, cast_weights
 
 Velocity = Callable[[Tensor, Tensor], Tensor]
 
@@ -37,7 +37,7 @@ def time_grid(steps: int, shift: float) -> Tensor:
 
 
 def consistency_map(velocity: Velocity, x_t: Tensor, t: Tensor) -> Tensor:
-    """f(x_t, t) = x_t - t v(x_t, t); t `(B,)` in [0, 1]."""
+    """f(x_t, t) = x_t - t v(x_t, t); t `(B,)` float32 in [0, 1]."""
     return euler_step(x_t, velocity(x_t, t), t, torch.zeros_like(t))
 
 
@@ -48,6 +48,25 @@ def consistency_loss(student: Velocity, teacher: Velocity, x_0: Tensor, noise: T
         x_s = euler_step(x_t, teacher(x_t, t), t, s)
         target = consistency_map(student, x_s, s)
     return (consistency_map(student, x_t, t) - target).square().flatten(1).mean(dim=1)
+
+
+def grid_pair(grid: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+    """The neighbouring times t > s of `grid` between which each of `(B,)` uniform draws in [0, 1) falls, on the draws' device."""
+    upper = (uniform * (len(grid) - 1)).long().clamp_max(len(grid) - 2).cpu() + 1
+    return grid[upper].to(uniform.device), grid[upper - 1].to(uniform.device)
+
+
+def batch_loss(student: Any, teacher: nn.Module, part: Batch, grid: Tensor, guidance: GuidanceConfig) -> Tensor:
+    """`(B,)` consistency losses of a batch's samples, each at the pair of times that it drew."""
+    conditions = part.conditions()
+
+    def velocity(x: Tensor, t: Tensor) -> Tensor:
+        return student(x, t * 1000, return_dict=False, **conditions)[0]
+
+    def guided(x: Tensor, t: Tensor) -> Tensor:
+        return teacher_velocity(teacher, x, t, conditions, part.null_text, guidance)
+
+    return consistency_loss(velocity, guided, part.latents, part.noise, *grid_pair(grid, part.uniform))
 
 
 def train_consistency(job: TrainingJob) -> dict[str, Any]:
@@ -77,28 +96,15 @@ class ConsistencyDistillation(SingleEngineDistillation):
         if profile.engine.activation_checkpointing:
             self.student.enable_gradient_checkpointing()
         engine = build_engine(self.student, config.optimizer, profile.engine, config.batch_size)
-        self.teacher.to(engine.device, next(self.student.parameters()).dtype)
+        cast_weights(self.teacher.to(engine.device), next(self.student.parameters()).dtype)
         self.consistency, self.grid = config, time_grid(config.grid, config.grid_shift)
         super().__init__(job, config, data, engine, self.student)
 
     def losses(self, number: int, batch: Batch) -> Iterator[Tensor]:
         """One per accumulation step."""
         for part in split_batch(batch, self.engine.gradient_accumulation_steps()):
-            yield self._loss(part.to(self.engine.device, next(self.student.parameters()).dtype))
-
-    def _loss(self, part: Batch) -> Tensor:
-        grid, guidance = self.grid, self.consistency.guidance
-        index = (part.uniform.float() * (len(grid) - 1)).long().clamp_max(len(grid) - 2) + 1
-        t, s = grid[index.cpu()].to(part.latents), grid[index.cpu() - 1].to(part.latents)
-        conditions = part.conditions()
-
-        def student(x: Tensor, time: Tensor) -> Tensor:
-            return self.engine(x, time * 1000, return_dict=False, **conditions)[0]
-
-        def guided_teacher(x: Tensor, time: Tensor) -> Tensor:
-            return teacher_velocity(self.teacher, x, time, conditions, part.null_text, guidance)
-
-        return consistency_loss(student, guided_teacher, part.latents, part.noise, t, s).mean()
+            part = part.to(self.engine.device, next(self.student.parameters()).dtype)
+            yield batch_loss(self.engine, self.teacher, part, self.grid, self.consistency.guidance).mean()
 
     def tokens(self, batch: Batch) -> int:
         """Of the student's forward that is learned from."""

@@ -98,7 +98,7 @@ class Probe:
 
     def _on(self, model: nn.Module) -> tuple[Tensor, ConditionInputs]:
         parameter = next(model.parameters())
-        return self.noise.to(parameter), self.conditions.each(lambda value: value.to(parameter))
+        return self.noise.to(parameter.device), self.conditions.each(lambda value: value.to(parameter))
 
 
 def probe_conditions(config: AdversarialConfig) -> Conditions:
@@ -109,9 +109,9 @@ def probe_conditions(config: AdversarialConfig) -> Conditions:
 
 @torch.no_grad()
 def trajectory_end(model: nn.Module, noise: Tensor, conditions: ConditionInputs, steps: int) -> Tensor:
-    """Latents after `steps` Euler steps from `(B, 16, F, h, w)` noise at t = 1 to t = 0."""
-    x, grid = noise, torch.linspace(1, 0, steps + 1).to(noise)
-    for t, s in zip(grid[:-1].tolist(), grid[1:].tolist(), strict=True):
-        time = torch.full((len(x),), t, device=x.device, dtype=x.dtype)
-        x = euler_step(x, model(x, time * 1000, return_dict=False, **conditions)[0], time, torch.full_like(time, s))
+    """Latents after `steps` Euler steps from `(B, 16, F, h, w)` float32 noise at t = 1 to t = 0."""
+    x, grid = noise, torch.linspace(1, 0, steps + 1).to(noise.device)
+    for now, then in zip(grid[:-1], grid[1:], strict=True):
+        t, s = now.expand(len(x)), then.expand(len(x))
+        x = euler_step(x, model(x, t * 1000, return_dict=False, **conditions)[0], t, s)
     return x

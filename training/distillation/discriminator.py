@@ -71,7 +71,7 @@ class Discriminator(nn.Module):
         self.logit = Float32Linear(dim * len(self.blocks), 1)
 
     def forward(self, x: Tensor, t: Tensor, conditions: ConditionInputs) -> Tensor:
-        """`(B,)` float32 logits of clean latents `(B, 16, F, h, w)` at t `(B,)` in [0, 1]."""
+        """`(B,)` float32 logits of clean latents `(B, 16, F, h, w)` at t `(B,)` float32 in [0, 1]."""
         seen = self.backbone.features(self.blocks, x, t * 1000, conditions)
         tokens = [head(features) for head, features in zip(self.query_heads, seen, strict=True)]
         return self.logit(self.norm_logit(torch.cat(tokens, dim=-1).float())).squeeze(-1)

@@ -21,7 +21,7 @@ from profiles.schema import GuidanceConfig
 def teacher_velocity(
     teacher: nn.Module, x: Tensor, t: Tensor, conditions: ConditionInputs, null_text: Tensor, scales: GuidanceConfig
 ) -> Tensor:
-    """Guided velocity at `x` `(B, 16, F, h, w)`, t `(B,)` in [0, 1], in as few evaluations as the scales allow.
+    """Guided velocity at `x` `(B, 16, F, h, w)`, t `(B,)` float32 in [0, 1], in as few evaluations as the scales allow.
 
     Args:
         conditions: of the samples.
@@ -30,7 +30,7 @@ def teacher_velocity(
     """
 
     def velocity(given: ConditionInputs) -> Tensor:
-        return teacher(x, t * 1000, return_dict=False, **given)[0]
+        return teacher(x, t * 1000, return_dict=False, **given)[0].float()
 
     silent = conditions.without("audio")
     audio_scale = scales.text if conditions.audio is None else scales.audio

@@ -8,5 +8,5 @@ from omnihuman.conditions.inputs import ConditionInputs
 
 def one_step(model: nn.Module, noise: Tensor, conditions: ConditionInputs) -> Tensor:
     """Clean latents from `(B, 16, F, h, w)` noise in one evaluation at t = 1000."""
-    final = torch.full((noise.shape[0],), 1000.0, device=noise.device, dtype=noise.dtype)
+    final = torch.full((noise.shape[0],), 1000.0, device=noise.device)
     return noise - model(noise, final, return_dict=False, **conditions)[0]

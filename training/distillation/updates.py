@@ -35,7 +35,7 @@ class Draw:
 def draw_parts(batch: Batch, config: AdversarialConfig, parts: int) -> list[Draw]:
     """Cut a rank's batch into `parts` micro-batches; timestep and perturbation of a sample depend on its own draw alone."""
     size = len(batch.labels) // parts
-    t = shift_timestep(batch.uniform.float(), config.timestep_shift)  # once, in [0, 1] (APT section 4.3)
+    t = shift_timestep(batch.uniform, config.timestep_shift)  # once, in [0, 1] (APT section 4.3)
     shape = (2, *batch.latents.shape[1:])
     normal = torch.stack(
         [torch.randn(shape, generator=_generator(sample.noise_seed)) for sample in batch.samples], dim=1

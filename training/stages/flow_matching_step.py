@@ -43,7 +43,7 @@ def optimizer_step(engine: Any, batch: Batch, stage: StageConfig) -> StageLosses
     sums, norm = torch.zeros(2, len(LABELS), dtype=torch.float64), 0.0
     for part in split_batch(batch, engine.gradient_accumulation_steps()):
         part = part.to(engine.device, dtype)
-        t = sample_timesteps(part.uniform.float(), stage.timestep_law, stage.timestep_shift)
+        t = sample_timesteps(part.uniform, stage.timestep_law, stage.timestep_shift)
         x_t = interpolate(part.latents, part.noise, t)
         velocity = engine(x_t, t * 1000, return_dict=False, **part.conditions())[0]
         each = per_sample_loss(velocity, part.latents, part.noise)

@@ -67,7 +67,8 @@ class HeldOutValidation(Validation):
             batch = self._batch(rows, conditions)
             for quantile in self.config.quantiles:
                 uniform = torch.full((len(rows),), quantile)
-                t = sample_timesteps(uniform, self.stage.timestep_law, self.stage.timestep_shift).to(batch.latents)
+                t = sample_timesteps(uniform, self.stage.timestep_law, self.stage.timestep_shift)
+                t = t.to(batch.latents.device)
                 velocity = self.engine(
                     interpolate(batch.latents, batch.noise, t), t * 1000, return_dict=False, **batch.conditions()
                 )[0]
@@ -115,9 +116,9 @@ class HeldOutValidation(Validation):
 def sample(model: Any, batch: Batch, steps: int) -> Tensor:
     """Euler from the batch's noise at t = 1 to t = 0, without guidance; latents of the batch's shape."""
     latents, count = batch.noise, len(batch.labels)
-    times = torch.linspace(1, 0, steps + 1)
+    times = torch.linspace(1, 0, steps + 1).to(latents.device)
     for now, then in zip(times[:-1], times[1:], strict=True):
-        t, t_next = now.expand(count).to(latents), then.expand(count).to(latents)
+        t, t_next = now.expand(count), then.expand(count)
         velocity = model(latents, t * 1000, return_dict=False, **batch.conditions())[0]
         latents = euler_step(latents, velocity, t, t_next)
     return latents
