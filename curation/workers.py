@@ -19,7 +19,12 @@ Progress = Callable[[int, int, str], None]
 PROCESSES = 2
 AHEAD = 16  # results that may wait; clips of long high-resolution video would fill memory otherwise
 # Where the functions are that are called here.
-IMPORTED = ["curation.intake.inspect_file", "curation.scores.table", "curation.features.training_samples"]
+IMPORTED = [
+    "curation.intake.inspect_file",
+    "curation.scores.table",
+    "curation.features.training_samples",
+    "scipy.signal",
+]
 FEW = 8  # starting processes costs more than so few clips
 
 _state: Any = None

@@ -1,4 +1,4 @@
-"""Every metric by its name: each class of this package that has one. Another metric is another module, and no line here."""
+"""Every metric by its name: each class of this package and its folders that has one. Another metric is another module, and no line here."""
 
 import importlib
 import pkgutil
@@ -10,7 +10,7 @@ from evaluation.metrics.puppet_truth import PuppetMetric
 
 
 def _named_classes() -> Iterator[type[MetricFacts]]:
-    for module in pkgutil.iter_modules(evaluation.metrics.__path__, f"{evaluation.metrics.__name__}."):
+    for module in pkgutil.walk_packages(evaluation.metrics.__path__, f"{evaluation.metrics.__name__}."):
         if module.name == __name__:
             continue
         for value in vars(importlib.import_module(module.name)).values():

@@ -19,7 +19,7 @@ from tests import forked
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(1800)]  # two demos before the first test
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = (
-    "demo.clean=20 demo.broken_per_kind=1 stage_1.steps=3 stage_2.steps=30 engine.checkpoint_every=3 stage_3.steps=3 consistency.steps=3 "
+    "demo.clean=20 demo.broken_per_kind=1 stage_1.steps=3 stage_2.steps=12 engine.checkpoint_every=3 stage_3.steps=3 consistency.steps=3 "
     "adversarial_images.steps=2 adversarial_images.critic_warmup=1 adversarial_videos.steps=2 adversarial_videos.critic_warmup=1 "
     "stage_1.batch_size=4 stage_2.batch_size=4 stage_3.batch_size=4 consistency.batch_size=4 adversarial_images.batch_size=4 "
     "adversarial_videos.batch_size=4 evaluation.clips=4 evaluation.batch_size=4 evaluation.teacher_steps=2 evaluation.bootstrap=20 "
@@ -84,7 +84,7 @@ def test_the_killed_demo_went_on_from_the_last_finished_asset_and_checkpoint(dem
     root, output = demo
     assert "current stage_1_checkpoint" in output
     losses = pd.read_parquet(root / "data" / "stage_2_checkpoint" / "losses.parquet")
-    assert losses["step"].tolist() == list(range(30))
+    assert losses["step"].tolist() == list(range(12))
 
 
 def test_every_asset_was_made_and_the_tables_are_shown(demo):

@@ -145,7 +145,7 @@ def kill_at(job: TrainingJob, step: int, ranks: int = 1) -> None:
     while not (latest.is_file() and json.loads(latest.read_text())["step"] >= step):
         assert process.poll() is None, process.communicate()[0][-4000:]
         assert time.monotonic() < deadline, "no checkpoint appeared"
-        time.sleep(0.05)
+        time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
 

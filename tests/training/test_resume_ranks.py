@@ -12,6 +12,7 @@ import torch
 from tests.training.synthetic import finish, kill_at, losses, make_job, start, weights, with_parent
 
 pytestmark = pytest.mark.end_to_end
+STEPS = 20
 
 
 @pytest.fixture(scope="module")
@@ -24,12 +25,12 @@ def test_two_ranks_resume_exactly_and_one_rank_goes_on_with_the_same_data(root, 
     sharded = [f"engine.zero_stage={zero}", "stage_2.optimizer={name: adamw, lr: 0.001}"]
     parents = {"parent": str(root / "parent")}
     whole, broken, fewer = (
-        make_job(root, f"ranks-{zero}-{n}", "stage", "stage_2", 60, sharded, **parents)
+        make_job(root, f"ranks-{zero}-{n}", "stage", "stage_2", STEPS, sharded, **parents)
         for n in ("whole", "broken", "fewer")
     )
     finish(whole, ranks=2)
     for job, ranks in ((broken, 2), (fewer, 1)):
-        kill_at(job, 6, ranks=2)
+        kill_at(job, 4, ranks=2)
         assert not Path(job.output).exists(), "the run ended before it could be killed"
         finish(job, ranks=ranks)
     pd.testing.assert_frame_equal(losses(whole), losses(broken), check_exact=True)
@@ -46,12 +47,12 @@ def test_one_killed_rank_of_two_ends_the_other_and_the_same_command_goes_on(root
         {"parent": str(root / "parent")},
     )
     whole, broken = (
-        make_job(root, f"rank-{n}", "stage", "stage_2", 60, overrides, **parents) for n in ("whole", "broken")
+        make_job(root, f"rank-{n}", "stage", "stage_2", STEPS, overrides, **parents) for n in ("whole", "broken")
     )
     finish(whole, ranks=2)
     process = start(broken, ranks=2, warm=False)
     latest = Path(broken.work) / "checkpoints" / "latest.json"
-    while not (latest.is_file() and json.loads(latest.read_text())["step"] >= 6):
+    while not (latest.is_file() and json.loads(latest.read_text())["step"] >= 4):
         assert process.poll() is None, process.communicate()[0][-4000:]
         time.sleep(0.05)
     victim = next(

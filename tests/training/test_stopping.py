@@ -40,9 +40,9 @@ def stop_after_the_first_step(job, ranks, number, warm) -> str:
 @pytest.mark.parametrize(
     ("kind", "section", "steps", "ranks", "number", "warm"),
     [
-        ("stage", "stage_2", 120, 1, signal.SIGTERM, False),
-        ("stage", "stage_2", 60, 2, signal.SIGINT, False),
-        ("adversarial", "adversarial_videos", 30, 1, signal.SIGTERM, True),
+        ("stage", "stage_2", 24, 1, signal.SIGTERM, False),
+        ("stage", "stage_2", 24, 2, signal.SIGINT, False),
+        ("adversarial", "adversarial_videos", 16, 1, signal.SIGTERM, True),
     ],
     ids=["one rank by DeepSpeed's launcher", "two ranks under ZeRO 2 by DeepSpeed's launcher", "adversarial, warm"],
 )

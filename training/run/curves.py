@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from media import png_bytes
 
@@ -13,13 +14,19 @@ def loss_curves(losses: pd.DataFrame | Path) -> bytes:
     table = pd.read_parquet(losses) if isinstance(losses, Path) else losses
     columns = [c for c in table.select_dtypes("number").columns if c != "step" and table[c].notna().any()]
     rows = max(1, -(-len(columns) // 3))
-    figure = Figure(figsize=(9, 2.1 * rows), layout="constrained")
+    height = 2.1 * rows
+    figure = Figure(figsize=(9, height))  # a layout engine would draw every panel twice, and many ticks a third time
+    figure.subplots_adjust(
+        left=0.055, right=0.99, bottom=0.25 / height, top=1 - 0.25 / height, wspace=0.22, hspace=0.35
+    )
     for place, column in enumerate(columns, start=1):
         axes = figure.add_subplot(rows, 3, place)
         known = table[["step", column]].dropna()
         axes.plot(known["step"], known[column], linewidth=0.9, marker="." if len(known) < len(table) / 2 else "")
         axes.set_title(column, fontsize=8)
         axes.tick_params(labelsize=6)
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+        axes.yaxis.set_major_locator(MaxNLocator(5))
     return png_bytes(figure)
 
 

@@ -30,6 +30,8 @@ MODULES = (
     "deepspeed.runtime.zero.stage3",
     "deepspeed.runtime.zero.stage_1_and_2",
     "matplotlib.backends.backend_agg",
+    "mlflow.store.model_registry.sqlalchemy_store",
+    "mlflow.store.tracking.sqlalchemy_store",
     "pyarrow.parquet",
     "torch.utils.cpp_extension",
     "training.train",
