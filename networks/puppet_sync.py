@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from media.weights import WrongWeights, fill, read_weights
 from networks.weights import NetworkError
 
 FPS, RATE = 16.0, 16_000
@@ -139,12 +140,11 @@ def load_puppet_sync(path: Path) -> PuppetSync:
         NetworkError: the file does not hold exactly these parameters.
     """
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
-    network = PuppetSync()
+    network, remedy = PuppetSync(), "make them with training/recipes/puppet_sync.py"
     try:
-        network.load_state_dict(load_file(path))
-    except (SafetensorError, RuntimeError) as error:
+        fill(network, read_weights(path, remedy), path, remedy)
+    except (SafetensorError, WrongWeights) as error:
         raise NetworkError(
             f"{path} does not hold the weights of puppet sync ({error}); make them with training/recipes/puppet_sync.py"
         ) from error

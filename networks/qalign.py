@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from media import sha256_while_unchanged
+from media.weights import fill, read_weights
 from networks.weights import Network, NetworkError, opened
 
 QALIGN = "q-align"
@@ -118,22 +119,14 @@ def _load(folder: Path, files: list[Path]) -> Any:
     config = OwlConfig.read(json.loads((folder / "config.json").read_text()))
     state: dict[str, Tensor] = {}
     for file in files:
-        state |= _tensors(file)
+        state |= read_weights(file, REMEDY, mapped=True)
     # Tables that older transformers kept in the file; today's compute them.
     state = {name: value for name, value in state.items() if not name.endswith("rotary_emb.inv_freq")}
     with torch.device("meta"):
         model = Owl(config)
-    model.load_state_dict(state, assign=True)
+    fill(model, state, folder, REMEDY, assign=True)
     model.model.rotary_emb = type(model.model.rotary_emb)(config=config.llama)
     return model.eval().requires_grad_(False)
-
-
-def _tensors(file: Path) -> dict[str, Tensor]:
-    if file.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(file)
-    return torch.load(file, map_location="cpu", weights_only=True, mmap=True)
 
 
 def _preprocessing(folder: Path) -> tuple[Any, Any]:

@@ -10,10 +10,12 @@ from diffusers import AutoencoderKLWan
 from diffusers.models.autoencoders.autoencoder_kl_wan import WanRMS_norm
 from torch import Tensor
 
+from media.weights import fill, load_network
 from omnihuman.digests import forget_source
 from omnihuman.errors import InputError, MissingWeights, reading_weights
 from omnihuman.placement import computes_in_bfloat16, execution_device
 
+AUTOENCODER_REMEDY = "download the `vae` folder of Wan-AI/Wan2.1-T2V-1.3B-Diffusers again, or put the config.json there that belongs to the file"
 LAPTOP_CONFIG = {
     "base_dim": 24,
     "dim_mult": [1, 2, 2],
@@ -57,6 +59,7 @@ def load_autoencoder(path: str | Path, dtype: torch.dtype | None = None) -> Auto
 
     Raises:
         MissingWeights: a local folder that does not exist, with the command that makes or fetches it.
+        WrongWeights: not this network's weights, whole.
     """
     if str(path).startswith((".", "/")) and not Path(path).is_dir():
         raise MissingWeights(
@@ -64,9 +67,7 @@ def load_autoencoder(path: str | Path, dtype: torch.dtype | None = None) -> Auto
             "the `vae` folder of Wan-AI/Wan2.1-T2V-1.3B-Diffusers and point the profile's autoencoder.path at it"
         )
     with reading_weights(path):
-        model = AutoencoderKLWan.from_pretrained(
-            str(path), torch_dtype=dtype or inference_dtype(), use_safetensors=True
-        )
+        model = load_network(AutoencoderKLWan, path, AUTOENCODER_REMEDY, torch_dtype=dtype or inference_dtype())
     forget_source(model)
     return use_rsqrt_norm(model).eval().requires_grad_(False)
 
@@ -128,12 +129,9 @@ def with_narrower_decoder(autoencoder: AutoencoderKLWan, base_dim: int) -> Autoe
         )
     config = {name: value for name, value in autoencoder.config.items() if not name.startswith("_")}
     slim = use_rsqrt_norm(AutoencoderKLWan(**{**config, "decoder_base_dim": base_dim}))
-    slim.encoder.load_state_dict(autoencoder.encoder.state_dict())
-    slim.quant_conv.load_state_dict(autoencoder.quant_conv.state_dict())
-    slim.post_quant_conv.load_state_dict(autoencoder.post_quant_conv.state_dict())
-    wide = autoencoder.decoder.state_dict()
-    first = {name: wide[name][tuple(map(slice, value.shape))] for name, value in slim.decoder.state_dict().items()}
-    slim.decoder.load_state_dict(first)
+    wide = autoencoder.state_dict()
+    first = {name: wide[name][tuple(map(slice, value.shape))] for name, value in slim.state_dict().items()}
+    fill(slim, first, "the wider autoencoder", "make the narrower one of the same configuration")
     return slim
 
 

@@ -23,9 +23,21 @@ from omnihuman.conditions.sounds import Sounds, share_out, to_sounds
 from omnihuman.conditions.text import TextEncoder
 from omnihuman.errors import InputError, MissingWeights, reading_weights
 from omnihuman.guidance import OmniHumanGuidance
+from omnihuman.saved_encoders import load_encoders
 from omnihuman.transformer import OmniHumanTransformer3DModel
 from profiles import Profile, resolve_source
 
+# Of diffusers' `from_pretrained`, those that say what is downloaded and from where.
+HUB_OPTIONS = (
+    "cache_dir",
+    "force_download",
+    "proxies",
+    "local_files_only",
+    "token",
+    "revision",
+    "variant",
+    "use_safetensors",
+)
 # Called after each step with (pipeline, step, timestep, {"latents": ...}); may return {"latents": ...} to go on from.
 StepEnd = Callable[["OmniHumanPipeline", int, Tensor, dict[str, Tensor]], dict[str, Tensor] | None]
 
@@ -83,6 +95,23 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
         )
         self.set_progress_bar_config(disable=True)
         self.encoding_cache = EncodingCache()
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, **kwargs: Any) -> Any:
+        """As diffusers', but an encoder whose files lack weights, or have others, is an error and not a warning.
+
+        Raises:
+            media.weights.WrongWeights: (a ValueError) with the place and the keys; of the transformer `WanCheckpointError`.
+        """
+        place = pretrained_model_name_or_path
+        hub = {name: kwargs[name] for name in HUB_OPTIONS if name in kwargs}
+        folder = Path(place) if Path(place).is_dir() else Path(cls.download(place, **hub))
+        encoders = load_encoders(folder, kwargs)
+        if kwargs.get("device_map") is None and kwargs.get("quantization_config") is None:
+            kwargs = (
+                encoders | kwargs
+            )  # else they were read to be looked at: diffusers places and shrinks what it reads itself
+        return super().from_pretrained(str(folder), **kwargs)
 
     @torch.no_grad()
     def __call__(

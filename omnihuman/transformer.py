@@ -20,6 +20,7 @@ from diffusers.utils import apply_lora_scale, logging
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from media.weights import check_numbers
 from omnihuman.block import OmniHumanBlock, PackedSequence
 from omnihuman.conditions.audio import AudioProjection
 from omnihuman.conditions.inputs import ConditionInputs
@@ -37,7 +38,14 @@ from omnihuman.digests import forget_source
 from omnihuman.errors import InputError
 from omnihuman.positions import MOTION, REFERENCE, rotary_of_packed
 from omnihuman.wan.checkpoint import WanLoadReport
-from omnihuman.wan.weights import check_loading_info, empty_for_wan, load_wan_part, save_wan_part, settle_new_parts
+from omnihuman.wan.weights import (
+    REMEDY,
+    check_loading_info,
+    empty_for_wan,
+    load_wan_part,
+    save_wan_part,
+    settle_new_parts,
+)
 
 # For peft's LoraConfig(target_modules=...): every attention projection, the audio attention's too.
 LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "audio_attn.to_out")
@@ -209,9 +217,13 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
 
         Raises:
             WanCheckpointError: (a ValueError) with the place and the keys.
+            WrongWeights: numbers in eight bits, or a file that is cut off.
         """
         wanted = kwargs.pop("output_loading_info", False)
-        model, info = super().from_pretrained(pretrained_model_name_or_path, output_loading_info=True, **kwargs)
+        check_numbers(pretrained_model_name_or_path, REMEDY)
+        model, info = super().from_pretrained(
+            pretrained_model_name_or_path, **kwargs | {"output_loading_info": True, "ignore_mismatched_sizes": True}
+        )
         check_loading_info(pretrained_model_name_or_path, info)
         forget_source(model)
         return (model, info) if wanted else model

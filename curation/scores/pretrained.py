@@ -1,12 +1,13 @@
 """Networks of transformers that a score takes by path: a folder in the library's own layout, safetensors only."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from curation.tables.storage import CurationError
 from media import sha256_while_unchanged
+from media.weights import load_network
 
 Loaded = TypeVar("Loaded")
 
@@ -53,15 +54,19 @@ def loaded(path: str | Path, key: str, kind: str, load: Callable[[str], Loaded])
 FROM_DISK: dict[str, Any] = {"local_files_only": True}  # concrete classes run no code of a folder
 
 
-def whole_network(model_class: Any, path: str, unused: str = "\0") -> Any:
-    """A network in evaluation mode whose every weight was in the files, but for those whose name begins with `unused`.
+def whole_network(model_class: Any, path: str, may_differ: Sequence[str] = ()) -> Any:
+    """A network in evaluation mode that holds the files' weights and no others.
+
+    Args:
+        model_class: of transformers.
+        path: of the folder.
+        may_differ: patterns that begin the names of weights that files have or lack, as nothing computes with them.
 
     Raises:
-        ValueError: some weights are missing or have other shapes; transformers would fill them with random numbers.
+        media.weights.WrongWeights: other weights.
     """
-    network, report = model_class.from_pretrained(path, use_safetensors=True, output_loading_info=True, **FROM_DISK)
-    wrong = sorted(report["missing_keys"]) + sorted(str(entry[0]) for entry in report["mismatched_keys"])
-    wrong = [name for name in wrong if not name.startswith(unused)]
-    if wrong:
-        raise ValueError(f"its files lack {len(wrong)} weights, such as {wrong[0]}")
+    tables = (r".*position_ids$",)  # numbers from 0 on, which transformers once kept in files
+    network = load_network(
+        model_class, path, "download it again", may_lack=may_differ, may_have=(*may_differ, *tables), **FROM_DISK
+    )
     return network.eval()

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from evaluation.metrics.distances.distributions import INCEPTION
+from media.weights import fill, read_weights
 from networks.weights import NetworkError, identify, opened
 
 FEATURES, CLASSES, SIDE = 2048, 1008, 299
@@ -188,20 +189,14 @@ def load_inception(path: Path) -> InceptionV3:
 
     Raises:
         NetworkError: torchvision's ImageNet weights.
-        RuntimeError: keys or shapes that do not fit, from torch.
+        WrongWeights: keys or shapes that do not fit.
     """
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        state = load_file(path)
-    else:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+    state = read_weights(path, REMEDY)
     if "fc.weight" in state and len(state["fc.weight"]) != CLASSES:
         raise NetworkError(
             f"it has {len(state['fc.weight'])} classes, the network of FID has {CLASSES}: these are ImageNet weights"
         )
     model = InceptionV3()
     # Counters of batches came to PyTorch after the port: files without them are whole.
-    counters = {key: value for key, value in model.state_dict().items() if key.endswith("num_batches_tracked")}
-    model.load_state_dict(counters | state)
+    fill(model, state, path, REMEDY, may_lack=(r".*num_batches_tracked$",))
     return model.eval()

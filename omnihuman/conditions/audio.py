@@ -10,9 +10,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import Wav2Vec2Model
 
+from media.weights import load_network
 from omnihuman.errors import InputError, reading_weights
 from omnihuman.latents import fold_frames_into_latents
 from omnihuman.placement import execution_device
+
+AUDIO_REMEDY = "download a wav2vec 2.0 such as facebook/wav2vec2-base-960h again, or put the config.json there that belongs to the file"
+# What stands in for masked sound in training alone; models trained further without masks lack it.
+AUDIO_UNUSED = (r"masked_spec_embed$",)
+# Heads: letters (CTC), classes, and what pre-training compares with.
+AUDIO_BESIDE = (r"lm_head\.", r"classifier\.", r"projector\.", r"quantizer\.", r"project_(q|hid)\.")
 
 
 class AudioEncoder:
@@ -23,9 +30,12 @@ class AudioEncoder:
 
         Raises:
             MissingWeights: nothing there that can be read.
+            WrongWeights: not this network's weights, whole.
         """
         with reading_weights(path):
-            model = Wav2Vec2Model.from_pretrained(str(path), dtype=dtype, use_safetensors=True)
+            model = load_network(
+                Wav2Vec2Model, path, AUDIO_REMEDY, may_lack=AUDIO_UNUSED, may_have=AUDIO_BESIDE, dtype=dtype
+            )
         self.model = model.eval().requires_grad_(False)
 
     def encode(self, waveforms: Tensor, frames: int, fps: float) -> Tensor:

@@ -14,8 +14,13 @@ from transformers import (
     UMT5EncoderModel,
 )
 
+from media.weights import load_network
 from omnihuman.errors import reading_weights
 from omnihuman.placement import execution_device
+
+TEXT_REMEDY = "download the text encoder's folder again, or put the config.json there that belongs to the files"
+# A table of numbers from 0 on that transformers once kept in files, and heads for tasks that nobody asks for here.
+TEXT_BESIDE = (r"(.*\.)?embeddings\.position_ids$", r"cls\.", r"lm_head\.", r"decoder\.")
 
 
 class TextEncoder:
@@ -40,10 +45,14 @@ def _tokenizer_of(path: str | Path) -> str | Path:
 
 
 def load_text_model(path: str | Path, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
-    """UMT5 by its encoder half alone (Wan2.1's), any other architecture whole; frozen, safetensors only."""
+    """UMT5 by its encoder half alone (Wan2.1's), any other architecture whole; frozen, safetensors only.
+
+    Raises:
+        WrongWeights: not this network's weights, whole.
+    """
     kind = AutoConfig.from_pretrained(str(path)).model_type
     loader = UMT5EncoderModel if kind == "umt5" else AutoModel
-    return loader.from_pretrained(str(path), dtype=dtype, use_safetensors=True).eval().requires_grad_(False)
+    return load_network(loader, path, TEXT_REMEDY, may_have=TEXT_BESIDE, dtype=dtype).eval().requires_grad_(False)
 
 
 @torch.no_grad()

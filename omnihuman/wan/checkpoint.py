@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from media.user_error import UserError
+from media.weights import eight_bits
 from omnihuman.errors import MissingWeights
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -292,11 +293,10 @@ def _headers(folder: Path, files: Mapping[Path, set[str] | None]) -> tuple[dict[
             problems.append(f"{file} is cut off or no safetensors file ({error})")
             continue
         problems += [p for p in [_listed(f"promised by the index but not in {file.name}", sorted(absent))] if p]
-    strange = _listed(
-        "of a dtype that cannot be computed with",
-        (f"{t.name} ({t.dtype})" for t in stored.values() if t.dtype not in _DTYPES),
-    )
-    return stored, problems + [p for p in [strange] if p]
+    strange = {t.name: t.dtype for t in stored.values() if t.dtype not in _DTYPES}
+    if strange:
+        raise WanCheckpointError(eight_bits(folder, strange))
+    return stored, problems
 
 
 def _listed(what: str, names: Iterable[str]) -> str:

@@ -8,9 +8,11 @@ from diffusers import WanTransformer3DModel
 from diffusers.models.transformers.transformer_wan import WanRotaryPosEmbed
 
 from media.files import whole_directory
+from media.weights import WrongWeights, check_report, fill
 from omnihuman.errors import InputError
 from omnihuman.wan.checkpoint import WAN_CONFIG, WanCheckpoint, WanCheckpointError, WanLoadReport, open_wan
 
+REMEDY = "save it again with save_pretrained, or correct its config.json; from_wan reads an official Wan2.1 one"
 # OmniHuman's transformer, which is built upon this module.
 Model = TypeVar("Model", bound=WanTransformer3DModel)
 
@@ -31,8 +33,9 @@ def load_wan_part(
     model: WanTransformer3DModel, checkpoint: WanCheckpoint, report: WanLoadReport, dtype: torch.dtype | None
 ) -> None:
     """Let the checkpoint's weights take their places in a model without memory, and build the tables that no checkpoint holds."""
+    remedy, later = "open the checkpoint again", (r"",)  # whole by `compare`; here one of its files after another
     for weights in checkpoint.read(report.loaded, dtype):
-        model.load_state_dict(weights, strict=False, assign=True)
+        fill(model, weights, checkpoint.source, remedy, may_lack=later, assign=True)
     config = model.config
     model.rope = WanRotaryPosEmbed(config.attention_head_dim, config.patch_size, config.rope_max_seq_len)
 
@@ -78,7 +81,7 @@ def save_wan_part(model: WanTransformer3DModel, folder: Path) -> None:
         raise InputError(
             "LoRA adapters are attached: fuse_lora() and unload_lora(), or delete_adapters(), before save_wan"
         )
-    wan.load_state_dict({k: own[k] for k in wan.state_dict()}, assign=True)
+    fill(wan, {k: own[k] for k in wan.state_dict()}, "the model", "change no shapes of Wan's weights", assign=True)
     with whole_directory(folder) as temporary:
         wan.save_pretrained(temporary)
 
@@ -89,11 +92,7 @@ def check_loading_info(source: Any, info: dict[str, Any]) -> None:
     Raises:
         WanCheckpointError: (a ValueError) with the place and the keys.
     """
-    kinds = ("missing_keys", "unexpected_keys", "mismatched_keys")
-    wrong = {kind.replace("_", " "): sorted(map(str, info[kind])) for kind in kinds if info[kind]}
-    if wrong:
-        raise WanCheckpointError(
-            f"{source} does not hold this model's weights: "
-            + "; ".join(f"{len(keys)} {kind}: {', '.join(keys[:5])}" for kind, keys in wrong.items())
-            + ". Save it again with save_pretrained, or correct its config.json; from_wan reads an official Wan2.1 one"
-        )
+    try:
+        check_report(source, info, REMEDY)
+    except WrongWeights as error:
+        raise WanCheckpointError(str(error)) from error

@@ -262,7 +262,7 @@ def test_missing_and_other_checkpoints_are_errors_that_name_the_key_and_the_reme
         folder / "model.safetensors",
         {"format": "pt"},
     )
-    with pytest.raises(CurationError, match="its files lack .* weights, such as vision_model"):
+    with pytest.raises(CurationError, match="does not hold .* missing: vision_model"):
         captioned(seen(laptop, [DARK]), folder)
     with pytest.raises(ProfileError, match=r"curation\.scores\.caption: .*cannot be switched off; leave the key out"):
         load_profile("laptop", ["curation.scores.caption=null"])

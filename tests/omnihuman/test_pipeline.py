@@ -3,6 +3,7 @@
 import pytest
 import torch
 from diffusers.utils import logging
+from safetensors.torch import load_file, save
 
 from omnihuman import OmniHumanPipeline
 from omnihuman.conditions import encoding as condition_encoding
@@ -41,6 +42,12 @@ def test_a_saved_pipeline_loads_and_makes_the_same_latents(pipeline, tmp_path):
         for p in (pipeline, again)
     ]
     torch.testing.assert_close(made[0], made[1])
+    file = tmp_path / "audio_encoder" / "model.safetensors"
+    file.write_bytes(
+        save({name: value for name, value in load_file(file).items() if "q_proj" not in name}, {"format": "pt"})
+    )
+    with pytest.raises(ValueError, match="audio_encoder does not hold .* missing: .*q_proj"):
+        OmniHumanPipeline.from_pretrained(tmp_path)
 
 
 def test_the_same_seed_makes_the_same_video_and_another_seed_does_not(pipeline):

@@ -18,6 +18,7 @@ import torch
 from diffusers import AutoencoderKLWan
 from torch import Tensor, nn
 
+from media.weights import fill
 from omnihuman.autoencoder import (
     decode_video,
     decode_with_gradient,
@@ -121,7 +122,7 @@ class DecoderDistillation(SingleEngineDistillation):
         """Write a whole autoencoder: the profile's encoder and the averaged decoder."""
         finished = Decoder(with_narrower_decoder(self.teacher, self.decoder.base_dim))
         convolutions = flatten_convolutions(finished)
-        finished.load_state_dict(weights)
+        fill(finished, weights, "the training's average", "start it again")
         restore_convolutions(convolutions)
         return write_product(self.job, finished.autoencoder.to(torch.bfloat16), AUTOENCODER, recorder, record)
 

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from media.weights import WrongWeights, compare, read_weights
 from training.errors import TrainingError
 
 
@@ -44,12 +44,13 @@ class ExponentialMovingAverage:
         Raises:
             TrainingError: the file holds the average of another model.
         """
-        stored = load_file(path)
+        remedy = "start the training again: its model is another one"
+        stored = read_weights(path, remedy)
         parameters = dict(self.model.named_parameters())
-        if not set(self.average) <= set(stored):
-            raise TrainingError(
-                f"{path} holds the average of another model; keys that are missing: {sorted(set(self.average) - set(stored))[:5]}"
-            )
+        try:
+            compare(stored, {name: getattr(p, "ds_shape", p.shape) for name, p in parameters.items()}, path, remedy)
+        except WrongWeights as error:
+            raise TrainingError(str(error)) from error
         for name, average in self.average.items():
             average.copy_(_part(parameters[name], stored[name]))
         self.updates = updates

@@ -20,6 +20,7 @@ from diffusers import AutoencoderKLWan
 from safetensors.torch import save_file
 from torch import Tensor
 
+from media.weights import fill
 from omnihuman.autoencoder import (
     LAPTOP_CONFIG,
     decode_video,
@@ -85,7 +86,7 @@ def train(recipe: AutoencoderRecipe, output: Path) -> None:
     corpus = _corpus(recipe.seed, recipe.clips)
     model = use_rsqrt_norm(AutoencoderKLWan(**LAPTOP_CONFIG, latents_mean=[0.0] * 16, latents_std=[1.0] * 16))
     if recipe.start:
-        model.load_state_dict(load_autoencoder(recipe.start).state_dict())
+        fill(model, load_autoencoder(recipe.start).state_dict(), recipe.start, "start from the laptop's autoencoder")
     convolutions = flatten_convolutions(model)
     optimizer = build_optimizer(
         ((name, p) for name, p in model.named_parameters()),

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from media import whole_directory
 from media.records import ProductRecord
+from media.weights import fill
 from omnihuman.digests import weights_digest
 from omnihuman.transformer import OmniHumanTransformer3DModel
 from training.run.finished import remember_finished
@@ -79,6 +80,6 @@ def rebuild(model: OmniHumanTransformer3DModel, weights: dict[str, Tensor]) -> O
     """A model of the same configuration that holds `weights`, without allocating twice."""
     with torch.device("meta"):
         empty = type(model).from_config(model.config)
-    empty.load_state_dict(weights, assign=True)
+    fill(empty, weights, "the training's average", "start it again", assign=True)
     empty.rope = model.rope  # tables that no state dict holds
     return empty

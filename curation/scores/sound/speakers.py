@@ -73,8 +73,8 @@ def _network(path: str) -> tuple[Any, Any]:
 
     return loaded(
         path, KEY, "WavLMForXVector",
-        # objective: the training loss's own matrix, which checkpoints keep or not
-        lambda folder: (whole_network(WavLMForXVector, folder, "objective."), Wav2Vec2FeatureExtractor.from_pretrained(folder, **FROM_DISK)),
+        # objective: the training loss's own matrix; masked_spec_embed: what stands for masked sound in training
+        lambda folder: (whole_network(WavLMForXVector, folder, (r"objective\.", r"wavlm\.masked_spec_embed$")), Wav2Vec2FeatureExtractor.from_pretrained(folder, **FROM_DISK)),
     )  # fmt: skip
 
 

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from curation.tables.storage import CurationError
+from media.weights import fill, read_weights
+
+REMEDY = "download syncnet_v2.model again"
 
 EMBEDDING = 1024
 
@@ -69,15 +71,7 @@ def load_syncnet(path: Path) -> SyncNet:
     """
     network = SyncNet()
     try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            network.load_state_dict(load_file(path))
-        else:
-            # Only tensors are unpickled: a weights file must not be able to run code.
-            network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        fill(network, read_weights(path, REMEDY), path, REMEDY)
     except Exception as error:
-        raise CurationError(
-            f"{path} does not hold SyncNet v2's weights ({error}); download syncnet_v2.model again"
-        ) from error
+        raise CurationError(f"{path} does not hold SyncNet v2's weights ({error}); {REMEDY}") from error
     return network.eval()

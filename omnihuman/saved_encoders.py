@@ -1,0 +1,61 @@
+"""The frozen networks of a saved pipeline, read by this project's own loader, which takes no files with gaps."""
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from media.weights import load_network
+from omnihuman.conditions.audio import AUDIO_BESIDE, AUDIO_UNUSED
+from omnihuman.conditions.text import TEXT_BESIDE
+
+# By name in model_index.json: what may be missing from the files, and what may stand beside the network.
+ENCODERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "vae": ((), ()),
+    "text_encoder": ((), TEXT_BESIDE),
+    "audio_encoder": (AUDIO_UNUSED, AUDIO_BESIDE),
+}
+LIBRARIES = ("diffusers", "transformers")
+REMEDY = "save the pipeline again with save_pretrained, or download it again"
+
+
+def load_encoders(folder: Path, asked: dict[str, Any]) -> dict[str, Any]:
+    """Those of a pipeline's folder that the caller of `from_pretrained` does not bring along.
+
+    Args:
+        folder: with `model_index.json`.
+        asked: the keywords of `from_pretrained`.
+
+    Raises:
+        media.weights.WrongWeights: one of them is not whole.
+    """
+    index = folder / "model_index.json"
+    kinds = json.loads(index.read_text()) if index.is_file() else {}
+    return {
+        name: _load(folder / name, kinds[name], _dtype(name, asked), asked.get("variant"), *differences)
+        for name, differences in ENCODERS.items()
+        if name not in asked and (kinds.get(name) or [None])[0] in LIBRARIES
+    }
+
+
+def _load(
+    folder: Path,
+    kind: tuple[str, str],
+    dtype: torch.dtype | None,
+    variant: str | None,
+    may_lack: tuple[str, ...],
+    may_have: tuple[str, ...],
+) -> Any:
+    library, name = kind
+    options: dict[str, Any] = {"dtype" if library == "transformers" else "torch_dtype": dtype}
+    if variant is not None:
+        options["variant"] = variant
+    model_class = getattr(importlib.import_module(library), name)
+    return load_network(model_class, folder, REMEDY, may_lack=may_lack, may_have=may_have, **options).eval()
+
+
+def _dtype(name: str, asked: dict[str, Any]) -> torch.dtype | None:
+    dtype = asked.get("dtype") or asked.get("torch_dtype")
+    return dtype.get(name, dtype.get("default", torch.float32)) if isinstance(dtype, dict) else dtype
