@@ -7,12 +7,9 @@ scales, with a warning at most. A network that came in here is what its file say
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from media.user_error import UserError
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 SHOWN = 5
 # What safetensors calls the numbers that a network computes or counts with.
@@ -75,7 +72,7 @@ def check_report(
 
 def fill(
     network: Any,
-    weights: Mapping[str, "Tensor"],
+    weights: Mapping[str, Any],
     place: str | Path,
     remedy: str,
     *,
@@ -87,7 +84,7 @@ def fill(
 
     Args:
         network: takes them in place, or with `assign` instead of its own.
-        weights: by the names of its state dict.
+        weights: tensors by the names of its state dict.
         place: where they come from, for the message.
         remedy, may_lack, may_have: as in `load_network`.
         assign: as in `load_state_dict`.
@@ -102,7 +99,7 @@ def fill(
 
 
 def compare(
-    weights: Mapping[str, "Tensor"],
+    weights: Mapping[str, Any],
     wanted: Mapping[str, Iterable[int]],
     place: str | Path,
     remedy: str,
@@ -121,27 +118,6 @@ def compare(
     ]
     missing = _but((name for name in wanted if name not in weights), may_lack)
     _refuse(place, missing, _but((name for name in weights if name not in wanted), may_have), other, remedy)
-
-
-def read_weights(path: Path, remedy: str, mapped: bool = False) -> dict[str, "Tensor"]:
-    """Every tensor of a safetensors file, or of a file of torch, from which nothing but tensors is unpickled.
-
-    Args:
-        path: of the file.
-        remedy: for the message.
-        mapped: leave a file of torch on the disk until its tensors are read, as safetensors are.
-
-    Raises:
-        WrongWeights: numbers in eight bits.
-    """
-    import torch
-
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        check_numbers(path, remedy)
-        return load_file(path)
-    return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped or None)
 
 
 def check_numbers(place: str | Path, remedy: str) -> None:

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from media.weights import WrongWeights, fill, read_weights
-from networks.weights import NetworkError
+from media.weights import WrongWeights, fill
+from networks.weights import NetworkError, read_weights
 
 FPS, RATE = 16.0, 16_000
 WINDOW = 5  # frames

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from media import sha256_while_unchanged
-from media.weights import fill, read_weights
-from networks.weights import Network, NetworkError, opened
+from media.weights import fill
+from networks.weights import Network, NetworkError, opened, read_weights
 
 QALIGN = "q-align"
 LEVELS = ("excellent", "good", "fair", "poor", "bad")

@@ -4,10 +4,14 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from media import sha256_while_unchanged
 from media.user_error import UserError
+from media.weights import check_numbers
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -51,3 +55,23 @@ def opened(path: Path, architecture: str, remedy: str, load: Callable[[], Any]) 
     except Exception as error:  # torch, onnxruntime and safetensors share no base class of errors
         why = textwrap.shorten(str(error), 300)  # torch lists every key, on lines of their own
         raise NetworkError(f"{path} does not hold {architecture} ({why}); {remedy}") from error
+
+
+def read_weights(path: Path, remedy: str, mapped: bool = False) -> dict[str, "Tensor"]:
+    """Every tensor of a safetensors file, or of a file of torch, from which nothing but tensors is unpickled.
+
+    Args:
+        path: of the file.
+        remedy: for the message.
+        mapped: leave a file of torch on the disk until its tensors are read, as safetensors are.
+
+    Raises:
+        WrongWeights: numbers in eight bits.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    if path.suffix == ".safetensors":
+        check_numbers(path, remedy)
+        return load_file(path)
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped or None)

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from evaluation.metrics.distances.distributions import INCEPTION
-from media.weights import fill, read_weights
-from networks.weights import NetworkError, identify, opened
+from media.weights import fill
+from networks.weights import NetworkError, identify, opened, read_weights
 
 FEATURES, CLASSES, SIDE = 2048, 1008, 299
 PROTOCOL = "RGB frames to 299 x 299 by antialiased bicubic in float (clean-fid), clipped, (x - 128) / 128; 2048 pooled features"

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from media.weights import WrongWeights, compare, read_weights
+from media.weights import WrongWeights, compare
 from training.errors import TrainingError
 
 
@@ -45,7 +46,7 @@ class ExponentialMovingAverage:
             TrainingError: the file holds the average of another model.
         """
         remedy = "start the training again: its model is another one"
-        stored = read_weights(path, remedy)
+        stored = load_file(path)
         parameters = dict(self.model.named_parameters())
         try:
             compare(stored, {name: getattr(p, "ds_shape", p.shape) for name, p in parameters.items()}, path, remedy)

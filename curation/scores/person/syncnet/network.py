@@ -5,7 +5,8 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from curation.tables.storage import CurationError
-from media.weights import fill, read_weights
+from media.weights import fill
+from networks.weights import read_weights
 
 REMEDY = "download syncnet_v2.model again"
 
