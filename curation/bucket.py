@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 
 from media import Clip, Span, decode_clip
+from media.hearing import Sound
+from media.meter import CLIPPING, Clipping
 from profiles.schema import Bucket, VideoConfig
 
 Shape = Bucket | VideoConfig
@@ -22,10 +24,12 @@ TILE = (832, 832, 640, 640)
 
 @dataclass(frozen=True)
 class BucketClip:
-    """`frames` is `(T, height, width, 3)` uint8 RGB at the bucket's rate; `audio` `(S,)` float32 or None."""
+    """`frames` is `(T, height, width, 3)` uint8 RGB at the bucket's rate; `audio` `(S,)` float32 or None, `sound` what of the
+    file it is where it is of a file."""
 
     frames: np.ndarray
     audio: np.ndarray | None
+    sound: Sound | None = None
 
 
 def bucket_names(video: VideoConfig) -> list[str]:
@@ -60,7 +64,13 @@ def decoded_seconds(width: int, height: int, fps: float, video: VideoConfig) -> 
 
 
 def load_bucket_clip(
-    data: bytes | Span, width: int, height: int, fps: float, video: VideoConfig, watch: Watch | None = None
+    data: bytes | Span,
+    width: int,
+    height: int,
+    fps: float,
+    video: VideoConfig,
+    watch: Watch | None = None,
+    clipping: Clipping = CLIPPING,
 ) -> BucketClip:
     """Decode a clip's file to the bucket that `choose_bucket` gives it.
 
@@ -69,6 +79,7 @@ def load_bucket_clip(
         width, height, fps: the source's own, from clips.parquet; they bound how many seconds are used.
         video: the buckets.
         watch: called whenever decoding begins, once or twice; what it returns is shown every frame at the source's size.
+        clipping: what counts as clipped sound.
 
     Raises:
         MediaError: the file cannot be decoded.
@@ -77,7 +88,8 @@ def load_bucket_clip(
 
     def decode(bucket: Bucket) -> Clip:
         # Each frame is brought to the bucket as it is decoded: a clip at its own size need not fit in memory.
-        return decode_clip(data, video.fps, video.sample_rate, seconds, into_bucket(bucket, watch and watch()))
+        transform = into_bucket(bucket, watch and watch())
+        return decode_clip(data, video.fps, video.sample_rate, seconds, transform, clipping)
 
     likely = choose_bucket(width, height, max(bucket.frames for bucket in video.all_buckets), video)
     clip = decode(likely)
@@ -86,7 +98,7 @@ def load_bucket_clip(
     if (bucket.height, bucket.width) != (likely.height, likely.width):
         # Too few frames for the likely one, which only decoding tells.
         clip = decode(bucket)
-    return BucketClip(clip.frames, clip.audio)
+    return BucketClip(clip.frames, clip.audio, clip.sound)
 
 
 def into_bucket(bucket: Shape, look: Look | None = None) -> Callable[[np.ndarray], np.ndarray]:

@@ -23,6 +23,8 @@ FORMATS = (
 )
 # An 8K frame (8192 x 4320) and a little more. The header alone makes a decoder take memory for several of these.
 MAX_PIXELS = 36_000_000
+# ISO files of single pictures (ISO 23008-12), whose tiles FFmpeg would take for films.
+PICTURE_BRANDS = frozenset({"heic", "heix", "heim", "heis", "mif1", "avif"})
 NO_FILM = Disposition.attached_pic | Disposition.dependent | Disposition.still_image | Disposition.timed_thumbnails
 
 
@@ -110,6 +112,10 @@ def video_stream(container: InputContainer) -> VideoStream:
     Raises:
         MediaError: `no_video`, `no_decoder`, `transparent` or `too_large`.
     """
+    if container.metadata.get("major_brand") in PICTURE_BRANDS:
+        raise MediaError(
+            "no_video", "the file is a photograph (HEIC or AVIF), no film; give it as a picture, or leave it out"
+        )
     streams = [s for s in container.streams.video if not s.disposition & NO_FILM]
     if not streams:
         raise MediaError("no_video", "the file has no video stream; talking-human clips need one")

@@ -8,6 +8,7 @@ from av.video.frame import VideoFrame
 
 from media.containers import MediaError, NotSeekable, Source, Span, open_media, video_stream
 from media.hearing import SEEK_SECONDS, Sound, sound_of_span
+from media.meter import CLIPPING, Clipping
 from media.pictures import FrameStream, PictureConverter, frame_rate
 from media.probe import no_frames
 
@@ -34,6 +35,7 @@ def decode_clip(
     sample_rate: int = 16_000,
     max_seconds: float | None = None,
     transform: Transform | None = None,
+    clipping: Clipping = CLIPPING,
 ) -> Clip:
     """Decode to constant `fps` (nearest earlier frame, so variable rates are handled) and mono `sample_rate`.
 
@@ -47,6 +49,7 @@ def decode_clip(
         max_seconds: stop decoding video there.
         transform: what becomes of each frame, `(H, W, 3)` uint8 to an array of one fixed shape. Given a crop and resize,
             memory holds the small frames and one large one, however large and long the clip is.
+        clipping: what counts as clipped in `sound`.
 
     Raises:
         MediaError: the file cannot be used.
@@ -56,7 +59,7 @@ def decode_clip(
     except NotSeekable:
         shown = _shown(source, fps, max_seconds, transform, seek=False)
     seconds = len(shown.frames) / fps
-    heard = sound_of_span(source, sample_rate, shown.start, seconds) if shown.has_audio else None
+    heard = sound_of_span(source, sample_rate, shown.start, seconds, clipping) if shown.has_audio else None
     sound, audio = heard or (None, None)
     return Clip(shown.frames, fps, audio, sample_rate, sound)
 

@@ -9,6 +9,7 @@ from av.container import InputContainer
 
 from media.containers import MediaError, NotSeekable, Source, Span, go_to, open_media, video_stream
 from media.downmix import Downmix
+from media.meter import CLIPPING, Clipping, Meter
 from media.pictures import FrameStream
 from media.sound import Segment, SoundStream, tracks_in_order
 
@@ -28,6 +29,7 @@ class Sound:
     Attributes:
         codec, channels, sample_rate: the file's own.
         seconds: of decoded samples.
+        end: when the last one is heard, in seconds of the file's clock.
         track, tracks: its place among the file's audio streams from 0, and how many there are.
         choice: why this one: `only`, `default`, `first`, `sounding` where those before it are silent or do not decode, or `told`.
         channel: `mix`, or the name of the one channel that the mix would have lost.
@@ -41,6 +43,7 @@ class Sound:
     channels: int
     sample_rate: int
     seconds: float
+    end: float
     track: int
     tracks: int
     choice: str
@@ -63,11 +66,13 @@ class Stretch:
     exact: bool = False
     elsewhere: bool = False  # the file has sound, if not here
     track: int | None = None  # the only one that is tried
+    clipping: Clipping = CLIPPING
 
     def listen(self, container: InputContainer, number: int) -> tuple[Sound, np.ndarray] | None:
         """The track that is tried as `number`; None where it has no sample."""
         stream = tracks_in_order(container)[number] if self.track is None else container.streams.audio[self.track]
-        pieces, mix = SoundStream(container, stream, self.sample_rate), Downmix()
+        meter, mix = Meter(self.clipping), Downmix()
+        pieces = SoundStream(container, stream, self.sample_rate, meter=meter)
         origin = None if self.start is None else round(self.start * self.sample_rate)
         length = None if self.seconds is None else round(self.seconds * self.sample_rate)
         if self.start is not None:
@@ -91,12 +96,13 @@ class Stretch:
             channels=context.channels,
             sample_rate=context.sample_rate,
             seconds=pieces.seconds,
+            end=(pieces.clock.place or 0) / self.sample_rate,
             track=tracks.index(stream),
             tracks=len(tracks),
             choice="told" if self.track is not None else _choice(number, len(tracks), moved=stream is not tracks[0]),
             channel=mix.taken(),
-            peak=pieces.meter.peak,
-            clipped_share=pieces.meter.clipped_share,
+            peak=meter.peak,
+            clipped_share=meter.clipped_share,
             filled_seconds=pieces.clock.filled / self.sample_rate,
             damaged_packets=pieces.damaged,
         )
@@ -155,14 +161,16 @@ def first_sounding(source: Source, stretch: Stretch, seek: float | None = None) 
     return silent
 
 
-def sound_of_span(source: Source, sample_rate: int, start: float, seconds: float) -> tuple[Sound, np.ndarray] | None:
+def sound_of_span(
+    source: Source, sample_rate: int, start: float, seconds: float, clipping: Clipping = CLIPPING
+) -> tuple[Sound, np.ndarray] | None:
     """Sound cut or padded with silence so that it covers exactly `seconds` from `start` of the file's clock.
 
     None for a file without a sample of sound.
     """
     sought = isinstance(source, Span) and start > SEEK_SECONDS
     track = source.track if isinstance(source, Span) else None
-    stretch = Stretch(sample_rate, start, seconds, exact=True, elsewhere=sought, track=track)
+    stretch = Stretch(sample_rate, start, seconds, exact=True, elsewhere=sought, track=track, clipping=clipping)
     return first_sounding(source, stretch, start - 1.0 if sought else None)
 
 

@@ -85,7 +85,7 @@ def probe_clip(source: Source, look: Look | None = None) -> Probe:
             raise no_frames()
         _check_whole(len(times), declared_pictures(container, stream, frames.hidden), frames.damaged)
         fps = frame_rate(stream, len(times), times[0], times[-1])
-        _check_length(container, max(times[-1] + 1.0 / fps, sound.seconds if sound else 0.0))
+        _check_length(container, max(times[-1] + 1.0 / fps, sound.end if sound else 0.0))
         rotation, mirrored = rotation_of(display_matrix(frame))
         size = convert.shown_size(frame)
         return Probe(

@@ -23,6 +23,7 @@ def make_clip_scores(execution: Execution) -> Metadata:
     page = workspace.report_page("clip_scores", execution.shard)
     return {
         "clips": report.clips,
+        "failed": len(report.failed),
         "seconds": round(report.seconds, 1),
         "keypoint_detector": f"{detector.name} {detector.version}",
         "computed_now": report.computed,

@@ -19,6 +19,7 @@ def make_condition_features(execution: Execution) -> Metadata:
     )
     return {
         "samples": report.samples,
+        "failed": len(report.failed),
         "reused": report.reused,
         "encoded": report.encoded,
         "computed": report.computed,

@@ -1,9 +1,12 @@
 """Shards of raw clips out of the inbox, with what could not be used listed beside."""
 
 import json
+import logging
+from pathlib import Path
 
 from assets.core.shard_plans import planned_files
 from assets.core.steps import AssetError, Execution, Metadata, Png, Table
+from assets.core.workspace import Workspace
 from curation.intake.ingest import ingest_shard, is_shard
 from curation.intake.near_duplicates import near_duplicate_groups
 from curation.pages.clip_pictures import clips_sheet, evenly_spread
@@ -13,14 +16,29 @@ from curation.tables.storage import read_table
 QUARANTINE_SHOWN = 100
 GROUPS_SHOWN = 20
 
+_log = logging.getLogger(__name__)
+
+
+def files_to_look_at(workspace: Workspace, shard: str) -> list[Path]:
+    """The files of a planned shard. Of one that an older version ingested and whose files have left the inbox since there are none:
+    it stays as it was read then, without the columns that came later.
+
+    Raises:
+        AssetError: nobody planned it.
+    """
+    files = planned_files(workspace, shard)
+    if (workspace.data("raw_clips", shard) / "shard.json").is_file() and not all(path.exists() for path in files):
+        _log.warning("files of shard %s have left %s: it stays as an older version read it", shard, workspace.inbox)
+        return []
+    return files
+
 
 def make_raw_clips(execution: Execution) -> Metadata:
     """Ingest the planned files of one shard."""
     workspace, shard = execution.workspace, execution.shard
     assert shard is not None
     root = workspace.data("raw_clips")
-    if not is_shard(root / shard):
-        files = planned_files(workspace, shard)
+    if not is_shard(root / shard) and (files := files_to_look_at(workspace, shard)):
         index = workspace.var / "near_duplicates.index"
         report = ingest_shard(files, root, workspace.profile, execution.report, workspace.inbox, index)
         if report.name != shard:

@@ -5,44 +5,25 @@ Rows of one bucket stand in one file, `features-<bucket>.safetensors`: a tensor'
 
 import shutil
 import time
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import numpy as np
 import pandas as pd
-from safetensors import safe_open
 
-from curation.features.encoders import (
-    ConditionEncoders,
-    cores_left_by_decoding,
-    decoding_processes,
-    encoder_identity,
-    load_encoders,
-)
-from curation.features.feature_cache import DECODED, PARTS, FeatureCache, PieceKeeper
+from curation.features.bucket_features import BucketWork, Counted, Place
+from curation.features.encoders import ConditionEncoders, encoder_identity, load_encoders
+from curation.features.feature_cache import PARTS, FeatureCache
 from curation.features.feature_files import SAMPLES_SCHEMA, features_digest, features_file
-from curation.features.training_samples import ClipRequest, Sample, cut_samples, plan_samples
+from curation.features.training_samples import ClipRequest, Sample, plan_samples
 from curation.tables.contracts import SAMPLES
+from curation.tables.failures import Failure, failure_rows, refuse_if_all_fail_alike
 from curation.tables.quarantine import quarantined_clips, split_by_contract, write_quarantine
-from curation.tables.safetensors_fill import TensorRows
-from curation.tables.storage import (
-    CurationError,
-    read_table,
-    read_table_metadata,
-    write_table,
-)
-from curation.workers import Progress, map_over_clips
+from curation.tables.storage import CurationError, read_table, read_table_metadata, write_table
+from curation.workers import Progress
 from media import sha256_of_file, whole_directory
 from media.records import EncodersRecord
 from profiles import Profile
-from profiles.schema import Bucket, VideoConfig
-
-BATCH = 16
-Place = tuple[str, int]  # bucket and row of its file
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -50,7 +31,7 @@ class FeatureReport:
     """`samples` rows, of which `reused` came whole from the features that were there; of `encoded` some part was computed, and
     `computed` says of how many each part.
 
-    `bytes` counts the feature files; `features_sha256` is a hash over theirs.
+    `bytes` counts the feature files; `features_sha256` is a hash over theirs; `failed` are clips that could not be encoded.
     """
 
     path: Path
@@ -61,6 +42,7 @@ class FeatureReport:
     features_sha256: str
     bytes: int
     computed: dict[str, int]
+    failed: tuple[Failure, ...] = ()
 
 
 def build_features(
@@ -74,7 +56,8 @@ def build_features(
 ) -> FeatureReport:
     """Write `destination/` samples.parquet, quarantine.parquet, encoders.json and a features file per bucket that has samples.
 
-    A planned sample that breaks the contract of samples.parquet is quarantined before anything is encoded for it.
+    A planned sample that breaks the contract of samples.parquet is quarantined before anything is encoded for it; a clip that
+    cannot be decoded or encoded, however it fails, is quarantined with the failure as its reason, and the others go on.
     What stands in `destination` already under the key of its part is copied; when every row does, nothing is written and no
     encoder is loaded. A clip of which only the caption changed is not decoded.
 
@@ -89,7 +72,7 @@ def build_features(
             there. None keeps nothing.
 
     Raises:
-        CurationError: inputs are incomplete or do not belong together.
+        CurationError: inputs are incomplete or do not belong together, or all of many clips fail alike.
         ProfileError, FileNotFoundError, OSError: weights are missing.
     """
     started = time.monotonic()
@@ -119,7 +102,7 @@ def build_features(
         seconds = time.monotonic() - started
         sizes = made["features_sha256"], made["features_bytes"]
         return FeatureReport(destination, len(samples), reused, 0, seconds, *sizes, computed)
-    counted = _Counted(total, progress)
+    counted, failed = Counted(total, progress), dict[str, Failure]()
     with whole_directory(destination) as folder:
         files: dict[str, Path] = {}
         places: dict[str, Place] = {}
@@ -130,20 +113,26 @@ def build_features(
             if not mine:
                 continue
             assert encoders is not None
-            work = _BucketWork(shard_dir, scores_dir, cache, lacking, encoders, profile.video, bucket, pieces)
+            work = BucketWork(shard_dir, scores_dir, cache, lacking, encoders, profile.video, bucket, pieces)
             path = features_file(folder, work.name)
-            places |= work.write(path, mine, counted)
+            written, lost = work.write(path, mine, counted)
+            places, failed = places | written, failed | lost
             files[work.name] = path
         hashes = {name: sha256_of_file(path) for name, path in files.items()}
         size = sum(path.stat().st_size for path in files.values())
         digest = features_digest(hashes)
         metadata = {"features_sha256": digest, "features_bytes": size, "files": hashes}
+        samples = [sample for sample in samples if sample.sample_id in places]
+        failures = {failure.clip_id: failure for failure in failed.values()}
+        refuse_if_all_fail_alike(failures, sum(bool(r.samples) for r in requests), shard_dir.name)
+        refused = pd.concat([refused, failure_rows(list(failures.values()), clips)], ignore_index=True)
         write_table(_samples_table(samples, places), folder / "samples.parquet", SAMPLES_SCHEMA, metadata, SAMPLES)
         write_quarantine(folder, refused)
         EncodersRecord(identity).write(folder)
     if pieces is not None:
         shutil.rmtree(pieces, ignore_errors=True)
-    return FeatureReport(destination, len(samples), reused, total, time.monotonic() - started, digest, size, computed)
+    seconds, failed_clips = time.monotonic() - started, tuple(failures.values())
+    return FeatureReport(destination, len(samples), reused, total, seconds, digest, size, computed, failed_clips)
 
 
 def _keeping_the_contract(requests: list[ClipRequest], clips: pd.DataFrame) -> tuple[list[ClipRequest], pd.DataFrame]:
@@ -154,101 +143,6 @@ def _keeping_the_contract(requests: list[ClipRequest], clips: pd.DataFrame) -> t
         return requests, refused
     ids = set(kept["sample_id"])
     return [replace(r, samples=tuple(s for s in r.samples if s.sample_id in ids)) for r in requests], refused
-
-
-class _Counted:
-    """Progress over all buckets."""
-
-    def __init__(self, total: int, progress: Progress | None):
-        self.total, self.progress, self.done = total, progress, 0
-
-    def add(self, samples: int) -> None:
-        self.done += samples
-        if self.progress is not None:
-            self.progress(self.done, self.total, "encoding conditions")
-
-
-@dataclass(frozen=True)
-class _BucketWork:
-    """One bucket's samples of one shard, from clips and cached rows to one file."""
-
-    shard_dir: Path
-    scores_dir: Path
-    cache: FeatureCache
-    lacking: dict[str, frozenset[str]]
-    encoders: ConditionEncoders
-    video: VideoConfig
-    bucket: Bucket
-    pieces: Path | None
-
-    @property
-    def name(self) -> str:
-        return self.video.name_of(self.bucket)
-
-    def write(self, path: Path, requests: list[ClipRequest], counted: _Counted) -> dict[str, Place]:
-        """Returns sample id to place."""
-        samples = [sample for request in requests for sample in request.samples]
-        rows = TensorRows(path, self.encoders.shapes(len(samples), self.video.only(self.bucket)))
-        rows.arrays["null_text"][:] = self.encoders.null_text()
-        self._write_keypoints(rows, samples)
-        self.cache.copy(samples, rows.arrays)
-        keeper = PieceKeeper(self.pieces, self.name) if self.pieces is not None else None
-        put = _Put(rows, {sample.sample_id: row for row, sample in enumerate(samples)}, keeper)
-        with cores_left_by_decoding():
-            self._encode(put, requests, counted)
-            self._encode_captions(put, samples, counted)
-        rows.close()
-        return {sample_id: (self.name, row) for sample_id, row in put.where.items()}
-
-    def _write_keypoints(self, rows: TensorRows, samples: list[Sample]) -> None:
-        with safe_open(self.scores_dir / "keypoints.safetensors", "np") as file:
-            every = file.get_slice("keypoints")  # of the whole shard: only the rows of one sample are read at a time
-            for row, sample in enumerate(samples):
-                start = sample.keypoints_start
-                rows.arrays["keypoints"][row] = every[start : start + self.bucket.frames]
-
-    def _encode(self, put: "_Put", requests: list[ClipRequest], counted: _Counted) -> None:
-        """What clips are decoded for, and the captions of those samples."""
-        video = self.video.only(self.bucket)
-        wanted = [
-            replace(r, samples=tuple(s for s in r.samples if self.lacking[s.sample_id] & DECODED)) for r in requests
-        ]
-        work, wanted = (self.shard_dir, self.video), [request for request in wanted if request.samples]
-        decoded = map_over_clips(cut_samples, work, wanted, processes=decoding_processes())
-        for batch in _batches(cut for clip in decoded for cut in clip):
-            for part in PARTS:
-                own = [cut for cut in batch if part in self.lacking[cut.sample.sample_id]]
-                if own:
-                    put(part, [cut.sample for cut in own], self.encoders.encode(part, own, video))
-            counted.add(len(batch))
-
-    def _encode_captions(self, put: "_Put", samples: list[Sample], counted: _Counted) -> None:
-        """Captions of samples that need nothing else."""
-        for batch in _batches(s for s in samples if self.lacking[s.sample_id] == {"text"}):
-            put("text", batch, self.encoders.encode_captions([sample.caption for sample in batch]))
-            counted.add(len(batch))
-
-
-@dataclass(frozen=True)
-class _Put:
-    """Writes what was encoded into its rows, and into pieces."""
-
-    rows: TensorRows
-    where: dict[str, int]
-    keeper: PieceKeeper | None
-
-    def __call__(self, part: str, samples: list[Sample], found: dict[str, np.ndarray]) -> None:
-        index = [self.where[sample.sample_id] for sample in samples]
-        for name, value in found.items():
-            self.rows.arrays[name][index] = value
-        if self.keeper is not None:
-            self.keeper.add(part, samples, {name: self.rows.arrays[name][index] for name in found})
-
-
-def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, BATCH)):
-        yield batch
 
 
 def _samples_table(samples: list[Sample], places: dict[str, Place]) -> pd.DataFrame:

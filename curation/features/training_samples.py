@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from curation.bucket import TILE, choose_bucket, is_tiled, load_bucket_clip
+from curation.bucket import TILE, BucketClip, choose_bucket, is_tiled, load_bucket_clip
 from curation.features.windows import MOTION_FRAMES, Window, choose_windows
 from curation.intake.archive import read_clip
-from curation.tables.storage import CurationError
+from curation.tables.failures import Failure, failure_of
 from media import MediaError
 from profiles.schema import Bucket, VideoConfig
 
@@ -109,23 +109,28 @@ def _digest(parts: list[Any]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def cut_samples(work: tuple[Path, VideoConfig], request: ClipRequest) -> list[CutSample]:
-    """Decode one clip of the shard folder `work[0]` and cut its samples.
+def cut_samples(work: tuple[Path, VideoConfig], request: ClipRequest) -> list[CutSample] | Failure:
+    """Decode one clip of the shard folder `work[0]` and cut its samples; a clip that cannot be decoded says why.
 
     Raises:
-        CurationError: the clip cannot be decoded, or has fewer frames than when it was scored.
+        CurationError: the shard's archive is incomplete.
     """
     shard_dir, video = work
     try:
         data = read_clip(shard_dir, request.clip_id)
         clip = load_bucket_clip(data, request.width, request.height, request.fps, video)
-    except MediaError as error:
-        raise CurationError(f"clip {request.clip_id} of {shard_dir} cannot be decoded: {error}") from error
+        return _cut(clip, request, video)
+    except Exception as error:
+        return failure_of(request.clip_id, "decoding", error)
+
+
+def _cut(clip: BucketClip, request: ClipRequest, video: VideoConfig) -> list[CutSample]:
     needed = max(max(s.window.start + s.bucket.frames, s.window.reference_frame + 1) for s in request.samples)
     if len(clip.frames) < needed:
-        raise CurationError(
-            f"clip {request.clip_id} of {shard_dir} has fewer frames than its scores say; score the shard again"
+        message = (
+            f"{len(clip.frames)} frames can be decoded, {needed} were there when it was scored; score the shard again"
         )
+        raise MediaError("fewer_frames", message)
     cut = []
     for sample in request.samples:
         start = sample.window.start

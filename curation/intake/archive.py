@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -74,17 +75,18 @@ def read_clip(shard_dir: Path, clip_id: str) -> bytes | Span:
         raise CurationError(
             f"{path} ends before clip {clip_id} does; pull it with `dvc pull` or ingest the clips again"
         )
-    return data if place is None or place.whole else Span(data, place.start, place.end)
+    return data if place is None or place.whole else Span(data, place.start, place.end, place.track)
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a clip lies: the member's name without suffix, and the range of it in seconds."""
+    """Where a clip lies: the member's name without suffix, the range of it in seconds, and the file's track that is heard."""
 
     member: str
     start: float
     end: float
     whole: bool
+    track: int | None
 
 
 def _stamp(path: Path) -> tuple[str, int, int]:
@@ -100,11 +102,22 @@ def _index(path: str, modified: int, size: int) -> dict[str, tuple[int, int]]:
 
 @lru_cache(maxsize=8)
 def _places(path: str, modified: int, size: int) -> dict[str, _Place]:
-    columns = ["clip_id", "member", "sha256", "source_sha256", "start_seconds", "end_seconds"]
-    rows = pq.read_table(path, columns=columns).to_pylist()
-    return {
-        row["clip_id"]: _Place(
-            Path(row["member"]).stem, row["start_seconds"], row["end_seconds"], row["sha256"] == row["source_sha256"]
-        )
-        for row in rows
-    }
+    columns = [
+        "clip_id",
+        "member",
+        "sha256",
+        "source_sha256",
+        "start_seconds",
+        "end_seconds",
+        "has_audio",
+        "audio_track",
+    ]
+    there = set(pq.read_schema(path).names)  # a shard of before knows no tracks
+    rows = pq.read_table(path, columns=[name for name in columns if name in there]).to_pylist()
+    return {row["clip_id"]: _place(row) for row in rows}
+
+
+def _place(row: dict[str, Any]) -> _Place:
+    whole = row["sha256"] == row["source_sha256"]
+    track = row.get("audio_track") if row["has_audio"] else None
+    return _Place(Path(row["member"]).stem, row["start_seconds"], row["end_seconds"], whole, track)

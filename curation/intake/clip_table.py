@@ -13,7 +13,8 @@ from curation.intake.inspect_file import Examined, Piece
 from curation.intake.near_duplicates import Match
 from curation.intake.sidecar import FIELDS, Sidecar
 from curation.tables.contracts import CLIPS
-from curation.tables.quarantine import PREFIX
+from curation.tables.quarantine import split_by_contract
+from media.hearing import Sound
 
 CLIPS_SCHEMA = pa.schema(
     [("clip_id", pa.string()), ("sha256", pa.string()), ("source_sha256", pa.string()), ("member", pa.string())]
@@ -23,9 +24,11 @@ CLIPS_SCHEMA = pa.schema(
     + [("start_seconds", pa.float64()), ("end_seconds", pa.float64())]
     + [("container", pa.string()), ("video_codec", pa.string()), ("pixel_format", pa.string())]
     + [("bit_depth", pa.int16()), ("hdr", pa.string()), ("rotation", pa.int16()), ("mirrored", pa.bool_())]
-    + [("variable_rate", pa.bool_()), ("damaged_frames", pa.int32())]
+    + [("interlaced", pa.bool_()), ("variable_rate", pa.bool_()), ("damaged_frames", pa.int32())]
     + [("audio_codec", pa.string()), ("audio_channels", pa.int16()), ("audio_sample_rate", pa.int32())]
-    + [("audio_seconds", pa.float64())]
+    + [("audio_seconds", pa.float64()), ("audio_tracks", pa.int16()), ("audio_track", pa.int16())]
+    + [("audio_choice", pa.string()), ("audio_channel", pa.string())]
+    + [("audio_filled_seconds", pa.float64()), ("damaged_audio_packets", pa.int32())]
     + [(name, pa.string()) for name in FIELDS if name != "caption"]
     + [("sidecar_other", pa.string()), ("phash", pa.string())]
     + [("near_duplicate_of", pa.string()), ("near_duplicate", pa.bool_())]
@@ -43,7 +46,7 @@ def clip_sha256(found: Examined, piece: Piece) -> str:
 def clip_rows(found: Examined, source_name: str, sidecar: Sidecar) -> list[dict[str, Any]]:
     """One row for each piece of a usable file, still without near duplicates."""
     assert found.probe is not None
-    probe, sound = found.probe, found.probe.sound
+    probe = found.probe
     rows = []
     for piece in found.pieces:
         sha256 = clip_sha256(found, piece)
@@ -71,12 +74,10 @@ def clip_rows(found: Examined, source_name: str, sidecar: Sidecar) -> list[dict[
                 "hdr": probe.hdr,
                 "rotation": probe.rotation,
                 "mirrored": probe.mirrored,
+                "interlaced": probe.interlaced,
                 "variable_rate": probe.variable_rate,
                 "damaged_frames": probe.damaged,
-                "audio_codec": sound.codec if sound else "",
-                "audio_channels": sound.channels if sound else 0,
-                "audio_sample_rate": sound.sample_rate if sound else 0,
-                "audio_seconds": sound.seconds if sound else 0.0,
+                **_sound_columns(probe.sound),
                 **{name: getattr(sidecar, name) for name in FIELDS},
                 "sidecar_other": sidecar.other,
                 "phash": piece.phash.hex(),
@@ -85,6 +86,22 @@ def clip_rows(found: Examined, source_name: str, sidecar: Sidecar) -> list[dict[
             }
         )
     return rows
+
+
+def _sound_columns(sound: Sound | None) -> dict[str, Any]:
+    """What of the file is heard; a file without sound has no track."""
+    return {
+        "audio_codec": sound.codec if sound else "",
+        "audio_channels": sound.channels if sound else 0,
+        "audio_sample_rate": sound.sample_rate if sound else 0,
+        "audio_seconds": sound.seconds if sound else 0.0,
+        "audio_tracks": sound.tracks if sound else 0,
+        "audio_track": sound.track if sound else -1,
+        "audio_choice": sound.choice if sound else "",
+        "audio_channel": sound.channel if sound else "",
+        "audio_filled_seconds": sound.filled_seconds if sound else 0.0,
+        "damaged_audio_packets": sound.damaged_packets if sound else 0,
+    }
 
 
 def clips_frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -99,17 +116,11 @@ def with_duplicates(clips: pd.DataFrame, matches: list[Match | None]) -> pd.Data
     return clips.assign(near_duplicate_of=roots, near_duplicate=[root != "" for root in roots])
 
 
-def contract_violations(clips: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[str, str, str, str]]]:
-    """The rows that keep the contract, and quarantine rows for those that do not, with the rule's name as reason."""
-    broken = CLIPS.violations(clips)
-    refused = [
-        (name, sha256, f"{PREFIX}{rule}", f"clip {clip_id} breaks the rule {rule} of clips.parquet; re-export the file")
-        for name, sha256, clip_id, rule in zip(
-            clips["source_name"], clips["source_sha256"], clips["clip_id"], broken, strict=True
-        )
-        if rule
-    ]
-    return clips[(broken == "").to_numpy()], refused
+def keeping_the_contract(clips: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[str, str, str, str]]]:
+    """The rows that keep the contract, and quarantine rows of the files of those that do not."""
+    files = clips.assign(sha256=clips["source_sha256"])
+    kept, refused = split_by_contract(clips, CLIPS, files, "clips.parquet", "re-export the file")
+    return kept, list(refused.itertuples(index=False, name=None))
 
 
 def quarantine_rows(found: Examined, source_name: str) -> list[tuple[str, str, str, str]]:

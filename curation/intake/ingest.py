@@ -14,7 +14,7 @@ from curation.intake.clip_table import (
     CLIPS_SCHEMA,
     clip_rows,
     clips_frame,
-    contract_violations,
+    keeping_the_contract,
     printable,
     quarantine_rows,
     with_duplicates,
@@ -43,7 +43,7 @@ __all__ = [
     "shard_name",
 ]
 
-FORMAT = 2  # of a shard's tables; another one is ingested again
+FORMAT = 3  # of a shard's tables; another one is ingested again
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def ingest_shard(
     with duplicates.held() as earlier:
         usable, refused = _sorted_out(looked_at, known_fingerprints(shards_root, without=name), names)
         rows = [row for found in usable for row in clip_rows(found, names[found.path], read_sidecar(found.path))]
-        clips, broken = contract_violations(clips_frame(rows))
+        clips, broken = keeping_the_contract(clips_frame(rows))
         hashes = [bytes.fromhex(value) for value in clips["phash"]]
         clips = with_duplicates(clips, find_near_duplicates(clips["clip_id"].tolist(), hashes, earlier))
         with whole_directory(destination) as folder:

@@ -1,5 +1,6 @@
 """One file looked at from end to end, once: can it be used, what is in it, which shots, and what does it look like."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,8 +9,11 @@ import numpy as np
 from curation.intake.inbox import fingerprint
 from curation.intake.shots import Shot, shot_detector, split_shots
 from curation.intake.video_hash import Thumbnails, video_hash
+from curation.tables.failures import is_the_clips_own
 from media import MediaError, Probe, probe_clip
 from profiles import Profile
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,13 @@ def examine(limits: Limits, path: Path) -> Examined:
         return Examined(path, key, reason=error.reason, message=str(error).replace(str(path), path.name))
     except OSError as error:
         return Examined(path, key, reason="unreadable", message=f"reading fails ({error.strerror}); check the file")
+    except Exception as error:
+        if not is_the_clips_own(error):
+            raise
+        _log.exception("%s could not be examined", path)
+        kind = type(error).__name__
+        message = f"examining it fails with {kind}: {error}; re-export the file, and report it with the file"
+        return Examined(path, key, reason="failed", message=message)
 
 
 def _look_through(limits: Limits, path: Path, key: str) -> Examined:

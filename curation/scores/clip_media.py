@@ -13,7 +13,8 @@ from curation.people.keypoints import Detected, KeypointDetector, detect, mouth_
 from curation.scores.picture.luma import grey, luma
 from curation.scores.sound.signal import envelope
 from media import Span
-from media.hearing import HEARING
+from media.hearing import HEARING, Sound
+from media.meter import CLIPPING, Clipping
 from profiles.schema import VideoConfig
 
 # Scores of motion look at pictures of at most this short side: optical flow at full size would cost more than decoding.
@@ -29,12 +30,14 @@ class Bench:
         detector: finds keypoints.
         pose_keypoints: indices that the pose condition needs.
         native_frames: pictures kept at the source's own size.
+        clipping: what counts as clipped sound.
     """
 
     video: VideoConfig
     detector: KeypointDetector
     pose_keypoints: Sequence[int]
     native_frames: int
+    clipping: Clipping = CLIPPING
 
     def identity(self, source: str) -> Any:
         """What decides the content of one part of the material besides the clip's bytes; part of a column's key."""
@@ -117,7 +120,7 @@ class Material:
         length = record.get("seconds", record["frames"] / max(fps, 1.0))
         seconds = min(decoded_seconds(width, height, fps, video), length)
         native = _NativeFrames(min(record["frames"], int(seconds * video.fps)), self.bench.native_frames)
-        clip = load_bucket_clip(self.data, width, height, fps, video, native.begin)
+        clip = load_bucket_clip(self.data, width, height, fps, video, native.begin, self.bench.clipping)
         return clip, native.frames()
 
     @property
@@ -139,6 +142,11 @@ class Material:
     def audio(self) -> np.ndarray | None:
         """`(S,)` float32 in [-1, 1], or None."""
         return self._decoded[0].audio
+
+    @property
+    def sound(self) -> Sound | None:
+        """What of the file `audio` is; None without sound, and for a clip that came without its file."""
+        return self._decoded[0].sound
 
     @property
     def native(self) -> np.ndarray:

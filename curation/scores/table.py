@@ -17,22 +17,32 @@ from curation.scores.clip import score_material
 from curation.scores.clip_media import Bench, Material
 from curation.scores.contract import Score, Values, digest
 from curation.scores.registry import columns_of, switched_on
+from curation.scores.sound.loudness import clipping_of
 from curation.tables.contracts import SCORES as CONTRACT
+from curation.tables.failures import Failure, failure_of, failure_rows, lost_clip, refuse_if_all_fail_alike
 from curation.tables.quarantine import split_by_contract, write_quarantine
 from curation.tables.safetensors_append import GrowingTensors
-from curation.tables.storage import CurationError, read_table, write_table
+from curation.tables.storage import read_table, write_table
 from curation.workers import Progress, map_over_clips
-from media import MediaError, Span, whole_directory
+from media import Span, whole_directory
 from profiles import Profile
 from profiles.scores import ScoresConfig
 
 # Facts of the clip itself that predicates may read; with them here a query over all shards needs no other table.
 CLIP_COLUMNS = {
     "width": "float", "height": "float", "fps": "float", "seconds": "float", "frames": "float", "near_duplicate": "bool",
+    "interlaced": "bool", "audio_filled_seconds": "float",
 }  # fmt: skip
+# Of a shard that an older version ingested and whose files have left the inbox since.
+NOT_LOOKED_AT = {"interlaced": False, "audio_filled_seconds": 0.0}
 ARROW = {"float": pa.float64(), "bool": pa.bool_(), "text": pa.string()}
 TABLE = "scores.parquet"
 KEYPOINTS_KEY = "keypoints"
+
+
+def clip_facts(record: dict[str, Any]) -> dict[str, Any]:
+    """`CLIP_COLUMNS` of a clip's row."""
+    return {name: record.get(name, NOT_LOOKED_AT.get(name)) for name in CLIP_COLUMNS}
 
 
 def scores_schema(scores: ScoresConfig) -> pa.Schema:
@@ -47,13 +57,14 @@ def scores_schema(scores: ScoresConfig) -> pa.Schema:
 @dataclass(frozen=True)
 class ScoreReport:
     """`clips` scored in `seconds`; `versions` is what stands in the table's metadata; `computed` says for how many clips
-    each score was computed now, the others being kept from before."""
+    each score was computed now, the others being kept from before; `failed` are clips that could not be scored."""
 
     path: Path
     clips: int
     seconds: float
     versions: dict[str, Any]
     computed: dict[str, int]
+    failed: tuple[Failure, ...] = ()
 
 
 def score_shard(
@@ -65,7 +76,8 @@ def score_shard(
     cache: Path | None = None,
 ) -> ScoreReport:
     """Write `destination/` scores.parquet, quarantine.parquet and keypoints.safetensors. A clip is decoded at most once, and
-    only for scores that were not computed before; its keypoints are written before the next clip's are taken.
+    only for scores that were not computed before; its keypoints are written before the next clip's are taken. A clip on which a
+    score fails, however it does, is quarantined with the failure as its reason, and the others go on.
 
     Args:
         shard_dir: the raw shard.
@@ -76,12 +88,14 @@ def score_shard(
         cache: where columns are kept under their keys; None keeps nothing.
 
     Raises:
-        CurationError: the shard is incomplete, a clip that was decodable at ingest no longer is, or weights are missing.
+        CurationError: the shard is incomplete, weights are missing, or all of many clips fail alike.
     """
     started = time.monotonic()
     scores = profile.curation.scores
     clips = read_table(shard_dir / "clips.parquet")
-    bench = Bench(profile.video, detector, tuple(profile.transformer.pose_keypoints), scores.native_frames)
+    bench = Bench(
+        profile.video, detector, tuple(profile.transformer.pose_keypoints), scores.native_frames, clipping_of(scores)
+    )
     keys = {score.name: score.key(scores, bench) for score in switched_on(scores)}
     keys[KEYPOINTS_KEY] = f"keypoint-rows-{digest(bench.identity('keypoints'))}"
     store = ColumnCache(cache, shard_dir.name)
@@ -90,18 +104,21 @@ def score_shard(
     on = switched_on(scores)
     jobs = [_job(record, on, columns, places) for record in clips.to_dict("records")]
     work, todo = _Work(shard_dir, bench, scores), [job for job in jobs if job.todo]
-    results = map_over_clips(_score, work, todo, progress, "scoring clips")
+    results = map_over_clips(_score, work, todo, progress, "scoring clips", lost=_lost)
     versions = score_versions(bench, scores, keys)
     with whole_directory(destination) as folder, _Writer.into(folder, store, keys[KEYPOINTS_KEY], jobs) as writer:
         for job in jobs:
             writer.add(job, columns, next(results) if job.todo else _Result({}, None))
         next(results, None)  # none is left; lets the last one be reported and the processes end
+        refuse_if_all_fail_alike(writer.failed, len(jobs), shard_dir.name)
         writer.close(clips, scores_schema(scores), versions)
-    computed = {name: sum(name in job.missing for job in jobs) for name in columns}
-    computed[KEYPOINTS_KEY] = sum(job.place is None for job in jobs)
+    scored = [job for job in jobs if job.record["clip_id"] not in writer.failed]
+    computed = {name: sum(name in job.missing for job in scored) for name in columns}
+    computed[KEYPOINTS_KEY] = sum(job.place is None for job in scored)
     for name in (name for name in columns if computed[name]):
         store.write(keys[name], columns[name])
-    return ScoreReport(destination, len(clips), time.monotonic() - started, versions, computed)
+    failed = tuple(writer.failed.values())
+    return ScoreReport(destination, len(scored), time.monotonic() - started, versions, computed, failed)
 
 
 def score_versions(bench: Bench, scores: ScoresConfig, keys: dict[str, str]) -> dict[str, Any]:
@@ -152,19 +169,28 @@ def _job(
     return _Job(record, keys, missing, places.get(record["sha256"]))
 
 
-def _score(work: _Work, job: _Job) -> _Result:
+def _score(work: _Work, job: _Job) -> _Result | Failure:
+    clip = job.record["clip_id"]
+
     def read() -> bytes | Span:
-        return read_clip(work.shard_dir, job.record["clip_id"])
+        return read_clip(work.shard_dir, clip)
 
     known = job.place.read() if job.place is not None else None
     material = Material(work.bench, job.record, read, known)
     wanted: list[Score] = [score for score in switched_on(work.scores) if score.name in job.missing]
+    values, doing = {}, "decoding"
     try:
-        values = {score.name: score_material(material, [score], work.scores) for score in wanted}
+        for score in wanted:
+            doing = f"the score {score.name}"
+            values[score.name] = score_material(material, [score], work.scores)
+        doing = "finding keypoints"
         return _Result(values, material.detected if known is None else None)
-    except MediaError as error:
-        clip = job.record["clip_id"]
-        raise CurationError(f"clip {clip} of {work.shard_dir} cannot be decoded: {error}") from error
+    except Exception as error:
+        return failure_of(clip, doing, error)
+
+
+def _lost(job: _Job) -> Failure:
+    return lost_clip(job.record["clip_id"], "scoring")
 
 
 class _Writer:
@@ -173,6 +199,7 @@ class _Writer:
     def __init__(self, folder: Path, points: GrowingTensors, keeper: KeypointKeeper | None):
         self._folder, self._points, self._keeper = folder, points, keeper
         self._rows: list[dict[str, Any]] = []
+        self.failed: dict[str, Failure] = {}
 
     @classmethod
     @contextmanager
@@ -184,13 +211,16 @@ class _Writer:
             stack.enter_context(points)
             yield cls(folder, points, stack.enter_context(store.keeping_keypoints(key)) if new else None)
 
-    def add(self, job: _Job, columns: dict[str, dict[str, Values]], result: _Result) -> None:
+    def add(self, job: _Job, columns: dict[str, dict[str, Values]], result: _Result | Failure) -> None:
         """One clip; its new columns go into `columns`."""
+        if isinstance(result, Failure):
+            self.failed[result.clip_id] = result
+            return
         detected = result.detected
         if detected is None:
             assert job.place is not None
             detected = job.place.read()
-        row: dict[str, Any] = {"clip_id": job.record["clip_id"], **{name: job.record[name] for name in CLIP_COLUMNS}}
+        row: dict[str, Any] = {"clip_id": job.record["clip_id"], **clip_facts(job.record)}
         for name, kept in columns.items():
             if name in result.values:
                 kept[job.keys[name]] = result.values[name]
@@ -201,8 +231,9 @@ class _Writer:
             self._keeper.add(job.record["sha256"], detected)
 
     def close(self, clips: pd.DataFrame, schema: pa.Schema, versions: dict[str, Any]) -> None:
-        """Rows that break the contract go to quarantine; nothing reads their keypoints."""
+        """Rows that break the contract go to quarantine, where nothing reads their keypoints, and so do clips that failed."""
         table, refused = split_by_contract(pd.DataFrame(self._rows, columns=schema.names), CONTRACT, clips, TABLE)
         write_table(table, self._folder / TABLE, schema, versions, CONTRACT)
-        write_quarantine(self._folder, refused)
+        failed = failure_rows(list(self.failed.values()), clips)
+        write_quarantine(self._folder, pd.concat([refused, failed], ignore_index=True))
         self._points.close()

@@ -70,7 +70,7 @@ def join_tables(clips: pd.DataFrame | Path, scores: pd.DataFrame | Path) -> pd.D
     odd = sorted(set(clips["clip_id"]) ^ (set(scores["clip_id"]) | set(refused)))
     if odd:
         raise CurationError(f"clips and scores differ in {len(odd)} clips (such as {odd[0]}); score this shard again")
-    own = ["clip_id", *(name for name in CLIP_COLUMNS if name not in scores)]
+    own = ["clip_id", *(name for name in CLIP_COLUMNS if name not in scores and name in clips)]
     return clips[own].merge(scores, on="clip_id", validate="one_to_one").sort_values("clip_id")
 
 

@@ -16,6 +16,8 @@ from profiles.conditions import SUBSETS as NESTED
 
 Check = Callable[[pd.DataFrame], "np.ndarray | pd.Series"]
 Rule = tuple[tuple[str, ...], Check]
+# Why an audio track was taken: media.hearing.
+TRACK_CHOICES = ("only", "default", "first", "sounding")
 HEX_16, HEX_32, HEX_64 = r"[0-9a-f]{16}", r"[0-9a-f]{32}", r"[0-9a-f]{64}"
 
 
@@ -86,6 +88,15 @@ CLIPS = Contract(
                 | ((rows["audio_channels"] > 0) & (rows["audio_sample_rate"] > 0) & (rows["audio_seconds"] > 0))
             ),
         ),
+        "track_is_there": (
+            ("has_audio", "audio_tracks", "audio_track"),
+            lambda rows: ~rows["has_audio"].astype(bool) | rows["audio_track"].between(0, rows["audio_tracks"] - 1),
+        ),
+        "track_is_chosen": (
+            ("has_audio", "audio_choice"),
+            lambda rows: ~rows["has_audio"].astype(bool) | rows["audio_choice"].isin(TRACK_CHOICES),
+        ),
+        "audio_is_filled_within_reason": _between("audio_filled_seconds", 0, np.inf),
         "phash_is_hex": _matches("phash", HEX_32),
         "near_duplicate_is_a_clip": _matches("near_duplicate_of", f"|{HEX_16}"),
         "no_duplicate_of_itself": (

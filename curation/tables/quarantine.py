@@ -1,4 +1,5 @@
-"""What could not be kept, beside the table that it is missing from: files with a reason, and rows that broke a contract."""
+"""What could not be kept, beside the table that it is missing from: files with a reason, rows that broke a contract, and clips on
+which a step failed."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,9 @@ from curation.tables.storage import read_table, write_table
 FILE = "quarantine.parquet"
 SCHEMA = pa.schema([(name, pa.string()) for name in ("source_name", "sha256", "reason", "message")])
 PREFIX = "contract:"
+FAILED = "failed:"
+REPORT = "the code that made the row is wrong for this clip: report it with the file"
+UNKNOWN = {"source_name": "", "sha256": ""}
 ID_DIGITS = 16  # of a clip's sha256
 
 
@@ -40,7 +44,7 @@ class Violations:
 
 
 def split_by_contract(
-    table: pd.DataFrame, contract: Contract, clips: pd.DataFrame, file: str
+    table: pd.DataFrame, contract: Contract, clips: pd.DataFrame, file: str, remedy: str = REPORT
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows that keep the contract, and quarantine rows for those that do not, with `contract:RULE` as reason.
 
@@ -49,22 +53,27 @@ def split_by_contract(
         contract: of the table.
         clips: the shard's clips; they give a row's file and hash.
         file: the table's file name, for the message.
+        remedy: what a person can do about such a row.
     """
     broken = contract.violations(table)
     bad = (broken != "").to_numpy()
-    own = clips.set_index("clip_id")[["source_name", "sha256"]].to_dict("index")
-    unknown = {"source_name": "", "sha256": ""}
+    own = owners(clips)
     key = contract.key or "clip_id"
     refused = [
         {
-            **own.get(row["clip_id"], unknown),
+            **own.get(row["clip_id"], UNKNOWN),
             "reason": PREFIX + rule,
-            "message": f"{key} {row[key]} breaks the rule {rule} of {file}{_infinite(row)}; the code that made the row is "
-            "wrong for this clip: report it with the file",
+            "message": f"{key} {row[key]} breaks the rule {rule} of {file}{_infinite(row)}; {remedy}",
         }
         for row, rule in zip(table[bad].to_dict("records"), broken[bad], strict=True)
     ]
     return table[~bad], pd.DataFrame(refused, columns=SCHEMA.names)
+
+
+def owners(clips: pd.DataFrame) -> dict[str, dict[str, str]]:
+    """Clip id to the `source_name` and `sha256` that stand for it in a quarantine."""
+    rows = zip(clips["clip_id"], clips["source_name"], clips["sha256"], strict=True)
+    return {clip: {"source_name": name, "sha256": sha256} for clip, name, sha256 in rows}
 
 
 def write_quarantine(folder: Path, refused: pd.DataFrame) -> None:
@@ -73,11 +82,12 @@ def write_quarantine(folder: Path, refused: pd.DataFrame) -> None:
 
 
 def quarantined_clips(folder: Path) -> dict[str, str]:
-    """Clip id to reason for the rows that broke the contract of the table in `folder`; nothing where none are listed."""
+    """Clip id to reason for the clips that the table in `folder` lacks: their rows broke its contract, or the step failed on them.
+    Nothing where none are listed."""
     if not (folder / FILE).is_file():
         return {}
     listed = read_table(folder / FILE)
-    listed = listed[listed["reason"].str.startswith(PREFIX)]
+    listed = listed[listed["reason"].str.startswith((PREFIX, FAILED))]
     return dict(zip(listed["sha256"].str[:ID_DIGITS], listed["reason"], strict=True))
 
 

@@ -17,10 +17,10 @@ SHARD = "s-0123456789ab"
 # Of the workspace below, computed with the version before steps were data (e0e4a73). One that differs has every home make that
 # asset, and all that follows, anew: record another only together with a change that is meant to do so.
 FINGERPRINTS = {
-    "raw_clips": "db09d0297a97dde070643a8b7d3d8b7569d9c61edf1af2856fdd0389146ba31b",
-    "clip_scores": "70b3a327faf5bca0df257e2a603d695a48499fff2ccca052606024121d44a851",
+    "raw_clips": "3c5c3976906a63476e669e4f2ae63a5a96baa5f44537c35288d27a7be7a3bc38",
+    "clip_scores": "0744cb3dce9e744d4cd5fecf2353ef2fff769065d5e53485e8ea5a63b8679dd7",
     "filtered_subsets": "245f579b6c477d44c549af99c47163400b7e894c39f48bee240b055a6f8f9098",
-    "condition_features": "7ea1404684edd0b75486cf8fb4a313c8d7731e032cf6d7dd14c60c8ac30ebd1a",
+    "condition_features": "0f8a27f7e4ba531671dbe399795381f8d831634374c99624566b70db52f02ad4",
     "training_snapshot": "d3bfac091b318eb8584f102719c61f6f2ed9a6795c72bd18a0136f87669056c8",
     "stage_1_checkpoint": "8094837d79a2b2eaf7a73c24d840cba854583a0670ea6611f7916e254a4cfc57",
     "stage_2_checkpoint": "e2c4bf32df9e516425c6a498b6ef4519283811fc56f8b56cbd7aa4531773b43c",
@@ -28,7 +28,7 @@ FINGERPRINTS = {
     "consistency_student": "c59f711525abdad2bf5d1a19266775f56dec37ca1398d0c12fcc416154603d0a",
     "adversarial_image_student": "108004570af4184016fa9bd33f07cd61211a965f76493e2aaaea719652264d40",
     "distilled_student": "cf97ece4c515146f0efa669bdb1fdf46227b17ce4bf6f8110b0ef72a7db5cb84",
-    "benchmark_sets": "9d4f23e4a7d4b73b6c02502d1b005fe63ee7a52657e95731205f3c5339e8320b",
+    "benchmark_sets": "ea5a4ae46b04bc17f3f5a7a0dde1758fdc39a8bc3eb271623d63bf62cf289f9f",
     "generated_videos": "2683ca1177d3ffa01d72f4ac2d03c51d044a1665b839cfe87c24ac3a7eb1ce2f",
     "benchmark_scores": "958cd038506d161cf36fb46209e78de3ee62c880fcaf3aad92180b4a8bfb088c",
     "baseline_comparison": "c28abde914ecc013ad2bc51abd528ccd435e6a81d60af2a7952ebf5e0db090ce",

@@ -11,7 +11,7 @@ from assets.core.workspace import Workspace
 from assets.kinds.contract_checks import contract_checks
 from assets.make.execute import execute
 from curation.intake import ingest
-from curation.intake.clip_table import clips_frame, contract_violations
+from curation.intake.clip_table import clips_frame, keeping_the_contract
 from curation.intake.ingest import ingest_shard
 from curation.tables.contracts import CLIPS, SCORES, SUBSETS
 from curation.tables.storage import CONTRACT_KEY, CurationError, read_table, write_table
@@ -44,6 +44,9 @@ BROKEN = {
     "rotation_is_quarter_turn": ("rotation", 45),
     "hdr_is_known": ("hdr", "dolby"),
     "audio_is_described": ("audio_channels", 0),
+    "track_is_there": ("audio_track", 1),
+    "track_is_chosen": ("audio_choice", ""),
+    "audio_is_filled_within_reason": ("audio_filled_seconds", -0.5),
     "phash_is_hex": ("phash", ""),
     "near_duplicate_is_a_clip": ("near_duplicate_of", "the other one"),
     "no_duplicate_of_itself": ("near_duplicate_of", f"{7:016x}"),
@@ -105,9 +108,9 @@ def test_rules_of_the_other_tables():
 
 def test_a_violating_clip_is_quarantined_with_the_rules_name(clips):
     clips.loc[3, "width"] = 0
-    kept, refused = contract_violations(clips)
+    kept, refused = keeping_the_contract(clips)
     assert len(kept) == 11 and [row[2] for row in refused] == ["contract:width_in_range"]
-    assert clips_frame([]).empty and contract_violations(clips_frame([]))[1] == []
+    assert clips_frame([]).empty and keeping_the_contract(clips_frame([]))[1] == []
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import torch
 from safetensors.numpy import load_file
 
 from curation.bucket import TILE, is_tiled
-from curation.features import feature_cache
+from curation.features import bucket_features, feature_cache
 from curation.features import shard_features as features
 from curation.features.encoders import ConditionEncoders
 from curation.features.training_samples import part_keys
@@ -28,14 +28,14 @@ def encoded(workspace, put_puppet, monkeypatch):
         put_puppet(f"{seed}.mp4", seed=seed)
     name, asked = workspace.ingest(), []
     workspace.first = workspace.features(name)
-    encode, captions, cut = ConditionEncoders.encode, ConditionEncoders.encode_captions, features.cut_samples
+    encode, captions, cut = ConditionEncoders.encode, ConditionEncoders.encode_captions, bucket_features.cut_samples
     monkeypatch.setattr(
         ConditionEncoders, "encode", lambda self, part, *rest: asked.append(part) or encode(self, part, *rest)
     )
     monkeypatch.setattr(
         ConditionEncoders, "encode_captions", lambda self, texts: asked.append("text") or captions(self, texts)
     )
-    monkeypatch.setattr(features, "cut_samples", lambda *work: asked.append("clip") or cut(*work))
+    monkeypatch.setattr(bucket_features, "cut_samples", lambda *work: asked.append("clip") or cut(*work))
     return workspace, name, asked
 
 
@@ -104,7 +104,7 @@ def test_a_killed_build_goes_on_from_what_it_had_encoded(workspace, put_puppet, 
     name, pieces = workspace.ingest(), workspace.root / "pieces"
     whole = workspace.features(name)
     shutil.rmtree(workspace.root / "features")
-    monkeypatch.setattr(features, "BATCH", 1)
+    monkeypatch.setattr(bucket_features, "BATCH", 1)
     monkeypatch.setattr(feature_cache, "PIECE_SECONDS", 0.0)
     encode, calls = ConditionEncoders.encode, []
 

@@ -1,4 +1,5 @@
-"""A row that breaks its table's contract costs itself alone: listed with the rule, counted, and held up above the rate."""
+"""A row that breaks its table's contract costs itself alone: listed with the rule, counted, and held up above the rate. So does a
+clip on which a step fails, and that holds up nothing."""
 
 import dataclasses
 from pathlib import Path
@@ -13,15 +14,17 @@ from assets.core.steps import AssetError
 from assets.core.workspace import Workspace
 from assets.kinds.contract_checks import contract_checks
 from assets.make.execute import execute
-from curation.features import shard_features as features_module
+from curation.features import bucket_features as features_module
 from curation.features.shard_features import build_features
 from curation.features.windows import Window
 from curation.intake.ingest import find_new_clips, ingest_shard
 from curation.scores import registry
+from curation.scores import table as scores_module
 from curation.scores.table import score_shard
 from curation.snapshot.training_snapshot import freeze_snapshot
 from curation.subsets import nested_subsets as subsets_module
 from curation.subsets.nested_subsets import explain, select_subsets
+from curation.tables.failures import Failure, refuse_if_all_fail_alike
 from curation.tables.quarantine import quarantined_clips, violations_in
 from curation.tables.storage import CurationError, read_table
 from profiles import load_profile
@@ -193,3 +196,117 @@ def test_nothing_wrong_is_said_too_and_a_table_without_a_list_counts_as_whole(wo
         assert violations_in(folder, table).share == 0.0
         (folder / "quarantine.parquet").unlink()
         assert violations_in(folder, table).kept == CLIPS and quarantined_clips(folder) == {}
+
+
+@pytest.fixture
+def divides_by_zero(monkeypatch, victim) -> None:
+    """A score that has no answer for one clip."""
+    right = registry.CUTS
+
+    def wrong(material, config):
+        return {"cut_score": 1 / (material.record["clip_id"] != victim["clip_id"])} | right.compute(material, config)
+
+    broken = dataclasses.replace(right, compute=wrong)
+    monkeypatch.setattr(
+        registry, "SCORES", tuple(broken if score.name == "cuts" else score for score in registry.SCORES)
+    )
+
+
+def test_a_score_that_raises_costs_its_own_clip_alone_all_the_way_to_the_snapshot(
+    workspace, shard, victim, divides_by_zero, loaded_encoders, caplog
+):
+    """Two kinds of errors were told apart from all others, which ended the shard and named no clip."""
+    raw, scores, subsets, features = folders(workspace, shard)
+    score_and_select(workspace, shard)
+    listed = pd.read_parquet(scores / "quarantine.parquet").iloc[0]
+    assert (listed["source_name"], listed["sha256"]) == (victim["source_name"], victim["sha256"])
+    assert listed["reason"] == "failed:zerodivisionerror"
+    assert f"the score cuts of clip {victim['clip_id']} fails with ZeroDivisionError" in listed["message"]
+    assert "in wrong" in caplog.text and "1 / (material.record" in caplog.text, "the traceback is in the log"
+    assert len(read_table(scores / "scores.parquet")) == CLIPS - 1
+    verdicts = read_table(subsets / "subsets.parquet").set_index("clip_id")
+    assert verdicts.loc[victim["clip_id"], "rejected_by"] == "text: failed:zerodivisionerror"
+    assert contract_checks(workspace, STEPS["clip_scores"], shard)[0].passed, "no rule is broken: the shard goes on"
+    report = build_features(raw, scores, features, workspace.profile, encoders=loaded_encoders)
+    assert report.samples == len(freeze(workspace, shard, 0.0)) == CLIPS - 1
+
+
+def test_a_clip_on_which_an_encoder_raises_costs_itself_alone(workspace, shard, victim, monkeypatch, loaded_encoders):
+    """Samples are encoded sixteen at a time: the others of its batch are encoded without it."""
+    score_and_select(workspace, shard)
+    raw, scores, _, features = folders(workspace, shard)
+    right = type(loaded_encoders).encode
+
+    def wrong(self, part, batch, video):
+        if part == "audio" and any(cut.sample.clip_id == victim["clip_id"] for cut in batch):
+            raise ValueError("no spectrum")
+        return right(self, part, batch, video)
+
+    monkeypatch.setattr(type(loaded_encoders), "encode", wrong)
+    report = build_features(raw, scores, features, workspace.profile, encoders=loaded_encoders)
+    assert [(f.clip_id, f.reason) for f in report.failed] == [(victim["clip_id"], "failed:valueerror")]
+    listed = pd.read_parquet(features / "quarantine.parquet").iloc[0]
+    assert listed["source_name"] == victim["source_name"] and "encoding audio" in listed["message"]
+    trained = freeze(workspace, shard, 0.0)
+    assert len(trained) == CLIPS - 1 and victim["clip_id"] not in set(trained["clip_id"])
+    monkeypatch.setattr(type(loaded_encoders), "encode", right)
+    again = build_features(raw, scores, features, workspace.profile, encoders=loaded_encoders)
+    assert (again.samples, again.encoded, again.failed) == (CLIPS, 1, ()), "it alone is tried again"
+
+
+def test_a_clip_that_no_longer_decodes_costs_itself_alone(workspace, shard, victim, monkeypatch, loaded_encoders):
+    from curation.features import training_samples as samples_module
+
+    score_and_select(workspace, shard)
+    raw, scores, _, features = folders(workspace, shard)
+    right = samples_module.read_clip
+    monkeypatch.setattr(
+        samples_module,
+        "read_clip",
+        lambda folder, clip: b"no film" if clip == victim["clip_id"] else right(folder, clip),
+    )
+    report = build_features(raw, scores, features, workspace.profile, encoders=loaded_encoders)
+    assert [(f.clip_id, f.reason) for f in report.failed] == [(victim["clip_id"], "failed:not_video")]
+    assert report.samples == CLIPS - 1
+
+
+@pytest.mark.parametrize(
+    ("error", "seen"),
+    [
+        (CurationError("no weights in networks/; put them there"), "no weights"),
+        (OSError(5, "Input/output error"), "Input/output"),
+        (MemoryError(), "memory ran out in the score cuts of clip"),
+        (KeyboardInterrupt(), None),
+        (SystemExit(3), None),
+    ],
+)
+def test_what_is_no_fault_of_a_clip_still_ends_the_step(workspace, shard, monkeypatch, error, seen):
+    def wrong(material, config):
+        raise error
+
+    broken = dataclasses.replace(registry.CUTS, compute=wrong)
+    monkeypatch.setattr(registry, "SCORES", (broken,))
+    with pytest.raises((type(error), CurationError), match=seen):
+        score_and_select(workspace, shard)
+
+
+def test_clips_that_all_fail_alike_are_no_fault_of_theirs():
+    failures = {str(n): Failure(str(n), "failed:valueerror", f"the score x of clip {n}", "trace") for n in range(8)}
+    with pytest.raises(CurationError, match="all 8 clips of s-1 fail alike.*score x of clip 0"):
+        refuse_if_all_fail_alike(failures, 8, "s-1")
+    refuse_if_all_fail_alike(failures, 9, "s-1")
+    refuse_if_all_fail_alike({name: failures[name] for name in "01"}, 2, "s-1")
+    other = {"8": Failure("8", "failed:bad_audio", "the score y of clip 8")}
+    refuse_if_all_fail_alike(failures | other, 9, "s-1")
+
+
+def test_a_clip_that_ends_its_process_costs_itself_alone(workspace, shard, victim, monkeypatch):
+    def on_one_process(function, state, items, *rest, lost):
+        ends = [item.record["clip_id"] == victim["clip_id"] for item in items]
+        return (lost(item) if end else function(state, item) for item, end in zip(items, ends, strict=True))
+
+    monkeypatch.setattr(scores_module, "map_over_clips", on_one_process)
+    score_and_select(workspace, shard)
+    listed = pd.read_parquet(folders(workspace, shard)[1] / "quarantine.parquet").iloc[0]
+    assert listed["reason"] == "failed:crashes" and "ended its process twice" in listed["message"]
+    assert listed["source_name"] == victim["source_name"]

@@ -45,8 +45,10 @@ def sound_file(
     layout: str = "mono",
     sound: np.ndarray | None = None,
     muxer: dict[str, str] | None = None,
+    frames: np.ndarray | None = None,
+    pictures: str = "",
 ) -> SoundFile:
-    """A file of 3 s.
+    """A file of 3 s, or as long as `frames`.
 
     Args:
         container, codec: FFmpeg's names.
@@ -57,12 +59,16 @@ def sound_file(
         layout: of the sound; `sound` is `(S,)` or `(channels, S)`.
         sound: instead of `bursts()`.
         muxer: options.
+        frames: `(T, H, W, 3)` uint8 at 16 a second, instead of flat ones.
+        pictures: their codec.
     """
-    sound = bursts(rate=rate) if sound is None else sound
+    sound = bursts(3.0 if frames is None else len(frames) / 16, rate) if sound is None else sound
     channels = sound if sound.ndim == 2 else sound[None]
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=container, options=muxer or {}) as output:
-        packets = _pictures(output, container, channels.shape[1] / rate) if film else []
+        codec_of_pictures = pictures or PICTURE_CODECS.get(container, "libx264")
+        shown = flat_pictures(channels.shape[1] / rate) if frames is None else frames
+        packets = _pictures(output, codec_of_pictures, shown) if film else []
         stream = output.add_stream(codec, rate=rate, layout=layout)
         for packet in _encoded(stream, channels, rate, layout):
             time = float(packet.pts * packet.time_base)
@@ -76,13 +82,20 @@ def sound_file(
     return SoundFile(buffer.getvalue(), channels.mean(axis=0), rate)
 
 
-def _pictures(output, container: str, seconds: float) -> list:
-    stream = output.add_stream(PICTURE_CODECS.get(container, "libx264"), rate=16)
-    stream.width = stream.height = 64
-    stream.pix_fmt, stream.options = "yuv420p", {"threads": "1"}
+def flat_pictures(seconds: float) -> np.ndarray:
+    """`(T, 64, 64, 3)` uint8, each of another grey."""
+    levels = 5 * np.arange(int(seconds * 16)) % 250
+    return np.broadcast_to(levels[:, None, None, None], (len(levels), 64, 64, 3)).astype(np.uint8)
+
+
+def _pictures(output, codec: str, frames: np.ndarray) -> list:
+    stream = output.add_stream(codec, rate=16)
+    stream.height, stream.width = frames.shape[1:3]
+    stream.pix_fmt = "yuv420p"
+    stream.options = {"threads": "1"} | ({} if codec.startswith("lib") else {"qmin": "2", "qmax": "3"})
     packets = []
-    for number in range(int(seconds * 16)):
-        frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 5 * number % 250, np.uint8), format="rgb24")
+    for number, image in enumerate(frames):
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
         frame.pts, frame.time_base = number, Fraction(1, 16)
         packets += stream.encode(frame)
     return packets + stream.encode()

@@ -6,7 +6,7 @@ import pytest
 
 from media import decode_clip
 from media.downmix import speaker_shares
-from media.meter import clipped_samples
+from media.meter import Clipping
 from tests.media.sound_files import sound_file
 
 TIME = np.arange(48_000) / 48_000
@@ -71,4 +71,4 @@ def test_two_channels_that_differ_are_mixed():
 
 
 def test_runs_at_full_scale_are_counted():
-    assert clipped_samples(np.array([0, 1, 1, 1, 0, 1, 1, 0, -1, -1, -1, -1], np.float32)) == 7
+    assert Clipping().count(np.array([0, 1, 1, 1, 0, 1, 1, 0, -1, -1, -1, -1], np.float32)) == 7

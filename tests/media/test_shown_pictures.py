@@ -188,9 +188,9 @@ def test_a_tile_of_another_picture_is_no_film():
         SimpleNamespace(disposition=d, codec_context=context, metadata={})
         for d in (Disposition.dependent, Disposition.default)
     )
-    assert video_stream(SimpleNamespace(streams=SimpleNamespace(video=[tile, whole]))) is whole
+    assert video_stream(SimpleNamespace(metadata={}, streams=SimpleNamespace(video=[tile, whole]))) is whole
     with pytest.raises(MediaError, match="no video stream"):
-        video_stream(SimpleNamespace(streams=SimpleNamespace(video=[tile])))
+        video_stream(SimpleNamespace(metadata={}, streams=SimpleNamespace(video=[tile])))
 
 
 def test_interlaced_pictures_are_marked():

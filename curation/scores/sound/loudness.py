@@ -5,7 +5,8 @@ import numpy as np
 from curation.scores.clip_media import Material
 from curation.scores.contract import Score, Values, floats, without_meaning
 from curation.scores.sound.signal import window_levels
-from profiles.scores import LoudnessConfig
+from media.meter import CLIPPING, Clipping
+from profiles.scores import LoudnessConfig, ScoresConfig
 
 COLUMNS = ("loudness_lufs", "clipping_share", "snr_db")
 BLOCK_SECONDS, HOP_SECONDS = 0.4, 0.1
@@ -56,14 +57,14 @@ def _k_weighted(audio: np.ndarray, sample_rate: int) -> np.ndarray:
     return weighted
 
 
-def clipping_share(audio: np.ndarray, level: float = 0.985, run: int = 3) -> float:
-    """Share in [0, 1] of `(S,)` samples that lie in runs of at least `run` at or above `level` of full scale."""
-    if not len(audio):
-        return 0.0
-    over = np.concatenate([[False], np.abs(audio) >= level, [False]])
-    edges = np.flatnonzero(np.diff(over.astype(np.int8)))
-    lengths = edges[1::2] - edges[::2]
-    return float(lengths[lengths >= run].sum() / len(audio))
+def clipping_share(audio: np.ndarray, clipping: Clipping = CLIPPING) -> float:
+    """Share in [0, 1] of `(S,)` samples that are clipped."""
+    return clipping.count(audio) / len(audio) if len(audio) else 0.0
+
+
+def clipping_of(scores: ScoresConfig) -> Clipping:
+    """What the profile takes for clipped sound."""
+    return Clipping(scores.loudness.clip_level, scores.loudness.clip_run) if scores.loudness else CLIPPING
 
 
 def snr_db(audio: np.ndarray, sample_rate: int) -> float:
@@ -80,15 +81,17 @@ def snr_db(audio: np.ndarray, sample_rate: int) -> float:
 
 
 def score(material: Material, config: LoudnessConfig) -> Values:
-    """The three columns; NaN without sound."""
-    audio, rate = material.audio, material.bench.video.sample_rate
+    """The three columns; NaN without sound. Clipping is judged on the file's own channels at their own rate: a mix hides it, and
+    resampling rounds it off."""
+    audio, sound, rate = material.audio, material.sound, material.bench.video.sample_rate
     if audio is None:
         return without_meaning(*COLUMNS)
+    clipping = Clipping(config.clip_level, config.clip_run)
     return {
         "loudness_lufs": loudness_lufs(audio, rate),
-        "clipping_share": clipping_share(audio, config.clip_level, config.clip_run),
+        "clipping_share": sound.clipped_share if sound else clipping_share(audio, clipping),
         "snr_db": snr_db(audio, rate),
     }
 
 
-LOUDNESS = Score("loudness", "1", floats(*COLUMNS), ("audio",), score)
+LOUDNESS = Score("loudness", "2", floats(*COLUMNS), ("audio",), score)
