@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 TESTS := .venv/.installed-tests
 DOCS := .venv/.installed-docs
 
-.PHONY: demo test test-unit test-end-to-end ui people-and-text page lint docs bench clean help
+.PHONY: demo test test-unit test-end-to-end ui people-and-text page lint docs bench clean help types contracts
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -55,7 +55,12 @@ page: $(STAMP)  ## Gradio, for `omnihuman page`
 lint: $(TESTS)  ## ruff's formatter and linter, mypy, and the rooms' import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(MAKE) --no-print-directory -j2 types contracts
+
+types: $(TESTS)
 	$(BIN)/mypy
+
+contracts: $(TESTS)
 	$(BIN)/lint-imports
 
 docs: $(DOCS)  ## the documents as a site, in build/site
