@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dvc.repo import Repo
+from dvc.utils.serialize import dumps_yaml, parse_yaml
 
 from assets.core.dvc_cache import cache_folder, committed_folder
 from assets.core.dvc_lock import LOCK
@@ -93,9 +94,9 @@ def _push(workspace: Workspace, point: RestorePoint) -> str:
     lacking = missing_outputs(workspace, point)
     if lacking:
         return f"DVC's cache lacks {', '.join(lacking)}"
-    with point_repository(workspace, point) as (repo, stages):
-        repo.push(stages)
-        absent = repo.status(stages, cloud=True)
+    with point_repository(workspace, point) as repo:
+        repo.push()
+        absent = repo.status(cloud=True)
     return f"{len(absent)} files did not arrive" if absent else ""
 
 
@@ -112,8 +113,8 @@ def fetch_point(workspace: Workspace, point: RestorePoint) -> int:
     why = "there is no DVC remote"
     if remote:
         try:
-            with point_repository(workspace, point) as (repo, stages):
-                repo.fetch(stages)
+            with point_repository(workspace, point) as repo:
+                repo.fetch()
             why = f"{remote} has not got them either"
         except Exception as error:  # noqa: BLE001 - as above: the library of the remote decides what it raises
             why = f"{remote} gave {type(error).__name__}: {str(error).strip()[:300]}"
@@ -138,17 +139,23 @@ def missing_outputs(workspace: Workspace, point: RestorePoint) -> list[str]:
 
 
 @contextmanager
-def point_repository(workspace: Workspace, point: RestorePoint) -> Iterator[tuple[Repo, list[str]]]:
-    """A state as a DVC repository in a folder for the moment, with the workspace's cache and remote and no data; and its stages."""
+def point_repository(workspace: Workspace, point: RestorePoint) -> Iterator[Repo]:
+    """Lay a state out as a DVC repository of its stages alone, for the moment, with the workspace's cache and remote and no data.
+
+    DVC would read the whole dvc.yaml, dvc.lock and params.yaml again for each stage that a command names.
+    """
     workspace.var.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=".tmp-point-", dir=workspace.var))
     try:
         lay_out(workspace, point, folder)
+        stages = parse_yaml((point.folder / STAGES).read_text(), str(point.folder / STAGES))["stages"]
+        own = {"stages": {name: stages[name] for name in point.outputs}}
+        write_atomically(folder / "dvc.yaml", dumps_yaml(own).encode())
         with Repo(str(folder)) as made, made.config.edit("local") as config:
             # What DVC remembers of a repository by its path ends with this one.
             config["core"]["site_cache_dir"] = str(folder / "site")
         with chdir(folder), Repo(str(folder)) as repo:
-            yield repo, list(point.outputs)
+            yield repo
     finally:
         shutil.rmtree(folder)
 

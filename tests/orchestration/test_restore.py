@@ -59,8 +59,7 @@ def put_state(workspace: Workspace, name: str, digest: str, clips: list[str], ve
     registered = {"omnihuman-student": {"version": version}}
     (workspace.data("registered_model") / "model_version.json").write_text(json.dumps(registered))
     with chdir(workspace.root), Repo(str(workspace.root)) as repo:
-        for asset in WHOLE:
-            repo.commit(f"{workspace.root / 'dvc.yaml'}:{asset}", force=True)
+        repo.commit(f"{workspace.root / 'dvc.yaml'}:{WHOLE[-1]}", with_deps=True, force=True)
 
 
 @pytest.fixture(scope="module")
