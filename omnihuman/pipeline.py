@@ -19,6 +19,7 @@ from omnihuman.conditions.encoding import ConditionEncoding
 from omnihuman.conditions.encoding_cache import EncodingCache
 from omnihuman.conditions.inputs import FORWARD_NAMES, ConditionInputs
 from omnihuman.conditions.pictures import LATENTS, OUTPUT_TYPES, Pictures, from_pixels, to_reference
+from omnihuman.conditions.prompts import clean_prompt
 from omnihuman.conditions.sounds import Sounds, share_out, to_sounds
 from omnihuman.conditions.text import TextEncoder
 from omnihuman.errors import InputError, MissingWeights, reading_weights
@@ -143,7 +144,7 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
         person who says several things.
 
         Args:
-            prompt: captions; empty leaves text off.
+            prompt: captions, cleaned as Wan's (`omnihuman.conditions.prompts.clean_prompt`); empty leaves text off.
             image: pictures that give identity and size, as people have them: see `omnihuman.conditions.pictures.to_reference`.
             audio: `(B, S)` float, 16 kHz; or a list of `(S,)`, of which shorter ones go on in silence.
             pose: `(B, T, 133, 3)` COCO-WholeBody keypoints: x, y in pixels and confidence. Leave out for audio-driven.
@@ -180,7 +181,7 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
             raise InputError(f"num_frames is 4n+1 (the causal autoencoder), got {num_frames}")
         inputs = {"reference": reference, "audio": sound, "pose": keypoints}
         given = [name for name, value in inputs.items() if value is not None] + ["text"] * any(
-            p.strip() for p in prompts
+            clean_prompt(p) for p in prompts
         )
         active = activate_conditions(given, activate, without)
         reference, sound, keypoints = (inputs[k] if k in active.on else None for k in ("reference", "audio", "pose"))

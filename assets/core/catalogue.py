@@ -90,7 +90,7 @@ CURATION = (
         kinds=frozenset({"pytorch", "huggingface", "dvc"}),
         marker="samples.parquet",
         sharded=True,
-        version="4",  # films as they are shown and heard
+        version="5",  # captions as Wan cleans them
         contract="samples.parquet",
     ),
     Step(

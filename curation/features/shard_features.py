@@ -23,6 +23,7 @@ from curation.tables.storage import CurationError, read_table, read_table_metada
 from curation.workers import Progress
 from media import sha256_of_file, whole_directory
 from media.records import EncodersRecord
+from omnihuman.conditions.prompts import clean_prompt
 from profiles import Profile
 
 
@@ -83,7 +84,9 @@ def build_features(
     columns = ["clip_id", "caption", "keypoints_offset", "keypoints_frames"]
     if "caption" not in scores:
         raise CurationError(f"{scores_dir} has no captions, an older version made it; score the shard again")
-    # The caption that the scores chose: clips.parquet has the sidecar's alone.
+    # The caption that the scores chose: clips.parquet has the sidecar's alone. As the text encoder reads it, so that captions
+    # that differ in HTML and white space alone are one.
+    scores["caption"] = scores["caption"].map(clean_prompt)
     requests = plan_samples(clips.drop(columns="caption").merge(scores[columns], on="clip_id"), profile.video, identity)
     requests, refused = _keeping_the_contract(requests, clips)
     samples = [sample for request in requests for sample in request.samples]

@@ -43,8 +43,8 @@ class Predicate:
 
     @cached_property
     def expression(self) -> pc.Expression:
-        """For Arrow. A value that is missing makes a comparison neither true nor false; what is not true at the end is
-        false, so a score that has no meaning never passes, not even under `not`."""
+        """For Arrow. A value that is missing makes a comparison neither true nor false, and so does a division by 0; what is
+        not true at the end is false, so a score that has no meaning never passes, not even under `not`."""
         return _strict(self.text)
 
     def passes(self, table: pd.DataFrame | pa.Table) -> np.ndarray:
@@ -179,7 +179,11 @@ def _binary(node: ast.BinOp) -> pc.Expression:
     if operation is None:
         raise _NotAllowed(type(node.op).__name__)
     # As numbers with a fraction: 3 / 2 is 1.5 here, also between columns of whole numbers.
-    return operation(left.cast(pa.float64()), right.cast(pa.float64()))
+    left, right = left.cast(pa.float64()), right.cast(pa.float64())
+    if isinstance(node.op, ast.Div):
+        # Arrow would stop at the first clip with 0 there; a missing value rejects that clip alone.
+        right = pc.if_else(pc.equal(right, pc.scalar(0.0)), pc.scalar(pa.scalar(None, pa.float64())), right)
+    return operation(left, right)
 
 
 def _comparison(node: ast.Compare) -> pc.Expression:

@@ -15,6 +15,7 @@ from transformers import (
 )
 
 from media.weights import load_network
+from omnihuman.conditions.prompts import clean_prompt
 from omnihuman.errors import reading_weights
 from omnihuman.placement import execution_device
 
@@ -59,9 +60,9 @@ def load_text_model(path: str | Path, dtype: torch.dtype = torch.float32) -> Pre
 def encode_text(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], tokens: int
 ) -> Tensor:
-    """Token states `(B, tokens, D)` float32. Positions past the text are zero, as in Wan's own pipeline."""
+    """Token states `(B, tokens, D)` float32 of cleaned prompts. Positions past the text are zero, as in Wan's own pipeline."""
     batch = tokenizer(
-        list(prompts),
+        [clean_prompt(prompt) for prompt in prompts],
         padding="max_length",
         truncation=True,
         max_length=tokens,
@@ -76,7 +77,7 @@ def encode_text(
 
 def prompt_warnings(tokenizer: PreTrainedTokenizerBase, prompt: str, tokens: int) -> list[str]:
     """What of a prompt the encoder does not take: the end of one that is too long, or a script that it was not trained on."""
-    found = tokenizer(prompt, verbose=False)["input_ids"]
+    found = tokenizer(clean_prompt(prompt), verbose=False)["input_ids"]
     shown, warnings = prompt if len(prompt) <= 40 else prompt[:40] + "...", []
     if len(found) > tokens:
         warnings.append(

@@ -55,6 +55,10 @@ def test_unchanged_features_are_reused_and_of_a_changed_caption_the_text_alone_i
     assert asked == ["text"], "no clip is decoded"
     assert (before["text"][1] == after["text"][1]).all() and (before["text"][0] != after["text"][0]).any()
     assert all((before[other] == after[other]).all() for other in before if other != "text")
+    table.loc[0, "caption"] = " Somebody&amp;nbsp;else.\n"
+    table.to_parquet(clips)
+    workspace.score(name)
+    assert workspace.features(name).reused == 2, "the same words in other HTML"
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,23 @@ def test_a_missing_value_never_passes_and_a_number_is_no_predicate():
         parse_predicate("motion + 1", COLUMNS).passes(table)
 
 
+@pytest.mark.parametrize(
+    "text", ["1 / motion > 0.1", "not 1 / motion < 0.1", "0 < 2 / (motion - 0.0)", "1 / motion != 7"]
+)
+def test_a_division_by_zero_rejects_that_clip_alone(text):
+    table = pd.DataFrame({"motion": [1.0, 0.0, 3.0, -0.0]})
+    assert parse_predicate(text, COLUMNS).passes(table).tolist() == [True, False, True, False]
+    whole = pd.DataFrame({"motion": [1, 0, 3]})
+    assert parse_predicate(text, COLUMNS).passes(whole).tolist() == [True, False, True]
+
+
+def test_a_clip_that_a_division_by_zero_rejects_is_told_the_clause(scored, simple):
+    rules = simple.model_copy(update={"text": "has_audio and 1 / motion >= 1"})
+    found = assign_subsets(scored, rules).set_index("clip_id")
+    assert found["text"].to_dict() == {"aa": True, "ab": False, "b": False, "c": True}
+    assert "1 / motion >= 1" in str(found.loc["b"].to_dict()) and "1 / motion" not in str(found.loc["c"].to_dict())
+
+
 @pytest.fixture
 def scored() -> pd.DataFrame:
     rows = {

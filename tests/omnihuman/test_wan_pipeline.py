@@ -14,6 +14,7 @@ from diffusers import (
     WanPipeline,
     WanTransformer3DModel,
 )
+from diffusers.pipelines.wan.pipeline_wan import prompt_clean
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
     PreTrainedTokenizerFast,
@@ -25,6 +26,7 @@ from transformers import (
 
 from omnihuman import OmniHumanPipeline, OmniHumanTransformer3DModel
 from omnihuman.autoencoder import LAPTOP_CONFIG
+from omnihuman.conditions.prompts import clean_prompt
 from omnihuman.guidance import OmniHumanGuidance
 from omnihuman.long_video import LongVideo, generate_segments
 from omnihuman.placement import execution_device
@@ -146,6 +148,25 @@ def test_without_conditions_the_latents_are_those_of_wan_bit_for_bit(parts, samp
         ).frames
         assert made.std() > 0.1
         assert torch.equal(found, made)
+
+
+@pytest.mark.parametrize(
+    ("dirty", "clean"),
+    [
+        ("a person ("a person &amp;amp;nbsp;talks", "a person &nbsp;talks")amp;amp;nbsp;talks", "a person talks"),
+        ("  a\tperson\n\n talks&amp;nbsp; ", "a person talks"),
+        ("Tom &amp;amp; Ana &lt;3", "Tom & Ana <3"),
+        ("the cafÃ© â€œopensâ€\x9d", 'the café "opens"'),
+        ("ﬂoor\u3000&#39;a&#39;", "floor 'a'"),
+        ("&nbsp;", ""),
+    ],
+)
+def test_dirty_prompts_are_read_as_wan_reads_them(parts, dirty, clean):
+    assert clean_prompt(dirty) == prompt_clean(dirty) == clean
+    wan, own = both(parts, "Euler in equal steps")
+    with torch.no_grad():
+        made, _ = wan.encode_prompt(dirty, do_classifier_free_guidance=False, max_sequence_length=12)
+    assert torch.equal(own._text([dirty]), made)
 
 
 def test_the_decoded_frames_differ_by_the_rounding_of_one_norm(parts):
