@@ -17,6 +17,8 @@ LONGEST_UNASKED = 600.0
 SILENCE = 1e-4  # root mean square of samples in [-1, 1]: 80 dB below full scale
 # Of a frame: files declare their length to the millisecond, and so little sound is not worth a picture.
 REMNANT = 0.05
+# A film's sound ends within one frame of its codec (64 ms at most) after the last picture, which is less than a picture more.
+SAME_END = 1
 BEYOND = 1.0  # seconds that are read past the longest video, so that one which is too long can be told
 CHUNK = 64  # pictures of a pose video at a time
 CROPPED = 0.1  # share of the reference beyond which cutting to the model's shape is worth a note
@@ -187,7 +189,8 @@ def frames_wanted(
 ) -> int:
     """Length of the video: as asked, else of the sound, else of the pose, else one segment.
 
-    Sound that ends earlier goes on in silence, sound or pose that goes on is cut; pose that ends earlier is refused.
+    Sound that ends earlier goes on in silence, sound or pose that goes on is cut; pose that ends earlier is refused, unless by the
+    rest of the sound's last frame.
 
     Raises:
         GenerateError: no length at all, longer than `longest` seconds, or a pose that is too short.
@@ -198,6 +201,8 @@ def frames_wanted(
         frames = round(seconds * video.fps)
     elif sound is not None:
         frames = max(1, int(np.ceil(len(sound.samples) / video.sample_rate * video.fps - REMNANT)))
+        if pose is not None and 0 < frames - len(pose.keypoints) <= SAME_END:
+            frames = len(pose.keypoints)
     else:
         frames = default if pose is None else len(pose.keypoints)
     if frames < 1:

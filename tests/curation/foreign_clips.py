@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-import av
 import numpy as np
 import pytest
-from av.stream import Disposition
 
 from media import encode_clip
 from tests.curation.odd_clips import USABLE, OddClip, frames_of, muxed, written
-from tests.media.sound_files import SoundFile, bursts, sound_file, with_damaged_packet
+from tests.media.sound_files import SoundFile, bursts, film_with_tracks, sound_file, with_damaged_packet
 from tests.media.test_shown_pictures import film, trimmed
 
 FRAMES = 33  # at 16 a second, 2.06 s: with four bursts
@@ -56,31 +54,8 @@ def coded(container: str, codec: str, pixels: str, **how: Any) -> Callable[[np.n
     return lambda frames: muxed(frames, container, codec, pixels, **how)
 
 
-def tracks(seed: int, *sounds: np.ndarray, default: int | None = None) -> SoundFile:
-    """A film in Matroska with several tracks of `(S,)` sound; the flag stands on one of them."""
-    import io
-
-    frames, buffer = frames_of(seed, FRAMES), io.BytesIO()
-    with av.open(buffer, "w", format="matroska") as output:
-        picture = output.add_stream("libx264", rate=16)
-        picture.height, picture.width = frames.shape[1:3]
-        picture.pix_fmt, picture.options = "yuv420p", {"threads": "1"}
-        streams = [output.add_stream("pcm_s16le", rate=16_000, layout="mono") for _ in sounds]
-        for number, stream in enumerate(streams):
-            stream.disposition = Disposition.default if number == default else Disposition(0)
-        for image in frames:
-            output.mux(picture.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")))
-        output.mux(picture.encode())
-        for stream, samples in zip(streams, sounds, strict=True):
-            frame = av.AudioFrame.from_ndarray((samples[None] * 32_767).astype(np.int16), format="s16", layout="mono")
-            frame.sample_rate, frame.pts, frame.time_base = 16_000, 0, Fraction(1, 16_000)
-            output.mux(stream.encode(frame))
-            output.mux(stream.encode())
-    return SoundFile(buffer.getvalue(), bursts(FRAMES / 16, 16_000), 16_000)
-
-
 def several(seed: int, name: str, *sounds: np.ndarray, default: int | None = None, **columns: Any) -> ForeignClip:
-    file = tracks(seed, *sounds, default=default)
+    file = film_with_tracks(frames_of(seed, FRAMES), *sounds, default=default)
     checked = file if any(samples.any() for samples in sounds) else None
     return ForeignClip(name, written(lambda: file.data), (USABLE,), columns, seed, 12.0, checked)
 

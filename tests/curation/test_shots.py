@@ -12,8 +12,9 @@ from curation.intake.archive import read_clip
 from curation.intake.ingest import find_new_clips, ingest_shard
 from curation.intake.shots import ContentDetector, Shot, shot_detector, split_shots
 from curation.scores.table import score_shard
-from curation.tables.storage import CurationError
-from media import Span, encode_clip, probe_clip
+from curation.tables.storage import CurationError, read_table
+from media import Span, decode_clip, encode_clip, probe_clip
+from tests.media.sound_files import film_with_tracks
 
 
 def film(*shots: tuple[int, int]) -> np.ndarray:
@@ -128,3 +129,17 @@ def test_transnet_finds_cuts_and_leaves_global_generators_alone():
     found = cuts_of(film((1, 60), (2, 90), (3, 70)), shot_detector("transnetv2"))
     assert np.abs(np.array(found) - [60, 150]).max() <= 1
     assert torch.equal(torch.rand(1), expected) and not torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_shot_is_heard_on_the_track_that_its_file_was_heard_on(inbox, laptop, tmp_path):
+    """In a shot where the speaker says nothing the other track, music, would have been taken."""
+    music = (0.3 * np.sin(np.arange(4 * 16_000) * 0.2)).astype(np.float32)
+    voice = music * (np.arange(len(music)) < 2 * 16_000)
+    path = inbox / "two shots.mkv"
+    path.write_bytes(film_with_tracks(film((1, 33), (2, 33)), voice, music).data)
+    report = ingest_shard([path], tmp_path / "raw", laptop, inbox=inbox)
+    clips = read_table(report.path / "clips.parquet").sort_values("start_seconds")
+    assert len(clips) == 2 and set(clips["audio_track"]) == {0} and set(clips["audio_tracks"]) == {2}
+    first, second = (decode_clip(read_clip(report.path, clip), 16.0) for clip in clips["clip_id"])
+    assert np.abs(first.audio).max() > 0.2 and np.abs(second.audio[2000:]).max() == 0
+    assert second.sound.track == 0 and second.sound.choice == "told"

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import av
 import numpy as np
+from av.stream import Disposition
 from scipy.signal import resample_poly
 
 WANTED_RATE = 16_000
@@ -80,6 +81,20 @@ def sound_file(
         for packet in sorted(packets, key=lambda p: float((p.pts if p.dts is None else p.dts) * p.time_base)):
             output.mux(packet)
     return SoundFile(buffer.getvalue(), channels.mean(axis=0), rate)
+
+
+def film_with_tracks(frames: np.ndarray, *sounds: np.ndarray, default: int | None = None) -> SoundFile:
+    """A film in Matroska, 16 frames a second, with tracks of `(S,)` sound at 16 kHz; the flag stands on one of them."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="matroska") as output:
+        packets = _pictures(output, "libx264", frames)
+        for number, samples in enumerate(sounds):
+            stream = output.add_stream("pcm_s16le", rate=WANTED_RATE, layout="mono")
+            stream.disposition = Disposition.default if number == default else Disposition(0)
+            packets += _encoded(stream, samples[None], WANTED_RATE, "mono")
+        for packet in sorted(packets, key=lambda p: float((p.pts if p.dts is None else p.dts) * p.time_base)):
+            output.mux(packet)
+    return SoundFile(buffer.getvalue(), bursts(len(frames) / 16, WANTED_RATE), WANTED_RATE)
 
 
 def flat_pictures(seconds: float) -> np.ndarray:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from media import MediaError
+from media import MediaError, decode_clip
 from media.photographs import is_photograph, read_photograph
+from tests.media.heic_tiles import heic_of_tiles
 
 
 @pytest.fixture
@@ -135,6 +136,25 @@ def test_heic_is_read_whole(tmp_path):
     seen = read_photograph(tmp_path / "phone.heic").astype(int)
     assert seen.shape == (600, 900, 3)
     assert np.abs(seen[100, 100] - (200, 30, 30)).max() < 8 and np.abs(seen[500, 800] - (30, 30, 200)).max() < 8
+
+
+def test_heic_in_tiles_is_put_together_and_is_no_film(tmp_path):
+    """FFmpeg shows each tile as a film: the top left one became the person."""
+    corners = np.zeros((128, 192, 3), np.uint8)
+    colours = [(200, 30, 30), (30, 200, 30), (30, 30, 200), (200, 200, 30)]
+    for number, colour in enumerate(colours):
+        row, column = divmod(number, 2)
+        corners[64 * row : 64 * row + 64, 96 * column : 96 * column + 96] = colour
+    path = tmp_path / "phone.heic"
+    path.write_bytes(heic_of_tiles(corners, 2, 2))
+    seen = read_photograph(path).astype(int)
+    assert seen.shape == (128, 192, 3)
+    for number, colour in enumerate(colours):
+        row, column = divmod(number, 2)
+        assert np.abs(seen[64 * row + 32, 96 * column + 48] - colour).max() < 8, number
+    with pytest.raises(MediaError, match="is a photograph") as caught:
+        decode_clip(path, 16.0)
+    assert caught.value.reason == "no_video"
 
 
 def test_heic_without_its_package_is_refused_with_the_remedy(tmp_path, monkeypatch):

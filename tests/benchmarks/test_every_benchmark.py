@@ -1,0 +1,46 @@
+"""Every module of benchmarks/ can still be run: it imports what is there, and says what it takes."""
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULES = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for path in (ROOT / "benchmarks").rglob("*.py")
+    if path.name != "__init__.py"
+)
+# Measured for a page of docs/decisions/, and installed for the measurement alone.
+LIBRARIES = ("duckdb", "faiss", "rtmlib")
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_it_imports_and_is_run_or_used(name, monkeypatch, capsys):
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if name.startswith("benchmarks.libraries.") and error.name in LIBRARIES:
+            pytest.skip(f"{error.name} is not installed")
+        raise
+    source = Path(module.__file__).read_text()
+    if '__name__ == "__main__"' not in source:
+        assert used_elsewhere(name), "nothing runs it"
+    elif "argparse" in source and callable(getattr(module, "main", None)):
+        monkeypatch.setattr("sys.argv", [name, "--help"])
+        with pytest.raises(SystemExit) as ended:
+            module.main()
+        assert ended.value.code == 0 and "usage:" in capsys.readouterr().out
+
+
+def used_elsewhere(name: str) -> bool:
+    wanted = re.compile(rf"\b(from|import) {re.escape(name)}\b")
+    return any(wanted.search(path.read_text()) for path in (ROOT / "benchmarks").rglob("*.py"))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_page_or_the_table_names_it(name):
+    """A script that nobody is told of is run by nobody."""
+    named = any(name in path.read_text() for path in [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")])
+    assert named or name == "benchmarks.__main__" or used_elsewhere(name)
