@@ -14,14 +14,16 @@ from av.video.stream import VideoStream
 
 from media.encode import aac_stream, encode_samples
 
+FRAGMENT_SECONDS = 0.1  # of a growing file; what was appended can be played but for about two of these
 AAC_FRAME = 1024  # samples that the codec takes at a time; only its last frame may be shorter
 
 
 class SegmentedVideo:
     """Append parts, made by `encode_clip` of frames of one size without sound; the sound follows the pictures.
 
-    Memory holds one part. `growing` writes fragments, so that the file can be played while it is made; without it, the file is
-    an ordinary mp4 with its index in front, and an edit list that makes sound and picture begin together.
+    Memory holds one part. `growing` writes short fragments, so that the file can be played while it is made, from its first part on:
+    fragments cut at key frames alone would hold each part back until the next one came. Without it, the file is an ordinary mp4
+    with its index in front, and an edit list that makes sound and picture begin together.
     """
 
     def __init__(
@@ -37,6 +39,8 @@ class SegmentedVideo:
         flags = "frag_keyframe+empty_moov+default_base_moof" if growing else "faststart"
         # Edit lists count in the movie's time scale, milliseconds unless told otherwise: too coarse for samples.
         options = {"movflags": flags, "flush_packets": "1", "movie_timescale": str(sample_rate)}
+        if growing:
+            options["frag_duration"] = str(round(FRAGMENT_SECONDS * 1e6))
         self._container = av.open(str(path), mode="w", format="mp4", options=options)
         self._container.metadata.update(metadata)
         self._fps = Fraction(fps).limit_denominator(1001)

@@ -128,11 +128,13 @@ def _add_videos(app: FastAPI, worker: VideoWorker) -> None:
         response.headers["Location"] = f"/v1/videos/{job.id}"
         return _shown(job)
 
+    @app.head("/v1/videos/{name}", include_in_schema=False)
     @app.get("/v1/videos/{name}")
     def status(name: str) -> dict[str, Any]:
         """How far it is."""
         return _shown(_found(store, name))
 
+    @app.head("/v1/videos/{name}/video.mp4", include_in_schema=False)
     @app.get("/v1/videos/{name}/video.mp4")
     def video(name: str) -> FileResponse:
         """The finished video; 409 before that."""
@@ -149,11 +151,13 @@ def _add_videos(app: FastAPI, worker: VideoWorker) -> None:
 
 
 def _add_health(app: FastAPI, worker: VideoWorker, metrics: ServerMetrics) -> None:
+    @app.head("/health", include_in_schema=False)
     @app.get("/health")
     def health() -> dict[str, str]:
         """The process answers."""
         return {"status": "ok", "model": worker.model.name}
 
+    @app.head("/ready", include_in_schema=False)
     @app.get("/ready")
     def ready() -> JSONResponse:
         """200 where a new job would be taken and made."""

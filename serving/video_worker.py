@@ -73,6 +73,21 @@ class VideoWorker(threading.Thread):
         begun = time.time()
         if self.store.change(job.id, status=RUNNING, started=begun) is None:
             return
+        try:
+            outcome, error, seconds = self._made(job)
+        except _Stopping:
+            self.store.change(job.id, status=QUEUED)
+            return
+        except _Deleted:
+            self.store.remove(job.id)
+            return
+        except Exception:  # whatever one video meets: this thread makes all the others, and the log has the traceback
+            logger.exception("job %s failed", job.id)
+            outcome, error, seconds = FAILED, "the server could not make this video; its log says why", 0.0
+        self._end(job, outcome, error, time.time() - begun, seconds)
+
+    def _made(self, job: Job) -> tuple[str, str, float]:
+        """How it ended: status, words for the visitor, and seconds of video."""
         request, seconds = self.store.request(job), 0.0
         try:
             prepared = prepare_video(self.workspace, self.model, request)
@@ -81,19 +96,9 @@ class VideoWorker(threading.Thread):
             write_video(
                 self.workspace, self.model, prepared, lambda done, total, note: self._between_segments(job, done)
             )
-            outcome, error = DONE, ""
-        except _Stopping:
-            self.store.change(job.id, status=QUEUED)
-            return
-        except _Deleted:
-            self.store.remove(job.id)
-            return
         except BAD_INPUT as problem:
-            outcome, error = FAILED, in_visitor_words(problem, request)
-        except Exception:
-            logger.exception("job %s failed", job.id)
-            outcome, error = FAILED, "the server could not make this video; its log says why"
-        self._end(job, outcome, error, time.time() - begun, seconds)
+            return FAILED, in_visitor_words(problem, request), seconds
+        return DONE, "", seconds
 
     def _end(self, job: Job, outcome: str, error: str, seconds: float, video_seconds: float) -> None:
         if self.store.change(job.id, status=outcome, error=error, finished=time.time()) is None:

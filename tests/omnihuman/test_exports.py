@@ -1,6 +1,7 @@
 """Files out: exact lengths, sound that begins with the pictures, provenance, the mark, and going on after a kill."""
 
 import dataclasses
+from pathlib import Path
 
 import av
 import numpy as np
@@ -78,6 +79,31 @@ def test_a_video_without_sound_has_no_audio_stream(tmp_path):
     path = export_one(segments, 3, Mp4Export(tmp_path / "out.mp4", PROVENANCE, FPS, None), tmp_path / "out.mp4", {})
     found = probe_clip(path)
     assert found.frames == FRAMES and not found.has_audio
+
+
+def playable(path: Path) -> tuple[np.ndarray, float]:
+    """The greys of the pictures that a player gets out of the file as it lies there, and the seconds of sound."""
+    with av.open(str(path)) as file:
+        greys = [float(picture.to_ndarray(format="rgb24").mean()) for picture in file.decode(video=0)]
+    with av.open(str(path)) as file:
+        return np.array(greys), sum(heard.samples for heard in file.decode(audio=0)) / RATE
+
+
+def test_each_segment_can_be_played_as_soon_as_it_is_made(tmp_path):
+    """All of it but the fragments that are not full yet, with sound; fragments cut at key frames would hold the whole segment back."""
+    played = []
+
+    def make(first, before):
+        for segment in segments(first, before):
+            yield segment
+            played.append(playable(tmp_path / "out.partial.mp4"))
+
+    export_one(make, 3, mp4(tmp_path / "out.mp4"), tmp_path / "out.mp4", {})
+    for number, (greys, seconds) in enumerate(played, start=1):
+        made = min(number * LENGTH, FRAMES)
+        assert made - 5 <= len(greys) <= made and made / FPS - 0.35 <= seconds <= made / FPS, number
+        # The last of them may be later ones, that those before them are predicted from.
+        assert np.abs(greys - pictures()[: len(greys)].mean(axis=(1, 2, 3)))[:-4].max() < 2
 
 
 def test_a_killed_export_goes_on_after_the_last_finished_segment(tmp_path):

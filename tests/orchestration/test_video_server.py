@@ -46,6 +46,15 @@ def test_a_video_comes_back_with_sound_and_provenance(address, home, tmp_path):
     assert job["status"] == "done" and job["segments"] == job["segments_done"] == 2
     answer = requests.get(address + job["links"]["video"], timeout=10)
     assert answer.headers["content-type"] == "video/mp4"
+    asked_first = requests.head(address + job["links"]["video"], timeout=10)
+    assert asked_first.status_code == 200 and asked_first.content == b""
+    for said in ("content-type", "content-length", "accept-ranges", "etag", "content-disposition"):
+        assert asked_first.headers[said] == answer.headers[said], said
+    assert int(asked_first.headers["content-length"]) == len(answer.content)
+    part = {"Range": "bytes=100-199"}
+    some = requests.get(address + job["links"]["video"], headers=part, timeout=10)
+    assert (some.status_code, some.content) == (206, answer.content[100:200])
+    assert requests.head(address + job["links"]["video"], headers=part, timeout=10).headers["content-length"] == "100"
     (tmp_path / "made.mp4").write_bytes(answer.content)
     assert probe_clip(tmp_path / "made.mp4").frames == 25 and len(read_audio(tmp_path / "made.mp4")) == 25_000
     said = read_provenance(tmp_path / "made.mp4")
@@ -119,6 +128,13 @@ def test_a_full_queue_is_429_and_one_that_runs_can_be_deleted(address, home):
 
 def test_health_metrics_and_strange_names(address, home):
     assert requests.get(f"{address}/health", timeout=10).json()["status"] == "ok"
+    assert [
+        requests.head(f"{address}/{name}", timeout=10).status_code for name in ("health", "ready", "v1/videos/0")
+    ] == [
+        200,
+        200,
+        404,
+    ]
     text = requests.get(f"{address}/metrics", timeout=10).text
     assert (
         'omnihuman_requests_total{method="GET",route="/health",status="200"}' in text
