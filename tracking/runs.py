@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tracking.code_version import git_commit
-from tracking.tracker import Measurement, Tracker, now_milliseconds
+from tracking.tracker import Measurement, StoreError, Tracker, now_milliseconds
 
 
 class Stopped(Exception):
@@ -82,8 +82,11 @@ def open_run(
         tracker.set_status(run_id, "RUNNING")
     try:
         yield Run(tracker, run_id)
-    except BaseException:
-        tracker.set_status(run_id, "FAILED")
+    except BaseException as error:  # also Ctrl-C: a run that nobody works on must not stay RUNNING
+        try:
+            tracker.set_status(run_id, "FAILED")
+        except StoreError as away:  # which must not stand in the way of what went wrong
+            error.add_note(f"MLflow was not told that run {run_id} failed: {away}")
         raise
     tracker.set_status(run_id, "FINISHED")
 

@@ -39,7 +39,7 @@ class DemoConsole:
         try:
             with _redirected(log):
                 yield
-        except BaseException:
+        except BaseException:  # also Ctrl-C: the bar must end, and the line stand, before anything else is printed
             stop.set()
             watcher.join()
             self.line(f"  [red]failed[/red]  {label:<34} {time.monotonic() - started:7.1f} s   log {log}")

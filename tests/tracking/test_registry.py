@@ -10,7 +10,7 @@ from tracking.mlflow_store import connect
 from tracking.model_address import ModelAddress
 from tracking.registry import Registry, RegistryError, champion_folder
 from tracking.runs import open_run
-from tracking.tracker import Tracker
+from tracking.tracker import StoreError, Tracker
 from tracking.version_origin import VersionOrigin
 
 
@@ -95,3 +95,17 @@ def test_reaching_a_store_leaves_the_environment_as_it_was(tmp_path, monkeypatch
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
     connect(f"sqlite:///{tmp_path}/two.db")
     assert os.environ["MLFLOW_TRACKING_URI"] == "http://127.0.0.1:1"
+
+
+class SilentTracker(Tracker):
+    """A store that has gone away."""
+
+    def set_status(self, run_id: str, status: str) -> None:
+        raise StoreError("connection refused")
+
+
+def test_what_went_wrong_is_raised_although_the_store_went_away_meanwhile(tracker: Tracker) -> None:
+    silent = SilentTracker(tracker.uri)
+    with pytest.raises(ZeroDivisionError) as raised, open_run(silent, "training", "bad"):
+        _ = 1 / 0
+    assert "connection refused" in raised.value.__notes__[0]
