@@ -6,6 +6,7 @@ import textwrap
 
 from assets.core.catalogue import FLOW, STEPS
 from assets.core.dvc_stages import ensure_repository, stages_text, write_params
+from assets.core.home import check_home
 from assets.core.shard_plans import bring_remote_clips, plan_new_shards
 from assets.core.steps import Step
 from assets.core.workspace import Workspace, open_workspace
@@ -40,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.name is None:
             parser.print_help()
             return 2
+        check_home(workspace)
         return _make(workspace, STEPS[options.name], options.shard, options.force)
     except Exception as error:
         return exit_code(error)

@@ -7,6 +7,8 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tracking.moved_store import MovedStoreError, earlier_places, follow
+
 # Before mlflow is imported: nothing here loads pickles, and nothing is sent anywhere.
 os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -31,7 +33,14 @@ def store_file(uri: str) -> Path | None:
 
 
 def connect(uri: str) -> "MlflowClient":
-    """A client for runs and registry at the same address."""
+    """A client for runs and registry at the same address.
+
+    Raises:
+        tracking.moved_store.MovedStoreError: a sqlite store that was brought here without its files.
+    """
+    file = store_file(uri)
+    if file is not None:
+        follow(file)
     from mlflow.tracking import MlflowClient
 
     point_mlflow_at(uri)
@@ -82,7 +91,13 @@ def store_health(uri: str) -> tuple[bool, str]:
         if not file.is_file():
             return True, f"{file}: empty; the first training makes it"
         fault = sqlite_fault(file)
-        return not fault, f"{file}: {fault}; restore it from a backup" if fault else str(file)
+        if fault:
+            return False, f"{file}: {fault}; restore it from a backup"
+        try:
+            moved = earlier_places(file)
+        except MovedStoreError as error:
+            return False, str(error)
+        return True, str(file) + "".join(f"; this home was at {place.parent}, and its paths follow" for place in moved)
     if not uri.startswith(("http://", "https://")):
         return True, f"{uri.split(':')[0]} store; not looked into"
     try:

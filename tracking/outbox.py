@@ -89,7 +89,7 @@ class Outbox:
         elif "tags" in entry:
             self._tracker.tag_run(run_id, entry["tags"])
         elif "artifact" in entry:
-            self._tracker.upload(run_id, Path(entry["artifact"]), entry["folder"])
+            self._tracker.upload(run_id, self.path.parent / entry["artifact"], entry["folder"])
         else:
             self._tracker.set_status(run_id, entry["status"])
 
@@ -113,8 +113,10 @@ class PatientRun(Run):
         self._say({"tags": {name: str(value) for name, value in tags.items()}})
 
     def artifact(self, path: Path, folder: str | None = None) -> None:
-        """Upload a file, or a folder's contents; it must stay where it is until then."""
-        self._say({"artifact": str(path), "folder": folder})
+        """Upload a file, or a folder's contents; it must stay where it is until then, seen from the outbox if it lies beside it."""
+        beside, path = self._outbox.path.parent.resolve(), path.resolve()
+        own = path.relative_to(beside) if path.is_relative_to(beside) else path
+        self._say({"artifact": str(own), "folder": folder})
 
     def status(self, status: str) -> None:
         """RUNNING, FINISHED, FAILED or KILLED."""

@@ -87,7 +87,7 @@ class Registry:
         """Read one version. Raises RegistryError when there is none."""
         found = self._find_version(name, number)
         if found is None:
-            raise RegistryError(f"no version {number} of {name} in the registry; materialise registered_model")
+            raise RegistryError(f"no version {number} of {name} in the registry; {self._remedy(name)}")
         return _version(found, self.aliases(name))
 
     def has(self, name: str, number: int) -> bool:
@@ -123,7 +123,7 @@ class Registry:
         found = self.at_alias(address.name, address.alias)
         if found is None:
             raise RegistryError(
-                f"{address.name} has no version with alias {address.alias!r}; run `make demo`, or `omnihuman promote`"
+                f"{address.name} has no version with alias {address.alias!r}; {self._remedy(address.name)}"
             )
         return found
 
@@ -163,11 +163,28 @@ class Registry:
             self.tracker.client.delete_registered_model_tag(name, key)
 
     def folder(self, name: str, number: int) -> Path:
-        """The files of one version, on this machine; a remote artifact store is downloaded."""
+        """The files of one version, on this machine; a remote artifact store is downloaded.
+
+        Raises:
+            RegistryError: the registry has no such version, or its files are gone.
+        """
+        self.version(name, number)
         uri = self.tracker.uri
         point_mlflow_at(uri)
         address = str(ModelAddress(name, version=number))
-        return Path(mlflow.artifacts.download_artifacts(artifact_uri=address, tracking_uri=uri, registry_uri=uri))
+        try:
+            return Path(mlflow.artifacts.download_artifacts(artifact_uri=address, tracking_uri=uri, registry_uri=uri))
+        except (MlflowException, OSError) as error:
+            raise RegistryError(
+                f"the files of version {number} of {name} cannot be had ({error}); bring them back from a backup, or register the "
+                "weights that stand here anew: `python -m assets registered_model --force`"
+            ) from error
+
+    def _remedy(self, name: str) -> str:
+        """What to do where a version or alias is not there."""
+        there = ", ".join(str(version.version) for version in self.versions(name))
+        others = f"; of those that there are ({there}) `omnihuman promote VERSION` makes one champion" if there else ""
+        return f"`make demo` registers the weights that stand here{others}"
 
     def _find_model(self, name: str) -> RegisteredModel | None:
         with self._asking():

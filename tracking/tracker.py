@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tracking.mlflow_store import connect, store_file  # first: it sets what mlflow reads at import
+from tracking.moved_store import artifact_folder
 
 from mlflow.entities import Metric, Param, RunTag  # isort: skip
 from mlflow.exceptions import MlflowException  # isort: skip
@@ -74,13 +75,18 @@ class Tracker:
         file = store_file(self.uri)
         return file is None or file.is_file()
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a file of this machine, and so are its artifacts."""
+        return store_file(self.uri) is not None
+
     def experiment_id(self, name: str) -> str:
         """The experiment's id; it is made on first use. Artifacts of a sqlite store lie in `mlartifacts` beside it."""
         known = self.client.get_experiment_by_name(name)
         if known is not None:
             return known.experiment_id
         file = store_file(self.uri)
-        location = None if file is None else (file.resolve().parent / "mlartifacts").as_uri()
+        location = None if file is None else artifact_folder(file).as_uri()
         try:
             return self.client.create_experiment(name, artifact_location=location)
         except MlflowException:

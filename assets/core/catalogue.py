@@ -208,6 +208,7 @@ PROMOTION = (
         marker="model_version.json",
         version="2",  # with samples
         data_version=file_version("model_version.json"),
+        stands="assets.kinds.registration.registered_versions:registered_model_stands",
     ),
     Step(
         name="promoted_champion",
@@ -220,6 +221,7 @@ PROMOTION = (
         kinds=frozenset({"mlflow", "dvc"}),
         marker="decision.json",
         data_version=file_version("decision.json"),
+        stands="assets.kinds.registration.registered_versions:promoted_champion_stands",
     ),
 )
 

@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
+from assets.core.dvc_repository import open_repository
 from assets.core.steps import AssetError
 from assets.core.workspace import Workspace
 from media.records import ProductRecord, SnapshotRecord
@@ -55,9 +56,7 @@ def cached_folders(workspace: Workspace) -> Iterator[CommittedFolder]:
 
 def cache_folder(workspace: Workspace) -> Path:
     """Where DVC keeps what was committed; wherever its configuration says."""
-    from dvc.repo import Repo
-
-    with Repo(str(workspace.root)) as repo:
+    with open_repository(workspace.root) as repo:
         return Path(repo.cache.local.path)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from assets.core.catalogue import FLOW
+from assets.core.dvc_repository import open_repository
 from assets.core.names import FROM_SCRATCH
 from assets.core.steps import Step
 from assets.core.versions import configuration, score_weights
@@ -41,12 +42,10 @@ def record_in_dvc(workspace: Workspace, step: Step) -> None:
     """
     if os.environ.get("DVC_STAGE"):
         return
-    from dvc.repo import Repo
-
     with one_writer(workspace):
         write_params(workspace)
         # DVC resolves stage names and paths from the current directory.
-        with whole_lock(workspace), chdir(workspace.root), Repo(str(workspace.root), _wait_for_lock=True) as repo:
+        with whole_lock(workspace), chdir(workspace.root), open_repository(workspace.root, wait=True) as repo:
             # By its full path: a bare name is looked up in the current folder.
             taken = _take_waiting(workspace, step)
             repo.commit(f"{workspace.root / 'dvc.yaml'}:{step.name}", force=True)

@@ -102,6 +102,7 @@ class Step:
             too many hold those up.
         files: at the workspace's root and under version control, that decide its result too.
         in_dvc: whether dvc.yaml has it; only things outside the flow have not.
+        stands: `module:function` of the workspace, that says whether what it made outside its folder is still there.
     """
 
     name: str
@@ -119,9 +120,18 @@ class Step:
     in_dvc: bool = True
     contract: str | None = None
     files: tuple[str, ...] = ()
+    stands: str | None = None
 
     def maker(self) -> Callable[[Execution], Metadata]:
         """Import the function that does the work; it returns what the asset's page shows."""
-        module, _, function = self.make.partition(":")
-        made: Callable[[Execution], Metadata] = getattr(importlib.import_module(module), function)
+        made: Callable[[Execution], Metadata] = _imported(self.make)
         return made
+
+    def still_stands(self, workspace: Workspace) -> bool:
+        """Whether what it made outside its folder is still there; True where it makes nothing there."""
+        return self.stands is None or bool(_imported(self.stands)(workspace))
+
+
+def _imported(name: str) -> Any:
+    module, _, function = name.partition(":")
+    return getattr(importlib.import_module(module), function)

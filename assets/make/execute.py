@@ -39,14 +39,18 @@ class Outcome:
 
 
 def is_current(workspace: Workspace, step: Step, shard: str | None = None) -> bool:
-    """Whether the product is there and was made from exactly today's inputs, settings and code version."""
+    """Whether the product is there, also outside its folder, and was made from exactly today's inputs, settings and code version.
+
+    Raises:
+        tracking.registry.RegistryError: MLflow, where versions are registered, does not answer.
+    """
     record = workspace.record(step.name, shard)
     if not record.is_file() or not (workspace.data(step.name, shard) / step.marker).is_file():
         return False
     recorded = json.loads(record.read_text())
     if recorded["data_version"] != content_version(workspace, step, shard):
         return False
-    return recorded["fingerprint"] == fingerprint(workspace, step, shard, STEPS)
+    return recorded["fingerprint"] == fingerprint(workspace, step, shard, STEPS) and step.still_stands(workspace)
 
 
 def execute(workspace: Workspace, step: Step, shard: str | None = None, launch: Launcher | None = None) -> Outcome:

@@ -4,6 +4,7 @@ import json
 from contextlib import chdir
 
 from assets.core.catalogue import FLOW, STEPS
+from assets.core.dvc_repository import open_repository
 from assets.core.dvc_stages import write_params
 from assets.core.steps import Step
 from assets.core.versions import fingerprint, fresh_version, signature
@@ -20,10 +21,8 @@ def adopt(workspace: Workspace) -> dict[tuple[str, str | None], str]:
     Raises:
         DvcException: dvc.yaml or dvc.lock cannot be read.
     """
-    from dvc.repo import Repo
-
     write_params(workspace)
-    with chdir(workspace.root), Repo(str(workspace.root), _wait_for_lock=True) as repo:
+    with chdir(workspace.root), open_repository(workspace.root, wait=True) as repo:
         changed = set(repo.status())
     adopted: dict[tuple[str, str | None], str] = {}
     for step in (step for step in FLOW if step.name not in changed):

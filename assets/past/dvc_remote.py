@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
@@ -19,6 +20,7 @@ from dvc.utils.serialize import dumps_yaml, parse_yaml
 
 from assets.core.dvc_cache import cache_folder, committed_folder
 from assets.core.dvc_lock import LOCK
+from assets.core.dvc_repository import open_repository
 from assets.core.dvc_stages import SETTINGS
 from assets.core.steps import AssetError
 from assets.core.workspace import Workspace
@@ -27,6 +29,7 @@ from media import write_atomically
 
 REMOTE_VARIABLE = "OMNIHUMAN_REMOTE"
 NAME = "storage"
+OWN_REMOTE = "dvc_remote"  # folder under `var`
 NO_REMOTE = "none"
 POINT_FILES = {LOCK: LOCK, STAGES: "dvc.yaml", "params.yaml": "params.yaml"}  # in the state, in a repository
 
@@ -54,19 +57,32 @@ def name_remote(workspace: Workspace) -> str:
 
     A remote that `.dvc/config` names is left alone. Returns the address, empty for `OMNIHUMAN_REMOTE=none`.
     """
-    wanted = os.environ.get(REMOTE_VARIABLE, "")
+    wanted, own = os.environ.get(REMOTE_VARIABLE, ""), workspace.var / OWN_REMOTE
     if wanted == NO_REMOTE:
         return ""
-    with Repo(str(workspace.root)) as repo:
+    with open_repository(workspace.root) as repo:
         default = repo.config["core"].get("remote")
-        present = repo.config["remote"].get(default, {}).get("url", "") if default else ""
-        if present and wanted in ("", present):
+        present = str(repo.config["remote"].get(default, {}).get("url", "")) if default else ""
+        moved = not wanted and _is_of_another_place(present, own) and "dir" not in repo.config["cache"]
+        if present and wanted in ("", present) and not moved:
             return present
-        address = wanted or str(workspace.var / "dvc_remote")
+        if moved:
+            print(
+                f"note: this home was elsewhere, and goes on with the remote {own} instead of {present}",
+                file=sys.stderr,
+            )
         with repo.config.edit("local") as config:
-            config["remote"][NAME] = {"url": address}
+            # As seen from here: DVC then keeps it as seen from its configuration, and it moves with the home.
+            config["remote"][NAME] = {"url": wanted or os.path.relpath(own)}
             config["core"]["remote"] = NAME
-    return address
+    return wanted or str(own)
+
+
+def _is_of_another_place(address: str, own: Path) -> bool:
+    """Whether it is the folder that a home pushes to by default, but another home's. One that was restored out of another home
+    shares that one's cache and remote on purpose; its configuration names the cache."""
+    place = Path(address)
+    return place.is_absolute() and place.parts[-2:] == own.parts[-2:] and place.resolve() != own.resolve()
 
 
 def push_restore_points(workspace: Workspace) -> Pushed:
@@ -163,7 +179,7 @@ def point_repository(workspace: Workspace, point: RestorePoint) -> Iterator[Repo
 def lay_out(workspace: Workspace, point: RestorePoint, folder: Path) -> None:
     """Make `folder` a DVC repository of this state, data not yet brought; one that is there already stays."""
     remote = name_remote(workspace)
-    with Repo(str(workspace.root)) as source:
+    with open_repository(workspace.root) as source:
         if not (folder / ".dvc").is_dir():
             with Repo.init(str(folder), no_scm=True) as repo, repo.config.edit() as config:
                 for section, values in SETTINGS.items():
@@ -172,7 +188,8 @@ def lay_out(workspace: Workspace, point: RestorePoint, folder: Path) -> None:
         if remote:
             with Repo(str(folder)) as repo, repo.config.edit("local") as config:
                 # Address, credentials and endpoint; local, because secrets belong into no version control.
-                config["remote"][NAME] = dict(source.config["remote"][source.config["core"]["remote"]])
+                there = dict(source.config["remote"][source.config["core"]["remote"]])
+                config["remote"][NAME] = {**there, "url": str(there["url"])}  # whole, for it is another home's
                 config["core"]["remote"] = NAME
     for name, here in POINT_FILES.items():
         write_atomically(folder / here, (point.folder / name).read_bytes())

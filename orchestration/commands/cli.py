@@ -49,7 +49,7 @@ def doctor(profile: ProfileOption = None) -> None:
     from orchestration.doctor.report import examine
 
     problems = 0
-    for check in examine(open_with(profile)):
+    for check in examine(open_with(profile, writes=False)):
         problems += not check.ok
         print(f"{'ok   ' if check.ok else 'WRONG'} {check.name}: {check.message}")
     raise typer.Exit(1 if problems else 0)

@@ -147,4 +147,6 @@ def subsets_accuracy(
     from assets.core.markdown import markdown_table
     from assets.questions.subset_accuracy import measure_accuracy
 
-    print(markdown_table([found.row() for found in measure_accuracy(open_with(profile).profile, per_kind)]))
+    print(
+        markdown_table([found.row() for found in measure_accuracy(open_with(profile, writes=False).profile, per_kind)])
+    )

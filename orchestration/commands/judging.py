@@ -240,7 +240,7 @@ def votes_table(
     from evaluation.people.preference import read_votes, votes_file, win_markdown, win_table
     from media import write_atomically
 
-    path = votes_file(open_with().root, study)
+    path = votes_file(open_with(writes=False).root, study)
     votes = read_votes(path)
     if not votes:
         raise CommandError(f"no votes in {path}; collect some with `omnihuman votes serve`")

@@ -22,15 +22,29 @@ class CommandError(UserError, ValueError):
     """Options that cannot be followed, or something missing that a command reads; the message says what to do."""
 
 
-def open_with(profile: str | None = None, overrides: list[str] | None = None) -> "Workspace":
-    """The workspace, profile and overrides also in the environment, where processes that this one starts find them."""
+def open_with(profile: str | None = None, overrides: list[str] | None = None, writes: bool = True) -> "Workspace":
+    """The workspace, profile and overrides also in the environment, where processes that this one starts find them.
+
+    Args:
+        profile, overrides: as options name them.
+        writes: the command makes files in the home; one that only looks goes on where it may not be written.
+
+    Raises:
+        assets.core.home.HomeError: it writes, and no file can be made there.
+        profiles.ProfileError: unknown profile or key.
+    """
     from assets.core.workspace import open_workspace
 
     if profile:
         os.environ["OMNIHUMAN_PROFILE"] = profile
     if overrides:
         os.environ["OMNIHUMAN_SET"] = " ".join([os.environ.get("OMNIHUMAN_SET", ""), *overrides]).strip()
-    return open_workspace()
+    workspace = open_workspace()
+    if writes:
+        from assets.core.home import check_home
+
+        check_home(workspace)
+    return workspace
 
 
 def open_here(overrides: list[str] | None) -> "Workspace":

@@ -30,7 +30,7 @@ def lineage(
 
     if what.isdigit():
         what, name = "model", what
-    view = look_up(open_with(), what, name)
+    view = look_up(open_with(writes=False), what, name)
     if page is not None:
         print(write_lineage_page(view, page), file=sys.stderr if as_json else sys.stdout)
     if as_json:
@@ -45,7 +45,7 @@ def decide() -> None:
     """Say whether the nightly schedule would train anew now, and why. Nothing is written."""
     from assets.retraining.refresh import ask
 
-    decision = ask(open_with())
+    decision = ask(open_with(writes=False))
     print(decision)
     print(f"a training would begin from {decision.start}: {decision.start_reason}")
     for column in sorted(decision.facts.drift, key=lambda column: -column.psi):

@@ -70,7 +70,7 @@ def generate(
     from serving.generation import Request, generate_videos, one_request_per_sound, parse_guidance
     from serving.model_choice import load_model, with_decoder
 
-    workspace = open_with(profile)
+    workspace = open_with(profile, writes=False)
     sounds = audio or []
     request = Request(
         output,

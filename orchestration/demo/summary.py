@@ -7,6 +7,7 @@ from rich.table import Table
 
 from assets.core.names import STUDENT
 from assets.core.workspace import Workspace
+from assets.kinds.registration.registered_versions import where_champion_stands
 from evaluation.scoring.comparison_columns import COLUMNS
 from orchestration.demo.console import DemoConsole
 
@@ -51,9 +52,9 @@ def _print_quarantine(workspace: Workspace, console: DemoConsole) -> None:
 
 def _print_registry(workspace: Workspace, console: DemoConsole) -> None:
     decision = json.loads((workspace.data("promoted_champion") / "decision.json").read_text())
+    console.line(f"registry         {where_champion_stands(workspace)[1]}")
     if decision["promote"]:
-        console.line(f"registry         models:/{STUDENT}@champion is version {decision['champion']}")
         return
-    console.line(f"registry         the gate refused version {decision['challenger']} of {STUDENT}:")
+    console.line(f"                 the gate refused version {decision['challenger']} of {STUDENT}:")
     for reason in decision["reasons"]:
         console.line(f"                   - {reason}")

@@ -4,7 +4,6 @@ import importlib.util
 import os
 import shutil
 import socket
-import tempfile
 import tomllib
 from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, distributions, requires, version
@@ -13,7 +12,9 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from assets.core.addresses import DAGSTER_PORT, LOOPBACK, MLFLOW_PORT, REPORTS_PORT
-from assets.core.workspace import Workspace
+from assets.core.dvc_repository import under_git
+from assets.core.home import why_no_file
+from assets.core.workspace import HOME_VARIABLE, Workspace
 from assets.launchers.settings import LauncherError, check_mount, launcher_settings, missing
 from orchestration.doctor.finding import Finding
 
@@ -34,8 +35,10 @@ def machine_findings(workspace: Workspace) -> Iterator[Finding]:
             path is not None,
             path or f"not found; DeepSpeed compiles one small operator with it: install {program}",
         )
-    yield disk(workspace.root)
     yield permissions([workspace.root, workspace.inbox, workspace.root / "data", workspace.var])
+    yield build_folder()
+    yield disk(workspace.root)
+    yield version_control(workspace)
     for name, port in PORTS.items():
         yield free_port(name, port)
     yield accelerator(workspace.profile.engine.ranks)
@@ -82,7 +85,8 @@ def opencv(installed: Iterable[str]) -> Finding:
 
 
 def disk(root: Path) -> Finding:
-    """Bytes, and (where the file system counts them) entries."""
+    """Bytes, and (where the file system counts them) entries; of a home that is not there yet, where it would be."""
+    root = next(place for place in (root, *root.parents) if os.path.isdir(place))
     usage, entries = shutil.disk_usage(root), os.statvfs(root)
     free = usage.free / 2**30
     if entries.f_files and entries.f_favail < 10_000:
@@ -98,23 +102,40 @@ def disk(root: Path) -> Finding:
 
 
 def permissions(folders: Iterable[Path]) -> Finding:
-    """A file can be made in each folder that exists."""
-    refused = []
-    for folder in folders:
-        if not folder.exists():
-            continue
-        try:
-            with tempfile.TemporaryFile(dir=folder):
-                pass
-        except OSError as error:
-            refused.append(f"{folder} ({error.strerror})")
+    """A file can be made in each folder, or where it would be."""
+    refused = dict.fromkeys(refusal for refusal in map(why_no_file, folders) if refusal)
     if refused:
         return Finding(
             "permissions",
             False,
-            f"no file can be made in {', '.join(refused)}; chown or chmod it for user {os.getuid()}",
+            f"no file can be made in {', '.join(refused)}; chown or chmod it for user {os.getuid()}, or name another folder by {HOME_VARIABLE}",
         )
     return Finding("permissions", True, "files can be made in the root, inbox, data and var")
+
+
+def build_folder() -> Finding:
+    """Where torch builds DeepSpeed's operator can be written: a training begins with that."""
+    from torch.utils.cpp_extension import get_default_build_root
+
+    from training.engine.process_group import EXTENSIONS
+
+    folder = Path(os.environ.get(EXTENSIONS) or get_default_build_root())
+    refusal = why_no_file(folder)
+    remedy = f"{refusal}; DeepSpeed's operator is built there: name a folder that can be written by {EXTENSIONS}"
+    return Finding("build folder", not refusal, remedy if refusal else str(folder))
+
+
+def version_control(workspace: Workspace) -> Finding:
+    """Git is no condition; what only git keeps is named."""
+    without = [str(place) for place in dict.fromkeys((PROJECT.parent, workspace.root)) if not under_git(place)]
+    if without:
+        return Finding(
+            "version control",
+            True,
+            f"{' and '.join(without)}: no git; all runs, but records name no commit and earlier dvc.lock files are not looked through; "
+            "`git clone` the project for these",
+        )
+    return Finding("version control", shutil.which("git") is not None, shutil.which("git") or "git is not installed")
 
 
 def free_port(name: str, port: int) -> Finding:

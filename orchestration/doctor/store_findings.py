@@ -4,8 +4,10 @@ import json
 import os
 from collections.abc import Iterator
 
+from assets.core.dvc_repository import cache_elsewhere
 from assets.core.steps import AssetError
 from assets.core.workspace import INBOX_VARIABLE, Workspace
+from media.user_error import UserError
 from orchestration.doctor.finding import Finding
 from tracking.mlflow_store import sqlite_fault, store_health
 
@@ -13,7 +15,10 @@ from tracking.mlflow_store import sqlite_fault, store_health
 def store_findings(workspace: Workspace) -> Iterator[Finding]:
     """All of them; a store that was never used is no fault, and is not made."""
     yield _dagster(workspace)
-    yield Finding("MLflow's store", *store_health(workspace.tracking_uri))
+    store = Finding("MLflow's store", *store_health(workspace.tracking_uri))
+    yield store
+    if store.ok:
+        yield _champion(workspace)
     yield _dvc(workspace)
     yield _withdrawals(workspace)
     url = os.environ.get(INBOX_VARIABLE, "")
@@ -45,6 +50,21 @@ def _dagster(workspace: Workspace) -> Finding:
     return Finding("Dagster's store", True, str(home))
 
 
+def _champion(workspace: Workspace) -> Finding:
+    """What was promoted is there, with its files; anybody can delete it on MLflow's page."""
+    from assets.core.names import STUDENT
+    from assets.kinds.registration.registered_versions import where_champion_stands
+
+    try:
+        stands, line = where_champion_stands(workspace)
+        champion = workspace.registry.at_alias(STUDENT) if workspace.tracker.exists() else None
+        if champion is not None and workspace.tracker.is_local:
+            workspace.registry.folder(STUDENT, champion.version)  # a server's would be downloaded
+    except UserError as error:
+        return Finding("champion", False, str(error))
+    return Finding("champion", stands, line)
+
+
 def _dvc(workspace: Workspace) -> Finding:
     from assets.core.dvc_lock import LOCK, DvcLock
 
@@ -56,6 +76,13 @@ def _dvc(workspace: Workspace) -> Finding:
     except AssetError as error:
         return Finding("DVC", False, str(error))
     cache = workspace.root / ".dvc" / "cache" / "files" / "md5"
+    elsewhere = cache_elsewhere(workspace.root)
+    if elsewhere is not None and not elsewhere.is_dir():
+        return Finding(
+            "DVC",
+            False,
+            f"its cache {elsewhere} is gone; bring it back, or name where it is now by `dvc cache dir FOLDER`",
+        )
     if not cache.is_dir():
         return Finding(
             "DVC", True, f"{len(stages)} stages in dvc.lock; its cache is elsewhere or empty: `dvc pull` brings data"

@@ -12,6 +12,7 @@ from filelock import Timeout
 
 from assets.core.catalogue import STEPS
 from assets.core.dvc_lock import LOCK
+from assets.core.dvc_repository import open_repository
 from assets.core.dvc_stages import ensure_repository, one_writer, record_waiting, write_params
 from assets.core.workspace import START, Workspace
 from assets.make.mark_current import adopt
@@ -101,7 +102,10 @@ def get_code(commit: str, folder: Path) -> Path:
 
 
 def _git(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False)
+    try:
+        return subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise RestoreError("git is not installed, and it keeps the code of that time; install git") from error
 
 
 @contextmanager
@@ -175,10 +179,9 @@ def _bring_start(point: RestorePoint, root: Path) -> None:
 
 def _check_out(root: Path, point: RestorePoint, force: bool) -> None:
     from dvc.exceptions import CheckoutError, DvcException
-    from dvc.repo import Repo
 
     targets = [f"{root / 'dvc.yaml'}:{name}" for name in point.outputs if name in STEPS]
-    with chdir(root), Repo(str(root), _wait_for_lock=True) as repo:
+    with chdir(root), open_repository(root, wait=True) as repo:
         try:
             repo.checkout(targets, force=force)
         except CheckoutError as error:

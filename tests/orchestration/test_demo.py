@@ -50,7 +50,7 @@ def start(root, begin, **settings):
 
 def kill_in_stage_2(root):
     """kill -9 the demo's own process, and only that, once stage 2 has a checkpoint; its ranks and its warm process must end by themselves."""
-    process, deadline = start(root, forked.ForkedPopen, OMNIHUMAN_WARM=""), time.monotonic() + 800
+    process, deadline = start(root, subprocess.Popen, OMNIHUMAN_WARM=""), time.monotonic() + 800
     while not any(
         json.loads(p.read_text())["step"] >= 3
         for p in (root / "var" / "runs").glob("stage_2_checkpoint/*/checkpoints/latest.json")

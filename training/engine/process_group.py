@@ -7,9 +7,15 @@ from pathlib import Path
 import torch
 
 from media.file_lock import file_lock
+from media.user_error import UserError
 
 SHARED_MEMORY = Path("/dev/shm")
 OPERATOR = "ShareMemCommBuilder"
+EXTENSIONS = "TORCH_EXTENSIONS_DIR"  # where torch builds; by default a cache in the user's own folder
+
+
+class BuildFolderError(UserError):
+    """The folder that torch builds in cannot be made; the message names another way."""
 
 
 def start_process_group(verbose: bool = True) -> None:
@@ -42,7 +48,12 @@ def load_operator() -> None:
     builder = get_accelerator().create_op_builder(OPERATOR)
     if builder is None or not deepspeed.ops.__compatible_ops__.get(builder.NAME, False):
         return  # a GPU reduces through NCCL
-    folder = Path(_get_build_directory(builder.NAME, verbose=False))
+    try:
+        folder = Path(_get_build_directory(builder.NAME, verbose=False))
+    except OSError as error:
+        raise BuildFolderError(
+            f"DeepSpeed's operator cannot be built: {error.filename}: {error.strerror}; name a folder that can be written by {EXTENSIONS}"
+        ) from error
     with file_lock(folder / "one-at-a-time"):
         left = folder / "lock"
         if left.exists() and not _open_anywhere(left):

@@ -83,9 +83,17 @@ def _planned(registry: Registry, champion: int, previous: int | None, left: int 
 
 
 def _noted(registry: Registry) -> ChampionMove | None:
-    """The move that was cut off, if one was."""
+    """The move that was cut off, if one was; one that leads to a version that was deleted since is struck out."""
     note = registry.note(STUDENT, NOTE)
-    return None if note is None else ChampionMove(**json.loads(note))
+    if note is None:
+        return None
+    move = ChampionMove(**json.loads(note))
+    students, teachers = (move.champion, move.previous, move.left), (move.teacher, move.previous_teacher)
+    for name, numbers in ((STUDENT, students), (TEACHER, teachers)):
+        if not all(number is None or registry.has(name, number) for number in numbers):
+            registry.set_note(STUDENT, NOTE, None)
+            return None
+    return move
 
 
 def _teacher_of(registry: Registry, student: int | None) -> int | None:
