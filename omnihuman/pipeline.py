@@ -109,9 +109,8 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
         folder = Path(place) if Path(place).is_dir() else Path(cls.download(place, **hub))
         encoders = load_encoders(folder, kwargs)
         if kwargs.get("device_map") is None and kwargs.get("quantization_config") is None:
-            kwargs = (
-                encoders | kwargs
-            )  # else they were read to be looked at: diffusers places and shrinks what it reads itself
+            # Else they were read to be looked at: diffusers places and shrinks what it reads itself.
+            kwargs = encoders | kwargs
         return super().from_pretrained(str(folder), **kwargs)
 
     @torch.no_grad()
