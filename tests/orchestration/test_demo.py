@@ -229,7 +229,9 @@ def test_a_past_score_comes_back_with_its_code_and_is_made_again_to_the_last_dig
         before = scores_of(past)
         shutil.rmtree(past / "data" / "generated_videos")
         assets = ("generated_videos", "benchmark_scores")
-        both = f"from assets.__main__ import main; import sys; sys.exit(any(main([name, '--force']) for name in {assets}))"
+        both = (
+            f"from assets.__main__ import main; import sys; sys.exit(any(main([name, '--force']) for name in {assets}))"
+        )
         made = run(past, "-c", both, **then).stdout  # one process for both: imports are half of it
         assert all(f"{asset}: " in made for asset in assets) and "up to date" not in made
         pd.testing.assert_frame_equal(before, scores_of(past), check_exact=True)
