@@ -120,7 +120,7 @@ def keeping_the_contract(clips: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[
     """The rows that keep the contract, and quarantine rows of the files of those that do not."""
     files = clips.assign(sha256=clips["source_sha256"])
     kept, refused = split_by_contract(clips, CLIPS, files, "clips.parquet", "re-export the file")
-    return kept, list(refused.itertuples(index=False, name=None))
+    return kept, [(row.source_name, row.sha256, row.reason, row.message) for row in refused.itertuples()]
 
 
 def quarantine_rows(found: Examined, source_name: str) -> list[tuple[str, str, str, str]]:

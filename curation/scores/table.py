@@ -178,7 +178,8 @@ def _score(work: _Work, job: _Job) -> _Result | Failure:
     known = job.place.read() if job.place is not None else None
     material = Material(work.bench, job.record, read, known)
     wanted: list[Score] = [score for score in switched_on(work.scores) if score.name in job.missing]
-    values, doing = {}, "decoding"
+    values: dict[str, Values] = {}
+    doing = "reading its row"
     try:
         for score in wanted:
             doing = f"the score {score.name}"
