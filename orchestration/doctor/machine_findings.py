@@ -126,16 +126,20 @@ def build_folder() -> Finding:
 
 
 def version_control(workspace: Workspace) -> Finding:
-    """Git is no condition; what only git keeps is named."""
-    without = [str(place) for place in dict.fromkeys((PROJECT.parent, workspace.root)) if not under_git(place)]
-    if without:
-        return Finding(
-            "version control",
-            True,
-            f"{' and '.join(without)}: no git; all runs, but records name no commit and earlier dvc.lock files are not looked through; "
-            "`git clone` the project for these",
+    """Git is no condition; what is not kept without it is named."""
+    lost = []
+    if not under_git(PROJECT.parent):
+        lost.append(f"{PROJECT.parent} is not under git, so records name no commit: `git clone` the project for that")
+    if not under_git(workspace.root):
+        lost.append(
+            f"{workspace.root} is not under git, so earlier states of dvc.lock are not kept: `git init` keeps them"
         )
-    return Finding("version control", shutil.which("git") is not None, shutil.which("git") or "git is not installed")
+    git = shutil.which("git")
+    if git is None:
+        lost = [
+            "git is not installed, so records name no commit and no history is looked through: install it for these"
+        ]
+    return Finding("version control", True, "; ".join(lost) or str(git))
 
 
 def free_port(name: str, port: int) -> Finding:
