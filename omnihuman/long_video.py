@@ -256,13 +256,13 @@ def segment_seed(seed: int, index: int) -> int:
 
 
 def _movement(pipeline: OmniHumanPipeline, person: ConditionInputs, video: LongVideo, index: int) -> ConditionInputs:
-    """The person with sound and pose of one segment; each segment's sound is encoded alone, as in training."""
+    """The person with sound and pose of one segment; of the whole sound each segment's window is encoded alone, as in training."""
     start, _ = video.span(index)
-    audio = keypoints = None
-    if video.audio is not None:
-        begin = round(start / pipeline.config.fps * video.sample_rate)
-        audio = video.audio[:, begin : begin + round(video.segment_frames / pipeline.config.fps * video.sample_rate)]
+    keypoints = None
+    begin = round(start / pipeline.config.fps * video.sample_rate)
     if video.keypoints is not None:
         rows = torch.arange(start, start + video.segment_frames).clamp_max(video.keypoints.shape[1] - 1)
         keypoints = video.keypoints[:, rows]
-    return pipeline.encode_movement(person, audio, keypoints, video.segment_frames, video.height, video.width)
+    return pipeline.encode_movement(
+        person, video.audio, keypoints, video.segment_frames, video.height, video.width, begin
+    )

@@ -77,6 +77,7 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
         text_tokens: int = 32,
         pose_keypoints: list[int] = [7, 8, 9, 10],  # noqa: B006 - diffusers reads this annotation; never changed
         guidance_scale: float = 1.0,
+        normalise_sound: bool = False,
     ):
         super().__init__()
         self.register_modules(
@@ -93,6 +94,7 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
             text_tokens=text_tokens,
             pose_keypoints=list(pose_keypoints),
             guidance_scale=guidance_scale,
+            normalise_sound=normalise_sound,
         )
         self.set_progress_bar_config(disable=True)
         self.encoding_cache = EncodingCache()
@@ -145,7 +147,8 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
         Args:
             prompt: captions, cleaned as Wan's (`omnihuman.conditions.prompts.clean_prompt`); empty leaves text off.
             image: pictures that give identity and size, as people have them: see `omnihuman.conditions.pictures.to_reference`.
-            audio: `(B, S)` float, 16 kHz; or a list of `(S,)`, of which shorter ones go on in silence.
+            audio: `(B, S)` float, 16 kHz; or a list of `(S,)`, of which shorter ones go on in silence. A voice far from
+                `media.speech.level.LEVEL` is brought to it.
             pose: `(B, T, 133, 3)` COCO-WholeBody keypoints: x, y in pixels and confidence. Leave out for audio-driven.
             num_frames: 4n+1.
             num_inference_steps: default is the model's own: 1 for a distilled student.
@@ -354,12 +357,14 @@ def build_pipeline(
     if not isinstance(transformer, OmniHumanTransformer3DModel):
         transformer = load_transformer(transformer)
     text = TextEncoder(resolve_source(profile.encoders.text), profile.encoders.text_tokens)
+    sound = AudioEncoder(resolve_source(profile.encoders.audio))
     return OmniHumanPipeline(
         transformer=transformer.eval().requires_grad_(False),
         vae=load_autoencoder(resolve_source(profile.encoders.autoencoder)),
         text_encoder=text.model,
         tokenizer=text.tokenizer,
-        audio_encoder=AudioEncoder(resolve_source(profile.encoders.audio)).model,
+        audio_encoder=sound.model,
+        normalise_sound=sound.hearing.normalised,
         scheduler=FlowMatchEulerDiscreteScheduler(shift=1.0),
         num_inference_steps=num_inference_steps,
         fps=profile.video.fps,

@@ -9,6 +9,7 @@ from curation.bucket import choose_bucket, into_bucket
 from curation.people.keypoints import CONFIDENT, FACE, KeypointDetector, detect
 from media import MediaError, decode_clip, read_audio
 from media.photographs import is_photograph, read_photograph
+from media.speech.level import measure_speech
 from media.user_error import UserError
 from profiles.schema import Bucket, VideoConfig
 
@@ -99,7 +100,9 @@ def read_sound(path: Path, video: VideoConfig, seconds: float | None, longest: f
             f"{path} is {length:.0f} s long; more than {LONGEST_UNASKED:.0f} s are made only with --seconds"
         )
     quiet = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) < SILENCE
-    return SoundTrack(samples, (f"{path} is silent: the mouth will stay closed",) if quiet else ())
+    far = measure_speech(samples).note
+    note = f"{path} is silent: the mouth will stay closed" if quiet else f"{path}: {far}" if far else ""
+    return SoundTrack(samples, (note,) if note else ())
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,10 @@ from torch import Tensor
 from curation.bucket import TILE, TRANSFORM, bucket_names
 from curation.features.training_samples import CutSample
 from curation.features.windows import MOTION_FRAMES
+from media.speech.level import prepare_speech
 from omnihuman.autoencoder import encode_video, load_autoencoder, to_pixels
-from omnihuman.conditions.audio import AudioEncoder
+from omnihuman.conditions.audio import AudioEncoder, encode_audio
+from omnihuman.conditions.hearing import Hearing
 from omnihuman.conditions.text import TextEncoder
 from omnihuman.digests import weights_digest
 from profiles import Profile, resolve_source
@@ -38,6 +40,7 @@ def encoder_identity(profile: Profile, keypoints: str) -> dict[str, str | int | 
         "text": weights_digest(resolve_source(sources.text)),
         "text_tokens": sources.text_tokens,
         "audio": weights_digest(resolve_source(sources.audio)),
+        "hearing": Hearing.read(resolve_source(sources.audio)).identity,
         "keypoints": keypoints,
         "transform": TRANSFORM,
         "buckets": bucket_names(profile.video),
@@ -61,7 +64,7 @@ class ConditionEncoders:
         latents = self._see(np.zeros((1, MOTION_FRAMES, video.height, video.width, 3), np.uint8))
         channels, motion, height, width = latents.shape[1:]
         text = tuple(self.text.encode([""]).shape[1:])
-        audio = tuple(self._hear([np.zeros(0, np.float32)], video).shape[1:])
+        audio = tuple(self._hear(np.zeros((1, 0), np.float32), video).shape[1:])
         return {
             "latents": ((samples, channels, video.latent_frames, height, width), DTYPE),
             "reference_latents": ((samples, channels, 1, height, width), DTYPE),
@@ -94,7 +97,8 @@ class ConditionEncoders:
     def _encode_sound(self, batch: list[CutSample], video: VideoConfig) -> dict[str, np.ndarray]:
         """A silent sample's audio is all zero."""
         has_audio = np.array([cut.audio is not None for cut in batch], np.uint8)
-        heard = self._hear([np.zeros(0, np.float32) if cut.audio is None else cut.audio for cut in batch], video)
+        length = round(video.frames / video.fps * video.sample_rate)
+        heard = self._hear(np.stack([self._prepared(cut, length) for cut in batch]), video)
         heard[has_audio == 0] = 0.0
         return {"audio": heard, "has_audio": has_audio}
 
@@ -114,10 +118,16 @@ class ConditionEncoders:
         pixels = to_pixels(torch.from_numpy(np.ascontiguousarray(frames)).to(self.device))
         return _array(encode_video(self.autoencoder, pixels))
 
-    def _hear(self, waveforms: list[np.ndarray], video: VideoConfig) -> np.ndarray:
-        length = round(video.frames / video.fps * video.sample_rate)
-        padded = np.stack([np.pad(wave[:length], (0, max(0, length - len(wave)))) for wave in waveforms])
-        return _array(self.audio.encode(torch.from_numpy(padded).to(self.device), video.frames, video.fps))
+    def _prepared(self, cut: CutSample, length: int) -> np.ndarray:
+        """`(length,)` samples as the encoder hears them, by the measure of the whole clip."""
+        if cut.audio is None or cut.speech is None:
+            return np.zeros(length, np.float32)
+        sound = prepare_speech(cut.audio, cut.speech, self.audio.hearing.normalised)[:length]
+        return np.pad(sound, (0, length - len(sound)))
+
+    def _hear(self, sounds: np.ndarray, video: VideoConfig) -> np.ndarray:
+        """`(B, S)` prepared sounds to states."""
+        return _array(encode_audio(self.audio.model, torch.from_numpy(sounds).to(self.device), video.frames, video.fps))
 
 
 def _array(tensor: Tensor) -> np.ndarray:

@@ -17,6 +17,7 @@ from curation.features.windows import MOTION_FRAMES, Window, choose_windows
 from curation.intake.archive import read_clip
 from curation.tables.failures import Failure, failure_of
 from media import MediaError
+from media.speech.level import SpeechMeasure, measure_speech
 from profiles.schema import Bucket, VideoConfig
 
 
@@ -37,13 +38,14 @@ class Sample:
 @dataclass(frozen=True)
 class CutSample:
     """`frames` `(T, H, W, 3)` and `reference` `(H, W, 3)` uint8; `motion` `(5, H, W, 3)`, the frames before the window, or
-    None; `audio` `(S,)` float32 of the window, or None."""
+    None; `audio` `(S,)` float32 of the window, or None; `speech`: how loud the whole clip's is."""
 
     sample: Sample
     frames: np.ndarray
     reference: np.ndarray
     motion: np.ndarray | None
     audio: np.ndarray | None
+    speech: SpeechMeasure | None
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def part_keys(sha256: str, caption: str, window: Window, identity: dict[str, Any
 
     return {
         "latents": key("autoencoder transform bucket tile", sha256, window.start, window.reference_frame),
-        "audio": key("audio transform bucket", sha256, window.start),
+        "audio": key("audio hearing transform bucket", sha256, window.start),
         "text": key("text text_tokens", caption),
     }
 
@@ -131,13 +133,13 @@ def _cut(clip: BucketClip, request: ClipRequest, video: VideoConfig) -> list[Cut
             f"{len(clip.frames)} frames can be decoded, {needed} were there when it was scored; score the shard again"
         )
         raise MediaError("fewer_frames", message)
-    cut = []
+    cut, speech = [], None if clip.audio is None else measure_speech(clip.audio)
     for sample in request.samples:
         start = sample.window.start
         audio = None if clip.audio is None else _cut_audio(clip.audio, start, video.only(sample.bucket))
         frames = clip.frames[start : start + sample.bucket.frames]
         motion = clip.frames[start - MOTION_FRAMES : start] if sample.window.has_motion else None
-        cut.append(CutSample(sample, frames, clip.frames[sample.window.reference_frame], motion, audio))
+        cut.append(CutSample(sample, frames, clip.frames[sample.window.reference_frame], motion, audio, speech))
     return cut
 
 

@@ -10,11 +10,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import Wav2Vec2Model
 
+from media.speech.level import RATE, sound_end
 from media.weights import load_network
+from omnihuman.conditions.hearing import Hearing, prepared
 from omnihuman.errors import InputError, reading_weights
 from omnihuman.latents import fold_frames_into_latents
 from omnihuman.placement import execution_device
 
+# A tenth of a second: less sound is heard with the silence behind it.
+LEAST = 1_600
 AUDIO_REMEDY = "download a wav2vec 2.0 such as facebook/wav2vec2-base-960h again, or put the config.json there that belongs to the file"
 # What stands in for masked sound in training alone; models trained further without masks lack it.
 AUDIO_UNUSED = (r"masked_spec_embed$",)
@@ -37,31 +41,50 @@ class AudioEncoder:
                 Wav2Vec2Model, path, AUDIO_REMEDY, may_lack=AUDIO_UNUSED, may_have=AUDIO_BESIDE, dtype=dtype
             )
         self.model = model.eval().requires_grad_(False)
+        self.hearing = Hearing.read(path)
 
     def encode(self, waveforms: Tensor, frames: int, fps: float) -> Tensor:
-        """`(B, S)` float 16 kHz to `(B, frames, K, D)`; see `encode_audio`."""
-        return encode_audio(self.model, waveforms, frames, fps)
+        """`(B, S)` float 16 kHz, each whole, to `(B, frames, K, D)` of its first frames; see `encode_audio`."""
+        return encode_audio(self.model, prepared(waveforms, self.hearing.normalised), frames, fps)
 
 
 @torch.no_grad()
 def encode_audio(model: Wav2Vec2Model, waveforms: Tensor, frames: int, fps: float) -> Tensor:
     """Every hidden state at the video rate.
 
+    A group norm takes its mean over all that it is given: half a second of sound has other states with silence behind it. So for
+    an encoder that has one the frames of a sound that ends before the video are heard without that silence, in training as in
+    generation. A layer norm looks at one moment, and there silence behind is nearer to what would have followed than nothing is.
+
     Args:
         model: wav2vec 2.0.
-        waveforms: `(B, S)` float, 16 kHz. Sound shorter than the video is padded with silence, longer sound is cut.
+        waveforms: `(B, S)` float, 16 kHz, as `omnihuman.conditions.hearing.prepared` gives it. Sound shorter than the video is
+            padded with silence, longer sound is cut.
         frames: of the video.
         fps: of the video.
 
     Returns:
         `(B, frames, K, D)` float32, K hidden states (the input of the first layer first), interpolated at frame centres.
     """
-    wanted = round(frames / fps * 16_000)
+    wanted = round(frames / fps * RATE)
+    heard = resample_states(_states(model, waveforms[:, :wanted], wanted), frames, fps)
+    if model.config.feat_extract_norm != "group":
+        return heard
+    centres = (torch.arange(frames, device=heard.device) + 0.5) / fps * RATE
+    for index, sound in enumerate(waveforms[:, :wanted].cpu().numpy()):
+        end = sound_end(sound)
+        if LEAST <= end < wanted - RATE / fps:
+            alone = resample_states(_states(model, waveforms[index : index + 1, :end], end), frames, fps)[0]
+            heard[index] = torch.where((centres < end)[:, None, None], alone, heard[index])
+    return heard
+
+
+def _states(model: Wav2Vec2Model, waveforms: Tensor, length: int) -> Tensor:
+    """`(B, T50, K, D)` float32 of `(B, S)` sound, S at most `length`."""
     # The stem's receptive field is 400 samples: that much silence at the end gives the last frame its own state.
-    padded = F.pad(waveforms[:, :wanted], (0, max(0, wanted - waveforms.shape[1]) + 400))
+    padded = F.pad(waveforms, (0, length - waveforms.shape[1] + 400))
     padded = padded.to(execution_device(model), model.dtype)
-    states = torch.stack(model(padded, output_hidden_states=True).hidden_states, dim=2)
-    return resample_states(states.float(), frames, fps)
+    return torch.stack(model(padded, output_hidden_states=True).hidden_states, dim=2).float()
 
 
 def resample_states(states: Tensor, frames: int, fps: float, rate: float = 50.0) -> Tensor:

@@ -9,9 +9,11 @@ from diffusers.utils import logging
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Wav2Vec2Model
 
+from media.speech.level import RATE
 from omnihuman.autoencoder import encode_video, to_pixels
 from omnihuman.conditions.audio import encode_audio
 from omnihuman.conditions.encoding_cache import EncodingCache
+from omnihuman.conditions.hearing import prepared
 from omnihuman.conditions.inputs import ConditionInputs
 from omnihuman.conditions.pose import render_heatmaps
 from omnihuman.conditions.text import encode_text, prompt_warnings
@@ -59,9 +61,12 @@ class ConditionEncoding:
         frames: int,
         height: int,
         width: int,
+        begin: int = 0,
     ) -> ConditionInputs:
-        """The person with audio and pose of one segment."""
-        return replace(person, **self._for_transformer(self._movement(audio, keypoints, frames, height, width)))
+        """The person with audio and pose of one segment: the whole sound, in which the segment begins at the sample `begin`, and the
+        segment's own keypoints."""
+        given = self._movement(audio, keypoints, frames, height, width, begin)
+        return replace(person, **self._for_transformer(given))
 
     def _person(self, prompts: Sequence[str], reference: Tensor | None) -> dict[str, Tensor]:
         self._warn_of_prompts(prompts)
@@ -81,13 +86,14 @@ class ConditionEncoding:
         return conditions
 
     def _movement(
-        self, audio: Tensor | None, keypoints: Tensor | None, frames: int, height: int, width: int
+        self, audio: Tensor | None, keypoints: Tensor | None, frames: int, height: int, width: int, begin: int = 0
     ) -> dict[str, Tensor]:
         conditions = {}
         if audio is not None:
             fps = self.config.fps
+            sound = prepared(audio, self.config.normalise_sound)[:, begin : begin + round(frames / fps * RATE)]
             conditions["audio"] = self.encoding_cache.get(
-                self.audio_encoder, audio, (frames, fps), lambda: encode_audio(self.audio_encoder, audio, frames, fps)
+                self.audio_encoder, sound, (frames, fps), lambda: encode_audio(self.audio_encoder, sound, frames, fps)
             )
         if keypoints is not None:
             conditions["pose"] = render_heatmaps(keypoints, self.config.pose_keypoints, height // 8, width // 8)

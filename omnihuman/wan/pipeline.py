@@ -58,7 +58,8 @@ def pipeline_from_wan(
         raise WanCheckpointError(
             f"{root / 'scheduler'} is a {kind}; {' and '.join(SCHEDULERS)} are what this pipeline samples with"
         )
-    sound = AudioEncoder(audio_encoder).model
+    heard = AudioEncoder(audio_encoder)
+    sound = heard.model
     transformer = OmniHumanTransformer3DModel.from_wan(
         root / "transformer",
         torch_dtype=torch_dtype,
@@ -76,5 +77,6 @@ def pipeline_from_wan(
         num_inference_steps=STEPS,
         text_tokens=text_tokens,
         guidance_scale=GUIDANCE,
+        normalise_sound=heard.hearing.normalised,
         pose_keypoints=list(range(transformer.config.pose_keypoints)),
     )

@@ -7,6 +7,7 @@ import pandas as pd
 from torch import Tensor
 
 from media.user_error import UserError
+from omnihuman.conditions.hearing import Hearing
 from omnihuman.digests import weights_digest
 from profiles import ProfileError, resolve_source
 from profiles.conditions import SUBSETS
@@ -43,6 +44,11 @@ def check_encoders(made_with: Mapping[str, object], profile: Profile, snapshot: 
         here = _digest(source) if name in made_with else None
         if here is not None and made_with[name] != here:
             different.append(f"{name}: made with {str(made_with[name])[:12]}, the profile's {source} is {here[:12]}")
+    hearing = _hearing(profile.encoders.audio) if "hearing" in made_with else None
+    if hearing is not None and made_with["hearing"] != hearing:
+        different.append(
+            f"hearing: made with {made_with['hearing']!r}, the profile's {profile.encoders.audio} asks for {hearing!r}"
+        )
     tokens = made_with.get("text_tokens", profile.encoders.text_tokens)
     if tokens != profile.encoders.text_tokens:
         different.append(f"text_tokens: made with {tokens}, the profile has {profile.encoders.text_tokens}")
@@ -51,6 +57,14 @@ def check_encoders(made_with: Mapping[str, object], profile: Profile, snapshot: 
             f"the features of {snapshot} were made with other encoders than those of profile {profile.name}: "
             f"{'; '.join(different)}; re-run condition_features and training_snapshot, or name the encoders that made them"
         )
+
+
+def _hearing(source: str) -> str | None:
+    try:
+        folder = Path(resolve_source(source))
+    except ProfileError:
+        return None
+    return Hearing.read(folder).identity if folder.is_dir() else None
 
 
 def _digest(source: str) -> str | None:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import Wav2Vec2Config, Wav2Vec2Model
+from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
 from omnihuman.conditions.audio import AudioEncoder
 from profiles.schema import OptimizerConfig
@@ -103,6 +103,8 @@ def train(recipe: SpeechEncoderRecipe, output: Path) -> None:
             print(f"step {step} loss {loss.item():.4f} {time.time() - started:.0f} s", flush=True)
     output.mkdir(parents=True, exist_ok=True)
     model.encoder.config.save_pretrained(output)
+    # It hears how loud a sound is, which opens a puppet's mouth.
+    Wav2Vec2FeatureExtractor(do_normalize=False, return_attention_mask=False).save_pretrained(output)
     weights = {name: value.contiguous() for name, value in model.encoder.state_dict().items()}
     save_file(weights, output / "model.safetensors", metadata={"format": "pt"})
     command = f"deepspeed --num_gpus 1 training/recipes/speech_encoder.py --output {output.as_posix()}"
