@@ -90,7 +90,7 @@ CURATION = (
         kinds=frozenset({"pytorch", "huggingface", "dvc"}),
         marker="samples.parquet",
         sharded=True,
-        version="5",  # captions as Wan cleans them
+        version="6",  # speech at a stated level
         contract="samples.parquet",
     ),
     Step(
