@@ -15,7 +15,7 @@ from media.speech.level import measure_speech, prepare_speech
 from omnihuman.errors import InputError
 
 logger = logging.get_logger(__name__)
-PREPROCESSOR = "preprocessor_config.json"
+PREPROCESSOR, RECIPE = "preprocessor_config.json", "RECIPE.json"
 VERSION = "without-padding-1"  # changes with what `encode_audio` makes of the same sound
 
 
@@ -36,14 +36,17 @@ class Hearing:
     def read(cls, source: str | Path) -> "Hearing":
         """By the encoder's own `preprocessor_config.json`, in a folder or at a hub id.
 
-        Without that file by its `feat_extract_norm`: layer norm hears how loud a sound is, and all that were published with it were
-        taught on normalised sound; group norm over time does not hear it.
+        Without that file: what our own recipe made (`RECIPE.json`) was taught on sound as it is. Any other by its `feat_extract_norm`:
+        layer norm hears how loud a sound is, and all that were published with it were taught on normalised sound; group norm over
+        time does not hear it.
 
         Raises:
             InputError: the file is no JSON object, or another rate than 16 kHz.
         """
         said = _json(source, PREPROCESSOR)
         if said is None:
+            if (Path(source) / RECIPE).is_file():
+                return cls(False, False)
             layered = (_json(source, "config.json") or {}).get("feat_extract_norm") == "layer"
             return cls(layered, layered)
         if said.get("sampling_rate", 16_000) != 16_000:

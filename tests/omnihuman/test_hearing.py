@@ -51,6 +51,10 @@ def test_the_encoders_own_folder_decides_and_without_its_file_the_kind_of_its_no
     assert Hearing.read(folder(tmp_path, norm, said)) == expected
 
 
+def test_what_our_own_recipe_made_hears_sound_as_it_is():
+    assert Hearing.read(LAPTOP) == Hearing(False, False)
+
+
 def test_another_rate_and_a_broken_file_are_refused_by_name(tmp_path):
     with pytest.raises(InputError, match="preprocessor_config.json asks for 8000 Hz"):
         Hearing.read(folder(tmp_path, "layer", {"sampling_rate": 8_000}))
@@ -121,7 +125,7 @@ def test_the_mouth_is_heard_in_a_quiet_voice_as_in_a_loud_one():
         gain: np.corrcoef(design(sounds[half:] * 10 ** (gain / 20)) @ fit, opening[half:].ravel())[0, 1]
         for gain in (0, -20)
     }
-    assert follows[0] > 0.95 and follows[-20] > follows[0] - 0.03, follows
+    assert follows[0] > 0.95 and follows[-20] > follows[0] - 0.05, follows
 
 
 @pytest.mark.parametrize("norm", ["group", "layer"])
