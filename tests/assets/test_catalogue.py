@@ -20,7 +20,7 @@ FINGERPRINTS = {
     "raw_clips": "3c5c3976906a63476e669e4f2ae63a5a96baa5f44537c35288d27a7be7a3bc38",
     "clip_scores": "0744cb3dce9e744d4cd5fecf2353ef2fff769065d5e53485e8ea5a63b8679dd7",
     "filtered_subsets": "245f579b6c477d44c549af99c47163400b7e894c39f48bee240b055a6f8f9098",
-    "condition_features": "f6d7625389fc5f274b9f3d52a40186120d89e93540ac8de40149ee9cb6162b8b",
+    "condition_features": "2bf8f95d9bd6a8dfb7a2ac805122149415e566f6e58b4679acc0f2fd4eb8f967",
     "training_snapshot": "d3bfac091b318eb8584f102719c61f6f2ed9a6795c72bd18a0136f87669056c8",
     "stage_1_checkpoint": "8094837d79a2b2eaf7a73c24d840cba854583a0670ea6611f7916e254a4cfc57",
     "stage_2_checkpoint": "e2c4bf32df9e516425c6a498b6ef4519283811fc56f8b56cbd7aa4531773b43c",
