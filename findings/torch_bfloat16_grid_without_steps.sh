@@ -6,7 +6,7 @@
 # of 1/256, and of a timestep in [512, 1000] multiples of 4. Steps change by 44 % on average, and 22, 24, 27, 28, 30 and 32 vanish: a
 # consistency loss there is exactly 0 and trains nothing. diffusers and torch cast without a word.
 #
-#   steps of no width: [22, 24, 27, 28, 30, 32]; mean change of a width: 44 %; last timesteps [992.0, 996.0, 996.0, 1000.0, 1000.0]
+#   steps of no width: [22, 24, 27, 28, 30, 32]; mean change of a width: 44%; last timesteps [992.0, 996.0, 996.0, 1000.0, 1000.0]
 set -euo pipefail
 place=$(mktemp -d); trap 'rm -rf "$place"' EXIT
 python3 -m venv "$place/venv"
