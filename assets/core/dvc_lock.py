@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from dvc.utils.serialize import YAMLError, dumps_yaml, parse_yaml  # YAML 1.2, as DVC reads it: 1e-08 is a number
-
 from assets.core.steps import AssetError
 
 LOCK = "dvc.lock"
@@ -62,6 +60,8 @@ class DvcLock:
         Raises:
             AssetError: it is no lock, or a stage of it made nothing.
         """
+        from dvc.utils.serialize import YAMLError, parse_yaml  # YAML 1.2, as DVC reads it: 1e-08 is a number
+
         try:
             stages = {key: LockedStage.parse(key, entry) for key, entry in parse_yaml(text, name)["stages"].items()}
             nothing = [key for key, stage in stages.items() if not stage.outs]
@@ -87,6 +87,8 @@ class DvcLock:
 
     def text(self) -> str:
         """Write it as DVC does."""
+        from dvc.utils.serialize import dumps_yaml
+
         return dumps_yaml({"schema": SCHEMA, "stages": {name: stage.entry for name, stage in self.stages.items()}})
 
     def made(self, asset: str) -> str:
