@@ -164,7 +164,7 @@ EVALUATION = (
     ),
     Step(
         name="benchmark_scores",
-        description="Mouth-to-sound correlation, joint error, missing joints, colour error, detail and latent Fréchet "
+        description="Mouth-to-sound correlation, joint error, missing joints and hands, colour error, detail and latent Fréchet "
         "distance of every model with bootstrap intervals, beside ceilings and floors; the student's on slices too.",
         make="assets.kinds.benchmark_scores:make_benchmark_scores",
         upstream=("benchmark_sets", "generated_videos"),
@@ -172,7 +172,7 @@ EVALUATION = (
         group="evaluation",
         kinds=frozenset({"python", "mlflow", "parquet", "dvc"}),
         marker="slices.parquet",
-        version="2",  # with cost, and every sample by itself
+        version="3",  # hands by themselves
     ),
     Step(
         name="baseline_comparison",

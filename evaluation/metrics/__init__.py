@@ -21,7 +21,7 @@ from evaluation.metrics.diversity import JointDiversity, PixelDiversity
 from evaluation.metrics.face_similarity import CosineSimilarity, DlibFaceDistance, DlibFaceDrift, IdentityDrift
 from evaluation.metrics.fidelity import PeakSignalToNoise
 from evaluation.metrics.image_quality import ImageAesthetics, ImageQuality
-from evaluation.metrics.joints import DiscMass, JointErrorMean, JointErrorMedian, MissingJoints
+from evaluation.metrics.joints import DiscMass, JointErrorMean, JointErrorMedian, MissingHands, MissingJoints
 from evaluation.metrics.keypoints import (
     AverageKeypointDistance,
     HandKeypointConfidence,
@@ -63,6 +63,7 @@ __all__ = [
     "Metric",
     "MetricError",
     "MetricScore",
+    "MissingHands",
     "MissingJoints",
     "MissingKeypoints",
     "MotionMagnitude",

@@ -31,7 +31,7 @@ class ColourError(PuppetMetric):
     digits = 4
     place = 3
     floor = Floor(GROUND_TRUTH, OTHER_IDENTITY)
-    gate = Gate(AUDIO, "colour_error_max", 3)
+    gate = Gate(AUDIO, "colour_error_max", 4)
     damage = ("another sample",)
 
     @classmethod

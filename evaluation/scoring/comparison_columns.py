@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from evaluation.benchmark.benchmark_plan import AUDIO, POSE, SECOND_SEED
-from evaluation.metrics import HighFrequencyRatio, JointDiversity, MissingJoints
+from evaluation.metrics import HighFrequencyRatio, JointDiversity, MissingHands, MissingJoints
 from evaluation.metrics.distances.latent_frechet import LatentFrechetDistance, LatentFrechetDistanceOfArms
 from evaluation.metrics.facts import MetricFacts
 from evaluation.metrics.registry import GATE_METRICS
@@ -27,6 +27,7 @@ def _column(kind: type[MetricFacts], mode: str, narrow: bool = False) -> Column:
 COLUMNS = (
     *(_column(kind, gate.mode, narrow=True) for kind, gate in GATE_METRICS.items()),
     _column(MissingJoints, POSE, narrow=True),
+    _column(MissingHands, POSE),
     _column(HighFrequencyRatio, AUDIO),
     Column(JointDiversity.column_title(), JointDiversity.name, SECOND_SEED, JointDiversity.digits),
     _column(LatentFrechetDistance, AUDIO),

@@ -233,6 +233,9 @@ def _puppets(name: str) -> Callable[[], tuple[float, float]]:
         theirs = {
             "mouth_correlation": lambda: float(np.corrcoef(o.ravel(), a.ravel())[0, 1]),
             "missing_joints": lambda: sum(lost.ravel().tolist()) / lost.size,
+            "missing_hands": lambda: statistics.fmean(
+                float(lost[i, t, k]) for i in range(CLIPS) for t in range(5) for k in (1, 3)
+            ),
             "joint_error_median": lambda: statistics.median(distances),
             "colour_error": lambda: statistics.fmean(
                 abs(c[i, t, k, h] - r[i, k, h])
@@ -266,6 +269,7 @@ _CASES: dict[str, tuple[str, Callable[[], tuple[float, float]]]] = {
     "motion_magnitude": ("a texture panned by a known amount", _motion),
     "mouth_correlation": ("numpy.corrcoef", _puppets("mouth_correlation")),
     "missing_joints": ("loops", _puppets("missing_joints")),
+    "missing_hands": ("loops", _puppets("missing_hands")),
     "joint_error_median": ("statistics.median", _puppets("joint_error_median")),
     "colour_error": ("loops", _puppets("colour_error")),
 }

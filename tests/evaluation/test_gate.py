@@ -13,13 +13,20 @@ GATE = GateConfig(
     thresholds={
         "mouth_correlation_min": 0.85,
         "missing_joints_max": 0.25,
+        "missing_hands_max": 0.48,
         "colour_error_max": 0.03,
         "joint_error_max": 1.0,
     },
     champion_margin=0.02,
     headline=None,
 )
-GOOD = {"mouth_correlation": 0.9, "missing_joints": 0.13, "colour_error": 0.012, "joint_error_median": 0.8}
+GOOD = {
+    "mouth_correlation": 0.9,
+    "missing_joints": 0.13,
+    "missing_hands": 0.25,
+    "colour_error": 0.012,
+    "joint_error_median": 0.8,
+}
 
 
 def table(width: float = 0.0, **changes: float) -> pd.DataFrame:
@@ -42,13 +49,19 @@ def table(width: float = 0.0, **changes: float) -> pd.DataFrame:
 
 def test_a_good_first_model_is_promoted():
     decision = decide(table(), GATE, None)
-    assert decision.promote and decision.reasons == [] and len(decision.checks) == 4
+    assert decision.promote and decision.reasons == [] and len(decision.checks) == 5
     assert all(check.passed for check in decision.checks)
 
 
 @pytest.mark.parametrize(
     ("metric", "bad"),
-    [("mouth_correlation", 0.849), ("missing_joints", 0.251), ("colour_error", 0.0301), ("joint_error_median", 1.01)],
+    [
+        ("mouth_correlation", 0.849),
+        ("missing_joints", 0.251),
+        ("missing_hands", 0.481),
+        ("colour_error", 0.0301),
+        ("joint_error_median", 1.01),
+    ],
 )
 def test_each_threshold_alone_refuses(metric, bad):
     decision = decide(table(**{metric: bad}), GATE, None)
@@ -194,6 +207,7 @@ def test_a_threshold_or_a_headline_of_no_metric_is_refused_by_name():
     assert limits(profile.gate) == {
         "mouth_correlation": 0.85,
         "missing_joints": 0.25,
+        "missing_hands": 0.48,
         "colour_error": 0.03,
         "joint_error_median": 1.0,
     }

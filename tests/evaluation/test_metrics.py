@@ -10,13 +10,15 @@ from evaluation.metrics import (
     JointDiversity,
     JointErrorMean,
     JointErrorMedian,
+    MissingHands,
     MissingJoints,
     MouthCorrelation,
     PeakSignalToNoise,
     PixelDiversity,
     estimate,
 )
-from puppets import render
+from evaluation.metrics.puppet_truth import Measured, PuppetTruth
+from puppets import measure, render
 
 NAN = float("nan")
 
@@ -56,6 +58,19 @@ def test_missing_joints_is_a_share_of_those_drawn():
     missing[0, 0, :3] = True
     missing[0, 1, 3] = True  # not drawn, so rightly absent
     assert all_clips(MissingJoints(missing, truth)) == pytest.approx(3 / 6)
+
+
+def test_hands_are_the_wrists_alone():
+    clip = render(7, frames=5)
+    truth = PuppetTruth(clip.opening[None], clip.joints[None], clip.colours[None])
+    hidden = clip.frames.copy()
+    for left, top in np.round(clip.joints[:, 1] - 4).astype(int):  # the left wrist's disc, in every frame
+        hidden[:, max(0, top) : top + 9, max(0, left) : left + 9] = 128
+    found = measure(hidden)
+    assert found.missing[:, 1].all() and not found.missing[:, 3].any()
+    measured = Measured.stacked([found])
+    assert all_clips(MissingHands.of_puppets(measured, truth)) == 0.5
+    assert all_clips(MissingJoints.of_puppets(measured, truth)) == found.missing.mean() < 0.5
 
 
 def test_disc_mass_is_the_mean():

@@ -25,7 +25,13 @@ from profiles import load_profile
 from tracking.version_origin import VersionOrigin
 
 pytestmark = pytest.mark.end_to_end
-GOOD = {"mouth_correlation": 0.93, "missing_joints": 0.21, "colour_error": 0.012, "joint_error_median": 0.8}
+GOOD = {
+    "mouth_correlation": 0.93,
+    "missing_joints": 0.21,
+    "missing_hands": 0.4,
+    "colour_error": 0.012,
+    "joint_error_median": 0.8,
+}
 SNAPSHOT_DIGEST = "5a" * 32
 
 
