@@ -74,15 +74,16 @@ def read_sound(path: Path, video: VideoConfig, seconds: float | None, longest: f
     Args:
         path: of the file.
         video: the rate wanted.
-        seconds: length of the video to make; None is the sound's own.
-        longest: read about so many seconds at most; None reads all.
+        seconds: length of the video to make; None is the sound's own. No more sound than that is decoded.
+        longest: of any video that is made; None is any length.
 
     Raises:
         GenerateError: no such file, no sound, shorter than one frame, not finite, or very long without `seconds`.
     """
     _check_file(path, "audio")
+    wanted = LONGEST_UNASKED if seconds is None or not np.isfinite(seconds) else seconds
     try:
-        samples = read_audio(path, video.sample_rate, None if longest is None else longest + BEYOND)
+        samples = read_audio(path, video.sample_rate, min(wanted, np.inf if longest is None else longest) + BEYOND)
     except MediaError as error:
         raise GenerateError(f"{path}: {error}") from error
     length = len(samples) / video.sample_rate
@@ -96,9 +97,7 @@ def read_sound(path: Path, video: VideoConfig, seconds: float | None, longest: f
             f"{path} holds {count} samples that are not finite (NaN or infinite); export it again as 16-bit WAV"
         )
     if seconds is None and length > LONGEST_UNASKED:
-        raise GenerateError(
-            f"{path} is {length:.0f} s long; more than {LONGEST_UNASKED:.0f} s are made only with --seconds"
-        )
+        raise GenerateError(f"{path} is longer than {LONGEST_UNASKED:.0f} s; so much is made only with --seconds")
     quiet = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) < SILENCE
     far = measure_speech(samples).note
     note = f"{path} is silent: the mouth will stay closed" if quiet else f"{path}: {far}" if far else ""

@@ -16,6 +16,8 @@ from curation.scores.picture.stillness import still_share
 from curation.scores.sound.level import audio_rms_db, sound_share
 from curation.scores.sound.mouth_audio import mouth_audio_correlation, mouth_audio_lag_frames, mouth_visibility
 from curation.scores.sound.signal import envelope
+from media import decode_clip
+from tests.media.sound_files import sound_file
 
 ARMS = (7, 8, 9, 10)  # elbows and wrists of COCO-WholeBody
 
@@ -115,6 +117,20 @@ def test_audio_shifted_by_n_frames_is_found_at_n(lag):
     sound, mouth = signal[5:55], signal[5 - lag : 55 - lag]
     assert mouth_audio_lag_frames(mouth, sound) == lag
     assert (mouth_audio_correlation(mouth, sound) > 0.99) == (lag == 0)
+
+
+@pytest.mark.parametrize(("container", "codec"), [("mp4", "aac"), ("matroska", "libopus"), ("mpegts", "aac")])
+def test_a_mouth_is_still_in_step_with_its_sound_after_half_a_second_without_packets(container, codec):
+    person = puppets.render(9_600_003, frames=57)
+    film = sound_file(container, codec, 16_000, gap=(1.0, 1.5), sound=person.audio, frames=person.frames)
+    clip = decode_clip(film.data, 16.0)
+    after = slice(round(1.6 * 16), len(clip.frames))
+    mouth = mouth_opening(puppets.PuppetKeypoints()(clip.frames))
+    loud = envelope(clip.audio, len(clip.frames), 16.0, 16_000)
+    assert mouth_audio_correlation(mouth[after], loud[after]) > 0.9
+    assert abs(mouth_audio_lag_frames(mouth[after], loud[after])) <= 1
+    counted = np.roll(loud, -8)  # where counting samples would put it
+    assert mouth_audio_correlation(mouth[after], counted[after]) < 0.5
 
 
 def test_correlation_is_undefined_for_an_unseen_or_unmoving_mouth():

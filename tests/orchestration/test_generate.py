@@ -190,7 +190,7 @@ def broken_sounds():
     return [
         (np.zeros(1, np.float32), "1 samples .* give a longer sound"),
         (nan, "samples that are not finite"),
-        (np.zeros(3600 * 1000, np.float32), "3600 s long.*only with --seconds"),
+        (np.zeros(3600 * 1000, np.float32), "longer than 600 s.*only with --seconds"),
     ]
 
 
@@ -202,9 +202,9 @@ def test_sound_that_cannot_be_used_is_refused(tmp_path, samples, message):
         read_sound(tmp_path / "a.wav", VIDEO, None)
 
 
-def test_an_hour_of_sound_is_taken_when_the_length_is_said(tmp_path):
+def test_of_an_hour_of_sound_no_more_is_decoded_than_the_video_is_long(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.full(3600 * 1000, 0.1), 1000)
-    assert len(read_sound(tmp_path / "a.wav", VIDEO, 2.0).samples) == pytest.approx(3600 * RATE, abs=RATE)
+    assert len(read_sound(tmp_path / "a.wav", VIDEO, 2.0).samples) == pytest.approx(3 * RATE, abs=0.1 * RATE)
 
 
 def test_a_file_without_sound_is_refused_by_name(tmp_path):

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 import torch
@@ -22,9 +23,10 @@ from omnihuman.pipeline import build_pipeline
 from orchestration.commands import cli
 from orchestration.commands.video import app
 from profiles import load_profile
-from puppets import render
+from puppets import PuppetKeypoints, render
 from serving.generation import Prepared
 from serving.model_choice import LoadedModel
+from tests.media.sound_files import sound_file
 from training.stages.model import build_transformer
 
 OVERRIDES = "transformer.num_layers=2"
@@ -67,6 +69,7 @@ CASES = [
     Case("--audio {here}/short.wav", lambda made, here: made.one.video.audio.shape == (1, 12_000) and made.one.video.frames == 12),
     Case("--audio {here}/voice.wav --audio {here}/short.wav", lambda made, here: [(str(one.request.output), one.video.frames) for one in made.prepared] == [("out-voice.mp4", 25), ("out-short.mp4", 12)]),
     Case("--pose {here}/pose.mp4", lambda made, here: made.one.video.keypoints.shape == (1, 25, 133, 3)),
+    Case("--image {here}/late.mp4 --audio {here}/late.mp4 --pose {here}/late.mp4 --seconds 1.5", lambda made, here: follows_the_clock(made.one)),
     Case("--prompt Sing!", lambda made, here: made.one.video.prompts == ["Sing!"] and made.one.provenance.prompt == "Sing!"),
     Case("--seconds 0.5", lambda made, here: made.one.video.frames == 8),
     Case("--seconds nan", refused="--seconds nan is no length"),
@@ -98,6 +101,18 @@ def scales(made: Made) -> tuple:
     return tuple(said[name] for name in names)
 
 
+def follows_the_clock(prepared: Prepared) -> bool:
+    """Sound and pose of a film whose sound begins half a second after its picture stand where the film shows and plays them."""
+    heard, keypoints = prepared.video.audio[0].numpy(), prepared.video.keypoints[0].numpy()
+    assert np.abs(heard[: RATE // 2 - 1600]).max() < 1e-3
+    spoken = PUPPET.audio[: len(heard) - RATE // 2]
+    assert np.corrcoef(heard[RATE // 2 :][: len(spoken)], spoken)[0, 1] > 0.9
+    wrists = list(load_profile("laptop").transformer.pose_keypoints)
+    drawn = PuppetKeypoints()(PUPPET.frames)[:, wrists]
+    seen = (drawn[..., 2] > 0.3) & (keypoints[:, wrists, 2] > 0.3)
+    return bool(np.linalg.norm(drawn - keypoints[:, wrists], axis=-1)[seen].mean() < 1)
+
+
 @pytest.fixture(scope="module")
 def here(tmp_path_factory) -> Path:
     place = tmp_path_factory.mktemp("inputs")
@@ -106,6 +121,8 @@ def here(tmp_path_factory) -> Path:
     soundfile.write(place / "voice.wav", PUPPET.audio, RATE)
     soundfile.write(place / "short.wav", PUPPET.audio[:12_000], RATE)
     write_atomically(place / "pose.mp4", encode_clip(PUPPET.frames, 16.0, PUPPET.audio, RATE))
+    late = sound_file("mp4", "aac", RATE, late=0.5, sound=PUPPET.audio, frames=PUPPET.frames)
+    write_atomically(place / "late.mp4", late.data)
     profile = load_profile("laptop", [OVERRIDES])
     other = profile.model_dump(mode="json") | {"name": "fast"}
     other["video"]["fps"] = 25.0
