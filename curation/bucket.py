@@ -15,9 +15,9 @@ from profiles.schema import Bucket, VideoConfig
 Shape = Bucket | VideoConfig
 Look = Callable[[np.ndarray], None]
 Watch = Callable[[], Look]
-TRANSFORM = "centre-crop-area-2"
-# Longer or larger clips are used up to so many bytes of source frames, though no more than one is held at a time.
-DECODE_BYTES = 768 * 1024**2
+TRANSFORM = "centre-crop-area-3"
+# Longer clips are used up to so many bytes of frames in their bucket, which is what is held of them: of their own size it is one at a time.
+HELD_BYTES = 768 * 1024**2
 # The autoencoder encodes a larger side in tiles of 832 every 640 pixels: memory is that of the published sizes (832 x 480).
 TILE = (832, 832, 640, 640)
 
@@ -56,27 +56,34 @@ def choose_bucket(width: int, height: int, frames: int, video: VideoConfig) -> B
     )
 
 
-def decoded_seconds(width: int, height: int, fps: float, video: VideoConfig) -> float:
-    """How many seconds of a clip are used: what its own size and rate leave room for, but at least the longest sample."""
-    affordable = DECODE_BYTES / (width * height * 3 * max(fps, 1.0))
-    longest = max(bucket.frames for bucket in video.all_buckets)
-    return max(affordable, (longest + video.reference_gap + 1) / video.fps)
+def likely_bucket(width: int, height: int, video: VideoConfig) -> Bucket:
+    """The bucket of a picture of this size whose clip is long enough for any."""
+    return choose_bucket(width, height, _longest(video), video)
+
+
+def used_seconds(bucket: Shape, video: VideoConfig) -> float:
+    """How many seconds of a clip are used: what memory holds of its bucket's frames, but at least the longest sample."""
+    held = HELD_BYTES / (bucket.width * bucket.height * 3 * video.fps)
+    return max(held, (_longest(video) + video.reference_gap + 1) / video.fps)
+
+
+def _longest(video: VideoConfig) -> int:
+    return max(bucket.frames for bucket in video.all_buckets)
 
 
 def load_bucket_clip(
     data: bytes | Span,
     width: int,
     height: int,
-    fps: float,
     video: VideoConfig,
     watch: Watch | None = None,
     clipping: Clipping = CLIPPING,
 ) -> BucketClip:
-    """Decode a clip's file to the bucket that `choose_bucket` gives it.
+    """Decode a clip's file, up to `used_seconds`, to the bucket that `choose_bucket` gives it.
 
     Args:
         data: the media file, or a part of it.
-        width, height, fps: the source's own, from clips.parquet; they bound how many seconds are used.
+        width, height: the source's own, from clips.parquet.
         video: the buckets.
         watch: called whenever decoding begins, once or twice; what it returns is shown every frame at the source's size.
         clipping: what counts as clipped sound.
@@ -84,14 +91,13 @@ def load_bucket_clip(
     Raises:
         MediaError: the file cannot be decoded.
     """
-    seconds = decoded_seconds(width, height, fps, video)
 
     def decode(bucket: Bucket) -> Clip:
         # Each frame is brought to the bucket as it is decoded: a clip at its own size need not fit in memory.
         transform = into_bucket(bucket, watch and watch())
-        return decode_clip(data, video.fps, video.sample_rate, seconds, transform, clipping)
+        return decode_clip(data, video.fps, video.sample_rate, used_seconds(bucket, video), transform, clipping)
 
-    likely = choose_bucket(width, height, max(bucket.frames for bucket in video.all_buckets), video)
+    likely = likely_bucket(width, height, video)
     clip = decode(likely)
     # The table's size, not the decoded one: features plan with the table, and both must agree.
     bucket = choose_bucket(width, height, len(clip.frames), video)

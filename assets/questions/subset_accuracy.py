@@ -70,7 +70,7 @@ def measure_accuracy(profile: Profile, per_kind: int, kinds: Sequence[str] = tup
             puppet = puppets.render(SEED + index, kind)
             data = encode_clip(puppet.frames, puppet.fps, puppet.audio)
             frames, height, width = puppet.frames.shape[:3]
-            clip = load_bucket_clip(data, width, height, puppet.fps, profile.video)
+            clip = load_bucket_clip(data, width, height, profile.video)
             scored = score_clip(clip, detector, profile.video, wanted, profile.curation.scores)
             own = {
                 "width": width,

@@ -55,7 +55,6 @@ class ClipRequest:
     clip_id: str
     width: int
     height: int
-    fps: float
     samples: tuple[Sample, ...]
 
 
@@ -82,7 +81,7 @@ def plan_samples(table: pd.DataFrame, video: VideoConfig, identity: dict[str, An
             )
             for window in windows
         )
-        requests.append(ClipRequest(row.clip_id, int(row.width), int(row.height), float(row.fps), samples))
+        requests.append(ClipRequest(row.clip_id, int(row.width), int(row.height), samples))
     return requests
 
 
@@ -120,7 +119,7 @@ def cut_samples(work: tuple[Path, VideoConfig], request: ClipRequest) -> list[Cu
     shard_dir, video = work
     try:
         data = read_clip(shard_dir, request.clip_id)
-        clip = load_bucket_clip(data, request.width, request.height, request.fps, video)
+        clip = load_bucket_clip(data, request.width, request.height, video)
         return _cut(clip, request, video)
     except Exception as error:
         return failure_of(request.clip_id, "decoding", error)

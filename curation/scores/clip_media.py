@@ -8,7 +8,16 @@ from typing import Any
 import cv2
 import numpy as np
 
-from curation.bucket import TRANSFORM, BucketClip, Look, bucket_names, choose_bucket, decoded_seconds, load_bucket_clip
+from curation.bucket import (
+    TRANSFORM,
+    BucketClip,
+    Look,
+    bucket_names,
+    choose_bucket,
+    likely_bucket,
+    load_bucket_clip,
+    used_seconds,
+)
 from curation.people.keypoints import Detected, KeypointDetector, detect, mouth_opening
 from curation.scores.picture.luma import grey, luma
 from curation.scores.sound.signal import envelope
@@ -118,9 +127,9 @@ class Material:
         video, record = self.bench.video, self.record
         width, height, fps = record["width"], record["height"], record["fps"]
         length = record.get("seconds", record["frames"] / max(fps, 1.0))
-        seconds = min(decoded_seconds(width, height, fps, video), length)
+        seconds = min(used_seconds(likely_bucket(width, height, video), video), length)
         native = _NativeFrames(min(record["frames"], int(seconds * video.fps)), self.bench.native_frames)
-        clip = load_bucket_clip(self.data, width, height, fps, video, native.begin, self.bench.clipping)
+        clip = load_bucket_clip(self.data, width, height, video, native.begin, self.bench.clipping)
         return clip, native.frames()
 
     @property

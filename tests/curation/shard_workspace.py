@@ -46,9 +46,7 @@ class Workspace:
     def decoded(self, name: str, clip_id: str) -> np.ndarray:
         clip = pd.read_parquet(self.root / "raw" / name / "clips.parquet").set_index("clip_id").loc[clip_id]
         data = read_clip(self.root / "raw" / name, clip_id)
-        return load_bucket_clip(
-            data, int(clip["width"]), int(clip["height"]), float(clip["fps"]), self.profile.video
-        ).frames
+        return load_bucket_clip(data, int(clip["width"]), int(clip["height"]), self.profile.video).frames
 
     def freeze(self) -> str:
         roots = [self.root / part for part in ("raw", "subsets", "features")]

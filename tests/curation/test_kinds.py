@@ -24,7 +24,7 @@ EXPECTED = {
 def subsets_of(kind, seeds, laptop, puppet_bytes) -> pd.DataFrame:
     rows = []
     for seed in seeds:
-        clip = load_bucket_clip(puppet_bytes(seed, kind), 64, 64, 16.0, laptop.video)
+        clip = load_bucket_clip(puppet_bytes(seed, kind), 64, 64, laptop.video)
         values = score_clip(clip, puppets.PuppetKeypoints(), laptop.video, laptop.transformer.pose_keypoints).values
         rows.append({"clip_id": str(seed), **values})
     return assign_subsets(pd.DataFrame(rows), laptop.curation)

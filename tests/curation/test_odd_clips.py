@@ -97,7 +97,7 @@ def test_each_has_its_verdict(odd, corpus):
 
 def test_what_is_usable_decodes_to_the_bucket(corpus, laptop):
     for row in corpus.clips.itertuples():
-        clip = load_bucket_clip(read_clip(corpus.raw, row.clip_id), row.width, row.height, row.fps, laptop.video)
+        clip = load_bucket_clip(read_clip(corpus.raw, row.clip_id), row.width, row.height, laptop.video)
         assert clip.frames.shape[1:] == (64, 64, 3) and len(clip.frames) >= 17, row.Index
         assert (clip.audio is not None) == row.has_audio, row.Index
 
@@ -146,7 +146,7 @@ def test_a_huge_picture_takes_memory_for_a_few_pictures_and_no_more(corpus, lapt
     path = corpus.inbox / ELSEWHERE / "8K of nothing.mp4"
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     row = examine(limits_of(laptop), path).probe
-    load_bucket_clip(path.read_bytes(), row.width, row.height, row.fps, laptop.video)
+    load_bucket_clip(path.read_bytes(), row.width, row.height, laptop.video)
     # A picture is 50 MB as decoded and 100 MB as RGB; all 24 at the bucket's rate would be 2.4 GB.
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 900_000
 

@@ -86,7 +86,7 @@ def test_a_film_becomes_several_clips_of_one_file(inbox, laptop):
     for row, first in zip(clips.itertuples(), (0, 51), strict=True):
         data = read_clip(report.path, row.clip_id)
         assert isinstance(data, Span)
-        clip = load_bucket_clip(data, row.width, row.height, row.fps, laptop.video)
+        clip = load_bucket_clip(data, row.width, row.height, laptop.video)
         assert len(clip.frames) == row.frames
         assert np.abs(clip.frames.astype(int) - frames[first : first + row.frames]).mean() < 3
         assert clip.audio.mean() == pytest.approx(sound[first * 1000 : (first + row.frames) * 1000].mean(), abs=0.01)
