@@ -17,8 +17,9 @@ from evaluation.benchmark.puppet_benchmark import Benchmark, load_benchmark
 from media import write_atomically
 from media.records import ProductRecord
 from omnihuman.autoencoder import load_autoencoder
-from omnihuman.pipeline import build_pipeline
-from profiles import resolve_source
+from omnihuman.pipeline import OmniHumanPipeline, build_pipeline
+from omnihuman.transformer import OmniHumanTransformer3DModel
+from profiles import Profile, resolve_source
 
 
 def make_generated_videos(execution: Execution) -> Metadata:
@@ -62,8 +63,15 @@ class _Pipelines:
         if self._name != model.name:
             workspace = self.execution.workspace
             checkpoint = workspace.data(SOURCES[model.name]) / "transformer"
-            self._name, self._pipeline = model.name, build_pipeline(workspace.profile, checkpoint, model.steps or 1)
+            self._name, self._pipeline = model.name, planned_pipeline(workspace.profile, checkpoint, model)
         return self._pipeline
+
+
+def planned_pipeline(
+    profile: Profile, transformer: str | Path | OmniHumanTransformer3DModel, model: ModelPlan
+) -> OmniHumanPipeline:
+    """The pipeline of a planned model: a student by its own single step; a teacher as one, and guided, even where a single step is planned."""
+    return build_pipeline(profile, transformer, 1 if model.steps is None else profile.evaluation.teacher_steps)
 
 
 def _generate(pipelines: _Pipelines, benchmark: Benchmark, model: ModelPlan, mode: str, report: Report) -> None:

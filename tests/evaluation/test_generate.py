@@ -8,6 +8,8 @@ import pytest
 import torch
 from diffusers import AutoencoderKLWan
 
+from assets.kinds.generated_videos import planned_pipeline
+from evaluation.benchmark.benchmark_plan import generation_plan
 from evaluation.benchmark.generate import GenerationError, generate_videos, load_generated, reconstruct
 from media import decode_clip, whole_directory
 from omnihuman.autoencoder import (
@@ -18,6 +20,8 @@ from omnihuman.autoencoder import (
     to_pixels,
     use_rsqrt_norm,
 )
+from profiles import load_profile
+from training.stages.model import build_transformer
 
 
 def noises(pipeline):
@@ -145,3 +149,23 @@ def test_reconstruction_is_each_clip_through_the_autoencoder(tmp_path, benchmark
     assert frames.shape == two.frames.shape and (meta["model"], meta["mode"]) == ("reconstruction", "pixels")
     last = to_frames(decode_video(autoencoder, encode_video(autoencoder, to_pixels(two.frames[1:]))))
     np.testing.assert_array_equal(frames[1], last[0])
+
+
+def test_every_planned_model_samples_under_a_profile_with_guidance(tmp_path, benchmark):
+    """Both wan profiles guide; the undistilled teacher in one step was refused as if it were a student."""
+    profile = load_profile(
+        "laptop", ["transformer.num_layers=1", "evaluation.guidance_scale=3", "evaluation.teacher_steps=2"]
+    )
+    weights, one = build_transformer(profile, None, 0), dataclasses.replace(benchmark, **_first_clip(benchmark))
+    passes = {}
+    for model in generation_plan(profile.evaluation):
+        folder = tmp_path / model.name / "audio"
+        pipeline = planned_pipeline(profile, weights, model)
+        generate_videos(pipeline, one, folder, "audio", model.steps, profile.evaluation, weights="w")
+        passes[model.name] = load_generated(folder, one)[1]["cost"]["transformer_passes"]
+    assert passes == {"teacher": 4, "teacher_one_step": 2, "consistency_student": 1, "distilled_student": 1}
+
+
+def _first_clip(benchmark) -> dict:
+    tensors = {name: value[:1] for name, value in vars(benchmark).items() if isinstance(value, torch.Tensor)}
+    return tensors | {"names": benchmark.names[:1], "captions": benchmark.captions[:1]}
