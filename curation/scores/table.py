@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from curation.scores.clip_media import Bench, Material
 from curation.scores.contract import Score, Values, digest
 from curation.scores.registry import columns_of, switched_on
 from curation.scores.sound.loudness import clipping_of
+from curation.scores.unfinished import UnfinishedScores
 from curation.tables.contracts import SCORES as CONTRACT
 from curation.tables.failures import Failure, failure_of, failure_rows, lost_clip, refuse_if_all_fail_alike
 from curation.tables.quarantine import split_by_contract, write_quarantine
@@ -38,6 +39,7 @@ NOT_LOOKED_AT = {"interlaced": False, "audio_filled_seconds": 0.0}
 ARROW = {"float": pa.float64(), "bool": pa.bool_(), "text": pa.string()}
 TABLE = "scores.parquet"
 KEYPOINTS_KEY = "keypoints"
+UNFINISHED = "unfinished"  # folder of the cache
 
 
 def clip_facts(record: dict[str, Any]) -> dict[str, Any]:
@@ -77,7 +79,8 @@ def score_shard(
 ) -> ScoreReport:
     """Write `destination/` scores.parquet, quarantine.parquet and keypoints.safetensors. A clip is decoded at most once, and
     only for scores that were not computed before; its keypoints are written before the next clip's are taken. A clip on which a
-    score fails, however it does, is quarantined with the failure as its reason, and the others go on.
+    score fails, however it does, is quarantined with the failure as its reason, and the others go on. What a killed scoring had done
+    is not done again.
 
     Args:
         shard_dir: the raw shard.
@@ -101,22 +104,31 @@ def score_shard(
     store = ColumnCache(cache, shard_dir.name)
     columns = {name: store.read(key) for name, key in keys.items() if name != KEYPOINTS_KEY}
     places = store.keypoints(keys[KEYPOINTS_KEY])
+    unfinished = UnfinishedScores(None if cache is None else cache / UNFINISHED / shard_dir.name)
+    restored = unfinished.restore(keys, keys[KEYPOINTS_KEY], columns, places)
     on = switched_on(scores)
     jobs = [_job(record, on, columns, places) for record in clips.to_dict("records")]
     work, todo = _Work(shard_dir, bench, scores), [job for job in jobs if job.todo]
     results = map_over_clips(_score, work, todo, progress, "scoring clips", lost=_lost)
     versions = score_versions(bench, scores, keys)
-    with whole_directory(destination) as folder, _Writer.into(folder, store, keys[KEYPOINTS_KEY], jobs) as writer:
+    new_keypoints = KEYPOINTS_KEY in restored or any(job.place is None for job in jobs)
+    keeping = store.keeping_keypoints(keys[KEYPOINTS_KEY]) if new_keypoints else nullcontext()
+    with whole_directory(destination) as folder, keeping as keeper, _Writer.into(folder, keeper) as writer:
         for job in jobs:
-            writer.add(job, columns, next(results) if job.todo else _Result({}, None))
+            result = next(results) if job.todo else _Result({}, None)
+            if job.todo and isinstance(result, _Result):
+                done = {name: (keys[name], job.keys[name], values) for name, values in result.values.items()}
+                unfinished.add(job.record["sha256"], done, keys[KEYPOINTS_KEY], result.detected)
+            writer.add(job, columns, result)
         next(results, None)  # none is left; lets the last one be reported and the processes end
         refuse_if_all_fail_alike(writer.failed, len(jobs), shard_dir.name)
         writer.close(clips, scores_schema(scores), versions)
     scored = [job for job in jobs if job.record["clip_id"] not in writer.failed]
     computed = {name: sum(name in job.missing for job in scored) for name in columns}
     computed[KEYPOINTS_KEY] = sum(job.place is None for job in scored)
-    for name in (name for name in columns if computed[name]):
+    for name in (name for name in columns if computed[name] or name in restored):
         store.write(keys[name], columns[name])
+    unfinished.forget()
     failed = tuple(writer.failed.values())
     return ScoreReport(destination, len(scored), time.monotonic() - started, versions, computed, failed)
 
@@ -204,13 +216,10 @@ class _Writer:
 
     @classmethod
     @contextmanager
-    def into(cls, folder: Path, store: ColumnCache, key: str, jobs: list[_Job]) -> Iterator["_Writer"]:
-        """Into the product's folder, and into the cache where some clip's keypoints are new to it."""
-        new = any(job.place is None for job in jobs)
-        with ExitStack() as stack:
-            points = GrowingTensors(folder / "keypoints.safetensors", {"keypoints": ((KEYPOINTS, 3), "float32")})
-            stack.enter_context(points)
-            yield cls(folder, points, stack.enter_context(store.keeping_keypoints(key)) if new else None)
+    def into(cls, folder: Path, keeper: KeypointKeeper | None) -> Iterator["_Writer"]:
+        """Into the product's folder, and into the cache by `keeper` where some clip's keypoints are new to it."""
+        with GrowingTensors(folder / "keypoints.safetensors", {"keypoints": ((KEYPOINTS, 3), "float32")}) as points:
+            yield cls(folder, points, keeper)
 
     def add(self, job: _Job, columns: dict[str, dict[str, Values]], result: _Result | Failure) -> None:
         """One clip; its new columns go into `columns`."""

@@ -1,8 +1,10 @@
 """Only what changed is computed: counted by calls, per score and clip."""
 
 import dataclasses
+import shutil
 
 import pandas as pd
+import pytest
 
 from curation.scores import registry
 from curation.scores.registry import versions_digest
@@ -78,3 +80,27 @@ def test_a_damaged_cache_file_is_work_to_do_again(bench):
         path.write_bytes(b"half")
     report = bench.run()
     assert report.computed["motion"] == CLIPS and report.computed["keypoints"] == 0
+
+
+def test_a_scoring_that_was_cut_off_goes_on_where_it_was(bench, monkeypatch):
+    """Of a shard's clips those that were done are neither decoded nor looked at again, and the tables are those of one go."""
+    bench.run()
+    whole = bench.table()
+    for part in ("cache", "scores"):
+        shutil.rmtree(bench.root / part)
+    find = type(bench.detector).__call__
+
+    def cut_off(detector, frames):
+        if detector.calls == CLIPS - 1:
+            raise KeyboardInterrupt
+        return find(detector, frames)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(type(bench.detector), "__call__", cut_off)
+        bench.run()
+    report = bench.run()
+    assert (bench.decoded, bench.detector.calls) == (1, 1) and set(report.computed.values()) == {1}
+    pd.testing.assert_frame_equal(bench.table(), whole)
+    assert not (bench.root / "cache" / "unfinished" / bench.shard.name).exists()
+    again = bench.run()
+    assert bench.decoded == 0 and set(again.computed.values()) == {0}, "all of it came into the cache"
