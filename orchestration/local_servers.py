@@ -8,13 +8,16 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from assets.core.addresses import DAGSTER_PORT, LOOPBACK, MLFLOW_PAGES, MLFLOW_PORT, REPORT_PAGES, REPORTS_PORT
+from assets.core.names import STUDENT
 from assets.core.workspace import Workspace
 from media.user_error import UserError
-from orchestration.dagster_location.instance import open_instance
-from tracking.mlflow_store import server_command
+from tracking.mlflow_store import version_page
+
+PATIENCE = 300.0  # seconds that a server gets to answer
 
 
 class ServerError(UserError):
@@ -27,76 +30,115 @@ def serve(
     mlflow_port: int = MLFLOW_PORT,
     reports_port: int = REPORTS_PORT,
 ) -> int:
-    """Start all of them, print their addresses once they answer, wait; returns the exit code of the first that stops."""
-    open_instance(workspace).dispose()
-    workspace.tracker.ensure()
-    dagster_port, mlflow_port, reports_port = _free(dagster_port), _free(mlflow_port), _free(reports_port)
-    ports = {"Dagster": dagster_port, "MLflow": mlflow_port, "reports": reports_port}
+    """Print the addresses, start all of them, say which answers, wait; returns the exit code of the first that stops."""
+    ports = {"Dagster": _free(dagster_port), "MLflow": _free(mlflow_port), "reports": _free(reports_port)}
     addresses = {name: f"http://{LOOPBACK}:{port}" for name, port in ports.items()}
-    logs = workspace.logs
-    logs.mkdir(parents=True, exist_ok=True)
-    module = ["-m", "orchestration.definitions"]
-    commands = {
-        "dagster-webserver": [
-            sys.executable,
-            "-m",
-            "dagster_webserver",
-            "-h",
-            LOOPBACK,
-            "-p",
-            str(dagster_port),
-            *module,
-        ],
-        "dagster-daemon": [sys.executable, "-m", "dagster._daemon", "run", *module],
-        "mlflow": server_command(workspace.tracking_uri, LOOPBACK, mlflow_port, workspace.var / "mlartifacts"),
-        "reports": [sys.executable, "-m", "orchestration.report_server", str(workspace.reports), str(reports_port)],
-    }
+    for line in where_to_look(addresses):
+        print(line, flush=True)  # before anything slow
     processes: dict[str, subprocess.Popen] = {}
     # `kill` ends the servers too, as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        for name, command in commands.items():
-            log = open(logs / f"{name}.log", "ab")
-            environment = _environment() | {MLFLOW_PAGES: addresses["MLflow"], REPORT_PAGES: addresses["reports"]}
-            processes[name] = subprocess.Popen(
-                command, cwd=workspace.root, stdout=log, stderr=log, env=environment, start_new_session=True
-            )
-        for name, address in addresses.items():
-            _wait(address, processes)
-            print(f"{name:<8} {address}", flush=True)
-        print(f"logs in {logs}; Ctrl-C stops them", flush=True)
+        _make_stores(workspace)
+        champion = workspace.registry.at_alias(STUDENT)
+        if champion is not None:
+            print(_line("  the champion", version_page(addresses["MLflow"], STUDENT, champion.version)), flush=True)
+        _start(workspace, ports, addresses, processes)
+        for name in ("reports", "MLflow", "Dagster"):
+            _wait(addresses[name], processes)
+            print(f"{name} ready", flush=True)
+        print(f"logs in {workspace.logs}; Ctrl-C stops them", flush=True)
         while all(process.poll() is None for process in processes.values()):
             time.sleep(0.5)
         for name, process in processes.items():
             if process.poll() is not None:
                 print(
-                    f"{name} ended with exit code {process.returncode}; see {logs / (name + '.log')}", file=sys.stderr
+                    f"{name} ended with exit code {process.returncode}; see {workspace.logs / (name + '.log')}",
+                    file=sys.stderr,
                 )
         return 1
     except KeyboardInterrupt:
         return 0
     finally:
-        for process in processes.values():
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGTERM)
-        for process in processes.values():
-            try:
-                process.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+        _end(processes)
+
+
+def where_to_look(addresses: Mapping[str, str]) -> Iterator[str]:
+    """What to open, before anything of it answers."""
+    yield "starting; each answers as soon as it says ready, Dagster last, after a minute or so"
+    dagster, mlflow = addresses["Dagster"], addresses["MLflow"]
+    for name, address in (
+        ("Dagster", dagster),
+        ("  assets by group", f"{dagster}/asset-groups"),
+        ("  runs", f"{dagster}/runs"),
+        ("MLflow", mlflow),
+        ("  experiments", f"{mlflow}/#/experiments"),
+        ("  versions", f"{mlflow}/#/models/{STUDENT}"),
+        ("reports", addresses["reports"]),
+    ):
+        yield _line(name, address)
+
+
+def _line(name: str, address: str) -> str:
+    return f"{name:<18} {address}"
+
+
+def _make_stores(workspace: Workspace) -> None:
+    """Before any process uses them: several that make one database at once destroy it."""
+    from orchestration.dagster_location.instance import open_instance
+
+    open_instance(workspace).dispose()
+    workspace.tracker.ensure()
+
+
+def _start(
+    workspace: Workspace,
+    ports: Mapping[str, int],
+    addresses: Mapping[str, str],
+    processes: dict[str, subprocess.Popen],
+) -> None:
+    workspace.logs.mkdir(parents=True, exist_ok=True)
+    artifacts = str(workspace.var / "mlartifacts")
+    stores = ["--store", workspace.tracking_uri, "--artifacts", artifacts]
+    commands = {
+        "reports": ["orchestration.report_server", str(workspace.reports), "--port", str(ports["reports"])],
+        "mlflow": ["orchestration.mlflow_server", "--port", str(ports["MLflow"]), *stores],
+        "dagster-webserver": ["orchestration.dagster_server", "--port", str(ports["Dagster"])],
+        "dagster-daemon": ["dagster._daemon", "run", "-m", "orchestration.definitions"],
+    }
+    environment = _environment() | {MLFLOW_PAGES: addresses["MLflow"], REPORT_PAGES: addresses["reports"]}
+    for name, command in commands.items():
+        log = open(workspace.logs / f"{name}.log", "ab")
+        processes[name] = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=workspace.root,
+            stdout=log,
+            stderr=log,
+            env=environment,
+            start_new_session=True,
+        )
+
+
+def _end(processes: Mapping[str, subprocess.Popen]) -> None:
+    for process in processes.values():
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+    for process in processes.values():
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def _environment() -> dict[str, str]:
     """This process's, with the project's folder importable also where it is not installed: the root may be elsewhere."""
     project = str(Path(__file__).resolve().parent.parent)
-    search = os.pathsep.join(filter(None, [project, os.environ.get("PYTHONPATH", "")]))
-    # MLflow would start seven more processes for background jobs, which nothing here uses.
-    return {**os.environ, "PYTHONPATH": search, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [project, os.environ.get("PYTHONPATH", "")]))}
 
 
-def _wait(address: str, processes: dict[str, subprocess.Popen], seconds: float = 300.0) -> None:
-    deadline = time.monotonic() + seconds
+def _wait(address: str, processes: Mapping[str, subprocess.Popen]) -> None:
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         if any(process.poll() is not None for process in processes.values()):
             return
@@ -105,7 +147,7 @@ def _wait(address: str, processes: dict[str, subprocess.Popen], seconds: float =
             return
         except (urllib.error.URLError, OSError):
             time.sleep(0.5)
-    raise ServerError(f"{address} does not answer after {seconds:.0f} s; its log in var/logs says why")
+    raise ServerError(f"{address} does not answer after {PATIENCE:.0f} s; its log in var/logs says why")
 
 
 def _free(port: int) -> int:

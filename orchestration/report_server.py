@@ -1,20 +1,16 @@
-"""`python -m orchestration.report_server FOLDER PORT`: the HTML reports on loopback, for the links on Dagster's pages."""
+"""`python -m orchestration.report_server FOLDER --port PORT`: the HTML reports, for the links on Dagster's pages."""
 
-import argparse
 from pathlib import Path
 
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from assets.core.addresses import LOOPBACK, LOOPBACK_NAMES
 from media.pages import render
 from media.user_error import exit_code
-from serving.http_server import listen, run_app
+from serving.http_server import page_arguments, run_pages
 
 
 def build_app(folder: Path) -> Starlette:
@@ -25,19 +21,17 @@ def build_app(folder: Path) -> Starlette:
         names = [path.relative_to(folder).as_posix() for path in found]
         return HTMLResponse(render("orchestration", "reports.html", title="Reports, newest first", names=names))
 
-    hosts = Middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK_NAMES)
     folder.mkdir(parents=True, exist_ok=True)
-    return Starlette(routes=[Route("/", pages), Mount("/", StaticFiles(directory=folder))], middleware=[hosts])
+    return Starlette(routes=[Route("/", pages), Mount("/", StaticFiles(directory=folder))])
 
 
 def main() -> int:
     """Serve until SIGTERM or Ctrl-C."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = page_arguments(__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("port", type=int)
     given = parser.parse_args()
     try:
-        return run_app(build_app(given.folder), listen(LOOPBACK, given.port))
+        return run_pages(build_app(given.folder), given)
     except Exception as error:
         return exit_code(error)
 

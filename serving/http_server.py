@@ -1,5 +1,6 @@
-"""An app on a port until somebody ends it: what the server of videos and that of votes share."""
+"""An app on a port until somebody ends it: what all servers of the project share."""
 
+import argparse
 import signal
 import socket
 from contextlib import suppress
@@ -7,7 +8,11 @@ from contextlib import suppress
 import uvicorn
 from starlette.types import ASGIApp
 
+from assets.core.addresses import LOOPBACK, LOOPBACK_NAMES
 from serving.request_limits import VisitorError
+from serving.same_origin import SameOrigin
+
+DRAIN_SECONDS = 5  # for answers under way when a server of pages ends
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -41,3 +46,24 @@ def run_app(app: ASGIApp, listening: socket.socket, drain_seconds: int | None = 
     with suppress(KeyboardInterrupt):
         server.run(sockets=[listening])
     return 0
+
+
+def page_arguments(description: str | None) -> argparse.ArgumentParser:
+    """A parser of what every server of pages is told."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--host", default=LOOPBACK, help="address to serve on (default %(default)s)")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name that browsers and other servers may call this one, beside this machine's own; repeat it for several",
+    )
+    return parser
+
+
+def run_pages(app: ASGIApp, given: argparse.Namespace) -> int:
+    """Serve an app to pages of itself alone, as `page_arguments` says, until SIGTERM or Ctrl-C."""
+    guarded = SameOrigin(app, (*LOOPBACK_NAMES, *given.allow_host))
+    return run_app(guarded, listen(given.host, given.port), DRAIN_SECONDS)

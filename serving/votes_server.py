@@ -9,10 +9,9 @@ from typing import Any, Literal
 import numpy as np
 from fastapi import FastAPI, HTTPException, Response
 from pydantic import BaseModel, ConfigDict
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import HTMLResponse
 
-from assets.core.addresses import LOOPBACK, LOOPBACK_NAMES
+from assets.core.addresses import LOOPBACK
 from assets.core.workspace import Workspace
 from evaluation.benchmark.benchmark_plan import AUDIO
 from evaluation.benchmark.generate import enlarge, load_generated
@@ -22,6 +21,7 @@ from media import encode_clip
 from media.photographs import png_with_text
 from serving.body_limit import BodyLimit
 from serving.http_server import address, listen, run_app
+from serving.same_origin import SameOrigin
 from serving.votes_page import votes_page
 
 SMALLEST_SIDE = 256  # pixels that people can judge
@@ -107,8 +107,8 @@ def serve_votes(stage: Stage, port: int) -> int:
 def build_app(stage: Stage) -> FastAPI:
     """Page, pairs and votes. What a voter sees names no system: a pair is a random token."""
     app = FastAPI(title="Blind comparison", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK_NAMES)
     app.add_middleware(BodyLimit, largest=LARGEST_BODY)
+    app.add_middleware(SameOrigin)
 
     @app.exception_handler(VoteError)
     def refused(request: Any, error: Exception) -> Response:

@@ -1,8 +1,7 @@
-"""Where MLflow keeps things and how it is reached: settings that are safe, a client, its server, its health. Light until a client is made."""
+"""Where MLflow keeps things and how it is reached: settings that are safe, a client, its health. Light until a client is made."""
 
 import os
 import sqlite3
-import sys
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,21 +66,14 @@ def point_mlflow_at(uri: str) -> None:
         os.environ[ADDRESS] = given
 
 
-def server_command(uri: str, host: str, port: int, artifacts: Path) -> list[str]:
-    """The command line of a server of this store, whose artifacts go into the folder `artifacts`."""
-    options = {
-        "--host": host,
-        "--port": str(port),
-        "--workers": "1",
-        "--backend-store-uri": uri,
-        "--artifacts-destination": str(artifacts),
-    }
-    return [sys.executable, "-m", "mlflow", "server", *(word for option in options.items() for word in option)]
-
-
 def run_page(pages: str, run_id: str) -> str:
     """Where people look at a run, below the address of MLflow's pages."""
     return f"{pages}/#/runs/{run_id}"
+
+
+def version_page(pages: str, name: str, version: int) -> str:
+    """Where people look at a version of a registered model, below the same address."""
+    return f"{pages}/#/models/{name}/versions/{version}"
 
 
 def store_health(uri: str) -> tuple[bool, str]:

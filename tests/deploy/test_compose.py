@@ -44,8 +44,20 @@ def test_without_a_secret_nothing_starts_and_it_is_named(secret):
 
 def test_every_port_is_published_on_loopback_only(services):
     published = {name: service["ports"] for name, service in services.items() if "ports" in service}
-    assert set(published) == {"object-store", "mlflow", "dagster-webserver"}
+    assert set(published) == {"object-store", "mlflow", "dagster-webserver", "reports"}
     assert all(port["host_ip"] == "127.0.0.1" for ports in published.values() for port in ports)
+
+
+def test_all_that_a_browser_reaches_is_behind_the_check_of_who_asks(services):
+    """The modules that end in `serving.http_server.run_pages`; the object store knows keys, and no cookies."""
+    shown = {name: service["command"] for name, service in services.items() if "ports" in service}
+    del shown["object-store"]
+    assert {name: command[2] for name, command in shown.items()} == {
+        "dagster-webserver": "orchestration.dagster_server",
+        "mlflow": "orchestration.mlflow_server",
+        "reports": "orchestration.report_server",
+    }
+    assert "--allow-host=mlflow" in shown["mlflow"], "as the other services call it"
 
 
 def test_the_services_find_one_another(services):

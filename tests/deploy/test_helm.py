@@ -14,6 +14,11 @@ from orchestration.dagster_location.instance import CONFIGURATION
 kubernetes_validate = pytest.importorskip("kubernetes_validate", reason="the extra `deployment-tests` is not installed")
 HELM = Path(__file__).resolve().parents[2] / "deploy" / "helm"
 VERSION = "1.32"
+PAGES = {
+    "dagster-pages": "orchestration.dagster_server",
+    "mlflow": "orchestration.mlflow_server",
+    "reports": "orchestration.report_server",
+}
 
 
 @pytest.fixture(scope="module")
@@ -31,18 +36,20 @@ def test_kubernetes_takes_the_manifests(manifests):
     assert set(manifests) == {
         ("PersistentVolumeClaim", "omnihuman-workspace"),
         ("ConfigMap", "omnihuman-launcher"),
-        ("Deployment", "mlflow"),
-        ("Service", "mlflow"),
+        *((kind, name) for kind in ("Deployment", "Service") for name in PAGES),
     }
     for manifest in manifests.values():
         kubernetes_validate.validate(manifest, VERSION, strict=True)
 
 
-def test_the_service_finds_its_server(manifests):
-    server, service = manifests["Deployment", "mlflow"], manifests["Service", "mlflow"]
+@pytest.mark.parametrize("name", PAGES)
+def test_the_service_finds_its_server_which_checks_who_asks(manifests, values, name):
+    server, service = manifests["Deployment", name], manifests["Service", name]
     assert service["spec"]["selector"].items() <= server["spec"]["template"]["metadata"]["labels"].items()
     (container,) = server["spec"]["template"]["spec"]["containers"]
     assert service["spec"]["ports"][0]["targetPort"] in [port["name"] for port in container["ports"]]
+    assert container["command"][:3] == ["python", "-m", PAGES[name]]
+    assert values["dagsterWebserver"]["replicaCount"] == 0, "Dagster's own pages check nobody"
 
 
 def test_what_the_values_say_of_pods_fits_into_pods(values):
@@ -133,6 +140,7 @@ def test_dagsters_chart_takes_the_values_and_kubernetes_what_it_makes(values, ma
         "ServiceAccount",
     }
     brought = {*named, *manifests, ("Secret", "dagster-postgresql"), ("Secret", "omnihuman")}
+    assert set(names_of_cluster_things(list(manifests.values()))) <= brought
     instance = yaml.safe_load(named["ConfigMap", "dagster-instance"]["data"]["dagster.yaml"])
     assert {*names_of_cluster_things(made), *names_of_cluster_things(instance["run_launcher"])} <= brought
     here = yaml.safe_load(CONFIGURATION)

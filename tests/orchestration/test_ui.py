@@ -13,7 +13,11 @@ import cv2
 import dagster as dg
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
+import requests
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from assets.core.workspace import open_workspace
 from assets.kinds.registration.model_card import samples
@@ -65,21 +69,34 @@ def home(tmp_path_factory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def served(home) -> Iterator[dict[str, str]]:
-    """Its addresses while it runs; in the end it takes all servers down and leaves with 0."""
+def running(home) -> Iterator[tuple[int, dict[str, str]]]:
+    """Its process and addresses while it runs; in the end it takes all servers down and leaves with 0."""
     with started(home, "ui", "--dagster-port", "3917", "--mlflow-port", "5917", "--reports-port", "4917") as (
         process,
         address,
     ):
         assert process.stdout is not None
-        addresses = {"Dagster": address} | dict(next(process.stdout).split() for _ in range(2))
-        assert addresses.keys() == {"Dagster", "MLflow", "reports"}
-        yield addresses
+        addresses, ready = {"Dagster": address}, []
+        for words in map(str.split, process.stdout):
+            if words[0] in ("MLflow", "reports") and words[1].startswith("http://"):
+                assert not ready, "addresses come before anything that takes time"
+                addresses[words[0]] = words[1]
+            elif words[1:] == ["ready"]:
+                ready.append(words[0])
+            elif words[:2] == ["logs", "in"]:
+                break
+        assert addresses.keys() == set(ready) == {"Dagster", "MLflow", "reports"}
+        yield process.pid, addresses
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 0
     for address in addresses.values():
         with pytest.raises(urllib.error.URLError):
             urllib.request.urlopen(address, timeout=2)
+
+
+@pytest.fixture(scope="module")
+def served(running) -> dict[str, str]:
+    return running[1]
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +114,53 @@ def window(served):
 def test_the_servers_answer_with_the_code_location_loaded(served):
     assert all(address.startswith("http://127.0.0.1:") for address in served.values())
     assert _location(served["Dagster"]) == "RepositoryLocation"
+
+
+@pytest.mark.parametrize(
+    ("server", "path"),
+    [
+        ("Dagster", "/graphql?query={version}"),
+        ("MLflow", "/api/2.0/mlflow/experiments/search?max_results=1"),
+        ("reports", "/"),
+    ],
+)
+def test_names_and_pages_of_elsewhere_are_refused(served, server, path):
+    """Harmless questions, as a foreign page would send them: under a name of its own, by a script, a form, a picture."""
+    address, query = served[server], path.replace("{", "%7B").replace("}", "%7D")
+    elsewhere = {
+        "another name": {"Host": "evil.example"},
+        "a script or form": {"Origin": "http://evil.example"},
+        "a page of this machine": {"Origin": "http://127.0.0.1:1"},
+        "a file": {"Origin": "null"},
+        "a picture": {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "image"},
+    }
+    assert requests.get(address + query, timeout=30).status_code == 200
+    for kind, headers in elsewhere.items():
+        for method in ("GET", "POST"):
+            answer = requests.request(method, address + query, headers=headers, timeout=30)
+            assert answer.status_code == (400 if kind == "another name" else 403), (kind, method)
+            assert "evil.example" in answer.text or "may not" in answer.text
+
+
+def test_dagsters_websocket_is_open_to_its_own_page_alone(served):
+    address, protocol = served["Dagster"].replace("http", "ws") + "/graphql", ["graphql-ws"]
+    with connect(address, origin=served["Dagster"], subprotocols=protocol) as socket:
+        socket.send(json.dumps({"type": "connection_init"}))
+        assert json.loads(socket.recv(timeout=30)) == {"type": "connection_ack"}
+    with pytest.raises(InvalidStatus, match="403"):
+        connect(address, origin="http://evil.example", subprotocols=protocol)
+
+
+def test_nothing_of_it_listens_but_the_addresses_that_it_printed(running):
+    """No port behind: neither Dagster's code server nor any of the others has one that a foreign page could ask."""
+    tree = psutil.Process(running[0])
+    ports = {
+        connection.laddr.port
+        for process in (tree, *tree.children(recursive=True))
+        for connection in process.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert ports == {int(address.rpartition(":")[2]) for address in running[1].values()}
 
 
 def _location(address: str) -> str:
