@@ -15,7 +15,6 @@ from typing import Any
 import gradio as gr
 from pydantic import ValidationError
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from assets.core.addresses import LOOPBACK_NAMES
 from assets.core.workspace import Workspace
@@ -27,7 +26,16 @@ from serving.generation import Request, prepare_video, write_video
 from serving.inputs import GenerateError
 from serving.model_choice import ModelChoice, ModelShelf, list_choices
 from serving.page_look import CSS, THEME, OnlyFromHere
-from serving.request_limits import BAD_INPUT, Limits, VisitorError, check_host, in_visitor_words, keep_upload
+from serving.request_limits import (
+    BAD_INPUT,
+    Limits,
+    NotAllowedError,
+    VisitorError,
+    check_host,
+    in_visitor_words,
+    keep_upload,
+)
+from serving.same_origin import SameOrigin
 from serving.video_settings import VideoSettings
 from tracking.registry import RegistryError
 
@@ -58,9 +66,7 @@ def serve_page(workspace: Workspace, host: str, port: int, limits: Limits, expos
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    guards = [Middleware(OnlyFromHere)]
-    if not expose:
-        guards.append(Middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK_NAMES))
+    guards = [Middleware(SameOrigin, hosts=None if expose else LOOPBACK_NAMES), Middleware(OnlyFromHere)]
     with tempfile.TemporaryDirectory(prefix="omnihuman-page-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder
         blocks = build_page(choices, limits, VideoMaker(workspace, limits, Path(folder)))
@@ -123,14 +129,15 @@ class VideoMaker:
                 guidance=guidance.strip() or None,
                 face_check=face_check,
             )
+            self._limits.refuse_dropped(settings.mark, settings.face_check)
             request = settings.request(
                 place / "video.mp4", _keep(place, image=image, audio=audio, pose=pose), self._limits.seconds
             )
             return self._run(request, model, progress)
-        except (*BAD_INPUT, RegistryError) as error:
+        except (*BAD_INPUT, NotAllowedError, RegistryError) as error:
             shutil.rmtree(place)
             raise gr.Error(
-                str(error) if request is None else in_visitor_words(error, request),
+                str(error) if request is None else in_visitor_words(error, request, self._limits),
                 duration=None,
                 title="That cannot be made",
                 print_exception=False,
@@ -157,7 +164,7 @@ class VideoMaker:
             f"{seconds:.2f} s of video ({prepared.video.frames} frames) in {took:.1f} s by {loaded.name}",
             *prepared.inputs.notes(),
         ]
-        return str(path), in_words(status, request), as_table(measures), read_provenance(path)
+        return str(path), in_words(status, request, self._limits), as_table(measures), read_provenance(path)
 
     def _forget_old(self) -> None:
         """Gradio removes its own copies; this removes what was made here."""
@@ -234,7 +241,12 @@ def _inputs(choices: Sequence[ModelChoice], limits: Limits) -> tuple[list[Any], 
                 info="a scale, or START:END such as 6.5:3.5; not for a one-step student",
                 elem_id="guidance",
             )
-        face_check = gr.Checkbox(True, label="Refuse a picture without a face, or with several people", elem_id="face")
+        face_check = gr.Checkbox(
+            True,
+            label="Refuse a picture without a face, or with several people",
+            elem_id="face",
+            visible="face_check" in limits.may_drop,
+        )
     button = gr.Button("Make the video", variant="primary", elem_id="make")
     return [image, audio, pose, prompt, model, seconds, seed, steps, guidance, face_check], button
 
@@ -244,10 +256,10 @@ def as_table(measures: Sequence[ClipMeasure]) -> str:
     return render("serving", "measures.html", measures=measures)
 
 
-def in_words(lines: Sequence[str], request: Request) -> str:
+def in_words(lines: Sequence[str], request: Request, limits: Limits) -> str:
     """Markdown paragraphs in which nothing that a visitor named is markup."""
     return "\n\n".join(
-        html.escape(in_visitor_words(RuntimeError(line), request)).replace("_", "\\_").replace("*", "\\*")
+        html.escape(in_visitor_words(RuntimeError(line), request, limits)).replace("_", "\\_").replace("*", "\\*")
         for line in lines
     )
 

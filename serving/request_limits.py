@@ -22,19 +22,46 @@ class VisitorError(UserError):
     """A service that may not be started like this; the message says what to change."""
 
 
+class NotAllowedError(UserError):
+    """What the operator of a server leaves to no visitor; the message says who may change it."""
+
+
 @dataclass(frozen=True)
 class Limits:
-    """For one visitor's request: seconds of video, bytes of everything uploaded, and how many requests may wait."""
+    """What one visitor may ask for.
+
+    Attributes:
+        seconds: of video.
+        upload_bytes: of everything uploaded in a request.
+        waiting: requests of all visitors that may wait.
+        per_client: requests of one visitor that may wait, and that he may be sending at a time.
+        may_drop: of `mark` and `face_check`, those that a visitor may switch off.
+    """
 
     seconds: float = 60.0
     upload_bytes: int = 100 * 1024**2
     waiting: int = 8
+    per_client: int = 4
+    may_drop: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        if not self.seconds > 0 or self.upload_bytes < 1 or self.waiting < 1:
+        if not self.seconds > 0 or self.upload_bytes < 1 or self.waiting < 1 or self.per_client < 1:
             raise VisitorError(
-                f"limits are positive, got {self.seconds:g} s, {self.upload_bytes} bytes, {self.waiting} waiting"
+                f"limits are positive, got {self.seconds:g} s, {self.upload_bytes} bytes, {self.waiting} waiting, "
+                f"{self.per_client} of one client"
             )
+
+    def refuse_dropped(self, mark: bool, face_check: bool) -> None:
+        """Keep the mark and the face check where the operator does.
+
+        Raises:
+            NotAllowedError: one of them is switched off, and is not the visitor's to switch off.
+        """
+        for name, kept in (("mark", mark), ("face_check", face_check)):
+            if not kept and name not in self.may_drop:
+                raise NotAllowedError(
+                    f"{name}=false is not allowed here; whoever runs this may start it with --may-drop {name}"
+                )
 
 
 def check_host(host: str, expose: bool) -> None:
@@ -50,13 +77,15 @@ def check_host(host: str, expose: bool) -> None:
     if not local and not expose:
         raise VisitorError(
             f"--host {host} lets other machines in, and there is no password: anybody could make videos of anybody. Put a proxy that "
-            "asks who it is before 127.0.0.1, or pass --expose if the network itself keeps strangers out"
+            "asks who it is before 127.0.0.1, or pass --expose, with --tokens or where the network itself keeps strangers out"
         )
 
 
-def in_visitor_words(error: BaseException, request: Request) -> str:
+def in_visitor_words(error: BaseException, request: Request, limits: Limits) -> str:
     """An error's message without this machine's paths, and with fields where the command line has options."""
     message = str(error)
+    if "face_check" not in limits.may_drop:
+        message = message.replace(", or pass --no-face-check", "")
     for path in (getattr(request, option) for option in FILES):
         message = message if path is None else message.replace(str(path), path.name)
     message = message.replace(f"{request.output.parent}/", "")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from media import whole_directory, write_atomically
+from media.access import chosen_umask
 from media.user_error import UserError
 from serving.generation import Request
 from serving.request_limits import Limits, keep_upload
@@ -32,6 +33,7 @@ class Job:
 
     Attributes:
         id: 32 hex.
+        client: who asked, as `serving.clients` names him.
         status: `QUEUED`, `RUNNING`, `DONE`, `FAILED`, or `DELETED` for one whose worker has not let go of it yet.
         settings: `VideoSettings` as JSON.
         files: paths below the job's folder under the names of `profiles.conditions.FILES`.
@@ -52,6 +54,16 @@ class Job:
     segments: int = 0
     notes: list[str] = field(default_factory=list)
     error: str = ""
+    client: str = ""
+
+
+@dataclass(frozen=True)
+class Quota:
+    """What is kept of jobs that ended, with their uploads and videos: seconds, number and bytes. The oldest go first."""
+
+    seconds: float = 24 * 3600.0
+    jobs: int = 200
+    size: int = 2 * 1024**3
 
 
 class JobStore:
@@ -60,8 +72,8 @@ class JobStore:
     def __init__(self, folder: Path, limits: Limits):
         self.folder, self.limits = folder, limits
         self._lock = threading.RLock()
-        self._coming = 0
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # pictures and voices of people
+        self._coming: list[str] = []  # clients whose files are being kept
+        folder.mkdir(parents=True, exist_ok=True, mode=0o777 & ~chosen_umask())  # pictures and voices of people
         self._recover()
 
     def add(
@@ -69,6 +81,7 @@ class JobStore:
         settings: VideoSettings,
         uploads: Mapping[str, tuple[BinaryIO, str]],
         check: Callable[[Request], list[str]],
+        client: str = "",
     ) -> Job:
         """Keep the files, look at them, and queue the job.
 
@@ -76,11 +89,12 @@ class JobStore:
             settings: what was asked for.
             uploads: content and file name under the names of `profiles.conditions.FILES`.
             check: raises what is wrong with the request, or returns notes; nothing of a refused job is kept.
+            client: who asks.
 
         Raises:
-            QueueFull: as many jobs wait as may.
+            QueueFull: as many jobs wait as may, of all or of this client.
         """
-        self._reserve()
+        self._reserve(client)
         try:
             name = uuid.uuid4().hex
             with whole_directory(self.path(name)) as place:
@@ -90,12 +104,12 @@ class JobStore:
                 }
                 notes = check(settings.request(place / VIDEO, files, self.limits.seconds))
                 inside = {kind: str(path.relative_to(place)) for kind, path in files.items()}
-                job = Job(name, QUEUED, settings.model_dump(), inside, time.time(), notes=notes)
+                job = Job(name, QUEUED, settings.model_dump(), inside, time.time(), notes=notes, client=client)
                 write_atomically(place / STATE, _as_json(job))
             return job
         finally:
             with self._lock:
-                self._coming -= 1
+                self._coming.remove(client)
 
     def get(self, name: str) -> Job | None:
         """The job with this id, None where there is none (any more)."""
@@ -144,11 +158,14 @@ class JobStore:
         (self.path(name) / STATE).unlink(missing_ok=True)
         shutil.rmtree(self.path(name), ignore_errors=True)
 
-    def forget_finished(self, seconds: float) -> None:
-        """Remove what was done or failed longer ago than that."""
-        for job in self.every():
-            if job.finished is not None and time.time() - job.finished > seconds:
-                self.delete(job.id)
+    def forget_finished(self, quota: Quota) -> None:
+        """Remove what was done or failed too long ago, and the oldest of what is too much."""
+        ended = [(job.finished, job.id) for job in self.every() if job.finished is not None]
+        count = size = 0
+        for finished, name in sorted(ended, reverse=True):
+            count, size = count + 1, size + _bytes(self.path(name))
+            if time.time() - finished > quota.seconds or count > quota.jobs or size > quota.size:
+                self.delete(name)
 
     def path(self, name: str) -> Path:
         """A job's folder."""
@@ -159,11 +176,16 @@ class JobStore:
         files = {kind: self.path(job.id) / path for kind, path in job.files.items()}
         return VideoSettings(**job.settings).request(self.path(job.id) / VIDEO, files, self.limits.seconds)
 
-    def _reserve(self) -> None:
+    def _reserve(self, client: str) -> None:
         with self._lock:
-            if self.waiting() + self._coming >= self.limits.waiting:
+            waiting = [job.client for job in self.every() if job.status == QUEUED] + self._coming
+            if len(waiting) >= self.limits.waiting:
                 raise QueueFull(f"{self.limits.waiting} videos wait already, which is as many as may; ask again later")
-            self._coming += 1
+            if waiting.count(client) >= self.limits.per_client:
+                raise QueueFull(
+                    f"{self.limits.per_client} of your videos wait already, which is as many as may; ask again later"
+                )
+            self._coming.append(client)
 
     def _read(self, name: str) -> Job | None:
         try:
@@ -179,6 +201,10 @@ class JobStore:
                 self.remove(path.name)
             elif job.status == RUNNING:
                 self.change(job.id, status=QUEUED)
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _as_json(job: Job) -> bytes:

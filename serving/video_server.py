@@ -4,25 +4,26 @@ FastAPI and not MLflow's scoring server: that one answers a call with its result
 minutes, comes in and goes out as files, must outlive a restart, and has to be refused early when it is too large.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Form, HTTPException, Request, Response, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from assets.core.addresses import LOOPBACK_NAMES
 from assets.core.workspace import Workspace
 from profiles.conditions import FILES
 from serving import generation
 from serving.body_limit import BodyLimit
+from serving.clients import Clients
 from serving.http_server import address, listen, run_app
 from serving.model_choice import load_model
-from serving.request_limits import BAD_INPUT, Limits, check_host, in_visitor_words
+from serving.request_limits import BAD_INPUT, Limits, NotAllowedError, check_host, in_visitor_words
+from serving.same_origin import SameOrigin
 from serving.server_metrics import CONTENT_TYPE_LATEST, ServerMetrics
-from serving.video_jobs import DONE, VIDEO, Job, JobStore, QueueFull
+from serving.video_jobs import DONE, VIDEO, Job, JobStore, QueueFull, Quota
 from serving.video_settings import VideoSettings
 from serving.video_worker import VideoWorker
 
@@ -46,8 +47,9 @@ def serve(
     port: int,
     limits: Limits,
     expose: bool = False,
-    keep_hours: float = 24.0,
+    quota: Quota = Quota(),  # noqa: B008 - frozen
     grace_seconds: float = 60.0,
+    tokens: Mapping[str, str] | None = None,
 ) -> int:
     """Serve until SIGTERM or Ctrl-C; returns the exit code.
 
@@ -57,8 +59,9 @@ def serve(
         host, port: 0 takes a free port; the address is printed.
         limits: of one request, and of the queue.
         expose: allow a host that other machines reach.
-        keep_hours: finished jobs are removed after that.
+        quota: of finished jobs.
         grace_seconds: for the segment that is being made when the server ends.
+        tokens: names of clients by the digest of their token; None asks for none.
 
     Raises:
         VisitorError: host or port that cannot be served.
@@ -69,14 +72,18 @@ def serve(
     loaded = load_model(workspace, model)
     store = JobStore(workspace.var / JOBS, limits)
     metrics = ServerMetrics(store)
-    worker = VideoWorker(workspace, loaded, store, metrics, keep_hours * 3600)
-    app = build_app(worker, metrics, None if expose else LOOPBACK_NAMES, grace_seconds)
+    worker = VideoWorker(workspace, loaded, store, metrics, quota)
+    app = build_app(worker, metrics, None if expose else LOOPBACK_NAMES, grace_seconds, tokens)
     print(f"{loaded.name} on {address(host, listening)}/v1/videos; jobs in {store.folder}; Ctrl-C ends it", flush=True)
     return run_app(app, listening, DRAIN_SECONDS)
 
 
 def build_app(
-    worker: VideoWorker, metrics: ServerMetrics, hosts: Sequence[str] | None, grace_seconds: float
+    worker: VideoWorker,
+    metrics: ServerMetrics,
+    hosts: Sequence[str] | None,
+    grace_seconds: float,
+    tokens: Mapping[str, str] | None = None,
 ) -> FastAPI:
     """The HTTP side of a worker that is not started yet; it starts and ends with the app."""
 
@@ -93,10 +100,10 @@ def build_app(
     app = FastAPI(
         title="OmniHuman videos", lifespan=life, docs_url=None, redoc_url=None
     )  # their pages fetch scripts from elsewhere
-    if hosts is not None:
-        # A name that resolves to loopback must not let a web page of elsewhere in.
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
-    app.add_middleware(BodyLimit, largest=worker.store.limits.upload_bytes)
+    limits = worker.store.limits
+    app.add_middleware(BodyLimit, largest=limits.upload_bytes)
+    app.add_middleware(Clients, tokens=tokens, sending=limits.per_client)
+    app.add_middleware(SameOrigin, hosts=hosts)
     _count_answers(app, metrics)
     _word_errors(app)
     _add_videos(app, worker)
@@ -109,17 +116,19 @@ def _add_videos(app: FastAPI, worker: VideoWorker) -> None:
 
     @app.post("/v1/videos", status_code=202)
     def create(
-        form: Annotated[VideoForm, Form(media_type="multipart/form-data")], response: Response
+        form: Annotated[VideoForm, Form(media_type="multipart/form-data")], request: Request, response: Response
     ) -> dict[str, Any]:
-        """Queue a video. 413: too large; 422: an input that cannot be used; 429: the queue is full."""
+        """Queue a video. 403: not the caller's to set; 413: too large; 422: an input that cannot be used; 429: too many wait."""
         if not worker.ready:
             raise HTTPException(503, "the server is shutting down")
         given = {kind: getattr(form, kind) for kind in FILES}
         uploads = {kind: (part.file, part.filename or kind) for kind, part in given.items() if part is not None}
+        settings = VideoSettings(**form.model_dump(exclude=set(FILES)))
         try:
-            job = store.add(
-                VideoSettings(**form.model_dump(exclude=set(FILES))), uploads, lambda request: _check(worker, request)
-            )
+            store.limits.refuse_dropped(settings.mark, settings.face_check)
+            job = store.add(settings, uploads, lambda video: _check(worker, video), request.state.client)
+        except NotAllowedError as error:
+            raise HTTPException(403, str(error)) from error
         except QueueFull as error:
             raise HTTPException(429, str(error), {"Retry-After": RETRY_SECONDS}) from error
         except BAD_INPUT as error:
@@ -130,23 +139,23 @@ def _add_videos(app: FastAPI, worker: VideoWorker) -> None:
 
     @app.head("/v1/videos/{name}", include_in_schema=False)
     @app.get("/v1/videos/{name}")
-    def status(name: str) -> dict[str, Any]:
+    def status(name: str, request: Request) -> dict[str, Any]:
         """How far it is."""
-        return _shown(_found(store, name))
+        return _shown(_found(store, name, request))
 
     @app.head("/v1/videos/{name}/video.mp4", include_in_schema=False)
     @app.get("/v1/videos/{name}/video.mp4")
-    def video(name: str) -> FileResponse:
+    def video(name: str, request: Request) -> FileResponse:
         """The finished video; 409 before that."""
-        job = _found(store, name)
+        job = _found(store, name, request)
         if job.status != DONE:
             raise HTTPException(409, f"the video is not there: {job.status}" + (f", {job.error}" if job.error else ""))
         return FileResponse(store.path(name) / VIDEO, media_type="video/mp4", filename=f"{name}.mp4")
 
     @app.delete("/v1/videos/{name}", status_code=204)
-    def delete(name: str) -> None:
+    def delete(name: str, request: Request) -> None:
         """Forget a job with its files; one that is being made stops after its segment."""
-        if not store.delete(name):
+        if not store.delete(_found(store, name, request).id):
             raise HTTPException(404, f"no job {name}")
 
 
@@ -174,22 +183,23 @@ def _check(worker: VideoWorker, request: generation.Request) -> list[str]:
     try:
         return generation.prepare_video(worker.workspace, worker.model, request).inputs.notes()
     except BAD_INPUT as error:
-        raise HTTPException(422, in_visitor_words(error, request)) from error
+        raise HTTPException(422, in_visitor_words(error, request, worker.store.limits)) from error
 
 
-def _found(store: JobStore, name: str) -> Job:
+def _found(store: JobStore, name: str, request: Request) -> Job:
+    """The job, for whoever asked for it; where no tokens tell clients apart, for who knows its name."""
     job = store.get(name)
-    if job is None:
+    if job is None or (request.state.known and job.client != request.state.client):
         raise HTTPException(404, f"no job {name}")
     return job
 
 
 def _shown(job: Job) -> dict[str, Any]:
-    """Everything but where its files lie."""
+    """Everything but where its files lie and whose it is."""
     links = {"self": f"/v1/videos/{job.id}"} | (
         {"video": f"/v1/videos/{job.id}/video.mp4"} if job.status == DONE else {}
     )
-    return {name: value for name, value in vars(job).items() if name != "files"} | {"links": links}
+    return {name: value for name, value in vars(job).items() if name not in ("files", "client")} | {"links": links}
 
 
 def _count_answers(app: FastAPI, metrics: ServerMetrics) -> None:

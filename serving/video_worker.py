@@ -9,7 +9,7 @@ from assets.core.workspace import Workspace
 from serving.generation import prepare_video, write_video
 from serving.model_choice import LoadedModel
 from serving.request_limits import BAD_INPUT, in_visitor_words
-from serving.video_jobs import DONE, FAILED, QUEUED, RUNNING, Job, JobStore
+from serving.video_jobs import DONE, FAILED, QUEUED, RUNNING, Job, JobStore, Quota
 
 logger = logging.getLogger(__name__)
 IDLE_SECONDS = 5.0  # between looks at the folder when nobody calls `wake`
@@ -33,13 +33,11 @@ class Counting(Protocol):
 class VideoWorker(threading.Thread):
     """Takes the oldest queued job until `stop` is called; a segment that has begun is always finished."""
 
-    def __init__(
-        self, workspace: Workspace, model: LoadedModel, store: JobStore, counting: Counting, keep_seconds: float
-    ):
+    def __init__(self, workspace: Workspace, model: LoadedModel, store: JobStore, counting: Counting, quota: Quota):
         # A daemon: a segment that outlasts the time for shutting down must not keep the process; its job can go on later.
         super().__init__(name="video-worker", daemon=True)
         self.workspace, self.model, self.store = workspace, model, store
-        self._counting, self._keep_seconds = counting, keep_seconds
+        self._counting, self._quota = counting, quota
         self._awake, self._ending = threading.Event(), threading.Event()
 
     @property
@@ -61,7 +59,7 @@ class VideoWorker(threading.Thread):
     def run(self) -> None:
         """Until `stop`."""
         while not self._ending.is_set():
-            self.store.forget_finished(self._keep_seconds)
+            self.store.forget_finished(self._quota)
             job = self.store.next_queued()
             if job is None:
                 self._awake.wait(IDLE_SECONDS)
@@ -97,7 +95,7 @@ class VideoWorker(threading.Thread):
                 self.workspace, self.model, prepared, lambda done, total, note: self._between_segments(job, done)
             )
         except BAD_INPUT as problem:
-            return FAILED, in_visitor_words(problem, request), seconds
+            return FAILED, in_visitor_words(problem, request, self.store.limits), seconds
         return DONE, "", seconds
 
     def _end(self, job: Job, outcome: str, error: str, seconds: float, video_seconds: float) -> None:

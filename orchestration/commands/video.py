@@ -1,6 +1,7 @@
 """Videos: from the shell, in a browser, over HTTP."""
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,12 +11,27 @@ from assets.core.addresses import LOOPBACK
 from orchestration.commands.options import ProfileOption, need, open_with
 
 PANEL = "Videos"
+
+
+class Droppable(StrEnum):
+    """What a caller of page or server may switch off where its operator lets him."""
+
+    mark = "mark"
+    face_check = "face_check"
+
+
 app = typer.Typer()
 # What page and server ask alike.
 HostOption = Annotated[str, typer.Option(help="address to serve on; others than this machine's own need --expose")]
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")]
-ExposeOption = Annotated[bool, typer.Option("--expose", help="let other machines in; there is no password")]
+ExposeOption = Annotated[bool, typer.Option("--expose", help="let other machines in; without tokens, anybody")]
 LongestOption = Annotated[float, typer.Option(help="seconds of one video")]
+MayDropOption = Annotated[
+    list[Droppable] | None,
+    typer.Option(
+        help='let callers switch off the visible "AI-generated" (mark) or the look for one face (face_check); repeat it for both'
+    ),
+]
 
 
 @app.command(rich_help_panel=PANEL)
@@ -122,6 +138,7 @@ def page(
     longest: LongestOption = 60.0,
     upload_mib: Annotated[int, typer.Option(min=1, help="largest file")] = 100,
     waiting: Annotated[int, typer.Option(min=1, help="requests that may wait")] = 8,
+    may_drop: MayDropOption = None,
     profile: ProfileOption = None,
 ) -> None:
     """A web page to try the models on: picture and voice in, video with its scores out. Needs `make page`."""
@@ -129,7 +146,8 @@ def page(
     from serving.gradio_page import serve_page
     from serving.request_limits import Limits
 
-    raise typer.Exit(serve_page(open_with(profile), host, port, Limits(longest, upload_mib * 1024**2, waiting), expose))
+    limits = Limits(longest, upload_mib * 1024**2, waiting, may_drop=_names(may_drop))
+    raise typer.Exit(serve_page(open_with(profile), host, port, limits, expose))
 
 
 @app.command(rich_help_panel=PANEL)
@@ -141,7 +159,15 @@ def serve(
     longest: LongestOption = 60.0,
     upload_mib: Annotated[int, typer.Option(min=1, help="largest request")] = 100,
     waiting: Annotated[int, typer.Option(min=1, help="jobs that may wait")] = 8,
+    per_client: Annotated[int, typer.Option(min=1, help="jobs of one client that may wait")] = 4,
+    tokens: Annotated[
+        Path | None,
+        typer.Option(help="file of lines `NAME TOKEN`: who may ask, by `Authorization: Bearer TOKEN`; default anybody"),
+    ] = None,
+    may_drop: MayDropOption = None,
     keep_hours: Annotated[float, typer.Option(min=0, help="how long finished jobs are kept")] = 24.0,
+    keep_jobs: Annotated[int, typer.Option(min=1, help="how many finished jobs are kept; the oldest go first")] = 200,
+    keep_mib: Annotated[int, typer.Option(min=1, help="and in how much space, with their uploads")] = 2048,
     grace: Annotated[
         float, typer.Option(min=0, help="seconds that the segment being made gets when the server ends")
     ] = 60.0,
@@ -149,8 +175,16 @@ def serve(
 ) -> None:
     """Make videos over HTTP, one after another, as jobs that outlive the process. Needs the extra `serve`."""
     need("pip install -c constraints.txt -e '.[serve]'", "python_multipart", "prometheus_client")
+    from serving.clients import read_tokens
     from serving.request_limits import Limits
+    from serving.video_jobs import Quota
     from serving.video_server import serve as serve_videos
 
-    limits = Limits(longest, upload_mib * 1024**2, waiting)
-    raise typer.Exit(serve_videos(open_with(profile), model, host, port, limits, expose, keep_hours, grace))
+    known = None if tokens is None else read_tokens(tokens)
+    limits = Limits(longest, upload_mib * 1024**2, waiting, per_client, _names(may_drop))
+    quota = Quota(keep_hours * 3600, keep_jobs, keep_mib * 1024**2)
+    raise typer.Exit(serve_videos(open_with(profile), model, host, port, limits, expose, quota, grace, known))
+
+
+def _names(droppable: list[Droppable] | None) -> frozenset[str]:
+    return frozenset(one.value for one in droppable or ())

@@ -15,6 +15,7 @@ pytest.importorskip("python_multipart")
 pytest.importorskip("prometheus_client")
 
 LIMITS = ("--longest", "30", "--upload-mib", "2", "--waiting", "2")
+TOKENS = {"ada": "ada-0123456789abcdef", "bob": "bob-0123456789abcdef"}
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +33,10 @@ def address(home):
         yield url
 
 
-def post(address: str, folder: Path, image: str = "face.png", **fields) -> requests.Response:
+def post(address: str, folder: Path, image: str = "face.png", headers=None, **fields) -> requests.Response:
     with open(folder / image, "rb") as face, open(folder / "voice.wav", "rb") as voice:
-        return requests.post(f"{address}/v1/videos", files={"image": face, "audio": voice}, data=fields, timeout=60)
+        files = {"image": face, "audio": voice}
+        return requests.post(f"{address}/v1/videos", files=files, data=fields, headers=headers, timeout=60)
 
 
 def test_a_video_comes_back_with_sound_and_provenance(address, home, tmp_path):
@@ -73,7 +75,7 @@ def test_a_video_comes_back_with_sound_and_provenance(address, home, tmp_path):
     [
         (
             {"image": "nobody.png"},
-            r"nobody.png shows no face (detector puppet-colours); give a picture of one person from the front, or pass face_check=false",
+            r"nobody.png shows no face (detector puppet-colours); give a picture of one person from the front",
         ),
         ({"seconds": 31}, "longer than 30 s"),
         ({"seconds": -1}, "seconds: Input should be greater than 0"),
@@ -179,3 +181,134 @@ def test_strangers_are_kept_out_unless_that_is_asked_for(home, capfd):
     for host in ("127.0.0.1", "::1", "localhost"):
         check_host(host, expose=False)
     check_host("0.0.0.0", expose=True)
+
+
+def test_mark_and_face_check_are_the_operators_and_so_is_who_asks(address, home):
+    """Harmless requests of a caller who would switch them off, and of a page of elsewhere: refused, and nothing is kept."""
+    before = set((home / "var" / "video_jobs").iterdir())
+    for name in ("mark", "face_check"):
+        refused = post(address, home / "short", **{name: "false"})
+        assert refused.status_code == 403 and f"{name}=false is not allowed here" in refused.json()["detail"]
+    for origin in ("http://evil.example", "null", "http://127.0.0.1:1"):
+        refused = post(address, home / "short", headers={"Origin": origin})
+        assert refused.status_code == 403 and "may not ask" in refused.json()["detail"]
+    assert set((home / "var" / "video_jobs").iterdir()) == before
+    job = post(address, home / "short", headers={"Origin": address}).json()[
+        "id"
+    ]  # a page of the server's own would be let in
+    assert requests.delete(f"{address}/v1/videos/{job}", timeout=10).status_code == 204
+
+
+@pytest.fixture
+def app(home, tmp_path):
+    """The server's app on a worker that makes nothing, with two clients, each of whom may have one job waiting."""
+    from types import SimpleNamespace
+
+    from starlette.testclient import TestClient
+
+    from serving.clients import read_tokens
+    from serving.request_limits import Limits
+    from serving.server_metrics import ServerMetrics
+    from serving.video_jobs import JobStore
+    from serving.video_server import build_app
+
+    file = tmp_path / "tokens"
+    file.write_text("# who may ask\n" + "".join(f"{name} {token}\n" for name, token in TOKENS.items()))
+    file.chmod(0o600)
+    store = JobStore(tmp_path / "jobs", Limits(waiting=8, per_client=1, may_drop=frozenset({"mark"})))
+    worker = SimpleNamespace(
+        store=store,
+        ready=True,
+        model=SimpleNamespace(name="m"),
+        start=lambda: None,
+        stop=lambda s: True,
+        wake=lambda: None,
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("serving.video_server._check", lambda worker, request: [])
+        built = build_app(worker, ServerMetrics(store), ("127.0.0.1",), 1.0, read_tokens(file))
+        with TestClient(built, base_url="http://127.0.0.1") as client:
+            yield client
+
+
+def ask(app, name=None, token=None):
+    bearer = token or TOKENS.get(name)
+    return {"headers": {"Authorization": f"Bearer {bearer}"} if bearer else {}}
+
+
+def test_with_tokens_only_who_has_one_asks_and_sees_his_own(app):
+    for stranger in (ask(app), ask(app, token="ada"), {"headers": {"Authorization": TOKENS["ada"]}}):
+        for refused in (app.post("/v1/videos", data={"seed": 1}, **stranger), app.get("/metrics", **stranger)):
+            assert refused.status_code == 401 and refused.headers["www-authenticate"] == "Bearer"
+    assert app.get("/health").status_code == 200
+    job = app.post("/v1/videos", data={"mark": "false"}, **ask(app, "ada")).json()
+    assert "client" not in job and app.get(job["links"]["self"], **ask(app, "ada")).status_code == 200
+    for answer in (
+        app.get(job["links"]["self"], **ask(app, "bob")),
+        app.delete(job["links"]["self"], **ask(app, "bob")),
+    ):
+        assert answer.status_code == 404
+    assert app.delete(job["links"]["self"], **ask(app, "ada")).status_code == 204
+
+
+def test_one_client_does_not_take_all_the_places(app):
+    assert app.post("/v1/videos", data={"seed": 1}, **ask(app, "ada")).status_code == 202
+    refused = app.post("/v1/videos", data={"seed": 2}, **ask(app, "ada"))
+    assert refused.status_code == 429 and "1 of your videos wait already" in refused.json()["detail"]
+    assert app.post("/v1/videos", data={"seed": 1}, **ask(app, "bob")).status_code == 202
+
+
+def test_uploads_at_a_time_are_counted_before_they_are_read():
+    import asyncio
+
+    from serving.clients import Clients
+
+    async def forever(scope, receive, send):
+        await receive()
+
+    async def begin(guard, waiting):
+        answers = []
+
+        async def send(message):
+            answers.append(message.get("status"))
+
+        scope = {"type": "http", "method": "POST", "path": "/v1/videos", "headers": [], "client": ("10.0.0.1", 1)}
+        task = asyncio.create_task(guard(scope, waiting.wait, send))
+        await asyncio.sleep(0)
+        return task, answers
+
+    async def scenario():
+        guard, waiting = Clients(forever, None, sending=2), asyncio.Event()
+        first = [await begin(guard, waiting) for _ in range(2)]
+        third, answers = await begin(guard, waiting)
+        await third
+        assert answers[0] == 429 and not any(task.done() for task, _ in first)
+        waiting.set()
+        await asyncio.gather(*(task for task, _ in first))
+        again, answers = await begin(guard, waiting)
+        await again
+        assert not answers, "the app was asked, which answers nothing here"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "why"),
+    [
+        (None, 0o600, "No such file"),
+        ("ada ada-0123456789abcdef", 0o640, "can be read by others"),
+        ("ada short", 0o600, "line 1: write `NAME TOKEN`"),
+        ("ada x-0123456789abcdef\nbob x-0123456789abcdef", 0o600, "line 2"),
+        ("# nobody", 0o600, "holds none"),
+    ],
+)
+def test_a_file_of_tokens_that_cannot_be_used_is_refused(tmp_path, text, mode, why):
+    from serving.clients import read_tokens
+    from serving.request_limits import VisitorError
+
+    file = tmp_path / "tokens"
+    if text is not None:
+        file.write_text(text)
+        file.chmod(mode)
+    with pytest.raises(VisitorError, match=why):
+        read_tokens(file)

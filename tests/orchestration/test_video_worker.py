@@ -1,11 +1,13 @@
-"""The one thread behind the video server goes on with the next job, whatever the one before met."""
+"""The one thread behind the video server goes on with the next job, whatever the one before met; what ended is kept within a quota."""
 
+import io
 import json
 import logging
+import time
 from types import SimpleNamespace
 
 from serving.request_limits import Limits
-from serving.video_jobs import FAILED, STATE, JobStore
+from serving.video_jobs import DONE, FAILED, STATE, VIDEO, JobStore, Quota
 from serving.video_settings import VideoSettings
 from serving.video_worker import VideoWorker
 
@@ -19,8 +21,29 @@ def test_a_job_that_an_older_version_wrote_fails_alone_and_is_not_tried_for_ever
     state.write_text(json.dumps({**old, "settings": {**old["settings"], "no_longer": 1}}))
     ended = []
     counting = SimpleNamespace(finished=lambda outcome, seconds, video_seconds: ended.append(outcome))
-    worker = VideoWorker(None, None, store, counting, keep_seconds=60)
+    worker = VideoWorker(None, None, store, counting, Quota())
     with caplog.at_level(logging.ERROR):
         worker._make(store.get(job.id))
     assert ended == [FAILED] and store.get(job.id).error == "the server could not make this video; its log says why"
     assert store.next_queued() is None and "no_longer" in caplog.text
+
+
+def test_of_what_ended_the_oldest_go_first_by_number_by_bytes_and_by_age(tmp_path):
+    store = JobStore(tmp_path / "jobs", Limits(waiting=9, per_client=9))
+    now, names = time.time(), []
+    for age in (50, 40, 30, 20, 10):
+        job = store.add(VideoSettings(), {"audio": (io.BytesIO(b"0" * 10_000), "voice.wav")}, lambda request: [])
+        (store.path(job.id) / VIDEO).write_bytes(b"0" * 10_000)
+        store.change(job.id, status=DONE, finished=now - age)
+        names.append(job.id)
+    waits = store.add(VideoSettings(), {"audio": (io.BytesIO(b"0" * 90_000), "voice.wav")}, lambda request: [])
+
+    def left(**quota):
+        store.forget_finished(Quota(**quota))
+        return [names.index(job.id) for job in store.every() if job.id != waits.id]
+
+    assert left() == [0, 1, 2, 3, 4]
+    assert left(seconds=45) == [1, 2, 3, 4]
+    assert left(jobs=3) == [2, 3, 4]
+    assert left(size=50_000) == [3, 4], "each has 20 kB of upload and video, and its state beside"
+    assert not store.path(names[2]).exists() and store.get(waits.id) is not None, "what waits is no part of it"
