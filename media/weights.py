@@ -12,6 +12,11 @@ from typing import Any
 from media.user_error import UserError
 
 SHOWN = 5
+# How libraries name weights that are pickles: reading one can run what its writer wanted.
+PICKLES = frozenset({".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth"})
+CONVERT = (
+    "take the model in safetensors from where it was published, or convert it (docs/guide/your-own-weights.md, Pickles)"
+)
 # What safetensors calls the numbers that a network computes or counts with.
 NUMBERS = frozenset({"F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U8", "BOOL"})
 
@@ -40,15 +45,29 @@ def load_network(
         options: the library's own.
 
     Raises:
-        WrongWeights: keys that are missing, left over or of another shape, or numbers in eight bits.
+        WrongWeights: pickles, keys that are missing, left over or of another shape, or numbers in eight bits.
         OSError: nothing there that can be read, from the library.
     """
+    refuse_pickles(folder)
     check_numbers(folder, remedy)
     network, report = model_class.from_pretrained(
         str(folder), use_safetensors=True, output_loading_info=True, ignore_mismatched_sizes=True, **options
     )
     check_report(folder, report, remedy, may_lack, may_have)
     return network
+
+
+def refuse_pickles(place: str | Path) -> None:
+    """Refuse a model's folder, or a file, whose weights are pickles and nothing else. A hub id is passed over.
+
+    Raises:
+        WrongWeights: with the file's name.
+    """
+    path = Path(place)
+    files = sorted(path.iterdir()) if path.is_dir() else [path] if path.is_file() else []
+    pickles = [file for file in files if file.suffix in PICKLES]
+    if pickles and not any(file.suffix == ".safetensors" for file in files):
+        raise WrongWeights(f"{pickles[0]} is a pickle, which can run programs when it is read; {CONVERT}")
 
 
 def check_report(

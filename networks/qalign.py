@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from media import sha256_while_unchanged
-from media.weights import fill
+from media.weights import fill, refuse_pickles
 from networks.weights import Network, NetworkError, opened, read_weights
 
 QALIGN = "q-align"
@@ -99,12 +99,17 @@ def _expected_level(logits: Tensor) -> Tensor:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """safetensors where there are some, else the published shards of which only tensors are unpickled."""
-    for pattern in ("*.safetensors", "pytorch_model*.bin"):
-        files = sorted(folder.glob(pattern))
-        if files:
-            return files
-    raise NetworkError(f"no weights (*.safetensors or pytorch_model*.bin) in {folder} for {QALIGN}; {REMEDY}")
+    """The folder's safetensors.
+
+    Raises:
+        WrongWeights: pickles instead, as the network was published.
+        NetworkError: nothing.
+    """
+    refuse_pickles(folder)
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise NetworkError(f"no weights (*.safetensors) in {folder} for {QALIGN}; {REMEDY}")
+    return files
 
 
 def _digest(files: list[Path]) -> str:
@@ -119,7 +124,7 @@ def _load(folder: Path, files: list[Path]) -> Any:
     config = OwlConfig.read(json.loads((folder / "config.json").read_text()))
     state: dict[str, Tensor] = {}
     for file in files:
-        state |= read_weights(file, REMEDY, mapped=True)
+        state |= read_weights(file, REMEDY)
     # Tables that older transformers kept in the file; today's compute them.
     state = {name: value for name, value in state.items() if not name.endswith("rotary_emb.inv_freq")}
     with torch.device("meta"):

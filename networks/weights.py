@@ -57,13 +57,12 @@ def opened(path: Path, architecture: str, remedy: str, load: Callable[[], Any]) 
         raise NetworkError(f"{path} does not hold {architecture} ({why}); {remedy}") from error
 
 
-def read_weights(path: Path, remedy: str, mapped: bool = False) -> dict[str, "Tensor"]:
+def read_weights(path: Path, remedy: str) -> dict[str, "Tensor"]:
     """Every tensor of a safetensors file, or of a file of torch, from which nothing but tensors is unpickled.
 
     Args:
         path: of the file.
         remedy: for the message.
-        mapped: leave a file of torch on the disk until its tensors are read, as safetensors are.
 
     Raises:
         WrongWeights: numbers in eight bits.
@@ -74,4 +73,4 @@ def read_weights(path: Path, remedy: str, mapped: bool = False) -> dict[str, "Te
     if path.suffix == ".safetensors":
         check_numbers(path, remedy)
         return load_file(path)
-    return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped or None)
+    return torch.load(path, map_location="cpu", weights_only=True)

@@ -12,6 +12,7 @@ from diffusers.utils import BaseOutput
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Wav2Vec2Model
 
+from media.weights import refuse_pickles
 from omnihuman.autoencoder import decode_video, load_autoencoder, use_rsqrt_norm
 from omnihuman.conditions.activation import activate_conditions
 from omnihuman.conditions.audio import AudioEncoder
@@ -104,16 +105,18 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
         """As diffusers', but an encoder whose files lack weights, or have others, is an error and not a warning.
 
         Raises:
-            media.weights.WrongWeights: (a ValueError) with the place and the keys; of the transformer `WanCheckpointError`.
+            media.weights.WrongWeights: (a ValueError) with the place and the keys, or pickles; of the transformer `WanCheckpointError`.
         """
         place = pretrained_model_name_or_path
         hub = {name: kwargs[name] for name in HUB_OPTIONS if name in kwargs}
-        folder = Path(place) if Path(place).is_dir() else Path(cls.download(place, **hub))
+        folder = Path(place) if Path(place).is_dir() else Path(cls.download(place, use_safetensors=True, **hub))
+        for part in folder.iterdir():
+            refuse_pickles(part)
         encoders = load_encoders(folder, kwargs)
         if kwargs.get("device_map") is None and kwargs.get("quantization_config") is None:
             # Else they were read to be looked at: diffusers places and shrinks what it reads itself.
             kwargs = encoders | kwargs
-        return super().from_pretrained(str(folder), **kwargs)
+        return super().from_pretrained(str(folder), **kwargs | {"use_safetensors": True})
 
     @torch.no_grad()
     def __call__(

@@ -20,7 +20,7 @@ from diffusers.utils import apply_lora_scale, logging
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from media.weights import check_numbers
+from media.weights import check_numbers, refuse_pickles
 from omnihuman.block import OmniHumanBlock, PackedSequence
 from omnihuman.conditions.audio import AudioProjection
 from omnihuman.conditions.inputs import ConditionInputs
@@ -217,13 +217,13 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
 
         Raises:
             WanCheckpointError: (a ValueError) with the place and the keys.
-            WrongWeights: numbers in eight bits, or a file that is cut off.
+            WrongWeights: pickles, numbers in eight bits, or a file that is cut off.
         """
         wanted = kwargs.pop("output_loading_info", False)
+        refuse_pickles(pretrained_model_name_or_path)
         check_numbers(pretrained_model_name_or_path, REMEDY)
-        model, info = super().from_pretrained(
-            pretrained_model_name_or_path, **kwargs | {"output_loading_info": True, "ignore_mismatched_sizes": True}
-        )
+        ours = {"output_loading_info": True, "ignore_mismatched_sizes": True, "use_safetensors": True}
+        model, info = super().from_pretrained(pretrained_model_name_or_path, **kwargs | ours)
         check_loading_info(pretrained_model_name_or_path, info)
         forget_source(model)
         return (model, info) if wanted else model

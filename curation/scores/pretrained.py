@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from curation.tables.storage import CurationError
 from media import sha256_while_unchanged
-from media.weights import load_network
+from media.weights import WrongWeights, load_network, refuse_pickles
 
 Loaded = TypeVar("Loaded")
 
@@ -21,9 +21,13 @@ def model_folder(source: str, key: str, example: str) -> Path:
         example: a published model of the kind.
 
     Raises:
-        CurationError: it holds no config.json with safetensors.
+        CurationError: it holds no config.json with safetensors, or pickles instead.
     """
     path = Path(source)
+    try:
+        refuse_pickles(path)
+    except WrongWeights as error:
+        raise CurationError(f"{key}: {error}") from error
     if not (path / "config.json").is_file() or not list(path.glob("*.safetensors")):
         raise CurationError(
             f"{key} is {source!r} and that is no folder with config.json and safetensors; download one such as {example} "

@@ -198,7 +198,13 @@ def _fetch(repository: str) -> Path:
     if repository.startswith((".", "/", "~")) or repository.count("/") != 1:
         raise MissingWeights(missing)
     try:
-        patterns = ["config.json", "diffusion_pytorch_model*", "transformer/*.json", "transformer/*.safetensors"]
+        patterns = [
+            "config.json",
+            "*.safetensors.index.json",
+            "diffusion_pytorch_model*.safetensors",
+            "transformer/*.json",
+            "transformer/*.safetensors",
+        ]
         return Path(snapshot_download(repository, allow_patterns=patterns))
     except (OSError, ValueError, HfHubHTTPError) as error:
         raise MissingWeights(f"{missing}. As a hub id it could not be fetched: {error}") from error

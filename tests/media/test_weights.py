@@ -1,7 +1,9 @@
 """Weights come into a network whole or not at all, whatever the network and the library, and by one module alone."""
 
 import ast
+import pickle
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,7 @@ from networks.weights import read_weights
 from omnihuman.autoencoder import LAPTOP_CONFIG, load_autoencoder
 from omnihuman.conditions.audio import AudioEncoder
 from omnihuman.conditions.text import load_text_model
+from omnihuman.pipeline import OmniHumanPipeline
 from omnihuman.saved_encoders import load_encoders
 from omnihuman.transformer import OmniHumanTransformer3DModel
 from tests.training.plain_engine import tiny_profile
@@ -99,6 +102,46 @@ def test_every_kind_of_network_comes_in_whole_or_not_at_all(kind, folders, tmp_p
     changed("left_over", lambda w: w.update({"strange.weight": torch.zeros(2)}), "1 left over: strange.weight")
     changed("misshapen", lambda w: w.update({key: torch.zeros(3, 5)}), rf"1 of another shape: {named} is \(3, 5\)")
     changed("eight", lambda w: w.update({key: w[key].to(torch.float8_e4m3fn)}), f"F8_E4M3, such as {named}.*bfloat16")
+
+
+class Runs:
+    """A pickle that runs something when it is read: here it makes a file."""
+
+    def __init__(self, made: Path):
+        self.made = made
+
+    def __reduce__(self):
+        return (Path.touch, (self.made,))
+
+
+PICKLED = ["pytorch_model.bin", "diffusion_pytorch_model.bin", "model.ckpt"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_folder_of_pickles_is_refused_by_name_and_none_is_read(kind, folders, tmp_path):
+    _, read, _ = KINDS[kind]
+    made = tmp_path / "made"
+    for name in PICKLED:
+        shutil.copytree(folders / kind, tmp_path / name, ignore=shutil.ignore_patterns("*.safetensors"))
+        (tmp_path / name / name).write_bytes(pickle.dumps({"weight": Runs(made)}))
+        with pytest.raises(WrongWeights, match=f"{re.escape(str(tmp_path / name / name))} is a pickle.*safetensors"):
+            read(tmp_path / name)
+    beside = tmp_path / "beside"  # publishers leave them beside the safetensors, which are what is read
+    shutil.copytree(folders / kind, beside)
+    for name in PICKLED:
+        (beside / name).write_bytes(pickle.dumps({"weight": Runs(made)}))
+    read(beside)
+    assert not made.exists()
+
+
+def test_a_saved_pipeline_with_a_pickle_in_a_part_is_refused_by_name(tmp_path):
+    (tmp_path / "model_index.json").write_text("{}")
+    (tmp_path / "vae").mkdir()
+    file, made = tmp_path / "vae" / "diffusion_pytorch_model.bin", tmp_path / "made"
+    file.write_bytes(pickle.dumps({"weight": Runs(made)}))
+    with pytest.raises(WrongWeights, match=f"{re.escape(str(file))} is a pickle"):
+        OmniHumanPipeline.from_pretrained(tmp_path)
+    assert not made.exists()
 
 
 def test_what_nothing_computes_with_may_be_missing_or_beside_a_speech_encoder(folders, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from curation.scores.picture.qalign import QALIGN
 from curation.tables.storage import CurationError
 from evaluation.baselines.instruments import Instruments, Pair, Panel
 from evaluation.metrics import ImageAesthetics, ImageQuality, MetricError, Network
+from media.weights import WrongWeights
 from networks.mplug_owl2 import AbstractorConfig, AbstractorLayer, Owl, OwlConfig, Vision, VisionConfig
 from networks.qalign import LEVELS, QAlign, padded_to_square
 from networks.weights import NetworkError
@@ -263,7 +265,9 @@ def test_a_score_is_the_expected_level_of_the_five_words_after_the_question(fold
     np.testing.assert_allclose(found[:, 1], (probabilities * torch.tensor([5, 4, 3, 2, 1])).sum(dim=1), rtol=1e-4)
 
 
-def test_published_shards_without_safetensors_are_read_and_name_the_same_scores(folder, tmp_path):
+def test_published_shards_are_refused_by_name_and_converted_as_the_guide_says_they_give_the_same_scores(
+    folder, tmp_path, monkeypatch
+):
     for file in folder.iterdir():
         if file.suffix != ".safetensors":
             (tmp_path / file.name).write_bytes(file.read_bytes())
@@ -271,11 +275,15 @@ def test_published_shards_without_safetensors_are_read_and_name_the_same_scores(
     names = sorted(state)
     torch.save({name: state[name] for name in names[:10]}, tmp_path / "pytorch_model-00001-of-00002.bin")
     torch.save({name: state[name] for name in names[10:]}, tmp_path / "pytorch_model-00002-of-00002.bin")
+    with pytest.raises(WrongWeights, match=r"pytorch_model-00001-of-00002.bin is a pickle.*your-own-weights.md"):
+        QAlign(tmp_path, "cpu")
+    guide = (Path(__file__).resolve().parents[2] / "docs" / "guide" / "your-own-weights.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    exec(guide.partition("## Pickles")[2].partition("```python\n")[2].partition("```")[0], {})
     frames = np.full((1, 28, 28, 3), 90, np.uint8)
     ours, theirs = QAlign(folder, "cpu"), QAlign(tmp_path, "cpu")
     # Weights in other places of memory: a processor's kernels add in another order, one bit of float32.
     np.testing.assert_allclose(ours(frames, 16.0), theirs(frames, 16.0), rtol=1e-6)
-    assert ours.network.sha256 != theirs.network.sha256
 
 
 def test_what_is_not_the_network_is_refused_by_name(folder, tmp_path):
