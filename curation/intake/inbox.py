@@ -12,10 +12,12 @@ from pathlib import Path
 from curation.intake.sidecar import has_sidecar, sidecar_path
 from curation.tables.storage import CurationError, read_table
 from media import sha256_while_unchanged, whole_file
+from media.once_a_day import OnceADay
 
 TEMPORARY_SUFFIXES = (".part", ".partial", ".tmp", ".crdownload", "~")
 
 _log = logging.getLogger(__name__)
+_log.addFilter(OnceADay())  # the sensor looks every half minute
 
 
 def candidate_files(folder: Path) -> list[Path]:

@@ -15,11 +15,13 @@ from typing import Any
 
 from curation.tables.storage import CurationError
 from media import whole_file, write_atomically
+from media.once_a_day import OnceADay
 
 RECORD = ".remote.json"
 NAME_BYTES = 240  # most file systems allow 255, and a sidecar adds five
 
 _log = logging.getLogger(__name__)
+_log.addFilter(OnceADay())  # the sensor looks every half minute
 
 
 @dataclass(frozen=True)

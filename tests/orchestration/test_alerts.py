@@ -2,13 +2,15 @@
 
 import json
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import dagster as dg
 import pytest
 
+from curation.intake.inbox import candidate_files
 from orchestration.dagster_location.alert_sensors import failed_run_alert, refused_promotion_alert
-from orchestration.dagster_location.alerts import Alert, AlertError, Webhook, send, sinks
+from orchestration.dagster_location.alerts import Alert, AlertError, Webhook, as_plain_text, log_sink, send, sinks
 
 ALERT = Alert("failed_run", "Run 1 failed", "disk full", {"run_id": "1"})
 HEARD: list[Alert] = []
@@ -34,6 +36,12 @@ def server():
         def do_POST(self):
             got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(answers.pop(0) if answers else 200)
+            self.send_header("Location", "/elsewhere")
+            self.end_headers()
+
+        def do_GET(self):
+            got.append("followed")
+            self.send_response(200)
             self.end_headers()
 
         def log_message(self, *args):
@@ -54,13 +62,57 @@ def test_a_webhook_gets_text_and_facts_and_is_asked_again_after_a_server_error(s
     assert len(got) == 3 and got[2]["text"] == "Run 1 failed\ndisk full" and got[2]["facts"] == {"run_id": "1"}
 
 
-@pytest.mark.parametrize(("codes", "times"), [([404], 1), ([500, 500, 500], 3)])
+@pytest.mark.parametrize(("codes", "times"), [([404], 1), ([500, 500, 500], 3), ([302], 1), ([307], 1)])
 def test_a_webhook_that_refuses_is_an_error_that_keeps_its_secret(server, codes, times):
     url, got, answers = server
     answers += codes
     with pytest.raises(AlertError, match="127.0.0.1 did not take the alert") as error:
         Webhook(url, pause=0)(ALERT)
     assert len(got) == times and "secret-path" not in str(error.value)
+    assert ("a redirect, which is not followed" in str(error.value)) == (codes[0] < 400)
+
+
+def test_what_an_error_holds_is_no_markup_for_who_shows_it(server):
+    """A file's name may be a link, call everybody in a channel, or begin a picture."""
+    said = "<!channel> <http://evil.example|Log in> @all [here](http://evil.example) ![x](y) a&b"
+    slack = as_plain_text(said, "hooks.slack.com")
+    assert "<" not in slack and ">" not in slack and "&lt;!channel&gt;" in slack and "a&amp;b" in slack
+    others = as_plain_text(said, "hooks.slack.com.example")
+    assert "@all" not in others and "](" not in others and r"\[here\]\(http" in others and r"\<\!channel\>" in others
+    url, got, _ = server
+    Webhook(url, pause=0)(Alert("failed_run", "a", said))
+    assert got[0]["text"] == f"a\n{others}" and got[0]["message"] == said
+
+
+@pytest.mark.parametrize("name", ["ftp://host.example/secret", "file:///etc/secret", "slack://secret"])
+def test_an_unknown_scheme_is_named_as_such_without_its_secret(name):
+    with pytest.raises(AlertError, match=f"no alert goes by {name.partition('//')[0]}//; name an http") as error:
+        sinks(name)
+    assert "secret" not in str(error.value)
+
+
+def test_the_same_is_logged_once_a_day(caplog, monkeypatch):
+    told = [
+        Alert("failed_run", "Run 7", "again"),
+        Alert("failed_run", "Run 7", "again"),
+        Alert("failed_run", "Run 8", ""),
+    ]
+    for alert in told:
+        log_sink(alert)
+    assert [record.getMessage() for record in caplog.records] == ["failed_run: Run 7: again", "failed_run: Run 8: "]
+    now = time.monotonic()
+    monkeypatch.setattr("media.once_a_day.time.monotonic", lambda: now + 90_000)
+    log_sink(told[0])
+    assert len(caplog.records) == 3
+
+
+def test_a_link_out_of_the_inbox_is_told_once_and_not_at_each_look(tmp_path, caplog):
+    (tmp_path / "inbox").mkdir()
+    (tmp_path / "secret").write_text("")
+    (tmp_path / "inbox" / "a.mp4").symlink_to(tmp_path / "secret")
+    for _ in range(3):
+        assert candidate_files(tmp_path / "inbox") == []
+    assert caplog.text.count("links out of") == 1
 
 
 def test_every_sink_hears_it_though_one_fails(caplog):
