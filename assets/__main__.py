@@ -12,6 +12,7 @@ from assets.core.steps import Step
 from assets.core.workspace import Workspace, open_workspace
 from assets.make.execute import execute, is_current
 from media import write_atomically
+from media.access import keep_private
 from media.user_error import exit_code
 
 EPILOG = """\
@@ -41,6 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.name is None:
             parser.print_help()
             return 2
+        keep_private()
         check_home(workspace)
         return _make(workspace, STEPS[options.name], options.shard, options.force)
     except Exception as error:

@@ -10,6 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
+from media.access import mode_of_new
+
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write `data` so that `path` holds either the old bytes or all of the new ones, also after `kill -9`."""
@@ -27,7 +29,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         flush_to_disk(temporary)
-        temporary.chmod(0o644)
+        temporary.chmod(mode_of_new(0o666))
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -46,7 +48,7 @@ def whole_directory(destination: Path) -> Iterator[Path]:
     temporary = Path(tempfile.mkdtemp(dir=destination.parent, prefix=prefix))
     try:
         yield temporary
-        temporary.chmod(0o755)
+        temporary.chmod(mode_of_new(0o777))
         for path in temporary.rglob("*"):
             if path.is_file():
                 flush_to_disk(path)

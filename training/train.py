@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from media.access import keep_private
 from media.user_error import exit_code
 from training.engine.process_group import start_process_group
 from training.errors import TrainingError
@@ -57,6 +58,7 @@ def main() -> int:
     parser.add_argument("--local_rank", type=int, default=0, help=argparse.SUPPRESS)
     job = TrainingJob.read(parser.parse_args().job)
     try:
+        keep_private()  # where a scheduler started this, nobody did before
         return _train_alone(job)
     except Exception as error:
         return exit_code(error)

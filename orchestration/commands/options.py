@@ -42,7 +42,9 @@ def open_with(profile: str | None = None, overrides: list[str] | None = None, wr
     workspace = open_workspace()
     if writes:
         from assets.core.home import check_home
+        from media.access import keep_private
 
+        keep_private()
         check_home(workspace)
     return workspace
 

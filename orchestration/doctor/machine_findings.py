@@ -16,6 +16,7 @@ from assets.core.dvc_repository import under_git
 from assets.core.home import why_no_file
 from assets.core.workspace import HOME_VARIABLE, Workspace
 from assets.launchers.settings import LauncherError, check_mount, launcher_settings, missing
+from orchestration.doctor.access_findings import access
 from orchestration.doctor.finding import Finding
 
 NEEDED_GIB = 5.0
@@ -36,6 +37,7 @@ def machine_findings(workspace: Workspace) -> Iterator[Finding]:
             path or f"not found; DeepSpeed compiles one small operator with it: install {program}",
         )
     yield permissions([workspace.root, workspace.inbox, workspace.root / "data", workspace.var])
+    yield access(workspace)
     yield build_folder()
     yield disk(workspace.root)
     yield version_control(workspace)
