@@ -5,15 +5,11 @@ import dagster as dg
 from assets.dagster.asset_factory import INBOX, all_assets
 from assets.dagster.study_asset import ablation_study
 from assets.launchers.resource import TrainingLauncher
-from media.access import keep_private
 from orchestration.dagster_location.alert_sensors import failed_run_alert, refused_promotion_alert
 from orchestration.dagster_location.automation import CONDITIONS
 from orchestration.dagster_location.jobs import JOBS
 from orchestration.dagster_location.schedules import nightly_training
 from orchestration.dagster_location.sensors import inbox_sensor
-
-# Here, for code servers and runs that no command of this project started.
-keep_private()
 
 defs = dg.Definitions(
     assets=[INBOX, *all_assets(CONDITIONS), ablation_study],

@@ -52,6 +52,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: places.get(item.path, len(places) + (item.get_closest_marker("end_to_end") is None)))
 
 
+@pytest.fixture(autouse=True)
+def _umask() -> Iterator[None]:
+    """As before the test: what writes into a home in this process keeps what it writes private from then on."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def migrated_mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """MLflow's migrations take two seconds of a core for each new database: each further one of this process begins as a copy of the first."""

@@ -24,6 +24,7 @@ from assets.kinds.contract_checks import contract_checks
 from assets.launchers.resource import TrainingLauncher
 from assets.make.execute import execute
 from media import in_few_colours
+from media.access import keep_private
 from tracking.mlflow_store import run_page
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def dagster_asset(step: Step, condition: dg.AutomationCondition | None = None) -
         check_specs=[] if step.contract is None else [dg.AssetCheckSpec(CHECK, asset=step.name, blocking=True)],
     )
     def run(context: dg.AssetExecutionContext, launcher: TrainingLauncher) -> dg.MaterializeResult:
+        keep_private()  # where a code server started this, no command of ours did before
         workspace = open_workspace()
         ensure_repository(workspace)
         if step.name == FIRST_STAGE and (chosen := context.op_execution_context.op_config["start"]) != "unchanged":

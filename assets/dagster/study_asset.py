@@ -10,6 +10,7 @@ from assets.core.workspace import open_workspace
 from assets.dagster.asset_factory import OWNERS, TRAINING_POOL, dagster_metadata
 from assets.launchers.resource import TrainingLauncher
 from evaluation.questions.studies import STUDIES
+from media.access import keep_private
 
 if TYPE_CHECKING:
     from training.run.launch import Process
@@ -40,6 +41,7 @@ def ablation_study(
     """One study, with the CLI's command as what is kept beside its table."""
     from assets.questions.ablation_study import run_study  # training and plots, which the code location does not need
 
+    keep_private()
     study, workspace = context.partition_key, open_workspace()
     command = f"omnihuman ablate --study {study} --seeds {config.seeds}"
 

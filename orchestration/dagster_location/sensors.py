@@ -12,6 +12,7 @@ from assets.core.shard_plans import bring_remote_clips, plan_new_shards
 from assets.core.workspace import Workspace, open_workspace
 from assets.dagster.asset_factory import SHARDS
 from curation.intake.unsettled_files import Look, unsettled
+from media.access import keep_private
 from orchestration.dagster_location.ingest_requests import ingest_requests
 from orchestration.dagster_location.jobs import ingest_job
 
@@ -26,6 +27,7 @@ from orchestration.dagster_location.jobs import ingest_job
 def inbox_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """One run request per planned shard. The plan is kept on disk, so a tick that dies repeats nothing; the cursor holds the
     files that are still being written."""
+    keep_private()
     workspace, now = open_workspace(), time.time()
     bring_remote_clips(workspace)
     waiting = look_at_inbox(workspace, _from_cursor(workspace, context.cursor), now)

@@ -18,11 +18,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
-def _umask(monkeypatch):
+def _as_most_shells(monkeypatch):
     monkeypatch.delenv("OMNIHUMAN_ACCESS", raising=False)
-    before = os.umask(0o022)
-    yield
-    os.umask(before)
+    os.umask(0o022)  # put back by conftest.py
 
 
 def mode(path: Path) -> int:
