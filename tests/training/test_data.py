@@ -15,6 +15,7 @@ from profiles import load_profile
 from profiles.schema import Ratios
 from tests.training.synthetic import TINY, Rows, write_snapshot
 from training.data.batch import Batch
+from training.data.compatibility import check_conditions
 from training.data.loader import SnapshotData, SnapshotError
 from training.engine.throughput import batch_flops
 
@@ -288,3 +289,13 @@ def test_a_snapshot_of_an_earlier_version_and_a_missing_shard_say_what_to_run(tm
     rows.drop(columns="bucket").to_parquet(table)
     with pytest.raises(SnapshotError, match="no column bucket.*earlier version"):
         open_data(tmp_path)
+
+
+def test_a_condition_without_samples_is_said_before_the_first_stage(one):
+    profile, table = load_profile("laptop", TINY), open_data(one).table
+    check_conditions(table, profile, "stage_1", one)
+    mute = table.assign(pose=False)
+    with pytest.raises(SnapshotError, match=r"stage_3 brings in pose \(ratio 0.25\).*stage_3.ratios.pose=0"):
+        check_conditions(mute, profile, "stage_1", one)
+    check_conditions(mute, load_profile("laptop", [*TINY, "stage_3.ratios.pose=0"]), "stage_1", one)
+    check_conditions(table.assign(audio=False), profile, "stage_3", one)

@@ -10,7 +10,7 @@ from media.user_error import UserError
 from omnihuman.conditions.hearing import Hearing
 from omnihuman.digests import weights_digest
 from profiles import ProfileError, resolve_source
-from profiles.conditions import SUBSETS
+from profiles.conditions import STRONGEST, SUBSETS, TABLE
 from profiles.schema import Bucket, Profile
 
 COLUMNS = ("sample_id", "clip_id", "shard", "bucket", "row", *SUBSETS, "reference_outside", "has_motion")
@@ -27,6 +27,30 @@ def check_table(table: pd.DataFrame, snapshot: Path) -> None:
         raise SnapshotError(
             f"{snapshot / 'samples.parquet'} has no column {', '.join(missing)}: it was frozen by an earlier version; "
             "re-run condition_features and training_snapshot"
+        )
+
+
+def check_conditions(table: pd.DataFrame, profile: Profile, stage: str, snapshot: Path) -> None:
+    """Look for samples of every condition that this stage or one after it brings in: days of training should not end where they are missing.
+
+    Args:
+        table: the samples that are trained on.
+        profile: with its stages.
+        stage: the one that is to begin.
+        snapshot: for the message.
+
+    Raises:
+        SnapshotError: a condition is to be trained, and no sample has it.
+    """
+    stages = list(STRONGEST)
+    for row in TABLE:
+        ratio = getattr(getattr(profile, row.stage).ratios, row.name)
+        if stages.index(row.stage) < stages.index(stage) or not row.subset or not ratio or table[row.name].any():
+            continue
+        raise SnapshotError(
+            f"{row.stage} brings in {row.name} (ratio {ratio:g}), and none of the {len(table)} samples of {snapshot} may train it; "
+            f"`omnihuman subsets explain CLIP` says which clause a clip fails. Add clips, change curation.{row.name}, or train without it: "
+            f"{row.stage}.ratios.{row.name}=0"
         )
 
 

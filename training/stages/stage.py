@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from profiles.schema import StageConfig
+from training.data.compatibility import check_conditions
 from training.data.loader import SnapshotData, SnapshotError
 from training.data.realised_ratios import RealisedRatios
 from training.engine.deepspeed_engine import build_engine, data_replicas, rate_factor, set_rate
@@ -38,6 +39,7 @@ class Stage(Training):
         self.job, engine = job, job.profile.engine
         self.config: StageConfig = getattr(job.profile, job.section)
         self.data = open_data(job, self.config)
+        check_conditions(self.data.table, job.profile, job.section, Path(job.snapshot))
         held_out = open_held_out(job, self.config)
         self.model = prepare_model(job, self.config)
         self.engine = build_engine(self.model, self.config.optimizer, engine, self.config.batch_size)
