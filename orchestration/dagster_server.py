@@ -29,7 +29,7 @@ def main() -> int:
     )
     given = parser.parse_args()
     try:
-        target = _target(given.workspace)
+        target = load_target(given.workspace)
         with DagsterInstance.get() as instance:
             instance.optimize_for_webserver(
                 DEFAULT_DB_STATEMENT_TIMEOUT, DEFAULT_POOL_RECYCLE, DEFAULT_POOL_MAX_OVERFLOW
@@ -40,7 +40,12 @@ def main() -> int:
         return exit_code(error)
 
 
-def _target(workspace: Path | None) -> WorkspaceLoadTarget:
+def load_target(workspace: Path | None) -> WorkspaceLoadTarget:
+    """Which code locations are shown.
+
+    Raises:
+        UserError: no such file.
+    """
     if workspace is None:
         return ModuleTarget(DEFINITIONS, None, None, None)
     if not workspace.is_file():

@@ -41,6 +41,7 @@ class Alert:
 
 
 Sink = Callable[[Alert], None]
+_heard_by_some: dict[str, set[Sink]] = {}  # alerts that not every sink took, in this process
 
 
 def log_sink(alert: Alert) -> None:
@@ -140,16 +141,21 @@ def _sink(name: str) -> Sink:
 
 
 def send(alert: Alert, to: Sequence[Sink]) -> None:
-    """Tell every sink; one that fails keeps none of the others from hearing it.
+    """Tell every sink; one that fails keeps none of the others from hearing it, and sent again only who has not heard it is told.
 
     Raises:
         AlertError: what failed, after all were told.
     """
-    failures = []
+    said, failures = json.dumps(asdict(alert), sort_keys=True), []
+    heard = _heard_by_some.setdefault(said, set())  # a tick that fails is repeated every half minute
     for sink in to:
+        if sink in heard:
+            continue
         try:
             sink(alert)
+            heard.add(sink)
         except Exception as error:  # a sink may be anybody's code
             failures.append(f"{type(error).__name__}: {error}")
     if failures:
         raise AlertError("; ".join(failures))
+    del _heard_by_some[said]

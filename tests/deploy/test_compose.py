@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from media.user_error import UserError
 from orchestration.dagster_location.instance import CONFIGURATION
 
 compose = pytest.importorskip("compose", reason="the extra `deployment-tests` is not installed")
@@ -80,6 +81,15 @@ def test_the_services_find_one_another(services):
         volume["source"] for service in services.values() for volume in service["volumes"] if volume["type"] == "bind"
     ]
     assert bound and all(Path(source).is_file() for source in bound)
+
+
+def test_the_pages_load_the_code_server_of_the_workspace_file():
+    from orchestration.dagster_server import load_target
+
+    (origin,) = load_target(DEPLOY / "workspace.yaml").create_origins()
+    assert (origin.host, origin.port) == ("code-location", 4000)
+    with pytest.raises(UserError, match="absent.yaml: no such file"):
+        load_target(DEPLOY / "absent.yaml")
 
 
 def test_the_gpu_file_gives_the_gpus_to_what_trains(services):

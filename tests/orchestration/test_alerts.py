@@ -124,6 +124,26 @@ def test_every_sink_hears_it_though_one_fails(caplog):
     assert HEARD == [ALERT] and "disk full" in caplog.text
 
 
+def test_sent_again_it_reaches_only_who_has_not_heard_it():
+    down, told = [True], Alert("failed_run", "Run 9", "disk full")
+
+    def shaky(alert):
+        if down[0]:
+            raise OSError("unreachable")
+        HEARD.append(alert)
+
+    for _ in range(3):
+        with pytest.raises(AlertError, match="unreachable"):
+            send(told, [hear, shaky])
+    assert [told] == HEARD
+    down.clear()
+    down.append(False)
+    send(told, [hear, shaky])
+    assert [told, told] == HEARD
+    send(told, [hear, shaky])
+    assert len(HEARD) == 4, "another alert of the same words is one"
+
+
 @pytest.mark.parametrize("name", ["nothing", "no.such.module:f", "json:no_such_function", "json:__name__"])
 def test_what_is_no_sink_is_named(name):
     with pytest.raises(AlertError, match="OMNIHUMAN_ALERTS"):

@@ -74,7 +74,7 @@ def test_a_picture_and_a_voice_become_a_video_beside_its_measures(home, shots, w
         ),
     )
     window.on("pageerror", lambda error: failed.append(str(error)))
-    with started(home, "page", "--port", "7917", "--longest", "5") as (process, address):
+    with started(home, "page", "--port", "0", "--longest", "5") as (process, address):
         (tmp_path / "made.mp4").write_bytes(make_video(window, address, home / "files", shots))
         measures = window.locator("#measures").inner_text()
         status = window.locator("#status").inner_text()
