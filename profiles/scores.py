@@ -119,6 +119,12 @@ class PeopleConfig(Strict):
     share: Ratio = 0.5
 
 
+class PresenceConfig(Strict):
+    """A keypoint counts as seen above `confident`."""
+
+    confident: Ratio = 0.5
+
+
 class PoseConfig(Strict):
     """A keypoint counts as seen above `confident`."""
 
@@ -240,6 +246,7 @@ class ScoresConfig(Strict):
     quality: QualityConfig | None = QualityConfig()
     qalign: QAlignConfig | None = None
     people: PeopleConfig | None = PeopleConfig()
+    presence: PresenceConfig | None = PresenceConfig()
     pose: PoseConfig | None = PoseConfig()
     mouth_audio: MouthAudioConfig | None = MouthAudioConfig()
     sound: SoundConfig | None = SoundConfig()

@@ -28,6 +28,7 @@ WALL = {
     "slate": (104, 112, 124),
 }
 PATTERNS = ("plain", "striped")
+HEAD_OFFSET = (1.5, 1.0)  # pixels, x and y, that a head may stand from its place
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,10 @@ def draw_identity(rng: np.random.Generator) -> Identity:
     return Identity(
         names=names,
         pattern=str(rng.choice(PATTERNS)),
-        head_offset=(float(rng.uniform(-1.5, 1.5)), float(rng.uniform(-1.0, 1.0))),
+        head_offset=(
+            float(rng.uniform(-HEAD_OFFSET[0], HEAD_OFFSET[0])),
+            float(rng.uniform(-HEAD_OFFSET[1], HEAD_OFFSET[1])),
+        ),
         pitch=float(rng.uniform(95.0, 230.0)),
         **colours,
     )

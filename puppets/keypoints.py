@@ -3,6 +3,7 @@
 import numpy as np
 
 from puppets.measure import measure, measure_mouth
+from puppets.presence import is_puppet
 
 KEYPOINTS = 133
 # COCO body order is nose, eyes, ears, shoulders, elbows, wrists, ...; the order of puppets.pose is kept.
@@ -13,13 +14,14 @@ FULL_CONFIDENCE_MASS = 0.5  # share of a whole disc that counts as surely seen
 
 
 class PuppetKeypoints:
-    """Reads keypoints from the puppets' saturated discs and dark mouth; everything else of the 133 has confidence 0.
+    """Reads keypoints from the puppets' saturated discs and dark mouth; everything else of the 133 has confidence 0, and so has
+    everything in a frame that shows no puppet.
 
     `name` and `version` belong in the key of any cache that holds these keypoints.
     """
 
     name = "puppet-colours"
-    version = "1"
+    version = "2"  # none in a frame without a puppet
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:
         """Detect on one clip.
@@ -42,5 +44,6 @@ class PuppetKeypoints:
             keypoints[:, point, 0] = mouth.centre[:, 0]
             keypoints[:, point, 1] = mouth.centre[:, 1] + side * mouth.half_height
             keypoints[:, point, 2] = mouth.confidence
+        keypoints[~is_puppet(frames)] = 0.0
         keypoints[keypoints[..., 2] == 0.0] = 0.0
         return keypoints

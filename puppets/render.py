@@ -16,6 +16,11 @@ SIZE = 64
 FPS = 16.0
 KINDS = ("clean", "wrong_sync", "hidden_arms", "still", "hard_cut", "overlay_text", "no_audio")
 
+# Centre (x, y) and half axes in pixels, before the head's offset.
+SKULL = np.array([32.0, 20.0]), np.array([14.5, 15.5])  # the hair
+HEAD = np.array([32.0, 24.0]), np.array([12.5, 14.0])  # the skin, drawn over it
+EYES = np.array([[26.5, 19.0], [37.5, 19.0]])
+EYE_RADIUS = 1.6
 MOUTH_CENTRE = np.array([32.0, 29.0])
 MOUTH_HALF_WIDTH = 5.5
 MOUTH_CLOSED, MOUTH_OPEN = 0.9, 4.9  # half heights in pixels; thinner closed mouths read back badly
@@ -140,10 +145,10 @@ def _draw_frame(who: Identity, opening: float, joints: np.ndarray) -> np.ndarray
         for top in (52, 58):
             _polygon(canvas, [(19, top), (45, top), (45, top + 2), (19, top + 2)], who.shirt * 0.8)
     _polygon(canvas, [(28, 34), (36, 34), (36, 42), (28, 42)], who.skin * 0.92)
-    _ellipse(canvas, (32, 20) + offset, (14.5, 15.5), who.hair)
-    _ellipse(canvas, (32, 24) + offset, (12.5, 14.0), who.skin)
-    for eye in (26.5, 37.5):
-        _ellipse(canvas, (eye, 19.0) + offset, (1.6, 1.6), np.array([0.12, 0.12, 0.14]))
+    _ellipse(canvas, SKULL[0] + offset, SKULL[1], who.hair)
+    _ellipse(canvas, HEAD[0] + offset, HEAD[1], who.skin)
+    for eye in EYES:
+        _ellipse(canvas, eye + offset, (EYE_RADIUS, EYE_RADIUS), np.array([0.12, 0.12, 0.14]))
     half_height = MOUTH_CLOSED + (MOUTH_OPEN - MOUTH_CLOSED) * opening
     _ellipse(canvas, MOUTH_CENTRE + offset, (MOUTH_HALF_WIDTH, half_height), MOUTH_COLOUR)
     if not np.isnan(joints).any():

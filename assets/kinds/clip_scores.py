@@ -5,7 +5,7 @@ import pandas as pd
 from assets.core.markdown import markdown_table
 from assets.core.steps import Execution, Markdown, Metadata, Png
 from assets.kinds.column_lineage import score_columns
-from assets.kinds.detectors import keypoint_detector
+from assets.kinds.detectors import keypoint_detector, unread_people
 from curation.pages.figures import score_histograms
 from curation.pages.stage_pages import quantile_rows, write_scores_page
 from curation.scores.table import score_shard
@@ -20,16 +20,18 @@ def make_clip_scores(execution: Execution) -> Metadata:
     report = score_shard(shard_dir, destination, detector, profile, execution.report, cache)
     scores = pd.read_parquet(destination / "scores.parquet")
     histograms = score_histograms(scores, profile.curation)
+    note = unread_people(profile, scores)
     page = workspace.report_page("clip_scores", execution.shard)
     return {
         "clips": report.clips,
         "failed": len(report.failed),
         "seconds": round(report.seconds, 1),
         "keypoint_detector": f"{detector.name} {detector.version}",
+        **({"people_not_read": note} if note else {}),
         "computed_now": report.computed,
         "score_versions": report.versions,
         "score_quantiles": Markdown(markdown_table(quantile_rows(scores))),
         "histograms": Png(histograms),
         "columns": score_columns(profile),
-        "report": write_scores_page(page, shard_dir, destination, histograms, profile.curation),
+        "report": write_scores_page(page, shard_dir, destination, histograms, profile.curation, note),
     }

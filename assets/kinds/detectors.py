@@ -1,12 +1,17 @@
-"""The keypoint detector that a profile names."""
+"""The keypoint detector that a profile names, and whom it does not know."""
 
 from pathlib import Path
 
+import pandas as pd
+
 from assets.core.steps import AssetError
+from curation.people.faces import NAME as BY_FACES
 from curation.people.keypoints import KeypointDetector
 from curation.people.wholebody import MediaPipeHolistic, OnnxWholeBody
 from profiles import Profile
 from puppets import PuppetKeypoints
+
+PUPPETS = "puppet"
 
 
 def keypoint_detector(profile: Profile) -> KeypointDetector:
@@ -18,7 +23,7 @@ def keypoint_detector(profile: Profile) -> KeypointDetector:
         curation.tables.storage.CurationError: the folder holds other files, or the package is not installed.
     """
     source = profile.encoders.keypoints
-    if source == "puppet":
+    if source == PUPPETS:
         return PuppetKeypoints()
     if source == "mediapipe":
         return MediaPipeHolistic.packaged()
@@ -28,3 +33,22 @@ def keypoint_detector(profile: Profile) -> KeypointDetector:
             "or RTMW, ONNX) and give its folder, or set `encoders.keypoints: mediapipe` or `puppet`"
         )
     return OnnxWholeBody.from_folder(Path(source))
+
+
+def unread_people(profile: Profile, scores: pd.DataFrame) -> str:
+    """Say that clips show people whom the profile's detector of puppets does not know, how many, and what to do; empty where none do.
+
+    Args:
+        profile: names the detector.
+        scores: rows of a score table.
+    """
+    if profile.encoders.keypoints != PUPPETS or "person_by" not in scores:
+        return ""
+    clips = int((scores["person_by"] == BY_FACES).sum())
+    if not clips:
+        return ""
+    return (
+        f"{clips} of {len(scores)} clips show people, and encoders.keypoints is '{PUPPETS}', which finds no keypoints of theirs: mouth and pose "
+        "count as unseen, so they train text and reference alone; for clips of people run `make people-and-text` and set "
+        "`encoders.keypoints: mediapipe`, or the folder of a published detector"
+    )

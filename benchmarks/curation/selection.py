@@ -26,7 +26,7 @@ SHARDS, SHARD_CLIPS = 200, 1000  # for the gathering rate
 CENTRES = {
     "motion": (0.6, 0.5), "cut_score": (0.2, 0.15), "overlay_text_strokes": (0.3, 0.15), "mouth_visibility": (0.8, 0.2),
     "mouth_audio_correlation": (0.6, 0.3), "mouth_audio_lag_frames": (0.0, 1.5), "pose_visibility": (0.7, 0.3),
-    "seconds": (3600 * HOURS / CLIPS, 1.5),
+    "person_share": (0.9, 0.2), "seconds": (3600 * HOURS / CLIPS, 1.5),
 }  # fmt: skip
 
 

@@ -23,10 +23,13 @@ from profiles.schema import CurationConfig
 GROUPS_SHOWN, GROUP_PICTURES = 20, 4
 
 
-def write_scores_page(path: Path, shard_dir: Path, scores_dir: Path, histograms: bytes, config: CurationConfig) -> Path:
-    """`score_histograms`, quantiles, and the clips at either end of each score that decides."""
+def write_scores_page(
+    path: Path, shard_dir: Path, scores_dir: Path, histograms: bytes, config: CurationConfig, note: str = ""
+) -> Path:
+    """`score_histograms`, quantiles, and the clips at either end of each score that decides; `note` stands before all of them."""
     scores = read_table(scores_dir / "scores.parquet")
     sections = [
+        *_warning(note),
         Section(
             "Histograms",
             "Red lines are the thresholds of the profile's predicates. Counts are on a logarithmic scale; the first and the last "
@@ -90,13 +93,21 @@ def quantile_rows(scores: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def write_subsets_page(
-    path: Path, shard_dir: Path, scores_dir: Path, subsets_dir: Path, funnel: dict[str, Any], config: CurationConfig
+    path: Path,
+    shard_dir: Path,
+    scores_dir: Path,
+    subsets_dir: Path,
+    funnel: dict[str, Any],
+    config: CurationConfig,
+    note: str = "",
 ) -> Path:
-    """Funnel with reasons, hours per condition, slices, near duplicates, and pictures of kept, just rejected and worst."""
+    """Funnel with reasons, hours per condition, slices, near duplicates, and pictures of kept, just rejected and worst; `note` stands before
+    all of them."""
     clips, scores = read_table(shard_dir / "clips.parquet"), read_table(scores_dir / "scores.parquet")
     subsets = read_table(subsets_dir / "subsets.parquet")
     table = join_tables(clips, scores_dir / "scores.parquet").merge(subsets, on="clip_id")
     sections = [
+        *_warning(note),
         Section("Funnel", pictures=[funnel_chart(funnel)], rows=rejection_rows(funnel)),
         Section("Hours per condition", "A clip trains every condition whose subset it is in.", condition_rows(table)),
         *_pictures(shard_dir, table, config),
@@ -105,6 +116,10 @@ def write_subsets_page(
         quarantine_section(subsets_dir, "rows"),
     ]
     return write_page(path, f"filtered_subsets, shard {shard_dir.name}: {len(table)} clips", sections)
+
+
+def _warning(note: str) -> list[Section]:
+    return [Section("People whom the keypoint detector does not know", note)] if note else []
 
 
 def rejection_rows(funnel: dict[str, Any]) -> list[dict[str, Any]]:

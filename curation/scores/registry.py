@@ -7,6 +7,7 @@ from curation.scores.caption import CAPTION
 from curation.scores.contract import Score
 from curation.scores.person.people import PEOPLE
 from curation.scores.person.pose import POSE
+from curation.scores.person.presence import PRESENCE
 from curation.scores.person.puppet_sync import PUPPET_SYNC
 from curation.scores.person.syncnet.score import LIP_SYNC
 from curation.scores.picture.camera import CAMERA
@@ -35,7 +36,7 @@ from profiles.scores import ScoresConfig
 SCORES: tuple[Score, ...] = (
     MOTION, CAMERA, STILLNESS, CUTS, STROKES, TEXT_BOXES, SHARPNESS, EXPOSURE, NOISE, COMPRESSION, LETTERBOX,
     RESOLUTION, QUALITY, QALIGN, SOUND, LOUDNESS, SPEECH, MUSIC, LANGUAGE, SPEAKERS, MOUTH_AUDIO, LIP_SYNC,
-    PUPPET_SYNC, POSE, PEOPLE, CAPTION,
+    PUPPET_SYNC, PRESENCE, POSE, PEOPLE, CAPTION,
 )  # fmt: skip
 
 

@@ -90,6 +90,7 @@ def subsets_explain(clip_id: str) -> None:
     """Print each score of a clip, and each clause of the subset predicates with its threshold and verdict."""
     import pandas as pd
 
+    from assets.kinds.detectors import unread_people
     from curation.subsets.nested_subsets import explain
 
     workspace = open_with()
@@ -105,6 +106,8 @@ def subsets_explain(clip_id: str) -> None:
         for verdict in verdicts:
             values = ", ".join(f"{name} = {value}" for name, value in verdict.values.items())
             print(f"{verdict.subset:<6} {'holds' if verdict.passed else 'FAILS'}  {verdict.clause:<40} {values}")
+        if note := unread_people(workspace.profile, scores[scores["clip_id"].str.startswith(clip_id)]):
+            print(f"note: {note}")
         print("other scores")
         decided = {name for verdict in verdicts for name in verdict.values}
         row = scores[scores["clip_id"].str.startswith(clip_id)].iloc[0]

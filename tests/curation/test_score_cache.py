@@ -59,7 +59,7 @@ def test_another_detector_computes_what_reads_keypoints(bench):
     bench.run()
     bench.detector.version = "2"
     bench.run()
-    assert sorted(set(bench.scored)) == ["mouth_audio", "pose"]
+    assert sorted(set(bench.scored)) == ["mouth_audio", "pose", "presence"]
     assert bench.detector.calls == bench.decoded == CLIPS
 
 

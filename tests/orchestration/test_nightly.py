@@ -29,6 +29,7 @@ CENTRES = {
     "motion": 0.5,
     "cut_score": 0.1,
     "overlay_text_strokes": 0.1,
+    "person_share": 1.0,
     "mouth_visibility": 0.95,
     "mouth_audio_correlation": 0.9,
     "pose_visibility": 0.95,
