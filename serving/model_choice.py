@@ -3,17 +3,21 @@
 import dataclasses
 import re
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assets.core.names import STUDENT, TEACHER
+from assets.core.names import STUDENT, TEACHER, TRANSFORMER
 from assets.core.workspace import Workspace
+from media.records import ProductRecord
 from omnihuman import OmniHumanPipeline
 from omnihuman.autoencoder import has_the_same_latents, load_autoencoder
 from omnihuman.digests import weights_digest
+from omnihuman.pipeline import build_pipeline
 from omnihuman.wan.pipeline import is_wan_pipeline, pipeline_from_wan
-from profiles import resolve_source
+from profiles import Profile, resolve_source
 from serving.inputs import GenerateError
 from tracking.model_address import CHAMPION, SCHEME, ModelAddress, ModelAddressError
 
@@ -40,11 +44,25 @@ class ModelChoice:
     address: str
 
 
+@dataclass(frozen=True)
+class Checkpoint:
+    """A training's product, such as data/stage_3_checkpoint: a transformer, which the profile's frozen encoders make a pipeline of."""
+
+    folder: Path
+    record: ProductRecord
+
+    @property
+    def one_step(self) -> bool:
+        """Whether it is a student."""
+        return self.record.kind in ("consistency", "adversarial")
+
+
 def load_model(workspace: Workspace, model: str) -> LoadedModel:
-    """A pipeline by alias (`champion`), from the registry (`models:/NAME@ALIAS`, `models:/NAME/VERSION`), or from a folder.
+    """A pipeline by alias (`champion`), from the registry (`models:/NAME@ALIAS`, `models:/NAME/VERSION`), or from a folder: a whole
+    pipeline's, or a training's (data/distilled_student).
 
     Raises:
-        GenerateError: no such folder, or one whose files cannot be read.
+        GenerateError: no such folder, one whose files cannot be read, or a training of another profile.
         tracking.registry.RegistryError: no such model, version or alias.
     """
     return _load(workspace, _find(workspace, model))
@@ -98,23 +116,25 @@ class ModelShelf:
         """As `load_model`, and raises the same."""
         with self._lock:
             found = _find(self._workspace, model)
-            key = str(found if isinstance(found, Path) else found.address)
+            key = str(found if isinstance(found, Path | Checkpoint) else found.address)
             if self._held is None or self._held[0] != key:
                 self._held = None
                 self._held = key, _load(self._workspace, found)
             return self._held[1]
 
 
-def _find(workspace: Workspace, model: str) -> "Path | Version":
+def _find(workspace: Workspace, model: str) -> "Path | Checkpoint | Version":
     if model.startswith(SCHEME):
         return _registered(workspace, model)
     place = Path(model)
+    if (place / ProductRecord.FILE).is_file() and (place / TRANSFORMER / "config.json").is_file():
+        return Checkpoint(place, ProductRecord.read(place))
     if (place / "model_index.json").is_file():
         return place
     if place.exists() or not re.fullmatch(r"[\w-]+", model):
         raise GenerateError(
-            f"{model} holds no model_index.json; give an alias (champion), models:/NAME@ALIAS, or the folder of a whole pipeline "
-            "(save_pretrained)"
+            f"{model} holds no model_index.json; give an alias (champion), models:/NAME@ALIAS, the folder of a whole pipeline "
+            "(save_pretrained), or of a training (data/distilled_student)"
         )
     return _registered(workspace, model)
 
@@ -126,23 +146,42 @@ def _registered(workspace: Workspace, model: str) -> "Version":
         raise GenerateError(str(error)) from error
 
 
-def _load(workspace: Workspace, found: "Path | Version") -> LoadedModel:
+def _load(workspace: Workspace, found: "Path | Checkpoint | Version") -> LoadedModel:
+    if isinstance(found, Checkpoint):
+        return _joined(workspace.profile, found)
     if isinstance(found, Path):
         audio = resolve_source(workspace.profile.encoders.audio)
-        return LoadedModel(_read_pipeline(found, audio), str(found), weights_digest(found / "transformer"), "")
+        return LoadedModel(_read_pipeline(found, audio), str(found), weights_digest(found / TRANSFORMER), "")
     pipeline = _read_pipeline(workspace.registry.folder(found.name, found.version))
     name = f"{found.name} version {found.version}"
     return LoadedModel(pipeline, name, found.origin.weights_digest, found.origin.snapshot_digest)
 
 
+def _joined(profile: Profile, checkpoint: Checkpoint) -> LoadedModel:
+    folder, record = checkpoint.folder, checkpoint.record
+    if record.profile != profile.name:
+        raise GenerateError(
+            f"{folder} was trained with profile {record.profile}, whose encoders it needs, not {profile.name}'s; choose it with --profile"
+        )
+    steps = 1 if checkpoint.one_step else profile.evaluation.teacher_steps
+    with _as_generate_error(folder):
+        pipeline = build_pipeline(profile, folder / TRANSFORMER, steps)
+    return LoadedModel(pipeline, str(folder), weights_digest(folder / TRANSFORMER), record.snapshot_digest)
+
+
 def _read_pipeline(folder: Path, audio_encoder: str | Path = "") -> OmniHumanPipeline:
-    try:
+    with _as_generate_error(folder):
         if is_wan_pipeline(folder):
             return pipeline_from_wan(folder, audio_encoder)
         return OmniHumanPipeline.from_pretrained(str(folder))
-    except (
-        Exception
-    ) as error:  # whatever diffusers, transformers and safetensors raise for files of another kind or cut off
+
+
+@contextmanager
+def _as_generate_error(folder: Path) -> Iterator[None]:
+    """Whatever diffusers, transformers and safetensors raise for files of another kind or cut off, in one line."""
+    try:
+        yield
+    except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise GenerateError(
             f"{folder} cannot be loaded as a pipeline: {reason}; save it again with save_pretrained, or register it anew"

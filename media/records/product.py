@@ -20,6 +20,16 @@ class ProductRecord(JsonRecord):
         return self.require("name")
 
     @property
+    def kind(self) -> str:
+        """Of training: stage, consistency, adversarial, decoder, or taken over."""
+        return self.require("kind")
+
+    @property
+    def profile(self) -> str:
+        """The profile's name."""
+        return self.require("profile")
+
+    @property
     def weights_digest(self) -> str:
         """sha256 of the weights."""
         return self.require("weights_digest")

@@ -1,5 +1,6 @@
 """`omnihuman generate` from files: what it writes, and one clear error for each bad input."""
 
+import json
 import shutil
 import sys
 
@@ -320,6 +321,21 @@ def test_a_registered_model_is_found_by_alias_and_its_snapshot_is_told(folder, t
         assert (found.name, found.weights, found.snapshot) == ("omnihuman-student version 1", "a" * 64, "b" * 64)
     with pytest.raises(RegistryError, match="alias 'nobody'"):
         load_model(workspace, "nobody")
+
+
+@pytest.mark.parametrize(("kind", "steps"), [("stage", PROFILE.evaluation.teacher_steps), ("adversarial", 1)])
+def test_a_trainings_folder_is_a_model_too(workspace, folder, tmp_path, kind, steps):
+    """The frozen encoders are the profile's: whoever wants to see what a checkpoint makes need not register it."""
+    place = tmp_path / "data" / "some_checkpoint"
+    shutil.copytree(folder / "transformer", place / "transformer")
+    record = {"name": place.name, "kind": kind, "profile": PROFILE.name, "snapshot_digest": "b" * 64}
+    (place / "record.json").write_text(json.dumps(record))
+    found = load_model(workspace, str(place))
+    assert (found.snapshot, found.pipeline.config.num_inference_steps) == ("b" * 64, steps)
+    assert found.weights == weights_digest(folder / "transformer")
+    (place / "record.json").write_text(json.dumps(record | {"profile": "wan2.1-1.3b"}))
+    with pytest.raises(GenerateError, match="trained with profile wan2.1-1.3b"):
+        load_model(workspace, str(place))
 
 
 def test_guidance_is_written_as_scales():

@@ -35,14 +35,15 @@ A one-step generator of the profile `{profile}`, made by {how}.
 | MLflow run | {run} |
 
 ## Sampling
-`model_index.json` and `scheduler/` ask for one step without guidance; the frozen encoders are the profile's.
+`omnihuman generate --model {folder}` makes a video with it. `model_index.json` and `scheduler/` ask for one step without guidance; the
+frozen encoders are the profile's.
 ```python
 from omnihuman.pipeline import build_pipeline
 from profiles import load_profile
 
 pipe = build_pipeline(load_profile("{profile}"), "{folder}/transformer", num_inference_steps=1)
-frames = pipe("A person talks.", reference=image[None], audio=sound[None]).frames
-frames = pipe("A person talks.", reference=image[None], audio=sound[None], num_inference_steps=2).frames
+frames = pipe("A person talks.", image=image[None], audio=sound[None]).frames
+frames = pipe("A person talks.", image=image[None], audio=sound[None], num_inference_steps=2).frames
 ```
 
 ## Recipe
