@@ -156,7 +156,7 @@ def prepare_video(workspace: Workspace, model: LoadedModel, request: Request) ->
     """Read and check everything; nothing is made yet. Raises as `generate_videos`."""
     _check_output(request.output)
     active = activate_conditions(_given(request), request.activate, request.without)
-    inputs = _read_inputs(workspace, model.pipeline, request, active)
+    inputs = _read_inputs(workspace, model, request, active)
     video = _long_video(workspace, model.pipeline, request, active, inputs)
     return Prepared(request, inputs, video, _provenance(model, request, active, video))
 
@@ -195,9 +195,7 @@ def _given(request: Request) -> list[str]:
     return [name for name, value in inputs.items() if (value.strip() if isinstance(value, str) else value)]
 
 
-def _read_inputs(
-    workspace: Workspace, pipeline: OmniHumanPipeline, request: Request, active: ActiveConditions
-) -> Inputs:
+def _read_inputs(workspace: Workspace, model: LoadedModel, request: Request, active: ActiveConditions) -> Inputs:
     from assets.kinds.detectors import keypoint_detector
 
     profile = workspace.profile
@@ -206,6 +204,8 @@ def _read_inputs(
         reference = read_reference(
             request.image, profile.video, keypoint_detector(profile) if request.face_check else None
         )
+        if unlike := model.unlike(reference.shows):
+            reference = dataclasses.replace(reference, notes=(*reference.notes, f"{request.image}: {unlike}"))
     if request.audio is not None and "audio" in active.on:
         sound = read_sound(request.audio, profile.video, request.seconds, request.longest)
     if request.pose is not None and "pose" in active.on:
@@ -215,7 +215,7 @@ def _read_inputs(
             profile.video,
             bucket,
             keypoint_detector(profile),
-            list(pipeline.config.pose_keypoints),
+            list(model.pipeline.config.pose_keypoints),
             request.longest,
         )
     return Inputs(reference, sound, pose)

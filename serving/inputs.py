@@ -6,12 +6,16 @@ from pathlib import Path
 import numpy as np
 
 from curation.bucket import choose_bucket, into_bucket
+from curation.people.faces import NAME as BY_FACES
+from curation.people.faces import find_faces
 from curation.people.keypoints import CONFIDENT, FACE, KeypointDetector, detect
 from media import MediaError, decode_clip, read_audio
 from media.photographs import is_photograph, read_photograph
+from media.records.trained_on import PEOPLE, PUPPETS
 from media.speech.level import measure_speech
 from media.user_error import UserError
 from profiles.schema import Bucket, VideoConfig
+from puppets import PuppetKeypoints
 
 # An hour of sound is more likely a mistake than a wish: a longer video is made only when its length is said.
 LONGEST_UNASKED = 600.0
@@ -22,6 +26,7 @@ REMNANT = 0.05
 SAME_END = 1
 BEYOND = 1.0  # seconds that are read past the longest video, so that one which is too long can be told
 CHUNK = 64  # pictures of a pose video at a time
+BESIDE = 0.5  # of the largest face's width, from which on another one is a second person and none of the background
 CROPPED = 0.1  # share of the reference beyond which cutting to the model's shape is worth a note
 
 
@@ -31,11 +36,13 @@ class GenerateError(UserError):
 
 @dataclass(frozen=True)
 class Reference:
-    """`image` `(H, W, 3)` uint8 in the bucket that is nearest to the picture's own shape; `notes` for people."""
+    """`image` `(H, W, 3)` uint8 in the bucket that is nearest to the picture's own shape; `notes` for people; `shows` a puppet or one of the
+    people (`media.records.trained_on`), empty where nobody looked."""
 
     image: np.ndarray
     bucket: Bucket
     notes: tuple[str, ...]
+    shows: str = ""
 
 
 def read_reference(path: Path, video: VideoConfig, detector: KeypointDetector | None) -> Reference:
@@ -44,7 +51,7 @@ def read_reference(path: Path, video: VideoConfig, detector: KeypointDetector | 
     Args:
         path: picture or video.
         video: buckets to choose from.
-        detector: finds the face; None does not look for one.
+        detector: finds the face; where it finds none, the frontal faces of OpenCV's package count. None does not look for one.
 
     Raises:
         GenerateError: no such file, nothing readable, too large or too small, no face, or several people.
@@ -53,11 +60,10 @@ def read_reference(path: Path, video: VideoConfig, detector: KeypointDetector | 
     height, width = picture.shape[:2]
     bucket = choose_bucket(width, height, max(b.frames for b in video.all_buckets), video)
     image = into_bucket(bucket)(picture)
-    if detector is not None:
-        _check_face(path, image, detector)
+    shows = "" if detector is None else _check_face(path, picture, image, detector)
     lost = 1 - min(width / height, bucket.width / bucket.height) / max(width / height, bucket.width / bucket.height)
     cut = f"{path}: {lost:.0%} of the {width}x{height} picture is cut off about its centre to fit {bucket.width}x{bucket.height}"
-    return Reference(image, bucket, (cut,) if lost > CROPPED else ())
+    return Reference(image, bucket, (cut,) if lost > CROPPED else (), shows)
 
 
 @dataclass(frozen=True)
@@ -239,13 +245,23 @@ def _check_file(path: Path, option: str) -> None:
         raise GenerateError(f"--{option} {path}: no such file")
 
 
-def _check_face(path: Path, image: np.ndarray, detector: KeypointDetector) -> None:
+def _check_face(path: Path, picture: np.ndarray, image: np.ndarray, detector: KeypointDetector) -> str:
+    """Whom the picture shows; `image` is `picture` in the bucket, where the detector looks."""
     found = detect(detector, image[None])
-    if found.people is not None and found.people[0] > 1:
+    people = 0 if found.people is None else int(found.people[0])
+    if (found.keypoints[0, FACE, 2] >= CONFIDENT).any():
+        by, shows = detector.name, PUPPETS if detector.name == PuppetKeypoints.name else PEOPLE
+    else:
+        # A puppet's detector knows no people, and one of people may see too little in the bucket's few pixels.
+        faces = find_faces(picture)
+        by, shows = f"{detector.name}, {BY_FACES}", PEOPLE
+        people = max(people, int((faces[:, 2] >= BESIDE * faces[0, 2]).sum()) if len(faces) else 0)
+        if not len(faces):
+            raise GenerateError(
+                f"{path} shows no face (detector {by}); give a picture of one person from the front, or pass --no-face-check"
+            )
+    if people > 1:
         raise GenerateError(
-            f"{path} shows {found.people[0]} people (detector {detector.name}); cut it to the one who is to talk, or pass --no-face-check"
+            f"{path} shows {people} people (detector {by}); cut it to the one who is to talk, or pass --no-face-check"
         )
-    if not (found.keypoints[0, FACE, 2] >= CONFIDENT).any():
-        raise GenerateError(
-            f"{path} shows no face (detector {detector.name}); give a picture of one person from the front, or pass --no-face-check"
-        )
+    return shows

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from assets.core.names import STUDENT, TEACHER, TRANSFORMER
 from assets.core.workspace import Workspace
-from media.records import ProductRecord
+from media.records import ProductRecord, TrainedOnRecord
+from media.records.trained_on import PEOPLE, PUPPETS
 from omnihuman import OmniHumanPipeline
 from omnihuman.autoencoder import has_the_same_latents, load_autoencoder
 from omnihuman.digests import weights_digest
@@ -24,16 +25,27 @@ from tracking.model_address import CHAMPION, SCHEME, ModelAddress, ModelAddressE
 if TYPE_CHECKING:
     from tracking.registry import Version
 
+KINDS = (PUPPETS, PEOPLE)
+
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A pipeline and what is known of where it came from; `snapshot` is "" where that is not known, `decoder` with its own."""
+    """A pipeline and what is known of where it came from; `snapshot` is "" where that is not known, `decoder` with its own, `trained_on` None
+    for a folder without that record."""
 
     pipeline: OmniHumanPipeline
     name: str
     weights: str
     snapshot: str
     decoder: str = ""
+    trained_on: TrainedOnRecord | None = None
+
+    def unlike(self, whom: str) -> str:
+        """Say what the model was trained on where that is not `whom`, puppets or people; empty where it is, or where no record says."""
+        if self.trained_on is None or all(self.trained_on.knows(kind) for kind in ([whom] if whom else KINDS)):
+            return ""
+        of_picture = f"this picture shows {whom}; " if whom else ""
+        return f"{of_picture}{self.name} was trained on {self.trained_on}, and what it has hardly seen it cannot make"
 
 
 @dataclass(frozen=True)
@@ -151,10 +163,13 @@ def _load(workspace: Workspace, found: "Path | Checkpoint | Version") -> LoadedM
         return _joined(workspace.profile, found)
     if isinstance(found, Path):
         audio = resolve_source(workspace.profile.encoders.audio)
-        return LoadedModel(_read_pipeline(found, audio), str(found), weights_digest(found / TRANSFORMER), "")
-    pipeline = _read_pipeline(workspace.registry.folder(found.name, found.version))
-    name = f"{found.name} version {found.version}"
-    return LoadedModel(pipeline, name, found.origin.weights_digest, found.origin.snapshot_digest)
+        weights = weights_digest(found / TRANSFORMER)
+        clips = TrainedOnRecord.read_if_there(found)
+        snapshot = "" if clips is None else clips.snapshot
+        return LoadedModel(_read_pipeline(found, audio), str(found), weights, snapshot, trained_on=clips)
+    folder, origin = workspace.registry.folder(found.name, found.version), found.origin
+    clips, name = TrainedOnRecord.read_if_there(folder), f"{found.name} version {found.version}"
+    return LoadedModel(_read_pipeline(folder), name, origin.weights_digest, origin.snapshot_digest, trained_on=clips)
 
 
 def _joined(profile: Profile, checkpoint: Checkpoint) -> LoadedModel:

@@ -206,7 +206,7 @@ PROMOTION = (
         group="promotion",
         kinds=frozenset({"mlflow", "huggingface", "dvc"}),
         marker="model_version.json",
-        version="2",  # with samples
+        version="3",  # says whom it was trained on
         data_version=file_version("model_version.json"),
         stands="assets.kinds.registration.registered_versions:registered_model_stands",
     ),

