@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests import forked
 from training.engine import process_group
-from training.run.launch import launch_environment
+from training.run.launch import _free_port, launch_environment
 
 LOAD = "from training.engine.process_group import load_operator; load_operator()"
 
@@ -45,6 +46,25 @@ def test_a_process_killed_while_it_compiles_keeps_no_later_training_waiting(tmp_
     assert f"removed {lock}" in output
     assert not lock.exists()
     assert (lock.parent / "deepspeed_shm_comm.so").is_file()
+
+
+def test_a_rank_that_is_alone_asks_for_no_compiler(tmp_path):
+    """The laptop's trainings compiled for 25 s of a core before their first step, and could not start without g++."""
+    alone = {
+        "RANK": "0",
+        "LOCAL_RANK": "0",
+        "WORLD_SIZE": "1",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(_free_port()),
+    }
+    code = (
+        "import torch; from training.engine.process_group import mean_over_ranks, start_process_group as start; start(False);"
+        "print(mean_over_ranks({'loss': 2.5}, torch.device('cpu')))"
+    )
+    environment = launch_environment() | alone | {"TORCH_EXTENSIONS_DIR": str(tmp_path), "CXX": "/no/compiler"}
+    ran = forked.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0 and "{'loss': 2.5}" in ran.stdout, ran.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_lock_that_a_live_process_holds_is_seen(tmp_path):

@@ -35,7 +35,8 @@ def start_process_group(verbose: bool = True) -> None:
 
 
 def load_operator() -> None:
-    """Compile (the first time) and load DeepSpeed's all-reduce in shared memory, one process at a time.
+    """Compile (the first time) and load DeepSpeed's all-reduce in shared memory, one process at a time. A rank that is alone has
+    nothing to share: no compiler is asked for.
 
     torch guards the build with a file that only its maker removes: a process killed while it compiles would leave every
     later training waiting for it, without a word and without end. Here a lock that the kernel releases comes first, so
@@ -48,6 +49,9 @@ def load_operator() -> None:
     builder = get_accelerator().create_op_builder(OPERATOR)
     if builder is None or not deepspeed.ops.__compatible_ops__.get(builder.NAME, False):
         return  # a GPU reduces through NCCL
+    if os.environ.get("WORLD_SIZE") == "1":
+        deepspeed.ops.__compatible_ops__[builder.NAME] = False  # where DeepSpeed looks before it builds
+        return
     try:
         folder = Path(_get_build_directory(builder.NAME, verbose=False))
     except OSError as error:
