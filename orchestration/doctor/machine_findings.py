@@ -29,22 +29,25 @@ def machine_findings(workspace: Workspace) -> Iterator[Finding]:
     """All of them; nothing is written but a file that is removed at once."""
     yield packages(_requirements())
     yield opencv(found.metadata["Name"] for found in distributions())
-    for program in ("g++", "ninja"):
-        path = shutil.which(program)
-        yield Finding(
-            program,
-            path is not None,
-            path or f"not found; DeepSpeed compiles one small operator with it: install {program}",
-        )
+    if workspace.profile.engine.ranks > 1:
+        yield from compilers()
+        yield build_folder()
     yield permissions([workspace.root, workspace.inbox, workspace.root / "data", workspace.var])
     yield access(workspace)
-    yield build_folder()
     yield disk(workspace.root)
     yield version_control(workspace)
     for name, port in PORTS.items():
         yield free_port(name, port)
     yield accelerator(workspace.profile.engine.ranks)
     yield launcher(workspace)
+
+
+def compilers() -> Iterator[Finding]:
+    """What DeepSpeed compiles its all-reduce in shared memory with; ranks that are alone need none."""
+    for program in ("g++", "ninja"):
+        path = shutil.which(program)
+        needed = f"not found; DeepSpeed compiles one small operator with it for several ranks: install {program}"
+        yield Finding(program, path is not None, path or needed)
 
 
 def _requirements() -> list[str]:
