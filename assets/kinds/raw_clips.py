@@ -7,6 +7,7 @@ from pathlib import Path
 from assets.core.shard_plans import planned_files
 from assets.core.steps import AssetError, Execution, Metadata, Png, Table
 from assets.core.workspace import Workspace
+from curation.intake.held_out import held_out
 from curation.intake.ingest import ingest_shard, is_shard
 from curation.intake.near_duplicates import near_duplicate_groups
 from curation.pages.clip_pictures import clips_sheet, evenly_spread
@@ -40,7 +41,8 @@ def make_raw_clips(execution: Execution) -> Metadata:
     root = workspace.data("raw_clips")
     if not is_shard(root / shard) and (files := files_to_look_at(workspace, shard)):
         index = workspace.var / "near_duplicates.index"
-        report = ingest_shard(files, root, workspace.profile, execution.report, workspace.inbox, index)
+        benchmarks = held_out(workspace.data("test_sets"), workspace.data("benchmark_sets"))
+        report = ingest_shard(files, root, workspace.profile, execution.report, workspace.inbox, index, benchmarks)
         if report.name != shard:
             raise AssetError(
                 f"files of shard {shard} changed in {workspace.inbox} since they were planned (now {report.name}); "

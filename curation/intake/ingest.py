@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -19,6 +19,7 @@ from curation.intake.clip_table import (
     quarantine_rows,
     with_duplicates,
 )
+from curation.intake.held_out import HeldOut
 from curation.intake.inbox import find_new_clips, fingerprint, ingest_folder, known_fingerprints
 from curation.intake.inspect_file import Examined, examine, limits_of, lost
 from curation.intake.near_duplicates import DuplicateIndex, find_near_duplicates, records_of
@@ -94,6 +95,7 @@ def ingest_shard(
     progress: Progress | None = None,
     inbox: Path | None = None,
     index: Path | None = None,
+    held_out: HeldOut | None = None,
 ) -> IngestReport:
     """Examine every file and write `shards_root/<name>/`: clips.tar, clips.parquet, quarantine.parquet, shard.json.
 
@@ -106,6 +108,7 @@ def ingest_shard(
         progress: called with (done, total, file name).
         inbox: `source_name` is relative to it; without it the file name alone.
         index: file of all shards' perceptual hashes; without it the other shards' tables are read.
+        held_out: files of benchmarks, which are quarantined under whatever name they come.
 
     Raises:
         CurationError: no files, too many, or one changes while it is read.
@@ -128,7 +131,8 @@ def ingest_shard(
         )
     duplicates = DuplicateIndex(shards_root, index, without=name)
     with duplicates.held() as earlier:
-        usable, refused = _sorted_out(looked_at, known_fingerprints(shards_root, without=name), names)
+        judged = looked_at if held_out is None else [_unless_held_out(found, held_out) for found in looked_at]
+        usable, refused = _sorted_out(judged, known_fingerprints(shards_root, without=name), names)
         rows = [row for found in usable for row in clip_rows(found, names[found.path], read_sidecar(found.path))]
         clips, broken = keeping_the_contract(clips_frame(rows))
         hashes = [bytes.fromhex(value) for value in clips["phash"]]
@@ -137,6 +141,16 @@ def ingest_shard(
             _write_shard(folder, name, clips, [*refused, *broken], usable)
         duplicates.add(records_of(clips, name))
     return _report(destination, started, reused=False)
+
+
+def _unless_held_out(found: Examined, held_out: HeldOut) -> Examined:
+    why = "" if found.reason else held_out.why(found)
+    if not why:
+        return found
+    message = (
+        f"{why}, which is held out: a model that is trained on it cannot be judged by it; leave it out of the inbox"
+    )
+    return replace(found, reason="held_out", message=message)
 
 
 def _sorted_out(

