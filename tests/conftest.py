@@ -23,6 +23,10 @@ os.environ.setdefault(
 os.environ.pop("MLFLOW_TRACKING_URI", None)  # each test has its own store
 
 
+UMASK = os.umask(0o022)
+os.umask(UMASK)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """One server for the whole session, whose workers find it by its address; it starts when a test asks for a process."""
     if not hasattr(config, "workerinput"):
@@ -54,11 +58,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _umask() -> Iterator[None]:
-    """As before the test: what writes into a home in this process keeps what it writes private from then on."""
-    before = os.umask(0o022)
-    os.umask(before)
+    """As in the shell: what writes into a home in this process keeps all that it writes private from then on."""
+    os.umask(UMASK)
     yield
-    os.umask(before)
+    os.umask(UMASK)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,6 +12,7 @@ TEXT = {".md", ".py", ".toml", ".yaml", ".yml", ".txt", ".sh"}
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 DOCUMENT = re.compile(r"\bdocs/[\w./-]+\.(?:md|png|gif|mp4)")
 CODE_PATH = re.compile(r"`((?:[\w-]+/)+[\w.-]+\.(?:py|md|yaml|json|toml|model))\b[^`]*`")
+PICKED = re.compile(r"`((?:tests/[\w/]+/)?test_\w+\.py)` (\w+(?:, \w+)*)")
 MODULE = re.compile(r"python -m ((?:assets|benchmarks|orchestration|training|curation)[\w.]*)")
 
 
@@ -94,6 +95,20 @@ def test_files_that_pages_name_are_there():
         if product_path(named) and not (ROOT / named).exists()
     }
     assert missing == set()
+
+
+def test_tests_that_tables_of_faults_and_probes_name_are_there():
+    """`tests/FILE.py` WORD, WORD: each word picks at least one test of the file, as `pytest -k` would."""
+    missing, found = set(), 0
+    for page in ("reference/abuse-probes.md", "guide/when-something-breaks.md"):
+        for named, words in PICKED.findall((ROOT / "docs" / page).read_text()):
+            (path,) = [ROOT / named] if "/" in named else (ROOT / "tests").rglob(named)
+            names = re.findall(r"^def (test_\w+)", path.read_text(), flags=re.M)
+            for word in words.split(", "):
+                found += 1
+                if not any(word in name for name in names):
+                    missing.add((page, named, word))
+    assert missing == set() and found > 40
 
 
 def test_modules_that_pages_start_are_there():
