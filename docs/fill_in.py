@@ -137,6 +137,7 @@ def commands() -> Iterator[str]:
 def score_columns() -> Iterator[str]:
     """Each score with its columns, what it reads, and whether it is on by default."""
     from curation.scores.registry import SCORES
+    from curation.tables.column_meanings import SCORES as SCORE_MEANINGS
     from profiles.scores import ScoresConfig
 
     yield "## All columns\n\n| score | columns | reads | on by default | version |\n| --- | --- | --- | --- | --- |"
@@ -144,6 +145,9 @@ def score_columns() -> Iterator[str]:
         columns = ", ".join(f"`{name}` ({kind})" for name, kind in score.columns.items())
         on = "yes" if score.config(ScoresConfig()) is not None else "no"
         yield f"| {score.name} | {columns} | {', '.join(score.reads)} | {on} | {score.version} |"
+    yield "\n| column | what it says |\n| --- | --- |"
+    for name, meaning in SCORE_MEANINGS.items():
+        yield f"| `{name}` | {meaning} |"
     yield ""
 
 

@@ -8,6 +8,7 @@ from assets.launchers.resource import TrainingLauncher
 from orchestration.dagster_location.alert_sensors import failed_run_alert, refused_promotion_alert
 from orchestration.dagster_location.automation import CONDITIONS
 from orchestration.dagster_location.jobs import JOBS
+from orchestration.dagster_location.registry_sensor import moved_champion_alert
 from orchestration.dagster_location.schedules import nightly_training
 from orchestration.dagster_location.sensors import inbox_sensor
 
@@ -18,6 +19,7 @@ defs = dg.Definitions(
         inbox_sensor,
         failed_run_alert,
         refused_promotion_alert,
+        moved_champion_alert,
         dg.AutomationConditionSensorDefinition(
             "curation_automation",
             target=dg.AssetSelection.groups("curation"),

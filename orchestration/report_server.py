@@ -1,28 +1,51 @@
 """`python -m orchestration.report_server FOLDER --port PORT`: the HTML reports, for the links on Dagster's pages."""
 
 from pathlib import Path
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from media.pages import render
 from media.user_error import exit_code
+from orchestration.report_index import ReportIndex
 from serving.http_server import page_arguments, run_pages
+
+# Pages are written here and hold no script; what a clip's name or caption brings in must find nothing to run.
+HEADERS = {
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": "default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'unsafe-inline'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'",
+}
+
+
+class Pages(StaticFiles):
+    """Files that a browser asks after each time, and runs nothing of."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        """The file, or that it has not changed."""
+        answer = super().file_response(*args, **kwargs)
+        answer.headers.update(HEADERS)
+        return answer
 
 
 def build_app(folder: Path) -> Starlette:
-    """Every page below `folder`, and a list of them, newest first. Nothing outside it: links out of it are not followed."""
+    """Every file below `folder`, and a list of the pages, newest first. Nothing outside it: links out of it are not followed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    index = ReportIndex(folder)
 
     def pages(request: Request) -> HTMLResponse:
-        found = sorted(folder.rglob("*.html"), key=lambda path: path.stat().st_mtime, reverse=True)
-        names = [path.relative_to(folder).as_posix() for path in found]
-        return HTMLResponse(render("orchestration", "reports.html", title="Reports, newest first", names=names))
+        asked = request.query_params
+        number = asked.get("page", "1")
+        shown = index.page(asked.get("asset", ""), asked.get("find", ""), int(number) if number.isdecimal() else 1)
+        return HTMLResponse(
+            render("orchestration", "reports.html", title="Reports, newest first", **shown), headers=HEADERS
+        )
 
-    folder.mkdir(parents=True, exist_ok=True)
-    return Starlette(routes=[Route("/", pages), Mount("/", StaticFiles(directory=folder))])
+    return Starlette(routes=[Route("/", pages), Mount("/", Pages(directory=folder))])
 
 
 def main() -> int:

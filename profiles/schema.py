@@ -141,6 +141,16 @@ class DemoConfig(Strict):
     frames: Positive = 25
 
 
+class ReportsConfig(Strict):
+    """HTML reports and the pictures of assets' pages; no part of any asset's result.
+
+    Attributes:
+        blur_faces: hide faces in pictures of clips, and a picture in which no face is found as a whole. Pages that stand are not changed.
+    """
+
+    blur_faces: bool = False
+
+
 class Profile(Strict):
     """One whole configuration: sizes, encoders, stages, distillation, evaluation, gate."""
 
@@ -159,6 +169,7 @@ class Profile(Strict):
     evaluation: EvaluationConfig
     gate: GateConfig
     refresh: RefreshConfig = RefreshConfig()
+    reports: ReportsConfig = ReportsConfig()
     continuation: ContinuationConfig | None = None
     slim_decoder: SlimDecoderConfig | None = None
     demo: DemoConfig | None = None

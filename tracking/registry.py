@@ -55,7 +55,7 @@ class Registry:
         self.tracker = tracker
 
     def register(
-        self, name: str, folder: Path, run_id: str | None = None, origin: VersionOrigin | None = None
+        self, name: str, folder: Path, run_id: str | None = None, origin: VersionOrigin | None = None, about: str = ""
     ) -> Version:
         """Upload `folder` as a logged model and register it as the next version of `name`.
 
@@ -64,6 +64,7 @@ class Registry:
             folder: a saved pipeline.
             run_id: the run whose training made it.
             origin: put on the version as tags.
+            about: what the model is, for its page; it is set where the page says something else.
 
         Raises:
             RegistryError: the folder does not exist.
@@ -76,8 +77,11 @@ class Registry:
         model = client.create_logged_model(home, name=name, source_run_id=run_id, model_type="video diffusion pipeline")
         client.log_model_artifacts(model.model_id, str(folder))
         client.finalize_logged_model(model.model_id, "READY")
-        if self._find_model(name) is None:
-            client.create_registered_model(name)
+        known = self._find_model(name)
+        if known is None:
+            client.create_registered_model(name, description=about or None)
+        elif about and known.description != about:
+            client.update_registered_model(name, about)
         source = f"{SCHEME}{model.model_id}"
         tags = None if origin is None else origin.tags()
         made = client.create_model_version(name, source=source, run_id=run_id, tags=tags, model_id=model.model_id)

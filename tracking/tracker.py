@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tracking.experiments import DEFAULT, DESCRIPTION, described
 from tracking.mlflow_store import connect, store_file  # first: it sets what mlflow reads at import
 from tracking.moved_store import artifact_folder
 
@@ -67,8 +68,15 @@ class Tracker:
         return connect(self.uri)
 
     def ensure(self) -> None:
-        """Make the store where there is none."""
-        _ = self.client
+        """Make the store where there is none; one of this machine holds no empty experiment of MLflow's own, and says what the others are."""
+        if not self.is_local:
+            _ = self.client
+            return
+        self._forget_default()
+        for known in self.client.search_experiments():
+            text = described(known.name)
+            if text and not known.tags.get(DESCRIPTION):
+                self.client.set_experiment_tag(known.experiment_id, DESCRIPTION, text)
 
     def exists(self) -> bool:
         """Whether anything was ever tracked there; asking a fresh sqlite store would make it."""
@@ -87,14 +95,23 @@ class Tracker:
             return known.experiment_id
         file = store_file(self.uri)
         location = None if file is None else artifact_folder(file).as_uri()
+        if {other.experiment_id for other in self.client.search_experiments()} == {DEFAULT}:
+            self._forget_default()  # a store that nobody else uses
+        text = described(name)
         try:
-            return self.client.create_experiment(name, artifact_location=location)
+            return self.client.create_experiment(name, location, {DESCRIPTION: text} if text else None)
         except MlflowException:
             # Two processes asked at once and the other one made it.
             known = self.client.get_experiment_by_name(name)
             if known is None:
                 raise
             return known.experiment_id
+
+    def _forget_default(self) -> None:
+        """Hide the experiment that MLflow makes with every store, while nothing is in it: the pages open with it otherwise."""
+        there = any(found.experiment_id == DEFAULT for found in self.client.search_experiments())
+        if there and not self.client.search_runs([DEFAULT], max_results=1):
+            self.client.delete_experiment(DEFAULT)
 
     def experiment_of(self, run_id: str) -> str:
         """Id of the experiment that a run is in."""

@@ -7,8 +7,14 @@ LOOPBACK = "127.0.0.1"
 LOOPBACK_NAMES = (LOOPBACK, "localhost", "[::1]")
 DAGSTER_PORT, REPORTS_PORT, MLFLOW_PORT = 3000, 3001, 5000
 
-# Where people's browsers find MLflow (inside a cluster its server has another name) and the HTML reports.
+# Paths on the address of Dagster's pages: what an asset's page links to is right whichever ports the servers have, today and later.
+REPORTS_PATH, MLFLOW_PATH = "/reports", "/mlflow"
+COVERS = "covers"  # folder below the reports: the picture that each asset's page opens with
+
+# Where people's browsers find MLflow, whose name inside a cluster is another, and the HTML reports by themselves.
 MLFLOW_PAGES, REPORT_PAGES = "OMNIHUMAN_MLFLOW_PAGES", "OMNIHUMAN_REPORT_PAGES"
+# "none" where the code lies on a machine that is nobody's desk, as in an image: no links into it.
+CODE_LINKS = "OMNIHUMAN_CODE_LINKS"
 
 
 def mlflow_pages() -> str:

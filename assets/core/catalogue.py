@@ -32,6 +32,7 @@ def _training(name: str, description: str) -> Step:
         data_version=weights_version,
         accelerated=True,
         files=(START,) if recipe.kind == "stage" else (),
+        cover="curves",
     )
 
 
@@ -49,6 +50,7 @@ CURATION = (
         sharded=True,
         version="3",  # films as they are shown and heard
         contract="clips.parquet",
+        cover="contact_sheet",
     ),
     Step(
         name="clip_scores",
@@ -63,6 +65,7 @@ CURATION = (
         sharded=True,
         version=f"{versions_digest()}-3",  # long clips of large pictures as far as memory holds them in their bucket
         contract="scores.parquet",
+        cover="histograms",
     ),
     Step(
         name="filtered_subsets",
@@ -77,6 +80,7 @@ CURATION = (
         sharded=True,
         version="3",  # quarantine
         contract="subsets.parquet",
+        cover="funnel",
     ),
     Step(
         name="condition_features",
@@ -106,6 +110,7 @@ CURATION = (
         data_version=snapshot_version,
         files=(TOMBSTONES,),
         version="2",  # names each sample's bucket
+        cover="a_look",
     ),
 )
 
@@ -148,6 +153,7 @@ EVALUATION = (
         kinds=frozenset({"python", "opencv", "dvc"}),
         marker="manifest.parquet",
         version="2",  # clips say how their colours are meant
+        cover="first_frames",
     ),
     Step(
         name="generated_videos",
@@ -161,6 +167,7 @@ EVALUATION = (
         marker="distilled_student/audio/meta.json",
         accelerated=True,
         version="2",  # with what generating cost
+        cover="contact_sheet",
     ),
     Step(
         name="benchmark_scores",
@@ -173,6 +180,7 @@ EVALUATION = (
         kinds=frozenset({"python", "mlflow", "parquet", "dvc"}),
         marker="slices.parquet",
         version="3",  # hands by themselves
+        cover="cost_against_quality",
     ),
     Step(
         name="baseline_comparison",
@@ -185,6 +193,7 @@ EVALUATION = (
         kinds=frozenset({"python", "mlflow", "dvc"}),
         marker="comparison.json",
         version="2",  # with cost
+        cover="contact_sheet",
     ),
 )
 
@@ -207,6 +216,7 @@ PROMOTION = (
         kinds=frozenset({"mlflow", "huggingface", "dvc"}),
         marker="model_version.json",
         version="3",  # says whom it was trained on
+        cover="samples",
         data_version=file_version("model_version.json"),
         stands="assets.kinds.registration.registered_versions:registered_model_stands",
     ),

@@ -27,6 +27,20 @@ class Png:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A picture that stands in a file below the reports, where every page of Dagster finds it."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A number that inputs and settings decide: shown, and not plotted over time."""
+
+    value: int | float
+
+
+@dataclass(frozen=True)
 class Markdown:
     """Formatted text for the asset's page."""
 
@@ -42,13 +56,17 @@ class Table:
 
 @dataclass(frozen=True)
 class Columns:
-    """A table's columns for the asset's page: what each holds, and the (asset, column) pairs that it was computed from."""
+    """A table's columns for the asset's page: what each holds, what it means, and the (asset, column) pairs that it was computed from."""
 
     kinds: Mapping[str, str]
     sources: Mapping[str, tuple[tuple[str, str], ...]]
+    meanings: Mapping[str, str]
 
 
-Metadata = Mapping[str, int | float | str | bool | Path | Png | Markdown | Table | Columns | dict[str, Any] | list[Any]]
+Shown = (
+    int | float | str | bool | Path | Png | Picture | Fixed | Markdown | Table | Columns | dict[str, Any] | list[Any]
+)
+Metadata = Mapping[str, Shown]
 
 
 @dataclass(frozen=True)
@@ -103,6 +121,7 @@ class Step:
         files: at the workspace's root and under version control, that decide its result too.
         in_dvc: whether dvc.yaml has it; only things outside the flow have not.
         stands: `module:function` of the workspace, that says whether what it made outside its folder is still there.
+        cover: name of the picture, among what its maker returns, that its page opens with; empty for none.
     """
 
     name: str
@@ -121,6 +140,7 @@ class Step:
     contract: str | None = None
     files: tuple[str, ...] = ()
     stands: str | None = None
+    cover: str = ""
 
     def maker(self) -> Callable[[Execution], Metadata]:
         """Import the function that does the work; it returns what the asset's page shows."""

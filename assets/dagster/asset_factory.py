@@ -1,8 +1,8 @@
 """The steps as Dagster assets: partitions, versions, pages with plots, and training through Dagster Pipes."""
 
 import ast
-import base64
 import errno
+import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,17 +13,16 @@ from urllib.parse import quote
 
 import dagster as dg
 
-from assets.core.addresses import mlflow_pages, report_pages
+from assets.core.addresses import CODE_LINKS, COVERS, MLFLOW_PATH, REPORTS_PATH
 from assets.core.catalogue import STEPS
 from assets.core.dvc_stages import ensure_repository
 from assets.core.names import CHAMPION, SCRATCH
-from assets.core.steps import AssetError, Check, Columns, Launcher, Markdown, Png, Step, Table
+from assets.core.steps import AssetError, Check, Columns, Fixed, Launcher, Markdown, Picture, Step, Table
 from assets.core.workspace import REPORTS, Workspace, open_workspace
 from assets.kinds.contract_checks import NAME as CHECK
 from assets.kinds.contract_checks import contract_checks
 from assets.launchers.resource import TrainingLauncher
 from assets.make.execute import execute
-from media import in_few_colours
 from media.access import keep_private
 from tracking.mlflow_store import run_page
 
@@ -85,7 +84,7 @@ def dagster_asset(step: Step, condition: dg.AutomationCondition | None = None) -
 
     @dg.asset(
         name=step.name,
-        description=step.description,
+        description=_description(step),
         deps=[INBOX.key] if step.name == "raw_clips" else list(step.upstream),
         group_name=step.group,
         kinds=set(step.kinds),
@@ -117,7 +116,8 @@ def dagster_asset(step: Step, condition: dg.AutomationCondition | None = None) -
         told: dict[str, Any] = {}
         with again_after_flaky_io():
             outcome = execute(workspace, step, shard, _through_pipes(context, launcher, told, step, workspace))
-        metadata = {**told, **dagster_metadata(outcome.metadata), "seconds": round(outcome.seconds, 2)}
+        shown = {**dagster_metadata(outcome.metadata), "seconds": round(outcome.seconds, 2)}
+        metadata = {**shown, **{name: value for name, value in told.items() if name not in shown}}
         checks = [_check_result(check) for check in contract_checks(workspace, step, shard)]
         version = dg.DataVersion(outcome.data_version)
         return dg.MaterializeResult(metadata=metadata, data_version=version, check_results=checks)
@@ -140,8 +140,19 @@ def again_after_flaky_io() -> Iterator[None]:
         raise dg.RetryRequested(max_retries=2, seconds_to_wait=RETRY_SECONDS) from error
 
 
+def _description(step: Step) -> str:
+    """What it is, and below it the newest picture of it: Dagster's pages show a description without a click."""
+    if not step.cover:
+        return step.description
+    of = " of the last shard" if step.sharded else ""
+    picture = f"![{step.cover.replace('_', ' ')}{of}; it is shown here once it is made]({REPORTS_PATH}/{COVERS}/{step.name}.png)"
+    return f"{step.description} [Reports]({REPORTS_PATH}/?asset={step.name})\n\n{picture}"
+
+
 def _code_reference(step: Step) -> dict[str, dg.CodeReferencesMetadataValue]:
     """Under Dagster's own name, which its pages show as a link into the code; read off the source, for importing it is heavy."""
+    if os.environ.get(CODE_LINKS) == "none":
+        return {}
     module, _, function = step.make.partition(":")
     spec = find_spec(module)
     assert spec is not None and spec.origin is not None
@@ -187,20 +198,21 @@ def _through_pipes(
 
 
 def dagster_metadata(values: Mapping[str, Any]) -> dict[str, dg.MetadataValue | Any]:
-    """Neutral values to what the Dagster UI shows; pictures are inlined."""
+    """Neutral values to what the Dagster UI shows: pictures first, then links, numbers, and the rest."""
     shown: dict[str, Any] = {}
-    for name, value in values.items():
-        shown |= _column_metadata(value) if isinstance(value, Columns) else {name: _metadata_value(value)}
-        if isinstance(value, Path) and value.suffix == ".html" and REPORTS in value.parts[:-1]:
-            shown[f"{name}_page"] = _report_page(value)
-    if "mlflow_run_id" in shown:
-        shown["mlflow_run"] = dg.MetadataValue.url(run_page(mlflow_pages(), shown["mlflow_run_id"]))
+    for name, value in sorted(values.items(), key=lambda pair: _place(pair[1])):
+        shown |= _column_metadata(value) if isinstance(value, Columns) else {name: _metadata_value(name, value)}
+        if name == "mlflow_run_id":
+            shown["mlflow_run"] = dg.MetadataValue.md(f"[{value}]({run_page(MLFLOW_PATH, value)})")
     return shown
 
 
-def _report_page(path: Path) -> dg.UrlMetadataValue:
-    """Where people's browsers find a page that lies below a workspace's reports."""
-    return dg.MetadataValue.url(f"{report_pages()}/{quote(path.as_posix().rpartition(f'/{REPORTS}/')[2])}")
+def _place(value: Any) -> int:
+    if isinstance(value, Picture):
+        return 0
+    if isinstance(value, Path):
+        return 1
+    return 2 if isinstance(value, (int, float)) and not isinstance(value, bool) else 3
 
 
 def _column_metadata(columns: Columns) -> dict[str, Any]:
@@ -208,15 +220,17 @@ def _column_metadata(columns: Columns) -> dict[str, Any]:
     deps = {
         name: [dg.TableColumnDep(dg.AssetKey(a), c) for a, c in sources] for name, sources in columns.sources.items()
     }
-    schema = dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.kinds.items()])
+    schema = dg.TableSchema(
+        [dg.TableColumn(name, kind, columns.meanings.get(name)) for name, kind in columns.kinds.items()]
+    )
     return {"dagster/column_schema": schema, "dagster/column_lineage": dg.TableColumnLineage(deps)}
 
 
-def _metadata_value(value: Any) -> Any:
-    if isinstance(value, Png):
-        return dg.MetadataValue.md(
-            f"![plot](data:image/png;base64,{base64.b64encode(in_few_colours(value.data)).decode()})"
-        )
+def _metadata_value(name: str, value: Any) -> Any:
+    if isinstance(value, Picture):
+        return dg.MetadataValue.md(f"![{name.replace('_', ' ')}]({_below_reports(value.path)})")
+    if isinstance(value, Fixed):
+        return dg.MetadataValue.text(str(value.value))
     if isinstance(value, Markdown):
         return dg.MetadataValue.md(value.text)
     if isinstance(value, Table):
@@ -224,7 +238,15 @@ def _metadata_value(value: Any) -> Any:
             return dg.MetadataValue.text("(none)")
         return dg.MetadataValue.table([dg.TableRecord(row) for row in value.rows])
     if isinstance(value, Path):
-        return dg.MetadataValue.path(value)
+        if value.suffix == ".html" and REPORTS in value.parts[:-1]:
+            return dg.MetadataValue.md(f"[{value.parent.name}/{value.stem}]({_below_reports(value)})")
+        # Dagster offers a path as if it were one of the looker's own machine.
+        return dg.MetadataValue.text(str(value))
     if isinstance(value, (dict, list)):
         return dg.MetadataValue.json(value)
     return value
+
+
+def _below_reports(path: Path) -> str:
+    """The address of a file below a workspace's reports, on whichever server shows Dagster's pages."""
+    return f"{REPORTS_PATH}/{quote(path.as_posix().rpartition(f'/{REPORTS}/')[2])}"

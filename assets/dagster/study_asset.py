@@ -9,6 +9,7 @@ from assets.core.steps import Markdown, Png
 from assets.core.workspace import open_workspace
 from assets.dagster.asset_factory import OWNERS, TRAINING_POOL, dagster_metadata
 from assets.launchers.resource import TrainingLauncher
+from assets.make.page_pictures import keep_pictures
 from evaluation.questions.studies import STUDIES
 from media.access import keep_private
 
@@ -55,4 +56,4 @@ def ablation_study(
         "contact_sheet": Png((folder / "contact_sheet.png").read_bytes()),
         "folder": folder,
     }
-    return dg.MaterializeResult(metadata=dagster_metadata(shown))
+    return dg.MaterializeResult(metadata=dagster_metadata(keep_pictures(workspace, STUDY, study, shown)))

@@ -4,7 +4,7 @@ import pandas as pd
 
 from assets.core.markdown import markdown_table
 from assets.core.names import SOURCES
-from assets.core.steps import Execution, Markdown, Metadata, Png
+from assets.core.steps import Execution, Fixed, Markdown, Metadata, Png
 from assets.core.workspace import Workspace
 from assets.kinds.evaluation_report import write_report
 from assets.kinds.evaluation_runs import evaluation_run
@@ -51,7 +51,7 @@ def make_benchmark_scores(execution: Execution) -> Metadata:
         run.artifact(page, "report")
     student = finite[finite["model"] == STUDENT]
     return {
-        "rows": len(scores),
+        "rows": Fixed(len(scores)),
         **{f"{row.mode}.{row.metric}": float(row.value) for row in student.itertuples()},  # plotted over time
         "report": page,
         "cost_against_quality": Png(cost_against_quality(scores, generation_plan(config))),

@@ -1,6 +1,6 @@
 """The held-out benchmark."""
 
-from assets.core.steps import Execution, Metadata, Png
+from assets.core.steps import Execution, Fixed, Metadata, Png
 from assets.kinds.demo_corpus import corpus_seeds
 from curation.pages.figures import contact_sheet
 from evaluation.benchmark.puppet_benchmark import build_benchmark
@@ -14,7 +14,7 @@ def make_benchmark_sets(execution: Execution) -> Metadata:
     )
     shown = range(min(8, len(benchmark)))
     sheet = contact_sheet([benchmark.frames[i, 0].numpy() for i in shown], [benchmark.names[i] for i in shown])
-    return {"clips": len(benchmark), "digest": benchmark.digest, "first_frames": Png(sheet)}
+    return {"clips": Fixed(len(benchmark)), "digest": benchmark.digest, "first_frames": Png(sheet)}
 
 
 def training_seeds(execution: Execution) -> list[range]:

@@ -3,8 +3,9 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from assets.core.steps import AssetError, Execution, Metadata, Png
+from assets.core.steps import AssetError, Execution, Fixed, Metadata, Png
 from assets.core.training_recipes import RECIPES
 from assets.core.training_start import read_start
 from assets.core.workspace import Workspace
@@ -15,6 +16,8 @@ from training.run.finished import is_finished
 from training.run.jobs import TrainingJob
 from training.run.launch import training_process
 
+# Of a record: settings, and what follows from them alone.
+SETTINGS = ("parameters", "steps", "seed", "epoch", "samples_consumed")
 CONTINUED = "stage_3"  # what a training that goes on from the champion trains
 
 
@@ -70,7 +73,8 @@ def make_checkpoint(execution: Execution) -> Metadata:
 def describe(folder: Path) -> Metadata:
     """What a checkpoint's page shows: its record and its curves."""
     record = ProductRecord.read(folder)
-    shown = {k: v for k, v in record.values.items() if isinstance(v, (int, float, str, bool))}
+    shown: dict[str, Any] = {k: v for k, v in record.values.items() if isinstance(v, (int, float, str, bool))}
+    shown |= {name: Fixed(shown[name]) for name in SETTINGS if name in shown}
     losses = folder / "losses.parquet"
     return {**shown, **last_losses(losses), "section": record.require("section"), "curves": Png(loss_curves(losses))}
 

@@ -5,7 +5,7 @@ import pandas as pd
 from assets.core.markdown import markdown_table
 from assets.core.steps import Execution, Markdown, Metadata, Png
 from assets.kinds.column_lineage import score_columns
-from assets.kinds.detectors import keypoint_detector, unread_people
+from assets.kinds.detectors import face_hider, keypoint_detector, unread_people
 from curation.pages.figures import score_histograms
 from curation.pages.stage_pages import quantile_rows, write_scores_page
 from curation.scores.table import score_shard
@@ -33,5 +33,7 @@ def make_clip_scores(execution: Execution) -> Metadata:
         "score_quantiles": Markdown(markdown_table(quantile_rows(scores))),
         "histograms": Png(histograms),
         "columns": score_columns(profile),
-        "report": write_scores_page(page, shard_dir, destination, histograms, profile.curation, note),
+        "report": write_scores_page(
+            page, shard_dir, destination, histograms, profile.curation, note, face_hider(profile)
+        ),
     }

@@ -1,10 +1,12 @@
 """Which columns a column of the score tables was computed from: what Dagster draws as column lineage."""
 
 from assets.core.steps import Columns
+from curation.intake.clip_table import CLIPS_SCHEMA
 from curation.scores.caption import TOLD
 from curation.scores.registry import switched_on
 from curation.scores.table import CLIP_COLUMNS, scores_schema
 from curation.subsets.nested_subsets import SUBSETS_SCHEMA, parse_predicates
+from curation.tables import column_meanings
 from profiles import Profile
 
 # The media itself is no column: `member` names it in the shard's tar.
@@ -12,6 +14,11 @@ MEDIA = "member"
 # Scores that read the clip's row beside its media, and which columns of it.
 RECORD_COLUMNS = {"resolution": ("width", "height"), "compression": ("width", "height", "frames"), "caption": TOLD}
 MEDIA_PARTS = {"frames", "native", "audio", "keypoints", "data"}
+
+
+def clip_columns() -> Columns:
+    """Every column of clips.parquet, the first table there is."""
+    return Columns({field.name: str(field.type) for field in CLIPS_SCHEMA}, {}, column_meanings.CLIPS)
 
 
 def score_columns(profile: Profile) -> Columns:
@@ -27,6 +34,7 @@ def score_columns(profile: Profile) -> Columns:
     return Columns(
         {name: str(schema.field(name).type) for name in schema.names},
         {c: tuple(("raw_clips", s) for s in of) for c, of in sources.items()},
+        column_meanings.SCORES,
     )
 
 
@@ -39,4 +47,5 @@ def subset_columns(profile: Profile) -> Columns:
         sources[name] = tuple(sorted(read))
     sources["rejected_by"] = tuple(sorted(read))
     kinds = {field.name: str(field.type) for field in SUBSETS_SCHEMA}
-    return Columns(kinds, {column: tuple(("clip_scores", s) for s in of) for column, of in sources.items()})
+    lineage = {column: tuple(("clip_scores", s) for s in of) for column, of in sources.items()}
+    return Columns(kinds, lineage, column_meanings.SUBSETS)

@@ -1,10 +1,11 @@
-"""The keypoint detector that a profile names, and whom it does not know."""
+"""The keypoint detector that a profile names, whom it does not know, and what hides faces on its pages."""
 
 from pathlib import Path
 
 import pandas as pd
 
 from assets.core.steps import AssetError
+from curation.people.face_blur import FaceBlur, Hide, as_it_is
 from curation.people.faces import NAME as BY_FACES
 from curation.people.keypoints import KeypointDetector
 from curation.people.wholebody import MediaPipeHolistic, OnnxWholeBody
@@ -52,3 +53,14 @@ def unread_people(profile: Profile, scores: pd.DataFrame) -> str:
         "count as unseen, so they train text and reference alone; for clips of people run `make people-and-text` and set "
         "`encoders.keypoints: mediapipe`, or the folder of a published detector"
     )
+
+
+def face_hider(profile: Profile) -> Hide:
+    """What pictures of clips go through before a page shows them: nothing, or with `reports.blur_faces` a blur of every face.
+
+    Raises:
+        AssetError, curation.tables.storage.CurationError: as `keypoint_detector`.
+    """
+    if not profile.reports.blur_faces:
+        return as_it_is
+    return FaceBlur(None if profile.encoders.keypoints == PUPPETS else keypoint_detector(profile))

@@ -3,7 +3,7 @@
 from assets.core.markdown import markdown_table
 from assets.core.steps import Execution, Markdown, Metadata, Png
 from assets.kinds.column_lineage import subset_columns
-from assets.kinds.detectors import unread_people
+from assets.kinds.detectors import face_hider, unread_people
 from curation.pages.figures import funnel_chart
 from curation.pages.stage_pages import rejection_rows, write_subsets_page
 from curation.subsets.nested_subsets import select_subsets
@@ -29,5 +29,7 @@ def make_filtered_subsets(execution: Execution) -> Metadata:
         "rejections": Markdown(markdown_table(rejection_rows(funnel))),
         "funnel": Png(funnel_chart(funnel)),
         "columns": subset_columns(workspace.profile),
-        "report": write_subsets_page(page, shard_dir, scores_dir, destination, funnel, config, note),
+        "report": write_subsets_page(
+            page, shard_dir, scores_dir, destination, funnel, config, note, face_hider(workspace.profile)
+        ),
     }

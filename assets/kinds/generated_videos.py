@@ -7,13 +7,14 @@ from typing import Any
 
 from assets.core.catalogue import STEPS
 from assets.core.names import SOURCES
-from assets.core.steps import Execution, Metadata, Report
+from assets.core.steps import Execution, Fixed, Metadata, Png, Report
 from assets.core.versions import ENCODERS, source_version
 from assets.core.workspace import Workspace
 from assets.kinds.evaluation_runs import evaluation_run
-from evaluation.benchmark.benchmark_plan import PIXELS, RECONSTRUCTION, ModelPlan, generation_plan
+from evaluation.benchmark.benchmark_plan import AUDIO, PIXELS, RECONSTRUCTION, ModelPlan, generation_plan
 from evaluation.benchmark.generate import generate_videos, reconstruct
 from evaluation.benchmark.puppet_benchmark import Benchmark, load_benchmark
+from evaluation.pages.pictures import models_sheet
 from media import write_atomically
 from media.records import ProductRecord
 from omnihuman.autoencoder import load_autoencoder
@@ -38,7 +39,12 @@ def make_generated_videos(execution: Execution) -> Metadata:
         run.log({f"seconds_per_clip.{name}": value for name, value in seconds.items()})
         for video in sorted((root / "distilled_student" / "audio").glob("*.mp4")):
             run.artifact(video, "videos")
-    return {"videos": sum(1 for _ in root.glob("*/*/*.mp4")), "seconds_per_clip": seconds, "mlflow_run_id": run.run_id}
+    return {
+        "contact_sheet": Png(models_sheet(benchmark, {model.title: root / model.name / AUDIO for model in plan})),
+        "videos": Fixed(sum(1 for _ in root.glob("*/*/*.mp4"))),
+        "seconds_per_clip": seconds,
+        "mlflow_run_id": run.run_id,
+    }
 
 
 def _reconstruct(execution: Execution, benchmark: Benchmark) -> None:

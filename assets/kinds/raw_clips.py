@@ -7,6 +7,8 @@ from pathlib import Path
 from assets.core.shard_plans import planned_files
 from assets.core.steps import AssetError, Execution, Metadata, Png, Table
 from assets.core.workspace import Workspace
+from assets.kinds.column_lineage import clip_columns
+from assets.kinds.detectors import face_hider
 from curation.intake.held_out import held_out
 from curation.intake.ingest import ingest_shard, is_shard
 from curation.intake.near_duplicates import near_duplicate_groups
@@ -51,7 +53,8 @@ def make_raw_clips(execution: Execution) -> Metadata:
     summary = json.loads((root / shard / "shard.json").read_text())
     quarantine = read_table(root / shard / "quarantine.parquet")
     clips = read_table(root / shard / "clips.parquet")
-    groups, sheet = near_duplicate_groups([clips]), clips_sheet(root / shard, evenly_spread(clips))
+    hide = face_hider(workspace.profile)
+    groups, sheet = near_duplicate_groups([clips]), clips_sheet(root / shard, evenly_spread(clips), hide=hide)
     return {
         "clips": summary["clips"],
         "files": summary["files"],
@@ -61,6 +64,7 @@ def make_raw_clips(execution: Execution) -> Metadata:
         "seconds_of_video": summary["seconds_of_video"],
         "bytes": summary["bytes"],
         **({} if sheet is None else {"contact_sheet": Png(sheet)}),
-        "report": write_ingest_page(workspace.report_page("raw_clips", shard), root / shard),
+        "report": write_ingest_page(workspace.report_page("raw_clips", shard), root / shard, hide),
+        "columns": clip_columns(),
         "quarantine": Table(quarantine[["source_name", "reason", "message"]].head(QUARANTINE_SHOWN).to_dict("records")),
     }

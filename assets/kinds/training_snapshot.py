@@ -1,10 +1,12 @@
 """The frozen list of what is trained on."""
 
 from assets.core.markdown import markdown_table
-from assets.core.steps import Execution, Markdown, Metadata
-from curation.pages.card_page import write_card_page
+from assets.core.steps import Execution, Markdown, Metadata, Png
+from assets.kinds.detectors import face_hider
+from curation.pages.card_page import shard_look, write_card_page
 from curation.snapshot.training_snapshot import freeze_snapshot
 from curation.snapshot.withdrawals import read_tombstones
+from curation.tables.storage import read_table
 from media.records import SnapshotRecord
 from profiles.conditions import SUBSETS
 
@@ -20,7 +22,11 @@ def make_training_snapshot(execution: Execution) -> Metadata:
     )
     page = workspace.report_page("training_snapshot")
     snapshot = SnapshotRecord.read(destination)
+    hide = face_hider(workspace.profile)
+    samples = read_table(destination / "samples.parquet")
+    look = shard_look(raw / snapshot.shards[-1]["name"], samples, hide) if snapshot.shards else None
     return {
+        **({} if look is None else {"a_look": Png(look)}),
         "digest": digest,
         "clips": snapshot.counts["clips"],
         **{f"samples_{name}": snapshot.counts[name] for name in SUBSETS},
@@ -29,6 +35,6 @@ def make_training_snapshot(execution: Execution) -> Metadata:
         "buckets": dict(snapshot.buckets),
         "shards": len(snapshot.shards),
         "excluded": Markdown(markdown_table(snapshot.excluded)),
-        "report": write_card_page(page, destination, raw, workspace.data("clip_scores"), subsets, tombstones),
+        "report": write_card_page(page, destination, raw, workspace.data("clip_scores"), subsets, tombstones, hide),
         "card": Markdown((destination / "card.md").read_text()),
     }

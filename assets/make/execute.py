@@ -18,6 +18,7 @@ from assets.core.versions import content_version, fingerprint, fresh_version, si
 from assets.core.workspace import Workspace
 from assets.kinds.contract_checks import contract_checks
 from assets.launchers.settings import LAUNCHER_FILE
+from assets.make.page_pictures import keep_pictures
 from media import write_atomically
 from tracking.progress import ProgressFile
 
@@ -80,7 +81,8 @@ def _execute(workspace: Workspace, step: Step, shard: str | None, launch: Launch
     started = time.monotonic()
     made_from = fingerprint(workspace, step, shard, STEPS)
     report = ProgressFile(workspace.progress(step.name, shard))
-    metadata = step.maker()(Execution(step.name, workspace, shard, made_from, report, launch or run_process))
+    shown = step.maker()(Execution(step.name, workspace, shard, made_from, report, launch or run_process))
+    metadata: Metadata = keep_pictures(workspace, step.name, shard, shown, step.cover)
     folder = workspace.data(step.name, shard)
     if not (folder / step.marker).is_file():
         raise AssetError(f"{step.name} ended and {folder / step.marker} is not there; its code must write it")

@@ -12,6 +12,7 @@ from curation.pages.figures import funnel_chart
 from curation.pages.ingest_page import origin_rows
 from curation.pages.stage_pages import caption_section, condition_rows
 from curation.pages.subset_slices import SLICED, slice_rows
+from curation.people.face_blur import Hide, as_it_is
 from curation.snapshot.withdrawals import Tombstone
 from curation.tables.storage import read_table
 from media.pages import Section, write_page
@@ -29,6 +30,7 @@ def write_card_page(
     scores_root: Path,
     subsets_root: Path,
     tombstones: Sequence[Tombstone],
+    hide: Hide = as_it_is,
 ) -> Path:
     """Write the card of a frozen snapshot, over all its shards.
 
@@ -37,6 +39,7 @@ def write_card_page(
         snapshot_dir: snapshot.json and samples.parquet.
         raw_root, scores_root, subsets_root: each holds a folder per shard.
         tombstones: every withdrawal on record.
+        hide: what each picture of a clip goes through before it is shown.
 
     Raises:
         CurationError: the snapshot's own table is absent or breaks its contract.
@@ -50,7 +53,7 @@ def write_card_page(
     trained = clips[clips["clip_id"].isin(samples["clip_id"])]
     table = clips[["clip_id", "seconds"]].merge(subsets, on="clip_id")
     counts = {"clips_in": len(table), **{name: int(table[name].sum()) for name in SUBSETS}}
-    pictures = [(name, _look(raw_root / name, trained)) for name in names[:SHARDS_SHOWN]]
+    pictures = [(name, shard_look(raw_root / name, trained, hide)) for name in names[:SHARDS_SHOWN]]
     shown = [(name, sheet) for name, sheet in pictures if sheet]
     scores = _of_all(scores_root, scored, "scores.parquet", (*SLICED, "caption", "caption_words")) if scored else None
     sections = [
@@ -82,7 +85,8 @@ def write_card_page(
             [{"encoder": key, "made with": _short(value)} for key, value in sorted(snapshot.encoders.items())],
         ),
     ]
-    return write_page(path, f"Dataset card: training snapshot {snapshot.digest[:12]}", sections)
+    listed = {"shards": len(names), "clips": len(trained), "hours": round(float(trained["seconds"].sum()) / 3600, 3)}
+    return write_page(path, f"Dataset card: training snapshot {snapshot.digest[:12]}", sections, listed)
 
 
 def sample_rows(snapshot: SnapshotRecord, samples: pd.DataFrame) -> list[dict[str, Any]]:
@@ -114,9 +118,10 @@ def _of_all(root: Path, shards: Sequence[str], file: str, columns: Sequence[str]
     return pd.concat(tables, ignore_index=True).drop_duplicates("clip_id")
 
 
-def _look(shard_dir: Path, trained: pd.DataFrame) -> bytes | None:
+def shard_look(shard_dir: Path, trained: pd.DataFrame, hide: Hide = as_it_is) -> bytes | None:
+    """PNG of a few clips of a shard that are in the table `trained` (`clip_id`); None where none can be shown."""
     own = read_table(shard_dir / "clips.parquet")
-    return clips_sheet(shard_dir, evenly_spread(own[own["clip_id"].isin(trained["clip_id"])], SHOWN))
+    return clips_sheet(shard_dir, evenly_spread(own[own["clip_id"].isin(trained["clip_id"])], SHOWN), hide=hide)
 
 
 def _sentence(snapshot: SnapshotRecord, trained: pd.DataFrame) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from curation.intake.archive import read_clip
 from curation.pages.figures import contact_sheet
+from curation.people.face_blur import Hide, as_it_is
 from curation.tables.storage import CurationError
 from media import MediaError, decode_clip
 
@@ -16,20 +17,21 @@ SHOWN = 8  # pictures in a row
 FPS, LONGEST_SECONDS = 4.0, 4.0  # the picture shown is the clip's middle one, or that of its first 8 seconds
 
 
-def clips_sheet(shard_dir: Path, rows: pd.DataFrame, column: str | None = None) -> bytes | None:
+def clips_sheet(shard_dir: Path, rows: pd.DataFrame, column: str | None = None, hide: Hide = as_it_is) -> bytes | None:
     """PNG with a picture of each clip, in the order of `rows` (`clip_id`, `seconds`); None where none can be shown.
 
     Args:
         shard_dir: the raw shard.
         rows: of its clips.
         column: whose value stands over the picture, with the id.
+        hide: what each picture goes through before it is shown.
     """
     pictures: list[np.ndarray] = []
     labels: list[str] = []
     for row in rows.to_dict("records"):
         picture = middle_picture(shard_dir, row)
         if picture is not None:
-            pictures.append(picture)
+            pictures.append(hide(picture))
             labels.append(f"{_value(row[column])} {row['clip_id'][:8]}" if column else row["clip_id"])
     return contact_sheet(pictures, labels) if pictures else None
 

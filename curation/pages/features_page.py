@@ -37,7 +37,8 @@ def write_features_page(path: Path, destination: Path, report: "FeatureReport") 
         ),
         quarantine_section(destination, "samples"),
     ]
-    return write_page(path, f"condition_features, shard {destination.name}: {len(samples)} samples", sections)
+    counts = {"samples": len(samples), "clips": len(per_clip)}
+    return write_page(path, f"condition_features, shard {destination.name}: {len(samples)} samples", sections, counts)
 
 
 def bucket_rows(samples: pd.DataFrame) -> list[dict[str, Any]]:

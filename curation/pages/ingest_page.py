@@ -8,6 +8,7 @@ import pandas as pd
 from curation.pages.clip_pictures import SHOWN, clips_sheet, evenly_spread
 from curation.pages.figures import value_histograms
 from curation.pages.stage_pages import near_duplicate_section
+from curation.people.face_blur import Hide, as_it_is
 from curation.tables.storage import read_table
 from media.pages import Section, write_page
 
@@ -25,7 +26,7 @@ FACTS = (
 )
 
 
-def write_ingest_page(path: Path, shard_dir: Path) -> Path:
+def write_ingest_page(path: Path, shard_dir: Path, hide: Hide = as_it_is) -> Path:
     """Clips and hours, quarantine by reason, pictures, kinds of files, where they came from, near duplicates."""
     clips, refused = read_table(shard_dir / "clips.parquet"), read_table(shard_dir / "quarantine.parquet")
     files = clips["source_sha256"].nunique()
@@ -35,7 +36,7 @@ def write_ingest_page(path: Path, shard_dir: Path) -> Path:
     )
     reasons = refused["reason"].value_counts()
     by_reason = [{"reason": reason, "files or shots": int(count)} for reason, count in reasons.items()]
-    sheet = clips_sheet(shard_dir, evenly_spread(clips, ROWS * SHOWN))
+    sheet = clips_sheet(shard_dir, evenly_spread(clips, ROWS * SHOWN), hide=hide)
     measures = {
         "seconds": clips["seconds"],
         "frames per second": clips["fps"],
@@ -52,9 +53,10 @@ def write_ingest_page(path: Path, shard_dir: Path) -> Path:
         Section("Lengths, rates, sizes", pictures=[value_histograms(measures)] if len(clips) else []),
         Section("What the files are", rows=fact_rows(clips)),
         Section("Where they come from", rows=origin_rows(clips)),
-        near_duplicate_section(shard_dir, clips),
+        near_duplicate_section(shard_dir, clips, hide),
     ]
-    return write_page(path, f"raw_clips, shard {shard_dir.name}: {len(clips)} clips", sections)
+    counts = {"files": files, "clips": len(clips), "hours": round(hours, 3), "set aside": len(refused)}
+    return write_page(path, f"raw_clips, shard {shard_dir.name}: {len(clips)} clips", sections, counts)
 
 
 def fact_rows(clips: pd.DataFrame) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from curation.intake.near_duplicates import near_duplicate_groups
 from curation.pages.clip_pictures import SHOWN, clips_sheet, evenly_spread, group_rows
 from curation.pages.figures import funnel_chart, thresholds
 from curation.pages.subset_slices import slice_rows
+from curation.people.face_blur import Hide, as_it_is
 from curation.scores.table import CLIP_COLUMNS
 from curation.subsets.nested_subsets import join_tables, parse_predicates
 from curation.subsets.predicates import Threshold, threshold_of
@@ -24,7 +25,13 @@ GROUPS_SHOWN, GROUP_PICTURES = 20, 4
 
 
 def write_scores_page(
-    path: Path, shard_dir: Path, scores_dir: Path, histograms: bytes, config: CurationConfig, note: str = ""
+    path: Path,
+    shard_dir: Path,
+    scores_dir: Path,
+    histograms: bytes,
+    config: CurationConfig,
+    note: str = "",
+    hide: Hide = as_it_is,
 ) -> Path:
     """`score_histograms`, quantiles, and the clips at either end of each score that decides; `note` stands before all of them."""
     scores = read_table(scores_dir / "scores.parquet")
@@ -45,10 +52,11 @@ def write_scores_page(
         ordered = scores[scores[column].notna()].sort_values(column)
         note = "; ".join(f"{subset}: {column} {comparison} {number:g}" for subset, comparison, number in limits)
         ends = [("lowest", ordered.head(SHOWN)), ("highest", ordered.tail(SHOWN))]
-        sheets = [(caption, clips_sheet(shard_dir, part, column)) for caption, part in ends]
+        sheets = [(caption, clips_sheet(shard_dir, part, column, hide)) for caption, part in ends]
         sections.append(_sheets(f"Lowest and highest {column}", note, sheets))
     sections.append(quarantine_section(scores_dir, "clips"))
-    return write_page(path, f"clip_scores, shard {shard_dir.name}: {len(scores)} clips", sections)
+    counts = {"clips": len(scores), "set aside": _quarantined(scores_dir)}
+    return write_page(path, f"clip_scores, shard {shard_dir.name}: {len(scores)} clips", sections, counts)
 
 
 def caption_section(scores: pd.DataFrame) -> Section:
@@ -100,6 +108,7 @@ def write_subsets_page(
     funnel: dict[str, Any],
     config: CurationConfig,
     note: str = "",
+    hide: Hide = as_it_is,
 ) -> Path:
     """Funnel with reasons, hours per condition, slices, near duplicates, and pictures of kept, just rejected and worst; `note` stands before
     all of them."""
@@ -110,12 +119,13 @@ def write_subsets_page(
         *_warning(note),
         Section("Funnel", pictures=[funnel_chart(funnel)], rows=rejection_rows(funnel)),
         Section("Hours per condition", "A clip trains every condition whose subset it is in.", condition_rows(table)),
-        *_pictures(shard_dir, table, config),
+        *_pictures(shard_dir, table, config, hide),
         Section("Slices", rows=slice_rows(clips, scores, subsets)),
-        near_duplicate_section(shard_dir, clips),
+        near_duplicate_section(shard_dir, clips, hide),
         quarantine_section(subsets_dir, "rows"),
     ]
-    return write_page(path, f"filtered_subsets, shard {shard_dir.name}: {len(table)} clips", sections)
+    counts = {"clips": len(table), **{name: int(table[name].sum()) for name in SUBSETS}}
+    return write_page(path, f"filtered_subsets, shard {shard_dir.name}: {len(table)} clips", sections, counts)
 
 
 def _warning(note: str) -> list[Section]:
@@ -161,8 +171,8 @@ def _reasons(entry: str) -> list[str]:
     return entry.partition(": ")[2].split("; ") if entry else []
 
 
-def _pictures(shard_dir: Path, table: pd.DataFrame, config: CurationConfig) -> list[Section]:
-    kept = [(f"in {name}", clips_sheet(shard_dir, evenly_spread(table[table[name]]))) for name in SUBSETS]
+def _pictures(shard_dir: Path, table: pd.DataFrame, config: CurationConfig, hide: Hide) -> list[Section]:
+    kept = [(f"in {name}", clips_sheet(shard_dir, evenly_spread(table[table[name]]), hide=hide)) for name in SUBSETS]
     sections = [_sheets("Kept", "From all over the shard.", kept)]
     for name, predicate in parse_predicates(config).items():
         for clause in predicate.clauses:
@@ -177,11 +187,11 @@ def _pictures(shard_dir: Path, table: pd.DataFrame, config: CurationConfig) -> l
             sheets = [
                 (
                     "just: by this clause alone, nearest to its threshold first",
-                    clips_sheet(shard_dir, just, threshold.column),
+                    clips_sheet(shard_dir, just, threshold.column, hide),
                 ),
                 (
                     "worst: of the others, farthest from the threshold first",
-                    clips_sheet(shard_dir, worst, threshold.column),
+                    clips_sheet(shard_dir, worst, threshold.column, hide),
                 ),
             ]
             note = f"{len(far)} clips, of which {len(near)} by this clause alone. Over each picture its {threshold.column}."
@@ -194,7 +204,7 @@ def _sheets(title: str, note: str, sheets: Sequence[tuple[str, bytes | None]]) -
     return Section(title, note, pictures=[sheet for _, sheet in shown], captions=[caption for caption, _ in shown])
 
 
-def near_duplicate_section(shard_dir: Path, clips: pd.DataFrame) -> Section:
+def near_duplicate_section(shard_dir: Path, clips: pd.DataFrame, hide: Hide = as_it_is) -> Section:
     """Groups of near duplicates: their sizes and files, and pictures of the largest ones side by side."""
     if "near_duplicate_of" not in clips:
         return Section("Near duplicates", "This shard was ingested before near duplicates were looked for.")
@@ -204,11 +214,16 @@ def near_duplicate_section(shard_dir: Path, clips: pd.DataFrame) -> Section:
     sheets = []
     for group in groups[:GROUP_PICTURES]:
         members = by_id.loc[[clip for clip in group[:SHOWN] if clip in by_id.index]]
-        sheets.append((f"{len(group)} clips, named after {group[0]}", clips_sheet(shard_dir, members)))
+        sheets.append((f"{len(group)} clips, named after {group[0]}", clips_sheet(shard_dir, members, hide=hide)))
     section = _sheets(
         "Near duplicates", f"{copies} of {len(clips)} clips look like an earlier one, in {len(groups)} groups.", sheets
     )
     return replace(section, rows=group_rows(clips, groups[:GROUPS_SHOWN]))
+
+
+def _quarantined(folder: Path) -> int:
+    file = folder / "quarantine.parquet"
+    return len(read_table(file)) if file.is_file() else 0
 
 
 def quarantine_section(folder: Path, what: str) -> Section:

@@ -49,7 +49,8 @@ def write_comparison_page(
             for method in methods
         ),
     ]
-    return write_page(path, f"{len(methods)} methods on {len(samples)} samples of {samples.name}", sections)
+    counts = {"methods": len(methods), "samples": len(samples)}
+    return write_page(path, f"{len(methods)} methods on {len(samples)} samples of {samples.name}", sections, counts)
 
 
 def _score_rows(scores: Mapping[str, Mapping[str, Score]], verdicts: Mapping[str, Verdict]) -> list[dict[str, Any]]:

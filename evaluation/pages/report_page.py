@@ -12,15 +12,22 @@ from evaluation.benchmark.benchmark_plan import AUDIO, GROUND_TRUTH, PIXELS, POS
 from evaluation.benchmark.cost import COSTS, without_costs
 from evaluation.benchmark.generate import load_generated
 from evaluation.benchmark.puppet_benchmark import Benchmark
-from evaluation.metrics.registry import METRICS
+from evaluation.metrics.registry import GATE_METRICS, METRICS
+from evaluation.pages.pictures import models_sheet
 from evaluation.pages.report_pictures import AUDIO_TITLE, POSE_TITLE, cost_against_quality, sample_picture, slices_plot
+from evaluation.scoring.comparison_columns import COLUMNS
 from evaluation.scoring.error_analysis import ErrorAnalysis
 from evaluation.scoring.metric_floors import why_unusable
 from evaluation.scoring.per_clip import BADNESS, ranked_samples
 from evaluation.scoring.score_table import score_of
-from media.pages import Section, write_page
+from media.pages import Number, Section, write_page
 
 WORST, BEST = 6, 3
+# Columns of the comparison that the page does not open with: parts of the costs, and a second reading of a distance.
+FOLDED = (
+    "latent_frechet_arms", "transformer_passes", "transformer_seconds", "decode_seconds", "memory_per_second",
+)  # fmt: skip
+COUNTED = 3  # of the numbers it opens with, in a list of pages
 CAUSE_NOTE = "A correlation over the benchmark, not a cause: try the change as a study before you trust it."
 
 
@@ -58,25 +65,52 @@ def write_evaluation_page(path: Path, evaluation: Evaluated) -> Path:
     }
     own = evaluation.slices[evaluation.slices["model"] == evaluation.model]
     sections = [
-        Section("What this is", _sentence(evaluation)),
-        Section("Scores", SCORES_NOTE, score_rows(evaluation.scores, evaluation.plan)),
+        Section("At a glance", _sentence(evaluation), pictures=[_sheet(evaluation)], numbers=headline(evaluation)),
+        Section("Scores", SCORES_NOTE, score_rows(evaluation.scores, evaluation.plan), folded=True),
         Section(
             "Slices",
             "Halves of the benchmark; the dotted line is the whole of it.",
             slice_table(own),
             [slices_plot(own, evaluation.scores, evaluation.limits)],
+            folded=True,
         ),
         Section(
             "Cost against quality",
             COST_NOTE,
             cost_rows(evaluation.scores, evaluation.plan),
             [cost_against_quality(evaluation.scores, evaluation.plan)],
+            folded=True,
         ),
         _samples("Worst samples", evaluation, ranked.head(WORST), made),
         _samples("Best samples", evaluation, ranked.tail(BEST).iloc[::-1], made),
         *_analysis(evaluation, ranked),
     ]
-    return write_page(path, f"Evaluation of {evaluation.model.replace('_', ' ')} {evaluation.weights[:12]}", sections)
+    title = f"Evaluation of {evaluation.model.replace('_', ' ')} {evaluation.weights[:12]}"
+    counts = {"clips": len(evaluation.benchmark), **{n.title: n.value for n in headline(evaluation)[:COUNTED]}}
+    return write_page(path, title, sections, counts)
+
+
+def headline(evaluation: Evaluated) -> list[Number]:
+    """The numbers that the page opens with: each that was measured of the judged model, beside the truth's own and the gate's limit."""
+    gates = {(kind.name, gate.mode): kind for kind, gate in GATE_METRICS.items() if kind.name in evaluation.limits}
+    shown = []
+    for column in COLUMNS:
+        value = score_of(evaluation.scores, evaluation.model, column.mode, column.metric)
+        if column.metric in FOLDED or not np.isfinite(value):
+            continue
+        truth = score_of(evaluation.scores, GROUND_TRUTH, PIXELS, column.metric)
+        notes = [f"truth {truth:.{column.digits}f}"] if np.isfinite(truth) else []
+        if (kind := gates.get((column.metric, column.mode))) is not None:
+            notes.append(f"gate {'≥' if kind.higher_is_better else '≤'} {evaluation.limits[kind.name]:g}")
+        shown.append(Number(f"{value:.{column.digits}f}", column.title, ", ".join(notes)))
+    return shown
+
+
+def _sheet(evaluation: Evaluated) -> bytes:
+    """The judged model below the truth and the first model of the plan, its teacher."""
+    shown = [model for model in evaluation.plan if model is evaluation.plan[0] or model.name == evaluation.model]
+    videos = {model.title: evaluation.generated_root / model.name / AUDIO for model in shown}
+    return models_sheet(evaluation.benchmark, videos)
 
 
 SCORES_NOTE = (
@@ -157,12 +191,12 @@ def _samples(title: str, evaluation: Evaluated, rows: pd.DataFrame, made: Mappin
         values = "; ".join(f"{column} {value:.3g}" for column, value in row.items() if column != BADNESS)
         captions.append(f"{name}: “{evaluation.benchmark.captions[clip]}” — {values}; badness {row[BADNESS]:.2f}")
     note = "By badness: the mean over the gate's metrics of the share of clips that do no worse. 1 is the worst in all of them."
-    return Section(title, note, pictures=pictures, captions=captions)
+    return Section(title, note, pictures=pictures, captions=captions, folded=True)
 
 
 def _analysis(evaluation: Evaluated, ranked: pd.DataFrame) -> list[Section]:
     if evaluation.analysis is None:
-        return [Section("Error analysis", evaluation.why_none)]
+        return [Section("Error analysis", evaluation.why_none, folded=True)]
     analysis, names = evaluation.analysis, evaluation.training_clips
     rows = []
     for name in ranked.index[:WORST]:
@@ -178,6 +212,6 @@ def _analysis(evaluation: Evaluated, ranked: pd.DataFrame) -> list[Section]:
     proposals = [{"kind": p.kind, "change": p.change, "evidence": p.evidence} for p in analysis.proposals]
     neighbours = f"Of {len(names)} training clips; in the autoencoder's latents: mean and movement in the quarters of the picture, each in units of its spread."
     return [
-        Section("Nearest training clips of the worst samples", neighbours, rows),
-        Section("Proposed changes", f"{CAUSE_NOTE} {looked}" if proposals else none, proposals),
+        Section("Nearest training clips of the worst samples", neighbours, rows, folded=True),
+        Section("Proposed changes", f"{CAUSE_NOTE} {looked}" if proposals else none, proposals, folded=True),
     ]

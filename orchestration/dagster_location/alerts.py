@@ -1,4 +1,4 @@
-"""Who is told when a run fails, new clips drift or the gate refuses a student: any number of sinks, chosen by the environment."""
+"""Who is told when a run fails, new clips drift, the gate refuses a student or somebody goes past it: any number of sinks, chosen by the environment."""
 
 import importlib
 import json
@@ -32,7 +32,7 @@ class AlertError(UserError):
 
 @dataclass(frozen=True)
 class Alert:
-    """`kind` is failed_run, drift or refused_promotion; `text` is for people, `facts` for programs."""
+    """`kind` is failed_run, drift, refused_promotion or moved_champion; `text` is for people, `facts` for programs."""
 
     kind: str
     title: str

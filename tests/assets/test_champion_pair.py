@@ -4,7 +4,7 @@ import pytest
 
 from assets.core.names import STUDENT, TEACHER
 from assets.core.workspace import Workspace
-from assets.kinds.registration.champion_pair import promote_pair, roll_back_pair
+from assets.kinds.registration.champion_pair import STANDING, promote_pair, roll_back_pair, stray_aliases
 from evaluation.scoring.gate import Decision
 from orchestration.past import promoting
 from profiles import load_profile
@@ -36,7 +36,8 @@ def nobody_is_champion(registry):
     for name in (STUDENT, TEACHER):
         for alias in registry.aliases(name):
             registry.remove_alias(name, alias)
-    registry.set_note(STUDENT, "champion_move", None)
+    for note in ("champion_move", STANDING):
+        registry.set_note(STUDENT, note, None)
 
 
 def standing(registry):
@@ -115,7 +116,7 @@ def cut_off(registry, changes, command, *arguments):
     return False
 
 
-@pytest.mark.parametrize("changes", range(6))
+@pytest.mark.parametrize("changes", range(7))
 def test_a_promotion_that_was_cut_off_anywhere_is_mended_by_another(registry, changes):
     promote_pair(registry, 1)
     promote_pair(registry, 4)
@@ -124,7 +125,7 @@ def test_a_promotion_that_was_cut_off_anywhere_is_mended_by_another(registry, ch
     assert standing(registry) == ((2, 4), (3, 2)) and registry.note(STUDENT, "champion_move") is None
 
 
-@pytest.mark.parametrize("changes", range(7))
+@pytest.mark.parametrize("changes", range(8))
 def test_a_rollback_that_was_cut_off_anywhere_is_mended_and_not_turned_round_by_another(registry, changes):
     promote_pair(registry, 1)
     promote_pair(registry, 2)
@@ -134,10 +135,10 @@ def test_a_rollback_that_was_cut_off_anywhere_is_mended_and_not_turned_round_by_
     assert registry.version(STUDENT, 2).tags["rolled_back"] == "flicker"
 
 
-def test_the_last_change_is_the_seventh_of_a_rollback(registry):
+def test_the_last_change_is_the_eighth_of_a_rollback(registry):
     promote_pair(registry, 1)
     promote_pair(registry, 2)
-    assert not cut_off(registry, 7, roll_back_pair, "flicker"), "so the cuts above are all there are"
+    assert not cut_off(registry, 8, roll_back_pair, "flicker"), "so the cuts above are all there are"
 
 
 def test_the_commands_move_the_pair_and_open_one_client(registry, tmp_path, monkeypatch):
@@ -157,3 +158,21 @@ def test_the_commands_move_the_pair_and_open_one_client(registry, tmp_path, monk
         "omnihuman-student@champion is version 1, was 2", "omnihuman-teacher@champion is version 1",
     ]  # fmt: skip
     assert standing(registry) == ((1, 2), (1, 3)) and connected == [registry.tracker.uri]
+
+
+def test_an_alias_that_was_moved_past_the_gate_is_found(registry):
+    registry.set_alias(STUDENT, "champion", 4)
+    assert stray_aliases(registry) == [], "a home whose champion was never moved by this code says nothing"
+    promote_pair(registry, 1)
+    promote_pair(registry, 2)
+    roll_back_pair(registry, "flicker")
+    assert stray_aliases(registry) == []
+    registry.set_alias(STUDENT, "champion", 2)
+    registry.remove_alias(TEACHER, "previous")
+    found = stray_aliases(registry)
+    assert [(a.model, a.alias, a.left_at, a.stands_at) for a in found] == [
+        (STUDENT, "champion", 1, 2),
+        (TEACHER, "previous", 3, None),
+    ]
+    promote_pair(registry, 2)
+    assert stray_aliases(registry) == []

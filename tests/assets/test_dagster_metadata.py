@@ -1,13 +1,22 @@
 """What Dagster is told of an asset: from a subset's flag to the clip's own columns, and where its run is in MLflow."""
 
+import io
+
 import dagster as dg
 import pytest
+from PIL import Image
 
+from assets.core.steps import Fixed, Picture, Png
+from assets.core.workspace import Workspace
 from assets.dagster.asset_factory import dagster_metadata
-from assets.kinds.column_lineage import RECORD_COLUMNS, score_columns, subset_columns
+from assets.kinds.column_lineage import RECORD_COLUMNS, clip_columns, score_columns, subset_columns
+from assets.make.page_pictures import keep_pictures
 from curation.intake.clip_table import CLIPS_SCHEMA
 from curation.scores.registry import SCORES
+from orchestration.definitions import defs
 from profiles import load_profile
+
+WITHOUT_WEIGHTS = ("camera", "resolution", "quality", "people")
 
 
 @pytest.fixture(scope="module")
@@ -49,20 +58,48 @@ def test_dagster_gets_schema_and_lineage_under_its_own_names(profile):
     lineage, schema = getattr(lineage, "value", lineage), getattr(schema, "value", schema)
     assert lineage.deps_by_column["text"] == [dg.TableColumnDep(dg.AssetKey("clip_scores"), "motion")]
     assert [(column.name, column.type) for column in schema.columns][:2] == [("clip_id", "string"), ("text", "bool")]
+    assert schema.columns[1].description == "may train with caption and reference"
 
 
-def test_a_run_in_mlflow_is_linked_where_people_find_it(monkeypatch):
-    monkeypatch.delenv("OMNIHUMAN_MLFLOW_PAGES", raising=False)
-    assert dagster_metadata({"mlflow_run_id": "ab12"})["mlflow_run"].value == "http://127.0.0.1:5000/#/runs/ab12"
-    monkeypatch.setenv("OMNIHUMAN_MLFLOW_PAGES", "https://mlflow.example")
-    assert dagster_metadata({"mlflow_run_id": "ab12"})["mlflow_run"].value == "https://mlflow.example/#/runs/ab12"
+def test_every_column_that_dagster_shows_is_described_and_nothing_else_is():
+    every = load_profile("laptop", [f"curation.scores.{name}={{}}" for name in WITHOUT_WEIGHTS])
+    for columns in (clip_columns(), subset_columns(every)):
+        assert set(columns.kinds) == set(columns.meanings)
+    written = {column for score in SCORES for column in score.columns}
+    assert set(score_columns(every).kinds) <= set(score_columns(every).meanings) and written <= set(
+        score_columns(every).meanings
+    )
 
 
-def test_a_report_is_linked_where_people_find_it(monkeypatch, tmp_path):
+def test_links_and_pictures_are_right_whatever_the_ports(tmp_path):
+    """They are paths on the address of Dagster's own pages, which leads on to the reports and to MLflow."""
     page = tmp_path / "reports" / "var" / "reports" / "raw_clips" / "s-1 a.html"
-    monkeypatch.delenv("OMNIHUMAN_REPORT_PAGES", raising=False)
-    shown = dagster_metadata({"report": page, "log": tmp_path / "log.html"})
-    assert shown["report_page"].value == "http://127.0.0.1:3001/raw_clips/s-1%20a.html"
-    assert shown["report"].value == str(page) and "log_page" not in shown
-    monkeypatch.setenv("OMNIHUMAN_REPORT_PAGES", "https://reports.example")
-    assert dagster_metadata({"report": page})["report_page"].value == "https://reports.example/raw_clips/s-1%20a.html"
+    shown = dagster_metadata({"clips": 3, "report": page, "mlflow_run_id": "ab12", "log": tmp_path / "log.html"})
+    assert shown["report"].md_str == "[raw_clips/s-1 a](/reports/raw_clips/s-1%20a.html)"
+    assert shown["mlflow_run"].md_str == "[ab12](/mlflow/#/runs/ab12)"
+    assert shown["log"].text == str(tmp_path / "log.html"), "a file of a machine is a text, not a link"
+
+
+def test_a_picture_is_a_file_that_the_page_shows_without_a_click(tmp_path):
+    workspace = Workspace(tmp_path, load_profile("laptop"))
+    values = {"clips": 3, "funnel": Png(picture(200)), "rows": Fixed(7)}
+    kept = keep_pictures(workspace, "filtered_subsets", "s-1", values, "funnel")
+    again = keep_pictures(workspace, "filtered_subsets", "s-1", {"funnel": Png(picture(90))}, "funnel")
+    assert isinstance(kept["funnel"], Picture) and kept["funnel"].path != again["funnel"].path
+    shown = dagster_metadata(kept)
+    assert next(iter(shown)) == "funnel" and len(shown["funnel"].md_str) < 1000, (
+        "Dagster shows longer ones after a click"
+    )
+    assert (tmp_path / "var" / shown["funnel"].md_str.partition("(/")[2].rstrip(")")).read_bytes()[:4] == b"\x89PNG"
+    assert shown["clips"] == 3 and shown["rows"].text == "7", "a number that settings decide is not plotted"
+    assert "![funnel of the last shard" in (
+        defs.resolve_asset_graph().get(dg.AssetKey("filtered_subsets")).description or ""
+    )
+    with Image.open(workspace.reports / "covers" / "filtered_subsets.png") as cover:
+        assert cover.convert("L").getpixel((0, 0)) == 90
+
+
+def picture(grey: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("L", (8, 8), grey).save(buffer, format="PNG")
+    return buffer.getvalue()

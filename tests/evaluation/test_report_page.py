@@ -75,8 +75,11 @@ def test_the_page_is_whole_and_loads_nothing(scored, benchmark, generated_root, 
     sources = re.findall(r'(?:src|href)="([^"]*)"', text)
     assert all(source.startswith(("data:image/png;base64,", "#")) for source in sources)
     assert "<script" not in text and "url(" not in text
-    # 2 plots, and 6 worst and 3 best samples with a picture each.
-    assert sum(source.startswith("data:") for source in sources) == 2 + 6 + 3
+    # What was made of four clips, 2 plots, and 6 worst and 3 best samples with a picture each.
+    assert sum(source.startswith("data:") for source in sources) == 1 + 2 + 6 + 3
+    opening, _, folded = text.partition("<details>")
+    assert opening.count("data:image/png") == 1 and "badness" in folded and "skin: dark" not in opening
+    assert 8 <= opening.count("<b>") <= 11 and "gate ≤ 0.25" in opening, "about ten numbers, beside the gate's limits"
     for word in (
         "skin: dark",
         "transformer_seconds",

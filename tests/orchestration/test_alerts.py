@@ -8,9 +8,13 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import dagster as dg
 import pytest
 
+from assets.core.names import STUDENT
+from assets.core.workspace import open_workspace
+from assets.kinds.registration.champion_pair import promote_pair
 from curation.intake.inbox import candidate_files
 from orchestration.dagster_location.alert_sensors import failed_run_alert, refused_promotion_alert
 from orchestration.dagster_location.alerts import Alert, AlertError, Webhook, as_plain_text, log_sink, send, sinks
+from orchestration.dagster_location.registry_sensor import RECORDED, moved_champion_alert
 
 ALERT = Alert("failed_run", "Run 1 failed", "disk full", {"run_id": "1"})
 HEARD: list[Alert] = []
@@ -216,8 +220,42 @@ def test_a_refused_student_is_told_once_and_a_promoted_one_never():
     assert alert.title == "The gate refused version 4 of the student" and "sharpness" in alert.text
 
 
+def test_a_champion_moved_by_mlflows_own_buttons_is_recorded_and_told_once(tmp_path, monkeypatch):
+    for name in ("MLFLOW_TRACKING_URI", "OMNIHUMAN_SET"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OMNIHUMAN_HOME", str(tmp_path))
+    workspace = open_workspace()
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_sensor_context(instance=instance)
+
+        def tick():
+            answer = moved_champion_alert(context)
+            if isinstance(answer, dg.SensorResult):
+                context.update_cursor(answer.cursor)
+                return answer.asset_events
+            return []
+
+        assert tick() == [] and not workspace.tracker.exists(), "a look makes no store"
+        (tmp_path / "model").mkdir()
+        (tmp_path / "model" / "weights").write_text("w")
+        for _ in range(2):
+            workspace.registry.register(STUDENT, tmp_path / "model")
+        promote_pair(workspace.registry, 1)
+        assert tick() == [] and HEARD == []
+        workspace.registry.set_alias(STUDENT, "champion", 2)  # what the page's button does
+        (event,) = tick()
+        assert tick() == [] and tick() == []
+        promote_pair(workspace.registry, 2)
+        assert tick() == []
+    (alert,) = HEARD
+    said = "omnihuman-student@champion stands at version 2, and the last move left it at version 1"
+    assert alert.kind == "moved_champion" and said in alert.text and "omnihuman promote VERSION" in alert.text
+    assert event.asset_key == dg.AssetKey("promoted_champion") and said in event.metadata["past_the_gate"].value
+    assert said in workspace.registry.version(STUDENT, 2).tags[RECORDED]
+
+
 def test_the_sensors_are_on_from_the_start():
     from orchestration.definitions import defs
 
     on = {sensor.name for sensor in defs.sensors or () if sensor.default_status == dg.DefaultSensorStatus.RUNNING}
-    assert {"failed_run_alert", "refused_promotion_alert", "inbox_sensor"} <= on
+    assert {"failed_run_alert", "refused_promotion_alert", "moved_champion_alert", "inbox_sensor"} <= on

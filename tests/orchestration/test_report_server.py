@@ -1,10 +1,14 @@
 """The reports' server: pages and a list of them, and nothing from beside the folder."""
 
+import io
 import os
 
 import pytest
+from PIL import Image
 from starlette.testclient import TestClient
 
+from media.pages import Section, write_page
+from orchestration.report_index import PER_PAGE, ReportIndex
 from orchestration.report_server import build_app
 
 
@@ -18,15 +22,48 @@ def client(tmp_path):
     (tmp_path / "secret.html").write_text("secret")
     (folder / "out.html").symlink_to(tmp_path / "secret.html")
     os.utime(folder / "raw_clips" / "<b>.html", (1e9, 1e9))
-    return TestClient(build_app(folder), base_url="http://127.0.0.1")
+    client = TestClient(build_app(folder), base_url="http://127.0.0.1")
+    client.app_folder = folder
+    return client
 
 
 def test_pages_are_served_and_listed_newest_first(client):
     assert client.get("/raw_clips/s-1.html").text == "<h1>one</h1>"
     assert client.get("/raw_clips/s-1.html").headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in client.get("/raw_clips/s-1.html").headers["content-security-policy"]
     listed = client.get("/").text
-    assert listed.index("raw_clips/s-1.html") < listed.index("raw_clips/&lt;b&gt;<") and "<b>" not in listed
-    assert 'href="/raw_clips/%3Cb%3E.html"' in listed and client.get("/raw_clips/%3Cb%3E.html").text == "two"
+    assert (
+        listed.index("<b>raw_clips/s-1</b>") < listed.index("<b>raw_clips/&lt;b&gt;</b>") and "<b>.html" not in listed
+    )
+    assert 'href="raw_clips/%3Cb%3E.html"' in listed and client.get("/raw_clips/%3Cb%3E.html").text == "two"
+    assert "out" not in [report.name for report in ReportIndex(client.app_folder).reports()]
+
+
+def test_a_page_is_listed_with_date_counts_and_a_small_picture(client):
+    sections = [Section("s", pictures=[png()])]
+    write_page(client.app_folder / "filtered_subsets" / "s-9.html", "nine <clips>", sections, {"clips": 9, "pose": 4})
+    os.utime(client.app_folder / "filtered_subsets" / "s-9.html", (1.6e9, 1.6e9))
+    listed = client.get("/?asset=filtered_subsets").text
+    assert "nine &lt;clips&gt;" in listed and "clips 9 · pose 4" in listed and "2020-09-1" in listed
+    assert 'src="filtered_subsets/s-9.webp"' in listed and "raw_clips/s-1.html" not in listed
+    small = client.get("/filtered_subsets/s-9.webp")
+    assert small.headers["content-type"] == "image/webp" and len(small.content) < 2000
+
+
+def test_many_reports_are_shown_a_page_at_a_time_and_found_by_name(client):
+    for number in range(2 * PER_PAGE):
+        (client.app_folder / "raw_clips" / f"s-many-{number:03}.html").write_text("")
+    first, last = client.get("/?find=MANY").text, client.get("/?find=many&page=2").text
+    assert first.count("<b>raw_clips") == last.count("<b>raw_clips") == PER_PAGE and "page 1 of 2" in first
+    assert 'href="?find=MANY&amp;page=2"' in first and ">newer<" in last and ">older<" not in last
+    assert client.get("/?find=s-many-007").text.count("<b>raw_clips") == 1
+    assert client.get("/?page=99999999999").status_code == client.get("/?page=x").status_code == 200
+
+
+def png() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (900, 120), (30, 90, 160)).save(buffer, format="PNG")
+    return buffer.getvalue()
 
 
 @pytest.mark.parametrize(

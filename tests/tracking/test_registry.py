@@ -109,3 +109,22 @@ def test_what_went_wrong_is_raised_although_the_store_went_away_meanwhile(tracke
     with pytest.raises(ZeroDivisionError) as raised, open_run(silent, "training", "bad"):
         _ = 1 / 0
     assert "connection refused" in raised.value.__notes__[0]
+
+
+def test_a_store_says_what_its_experiments_and_models_are_and_holds_no_empty_one(tmp_path: Path) -> None:
+    registry = Registry(Tracker(f"sqlite:///{tmp_path}/mlflow.db"))
+    registry.register("model", save_folder(tmp_path / "model", "w"), about="It talks.")
+    client = registry.tracker.client
+    (only,) = client.search_experiments()
+    assert only.name == "models" and "registered models" in only.tags["mlflow.note.content"]
+    assert client.get_registered_model("model").description == "It talks."
+    registry.register("model", tmp_path / "model", about="It talks, in one step.")
+    assert client.get_registered_model("model").description == "It talks, in one step."
+
+
+def test_mlflows_own_experiment_stays_where_somebody_uses_it(tmp_path: Path) -> None:
+    tracker = Tracker(f"sqlite:///{tmp_path}/mlflow.db")
+    tracker.client.create_run("0", run_name="somebody's")
+    tracker.ensure()
+    tracker.experiment_id("training")
+    assert {found.name for found in tracker.client.search_experiments()} == {"Default", "training"}

@@ -12,6 +12,7 @@ from tracking.model_address import CHAMPION, PREVIOUS
 from tracking.registry import Registry, RegistryError
 
 NOTE = "champion_move"  # tag of the student's model while its champion moves
+STANDING = "champion_stands"  # tag of the student's model: where the last move, of the gate or of a command, left the four aliases
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,33 @@ class ChampionMove:
     previous_teacher: int | None
     left: int | None
     back: bool = False
+
+
+@dataclass(frozen=True)
+class StrayAlias:
+    """An alias that stands elsewhere than the last move left it: somebody moved it by MLflow's own buttons. None is nowhere."""
+
+    model: str
+    alias: str
+    left_at: int | None
+    stands_at: int | None
+
+    def __str__(self) -> str:
+        where = "nowhere" if self.stands_at is None else f"at version {self.stands_at}"
+        was = "nowhere" if self.left_at is None else f"at version {self.left_at}"
+        return f"{self.model}@{self.alias} stands {where}, and the last move left it {was}"
+
+
+def stray_aliases(registry: Registry) -> list[StrayAlias]:
+    """Aliases that were moved past the gate and past `promote` and `rollback`; none while a move is under way, or before the first."""
+    noted = registry.note(STUDENT, STANDING)
+    if noted is None or registry.note(STUDENT, NOTE) is not None:
+        return []
+    stray = []
+    for model, aliases in json.loads(noted).items():
+        stands = registry.aliases(model)
+        stray += [StrayAlias(model, a, at, stands.get(a)) for a, at in aliases.items() if stands.get(a) != at]
+    return stray
 
 
 def promote_pair(registry: Registry, student: int) -> ChampionMove:
@@ -111,15 +139,16 @@ def _finish_noted(registry: Registry) -> None:
 
 def _finish(registry: Registry, move: ChampionMove) -> ChampionMove:
     """Every alias to where the move says, whichever of them stand there already."""
-    for name, alias, number in (
-        (STUDENT, PREVIOUS, move.previous),
-        (STUDENT, CHAMPION, move.champion),
-        (TEACHER, PREVIOUS, move.previous_teacher),
-        (TEACHER, CHAMPION, move.teacher),
-    ):
-        if number is None:
-            registry.remove_alias(name, alias)
-        else:
-            registry.set_alias(name, alias, number)
+    standing = {
+        STUDENT: {PREVIOUS: move.previous, CHAMPION: move.champion},
+        TEACHER: {PREVIOUS: move.previous_teacher, CHAMPION: move.teacher},
+    }
+    for name, aliases in standing.items():
+        for alias, number in aliases.items():
+            if number is None:
+                registry.remove_alias(name, alias)
+            else:
+                registry.set_alias(name, alias, number)
+    registry.set_note(STUDENT, STANDING, json.dumps(standing))
     registry.set_note(STUDENT, NOTE, None)
     return move

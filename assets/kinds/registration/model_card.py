@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 import pandas as pd
 
 from assets.core.markdown import markdown_table
+from assets.core.names import STUDENT, TEACHER
 from assets.core.workspace import Workspace
 from evaluation.benchmark.cost import without_costs
 from evaluation.scoring.gate import Decision
@@ -15,6 +16,13 @@ from profiles.conditions import SUBSETS
 GATE = "\n\n## Gate\n"
 LENGTH = 5000  # of a description in MLflow's store
 DIGITS = 12
+# Of the models themselves, on their pages in the registry.
+ABOUT = {
+    STUDENT: "The one-step student: caption, reference picture, sound and pose in, a video of a talking person out. Alias `champion` is what "
+    "`omnihuman generate`, page and server use; `challenger` is the last one registered, `previous` what `omnihuman rollback` goes back to. "
+    "The gate moves `champion` (asset promoted_champion, `omnihuman promote VERSION`): a move by the buttons here goes past it, and is told.",
+    TEACHER: "The teacher that a student of the same alias was distilled from: many steps, with guidance. Its aliases follow the student's.",
+}
 
 
 def model_card(
@@ -41,14 +49,25 @@ def model_card(
     snapshot = SnapshotRecord.read(workspace.data("training_snapshot"))
     counts = ", ".join(f"{snapshot.counts[kind]} {kind}" for kind in SUBSETS)
     lines = [
+        samples(name, version, sheet, video),
+        f"\n## Load\nIn the home's folder, or with `MLFLOW_TRACKING_URI` naming this server:\n```python\n{load_snippet(name, version)}```",
+        "\n## Trained on",
         f"Asset `{record.name}`, profile `{workspace.profile.name}`, {record.parameters:,} parameters, {record.steps} steps.",
         f"Trained on {clips}. Snapshot `{snapshot.digest[:DIGITS]}`: {snapshot.counts['clips']} clips in {len(snapshot.shards)} shards; samples: {counts}.",
         *([f"Goes on from {record.continued_from}."] if record.continued_from is not None else []),
         "\n## Scores\n" + markdown_table(_rows(scores)),
-        f"\n## Samples\n{samples(name, version, sheet, video)}",
-        f'\n## Load\n```\nOmniHumanPipeline.from_pretrained(Registry(Tracker(tracking_uri)).folder("{name}", {version}))\n```',
     ]
     return "\n".join(lines)
+
+
+def load_snippet(name: str, version: int) -> str:
+    """Python that loads a version as it stands."""
+    return (
+        "from assets.core.workspace import open_workspace\n"
+        "from omnihuman import OmniHumanPipeline\n\n"
+        f'folder = open_workspace().registry.folder("{name}", {version})\n'
+        "pipe = OmniHumanPipeline.from_pretrained(folder)\n"
+    )
 
 
 def samples(name: str, version: int, sheet: str, video: str) -> str:

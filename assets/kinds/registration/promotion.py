@@ -11,12 +11,12 @@ import pandas as pd
 
 from assets.core.markdown import markdown_table
 from assets.core.names import MODELS, STUDENT, TEACHER, TRANSFORMER
-from assets.core.steps import AssetError, Execution, Markdown, Metadata, Report
+from assets.core.steps import AssetError, Execution, Fixed, Markdown, Metadata, Png, Report
 from assets.core.workspace import Workspace
 from assets.kinds.generated_videos import pipeline_digest
 from assets.kinds.registration.champion_pair import promote_pair
 from assets.kinds.registration.gate_evidence import gate_evidence, scored_pipeline
-from assets.kinds.registration.model_card import model_card, with_verdict
+from assets.kinds.registration.model_card import ABOUT, model_card, with_verdict
 from assets.kinds.registration.training_data import trained_on
 from evaluation.benchmark.benchmark_plan import AUDIO, PIXELS, POSE, RECONSTRUCTION, ModelPlan
 from evaluation.benchmark.benchmark_plan import STUDENT as STUDENT_ROWS
@@ -42,6 +42,7 @@ def make_registered_model(execution: Execution) -> Metadata:
     """Save student and teacher as whole pipelines and register both as challenger."""
     workspace, registry = execution.workspace, execution.workspace.registry
     versions: dict[str, Any] = {}
+    sheets: dict[str, bytes] = {}
     scores = pd.read_parquet(workspace.data("benchmark_scores") / "scores.parquet")
     benchmark, generated = load_benchmark(workspace.data("benchmark_sets")), workspace.data("generated_videos")
     clips = trained_on(workspace)
@@ -57,7 +58,8 @@ def make_registered_model(execution: Execution) -> Metadata:
             shutil.copy2(workspace.data("benchmark_scores") / "scores.parquet", draft / SCORES)
             shutil.copy2(workspace.data("benchmark_scores") / "slices.parquet", draft / SLICES)
             clips.write(draft)
-            write_atomically(draft / SHEET, models_sheet(benchmark, {rows.replace("_", " "): generated / rows / AUDIO}))
+            sheets[name] = models_sheet(benchmark, {rows.replace("_", " "): generated / rows / AUDIO})
+            write_atomically(draft / SHEET, sheets[name])
             write_atomically(draft / VIDEO, talking_video(benchmark, generated, rows))
             origin = dataclasses.replace(
                 _origin(workspace, record, benchmark.digest),
@@ -66,7 +68,7 @@ def make_registered_model(execution: Execution) -> Metadata:
                 scored_pipeline=scored_pipeline(workspace, rows),
                 files_digest=weights_digest(draft / TRANSFORMER),
             )
-            version = registry.register(name, draft, record.mlflow_run_id, origin)
+            version = registry.register(name, draft, record.mlflow_run_id, origin, ABOUT[name])
         finally:
             shutil.rmtree(draft)
         card = model_card(
@@ -79,7 +81,8 @@ def make_registered_model(execution: Execution) -> Metadata:
     registry.set_tags(STUDENT, versions[STUDENT]["version"], taught.tags())
     data = json.dumps(versions, indent=1).encode()
     write_atomically(workspace.data("registered_model") / "model_version.json", data)
-    return {f"{name} version": entry["version"] for name, entry in versions.items()}
+    numbers = {f"{name} version": Fixed(entry["version"]) for name, entry in versions.items()}
+    return {"samples": Png(sheets[STUDENT]), **numbers}
 
 
 def make_promoted_champion(execution: Execution) -> Metadata:
@@ -102,7 +105,7 @@ def make_promoted_champion(execution: Execution) -> Metadata:
     destination = workspace.data("promoted_champion") / "decision.json"
     write_atomically(destination, json.dumps(record, indent=1).encode())
     rows = [{"check": c.name, "passed": c.passed, "message": c.message} for c in decision.checks]
-    return {"promoted": decision.promote, "challenger": challenger, "checks": Markdown(markdown_table(rows))}
+    return {"promoted": decision.promote, "challenger": Fixed(challenger), "checks": Markdown(markdown_table(rows))}
 
 
 def judge_version(workspace: Workspace, version: int, report: Report) -> tuple[int | None, Decision]:
