@@ -9,24 +9,26 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
 from starlette.routing import Mount, Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from assets.core.addresses import MLFLOW_PATH, REPORTS_PATH, mlflow_pages
 from orchestration.report_server import build_app
 
 
-def beside_dagster(dagster: ASGIApp, reports: Path) -> Starlette:
-    """Dagster's app with the reports of a folder, and the way to MLflow, before it."""
+class BesideDagster:
+    """Dagster's app, and before it the reports of a folder and the way to MLflow."""
 
-    def to_mlflow(request: Request) -> RedirectResponse:
-        # A browser carries what stands behind "#", MLflow's own path, over to where it is sent.
-        return RedirectResponse(f"{mlflow_pages()}/")
+    def __init__(self, dagster: ASGIApp, reports: Path):
+        self.dagster = dagster
+        ways = [Route(path, _to_mlflow) for path in (MLFLOW_PATH, f"{MLFLOW_PATH}/")]
+        self.own = Starlette(routes=[*ways, Mount(REPORTS_PATH, build_app(reports))])
 
-    return Starlette(
-        routes=[
-            Route(MLFLOW_PATH, to_mlflow),
-            Route(f"{MLFLOW_PATH}/", to_mlflow),
-            Mount(REPORTS_PATH, build_app(reports)),
-            Mount("/", dagster),
-        ]
-    )
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a request to whose it is."""
+        first = "/" + scope["path"].split("/")[1] if scope["type"] == "http" else ""
+        await (self.own if first in (MLFLOW_PATH, REPORTS_PATH) else self.dagster)(scope, receive, send)
+
+
+def _to_mlflow(request: Request) -> RedirectResponse:
+    # A browser carries what stands behind "#", MLflow's own path, over to where it is sent.
+    return RedirectResponse(f"{mlflow_pages()}/")
