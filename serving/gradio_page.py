@@ -25,6 +25,8 @@ from serving.clip_measures import ClipMeasure, measure_video
 from serving.generation import Request, prepare_video, write_video
 from serving.inputs import GenerateError
 from serving.model_choice import ModelChoice, ModelShelf, list_choices
+from serving.page_crop import add_crop_tool
+from serving.page_examples import PageExample, page_examples
 from serving.page_look import CSS, THEME, OnlyFromHere
 from serving.request_limits import (
     BAD_INPUT,
@@ -69,7 +71,8 @@ def serve_page(workspace: Workspace, host: str, port: int, limits: Limits, expos
     guards = [Middleware(SameOrigin, hosts=None if expose else LOOPBACK_NAMES), Middleware(OnlyFromHere)]
     with tempfile.TemporaryDirectory(prefix="omnihuman-page-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder
-        blocks = build_page(choices, limits, VideoMaker(workspace, limits, Path(folder)))
+        examples = page_examples(workspace, Path(folder) / "examples")
+        blocks = build_page(choices, limits, VideoMaker(workspace, limits, Path(folder)), examples)
         blocks.queue(max_size=limits.waiting, default_concurrency_limit=1)
         try:
             _, address, _ = blocks.launch(
@@ -173,8 +176,10 @@ class VideoMaker:
                 shutil.rmtree(place, ignore_errors=True)
 
 
-def build_page(choices: Sequence[ModelChoice], limits: Limits, maker: VideoMaker) -> gr.Blocks:
-    """The page itself: inputs on the left, the result on the right."""
+def build_page(
+    choices: Sequence[ModelChoice], limits: Limits, maker: VideoMaker, examples: Sequence[PageExample] = ()
+) -> gr.Blocks:
+    """The page itself: inputs on the left, the result on the right; `examples` are offered below the inputs."""
     with gr.Blocks(
         title="OmniHuman", analytics_enabled=False, delete_cache=(KEEP_SECONDS // 4, KEEP_SECONDS)
     ) as blocks:
@@ -184,9 +189,11 @@ def build_page(choices: Sequence[ModelChoice], limits: Limits, maker: VideoMaker
         )
         with gr.Row():
             with gr.Column():
-                inputs, button = _inputs(choices, limits)
+                inputs, button = _inputs(choices, limits, examples)
             with gr.Column():
-                video = gr.Video(label="Video", interactive=False, height=420, buttons=["download"], elem_id="video")
+                video = gr.Video(
+                    label="Video", interactive=False, height=420, buttons=["download"], autoplay=True, elem_id="video"
+                )
                 status = gr.Markdown("The video appears here, with what was measured of it.", elem_id="status")
                 measures = gr.HTML(elem_id="measures")
                 with gr.Accordion("Where it comes from (also inside the file)", open=False):
@@ -201,7 +208,9 @@ def build_page(choices: Sequence[ModelChoice], limits: Limits, maker: VideoMaker
     return blocks
 
 
-def _inputs(choices: Sequence[ModelChoice], limits: Limits) -> tuple[list[Any], gr.Button]:
+def _inputs(
+    choices: Sequence[ModelChoice], limits: Limits, examples: Sequence[PageExample]
+) -> tuple[list[Any], gr.Button]:
     with gr.Row():
         image = gr.Image(
             label="Picture of one person",
@@ -218,6 +227,9 @@ def _inputs(choices: Sequence[ModelChoice], limits: Limits) -> tuple[list[Any], 
                 label="Voice", type="filepath", sources=["upload", "microphone"], buttons=["download"], elem_id="audio"
             )
             prompt = gr.Textbox("A person talks.", label="Text", lines=2, max_length=4000, elem_id="prompt")
+    if examples:
+        _offer(examples, [image, audio, prompt])
+    add_crop_tool(image)
     model = gr.Dropdown(
         [(choice.label, choice.address) for choice in choices], value=choices[0].address, label="Model", elem_id="model"
     )
@@ -249,6 +261,23 @@ def _inputs(choices: Sequence[ModelChoice], limits: Limits) -> tuple[list[Any], 
         )
     button = gr.Button("Make the video", variant="primary", elem_id="make")
     return [image, audio, pose, prompt, model, seconds, seed, steps, guidance, face_check], button
+
+
+def _offer(examples: Sequence[PageExample], inputs: list[Any]) -> None:
+    """Pictures, of which one click fills in picture, voice and text."""
+    shown = gr.Dataset(
+        components=[gr.Image(visible=False)],
+        samples=[[str(example.image)] for example in examples],
+        type="index",
+        layout="gallery",
+        label="Or one of these",
+        elem_id="examples",
+    )
+
+    def chosen(number: int) -> tuple[str, str, str]:
+        return str(examples[number].image), str(examples[number].audio), examples[number].text
+
+    shown.click(chosen, shown, inputs, api_visibility="private")
 
 
 def as_table(measures: Sequence[ClipMeasure]) -> str:

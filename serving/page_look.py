@@ -15,6 +15,7 @@ CSS = """
 #measures table, #measures tbody, #measures tr { border: 0 !important; } #measures td:first-child { width: 32%; }
 #measures td.value { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; font-weight: 600; }
 #measures td.meaning { opacity: .7; }
+#cropper img { cursor: crosshair; }
 #image img { image-rendering: auto; object-fit: contain; width: 100%; height: 100%; }
 """
 POLICY = (
