@@ -1,4 +1,4 @@
-"""`python -m orchestration.dagster_server --port PORT`: Dagster's pages, shown to themselves alone.
+"""`python -m orchestration.dagster_server --port PORT`: Dagster's pages, shown to themselves alone, and beside them the reports.
 
 `dagster-webserver` itself looks at neither Host nor Origin, and its GraphQL takes a mutation out of a foreign page's form or picture. It
 has no setting for that, so this builds the same app and puts the check before it: there is no port behind.
@@ -14,7 +14,9 @@ from dagster_webserver.app import create_app_from_workspace_process_context
 from dagster_webserver.cli import DEFAULT_DB_STATEMENT_TIMEOUT, DEFAULT_POOL_MAX_OVERFLOW, DEFAULT_POOL_RECYCLE
 from dagster_webserver.version import __version__
 
+from assets.core.workspace import open_workspace
 from media.user_error import UserError, exit_code
+from orchestration.beside_dagster import BesideDagster
 from serving.http_server import page_arguments, run_pages
 
 DEFINITIONS = "orchestration.definitions"
@@ -35,7 +37,8 @@ def main() -> int:
                 DEFAULT_DB_STATEMENT_TIMEOUT, DEFAULT_POOL_RECYCLE, DEFAULT_POOL_MAX_OVERFLOW
             )
             with WorkspaceProcessContext(instance, target, version=__version__) as context:
-                return run_pages(create_app_from_workspace_process_context(context, "", POLL_MILLISECONDS), given)
+                dagster = create_app_from_workspace_process_context(context, "", POLL_MILLISECONDS)
+                return run_pages(BesideDagster(dagster, open_workspace().reports), given)
     except Exception as error:
         return exit_code(error)
 

@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from assets.core.addresses import DAGSTER_PORT, LOOPBACK, MLFLOW_PAGES, MLFLOW_PORT, REPORT_PAGES, REPORTS_PORT
+from assets.core.addresses import DAGSTER_PORT, LOOPBACK, MLFLOW_PAGES, MLFLOW_PORT, REPORTS_PORT
 from assets.core.names import STUDENT
 from assets.core.workspace import Workspace
 from media.user_error import UserError
@@ -106,7 +106,7 @@ def _start(
         "dagster-webserver": ["orchestration.dagster_server", "--port", str(ports["Dagster"])],
         "dagster-daemon": ["dagster._daemon", "run", "-m", "orchestration.definitions"],
     }
-    environment = _environment() | {MLFLOW_PAGES: addresses["MLflow"], REPORT_PAGES: addresses["reports"]}
+    environment = _environment() | {MLFLOW_PAGES: addresses["MLflow"]}
     for name, command in commands.items():
         log = open(workspace.logs / f"{name}.log", "ab")
         processes[name] = subprocess.Popen(

@@ -5,6 +5,7 @@ Gradio's own ImageEditor (6.31) draws what was cropped and hands over the pictur
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from media.photographs import MIN_SIDE, read_photograph
 FIRST = "Click a corner of the part that you want, then the opposite one."
 SECOND = "Now the opposite corner."
 SMALL = f"That part is smaller than {MIN_SIDE} pixels; choose a larger one."
+LONGER_SIDE = (
+    720  # pixels of the picture that is clicked on: gradio 6.31 misplaces clicks on one that the page enlarges
+)
 Corner = tuple[int, int]
 Shown = tuple[np.ndarray | None, str, Corner | None]
 
@@ -42,7 +46,7 @@ def add_crop_tool(image: gr.Image) -> None:
 def _begin(path: str | None) -> Shown:
     """The picture as it is to be seen, with no corner chosen."""
     try:
-        return (None if path is None else read_photograph(Path(path))), FIRST, None
+        return (None if path is None else _shown(read_photograph(Path(path)))), FIRST, None
     except MediaError as error:  # a film, whose first frame is the picture
         return None, f"This picture cannot be cropped here: {error.reason}.", None
 
@@ -52,19 +56,27 @@ def _choose(path: str | None, first: Corner | None, event: gr.SelectData) -> tup
     if path is None:
         return None, None, FIRST, None
     picture = read_photograph(Path(path))
-    x, y = (int(value) for value in event.index)
+    scale = max(picture.shape[:2]) / LONGER_SIDE
+    x, y = (round(value * scale) for value in event.index)
     if first is None:
-        return gr.skip(), marked(picture, (x, y)), SECOND, (x, y)
+        return gr.skip(), marked(_shown(picture), event.index), SECOND, (x, y)
     (left, right), (top, bottom) = sorted((first[0], x)), sorted((first[1], y))
     if min(right - left, bottom - top) < MIN_SIDE:
-        return gr.skip(), picture, SMALL, None
+        return gr.skip(), _shown(picture), SMALL, None
     part = picture[top:bottom, left:right]
     with tempfile.NamedTemporaryFile("wb", suffix=".png", dir=os.environ["GRADIO_TEMP_DIR"], delete=False) as file:
         Image.fromarray(part).save(file, format="PNG")
-    return file.name, part, FIRST, None
+    return file.name, _shown(part), FIRST, None
 
 
-def marked(picture: np.ndarray, corner: Corner) -> np.ndarray:
+def _shown(picture: np.ndarray) -> np.ndarray:
+    height, width = picture.shape[:2]
+    scale = LONGER_SIDE / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
+
+
+def marked(picture: np.ndarray, corner: Sequence[int]) -> np.ndarray:
     """The picture with lines across and down through a corner."""
     image = Image.fromarray(picture)
     height, width = picture.shape[:2]

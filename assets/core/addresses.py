@@ -1,4 +1,4 @@
-"""Where `omnihuman ui` serves, and what links on Dagster's pages point at until somebody says otherwise."""
+"""Where `omnihuman ui` serves, and what links on Dagster's pages point at."""
 
 import os
 
@@ -11,8 +11,8 @@ DAGSTER_PORT, REPORTS_PORT, MLFLOW_PORT = 3000, 3001, 5000
 REPORTS_PATH, MLFLOW_PATH = "/reports", "/mlflow"
 COVERS = "covers"  # folder below the reports: the picture that each asset's page opens with
 
-# Where people's browsers find MLflow, whose name inside a cluster is another, and the HTML reports by themselves.
-MLFLOW_PAGES, REPORT_PAGES = "OMNIHUMAN_MLFLOW_PAGES", "OMNIHUMAN_REPORT_PAGES"
+# Where people's browsers find MLflow, whose name inside a cluster is another.
+MLFLOW_PAGES = "OMNIHUMAN_MLFLOW_PAGES"
 # "none" where the code lies on a machine that is nobody's desk, as in an image: no links into it.
 CODE_LINKS = "OMNIHUMAN_CODE_LINKS"
 
@@ -20,8 +20,3 @@ CODE_LINKS = "OMNIHUMAN_CODE_LINKS"
 def mlflow_pages() -> str:
     """Address before `/#/runs/...`."""
     return os.environ.get(MLFLOW_PAGES) or f"http://{LOOPBACK}:{MLFLOW_PORT}"
-
-
-def report_pages() -> str:
-    """Address before a report's path below the reports' folder."""
-    return os.environ.get(REPORT_PAGES) or f"http://{LOOPBACK}:{REPORTS_PORT}"

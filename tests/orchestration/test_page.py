@@ -57,11 +57,31 @@ def make_video(page: "sync_api.Page", address: str, files: Path, shots: Path) ->
     page.screenshot(path=shots / "page_before.png", full_page=True)
     page.get_by_role("button", name="Make the video").click()
     page.locator("#measures td.value").first.wait_for()
-    page.wait_for_function("document.querySelector('#video video')?.readyState >= 2")
+    page.wait_for_function("document.querySelector('#video video')?.currentTime > 0.2")  # it plays by itself
     page.screenshot(path=shots / "page_after.png", full_page=True)
     source = page.locator("#video video").get_attribute("src")
     assert source is not None
     return page.request.get(urllib.parse.urljoin(address, source)).body()
+
+
+def choose_and_crop(page: "sync_api.Page", address: str, shots: Path) -> tuple[int, int]:
+    """Click one of the people that are offered, and two corners on the picture; returns the size of what it is then."""
+    page.goto(address)
+    page.locator("#examples img").nth(1).click()
+    page.locator("#audio").get_by_text("1x").first.wait_for()
+    page.wait_for_function("document.querySelector('#prompt textarea').value.startsWith('A person with')")
+    page.locator("#crop").get_by_text("Crop the picture").click()
+    picture = page.locator("#cropper img")
+    picture.wait_for()
+    whole = picture.bounding_box()
+    assert whole is not None
+    for share in (0.25, 0.8):
+        said = page.locator("#crop").inner_text()
+        picture.click(position={"x": share * whole["width"], "y": share * whole["height"]})
+        page.wait_for_function("said => document.querySelector('#crop').innerText !== said", arg=said)
+        page.screenshot(path=shots / f"page_crop_{share}.png", full_page=True)
+    page.wait_for_function("document.querySelector('#image img')?.naturalWidth < 64")
+    return tuple(page.locator("#image img").evaluate("i => [i.naturalWidth, i.naturalHeight]"))
 
 
 def test_a_picture_and_a_voice_become_a_video_beside_its_measures(home, shots, window, tmp_path, monkeypatch):
@@ -75,6 +95,7 @@ def test_a_picture_and_a_voice_become_a_video_beside_its_measures(home, shots, w
     )
     window.on("pageerror", lambda error: failed.append(str(error)))
     with started(home, "page", "--port", "0", "--longest", "5") as (process, address):
+        assert choose_and_crop(window, address, shots) == (35, 35), "from a quarter to four fifths of 64 pixels"
         (tmp_path / "made.mp4").write_bytes(make_video(window, address, home / "files", shots))
         measures = window.locator("#measures").inner_text()
         status = window.locator("#status").inner_text()

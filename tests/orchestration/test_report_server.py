@@ -5,9 +5,11 @@ import os
 
 import pytest
 from PIL import Image
+from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
 from media.pages import Section, write_page
+from orchestration.beside_dagster import BesideDagster
 from orchestration.report_index import PER_PAGE, ReportIndex
 from orchestration.report_server import build_app
 
@@ -75,3 +77,17 @@ def test_nothing_outside_the_folder_is_served(client, path):
 
 def test_an_empty_home_says_that_there_are_none(tmp_path):
     assert "none yet" in TestClient(build_app(tmp_path / "new"), base_url="http://localhost").get("/").text
+
+
+def test_dagsters_address_shows_the_reports_and_the_way_to_mlflow(client, monkeypatch):
+    async def dagster(scope, receive, send):
+        await PlainTextResponse(f"Dagster {scope['path']}")(scope, receive, send)
+
+    beside = TestClient(BesideDagster(dagster, client.app_folder), base_url="http://127.0.0.1")
+    assert beside.get("/reports/raw_clips/s-1.html").text == "<h1>one</h1>" and "s-1" in beside.get("/reports").text
+    assert [beside.get(path).text for path in ("/", "/assets/reports")] == ["Dagster /", "Dagster /assets/reports"]
+    assert beside.get("/reports/../secret.html").text == "Dagster /secret.html"
+    for pages in ("http://127.0.0.1:5011", "https://mlflow.example"):
+        monkeypatch.setenv("OMNIHUMAN_MLFLOW_PAGES", pages)
+        sent = beside.get("/mlflow/", follow_redirects=False)
+        assert (sent.status_code, sent.headers["location"]) == (307, f"{pages}/"), "today's address, not one of then"
