@@ -8,11 +8,13 @@ import os
 import sys
 import uuid
 from collections.abc import Sequence
+from pathlib import Path
 
 from starlette.types import ASGIApp
 
 from assets.core.addresses import LOOPBACK_NAMES
 from media.user_error import exit_code
+from orchestration.mlflow_front_page import FrontPage
 from serving.http_server import page_arguments, run_pages
 from tracking import mlflow_store as _settings  # noqa: F401 - sets what mlflow reads at import
 
@@ -56,9 +58,10 @@ def build_app(store: str, artifacts: str, allowed: Sequence[str] = ()) -> ASGIAp
     from mlflow.server.handlers import initialize_backend_stores
 
     initialize_backend_stores(store, store, "mlflow-artifacts:/")
+    from mlflow.server import REL_STATIC_DIR
     from mlflow.server.fastapi_app import app
 
-    return app
+    return FrontPage(app, Path(constants.__file__).parent / REL_STATIC_DIR / "index.html")
 
 
 def main() -> int:

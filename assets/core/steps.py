@@ -28,9 +28,10 @@ class Png:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture that stands in a file below the reports, where every page of Dagster finds it."""
+    """A picture that stands in a file below the reports, where every page of Dagster finds it, and small in another."""
 
     path: Path
+    small: Path
 
 
 @dataclass(frozen=True)

@@ -228,7 +228,8 @@ def _column_metadata(columns: Columns) -> dict[str, Any]:
 
 def _metadata_value(name: str, value: Any) -> Any:
     if isinstance(value, Picture):
-        return dg.MetadataValue.md(f"![{name.replace('_', ' ')}]({_below_reports(value.path)})")
+        shown = f"![{name.replace('_', ' ')}]({_below_reports(value.small)})"
+        return dg.MetadataValue.md(f"[{shown}]({_below_reports(value.path)})")
     if isinstance(value, Fixed):
         return dg.MetadataValue.text(str(value.value))
     if isinstance(value, Markdown):

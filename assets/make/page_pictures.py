@@ -1,8 +1,8 @@
-"""Pictures of an asset's page as files below the reports: pages show them without a click, and the index of reports has them small."""
+"""Pictures of an asset's page as files below the reports: pages show them without a click, and an earlier run's page keeps its own."""
 
 import hashlib
+import io
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from assets.core.addresses import COVERS
@@ -10,13 +10,16 @@ from assets.core.steps import Picture, Png
 from assets.core.workspace import Workspace
 from media import in_few_colours, write_atomically
 
-COVER_WIDTH = 960  # pixels of the column in which Dagster shows an asset's description
+# Pixels of what Dagster's pages leave: the column of a description, as much of its height as is shown without a click, and the
+# column of a table of metadata in a window of 1600.
+COVER_WIDTH, COVER_HEIGHT, SMALL_WIDTH = 860, 190, 480
+LEAST_SCALE = 0.6  # a cover that would be smaller is cut off below: letters must be read
 
 
 def keep_pictures(
     workspace: Workspace, asset: str, part: str | None, shown: Mapping[str, Any], cover: str = ""
 ) -> dict[str, Any]:
-    """What a maker returned, with each picture put into a file that is named after its content: an earlier run's page keeps its own.
+    """What a maker returned, with each picture put into files that are named after its content.
 
     Args:
         workspace: whose reports they go to.
@@ -34,9 +37,23 @@ def keep_pictures(
 
 
 def _keep(workspace: Workspace, asset: str, name: str, png: bytes, is_cover: bool) -> Picture:
-    small = in_few_colours(png)
-    path: Path = workspace.reports / asset / f"{name}-{hashlib.sha256(small).hexdigest()[:8]}.png"
-    write_atomically(path, small)
+    folder, digest = workspace.reports / asset, hashlib.sha256(png).hexdigest()[:8]
+    picture = Picture(folder / f"{name}-{digest}.png", folder / f"{name}-{digest}-small.png")
+    write_atomically(picture.path, in_few_colours(png))
+    write_atomically(picture.small, in_few_colours(png, SMALL_WIDTH))
     if is_cover:
-        write_atomically(workspace.reports / COVERS / f"{asset}.png", in_few_colours(png, COVER_WIDTH))
-    return Picture(path)
+        write_atomically(workspace.reports / COVERS / f"{asset}.png", _cover(png))
+    return picture
+
+
+def _cover(png: bytes) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as picture:
+        width, height = picture.size
+        scale = min(1.0, COVER_WIDTH / width, max(LEAST_SCALE, COVER_HEIGHT / height))
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        small = picture.convert("RGB").resize(size).crop((0, 0, size[0], min(size[1], COVER_HEIGHT)))
+        small.save(buffer, format="PNG")
+    return in_few_colours(buffer.getvalue())

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from curation.people.faces import find_faces
 from curation.people.keypoints import CONFIDENT, FACE, KeypointDetector
 
 Hide = Callable[[np.ndarray], np.ndarray]  # `(H, W, 3)` uint8 to the same
@@ -14,7 +15,6 @@ MARGIN = 0.35  # of a box's size, on each side: hair and chin say who it is too
 BLOCKS = 6  # squares across a face
 BLOCKS_OF_A_PICTURE = 12  # across a picture's shorter side
 FEWEST_POINTS = 5  # of 68, for a box around them
-CASCADES = ("haarcascade_frontalface_default.xml", "haarcascade_profileface.xml")  # packaged with OpenCV 4
 
 
 def as_it_is(picture: np.ndarray) -> np.ndarray:
@@ -23,18 +23,17 @@ def as_it_is(picture: np.ndarray) -> np.ndarray:
 
 
 class FaceBlur:
-    """Hides the faces that the profile's keypoint detector or OpenCV's own cascades find."""
+    """Hides the faces that the profile's keypoint detector or OpenCV's frontal faces find."""
 
     def __init__(self, detector: KeypointDetector | None):
-        """Loads the cascades; `detector` reads one person's keypoints in pictures of any size."""
+        """`detector` reads one person's keypoints in pictures of any size."""
         self._detector = detector
-        self._cascades = [cv2.CascadeClassifier(cv2.data.haarcascades + name) for name in CASCADES]
 
     def __call__(self, picture: np.ndarray) -> np.ndarray:
         """A copy of `(H, W, 3)` uint8 without faces."""
         hidden = picture.copy()
         height, width = picture.shape[:2]
-        boxes = [*self._from_keypoints(picture), *self._from_cascades(picture)]
+        boxes = [*self._from_keypoints(picture), *((x, y, x + w, y + h) for x, y, w, h in find_faces(picture))]
         for left, top, right, bottom in boxes:
             across, down = MARGIN * (right - left), MARGIN * (bottom - top)
             x0, x1 = max(0, int(left - across)), min(width, int(np.ceil(right + across)))
@@ -49,11 +48,6 @@ class FaceBlur:
         face = self._detector(picture[None])[0, FACE]
         seen = face[face[:, 2] > CONFIDENT, :2]
         return [(*seen.min(axis=0), *seen.max(axis=0))] if len(seen) >= FEWEST_POINTS else []
-
-    def _from_cascades(self, picture: np.ndarray) -> list[tuple[float, float, float, float]]:
-        grey = cv2.equalizeHist(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))
-        found = [box for cascade in self._cascades for box in cascade.detectMultiScale(grey, 1.1, 4)]
-        return [(x, y, x + w, y + h) for x, y, w, h in found]
 
 
 def _in_squares(picture: np.ndarray, across: int) -> np.ndarray:

@@ -73,6 +73,8 @@ SCORES = {
     "head_yaw": "degrees that the head turns to a side, median",
     "head_pitch": "degrees up or down, median",
     "head_roll": "degrees of tilt, median",
+    "person_share": "share of the looked-at pictures in which somebody is seen",
+    "person_by": "by what: the profile's keypoints, or frontal faces",
     "caption": "text that the clip is trained with",
     "caption_source": "sidecar, captioner, file name or none",
     "caption_note": "why not from a better source",

@@ -64,14 +64,15 @@ def contact_sheet(benchmark: Benchmark, generated_root: Path, clips: int = SHEET
     return png_bytes(figure)
 
 
-def models_sheet(benchmark: Benchmark, videos: Mapping[str, Path]) -> bytes:
+def models_sheet(benchmark: Benchmark, videos: Mapping[str, Path], clips: int = SHEET_CLIPS) -> bytes:
     """PNG: a row per model (audio mode) below the ground truth, the same clips in the columns.
 
     Args:
         benchmark: the truth and the references.
         videos: folder of a model's generated videos, by its title.
+        clips: columns at most.
     """
-    clips = min(SHEET_CLIPS, len(benchmark))
+    clips = min(clips, len(benchmark))
     times = np.linspace(0, benchmark.frames.shape[1] - 1, WIDE_FRAMES).round().astype(int)
     strips = {
         "ground truth": benchmark.frames.numpy(),

@@ -90,7 +90,7 @@ def test_a_picture_is_a_file_that_the_page_shows_without_a_click(tmp_path):
     assert next(iter(shown)) == "funnel" and len(shown["funnel"].md_str) < 1000, (
         "Dagster shows longer ones after a click"
     )
-    assert (tmp_path / "var" / shown["funnel"].md_str.partition("(/")[2].rstrip(")")).read_bytes()[:4] == b"\x89PNG"
+    assert (tmp_path / "var" / shown["funnel"].md_str.rpartition("(/")[2].rstrip(")")).read_bytes()[:4] == b"\x89PNG"
     assert shown["clips"] == 3 and shown["rows"].text == "7", "a number that settings decide is not plotted"
     assert "![funnel of the last shard" in (
         defs.resolve_asset_graph().get(dg.AssetKey("filtered_subsets")).description or ""

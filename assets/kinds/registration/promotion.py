@@ -26,7 +26,7 @@ from evaluation.benchmark.puppet_benchmark import load_benchmark
 from evaluation.pages.pictures import models_sheet, talking_video
 from evaluation.scoring.gate import Decision, decide, limits
 from evaluation.scoring.score import score_benchmark
-from media import write_atomically
+from media import in_few_colours, write_atomically
 from media.records import ProductRecord, SnapshotRecord
 from omnihuman.digests import weights_digest
 from omnihuman.pipeline import OmniHumanPipeline, build_pipeline
@@ -36,6 +36,7 @@ from tracking.version_origin import VersionOrigin
 
 SCORES, SLICES = "benchmark_scores.parquet", "benchmark_slices.parquet"
 SHEET, VIDEO = "samples.png", "samples.mp4"  # beside them, on the version's page
+SHEET_CLIPS, SHEET_WIDTH = 2, 760  # MLflow's page cuts off what is wider (pixels)
 
 
 def make_registered_model(execution: Execution) -> Metadata:
@@ -58,8 +59,8 @@ def make_registered_model(execution: Execution) -> Metadata:
             shutil.copy2(workspace.data("benchmark_scores") / "scores.parquet", draft / SCORES)
             shutil.copy2(workspace.data("benchmark_scores") / "slices.parquet", draft / SLICES)
             clips.write(draft)
-            sheets[name] = models_sheet(benchmark, {rows.replace("_", " "): generated / rows / AUDIO})
-            write_atomically(draft / SHEET, sheets[name])
+            sheets[name] = models_sheet(benchmark, {rows.replace("_", " "): generated / rows / AUDIO}, SHEET_CLIPS)
+            write_atomically(draft / SHEET, in_few_colours(sheets[name], SHEET_WIDTH))
             write_atomically(draft / VIDEO, talking_video(benchmark, generated, rows))
             origin = dataclasses.replace(
                 _origin(workspace, record, benchmark.digest),
