@@ -12,7 +12,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from assets.core.addresses import MLFLOW_PATH, REPORTS_PATH, mlflow_pages
-from orchestration.report_server import build_app
+from orchestration.report_pages import build_app
 
 
 class BesideDagster:

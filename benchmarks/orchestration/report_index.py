@@ -13,7 +13,7 @@ import numpy as np
 
 from curation.pages.figures import contact_sheet
 from media.pages import SUMMARY, THUMBNAIL, Section, write_page
-from orchestration.report_server import build_app
+from orchestration.report_pages import build_app
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from media.pages import Section, write_page
 from orchestration.beside_dagster import BesideDagster
 from orchestration.report_index import PER_PAGE, ReportIndex
-from orchestration.report_server import build_app
+from orchestration.report_pages import build_app
 
 
 @pytest.fixture
