@@ -69,7 +69,8 @@ class OptimizerConfig(Strict):
 
 
 class EngineConfig(Strict):
-    """How DeepSpeed runs: ranks per node, ZeRO stage, precision, and how often state goes to disk.
+    """How DeepSpeed runs: ranks per node, ZeRO stage, precision, and how often state goes to disk: every so many steps, and where those
+    take longer, every so many minutes.
 
     `offload` moves the optimiser's state (ZeRO 1 to 3), or that and the parameters (ZeRO 3), to the host's memory.
     `sequence_parallel` ranks share one sample's tokens (Ulysses). `peak_tflops` is the device's dense peak, for the
@@ -88,6 +89,7 @@ class EngineConfig(Strict):
     activation_checkpointing: bool = False
     compile_blocks: bool = False
     checkpoint_every: Positive = 50
+    checkpoint_minutes: Annotated[float, Field(gt=0)] = 30.0
     keep_checkpoints: Positive = 2
     nonfinite_limit: Positive = 5
     abnormal_gradient: Annotated[float, Field(gt=1.0)] = 10.0

@@ -18,6 +18,7 @@ from training.engine.throughput import Throughput, peak_tflops
 from training.run.fingerprint import job_fingerprint
 from training.run.jobs import TrainingJob
 from training.run.recorder import Recorder
+from training.run.stopping import of_rank_0
 from training.run.validation import Validation
 
 
@@ -100,6 +101,7 @@ class Loop:
         self.recorder.resume_at(self.step)
         self.guard = StepGuard(engine, self.recorder, state.get("guard", {}))
         self.replicas = data_replicas(engine.sequence_parallel)
+        self.written = time.monotonic()  # the last checkpoint of this attempt
         self.throughput = Throughput(peak_tflops(engine.peak_tflops), torch.distributed.get_world_size())
 
     def run(self) -> dict[str, Any]:
@@ -149,14 +151,16 @@ class Loop:
         return reason
 
     def _save_when_due(self, due: bool, looked: bool) -> None:
-        """Never in the middle of steps that are not finite, unless the run is asked to stop."""
+        """By steps, never in the middle of steps that are not finite; by time, and when the run is asked to stop, whatever came last: an
+        update of a large model takes an hour."""
         if self.step == self.training.steps:
             return
         asked = self.checkpoints.stop.asked()
+        late = of_rank_0(lambda: time.monotonic() - self.written >= 60 * self.engine_config.checkpoint_minutes)
         sound = self.guard.in_a_row == 0 and self.validation.sound(looked)
         if due and sound:
             self.saved = self.step
-        if asked or (due and sound):
+        if asked or late or (due and sound):
             self._save(sound)
         if asked:
             self.checkpoints.stop.leave(self.step, self.training.steps)
@@ -168,6 +172,7 @@ class Loop:
         self.checkpoints.save(
             self.step, self.training.engines, self.averages, state, self.validation.score, sound=sound
         )
+        self.written = time.monotonic()
 
     def _roll_back(self, reason: str) -> None:
         """Back to the last sound checkpoint: engines, average, guard.

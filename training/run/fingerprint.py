@@ -15,7 +15,7 @@ def job_fingerprint(job: TrainingJob, snapshot_digest: str) -> str:
     engine = {
         k: v
         for k, v in values["engine"].items()
-        if k not in ("checkpoint_every", "keep_checkpoints", "hostfile", "ranks")
+        if k not in ("checkpoint_every", "checkpoint_minutes", "keep_checkpoints", "hostfile", "ranks")
     }
     data = [values["video"], values["curation"]["held_out_share"], snapshot_digest]
     parts = [job.kind, job.section, values["transformer"], values[job.section], engine, data, parents]
