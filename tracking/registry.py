@@ -172,10 +172,14 @@ class Registry:
         Raises:
             RegistryError: the registry has no such version, or its files are gone.
         """
+        return self.file(name, number, "")
+
+    def file(self, name: str, number: int, path: str) -> Path:
+        """One file, or folder, of a version, and of a remote artifact store no other; raises as `folder`."""
         self.version(name, number)
         uri = self.tracker.uri
         point_mlflow_at(uri)
-        address = str(ModelAddress(name, version=number))
+        address = "/".join(filter(None, [str(ModelAddress(name, version=number)), path]))
         try:
             return Path(mlflow.artifacts.download_artifacts(artifact_uri=address, tracking_uri=uri, registry_uri=uri))
         except (MlflowException, OSError) as error:

@@ -42,6 +42,14 @@ def ingest(
 
 
 @app.command(rich_help_panel=PANEL)
+def curate(profile: ProfileOption = None, overrides: SetOption = None) -> None:
+    """From the inbox to subsets, without training: shards, scores, and what each clip may train. `omnihuman demo` goes on from there."""
+    from orchestration.demo.curate import run_curation
+
+    run_curation(open_with(profile, overrides))
+
+
+@app.command(rich_help_panel=PANEL)
 def withdraw(
     target: Annotated[str, typer.Argument(help="clip id, or a source_name, source or identity of clips.parquet")],
     reason: Annotated[str, typer.Option(help="why; it stays in tombstones.jsonl")] = "",

@@ -41,6 +41,24 @@ def lineage(
 
 
 @app.command(rich_help_panel=PANEL)
+def versions(
+    teachers: Annotated[bool, typer.Option("--teachers", help="the teachers, which no gate judges")] = False,
+) -> None:
+    """List the registered versions: aliases, what the gate said and why, scores on held-out puppets, the snapshot."""
+    from assets.core.markdown import markdown_table
+    from assets.core.names import STUDENT, TEACHER
+    from assets.questions.registered_versions import version_rows
+
+    name = TEACHER if teachers else STUDENT
+    rows = version_rows(open_with(writes=False), name)
+    print(
+        markdown_table(rows)
+        if rows
+        else f"no version of {name} is registered; `omnihuman demo` makes and registers one"
+    )
+
+
+@app.command(rich_help_panel=PANEL)
 def decide() -> None:
     """Say whether the nightly schedule would train anew now, and why. Nothing is written."""
     from assets.retraining.refresh import ask

@@ -38,12 +38,13 @@ def run_demo(workspace: Workspace, real_clips: bool = True) -> None:
         DemoError: an asset failed. What was finished stays; starting again goes on from there.
     """
     started = time.monotonic()
-    with _hold_alone(workspace):
+    with hold_alone(workspace):
         console = DemoConsole()
         console.line(f"[bold]OmniHuman demo[/bold], profile {workspace.profile.name}, root {workspace.root}")
-        _set_up(workspace, console, real_clips)
+        _fill_inbox(workspace, console, real_clips)
+        set_up_repository(workspace, console)
         with warm_trainings():
-            made, seen = _make_all(workspace, console)
+            made, seen = make_assets(workspace, console, [step.name for step in FLOW])
         usage = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
         print_results(workspace, console)
     console.line(
@@ -52,10 +53,14 @@ def run_demo(workspace: Workspace, real_clips: bool = True) -> None:
     )
 
 
-def _make_all(workspace: Workspace, console: DemoConsole) -> tuple[int, int]:
-    """Every asset in order, every shard of it; gives how many were made, and how many there are."""
+def make_assets(workspace: Workspace, console: DemoConsole, names: Sequence[str]) -> tuple[int, int]:
+    """Make these assets in order, every shard of each; gives how many were made, and how many there are.
+
+    Raises:
+        DemoError: one failed.
+    """
     made = seen = 0
-    for name in [step.name for step in FLOW]:
+    for name in names:
         for shard in _partitions(workspace, name):
             seen += 1
             label = name if shard is None else f"{name} {shard}"
@@ -67,7 +72,7 @@ def _make_all(workspace: Workspace, console: DemoConsole) -> tuple[int, int]:
     return made, seen
 
 
-def _hold_alone(workspace: Workspace) -> AcquireReturnProxy[BaseFileLock]:
+def hold_alone(workspace: Workspace) -> AcquireReturnProxy[BaseFileLock]:
     """Lock the workspace for this demo; the lock ends with the process, however that ends, and says whose it is."""
     path = workspace.var / "demo.lock"
     try:
@@ -80,8 +85,7 @@ def _hold_alone(workspace: Workspace) -> AcquireReturnProxy[BaseFileLock]:
     return lock
 
 
-def _set_up(workspace: Workspace, console: DemoConsole, real_clips: bool) -> None:
-    from assets.core.dvc_stages import ensure_repository
+def _fill_inbox(workspace: Workspace, console: DemoConsole, real_clips: bool) -> None:
     from orchestration.demo.inbox_corpus import fill_inbox, missing_puppets
 
     marker = workspace.var / "demo-corpus-done"
@@ -100,6 +104,12 @@ def _set_up(workspace: Workspace, console: DemoConsole, real_clips: bool) -> Non
                 console.line(f"          {fetched.note}")
         marker.parent.mkdir(parents=True, exist_ok=True)
         marker.write_text(demo.model_dump_json())
+
+
+def set_up_repository(workspace: Workspace, console: DemoConsole) -> None:
+    """Make the home a DVC repository, and take over data that stands there and that nothing here made."""
+    from assets.core.dvc_stages import ensure_repository
+
     if not (workspace.root / ".dvc").is_dir() or not (workspace.root / "dvc.yaml").is_file():
         with console.step("dvc: repository", workspace.progress("dvc"), workspace.logs / "dvc.log"):
             ensure_repository(workspace)

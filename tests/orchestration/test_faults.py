@@ -21,7 +21,7 @@ from assets.dagster import asset_factory as dagster_assets
 from assets.make import execute as execute_module
 from assets.make.execute import execute, is_current
 from media import whole_directory, write_atomically
-from orchestration.demo.main import DemoError, _hold_alone
+from orchestration.demo.main import DemoError, hold_alone
 from profiles import load_profile
 
 
@@ -176,7 +176,7 @@ def test_two_that_ask_for_the_same_at_once_do_the_work_once(tmp_path, monkeypatc
 
 
 def _hold_demo(root: Path, holds) -> None:
-    with _hold_alone(Workspace(root, load_profile("laptop", []))):
+    with hold_alone(Workspace(root, load_profile("laptop", []))):
         holds.set()
         time.sleep(60)
 
@@ -192,10 +192,10 @@ def test_of_two_demos_at_once_the_second_says_whose_the_first_is_and_after_a_kil
         DemoError,
         match=rf"another demo is running in .* \(process {first.pid} on .* since .*\); wait for it or stop it",
     ):
-        _hold_alone(workspace)
+        hold_alone(workspace)
     first.kill()
     first.join()
-    with _hold_alone(workspace):
+    with hold_alone(workspace):
         pass
 
 

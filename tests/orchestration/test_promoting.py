@@ -17,6 +17,7 @@ import pytest
 from assets.core.names import STUDENT, TRANSFORMER
 from assets.core.workspace import Workspace
 from assets.kinds.registration.promotion import SCORES, SLICES
+from assets.questions.registered_versions import version_rows
 from evaluation.benchmark.puppet_benchmark import build_benchmark
 from evaluation.scoring.score_table import SLICE_COLUMNS
 from omnihuman.digests import weights_digest
@@ -219,6 +220,10 @@ def test_a_better_one_is_promoted_and_rolled_back(workspace, champion, tmp_path)
     promote_version(workspace, better)
     assert workspace.registry.at_alias(STUDENT, "champion").version == better
     assert workspace.registry.at_alias(STUDENT, "previous").version == champion
+    first, *_ = rows = version_rows(workspace, STUDENT)
+    assert (first["version"], first["aliases"], first["gate"]) == (better, "champion", "passed")
+    assert (first["missing joints, audio"], first["missing hands, audio"]) == ("0.170", "0.400")
+    assert [row["version"] for row in rows] == list(range(better, 0, -1)) and "previous" in rows[1]["aliases"]
     roll_back(workspace, "customers saw flicker")
     assert workspace.registry.at_alias(STUDENT, "champion").version == champion
     assert "customers saw flicker" in workspace.registry.version(STUDENT, better).tags["rolled_back"]
