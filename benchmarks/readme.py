@@ -24,7 +24,7 @@ SCALE = 2
 BAND = 76  # pixels at the left of each row, for its title
 TITLES = ("reference", "truth", "teacher", "one step")
 # Beginnings of the columns of comparison.json that fit a page.
-COLUMNS = ("mouth r", "missing joints", "colour error", "joints px", "s / clip")
+COLUMNS = ("mouth r", "missing joints", "missing hands", "colour error", "joints px", "s / clip")
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from assets.core.names import STUDENT, TEACHER, TRANSFORMER
 from assets.core.workspace import Workspace
-from media.records import ProductRecord, TrainedOnRecord
+from media.records import ProductRecord, SnapshotRecord, TrainedOnRecord
 from media.records.trained_on import PEOPLE, PUPPETS
 from omnihuman import OmniHumanPipeline
 from omnihuman.autoencoder import has_the_same_latents, load_autoencoder
@@ -160,7 +160,8 @@ def _registered(workspace: Workspace, model: str) -> "Version":
 
 def _load(workspace: Workspace, found: "Path | Checkpoint | Version") -> LoadedModel:
     if isinstance(found, Checkpoint):
-        return _joined(workspace.profile, found)
+        joined = _joined(workspace.profile, found)
+        return dataclasses.replace(joined, trained_on=_clips_of(workspace, joined.snapshot))
     if isinstance(found, Path):
         audio = resolve_source(workspace.profile.encoders.audio)
         weights = weights_digest(found / TRANSFORMER)
@@ -170,6 +171,14 @@ def _load(workspace: Workspace, found: "Path | Checkpoint | Version") -> LoadedM
     folder, origin = workspace.registry.folder(found.name, found.version), found.origin
     clips, name = TrainedOnRecord.read_if_there(folder), f"{found.name} version {found.version}"
     return LoadedModel(_read_pipeline(folder), name, origin.weights_digest, origin.snapshot_digest, trained_on=clips)
+
+
+def _clips_of(workspace: Workspace, snapshot: str) -> TrainedOnRecord | None:
+    """What a training, whose folder has no such record, was trained on; None where today's snapshot is another."""
+    from assets.kinds.registration.training_data import trained_on
+
+    today = SnapshotRecord.read_if_there(workspace.data("training_snapshot"))
+    return trained_on(workspace) if today is not None and today.digest == snapshot else None
 
 
 def _joined(profile: Profile, checkpoint: Checkpoint) -> LoadedModel:

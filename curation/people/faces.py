@@ -4,6 +4,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import cv2
+import cv2.data
 import numpy as np
 
 CASCADE = "haarcascade_frontalface_alt2.xml"

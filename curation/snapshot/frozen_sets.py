@@ -23,7 +23,7 @@ from curation.intake.inbox import candidate_files
 from curation.intake.inspect_file import Examined, Limits, examine
 from curation.intake.near_duplicates import HashTable, records_of
 from curation.intake.sidecar import Sidecar, read_sidecar
-from curation.people.keypoints import KeypointDetector
+from curation.people.keypoints import CONFIDENT, KeypointDetector
 from curation.snapshot.identities import KINDS, identity_by_name, known_identities, why_not
 from curation.tables.storage import CurationError, read_table, write_table
 from media import Span, decode_clip, sha256_of_file, whole_directory
@@ -52,7 +52,7 @@ class Training:
 
 @dataclass(frozen=True)
 class TestSet:
-    """`manifest` has a row per sample; files lie in `path`. `skipped` says for each file left out, why."""
+    """`manifest` has a row per sample; files lie in `path`. `skipped` says of each file, or of its pose, that was left out, why."""
 
     path: Path
     manifest: pd.DataFrame
@@ -125,6 +125,9 @@ def build_test_set(
         raise CurationError(f"no sample is left of {local} ({reasons or 'it holds no file'})")
     with whole_directory(destination) as folder:
         rows = [_write_sample(candidate, folder, video, detector) for candidate in chosen]
+        if detector is not None:
+            unseen = f"{detector.name} finds nobody in it, so it has no pose; for people set `encoders.keypoints: mediapipe`, or a published detector's folder"
+            skipped |= {f"{row['name']}, its pose": unseen for row in rows if not row["pose"]}
         manifest = pd.DataFrame(sorted(rows, key=lambda row: row["sample_id"]), columns=MANIFEST_SCHEMA.names)
         digest = _digest(manifest)
         write_table(manifest, folder / MANIFEST, MANIFEST_SCHEMA, {"digest": digest})
@@ -260,9 +263,10 @@ def _write_sample(
     if detector is not None:
         window = decode_clip(data, video.fps, max_seconds=video.frames / video.fps, transform=into_bucket(video)).frames
         keypoints = np.ascontiguousarray(detector(window[: video.frames]), np.float32)
-        row |= _put(
-            folder, "pose", f"poses/{sample_id}.safetensors", lambda path: save_file({"keypoints": keypoints}, path)
-        )
+        if (keypoints[..., 2] >= CONFIDENT).any():
+            row |= _put(
+                folder, "pose", f"poses/{sample_id}.safetensors", lambda path: save_file({"keypoints": keypoints}, path)
+            )
     return row | {
         "sample_id": sample_id,
         "caption": candidate.sidecar.caption,

@@ -46,6 +46,20 @@ def ravdess(tmp_path, puppet_bytes):
     return folder
 
 
+def test_of_whom_the_detector_does_not_know_there_is_no_pose_and_that_is_said(tmp_path, puppet_bytes, laptop):
+    local, noise = tmp_path / "local", np.random.default_rng(0).integers(0, 256, (25, 64, 64, 3), dtype=np.uint8)
+    local.mkdir()
+    (local / "puppet.mp4").write_bytes(puppet_bytes(0))
+    (local / "stranger.mp4").write_bytes(encode_clip(noise, 16.0))
+    made = build_test_set(local, tmp_path / "set", "folder", laptop.video, NOBODY, puppets.PuppetKeypoints())
+    assert set(made.manifest.loc[made.manifest["pose"] != "", "name"]) == {"puppet.mp4"} and len(made.manifest) == 2
+    assert (
+        list(made.skipped) == ["stranger.mp4, its pose"]
+        and "puppet-colours finds nobody" in made.skipped["stranger.mp4, its pose"]
+    )
+    load_test_set(made.path)
+
+
 def test_names_of_the_real_sets_tell_who_is_seen():
     assert identity_by_name("celebv-hq", "x/-_abcDEF012_0.mp4") == "celebv-hq:-_abcDEF012"
     assert identity_by_name("ravdess", "Actor_12/01-01-06-01-02-01-12.mp4") == "ravdess:12"
@@ -73,6 +87,7 @@ def test_a_sample_has_a_reference_outside_its_window_its_sound_and_its_pose(cele
     keypoints = load_file(made.path / row["pose"])["keypoints"]
     assert keypoints.shape == (17, 133, 3)
     record = json.loads((made.path / "test_set.json").read_text())
+    assert (made.manifest["pose"] != "").all()
     assert (record["kind"], record["samples"], record["identities"]) == ("celebv-hq", 3, 2)
 
 

@@ -16,7 +16,7 @@ from profiles import load_profile
 from puppets import PuppetKeypoints
 from serving.example import make_example
 from serving.inputs import GenerateError, read_reference, read_sound
-from serving.model_choice import LoadedModel
+from serving.model_choice import LoadedModel, _clips_of
 
 PROFILE = load_profile("laptop", [])
 
@@ -104,4 +104,5 @@ def test_the_record_counts_each_clip_of_the_snapshot_by_who_saw_somebody(tmp_pat
     pd.DataFrame({"clip_id": ["e"]}).to_parquet(old / "scores.parquet")
     found = trained_on(workspace)
     assert found.clips == {"nobody": 1, "people": 2, "puppets": 1, "unknown": 1} and found.snapshot == "5a" * 32
+    assert _clips_of(workspace, "5a" * 32) == found and _clips_of(workspace, "77" * 32) is None
     assert found.knows("people") and TrainedOnRecord.read_file(found.write(tmp_path)).clips == found.clips
