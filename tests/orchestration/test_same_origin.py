@@ -108,8 +108,6 @@ def test_websockets_are_checked_as_requests_are(port):
     with connect(address, origin=f"http://127.0.0.1:{port}") as socket:
         socket.send("hello")
         assert socket.recv() == "hello"
-    with pytest.raises(InvalidStatus, match="403") as refused:
-        connect(address, origin="http://evil.example")
-    assert b"may not ask" in refused.value.response.body
-    with pytest.raises(InvalidStatus, match="400"):
-        connect(address, additional_headers={"Host": "evil.example"})
+    for strange in ({"origin": "http://evil.example"}, {"additional_headers": {"Host": "evil.example"}}):
+        with pytest.raises(InvalidStatus, match="403"):
+            connect(address, **strange)
