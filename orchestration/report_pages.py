@@ -12,12 +12,13 @@ from starlette.staticfiles import StaticFiles
 from media.pages import render
 from orchestration.report_index import ReportIndex
 
-# Pages are written here and hold no script; what a clip's name or caption brings in must find nothing to run.
-HEADERS = {
-    "Cache-Control": "no-cache",
-    "Content-Security-Policy": "default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'unsafe-inline'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'",
-}
+# Pages are written here and hold no script; what a clip's name or caption brings in must find nothing to run, and no form that
+# asks Dagster, whose address they share. Only the list has one, for its search.
+POLICY = "default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'; "
+
+
+def _headers(forms: str) -> dict[str, str]:
+    return {"Cache-Control": "no-cache", "Content-Security-Policy": f"{POLICY}form-action {forms}"}
 
 
 class Pages(StaticFiles):
@@ -26,7 +27,7 @@ class Pages(StaticFiles):
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
         """The file, or that it has not changed."""
         answer = super().file_response(*args, **kwargs)
-        answer.headers.update(HEADERS)
+        answer.headers.update(_headers("'none'"))
         return answer
 
 
@@ -40,7 +41,7 @@ def build_app(folder: Path) -> Starlette:
         number = asked.get("page", "1")
         shown = index.page(asked.get("asset", ""), asked.get("find", ""), int(number) if number.isdecimal() else 1)
         return HTMLResponse(
-            render("orchestration", "reports.html", title="Reports, newest first", **shown), headers=HEADERS
+            render("orchestration", "reports.html", title="Reports, newest first", **shown), headers=_headers("'self'")
         )
 
     return Starlette(routes=[Route("/", pages), Mount("/", Pages(directory=folder))])

@@ -75,6 +75,15 @@ def test_nothing_outside_the_folder_is_served(client, path):
     assert client.get(path).status_code == 404
 
 
+def test_a_script_or_a_form_in_a_report_finds_nothing_to_do(client):
+    """Reports share Dagster's address: what a caption brought in would ask it as its own page."""
+    for path, forms in (("/raw_clips/s-1.html", "'none'"), ("/", "'self'")):
+        said = client.get(path).headers["content-security-policy"].split("; ")
+        policy = {name: values for name, *values in map(str.split, said)}
+        assert policy["default-src"] == ["'none'"] and not {"script-src", "connect-src", "frame-src"} & policy.keys()
+        assert policy["form-action"] == [forms] and policy["base-uri"] == policy["frame-ancestors"] == ["'none'"]
+
+
 def test_an_empty_home_says_that_there_are_none(tmp_path):
     assert "none yet" in TestClient(build_app(tmp_path / "new"), base_url="http://localhost").get("/").text
 
