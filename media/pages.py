@@ -16,7 +16,8 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from media import write_atomically
 
-SUMMARY, THUMBNAIL = ".json", ".webp"  # beside a page: what a list of pages shows of it
+# Beside a page what a list of pages shows of it; `comparison.html` has a `comparison.json` of its own.
+SUMMARY, THUMBNAIL = ".summary.json", ".summary.webp"
 THUMBNAIL_SIZE = (320, 200)  # pixels at most
 
 

@@ -28,7 +28,7 @@ def scored(frames, audio, laptop, **config) -> dict:
     """The two columns of a clip that went through H.264 and AAC, as an inbox's do."""
     off = dict.fromkeys(name for name in ScoresConfig.model_fields if name not in ("native_frames", "caption"))
     scores = ScoresConfig(**off | {"puppet_sync": PuppetSyncConfig(**config)})
-    clip = load_bucket_clip(encode_clip(frames, audio), 64, 64, 16.0, laptop.video)
+    clip = load_bucket_clip(encode_clip(frames, 16.0, audio), 64, 64, laptop.video)
     found = score_clip(clip, puppets.PuppetKeypoints(), laptop.video, laptop.transformer.pose_keypoints, scores).values
     return {name: found[name] for name in COLUMNS}
 

@@ -47,8 +47,8 @@ def test_a_page_is_listed_with_date_counts_and_a_small_picture(client):
     os.utime(client.app_folder / "filtered_subsets" / "s-9.html", (1.6e9, 1.6e9))
     listed = client.get("/?asset=filtered_subsets").text
     assert "nine &lt;clips&gt;" in listed and "clips 9 · pose 4" in listed and "2020-09-1" in listed
-    assert 'src="filtered_subsets/s-9.webp"' in listed and "raw_clips/s-1.html" not in listed
-    small = client.get("/filtered_subsets/s-9.webp")
+    assert 'src="filtered_subsets/s-9.summary.webp"' in listed and "raw_clips/s-1.html" not in listed
+    small = client.get("/filtered_subsets/s-9.summary.webp")
     assert small.headers["content-type"] == "image/webp" and len(small.content) < 2000
 
 
