@@ -15,6 +15,8 @@ import pytest
 
 from evaluation.benchmark.cost import without_costs
 from tests import forked
+from tests.orchestration import first_hour
+from tests.orchestration.serving import browser_page
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(1800)]  # two demos before the first test
 ROOT = Path(__file__).resolve().parents[2]
@@ -180,13 +182,17 @@ def test_the_champion_loads_in_a_new_process_and_makes_a_video(demo):
     assert run(root, "-c", code).stdout.startswith("(25, 256, 256, 3) (25000,)")  # as long as its sound
 
 
-def test_the_documented_call_loads_the_champion(demo):
-    code = (
-        "import torch; from omnihuman import OmniHumanPipeline; from tracking.registry import champion_folder;"
-        f"p = OmniHumanPipeline.from_pretrained(champion_folder('sqlite:///{demo[0] / 'var' / 'mlflow.db'}', 'omnihuman-student'));"
-        "print(p('A person talks.', height=64, width=64, audio=torch.zeros(1, 17000)).frames.shape)"
+def test_the_versions_page_shows_python_that_runs_as_printed(demo):
+    from tracking.registry import Registry
+    from tracking.tracker import Tracker
+
+    card = Registry(Tracker(f"sqlite:///{demo[0] / 'var' / 'mlflow.db'}")).description("omnihuman-student", 1)
+    code = card.partition("```python\n")[2].partition("```")[0]
+    assert "from_pretrained" in code
+    asked = (
+        "import torch; print(pipe('A person talks.', height=64, width=64, audio=torch.zeros(1, 17000)).frames.shape)"
     )
-    assert "torch.Size([1, 17, 64, 64, 3])" in run(demo[0], "-c", code).stdout
+    assert "torch.Size([1, 17, 64, 64, 3])" in run(demo[0], "-c", code + asked).stdout
 
 
 def test_the_champions_page_in_the_registry_has_a_card_with_scores_and_verdict(demo):
@@ -203,6 +209,20 @@ def test_the_champions_page_in_the_registry_has_a_card_with_scores_and_verdict(d
     )
     teacher = registry.description("omnihuman-teacher", 1)
     assert "| pose | joint_error_median |" in teacher and "Asset `stage_3_checkpoint`" in teacher
+
+
+def test_a_new_users_first_hour_in_a_browser(demo, tmp_path, monkeypatch):
+    """Dagster's groups and assets, reports, MLflow: open with pictures, and lead on to one another."""
+    root = demo[0]
+    for name, value in (("OMNIHUMAN_HOME", str(root)), ("OMNIHUMAN_SET", SIZES), ("OMNIHUMAN_PROFILE", "laptop")):
+        monkeypatch.setenv(name, value)
+    shots = Path(os.environ.get("OMNIHUMAN_SCREENSHOTS") or tmp_path)
+    with browser_page(first_hour.WIDTH, first_hour.HEIGHT) as window:
+        failed: list[str] = []
+        window.on("pageerror", lambda error: failed.append(str(error)))
+        with first_hour.pages_of(root) as served:
+            first_hour.walk(window, served, first_hour.looking(window, shots))
+    assert not failed and {f"{name}.png" for name in first_hour.SHOTS} <= {path.name for path in shots.iterdir()}
 
 
 def test_lineage_and_compare_speak_of_the_champion(demo):
