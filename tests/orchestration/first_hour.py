@@ -5,6 +5,7 @@ makes the pictures of docs/pictures/first-hour.
 """
 
 import argparse
+import contextlib
 import importlib.util
 import os
 from collections.abc import Callable, Iterator
@@ -12,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.forked import ServerOnDemand
 from tests.orchestration.serving import browser_page, started
 
-PATIENCE_MS = 60_000
 LOADED = "picture => picture.complete && picture.naturalWidth"
 WIDTH, HEIGHT = 1440, 900
 SHOTS = (
@@ -33,6 +34,8 @@ def pages_of(home: Path) -> Iterator[dict[str, str]]:
         for words in map(str.split, process.stdout):
             if words[0] in ("MLflow", "reports") and words[1].startswith("http://"):
                 addresses[words[0]] = words[1]
+            if words[:2] == ["the", "champion"]:
+                addresses["champion"] = words[2]
             if words[:2] == ["logs", "in"]:
                 break
         yield addresses
@@ -42,7 +45,7 @@ def walk(window: Any, served: dict[str, str], look: Look) -> None:
     """From page to page as the README leads; what is there is looked at, not what might be."""
     dagster_pages(window, served, look)
     report_pages(window, served["reports"], look)
-    mlflow_pages(window, served["MLflow"], look)
+    mlflow_pages(window, served["MLflow"], served["champion"], look)
 
 
 def dagster_pages(window: Any, served: dict[str, str], look: Look) -> None:
@@ -75,8 +78,8 @@ def report_pages(window: Any, reports: str, look: Look) -> None:
     """The list with small pictures, and the evaluation, which opens with pictures and numbers."""
     window.goto(reports)
     window.get_by_text("Dataset card").first.wait_for()
-    shown = window.locator(".cards img")
-    assert shown.count() >= 5 and all(shown.nth(place).evaluate(LOADED) > 50 for place in range(5))
+    assert window.locator(".cards img").count() >= 5
+    window.wait_for_function("[...document.querySelectorAll('.cards img')].slice(0, 5).every(i => i.naturalWidth > 50)")
     look("reports")
     window.get_by_text("Evaluation of").first.click()
     window.get_by_role("heading", name="At a glance").wait_for()
@@ -87,7 +90,7 @@ def report_pages(window: Any, reports: str, look: Look) -> None:
     window.locator("details[open]").wait_for()
 
 
-def mlflow_pages(window: Any, mlflow: str, look: Look) -> None:
+def mlflow_pages(window: Any, mlflow: str, champion: str, look: Look) -> None:
     """Opens at the experiments, which say what they are; a version's samples fit its page."""
     window.goto(mlflow)
     window.wait_for_url("**/#/experiments")
@@ -95,7 +98,7 @@ def mlflow_pages(window: Any, mlflow: str, look: Look) -> None:
     assert not window.get_by_text("Default", exact=True).count() and not window.get_by_text("UI telemetry").count()
     window.get_by_text("One run for each training").first.wait_for()
     look("mlflow-experiments")
-    window.goto(f"{mlflow}/#/models/omnihuman-student/versions/1")
+    window.goto(champion)
     sheet = window.locator("img[src*='get-artifact']").first
     sheet.wait_for()
     window.wait_for_function("document.querySelector(\"img[src*='get-artifact']\").naturalWidth > 300")
@@ -114,6 +117,7 @@ def make_a_video(window: Any, home: Path, look: Look) -> None:
         window.get_by_role("button", name="Make the video").click()
         window.wait_for_function("document.querySelector('#video video')?.currentTime > 0.2")
         window.locator("#measures td.value").first.wait_for()
+        window.evaluate("scrollTo(0, 0)")
         look("page")
 
 
@@ -136,7 +140,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
-    with browser_page(WIDTH, HEIGHT) as window:
+    with contextlib.closing(ServerOnDemand()), browser_page(WIDTH, HEIGHT) as window:
         look = looking(window, given.folder)
         if importlib.util.find_spec("gradio"):
             make_a_video(window, given.home, look)
