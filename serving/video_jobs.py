@@ -127,6 +127,15 @@ class JobStore:
         """Jobs that nobody has begun."""
         return sum(job.status == QUEUED for job in self.every())
 
+    def waiting_before(self, job: Job) -> int:
+        """Jobs that are made before this one is begun; 0 for one that was."""
+        if job.status != QUEUED:
+            return 0
+        return sum(
+            other.status == RUNNING or (other.status == QUEUED and other.created < job.created)
+            for other in self.every()
+        )
+
     def next_queued(self) -> Job | None:
         """The one that has waited longest."""
         return next((job for job in self.every() if job.status == QUEUED), None)

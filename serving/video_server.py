@@ -106,12 +106,13 @@ def build_app(
     app.add_middleware(SameOrigin, hosts=hosts)
     _count_answers(app, metrics)
     _word_errors(app)
-    _add_videos(app, worker)
+    _add_videos(app, worker, lists_by_address=hosts is not None)
     _add_health(app, worker, metrics)
     return app
 
 
-def _add_videos(app: FastAPI, worker: VideoWorker) -> None:
+def _add_videos(app: FastAPI, worker: VideoWorker, lists_by_address: bool) -> None:
+    """`lists_by_address`: a client that no token names may list the jobs of his address. Behind a gateway that is everybody's."""
     store = worker.store
 
     @app.post("/v1/videos", status_code=202)
@@ -135,13 +136,22 @@ def _add_videos(app: FastAPI, worker: VideoWorker) -> None:
             raise HTTPException(422, str(error)) from error
         worker.wake()
         response.headers["Location"] = f"/v1/videos/{job.id}"
-        return _shown(job)
+        return _shown(store, job)
+
+    @app.head("/v1/videos", include_in_schema=False)
+    @app.get("/v1/videos")
+    def listed(request: Request) -> list[dict[str, Any]]:
+        """The client's own jobs, newest first. 403: the server cannot tell clients apart."""
+        if not (request.state.known or lists_by_address):
+            raise HTTPException(403, "jobs are listed for clients with a token; start the server with --tokens")
+        own = [job for job in store.every() if job.client == request.state.client]
+        return [_shown(store, job) for job in reversed(own)]
 
     @app.head("/v1/videos/{name}", include_in_schema=False)
     @app.get("/v1/videos/{name}")
     def status(name: str, request: Request) -> dict[str, Any]:
         """How far it is."""
-        return _shown(_found(store, name, request))
+        return _shown(store, _found(store, name, request))
 
     @app.head("/v1/videos/{name}/video.mp4", include_in_schema=False)
     @app.get("/v1/videos/{name}/video.mp4")
@@ -194,12 +204,14 @@ def _found(store: JobStore, name: str, request: Request) -> Job:
     return job
 
 
-def _shown(job: Job) -> dict[str, Any]:
-    """Everything but where its files lie and whose it is."""
+def _shown(store: JobStore, job: Job) -> dict[str, Any]:
+    """Everything but where its files lie and whose it is, with how far it is and how many wait before it."""
     links = {"self": f"/v1/videos/{job.id}"} | (
         {"video": f"/v1/videos/{job.id}/video.mp4"} if job.status == DONE else {}
     )
-    return {name: value for name, value in vars(job).items() if name not in ("files", "client")} | {"links": links}
+    own = {name: value for name, value in vars(job).items() if name not in ("files", "client")}
+    progress = 1.0 if job.status == DONE else job.segments_done / job.segments if job.segments else 0.0
+    return {**own, "progress": round(progress, 3), "waiting_before": store.waiting_before(job), "links": links}
 
 
 def _count_answers(app: FastAPI, metrics: ServerMetrics) -> None:

@@ -69,7 +69,7 @@ def dagster_pages(window: Any, served: dict[str, str], look: Look) -> None:
     window.wait_for_url(f"{served['MLflow']}/#/runs/**")
     window.goto(f"{dagster}/assets/clip_scores")
     window.get_by_text("first 16 hex digits of the clip's sha256").first.wait_for()
-    report = window.locator("a[href^='/reports/clip_scores/']").first.get_attribute("href")
+    report = window.locator("a[href^='/reports/clip_scores/'][href$='.html']").first.get_attribute("href")
     window.goto(dagster + report)
     window.get_by_role("heading", name="clip_scores, shard").wait_for()
 

@@ -45,7 +45,7 @@ def test_a_video_comes_back_with_sound_and_provenance(address, home, tmp_path):
     name = asked.json()["id"]
     assert asked.headers["location"] == f"/v1/videos/{name}"
     job = wait(address, name, {"done", "failed"})
-    assert job["status"] == "done" and job["segments"] == job["segments_done"] == 2
+    assert job["status"] == "done" and job["segments"] == job["segments_done"] == 2 and job["progress"] == 1
     answer = requests.get(address + job["links"]["video"], timeout=10)
     assert answer.headers["content-type"] == "video/mp4"
     asked_first = requests.head(address + job["links"]["video"], timeout=10)
@@ -118,6 +118,9 @@ def test_a_full_queue_is_429_and_one_that_runs_can_be_deleted(address, home):
     )
     assert requests.get(f"{address}/ready", timeout=10).status_code == 503
     assert requests.get(f"{address}/v1/videos/{names[1]}/video.mp4", timeout=10).status_code == 409
+    listed = requests.get(f"{address}/v1/videos", timeout=10).json()
+    assert [(job["id"], job["waiting_before"]) for job in listed[:3]] == [(names[2], 2), (names[1], 1), (names[0], 0)]
+    assert 0 < listed[2]["progress"] < 1 and listed[0]["progress"] == 0
     for name in names:
         assert requests.delete(f"{address}/v1/videos/{name}", timeout=10).status_code == 204
     for _ in range(600):
@@ -228,6 +231,7 @@ def app(home, tmp_path):
         patch.setattr("serving.video_server._check", lambda worker, request: [])
         built = build_app(worker, ServerMetrics(store), ("127.0.0.1",), 1.0, read_tokens(file))
         with TestClient(built, base_url="http://127.0.0.1") as client:
+            client.exposed = TestClient(build_app(worker, ServerMetrics(store), None, 1.0))
             yield client
 
 
@@ -243,6 +247,11 @@ def test_with_tokens_only_who_has_one_asks_and_sees_his_own(app):
     assert app.get("/health").status_code == 200
     job = app.post("/v1/videos", data={"mark": "false"}, **ask(app, "ada")).json()
     assert "client" not in job and app.get(job["links"]["self"], **ask(app, "ada")).status_code == 200
+    assert [[job["id"] for job in app.get("/v1/videos", **ask(app, name)).json()] for name in TOKENS] == [
+        [job["id"]],
+        [],
+    ]
+    assert app.exposed.get("/v1/videos").status_code == 403, "behind a gateway all addresses are one"
     for answer in (
         app.get(job["links"]["self"], **ask(app, "bob")),
         app.delete(job["links"]["self"], **ask(app, "bob")),
