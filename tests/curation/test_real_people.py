@@ -15,10 +15,11 @@ from curation.subsets.nested_subsets import assign_subsets, join_tables
 from curation.tables.storage import CurationError
 from profiles import Profile, load_profile
 
+WAN = load_profile("wan2.1-1.3b").curation
 RULES = [
-    "curation.text=motion >= 0.05 and face_visibility >= 0.9 and people_count >= 1",
+    f"curation.text={WAN.text}",
     "curation.audio=has_audio and speech_share >= 0.3",
-    "curation.pose=face_size >= 0.2 and body_visibility >= 0.4",
+    f"curation.pose={WAN.pose}",
 ]
 SCORES = [
     "encoders.keypoints=mediapipe",
@@ -68,3 +69,6 @@ def test_real_faces_are_found_and_cartoons_are_not(tmp_path: Path, real_clips: P
     assert set(table.index[table["text"]]) >= FACES, table["rejected_by"].to_dict()
     assert not table.loc[[name for name in table.index if name in NOBODY], "text"].any()
     assert not table["audio"].any(), "none of them has speech"
+    # Else what has no speech is not asked for its pose.
+    mute = load_profile("laptop", [*SCORES, *RULES, "curation.audio=frames > 0"])
+    assert set(table.index[assign_subsets(table, mute.curation)["pose"].to_numpy()]) >= FACES
