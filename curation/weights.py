@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from curation.tables.storage import CurationError
+from curation.errors import CurationError
 from media import sha256_while_unchanged
 
 Network = TypeVar("Network")

@@ -11,6 +11,7 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import WanRMS_norm
 from torch import Tensor
 
 from media.weights import fill, load_network
+from omnihuman.deferred_imports import deferring
 from omnihuman.digests import forget_source
 from omnihuman.errors import InputError, MissingWeights, reading_weights
 from omnihuman.placement import computes_in_bfloat16, execution_device
@@ -54,6 +55,7 @@ def inference_dtype() -> torch.dtype:
     return torch.bfloat16 if computes_in_bfloat16() else torch.float32
 
 
+@deferring()
 def load_autoencoder(path: str | Path, dtype: torch.dtype | None = None) -> AutoencoderKLWan:
     """Load from a diffusers folder or hub id, ready for inference in `dtype`, by default `inference_dtype()`.
 

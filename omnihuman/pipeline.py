@@ -23,6 +23,7 @@ from omnihuman.conditions.pictures import LATENTS, OUTPUT_TYPES, Pictures, from_
 from omnihuman.conditions.prompts import clean_prompt
 from omnihuman.conditions.sounds import Sounds, share_out, to_sounds
 from omnihuman.conditions.text import TextEncoder
+from omnihuman.deferred_imports import deferring
 from omnihuman.errors import InputError, MissingWeights, reading_weights
 from omnihuman.guidance import OmniHumanGuidance
 from omnihuman.saved_encoders import load_encoders
@@ -101,6 +102,7 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
         self.encoding_cache = EncodingCache()
 
     @classmethod
+    @deferring()
     def from_pretrained(cls, pretrained_model_name_or_path: Any, **kwargs: Any) -> Any:
         """As diffusers', but an encoder whose files lack weights, or have others, is an error and not a warning.
 

@@ -5,6 +5,8 @@ at zero, so step 0 is the base model. Sources: OmniHuman-1 (arXiv 2502.01061) se
 the far reference index are Wan2.2-S2V's.
 """
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -34,6 +36,7 @@ from omnihuman.context_parallel import (
     context_parallel,
     join_slices,
 )
+from omnihuman.deferred_imports import deferring
 from omnihuman.digests import forget_source
 from omnihuman.errors import InputError
 from omnihuman.positions import MOTION, REFERENCE, rotary_of_packed
@@ -51,6 +54,17 @@ from omnihuman.wan.weights import (
 LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "audio_attn.to_out")
 _I2V_TEXT_TOKENS = 512
 logger = logging.get_logger(__name__)
+
+
+def _scale_lora_where_asked(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """As diffusers' `apply_lora_scale`, which imports peft for a second at the first call, also where nothing is to be scaled."""
+    scaled = apply_lora_scale("attention_kwargs")(forward)
+
+    @functools.wraps(forward)
+    def run(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return (scaled if kwargs.get("attention_kwargs") else forward)(self, *args, **kwargs)
+
+    return run
 
 
 class OmniHumanTransformer3DModel(WanTransformer3DModel):
@@ -212,6 +226,7 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
         return empty_for_wan(cls, path_or_id, new_parts)[2]
 
     @classmethod
+    @deferring()
     def from_pretrained(cls, pretrained_model_name_or_path: Any, **kwargs: Any) -> Any:
         """As diffusers', but a key that is missing or left over is an error there and not a warning.
 
@@ -248,7 +263,7 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
             check_heads(self.config.num_attention_heads, asked)
         super().enable_parallelism(config=config, cp_plan=cp_plan)
 
-    @apply_lora_scale("attention_kwargs")
+    @_scale_lora_where_asked
     def forward(
         self,
         hidden_states: Tensor,

@@ -8,8 +8,8 @@ from typing import Any
 
 from assets.core.steps import Step
 from assets.core.workspace import Workspace
+from curation.errors import CurationError
 from curation.scores.registry import switched_on
-from curation.tables.storage import CurationError
 from media import sha256_of_file, sha256_while_unchanged
 from media.records import ProductRecord, SnapshotRecord
 from profiles import Profile, resolve_source

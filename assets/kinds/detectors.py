@@ -21,7 +21,7 @@ def keypoint_detector(profile: Profile) -> KeypointDetector:
 
     Raises:
         AssetError: the path is not there.
-        curation.tables.storage.CurationError: the folder holds other files, or the package is not installed.
+        curation.errors.CurationError: the folder holds other files, or the package is not installed.
     """
     source = profile.encoders.keypoints
     if source == PUPPETS:

@@ -21,10 +21,10 @@ from assets.past.withdrawals import withdrawn_clips
 from assets.questions.subset_questions import scores_of_all_shards
 from assets.retraining.column_drift import ColumnDrift, measure_drift
 from assets.retraining.refresh_decision import RefreshDecision, RefreshFacts, decide_refresh
+from curation.errors import CurationError
 from curation.scores.registry import columns_of
 from curation.subsets.nested_subsets import parse_predicates
 from curation.subsets.selection import check_predicates
-from curation.tables.storage import CurationError
 from profiles.conditions import SUBSETS
 
 SECONDS_PER_HOUR = 3600.0

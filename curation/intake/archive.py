@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from curation.tables.storage import CurationError
+from curation.errors import CurationError
 from media import Span
 
 ARCHIVE = "clips.tar"

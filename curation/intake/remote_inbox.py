@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from curation.tables.storage import CurationError
+from curation.errors import CurationError
 from media import whole_file, write_atomically
 from media.once_a_day import OnceADay
 

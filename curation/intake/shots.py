@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from curation.tables.storage import CurationError
+from curation.errors import CurationError
 
 NEIGHBOURS = 3  # frames on either side that say what change is usual here
 FLOOR = 3.0  # grey levels (mean over pixels and channels): changes well below this are never a cut

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from curation.errors import CurationError
 from curation.intake.archive import read_clip
 from curation.pages.figures import contact_sheet
 from curation.people.face_blur import Hide, as_it_is
-from curation.tables.storage import CurationError
 from media import MediaError, decode_clip
 
 SHOWN = 8  # pictures in a row

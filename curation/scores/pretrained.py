@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from curation.tables.storage import CurationError
+from curation.errors import CurationError
 from media import sha256_while_unchanged
 from media.weights import WrongWeights, load_network, refuse_pickles
 

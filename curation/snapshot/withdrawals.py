@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from curation.tables.storage import CurationError
+from curation.errors import CurationError
 from media import write_atomically
 
 SELECTORS = ("source_name", "source", "identity")

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
+from curation.errors import CurationError
 from curation.subsets.nested_subsets import known_columns, parse_predicates
 from curation.subsets.predicates import check_types, parse_predicate
-from curation.tables.storage import CurationError
 from profiles.conditions import SUBSETS
 from profiles.schema import CurationConfig
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import pandas as pd
 from av import FFmpegError
 
+from curation.errors import CurationError
 from curation.tables.quarantine import FAILED, SCHEMA, UNKNOWN, owners
-from curation.tables.storage import CurationError
 from media import MediaError
 from media.user_error import UserError
 

@@ -8,15 +8,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from curation.errors import CurationError
 from curation.tables.contracts import CONTRACTS, Contract
-from media.user_error import UserError
 
 METADATA_KEY = b"omnihuman"
 CONTRACT_KEY = b"omnihuman.contract"
-
-
-class CurationError(UserError):
-    """Something that curation cannot go on with; the message names the file and the remedy."""
 
 
 def write_table(

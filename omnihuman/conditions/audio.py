@@ -13,6 +13,7 @@ from transformers import Wav2Vec2Model
 from media.speech.level import RATE, sound_end
 from media.weights import load_network
 from omnihuman.conditions.hearing import Hearing, prepared
+from omnihuman.deferred_imports import deferring
 from omnihuman.errors import InputError, reading_weights
 from omnihuman.latents import fold_frames_into_latents
 from omnihuman.placement import execution_device
@@ -29,6 +30,7 @@ AUDIO_BESIDE = (r"lm_head\.", r"classifier\.", r"projector\.", r"quantizer\.", r
 class AudioEncoder:
     """A frozen wav2vec 2.0 that returns every hidden state, resampled from its 50 Hz to the video rate."""
 
+    @deferring()
     def __init__(self, path: str | Path, dtype: torch.dtype = torch.float32):
         """Load a transformers folder or hub id.
 

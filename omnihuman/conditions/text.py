@@ -16,6 +16,7 @@ from transformers import (
 
 from media.weights import load_network
 from omnihuman.conditions.prompts import clean_prompt
+from omnihuman.deferred_imports import deferring
 from omnihuman.errors import reading_weights
 from omnihuman.placement import execution_device
 
@@ -27,6 +28,7 @@ TEXT_BESIDE = (r"(.*\.)?embeddings\.position_ids$", r"cls\.", r"lm_head\.", r"de
 class TextEncoder:
     """Loads the encoder and its tokenizer from one folder or hub id, or the tokenizer from beside it, where diffusers has it."""
 
+    @deferring()
     def __init__(self, path: str | Path, tokens: int, dtype: torch.dtype = torch.float32):
         """Raises MissingWeights naming the path when nothing is there that can be read."""
         with reading_weights(path):

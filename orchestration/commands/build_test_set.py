@@ -4,9 +4,9 @@ import tempfile
 from pathlib import Path
 
 from assets.core.workspace import Workspace
+from curation.errors import CurationError
 from curation.intake.real_clips import BENCHMARK_CLIPS, fetch_real_clips
 from curation.snapshot.frozen_sets import TestSet, build_test_set, training_content
-from curation.tables.storage import CurationError
 
 PACKAGED = "packaged"
 

@@ -99,8 +99,8 @@ def _dvc(workspace: Workspace) -> Finding:
 
 
 def _withdrawals(workspace: Workspace) -> Finding:
+    from curation.errors import CurationError
     from curation.snapshot.withdrawals import read_tombstones
-    from curation.tables.storage import CurationError
 
     try:
         return Finding(

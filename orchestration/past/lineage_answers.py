@@ -10,8 +10,8 @@ from assets.core.dvc_cache import NOW
 from assets.core.names import MODELS, STUDENT
 from assets.core.workspace import Workspace
 from assets.past.lineage import KINDS, Lineage, Node, read_lineage
+from curation.errors import CurationError
 from curation.snapshot.withdrawals import find_clips, read_tombstones, withdrawn
-from curation.tables.storage import CurationError
 from media.user_error import UserError
 from orchestration.past.withdrawing import all_clips
 from tracking.model_address import CHAMPION, ModelAddress, ModelAddressError

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from curation.bucket import BucketClip
+from curation.errors import CurationError
 from curation.scores.clip_media import Bench, Material
 from curation.scores.sound.language import LANGUAGE, language_of
 from curation.scores.sound.music import MUSIC, label_indices, music_columns
 from curation.scores.sound.signal import pieces
 from curation.scores.sound.speakers import SPEAKERS, speaker_columns, speaker_labels, speech_windows
-from curation.tables.storage import CurationError
 from profiles.scores import LanguageConfig, MusicConfig, ScoresConfig, SpeakersConfig
 from puppets import PuppetKeypoints
 

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 import torch
 
+from curation.errors import CurationError
 from curation.intake.file_names import words_of
 from curation.scores.caption import CAPTION
 from curation.scores.captioner import sentence
 from curation.scores.clip_media import Bench, Material
-from curation.tables.storage import CurationError
 from profiles import ProfileError, load_profile
 from profiles.scores import CaptionConfig, CaptionerConfig
 from puppets import PuppetKeypoints

@@ -13,11 +13,11 @@ from safetensors.numpy import load_file
 
 import puppets
 from curation.bucket import choose_bucket, to_bucket
+from curation.errors import CurationError
 from curation.features.windows import choose_windows
 from curation.pages.figures import contact_sheet, funnel_chart, score_histograms
 from curation.scores.registry import columns_of
 from curation.tables.safetensors_fill import TensorRows
-from curation.tables.storage import CurationError
 from media import encode_clip, whole_directory
 from omnihuman.autoencoder import encode_video, to_pixels
 from profiles import load_profile

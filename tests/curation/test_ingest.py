@@ -14,10 +14,10 @@ import pandas as pd
 import pytest
 
 import puppets
+from curation.errors import CurationError
 from curation.intake.archive import read_clip
 from curation.intake.inbox import fingerprint
 from curation.intake.ingest import find_new_clips, ingest_folder, ingest_shard, plan_shards, shard_name
-from curation.tables.storage import CurationError
 from media import decode_clip, encode_clip
 
 

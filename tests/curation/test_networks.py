@@ -9,6 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from curation.errors import CurationError
 from curation.people.keypoints import FACE, KeypointDetector, detect
 from curation.people.wholebody import OnnxWholeBody
 from curation.people.wholebody.dwpose import main_person
@@ -23,7 +24,6 @@ from curation.scores.person.syncnet.offset import find_offset
 from curation.scores.person.syncnet.score import LIP_SYNC, embed
 from curation.scores.picture.text_boxes import TEXT_BOXES, boxes_of, covered_share
 from curation.scores.sound.speech import SPEECH
-from curation.tables.storage import CurationError
 from curation.weights import weights_file
 from media import encode_clip
 from profiles.scores import LipSyncConfig, ScoresConfig, SpeechConfig, TextBoxesConfig

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from curation.errors import CurationError
 from curation.subsets.nested_subsets import assign_subsets, explain, funnel_of
 from curation.subsets.predicates import parse_predicate
-from curation.tables.storage import CurationError
 
 COLUMNS = ("motion", "has_audio", "mouth_audio_correlation")
 

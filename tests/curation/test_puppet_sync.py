@@ -9,10 +9,10 @@ import pytest
 
 import puppets
 from curation.bucket import load_bucket_clip
+from curation.errors import CurationError
 from curation.people.keypoints import INNER_LIP_BOTTOM, INNER_LIP_TOP
 from curation.scores.clip import score_clip
 from curation.scores.person.puppet_sync import COLUMNS, PUPPET_SYNC, mouth_centre
-from curation.tables.storage import CurationError
 from media import encode_clip
 from networks.puppet_sync import count_windows, cut_mouths, find_shift
 from profiles import resolve_source

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 
 from assets.kinds.detectors import keypoint_detector, unread_people
+from curation.errors import CurationError
 from curation.intake.ingest import find_new_clips, ingest_shard
 from curation.people.keypoints import KeypointDetector
 from curation.scores.table import score_shard
 from curation.subsets.nested_subsets import assign_subsets, join_tables
-from curation.tables.storage import CurationError
 from profiles import Profile, load_profile
 
 WAN = load_profile("wan2.1-1.3b").curation

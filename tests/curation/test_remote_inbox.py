@@ -9,8 +9,8 @@ from fsspec.registry import _registry
 
 from assets.core.shard_plans import bring_remote_clips, plan_new_shards
 from assets.core.workspace import Workspace
+from curation.errors import CurationError
 from curation.intake.remote_inbox import fetch_remote, is_remote, local_name
-from curation.tables.storage import CurationError
 from profiles import load_profile
 
 

@@ -10,11 +10,11 @@ import soundfile
 from safetensors.numpy import load_file
 
 import puppets
+from curation.errors import CurationError
 from curation.intake.ingest import ingest_shard
 from curation.intake.real_clips import BENCHMARK_CLIPS, TRAINING_CLIPS
 from curation.snapshot.frozen_sets import Training, build_test_set, find_overlap, load_test_set, training_content
 from curation.snapshot.identities import identity_by_name, why_not
-from curation.tables.storage import CurationError
 from media import encode_clip
 
 NOBODY = Training(pd.DataFrame(columns=["clip_id"]), "all ingested clips")

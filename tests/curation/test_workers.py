@@ -6,7 +6,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
-from curation.tables.storage import CurationError
+from curation.errors import CurationError
 from curation.workers import FEW, map_over_clips
 
 

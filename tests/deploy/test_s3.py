@@ -18,8 +18,8 @@ from assets.core.shard_plans import planned_files
 from assets.core.workspace import Workspace, open_workspace
 from assets.past.dvc_remote import fetch_point, missing_outputs, name_remote, push_restore_points
 from assets.past.restore_points import keep_restore_point
+from curation.errors import CurationError
 from curation.intake.remote_inbox import fetch_remote
-from curation.tables.storage import CurationError
 from orchestration.dagster_location.sensors import inbox_sensor
 from profiles import load_profile
 from tests.deploy.servers import DEPLOY, s3_server, s3_variables

@@ -39,8 +39,8 @@ def embed():
 
 @pytest.fixture(scope="module")
 def mediapipe():
+    from curation.errors import CurationError
     from curation.people.wholebody import MediaPipeHolistic
-    from curation.tables.storage import CurationError
 
     try:
         found = MediaPipeHolistic.packaged()

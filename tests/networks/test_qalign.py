@@ -14,10 +14,10 @@ from transformers import CLIPVisionConfig, CLIPVisionModel, LlamaForCausalLM, Pr
 
 import puppets
 from curation.bucket import BucketClip
+from curation.errors import CurationError
 from curation.scores.clip import score_clip
 from curation.scores.clip_media import evenly
 from curation.scores.picture.qalign import QALIGN
-from curation.tables.storage import CurationError
 from evaluation.baselines.instruments import Instruments, Pair, Panel
 from evaluation.metrics import ImageAesthetics, ImageQuality, MetricError, Network
 from media.weights import WrongWeights

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from assets.core.dvc_stages import ensure_repository
 from assets.core.workspace import Workspace
 from assets.past.who_saw import who_saw
-from curation.tables.storage import CurationError
+from curation.errors import CurationError
 from orchestration.commands.cli import app
 from orchestration.past.lineage_answers import LineageError, as_json, as_lines, look_up
 from orchestration.past.lineage_page import HEIGHT, WIDTH, write_lineage_page

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from curation.errors import CurationError
 from curation.people.keypoints import KEYPOINTS, Detected
 from curation.people.wholebody.simcc import keypoints_in_box
 from curation.people.wholebody.yolox import find_people
-from curation.tables.storage import CurationError
 from curation.weights import onnx_session, weights_version
 
 REMEDY = (

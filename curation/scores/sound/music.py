@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from curation.errors import CurationError
 from curation.scores.clip_media import Material
 from curation.scores.contract import Score, Values, floats, without_meaning
 from curation.scores.pretrained import FROM_DISK, folder_version, loaded, model_folder, whole_network
 from curation.scores.sound.signal import RATE, at_16_khz, pieces
-from curation.tables.storage import CurationError
 from curation.weights import kept
 from profiles.scores import MusicConfig
 

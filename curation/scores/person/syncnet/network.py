@@ -4,7 +4,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from curation.tables.storage import CurationError
+from curation.errors import CurationError
 from media.weights import fill
 from networks.weights import read_weights
 
