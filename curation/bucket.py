@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from media import Clip, Span, decode_clip
+from media.framing import crop_to
 from media.hearing import Sound
 from media.meter import CLIPPING, Clipping
 from profiles.schema import Bucket, VideoConfig
@@ -120,14 +120,6 @@ def into_bucket(bucket: Shape, look: Look | None = None) -> Callable[[np.ndarray
 
 def to_bucket(frames: np.ndarray, bucket: Shape) -> np.ndarray:
     """Crop `(T, H, W, 3)` uint8 about its centre to the bucket's shape and resize; of that size, it is returned."""
-    height, width = frames.shape[1:3]
-    if (height, width) == (bucket.height, bucket.width):
+    if frames.shape[1:3] == (bucket.height, bucket.width):
         return frames
-    scale = max(bucket.height / height, bucket.width / width)
-    crop_height = min(height, max(1, round(bucket.height / scale)))
-    crop_width = min(width, max(1, round(bucket.width / scale)))
-    top, left = (height - crop_height) // 2, (width - crop_width) // 2
-    cropped = frames[:, top : top + crop_height, left : left + crop_width]
-    # Averaging keeps small pictures free of aliasing; enlarging needs interpolation.
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return np.stack([cv2.resize(image, (bucket.width, bucket.height), interpolation=how) for image in cropped])
+    return np.stack([crop_to(image, bucket.height, bucket.width) for image in frames])

@@ -79,7 +79,8 @@ class OmniHumanGuidance(BaseGuidance):
         enabled: as in every guider.
 
     Example:
-        >>> pipe(prompt, image=image, audio=sound, guidance=OmniHumanGuidance(text_scale=3.0, text_scale_end=2.0))
+        >>> guidance = OmniHumanGuidance(text_scale=3.0, text_scale_end=2.0)
+        >>> frames = pipe(prompt, image=image, audio=sound, num_inference_steps=2, guidance=guidance).frames
     """
 
     _input_predictions = list(BRANCHES)

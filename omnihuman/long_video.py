@@ -9,6 +9,7 @@ latent is one frame by itself, as the model learned it, where a state would make
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,7 +19,10 @@ from omnihuman.autoencoder import decode_video, encode_video, to_frames
 from omnihuman.conditions.inputs import ConditionInputs
 from omnihuman.errors import InputError
 from omnihuman.guidance import OmniHumanGuidance
-from omnihuman.pipeline import OmniHumanPipeline, draw_noise
+from omnihuman.sampling import draw_noise
+
+if TYPE_CHECKING:
+    from omnihuman.pipeline import OmniHumanPipeline
 
 MOTION_FRAMES = 5
 OVERLAP = 5  # frames that two segments share where nothing else is asked for
@@ -178,7 +182,7 @@ class Segment:
 
 @torch.no_grad()
 def generate_segments(
-    pipeline: OmniHumanPipeline, video: LongVideo, first: int = 0, before: Handover | None = None
+    pipeline: "OmniHumanPipeline", video: LongVideo, first: int = 0, before: Handover | None = None
 ) -> Iterator[Segment]:
     """Make the segments from `first` on, one at a time; nothing of an earlier one is kept but its handover.
 
@@ -255,7 +259,7 @@ def segment_seed(seed: int, index: int) -> int:
     return int(np.random.SeedSequence([seed % 2**64, index]).generate_state(1, np.uint64)[0] >> 1)
 
 
-def _movement(pipeline: OmniHumanPipeline, person: ConditionInputs, video: LongVideo, index: int) -> ConditionInputs:
+def _movement(pipeline: "OmniHumanPipeline", person: ConditionInputs, video: LongVideo, index: int) -> ConditionInputs:
     """The person with sound and pose of one segment; of the whole sound each segment's window is encoded alone, as in training."""
     start, _ = video.span(index)
     keypoints = None

@@ -1,32 +1,32 @@
 """`OmniHumanPipeline`: prompt, reference image, sound and keypoints in, video frames out."""
 
 import json
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKLWan, DiffusionPipeline, FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
-from diffusers.utils import BaseOutput
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Wav2Vec2Model
 
+from media.speech.level import RATE
 from media.weights import refuse_pickles
 from omnihuman.autoencoder import decode_video, load_autoencoder, use_rsqrt_norm
 from omnihuman.conditions.activation import activate_conditions
 from omnihuman.conditions.audio import AudioEncoder
 from omnihuman.conditions.encoding import ConditionEncoding
 from omnihuman.conditions.encoding_cache import EncodingCache
-from omnihuman.conditions.inputs import FORWARD_NAMES, ConditionInputs
-from omnihuman.conditions.pictures import LATENTS, OUTPUT_TYPES, Pictures, from_pixels, to_reference
+from omnihuman.conditions.pictures import LATENTS, OUTPUT_TYPES, Pictures, fit_reference, from_pixels, to_reference
 from omnihuman.conditions.prompts import clean_prompt
 from omnihuman.conditions.sounds import Sounds, share_out, to_sounds
 from omnihuman.conditions.text import TextEncoder
 from omnihuman.deferred_imports import deferring
 from omnihuman.errors import InputError, MissingWeights, reading_weights
 from omnihuman.guidance import OmniHumanGuidance
+from omnihuman.sampling import Sampling, StepEnd
 from omnihuman.saved_encoders import load_encoders
+from omnihuman.talking import OmniHumanOutput, Talking
 from omnihuman.transformer import OmniHumanTransformer3DModel
 from profiles import Profile, resolve_source
 
@@ -41,25 +41,20 @@ HUB_OPTIONS = (
     "variant",
     "use_safetensors",
 )
-# Called after each step with (pipeline, step, timestep, {"latents": ...}); may return {"latents": ...} to go on from.
-StepEnd = Callable[["OmniHumanPipeline", int, Tensor, dict[str, Tensor]], dict[str, Tensor] | None]
 
 
-@dataclass
-class OmniHumanOutput(BaseOutput):
-    """`frames`: as `output_type` says, by default `(B, T, H, W, 3)` uint8;
-    `conditions`: what was on, what was off and why, and by what the video is driven."""
-
-    frames: Any
-    conditions: dict[str, object] = field(default_factory=dict)
-
-
-class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
+class OmniHumanPipeline(ConditionEncoding, Sampling, Talking, DiffusionPipeline):
     """Audio-driven (no keypoints) and pose-driven generation with a teacher or a one-step student.
 
+    Args:
+        buckets: frames, height and width of the windows that the model was trained on; empty where nothing says.
+
     Example:
-        >>> pipe = OmniHumanPipeline.from_pretrained("path/of/the/registered/model")
-        >>> frames = pipe("A person talks", image=image, audio=sound).frames
+        >>> pipe = OmniHumanPipeline.from_pretrained("model")  # the folder of a registered version, or of `save_pretrained`
+        >>> pipe("A person talks.", image="face.png", audio=sound).frames.shape  # one window
+        torch.Size([1, 17, 64, 64, 3])
+        >>> pipe.talk("face.png", "voice.wav").frames.shape  # as long as the sound
+        torch.Size([1, 25, 64, 64, 3])
     """
 
     scheduler: FlowMatchEulerDiscreteScheduler | UniPCMultistepScheduler
@@ -80,6 +75,7 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
         pose_keypoints: list[int] = [7, 8, 9, 10],  # noqa: B006 - diffusers reads this annotation; never changed
         guidance_scale: float = 1.0,
         normalise_sound: bool = False,
+        buckets: list[list[int]] = [],  # noqa: B006 - as above
     ):
         super().__init__()
         self.register_modules(
@@ -97,6 +93,7 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
             pose_keypoints=list(pose_keypoints),
             guidance_scale=guidance_scale,
             normalise_sound=normalise_sound,
+            buckets=[list(bucket) for bucket in buckets],
         )
         self.set_progress_bar_config(disable=True)
         self.encoding_cache = EncodingCache()
@@ -127,7 +124,7 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
         image: Pictures | None = None,
         audio: Sounds | None = None,
         pose: Tensor | None = None,
-        num_frames: int = 17,
+        num_frames: int | None = None,
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
         guidance_scale_end: float | None = None,
@@ -143,23 +140,26 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
         callback_on_step_end: StepEnd | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
         keypoints: Tensor | None = None,
+        sample_rate: int = RATE,
     ) -> OmniHumanOutput:
-        """Generate a batch of clips. `omnihuman.long_video.generate_segments` makes longer ones.
+        """Generate a batch of clips of one window. `talk` makes a video as long as its sound.
 
         One prompt, picture, sound or pose among several of the others serve all clips: one picture and a list of sounds is one
         person who says several things.
 
         Args:
             prompt: captions, cleaned as Wan's (`omnihuman.conditions.prompts.clean_prompt`); empty leaves text off.
-            image: pictures that give identity and size, as people have them: see `omnihuman.conditions.pictures.to_reference`.
-            audio: `(B, S)` float, 16 kHz; or a list of `(S,)`, of which shorter ones go on in silence. A voice far from
+            image: pictures that give identity and size, as people have them: see `omnihuman.conditions.pictures.to_reference`. One of
+                another size than the model's goes to the nearest, see `omnihuman.conditions.pictures.fit_reference`.
+            audio: sounds as people have them, see `omnihuman.conditions.sounds.to_sounds`. A voice far from
                 `media.speech.level.LEVEL` is brought to it.
             pose: `(B, T, 133, 3)` COCO-WholeBody keypoints: x, y in pixels and confidence. Leave out for audio-driven.
-            num_frames: 4n+1.
+            num_frames: 4n+1; default the model's window, and then a sound that is longer is refused. Sound past a length that is given is
+                not heard, which is said.
             num_inference_steps: default is the model's own: 1 for a distilled student.
             guidance_scale: on text and audio together; 1 samples without a second pass.
             guidance_scale_end: scale at the last step; default the same.
-            height, width: needed without an image; multiples of 16.
+            height, width: needed without an image, and pictures are brought to them; multiples of 16.
             generator: one for all, or one per clip, for repeatable noise.
             output_type: "frames" (uint8), "latents" `(B, 16, F, h, w)` normalised, or diffusers' "pil", "np", "pt", "latent".
             guidance: scales of their own for text and audio, or another annealing; instead of the two above.
@@ -170,22 +170,23 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
             callback_on_step_end: see `StepEnd`; setting `pipeline._interrupt` in it ends the sampling early.
             callback_on_step_end_tensor_inputs: as in diffusers; there is only "latents".
             keypoints: earlier name of `pose`.
+            sample_rate: of samples in `audio`, Hz.
 
         Raises:
             InputError: sizes that do not fit each other or the model's strides, guidance for a one-step student, or
                 (`ConditionError`) conditions that do not go together.
         """
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-        sound = None if audio is None else to_sounds(audio)
         if pose is not None and keypoints is not None:
             raise InputError("pose and keypoints are the same; give one of them")
         keypoints = pose if keypoints is None else keypoints
         if output_type not in OUTPUT_TYPES:
             raise InputError(f"output_type is one of {', '.join(OUTPUT_TYPES)}, got {output_type!r}")
-        prompts, reference, sound, keypoints = share_out(prompts, _one_of(reference, image), sound, keypoints)
-        height, width = _size(reference, height, width)
-        if num_frames % 4 != 1:
-            raise InputError(f"num_frames is 4n+1 (the causal autoencoder), got {num_frames}")
+        given_reference, (height, width) = fit_reference(_one_of(reference, image), height, width, self.shapes())
+        clips = max(len(prompts), *(len(value) for value in (given_reference, keypoints) if value is not None), 0)
+        sound = None if audio is None else to_sounds(audio, sample_rate, clips, round(RATE / self.config.fps))
+        prompts, reference, sound, keypoints = share_out(prompts, given_reference, sound, keypoints)
+        num_frames = self.frames_for(sound, num_frames, height, width)
         inputs = {"reference": reference, "audio": sound, "pose": keypoints}
         given = [name for name, value in inputs.items() if value is not None] + ["text"] * any(
             clean_prompt(p) for p in prompts
@@ -211,99 +212,6 @@ class OmniHumanPipeline(ConditionEncoding, DiffusionPipeline):
         self.maybe_free_model_hooks()
         return OmniHumanOutput(frames=made, conditions=active.record())
 
-    def choose_guidance(
-        self,
-        steps: int,
-        scale: float | None = None,
-        end: float | None = None,
-        guidance: OmniHumanGuidance | None = None,
-    ) -> OmniHumanGuidance | None:
-        """The guider for a call, None where sampling takes no second pass.
-
-        Args:
-            steps: sampling steps.
-            scale: on text and audio; default the model's own.
-            end: at the last step; default the same.
-            guidance: instead of both.
-
-        Raises:
-            InputError: both ways at once, or guidance for one step of a student, whose distillation has it inside.
-        """
-        if guidance is not None and (scale is not None or end is not None):
-            raise InputError("give guidance, or guidance_scale and guidance_scale_end, not both")
-        scale = self.config.guidance_scale if scale is None else scale
-        asked = guidance is not None or scale != 1.0 or end not in (None, 1.0)
-        if asked and steps == 1 and self.config.num_inference_steps == 1:
-            raise InputError(
-                "a one-step student samples without guidance (its distillation took that in): leave guidance out, or sample "
-                "the teacher"
-            )
-        return guidance or (OmniHumanGuidance.joint(scale, end) if asked else None)
-
-    @torch.no_grad()
-    def sample(
-        self,
-        conditions: ConditionInputs,
-        batch: int,
-        num_frames: int,
-        height: int,
-        width: int,
-        steps: int,
-        guidance: OmniHumanGuidance | None = None,
-        generator: torch.Generator | Sequence[torch.Generator] | None = None,
-        negative_prompt: str | Sequence[str] = "",
-        step_end: StepEnd | None = None,
-        noise: Tensor | None = None,
-    ) -> Tensor:
-        """From noise to latents `(batch, 16, F, h, w)`, the conditions given on the device and in the dtype in which the transformer
-        computes.
-
-        `noise`, of the latents' shape, takes the place of what `generator` would draw.
-        """
-        self._interrupt = False
-        if noise is None:
-            noise = draw_noise(batch, num_frames, height, width, generator)
-        latents = noise.to(conditions.text.device, torch.float32)
-        null = self._null_text(conditions, negative_prompt) if guidance else torch.empty(0)
-        self._set_timesteps(steps, latents.device)
-        for index, timestep in enumerate(self.progress_bar(self.scheduler.timesteps)):
-            time = timestep.expand(batch).to(latents.device, torch.float32)
-            if guidance is None:
-                velocity = self._velocity(latents, time, conditions)
-            else:
-                guidance.set_state(index, steps, timestep)
-                velocity = self._guided(latents, time, conditions, null, guidance)
-            latents = self.scheduler.step(velocity, timestep, latents, return_dict=False)[0]
-            if step_end is not None:
-                latents = (step_end(self, index, timestep, {"latents": latents}) or {}).get("latents", latents)
-            if self._interrupt:
-                break
-        return latents
-
-    def _velocity(self, latents: Tensor, time: Tensor, conditions: ConditionInputs) -> Tensor:
-        return self.transformer(latents.to(conditions.text.dtype), time, return_dict=False, **conditions)[0].float()
-
-    def _guided(
-        self, latents: Tensor, time: Tensor, conditions: ConditionInputs, null: Tensor, guidance: OmniHumanGuidance
-    ) -> Tensor:
-        text, audio = conditions.text, conditions.audio
-        data: dict[str, Any] = {**conditions, FORWARD_NAMES["text"]: (text, text, null)}
-        guidance.set_conditions(text=not torch.equal(text, null), audio=audio is not None)
-        if audio is not None:
-            data["audio"] = (audio, None, None)
-        branches = guidance.prepare_inputs(data)
-        for branch in branches:
-            guidance.prepare_models(self.transformer)
-            branch.noise_pred = self._velocity(latents, time, ConditionInputs.of({name: branch[name] for name in data}))
-        return guidance(branches).pred
-
-    def _set_timesteps(self, steps: int, device: torch.device) -> None:
-        if isinstance(self.scheduler, FlowMatchEulerDiscreteScheduler):
-            # From pure noise in equal steps to the data, as in training; the scheduler's own list ends one step short of it.
-            self.scheduler.set_timesteps(sigmas=torch.linspace(1.0, 0.0, steps + 1)[:-1].tolist(), device=device)
-        else:
-            self.scheduler.set_timesteps(steps, device=device)
-
 
 def _one_of(reference: Tensor | None, image: Pictures | None) -> Tensor | None:
     if image is None:
@@ -318,32 +226,6 @@ def _step_end(callback: StepEnd | None, tensors: Sequence[str]) -> StepEnd | Non
     if strange:
         raise InputError(f"callback_on_step_end_tensor_inputs may name latents, got {', '.join(sorted(strange))}")
     return callback
-
-
-def _size(reference: Tensor | None, height: int | None, width: int | None) -> tuple[int, int]:
-    if reference is not None:
-        height, width = reference.shape[1:3]
-    if height is None or width is None:
-        raise InputError("give a reference image, or height and width")
-    if height % 16 or width % 16:
-        raise InputError(f"height and width are multiples of 16 (autoencoder 8, patch 2), got {height}x{width}")
-    return height, width
-
-
-def draw_noise(
-    batch: int, num_frames: int, height: int, width: int, generator: torch.Generator | Sequence[torch.Generator] | None
-) -> Tensor:
-    """`(batch, 16, F, h, w)` for clips of so many frames and pixels.
-
-    Raises:
-        InputError: generators, but not one for each clip.
-    """
-    shape = (16, 1 + (num_frames - 1) // 4, height // 8, width // 8)
-    if isinstance(generator, Sequence):
-        if len(generator) != batch:
-            raise InputError(f"{len(generator)} generators for {batch} clips")
-        return torch.stack([torch.randn(shape, generator=g) for g in generator])
-    return torch.randn((batch, *shape), generator=generator)
 
 
 def build_pipeline(
@@ -373,6 +255,7 @@ def build_pipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(shift=1.0),
         num_inference_steps=num_inference_steps,
         fps=profile.video.fps,
+        buckets=[[bucket.frames, bucket.height, bucket.width] for bucket in profile.video.all_buckets],
         text_tokens=profile.encoders.text_tokens,
         pose_keypoints=list(profile.transformer.pose_keypoints),
         guidance_scale=1.0 if num_inference_steps == 1 else profile.evaluation.guidance_scale,

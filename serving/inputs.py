@@ -12,16 +12,13 @@ from curation.people.keypoints import CONFIDENT, FACE, KeypointDetector, detect
 from media import MediaError, decode_clip, read_audio
 from media.photographs import is_photograph, read_photograph
 from media.records.trained_on import PEOPLE, PUPPETS
+from media.speech.length import LONGEST_UNASKED, frames_of_sound
 from media.speech.level import measure_speech
 from media.user_error import UserError
 from profiles.schema import Bucket, VideoConfig
 from puppets import PuppetKeypoints
 
-# An hour of sound is more likely a mistake than a wish: a longer video is made only when its length is said.
-LONGEST_UNASKED = 600.0
 SILENCE = 1e-4  # root mean square of samples in [-1, 1]: 80 dB below full scale
-# Of a frame: files declare their length to the millisecond, and so little sound is not worth a picture.
-REMNANT = 0.05
 # A film's sound ends within one frame of its codec (64 ms at most) after the last picture, which is less than a picture more.
 SAME_END = 1
 BEYOND = 1.0  # seconds that are read past the longest video, so that one which is too long can be told
@@ -208,7 +205,7 @@ def frames_wanted(
     if seconds is not None:
         frames = round(seconds * video.fps)
     elif sound is not None:
-        frames = max(1, int(np.ceil(len(sound.samples) / video.sample_rate * video.fps - REMNANT)))
+        frames = frames_of_sound(len(sound.samples), video.fps, video.sample_rate)
         if pose is not None and 0 < frames - len(pose.keypoints) <= SAME_END:
             frames = len(pose.keypoints)
     else:

@@ -1,19 +1,27 @@
 """Pictures and clips in the forms that a diffusers user has them, to and from the pipeline's own."""
 
+import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from diffusers.utils import logging
 from diffusers.video_processor import VideoProcessor
 from PIL import Image
 from torch import Tensor
 
-from media.photographs import upright_rgb
+from media.framing import crop_to
+from media.photographs import read_photograph, upright_rgb
 from omnihuman.autoencoder import to_frames
 from omnihuman.errors import InputError
 
-Pictures = Image.Image | np.ndarray | Tensor | Sequence[Image.Image | np.ndarray | Tensor]
+One = Image.Image | np.ndarray | Tensor | str | Path
+Pictures = One | Sequence[One]
+Shape = tuple[int, int]
+STRIDE = 16  # pixels: the autoencoder's 8, the transformer's patch 2
+logger = logging.get_logger(__name__)
 LATENTS = ("latents", "latent")
 OUTPUT_TYPES = ("frames", "pil", "np", "pt", *LATENTS)
 
@@ -22,12 +30,15 @@ def to_reference(image: Pictures) -> Tensor:
     """One picture or several of one size to `(B, H, W, 3)` uint8.
 
     Args:
-        image: PIL (turned as EXIF says, transparency laid on white); an array `(H, W, 3)` or `(B, H, W, 3)`; a tensor of these
+        image: a file's path; PIL (turned as EXIF says, transparency laid on white); an array `(H, W, 3)` or `(B, H, W, 3)`; a tensor of these
             shapes, or channels first. uint8, or float in [0, 1]. Or a list of them.
 
     Raises:
         InputError: another shape, values out of range, or pictures of different sizes.
+        media.MediaError: a file that is no picture.
     """
+    if isinstance(image, str | Path):
+        return torch.from_numpy(read_photograph(Path(image)))[None]
     if isinstance(image, Image.Image):
         return torch.from_numpy(upright_rgb(image))[None]
     if isinstance(image, np.ndarray | Tensor):
@@ -38,6 +49,45 @@ def to_reference(image: Pictures) -> Tensor:
             f"pictures of one batch have one size, got {', '.join(str(tuple(part.shape[1:3])) for part in parts) or 'none'}"
         )
     return torch.cat(parts)
+
+
+def fit_reference(
+    reference: Tensor | None, height: int | None, width: int | None, known: Sequence[Shape]
+) -> tuple[Tensor | None, Shape]:
+    """The pictures in the size in which the video is made, and that size.
+
+    Args:
+        reference: `(B, H, W, 3)` uint8 or None.
+        height, width: asked for: the pictures are cut about their centre and brought to it. One alone is refused.
+        known: what the model was trained on, `(height, width)`; pictures of another size go to the nearest in shape, which is said.
+            Empty where the model does not say.
+
+    Raises:
+        InputError: no size at all, half of one, or one that the strides do not divide.
+    """
+    if (height is None) != (width is None):
+        raise InputError("give height and width, or neither of them")
+    if height is None or width is None:
+        if reference is None:
+            raise InputError("give a reference image, or height and width")
+        height, width = _nearest(reference.shape[1], reference.shape[2], known)
+    if height % STRIDE or width % STRIDE:
+        raise InputError(f"height and width are multiples of {STRIDE} (autoencoder 8, patch 2), got {height}x{width}")
+    if reference is not None and tuple(reference.shape[1:3]) != (height, width):
+        logger.warning(
+            f"the picture of {reference.shape[2]}x{reference.shape[1]} pixels is cut about its centre and brought to {width}x{height}"
+        )
+        fitted = [crop_to(picture, height, width) for picture in reference.cpu().numpy()]
+        reference = torch.from_numpy(np.stack(fitted))
+    return reference, (height, width)
+
+
+def _nearest(height: int, width: int, known: Sequence[Shape]) -> Shape:
+    if not known or (height, width) in known:
+        return height, width
+    return min(
+        known, key=lambda shape: (round(abs(math.log(height / width * shape[1] / shape[0])), 9), -shape[0] * shape[1])
+    )
 
 
 def from_pixels(pixels: Tensor, output_type: str) -> Any:

@@ -10,10 +10,10 @@ from omnihuman.conditions.sounds import share_out, to_sounds
 def test_a_list_is_as_long_as_its_longest_and_the_rest_is_silence():
     sounds = to_sounds([np.ones(3, np.float32), torch.ones(5)])
     assert sounds.tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]] and sounds.dtype == torch.float32
-    assert to_sounds(torch.ones(4)).shape == (1, 4) and to_sounds(np.ones((2, 4))).shape == (2, 4)
+    assert to_sounds(torch.ones(4)).shape == (1, 4) and to_sounds(np.ones((2, 4)), clips=2).shape == (2, 4)
 
 
-@pytest.mark.parametrize("audio", [[], [torch.ones(2, 3)], torch.ones(1, 2, 3)])
+@pytest.mark.parametrize("audio", [[torch.ones(2, 3)], torch.ones(1, 2, 3), torch.ones(20, 30)])
 def test_other_shapes_are_refused(audio):
     with pytest.raises(ValueError, match=r"\(S,\)"):
         to_sounds(audio)

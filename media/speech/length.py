@@ -1,0 +1,12 @@
+"""How many pictures a sound takes."""
+
+import math
+
+LONGEST_UNASKED = 600.0  # seconds: an hour of sound is more likely a mistake than a wish
+# Of a frame: files declare their length to the millisecond, and so little sound is not worth a picture.
+REMNANT = 0.05
+
+
+def frames_of_sound(samples: int, fps: float, sample_rate: int) -> int:
+    """At least 1."""
+    return max(1, math.ceil(samples / sample_rate * fps - REMNANT))

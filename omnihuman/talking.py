@@ -1,0 +1,119 @@
+"""Sizes and lengths: the windows that a model makes, and videos of many of them."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from diffusers.utils import BaseOutput, logging
+from torch import Tensor
+
+from media.speech.length import LONGEST_UNASKED, frames_of_sound
+from media.speech.level import RATE
+from omnihuman.conditions.activation import activate_conditions
+from omnihuman.conditions.pictures import Pictures, fit_reference, to_reference
+from omnihuman.conditions.prompts import clean_prompt
+from omnihuman.conditions.sounds import Sounds, to_sounds
+from omnihuman.errors import InputError
+from omnihuman.guidance import OmniHumanGuidance
+from omnihuman.long_video import LongVideo, generate_segments
+
+logger = logging.get_logger(__name__)
+WINDOW = 17  # frames of a clip where neither caller nor model says how many
+
+
+@dataclass
+class OmniHumanOutput(BaseOutput):
+    """`frames`: as `output_type` says, by default `(B, T, H, W, 3)` uint8;
+    `conditions`: what was on, what was off and why, and by what the video is driven."""
+
+    frames: Any
+    conditions: dict[str, object] = field(default_factory=dict)
+
+
+class Talking:
+    """A part of `OmniHumanPipeline`, whose configuration it reads."""
+
+    config: Any
+
+    def talk(
+        self,
+        image: Pictures | None,
+        audio: Sounds,
+        prompt: str = "A person talks.",
+        sample_rate: int = RATE,
+        seconds: float | None = None,
+        seed: int = 0,
+        num_inference_steps: int | None = None,
+        guidance: OmniHumanGuidance | None = None,
+        height: int | None = None,
+        width: int | None = None,
+    ) -> OmniHumanOutput:
+        """One video as long as its sound, of as many windows as that takes (`omnihuman.long_video`).
+
+        Args:
+            image: one picture, or None.
+            audio: one sound.
+            prompt: a caption.
+            sample_rate: of samples in `audio`, Hz.
+            seconds: another length: shorter leaves sound out, longer goes on in silence.
+            seed: of the noise.
+            num_inference_steps, guidance, height, width: as in `__call__`.
+
+        Returns:
+            `frames` `(1, T, H, W, 3)` uint8: they are held in memory, where `omnihuman generate` writes a file as it goes.
+
+        Raises:
+            InputError: as `__call__`, or several pictures or sounds, or more than `LONGEST_UNASKED` seconds that nobody asked for.
+        """
+        reference, (height, width) = fit_reference(
+            None if image is None else to_reference(image), height, width, self.shapes()
+        )
+        sound = to_sounds(audio, sample_rate, 1, round(RATE / self.config.fps))
+        if len(sound) != 1 or (reference is not None and len(reference) != 1):
+            raise InputError("talk makes one video: give one picture and one sound, and call it again for the next")
+        if seconds is None and sound.shape[1] > LONGEST_UNASKED * RATE:
+            raise InputError(
+                f"the sound lasts {sound.shape[1] / RATE:.0f} s; more than {LONGEST_UNASKED:g} s are made only with seconds="
+            )
+        fps = self.config.fps
+        video = LongVideo(
+            [prompt],
+            reference,
+            sound,
+            None,
+            frames_of_sound(sound.shape[1], fps, RATE) if seconds is None else max(1, round(seconds * fps)),
+            self._window(height, width),
+            [seed],
+            height,
+            width,
+            num_inference_steps,
+            guidance,
+        )
+        given = ["audio"] + ["reference"] * (reference is not None) + ["text"] * bool(clean_prompt(prompt))
+        pipeline: Any = self  # a part of it
+        frames = torch.cat([segment.frames.cpu() for segment in generate_segments(pipeline, video)], dim=1)
+        return OmniHumanOutput(frames=frames, conditions=activate_conditions(given).record())
+
+    def shapes(self) -> list[tuple[int, int]]:
+        return [(height, width) for _, height, width in self.config.buckets]
+
+    def _window(self, height: int, width: int) -> int:
+        """Frames of a window of this size, else of the model's first, else `WINDOW`."""
+        windows = {(high, wide): frames for frames, high, wide in reversed(self.config.buckets)}
+        return windows.get((height, width), self.config.buckets[0][0] if self.config.buckets else WINDOW)
+
+    def frames_for(self, sound: Tensor | None, num_frames: int | None, height: int, width: int) -> int:
+        asked = num_frames is not None
+        frames = num_frames if num_frames is not None else self._window(height, width)
+        if frames % 4 != 1:
+            raise InputError(f"num_frames is 4n+1 (the causal autoencoder), got {frames}")
+        # A frame more is no sound that anybody misses.
+        if sound is not None and sound.shape[1] > (frames + 1) / self.config.fps * RATE:
+            lasts, made = f"the sound lasts {sound.shape[1] / RATE:.2f} s", f"{frames / self.config.fps:.2f} s"
+            if not asked:
+                raise InputError(
+                    f"{lasts} and one window {made}: pipe.talk(image, audio) makes a video as long as the sound; num_frames={frames} "
+                    "makes its beginning"
+                )
+            logger.warning(f"{lasts} and the video {made}: the rest is not heard")
+        return frames
