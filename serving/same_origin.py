@@ -35,9 +35,8 @@ class SameOrigin:
         status, why = self._refusal(Headers(scope=scope), scope.get("method"))
         if not status:
             return await self.app(scope, receive, send)
-        if (
-            scope["type"] == "websocket"
-        ):  # before it is accepted this is a 403; with words, uvicorn 0.54 logs an error too
+        if scope["type"] == "websocket":
+            # Before it is accepted this is a 403; with words, uvicorn 0.54 logs an error too.
             return await send({"type": "websocket.close", "code": 1008, "reason": why})
         await JSONResponse({"detail": why}, status)(scope, receive, send)
 

@@ -87,7 +87,10 @@ def write_evaluation_page(path: Path, evaluation: Evaluated) -> Path:
         *_analysis(evaluation, ranked),
     ]
     title = f"Evaluation of {evaluation.model.replace('_', ' ')} {evaluation.weights[:12]}"
-    counts = {"clips": len(evaluation.benchmark), **{n.title: n.value for n in headline(evaluation)[:COUNTED]}}
+    counts: dict[str, int | float | str] = {
+        "clips": len(evaluation.benchmark),
+        **{n.title: n.value for n in headline(evaluation)[:COUNTED]},
+    }
     return write_page(path, title, sections, counts)
 
 
