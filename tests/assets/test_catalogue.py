@@ -18,10 +18,10 @@ SHARD = "s-0123456789ab"
 # asset, and all that follows, anew: record another only together with a change that is meant to do so.
 FINGERPRINTS = {
     "raw_clips": "3c5c3976906a63476e669e4f2ae63a5a96baa5f44537c35288d27a7be7a3bc38",
-    "clip_scores": "0744cb3dce9e744d4cd5fecf2353ef2fff769065d5e53485e8ea5a63b8679dd7",
-    "filtered_subsets": "245f579b6c477d44c549af99c47163400b7e894c39f48bee240b055a6f8f9098",
-    "condition_features": "2bf8f95d9bd6a8dfb7a2ac805122149415e566f6e58b4679acc0f2fd4eb8f967",
-    "training_snapshot": "d3bfac091b318eb8584f102719c61f6f2ed9a6795c72bd18a0136f87669056c8",
+    "clip_scores": "5ea1f3c43873e3a764c9241d21724c55e767b9f3b8489f00c346b68eb1e087d5",
+    "filtered_subsets": "3efffed0d1f9fffd6d55025c3f24dbd59435cfab7ad9d475f025e5c487ec5b38",
+    "condition_features": "241433354e42cbbcc484695e0f2606f06c983169023075f105049e2a70b1665b",
+    "training_snapshot": "0e5a16438cef5d0f184caaf2ef754898310bd3b23bf2a131e0cca21e985dc051",
     "stage_1_checkpoint": "8094837d79a2b2eaf7a73c24d840cba854583a0670ea6611f7916e254a4cfc57",
     "stage_2_checkpoint": "e2c4bf32df9e516425c6a498b6ef4519283811fc56f8b56cbd7aa4531773b43c",
     "stage_3_checkpoint": "580bd46ce20c3c4e5bac53c4f4ffedf8804316f5676159217dd024f097f288ff",
@@ -30,10 +30,10 @@ FINGERPRINTS = {
     "distilled_student": "cf97ece4c515146f0efa669bdb1fdf46227b17ce4bf6f8110b0ef72a7db5cb84",
     "benchmark_sets": "ea5a4ae46b04bc17f3f5a7a0dde1758fdc39a8bc3eb271623d63bf62cf289f9f",
     "generated_videos": "2683ca1177d3ffa01d72f4ac2d03c51d044a1665b839cfe87c24ac3a7eb1ce2f",
-    "benchmark_scores": "958cd038506d161cf36fb46209e78de3ee62c880fcaf3aad92180b4a8bfb088c",
+    "benchmark_scores": "baa16817bf88dd7f42a173b756f406dd2ce323d640c7b4317d686661fa3780b2",
     "baseline_comparison": "c28abde914ecc013ad2bc51abd528ccd435e6a81d60af2a7952ebf5e0db090ce",
-    "registered_model": "59025a6ac312c0c2f5f545628eca9c022f48803a922996e0e2f873c5e69ce688",
-    "promoted_champion": "488b037e3c19ea330ac03ffc3782f2645257b917bdb2a966c79323e8cd19eeeb",
+    "registered_model": "c5c1702085492b0d0f83861c0a88a14ded12d47b0bc2452c15b0713793113253",
+    "promoted_champion": "734043f7860ac5161b7043ed4977892e0e1d330989084fe8fc6f46d852b8c1a4",
     "laptop_autoencoder": "ceb7101e35747f24c5ee851137773ba858467bde74c2e170b4a3cd4ea4d26251",
     "slim_decoder": "66e13537d9617eca37d28b97a72f22446ff505f53a03ba9e9d08da2499df1321",
 }
