@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from omnihuman.autoencoder import decode_video, encode_video, to_frames
 from omnihuman.conditions.inputs import ConditionInputs
@@ -223,18 +224,45 @@ def generate_segments(
         before = Handover(encode_video(pipeline.vae, pixels[:, :, settled - MOTION_FRAMES : settled]), overlap)
         start, stop = video.span(index)
         yield Segment(index, start, to_frames(pixels[:, :, : stop - start]), latents, before)
+    pipeline.forget_sound()
     pipeline.maybe_free_model_hooks()
 
 
 def dissolve(old: Tensor, new: Tensor) -> Tensor:
     """`new` `(B, 3, T, H, W)` with its first frames mixed with `old` `(B, 3, n, H, W)`; n = 0 leaves it as it is.
 
-    Frame i of n is `new` by (i + 1) / (n + 1): with the frames on either side, n + 1 equal steps from the old to the new.
+    Frame i of n is `new` by i / n: in n equal steps from the old, whose decoder has long begun, to the first frame that is new alone. Two
+    things would show as softness that comes with every joint: a mean of two pictures is softer than either where they differ, and the causal
+    decoder draws the first frames of a segment softer than what follows. So the detail of a mixed frame is brought to what the old frame and
+    the first new one have, in the same steps (docs/results/2026-11-29-joints-of-long-videos.md).
     """
     shared = old.shape[2]
-    weight = (torch.arange(1, shared + 1, device=new.device) / (shared + 1)).view(1, 1, -1, 1, 1)
-    mixed = old.to(new.device).float().lerp(new[:, :, :shared].float(), weight)
+    if not shared:
+        return new
+    weight = (torch.arange(shared, device=new.device) / shared).view(1, 1, -1, 1, 1)
+    first, second = old.to(new.device).float(), new[:, :, : shared + 1].float()
+    strength = torch.lerp(_strength(first), _strength(second[:, :, shared:]), weight)
+    mixed = _with_detail(first.lerp(second[:, :, :shared], weight), strength)
     return torch.cat([mixed.to(new.dtype), new[:, :, shared:]], dim=2)
+
+
+def _with_detail(pictures: Tensor, strength: Tensor) -> Tensor:
+    """`(B, 3, T, H, W)` whose detail has this strength `(B, 1, T, 1, 1)`."""
+    detail = _detail(pictures)
+    return pictures + detail * (strength / _strength(pictures).clamp_min(1e-6) - 1)
+
+
+def _strength(pictures: Tensor) -> Tensor:
+    """`(B, 1, T, 1, 1)`: root mean square of each picture's detail."""
+    return _detail(pictures).square().mean(dim=(1, 3, 4), keepdim=True).sqrt()
+
+
+def _detail(pictures: Tensor) -> Tensor:
+    """`(B, 3, T, H, W)` less what is left of it in pictures of half the size."""
+    batch, _, frames = pictures.shape[:3]
+    flat = pictures.transpose(1, 2).flatten(0, 1)
+    soft = functional.interpolate(functional.avg_pool2d(flat, 2), scale_factor=2, mode="bilinear")
+    return (flat - soft).unflatten(0, (batch, frames)).transpose(1, 2)
 
 
 def segment_noise(video: LongVideo, index: int) -> Tensor:

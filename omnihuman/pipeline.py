@@ -209,6 +209,7 @@ class OmniHumanPipeline(ConditionEncoding, Sampling, Talking, DiffusionPipeline)
             conditions, len(prompts), num_frames, height, width, steps, guidance, generator, negative_prompt, step_end
         )
         made = latents if output_type in LATENTS else from_pixels(decode_video(self.vae, latents), output_type)
+        self.forget_sound()
         self.maybe_free_model_hooks()
         return OmniHumanOutput(frames=made, conditions=active.record())
 

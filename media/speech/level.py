@@ -10,6 +10,7 @@ ACTIVE = 20.0  # dB below the loud blocks; what is quieter is a pause
 LEVEL, WITHIN = -22.0, 3.0  # dB of full scale, of the blocks in which somebody speaks
 FAR = 10.0  # dB from `LEVEL` at which it is worth a note
 NOBODY = -60.0  # below it there is no voice to be brought to a level
+PIECE = 60 * RATE  # samples that are looked at at a time; a multiple of BLOCK
 EPSILON = 1e-7  # wav2vec 2.0's, as in transformers' feature extractor
 
 
@@ -45,19 +46,32 @@ class SpeechMeasure:
 
 def sound_end(sound: np.ndarray) -> int:
     """Where `(S,)` samples end: what is exactly 0 behind is padding."""
-    heard = np.flatnonzero(sound)
-    return int(heard[-1]) + 1 if len(heard) else 0
+    end = len(sound)
+    while end:
+        heard = np.flatnonzero(sound[max(0, end - PIECE) : end])
+        if len(heard):
+            return max(0, end - PIECE) + int(heard[-1]) + 1
+        end = max(0, end - PIECE)
+    return 0
 
 
 def measure_speech(sound: np.ndarray) -> SpeechMeasure:
-    """Measure `(S,)` float samples at 16 kHz."""
-    sound = np.asarray(sound, np.float64)[: sound_end(sound)]
+    """Measure `(S,)` float samples at 16 kHz. Memory for a minute at a time, whatever the sound's length."""
+    sound = np.asarray(sound)[: sound_end(sound)]
     if not len(sound):
         return SpeechMeasure(-np.inf, 0.0, 0.0)
     blocks = max(1, len(sound) // BLOCK)
-    power = np.square(sound[: blocks * BLOCK].reshape(blocks, -1)).mean(axis=1)
+    width = len(sound) if blocks == 1 else BLOCK
+    whole = sound[: blocks * width].reshape(blocks, -1)
+    step = PIECE // BLOCK
+    power = np.concatenate(
+        [np.square(np.asarray(whole[at : at + step], np.float64)).mean(axis=1) for at in range(0, blocks, step)]
+    )
     active = power[power >= np.quantile(power, 0.95) * 10 ** (-ACTIVE / 10)]
-    return SpeechMeasure(float(10 * np.log10(active.mean() + 1e-30)), float(sound.mean()), float(sound.var()))
+    pieces = [sound[at : at + PIECE] for at in range(0, len(sound), PIECE)]
+    mean = sum(np.asarray(piece, np.float64).sum() for piece in pieces) / len(sound)
+    variance = sum(np.square(np.asarray(piece, np.float64) - mean).sum() for piece in pieces) / len(sound)
+    return SpeechMeasure(float(10 * np.log10(active.mean() + 1e-30)), float(mean), float(variance))
 
 
 def prepare_speech(sound: np.ndarray, measure: SpeechMeasure, normalised: bool) -> np.ndarray:

@@ -34,6 +34,8 @@ class ConditionEncoding:
     audio_encoder: Wav2Vec2Model
     encoding_cache: EncodingCache
     config: Any
+    # The sound that came last, its version, and as it is heard.
+    _heard: tuple[Tensor, int, Tensor] | None = None
 
     def encode_conditions(
         self,
@@ -91,13 +93,23 @@ class ConditionEncoding:
         conditions = {}
         if audio is not None:
             fps = self.config.fps
-            sound = prepared(audio, self.config.normalise_sound)[:, begin : begin + round(frames / fps * RATE)]
+            sound = self._prepared(audio)[:, begin : begin + round(frames / fps * RATE)]
             conditions["audio"] = self.encoding_cache.get(
                 self.audio_encoder, sound, (frames, fps), lambda: encode_audio(self.audio_encoder, sound, frames, fps)
             )
         if keypoints is not None:
             conditions["pose"] = render_heatmaps(keypoints, self.config.pose_keypoints, height // 8, width // 8)
         return conditions
+
+    def _prepared(self, audio: Tensor) -> Tensor:
+        """A long video asks for a piece of the same sound at every segment."""
+        if self._heard is None or self._heard[0] is not audio or self._heard[1] != audio._version:
+            self._heard = audio, audio._version, prepared(audio, self.config.normalise_sound)
+        return self._heard[2]
+
+    def forget_sound(self) -> None:
+        """Let go of the sound that was heard last."""
+        self._heard = None
 
     def _null_text(self, conditions: ConditionInputs, negative_prompt: str | Sequence[str] = "") -> Tensor:
         count = len(conditions.text)

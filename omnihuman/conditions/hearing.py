@@ -84,4 +84,6 @@ def prepared(sounds: Tensor, normalised: bool) -> Tensor:
         if measure.note and not normalised:
             logger.warning(measure.note)
         made.append(prepare_speech(sound, measure, normalised))
-    return torch.from_numpy(np.stack(made)).to(sounds.device)
+    # Of one long sound no further copy.
+    heard = torch.from_numpy(made[0])[None] if len(made) == 1 else torch.from_numpy(np.stack(made))
+    return heard.to(sounds.device)
