@@ -15,6 +15,7 @@ import pytest
 
 from evaluation.benchmark.cost import without_costs
 from tests import forked
+from tests.docs import new_users_log
 from tests.orchestration import first_hour
 from tests.orchestration.serving import browser_page
 
@@ -223,6 +224,22 @@ def test_a_new_users_first_hour_in_a_browser(demo, tmp_path, monkeypatch):
         with first_hour.pages_of(root) as served:
             first_hour.walk(window, served, first_hour.looking(window, shots))
     assert not failed and {f"{name}.png" for name in first_hour.SHOTS} <= {path.name for path in shots.iterdir()}
+
+
+def test_the_short_commands_of_readme_and_guide_run_as_printed(demo, tmp_path):
+    """`python -m tests.docs.new_users_log --all` runs the long ones too."""
+
+    def runner(words, place, environment):
+        assert words[0] in ("omnihuman", ".venv/bin/omnihuman"), words
+        command = [sys.executable, "-W", "ignore", "-m", "orchestration.commands.cli", *words[1:]]
+        settings = {"OMNIHUMAN_SET": SIZES, "OMNIHUMAN_PROFILE": "laptop", "PYTHONPATH": str(ROOT)}
+        return forked.run(command, cwd=place, env=os.environ | environment | settings, capture_output=True, text=True)
+
+    commands = new_users_log.printed_commands(with_long=False)
+    outcomes = list(new_users_log.run_all(commands, demo[0], tmp_path, runner))
+    log = "\n".join(new_users_log.as_lines(commands, outcomes))
+    assert not [outcome for outcome in outcomes if outcome.code], log
+    assert len(outcomes) >= 15 and "skipped          README.md: make demo" in log, log
 
 
 def test_lineage_and_compare_speak_of_the_champion(demo):

@@ -1,0 +1,220 @@
+"""A new user's log: every command that README.md and docs/guide print, run as it stands, with what came of it.
+
+`python -m tests.docs.new_users_log [--all] [--home HOME]` clones the project into a temporary folder and works there, in the clone itself or in the
+finished home that is named; `--all` also runs what takes minutes, `make demo` first of all. The log says of each command that it does not
+run why not. `tests/orchestration/test_demo.py` runs the short ones in the home of its tiny demo.
+"""
+
+import argparse
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import soundfile
+from PIL import Image
+
+from media import encode_clip, write_atomically
+from puppets import render
+
+ROOT = Path(__file__).resolve().parents[2]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", flags=re.S | re.M)  # commands stand in fences that name no language
+LOUD = 3  # last lines of a command that failed
+PERSON = 90_000_001
+# What no log runs, by the beginning of the command, and why.
+SKIPPED = {
+    "make test": "every test there is; CI runs them",
+    "make page": "installs packages",
+    ".venv/bin/pip": "installs packages",
+    "pip install": "installs packages",
+    "OMNIHUMAN_DAGSTER_CHART": "needs Dagster's Helm chart",
+    "omnihuman compare --baseline": "needs another method's videos, and published networks: tests/orchestration/test_compare.py",
+    "omnihuman compare --truth": "needs videos of people and packages for them: tests/evaluation/test_real_faces.py",
+    ".venv/bin/omnihuman promote VERSION": "changes who is champion: tests/orchestration/test_promoting.py",
+    ".venv/bin/omnihuman rollback": "needs a champion before this one: tests/orchestration/test_promoting.py",
+    "omnihuman restore VERSION --into": "makes a worktree of the code: tests/orchestration/test_demo.py does",
+    "omnihuman restore VERSION": "changes the home it works in: tests/orchestration/test_restore.py",
+    "omnihuman push": "writes into the DVC remote: tests/orchestration/test_restore.py",
+    ".venv/bin/omnihuman page": "a page for a browser: tests/orchestration/test_page.py",
+}
+# What takes minutes, or serves until it is ended.
+LONG = (
+    "make demo", ".venv/bin/omnihuman demo", ".venv/bin/omnihuman ingest", ".venv/bin/omnihuman drift", ".venv/bin/omnihuman driving",
+    "omnihuman subsets accuracy", ".venv/bin/omnihuman curate", ".venv/bin/omnihuman generate --image face.png --audio voice.wav --model", ".venv/bin/omnihuman serve", "curl",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Command:
+    """A line of a page; `why` says why it is not run, empty where it is."""
+
+    page: str
+    text: str
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a command: its exit code, seconds, and the end of what it printed."""
+
+    command: Command
+    code: int
+    seconds: float
+    end: str
+
+
+Runner = Callable[[Sequence[str], Path, Mapping[str, str]], "subprocess.CompletedProcess[str]"]
+
+
+def printed_commands(with_long: bool) -> list[Command]:
+    """Every command of README.md and docs/guide, in the order in which they are read."""
+    found = []
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))):
+        for language, block in FENCE.findall(path.read_text()):
+            for line in [] if language else block.replace("\\\n", " ").splitlines():
+                text = re.sub(r"\s+#.*$", "", line).strip()
+                if text:
+                    found.append(Command(path.relative_to(ROOT).as_posix(), text, _why_not(text, with_long)))
+    return found
+
+
+def _why_not(text: str, with_long: bool) -> str:
+    general = re.sub(r"\b3\b(?=$|\s+--code|\s+--into \S+ --code)", "VERSION", text)
+    for beginning, why in SKIPPED.items():
+        if general.startswith(beginning) and not text.endswith("--dry-run"):
+            return why
+    return "takes minutes, or serves; --all runs it" if not with_long and text.startswith(LONG) else ""
+
+
+def own_things(home: Path, place: Path) -> dict[str, str]:
+    """What stands in the commands for something of the reader's own, to what this log puts there; files are made in `place`."""
+    person = render(PERSON, frames=49)
+    Image.fromarray(person.frames[0]).save(place / "face.png")
+    for name in ("speech", "voice", "a", "b"):
+        soundfile.write(place / f"{name}.wav", person.audio, 16_000)
+    dancer = render(PERSON, frames=8 * 16 + 1)
+    write_atomically(place / "dance.mp4", encode_clip(dancer.frames, 16.0, dancer.audio, 16_000))
+    (place / "clips").mkdir(exist_ok=True)
+    write_atomically(place / "clips" / "mine.mp4", encode_clip(person.frames, 16.0, person.audio, 16_000))
+    subsets = next((home / "data" / "filtered_subsets").glob("*/subsets.parquet"), None)
+    clip = "0123456789abcdef" if subsets is None else str(pd.read_parquet(subsets)["clip_id"].iloc[0])
+    snapshot = home / "data" / "training_snapshot" / "snapshot.json"
+    digest = json.loads(snapshot.read_text())["digest"][:6] if snapshot.is_file() else "0d7c1f"
+    words = {
+        "CLIP_ID": clip,
+        "0123456789abcdef": clip,
+        "0d7c1f": digest,
+        "FOLDER": "clips",
+        "TEXT": "too dark",
+        "3": "1",
+    }
+    return words | {"../past": str(place / "past"), "lineage.html": str(place / "lineage.html")}
+
+
+def run_all(commands: Sequence[Command], home: Path, place: Path, runner: Runner) -> Iterator[Outcome]:
+    """Run what is to be run, each in the folder `place`; servers until their page's commands end.
+
+    Args:
+        commands: of `printed_commands`.
+        home: `OMNIHUMAN_HOME`.
+        place: where the reader's own files lie.
+        runner: runs the words of a command in a folder under variables.
+    """
+    words = own_things(home, place)
+    environment = {"OMNIHUMAN_HOME": str(home)}
+    page = ""
+    with ExitStack() as servers:
+        for command in commands:
+            if command.why:
+                continue
+            if command.page != page:
+                servers.close()
+                page = command.page
+            text = [words.get(word, word) for word in shlex.split(command.text)]
+            text = [word.replace("/ID", f"/{words['ID']}") if "ID" in words else word for word in text]
+            began = time.monotonic()
+            if "serve" in text:
+                servers.enter_context(_serving(text, place, environment))
+                yield Outcome(command, 0, time.monotonic() - began, "serves")
+                continue
+            if text[0] == "curl" and text[-1].endswith("video.mp4"):
+                _await_video(text[-1].removesuffix("/video.mp4"))
+            done = runner(text, place, environment)
+            if text[0] == "curl" and done.stdout.startswith("{") and "id" in json.loads(done.stdout):
+                words["ID"] = json.loads(done.stdout)["id"]
+            printed = (done.stdout + done.stderr).strip().splitlines()
+            yield Outcome(command, done.returncode, time.monotonic() - began, "\n".join(printed[-LOUD:]))
+
+
+@contextmanager
+def _serving(words: Sequence[str], place: Path, environment: Mapping[str, str]) -> Iterator[None]:
+    with subprocess.Popen(words, cwd=place, env=os.environ | environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            next(line for line in process.stdout if "Ctrl-C ends it" in line)
+            yield
+        finally:
+            process.terminate()
+
+
+def _await_video(job: str, seconds: float = 300.0) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        asked = subprocess.run(["curl", "-s", job], capture_output=True, text=True, check=False)
+        if json.loads(asked.stdout or "{}").get("status") in ("done", "failed"):
+            return
+        time.sleep(1)
+
+
+def as_lines(commands: Sequence[Command], outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """The log: every command with what came of it, or with why it was not run."""
+    came = {id(outcome.command): outcome for outcome in outcomes}
+    for command in commands:
+        outcome = came.get(id(command))
+        if outcome is None:
+            yield f"skipped          {command.page}: {command.text}\n                 {command.why}"
+        else:
+            mark = "ok    " if outcome.code == 0 else "FAILED"
+            yield f"{mark} {outcome.seconds:7.1f} s {command.page}: {command.text}"
+            if outcome.code:
+                yield from (f"                 {line}" for line in outcome.end.splitlines())
+    ran, failed = len(outcomes), sum(outcome.code != 0 for outcome in outcomes)
+    yield f"{len(commands)} commands: {ran} run, {failed} failed, {len(commands) - ran} skipped"
+
+
+def _run(words: Sequence[str], place: Path, environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
+    own = [".venv/bin/omnihuman", *words[1:]] if words[0] == "omnihuman" else list(words)
+    return subprocess.run(own, cwd=place, env=os.environ | environment, capture_output=True, text=True, check=False)
+
+
+def main() -> int:
+    """Clone, run, print the log; returns 1 where a command failed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--all", action="store_true", help="what takes minutes too")
+    parser.add_argument("--home", type=Path, help="a finished home; by default the clone itself, which --all fills")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="omnihuman-new-user-") as scratch:
+        clone = Path(scratch) / "project"
+        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+        (clone / ".venv").symlink_to(Path(sys.prefix))  # an install takes minutes, and `make` would begin with it
+        for stamp in (".installed", ".installed-tests"):
+            if not (clone / ".venv" / stamp).exists():
+                sys.exit(f"{clone / '.venv'} was not made by `make`; run `make lint` once")
+        os.environ["PYTHONPATH"] = str(clone)
+        commands = printed_commands(given.all)
+        outcomes = list(run_all(commands, (given.home or clone).resolve(), clone, _run))
+        print("\n".join(as_lines(commands, outcomes)))
+    return int(any(outcome.code for outcome in outcomes))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
