@@ -152,7 +152,10 @@ def run_all(commands: Sequence[Command], home: Path, place: Path, runner: Runner
             if text[0] == "curl" and done.stdout.startswith("{") and "id" in json.loads(done.stdout):
                 words["ID"] = json.loads(done.stdout)["id"]
             printed = (done.stdout + done.stderr).strip().splitlines()
-            yield Outcome(command, done.returncode, time.monotonic() - began, "\n".join(printed[-LOUD:]))
+            refused = text[0] == "curl" and done.stdout.startswith('{"detail"')
+            yield Outcome(
+                command, done.returncode or int(refused), time.monotonic() - began, "\n".join(printed[-LOUD:])
+            )
 
 
 @contextmanager
