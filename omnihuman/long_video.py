@@ -9,7 +9,7 @@ latent is one frame by itself, as the model learned it, where a state would make
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,16 +17,20 @@ from torch import Tensor
 from torch.nn import functional
 
 from omnihuman.autoencoder import decode_video, encode_video, to_frames
+from omnihuman.conditions.encoding import ConditionEncoding
 from omnihuman.conditions.inputs import ConditionInputs
 from omnihuman.errors import InputError
 from omnihuman.guidance import OmniHumanGuidance
-from omnihuman.sampling import draw_noise
-
-if TYPE_CHECKING:
-    from omnihuman.pipeline import OmniHumanPipeline
+from omnihuman.sampling import Sampling, draw_noise
 
 MOTION_FRAMES = 5
 OVERLAP = 5  # frames that two segments share where nothing else is asked for
+
+
+class SegmentMaker(ConditionEncoding, Sampling):
+    """The part of `OmniHumanPipeline` that makes segments."""
+
+    maybe_free_model_hooks: Any  # of diffusers' DiffusionPipeline
 
 
 @dataclass(frozen=True)
@@ -183,7 +187,7 @@ class Segment:
 
 @torch.no_grad()
 def generate_segments(
-    pipeline: "OmniHumanPipeline", video: LongVideo, first: int = 0, before: Handover | None = None
+    pipeline: SegmentMaker, video: LongVideo, first: int = 0, before: Handover | None = None
 ) -> Iterator[Segment]:
     """Make the segments from `first` on, one at a time; nothing of an earlier one is kept but its handover.
 
@@ -287,7 +291,7 @@ def segment_seed(seed: int, index: int) -> int:
     return int(np.random.SeedSequence([seed % 2**64, index]).generate_state(1, np.uint64)[0] >> 1)
 
 
-def _movement(pipeline: "OmniHumanPipeline", person: ConditionInputs, video: LongVideo, index: int) -> ConditionInputs:
+def _movement(pipeline: SegmentMaker, person: ConditionInputs, video: LongVideo, index: int) -> ConditionInputs:
     """The person with sound and pose of one segment; of the whole sound each segment's window is encoded alone, as in training."""
     start, _ = video.span(index)
     keypoints = None

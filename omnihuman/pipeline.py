@@ -15,7 +15,6 @@ from media.weights import refuse_pickles
 from omnihuman.autoencoder import decode_video, load_autoencoder, use_rsqrt_norm
 from omnihuman.conditions.activation import activate_conditions
 from omnihuman.conditions.audio import AudioEncoder
-from omnihuman.conditions.encoding import ConditionEncoding
 from omnihuman.conditions.encoding_cache import EncodingCache
 from omnihuman.conditions.pictures import LATENTS, OUTPUT_TYPES, Pictures, fit_reference, from_pixels, to_reference
 from omnihuman.conditions.prompts import clean_prompt
@@ -24,7 +23,7 @@ from omnihuman.conditions.text import TextEncoder
 from omnihuman.deferred_imports import deferring
 from omnihuman.errors import InputError, MissingWeights, reading_weights
 from omnihuman.guidance import OmniHumanGuidance
-from omnihuman.sampling import Sampling, StepEnd
+from omnihuman.sampling import StepEnd
 from omnihuman.saved_encoders import load_encoders
 from omnihuman.talking import OmniHumanOutput, Talking
 from omnihuman.transformer import OmniHumanTransformer3DModel
@@ -43,7 +42,7 @@ HUB_OPTIONS = (
 )
 
 
-class OmniHumanPipeline(ConditionEncoding, Sampling, Talking, DiffusionPipeline):
+class OmniHumanPipeline(Talking, DiffusionPipeline):
     """Audio-driven (no keypoints) and pose-driven generation with a teacher or a one-step student.
 
     Args:

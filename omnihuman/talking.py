@@ -15,7 +15,7 @@ from omnihuman.conditions.prompts import clean_prompt
 from omnihuman.conditions.sounds import Sounds, to_sounds
 from omnihuman.errors import InputError
 from omnihuman.guidance import OmniHumanGuidance
-from omnihuman.long_video import LongVideo, generate_segments
+from omnihuman.long_video import LongVideo, SegmentMaker, generate_segments
 
 logger = logging.get_logger(__name__)
 WINDOW = 17  # frames of a clip where neither caller nor model says how many
@@ -30,10 +30,8 @@ class OmniHumanOutput(BaseOutput):
     conditions: dict[str, object] = field(default_factory=dict)
 
 
-class Talking:
-    """A part of `OmniHumanPipeline`, whose configuration it reads."""
-
-    config: Any
+class Talking(SegmentMaker):
+    """The part of `OmniHumanPipeline` that makes videos as long as their sound."""
 
     def talk(
         self,
