@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from media import Clip, Span, decode_clip
+from media.audio.hearing import Sound
+from media.audio.meter import CLIPPING, Clipping
 from media.framing import crop_to
-from media.hearing import Sound
-from media.meter import CLIPPING, Clipping
 from profiles.schema import Bucket, VideoConfig
 
 Shape = Bucket | VideoConfig

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from media.audio.hearing import read_audio
     from media.containers import MediaError, Span
     from media.decode import Clip, decode_clip
     from media.encode import encode_clip
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
         whole_file,
         write_atomically,
     )
-    from media.hearing import read_audio
     from media.probe import Probe, probe_clip
 
 _MODULES = {
@@ -37,7 +37,7 @@ _MODULES = {
         "whole_file",
         "write_atomically",
     ),
-    "hearing": ("read_audio",),
+    "audio.hearing": ("read_audio",),
     "probe": ("Probe", "probe_clip"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}

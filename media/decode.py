@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from av.video.frame import VideoFrame
 
+from media.audio.hearing import SEEK_SECONDS, Sound, sound_of_span
+from media.audio.meter import CLIPPING, Clipping
 from media.containers import MediaError, NotSeekable, Source, Span, open_media, video_stream
-from media.hearing import SEEK_SECONDS, Sound, sound_of_span
-from media.meter import CLIPPING, Clipping
 from media.pictures import FrameStream, PictureConverter, frame_rate
 from media.probe import no_frames
 

@@ -8,8 +8,8 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from media.audio.hearing import Sound, probe_sound
 from media.containers import MediaError, Source, open_media, video_stream
-from media.hearing import Sound, probe_sound
 from media.pictures import HDR, FrameStream, PictureConverter, display_matrix, frame_rate, rotation_of
 
 LOOK_SIZE = (48, 27)  # width and height of the small pictures; those that TransNetV2 was trained on

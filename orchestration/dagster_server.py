@@ -17,7 +17,7 @@ from dagster_webserver.version import __version__
 from assets.core.workspace import open_workspace
 from media.user_error import UserError, exit_code
 from orchestration.beside_dagster import BesideDagster
-from serving.http_server import page_arguments, run_pages
+from serving.http.http_server import page_arguments, run_pages
 
 DEFINITIONS = "orchestration.definitions"
 POLL_MILLISECONDS = 2000  # `dagster-webserver`'s own

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from assets.core.addresses import LOOPBACK_NAMES
 from media.user_error import exit_code
 from orchestration.mlflow_front_page import FrontPage
-from serving.http_server import page_arguments, run_pages
+from serving.http.http_server import page_arguments, run_pages
 from tracking import mlflow_store as _settings  # noqa: F401 - sets what mlflow reads at import
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from media.user_error import exit_code
 from orchestration.report_pages import build_app
-from serving.http_server import page_arguments, run_pages
+from serving.http.http_server import page_arguments, run_pages
 
 
 def main() -> int:

@@ -23,12 +23,7 @@ from media.pages import render
 from omnihuman.exports import read_provenance
 from serving.clip_measures import ClipMeasure, measure_video
 from serving.generation import Request, prepare_video, write_video
-from serving.inputs import GenerateError
-from serving.model_choice import ModelChoice, ModelShelf, list_choices
-from serving.page_crop import add_crop_tool
-from serving.page_examples import PageExample, page_examples
-from serving.page_look import CSS, THEME, OnlyFromHere
-from serving.request_limits import (
+from serving.http.request_limits import (
     BAD_INPUT,
     Limits,
     NotAllowedError,
@@ -37,7 +32,12 @@ from serving.request_limits import (
     in_visitor_words,
     keep_upload,
 )
-from serving.same_origin import SameOrigin
+from serving.http.same_origin import SameOrigin
+from serving.inputs import GenerateError
+from serving.model_choice import ModelChoice, ModelShelf, list_choices
+from serving.page_crop import add_crop_tool
+from serving.page_examples import PageExample, page_examples
+from serving.page_look import CSS, THEME, OnlyFromHere
 from serving.video_settings import VideoSettings
 from tracking.registry import RegistryError
 

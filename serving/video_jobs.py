@@ -16,7 +16,7 @@ from media import whole_directory, write_atomically
 from media.access import chosen_umask
 from media.user_error import UserError
 from serving.generation import Request
-from serving.request_limits import Limits, keep_upload
+from serving.http.request_limits import Limits, keep_upload
 from serving.video_settings import VideoSettings
 
 QUEUED, RUNNING, DONE, FAILED, DELETED = "queued", "running", "done", "failed", "deleted"
@@ -33,7 +33,7 @@ class Job:
 
     Attributes:
         id: 32 hex.
-        client: who asked, as `serving.clients` names him.
+        client: who asked, as `serving.http.clients` names him.
         status: `QUEUED`, `RUNNING`, `DONE`, `FAILED`, or `DELETED` for one whose worker has not let go of it yet.
         settings: `VideoSettings` as JSON.
         files: paths below the job's folder under the names of `profiles.conditions.FILES`.

@@ -16,13 +16,13 @@ from assets.core.addresses import LOOPBACK_NAMES
 from assets.core.workspace import Workspace
 from profiles.conditions import FILES
 from serving import generation
-from serving.body_limit import BodyLimit
-from serving.clients import Clients
-from serving.http_server import address, listen, run_app
+from serving.http.body_limit import BodyLimit
+from serving.http.clients import Clients
+from serving.http.http_server import address, listen, run_app
+from serving.http.request_limits import BAD_INPUT, Limits, NotAllowedError, check_host, in_visitor_words
+from serving.http.same_origin import SameOrigin
+from serving.http.server_metrics import CONTENT_TYPE_LATEST, ServerMetrics
 from serving.model_choice import load_model
-from serving.request_limits import BAD_INPUT, Limits, NotAllowedError, check_host, in_visitor_words
-from serving.same_origin import SameOrigin
-from serving.server_metrics import CONTENT_TYPE_LATEST, ServerMetrics
 from serving.video_jobs import DONE, VIDEO, Job, JobStore, QueueFull, Quota
 from serving.video_settings import VideoSettings
 from serving.video_worker import VideoWorker

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from assets.core.workspace import Workspace
 from serving.generation import prepare_video, write_video
+from serving.http.request_limits import BAD_INPUT, in_visitor_words
 from serving.model_choice import LoadedModel
-from serving.request_limits import BAD_INPUT, in_visitor_words
 from serving.video_jobs import DONE, FAILED, QUEUED, RUNNING, Job, JobStore, Quota
 
 logger = logging.getLogger(__name__)

@@ -19,9 +19,9 @@ from evaluation.benchmark.puppet_benchmark import Benchmark, load_benchmark
 from evaluation.people.preference import Ballot, Pair, System, VoteError, votes_file
 from media import encode_clip
 from media.photographs import png_with_text
-from serving.body_limit import BodyLimit
-from serving.http_server import address, listen, run_app
-from serving.same_origin import SameOrigin
+from serving.http.body_limit import BodyLimit
+from serving.http.http_server import address, listen, run_app
+from serving.http.same_origin import SameOrigin
 from serving.votes_page import votes_page
 
 SMALLEST_SIDE = 256  # pixels that people can judge

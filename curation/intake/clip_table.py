@@ -14,7 +14,7 @@ from curation.intake.near_duplicates import Match
 from curation.intake.sidecar import FIELDS, Sidecar
 from curation.tables.contracts import CLIPS
 from curation.tables.quarantine import split_by_contract
-from media.hearing import Sound
+from media.audio.hearing import Sound
 
 CLIPS_SCHEMA = pa.schema(
     [("clip_id", pa.string()), ("sha256", pa.string()), ("source_sha256", pa.string()), ("member", pa.string())]

@@ -22,8 +22,8 @@ from curation.people.keypoints import Detected, KeypointDetector, detect, mouth_
 from curation.scores.picture.luma import grey, luma
 from curation.scores.sound.signal import envelope
 from media import Span
-from media.hearing import HEARING, Sound
-from media.meter import CLIPPING, Clipping
+from media.audio.hearing import HEARING, Sound
+from media.audio.meter import CLIPPING, Clipping
 from profiles.schema import VideoConfig
 
 # Scores of motion look at pictures of at most this short side: optical flow at full size would cost more than decoding.

@@ -16,7 +16,7 @@ from profiles.conditions import SUBSETS as NESTED
 
 Check = Callable[[pd.DataFrame], "np.ndarray | pd.Series"]
 Rule = tuple[tuple[str, ...], Check]
-# Why an audio track was taken: media.hearing.
+# Why an audio track was taken: media.audio.hearing.
 TRACK_CHOICES = ("only", "default", "first", "sounding")
 HEX_16, HEX_32, HEX_64 = r"[0-9a-f]{16}", r"[0-9a-f]{32}", r"[0-9a-f]{64}"
 

@@ -153,7 +153,7 @@ def page(
     """A web page to try the models on: picture and voice in, video with its scores out. Needs `make page`."""
     need("make page", "gradio")
     from serving.gradio_page import serve_page
-    from serving.request_limits import Limits
+    from serving.http.request_limits import Limits
 
     limits = Limits(longest, upload_mib * 1024**2, waiting, may_drop=_names(may_drop))
     raise typer.Exit(serve_page(open_with(profile), host, port, limits, expose))
@@ -184,8 +184,8 @@ def serve(
 ) -> None:
     """Make videos over HTTP, one after another, as jobs that outlive the process. Needs the extra `serve`."""
     need("pip install -c constraints.txt -e '.[serve]'", "python_multipart", "prometheus_client")
-    from serving.clients import read_tokens
-    from serving.request_limits import Limits
+    from serving.http.clients import read_tokens
+    from serving.http.request_limits import Limits
     from serving.video_jobs import Quota
     from serving.video_server import serve as serve_videos
 

@@ -50,7 +50,7 @@ def test_every_port_is_published_on_loopback_only(services):
 
 
 def test_all_that_a_browser_reaches_is_behind_the_check_of_who_asks(services):
-    """The modules that end in `serving.http_server.run_pages`; the object store knows keys, and no cookies."""
+    """The modules that end in `serving.http.http_server.run_pages`; the object store knows keys, and no cookies."""
     shown = {name: service["command"] for name, service in services.items() if "ports" in service}
     del shown["object-store"]
     assert {name: command[2] for name, command in shown.items()} == {

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from media import decode_clip
-from media.downmix import speaker_shares
-from media.meter import Clipping
+from media.audio.downmix import speaker_shares
+from media.audio.meter import Clipping
 from tests.media.sound_files import sound_file
 
 TIME = np.arange(48_000) / 48_000

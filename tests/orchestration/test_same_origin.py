@@ -14,8 +14,8 @@ from starlette.websockets import WebSocket
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from serving.http_server import listen
-from serving.same_origin import SameOrigin
+from serving.http.http_server import listen
+from serving.http.same_origin import SameOrigin
 
 HERE, PICTURE = {"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Dest": "image", "Sec-Fetch-Mode": "no-cors"}
 LINK = {"Sec-Fetch-Dest": "document", "Sec-Fetch-Mode": "navigate"}

@@ -175,7 +175,7 @@ def test_a_job_outlives_kill_9_and_goes_on_at_its_last_segment(home, tmp_path):
 
 def test_strangers_are_kept_out_unless_that_is_asked_for(home, capfd):
     from assets.core.workspace import Workspace
-    from serving.request_limits import Limits, VisitorError, check_host
+    from serving.http.request_limits import Limits, VisitorError, check_host
     from serving.video_server import serve
     from tests.orchestration.serving import PROFILE
 
@@ -209,9 +209,9 @@ def app(home, tmp_path):
 
     from starlette.testclient import TestClient
 
-    from serving.clients import read_tokens
-    from serving.request_limits import Limits
-    from serving.server_metrics import ServerMetrics
+    from serving.http.clients import read_tokens
+    from serving.http.request_limits import Limits
+    from serving.http.server_metrics import ServerMetrics
     from serving.video_jobs import JobStore
     from serving.video_server import build_app
 
@@ -270,7 +270,7 @@ def test_one_client_does_not_take_all_the_places(app):
 def test_uploads_at_a_time_are_counted_before_they_are_read():
     import asyncio
 
-    from serving.clients import Clients
+    from serving.http.clients import Clients
 
     async def forever(scope, receive, send):
         await receive()
@@ -312,8 +312,8 @@ def test_uploads_at_a_time_are_counted_before_they_are_read():
     ],
 )
 def test_a_file_of_tokens_that_cannot_be_used_is_refused(tmp_path, text, mode, why):
-    from serving.clients import read_tokens
-    from serving.request_limits import VisitorError
+    from serving.http.clients import read_tokens
+    from serving.http.request_limits import VisitorError
 
     file = tmp_path / "tokens"
     if text is not None:

@@ -6,7 +6,7 @@ import logging
 import time
 from types import SimpleNamespace
 
-from serving.request_limits import Limits
+from serving.http.request_limits import Limits
 from serving.video_jobs import DONE, FAILED, STATE, VIDEO, JobStore, Quota
 from serving.video_settings import VideoSettings
 from serving.video_worker import VideoWorker

@@ -5,7 +5,7 @@ import numpy as np
 from curation.scores.clip_media import Material
 from curation.scores.contract import Score, Values, floats, without_meaning
 from curation.scores.sound.signal import window_levels
-from media.meter import CLIPPING, Clipping
+from media.audio.meter import CLIPPING, Clipping
 from profiles.scores import LoudnessConfig, ScoresConfig
 
 COLUMNS = ("loudness_lufs", "clipping_share", "snr_db")

@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving.request_limits import VisitorError
+from serving.http.request_limits import VisitorError
 
 SHORTEST = 16  # characters of a token
 OPEN = ("/health", "/ready")  # for probes, which know no token

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from av.container import InputContainer
 
+from media.audio.downmix import Downmix
+from media.audio.meter import CLIPPING, Clipping, Meter
+from media.audio.sound import Segment, SoundStream, tracks_in_order
 from media.containers import MediaError, NotSeekable, Source, Span, go_to, open_media, video_stream
-from media.downmix import Downmix
-from media.meter import CLIPPING, Clipping, Meter
 from media.pictures import FrameStream
-from media.sound import Segment, SoundStream, tracks_in_order
 
 # Going to a key frame costs about as much as decoding so many seconds.
 SEEK_SECONDS = 4.0

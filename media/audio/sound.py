@@ -12,9 +12,9 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import Disposition
 
+from media.audio.meter import Meter, samples_of
+from media.audio.sound_clock import SoundClock
 from media.containers import MediaError, reading_failed
-from media.meter import Meter, samples_of
-from media.sound_clock import SoundClock
 
 # Of the packets: below it a repaired spot, above it a broken track.
 DAMAGED_SHARE = 0.1

@@ -9,8 +9,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from assets.core.addresses import LOOPBACK, LOOPBACK_NAMES
-from serving.request_limits import VisitorError
-from serving.same_origin import SameOrigin
+from serving.http.request_limits import VisitorError
+from serving.http.same_origin import SameOrigin
 
 DRAIN_SECONDS = 5  # for answers under way when a server of pages ends
 

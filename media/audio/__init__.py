@@ -1,0 +1,1 @@
+"""What is heard of a file: its tracks on the file's own clock, as one channel, measured."""
