@@ -34,8 +34,9 @@ $(DOCS): $(STAMP)
 demo: $(STAMP)  ## the whole pipeline on the embedded default: clips in, a promoted student out
 	$(BIN)/omnihuman demo
 
-# Whole files go to a worker, the long ones first: what a file's tests share is made once, and no worker ends long after the other.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=25 -p tests.cpu_seconds
+# Whole files go to a worker, the long ones first: what a file's tests share is made once, and no worker ends long after the other. One worker
+# more than cores, because servers, daemons and browsers are often waited for.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder --durations=25 -p tests.cpu_seconds
 
 test: $(TESTS)  ## all tests, the long ones first
 	$(PYTEST)
