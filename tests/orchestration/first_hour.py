@@ -79,7 +79,13 @@ def report_pages(window: Any, reports: str, look: Look) -> None:
     window.goto(reports)
     window.get_by_text("Dataset card").first.wait_for()
     assert window.locator(".cards img").count() >= 5
-    window.wait_for_function("[...document.querySelectorAll('.cards img')].slice(0, 5).every(i => i.naturalWidth > 50)")
+    # Reports run no script, so the browser's own way of waiting for one is closed.
+    shown = "[...document.querySelectorAll('.cards img')].slice(0, 5).every(i => i.naturalWidth > 50)"
+    for _ in range(600):
+        if window.evaluate(shown):
+            break
+        window.wait_for_timeout(100)
+    assert window.evaluate(shown), "small pictures"
     look("reports")
     window.get_by_text("Evaluation of").first.click()
     window.get_by_role("heading", name="At a glance").wait_for()
