@@ -110,7 +110,7 @@ def _start(
     for name, command in commands.items():
         log = open(workspace.logs / f"{name}.log", "ab")
         processes[name] = subprocess.Popen(
-            [sys.executable, "-m", *command],
+            [sys.executable, "-m", "orchestration.with_parent", *command],
             cwd=workspace.root,
             stdout=log,
             stderr=log,
