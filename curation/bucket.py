@@ -1,6 +1,5 @@
 """From a clip's own size and rate to the bucket that is trained on. With any change here `TRANSFORM` must change."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,7 +8,7 @@ import numpy as np
 from media import Clip, Span, decode_clip
 from media.audio.hearing import Sound
 from media.audio.meter import CLIPPING, Clipping
-from media.framing import crop_to
+from media.framing import crop_to, shape_distance
 from profiles.schema import Bucket, VideoConfig
 
 Shape = Bucket | VideoConfig
@@ -50,10 +49,7 @@ def choose_bucket(width: int, height: int, frames: int, video: VideoConfig) -> B
     """
     every = video.all_buckets
     filled = [b for b in every if b.frames <= frames] or [b for b in every if b.frames == min(x.frames for x in every)]
-    ratio = math.log(width / height)
-    return min(
-        filled, key=lambda b: (round(abs(ratio - math.log(b.width / b.height)), 9), -b.frames, -b.height * b.width)
-    )
+    return min(filled, key=lambda b: (shape_distance(height, width, b.height, b.width), -b.frames, -b.height * b.width))
 
 
 def likely_bucket(width: int, height: int, video: VideoConfig) -> Bucket:

@@ -1,7 +1,14 @@
 """Pictures brought to another shape."""
 
+import math
+
 import cv2
 import numpy as np
+
+
+def shape_distance(height: int, width: int, other_height: int, other_width: int) -> float:
+    """How far two aspect ratios lie apart, |log ratio|; equal ones are 0 whatever their sizes."""
+    return round(abs(math.log(height / width * other_width / other_height)), 9)
 
 
 def crop_to(picture: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Pictures and clips in the forms that a diffusers user has them, to and from the pipeline's own."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from diffusers.video_processor import VideoProcessor
 from PIL import Image
 from torch import Tensor
 
-from media.framing import crop_to
+from media.framing import crop_to, shape_distance
 from media.photographs import read_photograph, upright_rgb
 from omnihuman.autoencoder import to_frames
 from omnihuman.errors import InputError
@@ -85,9 +84,7 @@ def fit_reference(
 def _nearest(height: int, width: int, known: Sequence[Shape]) -> Shape:
     if not known or (height, width) in known:
         return height, width
-    return min(
-        known, key=lambda shape: (round(abs(math.log(height / width * shape[1] / shape[0])), 9), -shape[0] * shape[1])
-    )
+    return min(known, key=lambda shape: (shape_distance(height, width, *shape), -shape[0] * shape[1]))
 
 
 def from_pixels(pixels: Tensor, output_type: str) -> Any:
