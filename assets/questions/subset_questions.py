@@ -31,13 +31,13 @@ def scores_of_all_shards(workspace: Workspace) -> ds.Dataset:
 
 
 def count_lines(workspace: Workspace) -> list[str]:
-    """One line per condition: clips, hours, share of all hours; then where captions come from, and which repeat."""
+    """One line per condition: clips, hours, share of all of them; then where captions come from, and which repeat."""
     scores = scores_of_all_shards(workspace)
     found = select(scores, workspace.profile.curation)
-    lines = [f"{'all':<6} {found.clips:>12,} clips {found.hours:>12,.2f} h"]
+    lines = [f"{'all':<6} {found.clips:>12,} clips {_long(found.hours)}"]
     for name in SUBSETS:
         clips, hours = found.subset_clips[name], found.subset_hours[name]
-        lines.append(f"{name:<6} {clips:>12,} clips {hours:>12,.2f} h  {found.keep_rate(name):6.1%} of all hours")
+        lines.append(f"{name:<6} {clips:>12,} clips {_long(hours)}  {found.keep_rate(name):6.1%} of all")
     if "caption_source" not in scores.schema.names:
         return [
             *lines,
@@ -52,6 +52,11 @@ def count_lines(workspace: Workspace) -> list[str]:
             f"{repeated.captions} captions stand at more than one clip, the most frequent at {repeated.times}: {repeated.most_frequent[:80]!r}"
         )
     return lines
+
+
+def _long(hours: float) -> str:
+    """A small inbox is minutes long."""
+    return f"{hours:>12,.2f} h  " if hours >= 1 else f"{60 * hours:>12,.1f} min"
 
 
 def write_sweep(workspace: Workspace, folder: Path) -> list[str]:
