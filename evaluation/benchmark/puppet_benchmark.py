@@ -80,7 +80,7 @@ def build_benchmark(
     Raises:
         BenchmarkError: a seed that was trained on, or a bucket that puppets do not fit.
     """
-    _check(config, video, training_seeds)
+    check_benchmark(config, video, training_seeds)
     rows: list[dict[str, Any]] = []
     parts: dict[str, list[np.ndarray]] = {name: [] for name in TENSORS}
     length = video.frames + REFERENCE_DISTANCE
@@ -146,7 +146,12 @@ def load_benchmark(path: Path) -> Benchmark:
     )
 
 
-def _check(config: EvaluationConfig, video: VideoConfig, training_seeds: Iterable[range]) -> None:
+def check_benchmark(config: EvaluationConfig, video: VideoConfig, training_seeds: Iterable[range]) -> None:
+    """Whether puppets can judge models of this video configuration, that were trained on these seeds.
+
+    Raises:
+        BenchmarkError: they cannot, and why.
+    """
     held_out = range(config.seed, config.seed + config.clips)
     for trained in training_seeds:
         if len(trained) and trained[0] <= held_out[-1] and held_out[0] <= trained[-1]:

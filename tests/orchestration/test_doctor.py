@@ -7,6 +7,7 @@ import torch
 from diffusers import WanTransformer3DModel
 from safetensors.torch import load_file, save_file
 
+from orchestration.doctor.profile_findings import profile_findings
 from orchestration.doctor.report import examine
 from profiles import load_profile
 
@@ -45,3 +46,18 @@ def test_an_absent_base_is_named_and_a_hub_id_is_not_fetched(tmp_path):
     absent = finding(tmp_path, str(tmp_path / "nowhere"))
     assert not absent.ok and "nowhere" in absent.message
     assert finding(tmp_path, "nobody/nothing").ok
+
+
+def test_a_profile_whose_models_nothing_can_judge_is_told_before_it_trains():
+    found = {finding.name: finding for finding in profile_findings(load_profile("wan2.1-1.3b"))}
+    assert not found["benchmark"].ok and "up to distilled_student" in found["benchmark"].message
+    assert not found["keypoints"].ok and "./weights/dwpose" in found["keypoints"].message
+    own = {finding.name: finding for finding in profile_findings(load_profile("laptop"))}
+    assert all(finding.ok for finding in own.values()), own
+    assert own["benchmark"].message == "64 puppets"
+
+
+def test_a_network_of_a_score_that_is_not_there_is_named(tmp_path):
+    profile = load_profile("laptop", [f"curation.scores.lip_sync={{weights: {tmp_path}/syncnet.model}}"])
+    (lip_sync,) = (finding for finding in profile_findings(profile) if finding.name == "score lip_sync")
+    assert not lip_sync.ok and "syncnet.model" in lip_sync.message

@@ -1,0 +1,71 @@
+"""What a profile names: weights, the detector, the networks of scores, and whether its models can be judged at all."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from media.user_error import UserError
+from orchestration.doctor.finding import Finding
+from profiles import Profile, resolve_source
+
+
+def profile_findings(profile: Profile) -> Iterator[Finding]:
+    """In the order in which a run comes to need them; what stops a run at its end is said before it begins."""
+    encoders = profile.encoders
+    yield _found("autoencoder", lambda: resolve_source(encoders.autoencoder))
+    yield _found("text encoder", lambda: resolve_source(encoders.text))
+    yield _found("audio encoder", lambda: resolve_source(encoders.audio))
+    yield _found("keypoints", lambda: _detector(profile))
+    yield from _scores(profile)
+    if profile.transformer.base is not None:
+        yield _found("Wan base", lambda: _wan(profile))
+    yield _found("benchmark", lambda: _benchmark(profile))
+
+
+def _found(name: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, True, look())
+    except (UserError, OSError) as error:
+        return Finding(name, False, str(error))
+
+
+def _detector(profile: Profile) -> str:
+    from assets.kinds.detectors import keypoint_detector
+
+    detector = keypoint_detector(profile)
+    return f"{profile.encoders.keypoints} ({detector.name} {detector.version})"
+
+
+def _scores(profile: Profile) -> Iterator[Finding]:
+    """The networks of scores that name weights."""
+    from curation.scores.registry import switched_on
+
+    scores = profile.curation.scores
+    for score in switched_on(scores):
+        finding = _found(f"score {score.name}", lambda score=score: score.weights(score.config(scores)))  # type: ignore[misc]
+        if finding.message:
+            yield finding
+
+
+def _wan(profile: Profile) -> str:
+    """Compare the base's headers with its configuration; a hub id is left alone, for looking would download it."""
+    source = resolve_source(profile.transformer.base or "")
+    if not Path(source).exists():
+        return f"{source}: a hub id, fetched when training starts"
+    from omnihuman import OmniHumanTransformer3DModel
+    from training.stages.model import own_configuration
+
+    return str(OmniHumanTransformer3DModel.inspect_wan(source, **own_configuration(profile)))
+
+
+def _benchmark(profile: Profile) -> str:
+    """Without one a run ends at the distilled student: no videos, no scores, no gate, no champion."""
+    from assets.kinds.benchmark_sets import training_seeds
+    from evaluation.benchmark.puppet_benchmark import check_benchmark
+
+    try:
+        check_benchmark(profile.evaluation, profile.video, training_seeds(profile))
+    except UserError as error:
+        raise UserError(
+            f"{error}. Training runs up to distilled_student; benchmark_sets and all after it stop here"
+        ) from error
+    return f"{profile.evaluation.clips} puppets"
