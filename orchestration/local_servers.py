@@ -31,7 +31,14 @@ def serve(
     reports_port: int = REPORTS_PORT,
 ) -> int:
     """Print the addresses, start all of them, say which answers, wait; returns the exit code of the first that stops."""
-    ports = {"Dagster": _free(dagster_port), "MLflow": _free(mlflow_port), "reports": _free(reports_port)}
+    wanted = {"Dagster": dagster_port, "MLflow": mlflow_port, "reports": reports_port}
+    ports = {name: _free(port) for name, port in wanted.items()}
+    for name, port in wanted.items():
+        if ports[name] != port:
+            print(
+                f"{name}: port {port} is taken, perhaps by another `omnihuman ui`; this one is at {ports[name]}",
+                flush=True,
+            )
     addresses = {name: f"http://{LOOPBACK}:{port}" for name, port in ports.items()}
     for line in where_to_look(addresses):
         print(line, flush=True)  # before anything slow
