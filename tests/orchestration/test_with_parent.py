@@ -10,7 +10,9 @@ import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
 STARTER = """
-import subprocess, sys, time
+import signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as whoever started it may have it, and hand it on
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 server = subprocess.Popen([sys.executable, "-m", "orchestration.with_parent", "http.server", "0", "--bind", "127.0.0.1"],
                           stdout=subprocess.PIPE, start_new_session=True, text=True)
 server.stdout.readline()  # it serves
@@ -27,4 +29,4 @@ def test_a_server_ends_when_its_starter_is_killed():
         server = psutil.Process(int(starter.stdout.readline()))
         assert server.cmdline()[1:4] == ["-m", "http.server", "0"], "it is that process itself, as a log or ps shows it"
         starter.send_signal(signal.SIGKILL)
-        server.wait(timeout=30)
+        server.wait(timeout=10)
