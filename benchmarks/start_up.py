@@ -5,14 +5,12 @@ video is untrained and of the laptop profile's size: it makes frames, not sense.
 """
 
 import argparse
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.generation.long_video_memory import prepare
+from benchmarks.fresh_process import usage_of
+from benchmarks.generation.long_video_memory import generate_arguments, prepare
 
 ROOT = Path(__file__).resolve().parents[1]
 IMPORTS = {
@@ -31,21 +29,7 @@ def seconds_of(checkout: Path, code: list[str], home: Path) -> float:
     Raises:
         RuntimeError: it failed.
     """
-    environment = os.environ | {"PYTHONPATH": str(checkout), "OMNIHUMAN_HOME": str(home), "HF_HUB_OFFLINE": "1"}
-    with subprocess.Popen(
-        [sys.executable, "-W", "ignore", *code],
-        cwd=checkout,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    ) as process:
-        assert process.stderr is not None
-        said = process.stderr.read()
-        # Not wait(): the times of this very child are wanted.
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(code)} ended with {process.returncode}:\n{said.decode()[-2000:]}")
+    used = usage_of(code, checkout, home)
     return used.ru_utime + used.ru_stime
 
 
@@ -56,10 +40,7 @@ def code_of(task: str, home: Path) -> list[str]:
     output = home / "video.mp4"
     output.unlink(missing_ok=True)
     shutil.rmtree(home / "video.mp4.parts", ignore_errors=True)
-    return [
-        "-m", "orchestration.commands.cli", "generate", "--model", str(home / "model"), "--image", str(home / "face.png"),
-        "--audio", str(home / "voice.wav"), "--seconds", "2", "-o", str(output),
-    ]  # fmt: skip
+    return generate_arguments(home, 2, output)
 
 
 def main(arguments: list[str] | None = None) -> None:

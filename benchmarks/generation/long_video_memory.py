@@ -4,9 +4,6 @@ The model is untrained and of the laptop profile's size: it makes frames, not se
 """
 
 import argparse
-import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -14,6 +11,7 @@ import numpy as np
 import soundfile
 from PIL import Image
 
+from benchmarks.fresh_process import usage_of
 from omnihuman.pipeline import build_pipeline
 from profiles import load_profile
 from puppets import render
@@ -34,6 +32,14 @@ def prepare(folder: Path) -> None:
     soundfile.write(folder / "voice.wav", np.tile(person.audio, 1 + max(SECONDS)), 16_000)
 
 
+def generate_arguments(folder: Path, seconds: int, output: Path) -> list[str]:
+    """`omnihuman generate` of what `prepare` made, as `python` takes it."""
+    return [
+        "-m", "orchestration.commands.cli", "generate", "--model", str(folder / "model"), "--image", str(folder / "face.png"),
+        "--audio", str(folder / "voice.wav"), "--seconds", str(seconds), "-o", str(output),
+    ]  # fmt: skip
+
+
 def peak_of(folder: Path, seconds: int) -> float:
     """MiB of the whole command, its imports and weights among them.
 
@@ -41,21 +47,7 @@ def peak_of(folder: Path, seconds: int) -> float:
         RuntimeError: the command failed.
     """
     output = folder / f"{seconds}.mp4"
-    command = [
-        sys.executable, "-W", "ignore", "-m", "orchestration.commands.cli", "generate", "--model", str(folder / "model"), "--image", str(folder / "face.png"),
-        "--audio", str(folder / "voice.wav"), "--seconds", str(seconds), "-o", str(output),
-    ]  # fmt: skip
-    environment = os.environ | {"OMNIHUMAN_HOME": str(folder), "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    ) as process:
-        assert process.stderr is not None
-        said = process.stderr.read()
-        # Not wait(): the peak of this very child is wanted.
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"omnihuman generate ended with {process.returncode}:\n{said.decode()[-2000:]}")
+    used = usage_of(generate_arguments(folder, seconds, output), ROOT, folder)
     return used.ru_maxrss / 2**10
 
 

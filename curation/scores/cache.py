@@ -100,6 +100,11 @@ class KeptKeypoints:
             return Detected(points, file.get_slice("people")[rows] if self.counted else None)
 
 
+def people_rows(detected: Detected) -> np.ndarray:
+    """`(frames,)` as it is kept: zeros of a detector that does not count."""
+    return np.zeros(len(detected.keypoints), np.int32) if detected.people is None else detected.people
+
+
 class KeypointKeeper:
     """Appends clips to a shard's file."""
 
@@ -110,6 +115,5 @@ class KeypointKeeper:
     def add(self, sha256: str, detected: Detected) -> None:
         """Keep what was found in one clip."""
         offset = self._tensors.append("keypoints", detected.keypoints)
-        people = np.zeros(len(detected.keypoints), np.int32) if detected.people is None else detected.people
-        self._tensors.append("people", people)
+        self._tensors.append("people", people_rows(detected))
         self.clips[sha256] = (offset, len(detected.keypoints), detected.people is not None)

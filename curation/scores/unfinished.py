@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from curation.people.keypoints import Detected
-from curation.scores.cache import KeptKeypoints
+from curation.scores.cache import KeptKeypoints, people_rows
 from curation.scores.contract import Values
 from media import write_atomically
 
@@ -38,8 +38,7 @@ class UnfinishedScores:
             return
         tensors: dict[str, np.ndarray] = {}
         if found is not None:
-            people = np.zeros(len(found.keypoints), np.int32) if found.people is None else found.people
-            tensors = {KEYPOINTS: found.keypoints.astype(np.float32), PEOPLE: people.astype(np.int32)}
+            tensors = {KEYPOINTS: found.keypoints.astype(np.float32), PEOPLE: people_rows(found).astype(np.int32)}
         counted, frames = found is not None and found.people is not None, 0 if found is None else len(found.keypoints)
         entry = {"sha256": sha256, "values": values, "key": key, "frames": frames, "counted": counted}
         write_atomically(
