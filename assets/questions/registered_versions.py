@@ -5,16 +5,12 @@ from typing import Any
 
 import pandas as pd
 
-from assets.core.names import STUDENT, TEACHER
 from assets.core.workspace import Workspace
-from assets.kinds.registration.promotion import SCORES
-from evaluation.benchmark.benchmark_plan import STUDENT as STUDENT_ROWS
-from evaluation.benchmark.benchmark_plan import TEACHER as TEACHER_ROWS
+from assets.kinds.registration.promotion import ROWS, SCORES
 from evaluation.metrics.registry import GATE_METRICS
 from evaluation.scoring.score_table import score_of
 from tracking.registry import RegistryError, Version
 
-ROWS = {STUDENT: STUDENT_ROWS, TEACHER: TEACHER_ROWS}
 DIGITS = 12
 
 

@@ -35,6 +35,7 @@ from tracking.model_address import CHALLENGER
 from tracking.version_origin import VersionOrigin
 
 SCORES, SLICES = "benchmark_scores.parquet", "benchmark_slices.parquet"
+ROWS = {STUDENT: STUDENT_ROWS, TEACHER: TEACHER_ROWS}  # of the score table, by registered model
 SHEET, VIDEO = "samples.png", "samples.mp4"  # beside them, on the version's page
 SHEET_CLIPS, SHEET_WIDTH = 2, 760  # MLflow's page cuts off what is wider (pixels)
 
@@ -51,7 +52,7 @@ def make_registered_model(execution: Execution) -> Metadata:
         execution.report(place, len(MODELS), name)
         record = ProductRecord.read(workspace.data(asset))
         steps = 1 if name == STUDENT else workspace.profile.evaluation.teacher_steps
-        rows = TEACHER_ROWS if name == TEACHER else asset
+        rows = ROWS[name]
         draft = Path(tempfile.mkdtemp(prefix=".tmp-model-", dir=workspace.var))
         try:
             pipeline: Any = build_pipeline(workspace.profile, workspace.data(asset) / TRANSFORMER, steps)
