@@ -1,0 +1,1 @@
+"""Rendered people whose truth is known exactly."""

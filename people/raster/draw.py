@@ -1,0 +1,180 @@
+"""Draw, skin and shade: by the compiled rasteriser where there is a compiler, by the NumPy reference elsewhere."""
+
+import ctypes
+import warnings
+from functools import cache
+from typing import Literal
+
+import numpy as np
+
+from people.raster import reference
+from people.raster.compiled import CompilerError, compiler, library, pointer
+from people.raster.scene import CURVE, LINEAR, Camera, Light, Mesh, Picture, Surfaces
+
+Backend = Literal["compiled", "reference"]
+SHADOW_BIAS = 0.05  # decimetres: nearer than this a surface does not shadow itself
+_NO_SHADOW = np.zeros((1, 1), np.float32), np.zeros((3, 3), np.float32), np.zeros(4, np.float32), 0
+f32, i32, u8 = np.float32, np.int32, np.uint8
+
+
+@cache
+def backend() -> Backend:
+    """Which of the two draws here. Says once that it will be slow, where there is no compiler.
+
+    Raises:
+        CompilerError: there is a compiler, and it cannot build the rasteriser.
+    """
+    if compiler() is None:
+        warnings.warn("no C++ compiler: people are drawn by NumPy, about 60 times as slow; install g++", stacklevel=2)
+        return "reference"
+    library()
+    return "compiled"
+
+
+def skin(
+    rest: np.ndarray,
+    bones: np.ndarray,
+    weights: np.ndarray,
+    matrices: np.ndarray,
+    turn: bool = False,
+    by: Backend | None = None,
+) -> np.ndarray:
+    """Linear blend skinning.
+
+    Args:
+        rest: `(n, 3)` float32 vertices, or directions with `turn`.
+        bones, weights: `(n, 4)` int32 and float32.
+        matrices: `(bones, 3, 4)` float32.
+        turn: rotate only.
+    """
+    if (by or backend()) == "reference":
+        return reference.skin(rest, bones, weights, matrices, turn)
+    out = np.empty_like(rest)
+    args = pointer(rest, f32), pointer(bones, i32), pointer(weights, f32), pointer(matrices, f32)
+    library().skin(*args, len(rest), int(turn), pointer(out, f32))
+    return out
+
+
+def normals(vertices: np.ndarray, triangles: np.ndarray, by: Backend | None = None) -> np.ndarray:
+    """`(n, 3)` float32 unit normals of `(n, 3)` vertices: sums of the triangles' at their corners."""
+    if (by or backend()) == "reference":
+        return reference.normals(vertices, triangles)
+    out = np.empty_like(vertices)
+    library().normals(pointer(vertices, f32), len(vertices), pointer(triangles, i32), len(triangles), pointer(out, f32))
+    return out
+
+
+def _depth_map(xyz: np.ndarray, mesh: Mesh, surfaces: Surfaces, size: int, by: Backend) -> np.ndarray:
+    if by == "reference":
+        parts = mesh.uv, mesh.triangles, mesh.material, surfaces.table, surfaces.textures, surfaces.texels
+        return reference.depth_map(xyz, *parts, size)
+    out = np.empty((size, size), f32)
+    library().depth_map(
+        pointer(xyz, f32), pointer(mesh.uv, f32), pointer(mesh.triangles, i32), pointer(mesh.material, u8), len(mesh.triangles),
+        pointer(surfaces.table, f32), pointer(surfaces.textures, i32), pointer(surfaces.texels, u8), size, pointer(out, f32),
+    )  # fmt: skip
+    return out
+
+
+def _axes_towards(direction: np.ndarray) -> np.ndarray:
+    """`(3, 3)` float32 rows: right, up, and `direction`, for whoever looks from there."""
+    side = np.cross([0.0, 1.0, 0.0] if abs(direction[1]) < 0.98 else [0.0, 0.0, 1.0], direction)
+    side /= np.sqrt((side * side).sum())
+    return np.stack([side, np.cross(direction, side), direction]).astype(f32)
+
+
+def _onto(axes: np.ndarray, points: np.ndarray) -> np.ndarray:
+    # Written out: a matrix product may be summed in another order on another machine.
+    x, y, z = points[:, 0], points[:, 1], points[:, 2]
+    return np.stack([axes[k, 0] * x + axes[k, 1] * y + axes[k, 2] * z for k in range(3)], axis=1)
+
+
+def _shadow(mesh: Mesh, surfaces: Surfaces, light: Light, camera: Camera, size: int, by: Backend):
+    """Depth map of the key light over what the camera sees and a margin: (map, axes, (left, bottom, scale, bias), size)."""
+    if size == 0:
+        return _NO_SHADOW
+    axes = _axes_towards(np.asarray(light.key, float))
+    seen_from = _onto(axes, mesh.position)
+    at = camera.project(mesh.position)
+    near = (np.abs(at[:, 0] - camera.centre[0]) < 0.8 * camera.width) & (
+        np.abs(at[:, 1] - camera.centre[1]) < 0.9 * camera.height
+    )
+    near = near if near.any() else np.ones(len(near), bool)
+    low, high = seen_from[near, :2].min(axis=0), seen_from[near, :2].max(axis=0)
+    scale = f32(size - 2) / np.maximum(f32(1e-6), (high - low).max())
+    frame = np.array([low[0] - 1 / scale, low[1] - 1 / scale, scale, SHADOW_BIAS], f32)
+    seen_from[:, :2] = (seen_from[:, :2] - frame[:2]) * scale
+    return _depth_map(np.ascontiguousarray(seen_from, f32), mesh, surfaces, size, by), axes, frame, size
+
+
+def render(
+    mesh: Mesh,
+    surfaces: Surfaces,
+    light: Light,
+    camera: Camera,
+    background: np.ndarray,
+    samples: int = 2,
+    shadow: int = 256,
+    by: Backend | None = None,
+) -> Picture:
+    """Draw one picture.
+
+    Args:
+        mesh, surfaces, light, camera: what is drawn, how it looks, who looks.
+        background: `(H, W, 3)` float32, linear light.
+        samples: per pixel and axis.
+        shadow: side of the key light's depth map in cells; 0 draws no shadows.
+        by: "compiled" or "reference"; None takes what `backend` says.
+    """
+    by = by or backend()
+    rows = light.rows()
+    depth, axes, frame, size = _shadow(mesh, surfaces, light, camera, shadow, by)
+    if by == "reference":
+        return Picture(
+            *reference.draw(
+                mesh, surfaces, LINEAR, CURVE, rows, (depth, axes, frame, size), camera, samples, background
+            )
+        )
+    width, height = camera.width, camera.height
+    rgb, kinds = np.empty((height, width, 3), u8), np.empty((height, width), u8)
+    nearness = np.empty((height * samples, width * samples), f32)
+    front = np.empty((height * samples, width * samples), i32)
+    number = ctypes.c_float
+    library().draw(
+        pointer(mesh.position, f32), pointer(mesh.normal, f32), pointer(mesh.tangent, f32), pointer(mesh.uv, f32), pointer(mesh.shade, f32),
+        len(mesh.position), pointer(mesh.triangles, i32), pointer(mesh.material, u8), len(mesh.triangles), pointer(surfaces.table, f32),
+        pointer(surfaces.textures, i32), pointer(surfaces.texels, u8), pointer(surfaces.kinds, u8), pointer(LINEAR, f32), pointer(CURVE, u8),
+        pointer(rows, f32), pointer(depth, f32), pointer(axes, f32), pointer(frame, f32), size, number(camera.focal),
+        number(camera.centre[0]), number(camera.centre[1]), width, height, samples, pointer(background, f32), pointer(rgb, u8),
+        pointer(kinds, u8), pointer(nearness, f32), pointer(front, i32),
+    )  # fmt: skip
+    return Picture(rgb, kinds, nearness, front)
+
+
+def openness(
+    mesh: Mesh, surfaces: Surfaces, directions: int = 24, size: int = 96, bias: float = 0.08, by: Backend | None = None
+) -> np.ndarray:
+    """`(V,)` float32 in [0, 1]: which share of the sky each vertex sees past the rest of the mesh, more of it straight ahead.
+
+    Directions lie on a Fibonacci sphere; of each, a depth map of `size` cells says whom it reaches.
+    """
+    by = by or backend()
+    seen, whole = np.zeros(len(mesh.position), f32), np.zeros(len(mesh.position), f32)
+    for k in range(directions):
+        y = 1 - 2 * (k + 0.5) / directions
+        around = k * np.pi * (3 - np.sqrt(5))
+        direction = np.array([np.sqrt(1 - y * y) * np.cos(around), y, np.sqrt(1 - y * y) * np.sin(around)])
+        weight = np.maximum(f32(0), _onto(_axes_towards(direction), mesh.normal)[:, 2])
+        at = _onto(_axes_towards(direction), mesh.position)
+        low = at[:, :2].min(axis=0)
+        scale = f32(size - 2) / (at[:, :2].max(axis=0) - low).max()
+        at[:, :2] = (at[:, :2] - low) * scale + 1
+        depth = _depth_map(np.ascontiguousarray(at, f32), mesh, surfaces, size, by)
+        cell = np.clip(np.round(at[:, :2]).astype(int), 0, size - 1)
+        reached = at[:, 2] + f32(bias) >= depth[cell[:, 1], cell[:, 0]]
+        seen += weight * reached
+        whole += weight
+    return seen / np.maximum(whole, f32(1e-6))
+
+
+__all__ = ["Backend", "CompilerError", "backend", "normals", "openness", "render", "skin"]
