@@ -2,20 +2,22 @@
 
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import Self
 
 import numpy as np
 from scipy.signal import resample_poly
 
 from people.speech.recordings import RATE, SILENCE, Phone, Recording, SpeechError, Split, recordings, sound_of
-from people.speech.voices import BY_NAME, VOICES, Voice
+from people.speech.voices import VOICES, Voice
 
 PAUSES = 0.15, 0.6  # seconds between sentences
 KEPT = 0.03  # seconds of its own silence that a sentence keeps on either side
 LATEST_START = 0.7  # of the first sentence, at which an utterance begins
 GAIN_DB = 3.0  # by which speakers are louder or softer than -22 dB of full scale
 FULL_SCALE = 0.99
+_VOICE, _WORDS = zlib.crc32(b"people.speech.voice"), zlib.crc32(b"people.speech.words")
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +41,18 @@ class Utterance:
         """Length of the sound."""
         return len(self.audio) / RATE
 
+    def cut(self, start: float, seconds: float) -> Self:
+        """What is said from `start` on for so many seconds; the text stays whole.
+
+        Raises:
+            SpeechError: it is not within the utterance, or less than a sample.
+        """
+        first, samples = round(start * RATE), round(seconds * RATE)
+        if first < 0 or samples < 1 or first + samples > len(self.audio):
+            raise SpeechError(f"{seconds:g} seconds from {start:g} on are not within an utterance of {self.seconds:g}")
+        moved = (Phone(p.symbol, p.start - first / RATE, p.end - first / RATE) for p in self.phones)
+        return replace(self, audio=self.audio[first : first + samples], phones=cut_phones(moved, samples / RATE))
+
 
 def utterance(seed: int, seconds: float, voices: Sequence[str] | None = None, split: Split = "train") -> Utterance:
     """Draw what is said, by whom and with which pauses; the same for the same arguments.
@@ -54,17 +68,18 @@ def utterance(seed: int, seconds: float, voices: Sequence[str] | None = None, sp
     Raises:
         SpeechError: an unknown voice or one of the other split, or less than a sample.
     """
-    rng = np.random.default_rng([seed, zlib.crc32(b"people.speech")])
-    voice = _choose(rng, voices, split)
-    return say(rng, _in_drawn_order(rng, recordings(voice.take, voice.split)), voice, seconds)
+    chosen = voices_of(split, voices)
+    return say(seed, chosen[int(np.random.default_rng([seed, _VOICE]).integers(len(chosen)))], seconds)
 
 
-def say(rng: np.random.Generator, sentences: Iterator[Recording], voice: Voice, seconds: float) -> Utterance:
-    """Have a speaker say sentence after sentence until `seconds` are full.
+def say(seed: int, voice: Voice, seconds: float) -> Utterance:
+    """Have this speaker say what `utterance` says with this seed: the order of sentences, pauses and gain are the same for every one.
 
     Raises:
         SpeechError: less than a sample.
     """
+    rng = np.random.default_rng([seed, _WORDS])
+    sentences = _in_drawn_order(rng, recordings(voice.take, voice.split))
     samples = round(seconds * RATE)
     if samples < 1:
         raise SpeechError(f"an utterance of {seconds:g} seconds has no sample; ask for at least {1 / RATE:g}")
@@ -85,6 +100,20 @@ def say(rng: np.random.Generator, sentences: Iterator[Recording], voice: Voice, 
     return Utterance(
         " ".join(texts), voice.name, audio.clip(-FULL_SCALE, FULL_SCALE), cut_phones(phones, samples / RATE)
     )
+
+
+def voices_of(split: Split, names: Sequence[str] | None = None) -> tuple[Voice, ...]:
+    """The speakers of a split, or those of these names.
+
+    Raises:
+        SpeechError: an unknown name or one of the other split, or no name.
+    """
+    own = {voice.name: voice for voice in VOICES if voice.split == split}
+    chosen = list(own) if names is None else list(names)
+    wrong = [name for name in chosen if name not in own]
+    if wrong or not chosen:
+        raise SpeechError(f"{', '.join(wrong) or 'no name'} is no voice of split {split}; it has {', '.join(own)}")
+    return tuple(own[name] for name in chosen)
 
 
 def speak(sentence: Recording, voice: Voice) -> tuple[np.ndarray, tuple[Phone, ...]]:
@@ -123,15 +152,6 @@ def _is_silence(phone: Phone) -> bool:
 def _joined(run: Iterator[Phone]) -> tuple[Phone]:
     phones = list(run)
     return (Phone(SILENCE, phones[0].start, phones[-1].end),)
-
-
-def _choose(rng: np.random.Generator, names: Sequence[str] | None, split: Split) -> Voice:
-    own = [voice.name for voice in VOICES if voice.split == split]
-    chosen = own if names is None else list(names)
-    wrong = [name for name in chosen if name not in own]
-    if wrong or not chosen:
-        raise SpeechError(f"{', '.join(wrong) or 'no name'} is no voice of split {split}; it has {', '.join(own)}")
-    return BY_NAME[str(rng.choice(chosen))]
 
 
 def _in_drawn_order(rng: np.random.Generator, sentences: Sequence[Recording]) -> Iterator[Recording]:

@@ -186,3 +186,15 @@ def test_a_pack_that_is_not_whole_is_one_clear_error(tmp_path, monkeypatch):
 def test_utterances_are_told_apart_by_identity():
     said = utterance(0, 0.5)
     assert said == said and said != Utterance(said.text, said.voice, said.audio, said.phones)
+
+
+def test_a_cut_is_what_was_said_there():
+    said = utterance(4, 4.0)
+    part = said.cut(1.5, 2.0)
+    assert np.array_equal(part.audio, said.audio[3 * RATE // 2 : 7 * RATE // 2])
+    assert part.phones[0].start == 0 and part.phones[-1].end == 2.0
+    inner = [phone for phone in said.phones if phone.start > 1.5 and phone.end < 3.5]
+    assert [p.symbol for p in part.phones[1:-1]] == [p.symbol for p in inner]
+    assert np.allclose([p.start for p in part.phones[1:-1]], [p.start - 1.5 for p in inner])
+    with pytest.raises(SpeechError, match="not within an utterance of 4"):
+        said.cut(3.0, 1.5)
