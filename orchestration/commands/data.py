@@ -75,21 +75,25 @@ def withdraw(
 @testset_app.command("build")
 def testset_build(
     local_copy: Annotated[Path | None, typer.Argument(help="folder of the set; none for kind packaged")] = None,
-    kind: Annotated[str, typer.Option(help="celebv-hq, ravdess, cyberhost, folder, or packaged")] = "folder",
+    kind: Annotated[str, typer.Option(help="celebv-hq, ravdess, cyberhost, emtd, folder, or packaged")] = "folder",
     name: Annotated[str | None, typer.Option(help="of the test set; default the kind")] = None,
     limit: Annotated[int | None, typer.Option(help="at most so many samples, as many people as possible")] = None,
     exclude_overlap: Annotated[bool, typer.Option(help="leave out what meets training instead of refusing")] = False,
-    pose: Annotated[bool, typer.Option(help="find each sample's pose with the profile's keypoint detector")] = False,
+    pose: Annotated[bool, typer.Option(help="find each sample's pose with the profile's keypoint detector")] = True,
+    windows: Annotated[
+        int | None, typer.Option(min=1, help="at most so many windows of a clip; default 1, of packaged ones 8")
+    ] = None,
     profile: ProfileOption = None,
+    overrides: SetOption = None,
 ) -> None:
-    """Freeze reference images, sound and pose of a local copy into data/test_sets/NAME."""
+    """Freeze windows of a local copy's clips into data/test_sets/NAME: clip, reference image, sound and pose of each."""
     from orchestration.commands.build_test_set import build
 
-    made = build(open_with(profile), kind, local_copy, name, limit, exclude_overlap, pose)
+    made = build(open_with(profile, overrides), kind, local_copy, name, limit, exclude_overlap, pose, windows)
     for file, why in made.skipped.items():
         print(f"left out: {file}: {why}")
     print(
-        f"{made.path}: {len(made.manifest)} samples of {made.manifest['identity'].nunique()} people, digest {made.digest[:12]}"
+        f"{made.path}: {len(made)} samples of {made.manifest['identity'].nunique()} people, digest {made.digest[:12]}"
     )
 
 

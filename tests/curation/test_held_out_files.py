@@ -10,7 +10,8 @@ from curation.intake.held_out import held_out
 from curation.intake.ingest import find_new_clips, ingest_shard
 from curation.intake.inspect_file import examine, limits_of
 from curation.intake.real_clips import BENCHMARK_CLIPS
-from curation.snapshot.frozen_sets import Training, build_test_set
+from curation.snapshot.frozen_sets import build_test_set
+from curation.snapshot.overlap import Training
 from media import decode_clip, encode_clip
 
 NOBODY = Training(pd.DataFrame(columns=["clip_id"]), "all ingested clips")

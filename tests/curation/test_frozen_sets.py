@@ -2,20 +2,20 @@
 
 import json
 
-import cv2
 import numpy as np
 import pandas as pd
 import pytest
-import soundfile
-from safetensors.numpy import load_file
 
 import puppets
 from curation.errors import CurationError
 from curation.intake.ingest import ingest_shard
 from curation.intake.real_clips import BENCHMARK_CLIPS, TRAINING_CLIPS
-from curation.snapshot.frozen_sets import Training, build_test_set, find_overlap, load_test_set, training_content
-from curation.snapshot.identities import identity_by_name, why_not
-from media import encode_clip
+from curation.snapshot.frozen_sets import build_test_set
+from curation.snapshot.identities import identity_by_name, known_identities, why_not
+from curation.snapshot.overlap import Training, find_overlap, training_content
+from media import decode_clip, encode_clip
+from media.frozen_set import FrozenSetError, load_frozen_set
+from media.keypoint_file import read_keypoints
 
 NOBODY = Training(pd.DataFrame(columns=["clip_id"]), "all ingested clips")
 
@@ -38,6 +38,7 @@ def ravdess(tmp_path, puppet_bytes):
         "02-01-01-01-01-01-03.mp4",
         "01-02-01-01-01-01-04.mp4",
         "03-01-01-01-01-01-05.wav",
+        "01-01-02-01-01-01-06.mp4",
     ]
     for seed, name in enumerate(names):
         actor = folder / f"Actor_{name[18:20]}"
@@ -52,12 +53,10 @@ def test_of_whom_the_detector_does_not_know_there_is_no_pose_and_that_is_said(tm
     (local / "puppet.mp4").write_bytes(puppet_bytes(0))
     (local / "stranger.mp4").write_bytes(encode_clip(noise, 16.0))
     made = build_test_set(local, tmp_path / "set", "folder", laptop.video, NOBODY, puppets.PuppetKeypoints())
-    assert set(made.manifest.loc[made.manifest["pose"] != "", "name"]) == {"puppet.mp4"} and len(made.manifest) == 2
-    assert (
-        list(made.skipped) == ["stranger.mp4, its pose"]
-        and "puppet-colours finds nobody" in made.skipped["stranger.mp4, its pose"]
-    )
-    load_test_set(made.path)
+    assert {sample.name for sample in made.samples if sample.pose} == {"puppet.mp4"} and len(made) == 2
+    assert {sample.name: sample.people for sample in made.samples} == {"puppet.mp4": 1, "stranger.mp4": 0}
+    assert set(made.skipped) == {"stranger.mp4, its pose", "stranger.mp4, its sound"}
+    assert "puppet-colours finds nobody" in made.skipped["stranger.mp4, its pose"]
 
 
 def test_names_of_the_real_sets_tell_who_is_seen():
@@ -71,33 +70,42 @@ def test_names_of_the_real_sets_tell_who_is_seen():
         "ravdess", "03-01-06-01-02-01-12.wav"
     )
     assert why_not("cyberhost", "clip.mp4") and not why_not("cyberhost", "p/clip.mp4")
+    for name in ("019_R7jm0-R9N_o.mp4", "clips/R7jm0-R9N_o.mp4", "R7jm0-R9N_o_00:01:02_00:01:09.mp4"):
+        assert identity_by_name("emtd", name) == "emtd:R7jm0-R9N_o" and not why_not("emtd", name)
+    assert identity_by_name("emtd", "speaker 3/take.mp4") == "speaker 3" and why_not("emtd", "take.mp4")
+    assert known_identities("x/019_R7jm0-R9N_o.mp4", "ann") == {"emtd:R7jm0-R9N_o", "ann"}
 
 
 def test_a_sample_has_a_reference_outside_its_window_its_sound_and_its_pose(celebv, tmp_path, laptop):
     made = build_test_set(celebv, tmp_path / "set", "celebv-hq", laptop.video, NOBODY, puppets.PuppetKeypoints())
-    assert len(made.manifest) == 3 and made.manifest["identity"].nunique() == 2
+    assert len(made) == 3 and made.manifest["identity"].nunique() == 2
     assert list(made.skipped) == ["videos/readme.mp4"]
-    row = made.manifest[made.manifest["name"] == "videos/M2Ohb0FAaJU_1.mp4"].iloc[0]
+    sample = next(sample for sample in made.samples if sample.name == "videos/M2Ohb0FAaJU_1.mp4")
     truth = puppets.render(0)
-    reference = cv2.cvtColor(cv2.imread(str(made.path / row["reference"])), cv2.COLOR_BGR2RGB)
-    assert row["reference_frame"] == 16 + laptop.video.reference_gap
-    assert np.abs(reference.astype(int) - truth.frames[row["reference_frame"]]).mean() < 3
-    sound, rate = soundfile.read(made.path / row["audio"])
-    assert rate == 16_000 and len(sound) == 25_000 and np.corrcoef(sound, truth.audio)[0, 1] > 0.95
-    keypoints = load_file(made.path / row["pose"])["keypoints"]
-    assert keypoints.shape == (17, 133, 3)
+    assert sample.reference_frame == 16 + laptop.video.reference_gap
+    assert np.abs(made.reference(sample).astype(int) - truth.frames[sample.reference_frame]).mean() < 3
+    sound = made.audio(sample)
+    assert len(sound) == 17_000 and np.corrcoef(sound, truth.audio[:17_000])[0, 1] > 0.95
+    pose, frames = read_keypoints(made.path / sample.pose), decode_clip(made.path / sample.clip, 16.0).frames
+    assert (pose.width, pose.height, pose.fps, len(pose.points)) == (64, 64, 16.0, 17)
+    assert np.array_equal(pose.points, puppets.PuppetKeypoints()(frames))
     record = json.loads((made.path / "test_set.json").read_text())
-    assert (made.manifest["pose"] != "").all()
-    assert (record["kind"], record["samples"], record["identities"]) == ("celebv-hq", 3, 2)
+    assert all(sample.pose for sample in made.samples)
+    assert (record["kind"], record["samples"], record["identities"], record["format"]) == ("celebv-hq", 3, 2, 2)
 
 
 def test_it_is_frozen(celebv, tmp_path, laptop):
-    first = build_test_set(celebv, tmp_path / "one", "celebv-hq", laptop.video, NOBODY)
-    assert first.digest == build_test_set(celebv, tmp_path / "two", "celebv-hq", laptop.video, NOBODY).digest
-    assert load_test_set(tmp_path / "one").digest == first.digest
-    (tmp_path / "one" / first.manifest["audio"][0]).write_bytes(b"other")
-    with pytest.raises(CurationError, match="not the frozen file"):
-        load_test_set(tmp_path / "one")
+    first = build_test_set(celebv, tmp_path / "one", "celebv-hq", laptop.video, NOBODY, puppets.PuppetKeypoints())
+    again = build_test_set(celebv, tmp_path / "two", "celebv-hq", laptop.video, NOBODY, puppets.PuppetKeypoints())
+    assert first.digest == again.digest == load_frozen_set(tmp_path / "one").digest
+    for column in ("audio", "clip", "pose", "reference"):
+        file = tmp_path / "one" / first.manifest[column][0]
+        before = file.read_bytes()
+        file.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+        with pytest.raises(FrozenSetError, match=f"{file} is missing or not the frozen file.*build it again"):
+            load_frozen_set(tmp_path / "one")
+        file.write_bytes(before)
+    load_frozen_set(tmp_path / "one")
 
 
 def test_a_limit_takes_as_many_people_as_possible(celebv, tmp_path, laptop):
@@ -107,7 +115,7 @@ def test_a_limit_takes_as_many_people_as_possible(celebv, tmp_path, laptop):
 
 def test_ravdess_gives_speech_with_picture_and_sound_alone(ravdess, tmp_path, laptop):
     made = build_test_set(ravdess, tmp_path / "set", "ravdess", laptop.video, NOBODY)
-    assert sorted(made.manifest["identity"]) == ["ravdess:01", "ravdess:02"] and len(made.skipped) == 3
+    assert sorted(made.manifest["identity"]) == ["ravdess:01", "ravdess:02", "ravdess:06"] and len(made.skipped) == 3
 
 
 @pytest.mark.parametrize("meeting", ["content", "identity by name", "identity by sidecar", "near duplicate"])
@@ -125,11 +133,11 @@ def test_what_meets_training_is_refused_and_can_be_left_out(meeting, ravdess, in
     (inbox / f"{name}.json").write_text(json.dumps(sidecar))
     ingest_shard([inbox / name], tmp_path / "raw", laptop, inbox=inbox)
     training = training_content(tmp_path / "raw", tmp_path / "no snapshot")
-    with pytest.raises(CurationError, match="1 of 2 files .*Actor_01/01-01-01-01-01-01-01.mp4.*--exclude-overlap"):
+    with pytest.raises(CurationError, match="1 of 3 files .*Actor_01/01-01-01-01-01-01-01.mp4.*--exclude-overlap"):
         build_test_set(ravdess, tmp_path / "set", "ravdess", laptop.video, training)
     assert not (tmp_path / "set").exists()
     made = build_test_set(ravdess, tmp_path / "set", "ravdess", laptop.video, training, exclude_overlap=True)
-    assert made.manifest["identity"].tolist() == ["ravdess:02"]
+    assert sorted(made.manifest["identity"]) == ["ravdess:02", "ravdess:06"]
     reason = made.skipped["Actor_01/01-01-01-01-01-01-01.mp4"]
     assert {"content": "same file", "near duplicate": "nearly the same"}.get(
         meeting, "same identity (ravdess:01)"
@@ -138,7 +146,7 @@ def test_what_meets_training_is_refused_and_can_be_left_out(meeting, ravdess, in
 
 
 def test_an_empty_folder_and_an_unknown_kind_say_what_to_do(tmp_path, laptop):
-    with pytest.raises(CurationError, match="it holds no file"):
+    with pytest.raises(CurationError, match="0 samples are left of .*there is no other clip"):
         build_test_set(tmp_path, tmp_path / "set", "folder", laptop.video, NOBODY)
     with pytest.raises(CurationError, match="choose one of celebv-hq, ravdess"):
         build_test_set(tmp_path, tmp_path / "set", "vox", laptop.video, NOBODY)

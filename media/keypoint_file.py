@@ -1,0 +1,81 @@
+"""Keypoints as a file of their own: safetensors with `keypoints` `(T, 133, 3)`, whose metadata say of what picture and rate they are."""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from media.files import write_atomically
+from media.user_error import UserError
+
+SUFFIX = ".safetensors"
+TENSOR, POINTS = "keypoints", 133
+SIZES = ("width", "height", "fps")
+REMEDY = (
+    f"a keypoint file holds `{TENSOR}` (frames, {POINTS}, 3), x and y in pixels and confidence, and `width`, `height` and "
+    "`fps` of its pictures in its metadata, as media.keypoint_file.write_keypoints writes it"
+)
+
+
+class KeypointFileError(UserError):
+    """A file that holds no keypoints, or does not say of what picture they are."""
+
+
+@dataclass(frozen=True)
+class Keypoints:
+    """`points` `(T, 133, 3)` float32, x and y in pixels of a picture of `height` x `width` and confidence in [0, 1], at `fps`."""
+
+    points: np.ndarray
+    width: int
+    height: int
+    fps: float
+
+
+def write_keypoints(path: Path, keypoints: Keypoints) -> None:
+    """Write one file, whole or not at all: the same keypoints are the same bytes."""
+    points = np.ascontiguousarray(keypoints.points, "<f4")
+    # The library shuffles its metadata, and the file's hash with it.
+    header = {
+        "__metadata__": {name: f"{getattr(keypoints, name):.17g}" for name in SIZES},
+        TENSOR: {"dtype": "F32", "shape": points.shape, "data_offsets": [0, points.nbytes]},
+    }
+    encoded = json.dumps(header).encode()
+    encoded += b" " * (-len(encoded) % 8)
+    write_atomically(path, len(encoded).to_bytes(8, "little") + encoded + points.tobytes())
+
+
+def read_keypoints(path: Path) -> Keypoints:
+    """Read what `write_keypoints` wrote, or anybody's file in the same form.
+
+    Raises:
+        KeypointFileError: no safetensors file, no such tensor, another shape, numbers that are not finite, or no picture size.
+    """
+    try:
+        with safe_open(path, "np") as stored:
+            names, metadata = list(stored.keys()), stored.metadata() or {}
+            points = stored.get_tensor(TENSOR) if TENSOR in names else None
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
+        raise KeypointFileError(f"{path} cannot be read as safetensors ({error}); {REMEDY}") from error
+    if points is None:
+        raise KeypointFileError(f"{path} holds {', '.join(names) or 'nothing'} and no `{TENSOR}`; {REMEDY}")
+    if points.ndim != 3 or points.shape[1:] != (POINTS, 3) or not len(points) or points.dtype.kind != "f":
+        raise KeypointFileError(f"{path}: `{TENSOR}` is {points.dtype} of shape {tuple(points.shape)}; {REMEDY}")
+    if not np.isfinite(points).all():
+        raise KeypointFileError(f"{path}: {int((~np.isfinite(points)).sum())} numbers are not finite; {REMEDY}")
+    width, height, fps = (_positive(path, metadata, name) for name in SIZES)
+    return Keypoints(points.astype(np.float32), round(width), round(height), fps)
+
+
+def _positive(path: Path, metadata: dict[str, str], name: str) -> float:
+    try:
+        value = float(metadata[name])
+    except KeyError as error:
+        raise KeypointFileError(f"{path} does not say the {name} of its pictures; {REMEDY}") from error
+    except ValueError:
+        value = math.nan
+    if not (0 < value < math.inf):
+        raise KeypointFileError(f"{path} says {name} = {metadata[name]!r}, which is no size or rate; {REMEDY}")
+    return value
