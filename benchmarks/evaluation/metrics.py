@@ -10,10 +10,11 @@ import numpy as np
 import torch
 
 from benchmarks.interleaved import Comparison
-from evaluation.baselines.instruments import Instruments, Pair, Panel
 from evaluation.metrics import FrechetInceptionDistance, Network, frechet_distance_of_features
+from evaluation.metrics.observation.observed import Observed
 from evaluation.metrics.puppet_truth import PuppetTruth
 from evaluation.networks.inception import InceptionFeatures, InceptionV3, load_inception, resized
+from evaluation.panel import Instruments, Panel
 from media import decode_clip, encode_clip
 from puppets import PuppetKeypoints, measure_colours, render
 
@@ -63,11 +64,12 @@ def weightless(clips: int = CLIPS) -> tuple[float, int, int]:
     data = encode_clip(puppet.frames, puppet.fps, puppet.audio)
     truth = PuppetTruth(puppet.opening, puppet.joints, measure_colours(puppet.frames[-1:])[0])
     names = [f"c{i:04d}" for i in range(clips)]
-    panel = Panel(Instruments(keypoints=_PuppetDetector(), puppets=dict.fromkeys(names, truth)))
+    instruments = Instruments(keypoints=_PuppetDetector())
+    panel = Panel(instruments, {"truth_frames", "puppet_truth"})
     began, early = time.process_time(), 0
     for i, name in enumerate(names):
         frames = decode_clip(data, puppet.fps).frames
-        panel.update(Pair(name, puppet.frames, frames, puppet.fps))
+        panel.update(Observed(name, puppet.fps, frames, instruments, real=puppet.frames, puppet_truth=truth))
         if i == clips // 10:
             early = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     rate = clips / (time.process_time() - began)

@@ -1,7 +1,6 @@
 """Any method's folder of videos, scored on the same samples as everything else, beside ceilings and floors."""
 
 from evaluation.baselines.comparison import BaselineComparison, compare_baselines
-from evaluation.baselines.instruments import Instruments
 from evaluation.baselines.videos import (
     ArrayVideos,
     BaselineError,
@@ -10,6 +9,7 @@ from evaluation.baselines.videos import (
     folder_samples,
     puppet_samples,
 )
+from evaluation.panel import Instruments
 
 __all__ = [
     "ArrayVideos",

@@ -3,19 +3,20 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from evaluation.baselines.instruments import Instruments, Panel
 from evaluation.baselines.page import write_comparison_page
 from evaluation.baselines.published import PORTRAIT_SETS
-from evaluation.baselines.sanity import Verdict, judge_metrics, score_videos
+from evaluation.baselines.sanity import Verdict, judge_metrics, material, score_videos
 from evaluation.baselines.tables import comparison_page
 from evaluation.baselines.videos import BaselineError, RealVideos, Samples, Videos
 from evaluation.metrics import ClipMean, Score
+from evaluation.panel import Instruments, Panel, Unmeasured, measurable
 from media import whole_directory, write_atomically
 
 SANITY_SAMPLES = 32
@@ -25,12 +26,13 @@ Progress = Callable[[int, int, str], None]
 @dataclass(frozen=True)
 class BaselineComparison:
     """`scores`: title to metric to score, the real clips first; `verdicts`: metric to what became of it on these samples;
-    `each`: one row per method, clip and metric that a single clip has a number of."""
+    `each`: one row per method, clip and metric that a single clip has a number of; `unmeasured`: the metrics that could not be had."""
 
     samples: Samples
     scores: dict[str, dict[str, Score]]
     verdicts: dict[str, Verdict]
     each: pd.DataFrame
+    unmeasured: list[Unmeasured]
 
 
 def compare_baselines(
@@ -69,14 +71,16 @@ def compare_baselines(
         raise BaselineError(f"two methods have one name ({', '.join(titles)}); name each NAME=FOLDER differently")
     scores, each = {}, []
     for done, videos in enumerate(everyone, start=1):
-        panel = score_videos(videos, samples, Panel(instruments))
+        panel = score_videos(videos, samples, instruments)
         scores[videos.title] = {name: metric.compute(resamples, seed) for name, metric in panel.metrics.items()}
         each += list(_each_sample(videos.title, panel))
         if progress is not None:
             progress(done, len(everyone) + 1, videos.title)
     few = Samples(samples.name, samples.samples[:SANITY_SAMPLES], samples.digest)
     table = pd.DataFrame(each, columns=["method", "sample", "metric", "value"])
-    comparison = BaselineComparison(samples, scores, judge_metrics(instruments, few, resamples, seed), table)
+    verdicts = judge_metrics(instruments, few, resamples, seed)
+    unmeasured = measurable(instruments, material(samples, instruments))[1]
+    comparison = BaselineComparison(samples, scores, verdicts, table, unmeasured)
     if progress is not None:
         progress(len(everyone) + 1, len(everyone) + 1, "known damage")
     _write(comparison, destination, published_set, methods)
@@ -100,11 +104,14 @@ def _write(comparison: BaselineComparison, destination: Path, published_set: str
             },
             "scores": {title: {n: asdict(s) for n, s in row.items()} for title, row in comparison.scores.items()},
             "sanity": {name: asdict(verdict) for name, verdict in comparison.verdicts.items()},
+            "unmeasured": [asdict(metric) for metric in comparison.unmeasured],
         }
         write_atomically(
             folder / "comparison.json", json.dumps(_without_nan(record), indent=1, ensure_ascii=False).encode()
         )
-        page = comparison_page(comparison.samples, comparison.scores, comparison.verdicts, published_set)
+        page = comparison_page(
+            comparison.samples, comparison.scores, comparison.verdicts, published_set, comparison.unmeasured
+        )
         write_atomically(folder / "comparison.md", page.encode())
         score_table(comparison).to_parquet(folder / "scores.parquet", index=False)
         comparison.each.to_parquet(folder / "samples.parquet", index=False)
@@ -130,7 +137,7 @@ def score_table(comparison: BaselineComparison) -> pd.DataFrame:
 
 
 def _without_nan(value: Any) -> Any:
-    """JSON has no NaN."""
+    """JSON has no NaN and no infinity."""
     if isinstance(value, dict):
         return {key: _without_nan(entry) for key, entry in value.items()}
-    return None if isinstance(value, float) and value != value else value
+    return None if isinstance(value, float) and not isfinite(value) else value

@@ -63,7 +63,7 @@ def _score_rows(scores: Mapping[str, Mapping[str, Score]], verdicts: Mapping[str
                 "low": score.ci_low,
                 "high": score.ci_high,
                 "ceiling": verdict.ceiling.value,
-                "floor": verdict.floor.value,
+                "floor": float("nan") if verdict.floor is None else verdict.floor.value,
             }
             shown = {key: "–" if value != value else value for key, value in numbers.items()}
             network = "" if score.network is None else f"{score.network.architecture} {score.network.sha256[:12]}"

@@ -1,15 +1,20 @@
 """May a metric judge on this benchmark? Only if it puts known damage in the right order there, and its ceiling and floor apart."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from math import isfinite
 
 from evaluation.baselines.damage import NONE, DamagedVideos
-from evaluation.baselines.instruments import Instruments, Pair, Panel
-from evaluation.baselines.videos import Samples
+from evaluation.baselines.videos import SAMPLE_RATE, Samples, Videos
 from evaluation.metrics import Score
+from evaluation.metrics.facts import MetricFacts
+from evaluation.metrics.observation.needs import Need
+from evaluation.metrics.observation.observed import Observed
 from evaluation.metrics.registry import METRICS
+from evaluation.panel import Instruments, Panel, measurable
 
+UNASKED = "no known damage is asked about: to be read, not to rank by"
 FEWEST_COVERED = 0.5  # share of the real clips on which a metric must be defined
 
 
@@ -24,7 +29,7 @@ class Verdict:
 
     Attributes:
         metric: its name.
-        ceiling, floor: of the real clips, and of the worst damage, with intervals.
+        ceiling, floor: of the real clips, and of the worst damage, with intervals; no floor where no damage is known.
         order: damage to value, from none to worst.
         usable: it may judge here.
         reason: why not; empty where it may.
@@ -32,7 +37,7 @@ class Verdict:
 
     metric: str
     ceiling: Score
-    floor: Score
+    floor: Score | None
     order: dict[str, float]
     usable: bool
     reason: str
@@ -54,44 +59,80 @@ def judge_metrics(
         seed: of the bootstrap.
         progress: called with (damages done, damages, name).
     """
-    names = [metric.name for metric in instruments.metrics()]
+    has = material(samples, instruments)
+    names = [metric.name for metric in measurable(instruments, has)[0]]
     asked: dict[str, set[str]] = {}
     for name in names:
         for damage in order_of_damage(name):
             asked.setdefault(damage, set()).add(name)
     scores: dict[str, dict[str, Score]] = {}
     for done, (damage, few) in enumerate(asked.items(), start=1):
-        panel = score_videos(DamagedVideos(damage, samples), samples, Panel(instruments, few))
+        panel = score_videos(DamagedVideos(damage, samples), samples, instruments, few)
         scores[damage] = {name: panel.metrics[name].compute(resamples, seed) for name in few}
         if progress is not None:
             progress(done, len(asked), damage)
     return {name: _verdict(name, {d: scores[d][name] for d in order_of_damage(name)}) for name in names}
 
 
-def score_videos(videos, samples: Samples, panel: Panel) -> Panel:
-    """Feed a method's videos of all samples to a panel."""
+def material(samples: Samples, instruments: Instruments) -> frozenset[Need]:
+    """What these samples bring, with the truth of puppets where the instruments have it."""
+    known: set[Need] = {"puppet_truth"} if instruments.puppets is not None else set()
+    return samples.has | known
+
+
+def score_videos(
+    videos: Videos, samples: Samples, instruments: Instruments, only: Collection[str] | None = None
+) -> Panel:
+    """Score a method's videos of all samples with every metric that can be had, or those of some names."""
+    panel = Panel(instruments, material(samples, instruments), only)
     for sample in samples.samples:
-        file = videos.file(sample) if {"sync_c", "sync_d", "sync_offset"} & set(panel.metrics) else None
-        panel.update(Pair(sample.name, sample.read(), videos.frames(sample), sample.fps, file))
+        panel.update(
+            Observed(
+                sample.name,
+                sample.fps,
+                videos.frames(sample),
+                instruments,
+                real=sample.read,
+                sound=sample.sound,
+                sample_rate=SAMPLE_RATE,
+                file=partial(videos.file, sample),
+            )
+        )
     return panel
 
 
 def _verdict(metric: str, scores: dict[str, Score]) -> Verdict:
-    ceiling, *_, floor = scores.values()
+    ceiling, *damaged = scores.values()
     order = {damage: score.value for damage, score in scores.items()}
-    reason = _why_not(bool(METRICS[metric].higher_is_better), ceiling, floor, order)
+    floor = damaged[-1] if damaged else None
+    reason = UNASKED if floor is None else _why_not(METRICS[metric], ceiling, floor, order)
     return Verdict(metric, ceiling, floor, order, not reason, reason)
 
 
-def _why_not(higher_is_better: bool, ceiling: Score, floor: Score, order: dict[str, float]) -> str:
+def _why_not(kind: type[MetricFacts], ceiling: Score, floor: Score, order: dict[str, float]) -> str:
     if ceiling.coverage < FEWEST_COVERED:
         return f"defined on {ceiling.coverage:.0%} of the real clips only"
-    sign = 1.0 if higher_is_better else -1.0
+    if kind.higher_is_better is None:
+        return _why_not_about(kind.best, ceiling, floor, order)
+    sign = 1.0 if kind.higher_is_better else -1.0
     steps = list(order.items())
     for (damage, value), (worse, worse_value) in zip(steps[:-1], steps[1:], strict=True):
         if not (isfinite(value) and isfinite(worse_value) and sign * value > sign * worse_value):
             return f"{worse} reads {worse_value:.4g}, no worse than {value:.4g} of {damage}"
-    edge = ceiling.ci_low if higher_is_better else ceiling.ci_high
+    edge = ceiling.ci_low if kind.higher_is_better else ceiling.ci_high
     if isfinite(edge) and not sign * edge > sign * floor.value:
+        return f"the floor {floor.value:.4g} lies inside the real clips' interval"
+    return ""
+
+
+def _why_not_about(best: float | None, ceiling: Score, floor: Score, order: dict[str, float]) -> str:
+    """Of a metric whose best value lies between its ends: damage must lead away from it."""
+    if best is None:
+        return UNASKED
+    steps = [(damage, abs(value - best)) for damage, value in order.items()]
+    for (damage, distance), (worse, farther) in zip(steps[:-1], steps[1:], strict=True):
+        if not (isfinite(distance) and isfinite(farther) and distance < farther):
+            return f"{worse} reads {order[worse]:.4g}, no further from {best:g} than {order[damage]:.4g} of {damage}"
+    if isfinite(ceiling.ci_low) and ceiling.ci_low <= floor.value <= ceiling.ci_high:
         return f"the floor {floor.value:.4g} lies inside the real clips' interval"
     return ""

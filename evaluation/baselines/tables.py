@@ -7,15 +7,22 @@ from evaluation.baselines.sanity import Verdict
 from evaluation.baselines.videos import Samples
 from evaluation.metrics import Score
 from evaluation.metrics.registry import METRICS
+from evaluation.panel import Unmeasured
 
 Scores = Mapping[str, Mapping[str, Score]]
 NOT_HERE = "as published, other harness"
 ABSENT = "–"
 
 
-def comparison_page(samples: Samples, scores: Scores, verdicts: Mapping[str, Verdict], published_set: str) -> str:
+def comparison_page(
+    samples: Samples,
+    scores: Scores,
+    verdicts: Mapping[str, Verdict],
+    published_set: str,
+    unmeasured: Sequence[Unmeasured] = (),
+) -> str:
     """Markdown."""
-    floors = {name: verdict.floor for name, verdict in verdicts.items()}
+    floors = {name: verdict.floor for name, verdict in verdicts.items() if verdict.floor is not None}
     rest = [name for name in verdicts if name not in BODY]
     parts = [
         f"# Methods on {len(samples)} samples of {samples.name}",
@@ -33,6 +40,8 @@ def comparison_page(samples: Samples, scores: Scores, verdicts: Mapping[str, Ver
         sanity_table(verdicts),
         "## Networks and notes",
         *_notes(scores, verdicts),
+        "## Not measured",
+        unmeasured_table(unmeasured),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -48,6 +57,12 @@ def sanity_table(verdicts: Mapping[str, Verdict]) -> str:
             f"| {METRICS[name].directed_title()} | {_interval(verdict.ceiling)} | {_interval(verdict.floor)} | {order} | {usable} |"
         )
     return "\n".join(lines)
+
+
+def unmeasured_table(unmeasured: Sequence[Unmeasured]) -> str:
+    """Show a row per metric that could not be had: why, and what to do."""
+    rows = [f"| {METRICS[one.metric].directed_title()} | {one.reason} | {one.remedy} |" for one in unmeasured]
+    return "\n".join(["| metric | why | what to do |", "| --- | --- | --- |", *rows]) if rows else "Nothing."
 
 
 def _table(
@@ -80,7 +95,9 @@ def _cell(score: Score | None, verdict: Verdict | None) -> str:
     return _interval(score) + marks
 
 
-def _interval(score: Score) -> str:
+def _interval(score: Score | None) -> str:
+    if score is None:
+        return ABSENT
     if score.value != score.value:
         return "undefined"
     if score.ci_low != score.ci_low:
@@ -100,7 +117,4 @@ def _notes(scores: Scores, verdicts: Mapping[str, Verdict]) -> list[str]:
         for name, score in row.items()
         if score.warning
     ]
-    absent = [METRICS[name].directed_title() for name in BODY if name not in verdicts]
-    if absent:
-        lines.append(f"- {ABSENT} {', '.join(absent)}: no network was given")
     return ["\n".join(lines)]

@@ -13,11 +13,13 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from evaluation.metrics.observation.needs import Need
 from media import MediaError, Probe, decode_clip, encode_clip, probe_clip, sha256_of_file
 from media.user_error import UserError
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 RATE_TOLERANCE = 0.01  # frames per second: containers round 30000/1001
+SAMPLE_RATE = 16_000
 SHOWN = 5  # problems in an error
 
 
@@ -35,10 +37,18 @@ class Sample:
     fps: float
     height: int
     width: int
+    has_audio: bool
 
     def read(self) -> np.ndarray:
         """`(T, H, W, 3)` uint8 RGB."""
         return decode_clip(self.path, self.fps).frames[: self.frames]
+
+    def sound(self) -> np.ndarray | None:
+        """`(S,)` float32 at `SAMPLE_RATE` over the frames that count; None where the clip has none."""
+        if not self.has_audio:
+            return None
+        sound = decode_clip(self.path, self.fps, SAMPLE_RATE).audio
+        return None if sound is None else sound[: round(self.frames / self.fps * SAMPLE_RATE)]
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,12 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    @property
+    def has(self) -> frozenset[Need]:
+        """What at least one of the clips brings beside generated frames."""
+        sounding: set[Need] = {"sound", "sounding_file"} if any(s.has_audio for s in self.samples) else set()
+        return frozenset(sounding | {"truth_frames"})
 
 
 class Videos(Protocol):
@@ -83,7 +99,7 @@ def folder_samples(folder: Path, limit: int | None = None) -> Samples:
         raise BaselineError(f"{folder} holds no video ({', '.join(SUFFIXES)}); give the folder of the real clips")
     names = sorted(files)[:limit]
     probes = _probed({name: files[name] for name in names})
-    samples = [Sample(n, files[n], _length(p, p.fps), p.fps, p.height, p.width) for n, p in probes.items()]
+    samples = [Sample(n, files[n], _length(p, p.fps), p.fps, p.height, p.width, p.has_audio) for n, p in probes.items()]
     return Samples(folder.name, tuple(samples), _digest(samples), frozenset(files) - set(names))
 
 
@@ -102,9 +118,17 @@ def puppet_samples(benchmark: Path, limit: int | None = None) -> Samples:
     rows = every[:limit]
     probes = _probed({row.name: benchmark / row.clip for row in rows})
     samples = [
-        Sample(row.name, benchmark / row.clip, int(row.window_frames), float(row.fps), probes[row.name].height, probes[row.name].width)
+        Sample(
+            row.name,
+            benchmark / row.clip,
+            int(row.window_frames),
+            float(row.fps),
+            probes[row.name].height,
+            probes[row.name].width,
+            probes[row.name].has_audio,
+        )
         for row in rows
-    ]  # fmt: skip
+    ]
     return Samples(
         "puppets", tuple(samples), _digest(samples), frozenset(r.name for r in every) - {r.name for r in rows}
     )

@@ -27,6 +27,7 @@ class PixelDiversity(MetricFacts):
     higher_is_better = None  # the teacher's value is what to read it against
     title = "pixel diversity"
     place = 10
+    needs = ("second_seed",)
 
     def __len__(self) -> int:
         return len(self.first)
@@ -58,6 +59,7 @@ class JointDiversity(MetricFacts):
     title = "joint diversity px"
     digits = 2
     place = 11
+    needs = ("puppet_truth", "second_seed")
 
     def __len__(self) -> int:
         return len(self.first)

@@ -1,11 +1,14 @@
 """Is it the same face, and does it stay the same: cosines of ArcFace embeddings, distances of dlib's."""
 
 from abc import abstractmethod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from evaluation.metrics.streaming import ClipMean, MetricError, Network
+
+if TYPE_CHECKING:
+    from evaluation.metrics.observation.observed import Observed
 
 ARCFACE = "arcface"
 DLIB_FACE = "dlib-face-recognition-resnet-v1"
@@ -16,10 +19,16 @@ def _cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 class _ToReference(ClipMean):
-    """Mean over frames with a face of what `_between` says of a frame's embedding and the reference's."""
+    """Mean over frames with a face of what `_between` says of a frame's embedding and the reference's: the picture that the method
+    was given. Only where no such picture is known the real clip's first frame stands for it."""
 
     def __init__(self, network: Network):
         super().__init__(network)
+
+    def observe(self, seen: "Observed") -> None:
+        """The faces of the reference and of the generated video."""
+        judge = self.needs[0]
+        self.update(seen.name, seen.reference_embedding(judge), seen.embeddings(judge))
 
     def update(self, clip: str, reference: np.ndarray, generated: np.ndarray) -> None:
         """`(D,)` and `(T, D)` embeddings, NaN in rows without a face. NaN where either side shows none."""
@@ -43,6 +52,10 @@ class _FirstToLast(ClipMean):
         """With the number of segments."""
         return super().settings() | {"segments": self.segments}
 
+    def observe(self, seen: "Observed") -> None:
+        """The faces of the generated video."""
+        self.update(seen.name, seen.embeddings(self.needs[0]))
+
     def update(self, clip: str, generated: np.ndarray) -> None:
         """`(T, D)` embeddings, NaN in rows without a face. NaN where the first or last segment shows none."""
         first, *_, last = np.array_split(generated, self.segments)
@@ -59,13 +72,15 @@ class _FirstToLast(ClipMean):
 
 
 class CosineSimilarity(_ToReference):
-    """CSIM = mean over frames with a face of cos(e_t, e_reference), e from ArcFace."""
+    """CSIM = mean over frames with a face of cos(e_t, e_reference), e from ArcFace. The reference is the picture that the method was given,
+    or the real clip's first frame where none is known."""
 
     name = "csim"
     unit = "cosine"
     higher_is_better = True
     title = "CSIM"
     damage = ("more noise", "another sample")
+    needs = ("arcface", "keypoints", "reference")
     architecture = ARCFACE
 
     def _between(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -80,6 +95,7 @@ class IdentityDrift(_FirstToLast):
     higher_is_better = False
     title = "identity drift"
     damage = ("swap midway",)
+    needs = ("arcface", "keypoints")
     architecture = ARCFACE
 
     def _between(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -95,6 +111,7 @@ class DlibFaceDistance(_ToReference):
     higher_is_better = False
     title = "dlib face distance"
     damage = ("more noise", "another sample")
+    needs = ("dlib_face", "keypoints", "reference")
     architecture = DLIB_FACE
 
     def _between(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -109,6 +126,7 @@ class DlibFaceDrift(_FirstToLast):
     higher_is_better = False
     title = "dlib face drift"
     damage = ("swap midway",)
+    needs = ("dlib_face", "keypoints")
     architecture = DLIB_FACE
 
     def _between(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -4,6 +4,8 @@ pages read it there, through `evaluation.metrics.registry`."""
 from dataclasses import dataclass
 from typing import ClassVar
 
+from evaluation.metrics.observation.needs import Need
+
 LAST = 1000  # the place of whatever names none
 
 
@@ -43,6 +45,8 @@ class MetricFacts:
         arrow: whether the title shows which way is better in tables of methods.
         place: of its row in the score table; equal ones by name.
         floor: where its floor stands; None for a metric whose floor is not measured.
+        best: what a perfect video reads where neither end is best, None where that is not known either.
+        needs: what it looks at beside the generated frames.
         damage: known damage to real clips that it must notice, mildest first (`evaluation.baselines.damage`); the last is its floor
             among methods.
     """
@@ -56,6 +60,8 @@ class MetricFacts:
     arrow: ClassVar[bool] = True
     place: ClassVar[int] = LAST
     floor: ClassVar[Floor | None] = None
+    best: ClassVar[float | None] = None
+    needs: ClassVar[tuple[Need, ...]] = ()
     damage: ClassVar[tuple[str, ...]] = ()
 
     @classmethod

@@ -24,6 +24,7 @@ class PeakSignalToNoise(MetricFacts):
     higher_is_better = True
     title = "PSNR"
     place = 9
+    needs = ("truth_frames",)
 
     def __len__(self) -> int:
         return len(self.frames)

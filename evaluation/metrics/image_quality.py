@@ -1,18 +1,29 @@
 """IQA and ASE: Q-Align's levels of quality and aesthetics, 1 (bad) to 5 (excellent). Saturated, and blind to motion."""
 
+from typing import TYPE_CHECKING, ClassVar
+
 import numpy as np
 
 from evaluation.metrics.streaming import ClipMean, MetricError, Network
+
+if TYPE_CHECKING:
+    from evaluation.metrics.observation.observed import Observed
 
 
 class _Level(ClipMean):
     unit = "1 to 5"
     higher_is_better = True
     damage = ("more blur",)
+    needs = ("qalign",)
     architecture = "q-align"
+    column_of_levels: ClassVar[int]
 
     def __init__(self, network: Network):
         super().__init__(network)
+
+    def observe(self, seen: "Observed") -> None:
+        """The levels of the generated frames."""
+        self.update(seen.name, seen.levels[:, self.column_of_levels])
 
     def update(self, clip: str, levels: np.ndarray) -> None:
         """`(S,)` levels of a clip's frames; their mean is kept.
@@ -30,6 +41,7 @@ class ImageQuality(_Level):
 
     name = "iqa"
     title = "IQA"
+    column_of_levels = 0
 
 
 class ImageAesthetics(_Level):
@@ -37,3 +49,4 @@ class ImageAesthetics(_Level):
 
     name = "ase"
     title = "ASE"
+    column_of_levels = 1

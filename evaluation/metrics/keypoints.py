@@ -4,10 +4,15 @@ CyberHost, where HKC and HKV come from, gives neither detector nor units nor the
 this project's reading: numbers compare within this harness and with nothing else. The detector is the metric's network.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from evaluation.metrics.streaming import ClipMean, MetricError, Network, checked_finite
 from evaluation.metrics.wholebody import CONFIDENT, HANDS, LEFT_SHOULDER, RIGHT_SHOULDER
+
+if TYPE_CHECKING:
+    from evaluation.metrics.observation.observed import Observed
 
 KEYPOINTS = 133
 
@@ -20,9 +25,14 @@ class HandKeypointConfidence(ClipMean):
     higher_is_better = True
     title = "HKC"
     damage = ("more blur",)
+    needs = ("keypoints",)
 
     def __init__(self, network: Network):
         super().__init__(network)
+
+    def observe(self, seen: "Observed") -> None:
+        """The generated video's keypoints."""
+        self.update(seen.name, seen.keypoints)
 
     def update(self, clip: str, keypoints: np.ndarray) -> None:
         """`(T, 133, 3)` x, y, confidence."""
@@ -40,9 +50,14 @@ class HandKeypointVariance(ClipMean):
     higher_is_better = True
     title = "HKV"
     damage = ("frozen",)
+    needs = ("keypoints",)
 
     def __init__(self, network: Network):
         super().__init__(network)
+
+    def observe(self, seen: "Observed") -> None:
+        """The generated video's keypoints."""
+        self.update(seen.name, seen.keypoints)
 
     def update(self, clip: str, keypoints: np.ndarray) -> None:
         """`(T, 133, 3)` x, y, confidence. NaN, and less coverage, where no hand is seen twice."""
@@ -58,9 +73,14 @@ class HandKeypointVariancePerBodyLength(ClipMean):
     higher_is_better = True
     title = "HKV / shoulder width²"
     damage = ("frozen",)
+    needs = ("keypoints",)
 
     def __init__(self, network: Network):
         super().__init__(network)
+
+    def observe(self, seen: "Observed") -> None:
+        """The generated video's keypoints."""
+        self.update(seen.name, seen.keypoints)
 
     def update(self, clip: str, keypoints: np.ndarray) -> None:
         """`(T, 133, 3)` x, y, confidence. NaN, and less coverage, where no hand is seen twice, or no shoulders."""
@@ -76,9 +96,14 @@ class AverageKeypointDistance(ClipMean):
     higher_is_better = False
     title = "AKD"
     damage = ("time shift", "another sample")
+    needs = ("keypoints", "truth_frames")
 
     def __init__(self, network: Network):
         super().__init__(network)
+
+    def observe(self, seen: "Observed") -> None:
+        """Both videos' keypoints."""
+        self.update(seen.name, seen.real_keypoints, seen.keypoints)
 
     def update(self, clip: str, real: np.ndarray, generated: np.ndarray) -> None:
         """`(T, 133, 3)` each, in pixels of pictures of one size. NaN where no keypoint is seen in both."""
@@ -96,9 +121,14 @@ class MissingKeypoints(ClipMean):
     higher_is_better = False
     title = "missing keypoints"
     damage = ("more blur",)
+    needs = ("keypoints", "truth_frames")
 
     def __init__(self, network: Network):
         super().__init__(network)
+
+    def observe(self, seen: "Observed") -> None:
+        """Both videos' keypoints."""
+        self.update(seen.name, seen.real_keypoints, seen.keypoints)
 
     def update(self, clip: str, real: np.ndarray, generated: np.ndarray) -> None:
         """`(T, 133, 3)` each. NaN where the real clip shows none."""

@@ -3,11 +3,15 @@
 The judge is given from outside: curation has SyncNet, and neither room may import the other.
 """
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from evaluation.metrics.streaming import ClipMean, Network
+
+if TYPE_CHECKING:
+    from evaluation.metrics.observation.observed import Observed
 
 SYNCNET = "syncnet-v2"
 
@@ -35,13 +39,19 @@ class SyncJudge(Protocol):
 
 
 class _SyncMean(ClipMean):
+    needs = ("syncnet", "sounding_file")
     architecture = SYNCNET
 
     def __init__(self, network: Network):
         super().__init__(network)
 
+    @abstractmethod
     def _value(self, sync: Sync) -> float:
-        raise NotImplementedError
+        """Which number of a judged video."""
+
+    def observe(self, seen: "Observed") -> None:
+        """The generated video with its sound."""
+        self.update(seen.name, seen.sync)
 
     def update(self, clip: str, sync: Sync | None) -> None:
         """None, and less coverage, where nothing could be judged: a clip must not vanish in silence."""

@@ -61,3 +61,4 @@ class MouthCorrelationWithGivenAudio(_OpeningCorrelation):
 
     name = "mouth_correlation_with_given_audio"
     title = "mouth r with the given sound"
+    needs = ("given_opening",)

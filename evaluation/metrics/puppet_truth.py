@@ -59,6 +59,7 @@ class PuppetMetric(MetricFacts, ABC):
     and decides over promotion where the profile has its threshold.
     """
 
+    needs = ("puppet_truth",)
     gate: ClassVar[Gate | None] = None
 
     @classmethod

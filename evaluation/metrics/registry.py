@@ -1,34 +1,41 @@
 """Every metric by its name: each class of this package and its folders that has one. Another metric is another module, and no line here."""
 
 import importlib
+import inspect
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import evaluation.metrics
 from evaluation.metrics.facts import Gate, MetricFacts
 from evaluation.metrics.puppet_truth import PuppetMetric
+from evaluation.metrics.streamed.puppets import StreamedPuppetMetric
+from evaluation.metrics.streaming import Streamed, StreamingMetric
+from networks.weights import Network
 
 
-def _named_classes() -> Iterator[type[MetricFacts]]:
+def _classes() -> list[type[MetricFacts]]:
+    found = []
     for module in pkgutil.walk_packages(evaluation.metrics.__path__, f"{evaluation.metrics.__name__}."):
         if module.name == __name__:
             continue
         for value in vars(importlib.import_module(module.name)).values():
-            own = isinstance(value, type) and value.__module__ == module.name
-            if own and issubclass(value, MetricFacts) and "name" in vars(value):
-                yield value
+            if isinstance(value, type) and value.__module__ == module.name and issubclass(value, MetricFacts):
+                found.append(value)
+    return found
 
 
-def _by_name() -> dict[str, type[MetricFacts]]:
-    classes: dict[str, type[MetricFacts]] = {}
-    for kind in sorted(_named_classes(), key=lambda kind: (kind.place, kind.name)):
-        if kind.name in classes:
-            raise TypeError(f"{kind.__name__} and {classes[kind.name].__name__} are both named {kind.name}; rename one")
-        classes[kind.name] = kind
-    return classes
+def _by_name(classes: list[type[MetricFacts]]) -> dict[str, type[MetricFacts]]:
+    by_name: dict[str, type[MetricFacts]] = {}
+    named = [kind for kind in classes if "name" in vars(kind)]
+    for kind in sorted(named, key=lambda kind: (kind.place, kind.name)):
+        if kind.name in by_name:
+            raise TypeError(f"{kind.__name__} and {by_name[kind.name].__name__} are both named {kind.name}; rename one")
+        by_name[kind.name] = kind
+    return by_name
 
 
-METRICS: Mapping[str, type[MetricFacts]] = _by_name()
+_CLASSES = _classes()
+METRICS: Mapping[str, type[MetricFacts]] = _by_name(_CLASSES)
 # In the order of their rows in the score table.
 PUPPET_METRICS: tuple[type[PuppetMetric], ...] = tuple(
     kind for kind in METRICS.values() if issubclass(kind, PuppetMetric)
@@ -36,3 +43,26 @@ PUPPET_METRICS: tuple[type[PuppetMetric], ...] = tuple(
 _GATES = [(kind, kind.gate) for kind in PUPPET_METRICS if kind.gate is not None]
 # Those that may gate and how, in the order of the gate's checks.
 GATE_METRICS: Mapping[type[PuppetMetric], Gate] = dict(sorted(_GATES, key=lambda pair: (pair[1].place, pair[0].name)))
+# Metrics over arrays keep their facts; beside each stands the form that is fed clip by clip.
+_STREAMED = {kind.of.name: kind for kind in _CLASSES if issubclass(kind, Streamed) and not inspect.isabstract(kind)}
+
+
+def streaming_metric(name: str, network: Network | None = None) -> StreamingMetric:
+    """Make an empty metric of this name, to be fed clip by clip.
+
+    Args:
+        name: a key of `METRICS`.
+        network: of the first network among its needs; None where it needs none.
+
+    Raises:
+        TypeError: its class cannot be fed so; give it `observe`, or a `Streamed` class beside it.
+    """
+    kind = METRICS[name]
+    if issubclass(kind, PuppetMetric):
+        return StreamedPuppetMetric(kind)
+    streamed = kind if issubclass(kind, StreamingMetric) else _STREAMED.get(name)
+    if streamed is None:
+        raise TypeError(
+            f"{kind.__name__} cannot be fed clip by clip; give it `observe`, or a `Streamed` class beside it"
+        )
+    return streamed() if network is None else streamed(network)

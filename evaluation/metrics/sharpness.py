@@ -50,10 +50,13 @@ class HighFrequencyRatio(MetricFacts):
     truth: np.ndarray
     name = "high_frequency_ratio"
     unit = "ratio"
-    higher_is_better = None  # 1 is best
+    higher_is_better = None
+    best = 1.0
     title = "detail / truth"
     digits = 2
     place = 8
+    needs = ("truth_frames",)
+    damage = ("blur", "more blur")
 
     def __len__(self) -> int:
         return len(self.frames)

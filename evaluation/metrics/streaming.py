@@ -7,14 +7,18 @@ a clip that two shards both scored is noticed, and the result does not depend on
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from evaluation.metrics.bootstrap import MetricScore, estimate
 from evaluation.metrics.facts import MetricFacts
+from evaluation.metrics.observation.needs import MATERIAL, Need
 from media.user_error import UserError
 from networks.weights import Network
+
+if TYPE_CHECKING:
+    from evaluation.metrics.observation.observed import Observed
 
 
 class MetricError(UserError, ValueError):
@@ -37,13 +41,12 @@ class Score(MetricScore):
 
 
 class StreamingMetric(MetricFacts, ABC):
-    """`update` per clip (each subclass says with what), `merge` shards, `compute`.
+    """`observe` each clip, `merge` shards, `compute`. `update` is the same on arrays: each subclass says which.
 
     Clips are taken in the order of their names, so that neither the order of updates nor of merges changes a number.
     Instances pickle: a shard scored in another process is sent back and merged.
     """
 
-    higher_is_better: ClassVar[bool]
     centred: ClassVar[bool] = False
     most_resamples: ClassVar[int | None] = None
     architecture: ClassVar[str | None] = None
@@ -56,6 +59,24 @@ class StreamingMetric(MetricFacts, ABC):
             )
         self.network = network
         self._records: dict[str, Any] = {}
+
+    @abstractmethod
+    def observe(self, seen: "Observed") -> None:
+        """Take a clip's record out of what is seen of it; nothing else of the clip is kept.
+
+        Raises:
+            MetricError: a clip that cannot be scored; the message names it.
+        """
+
+    def leave_out(self, clip: str, need: Need) -> None:
+        """Say that a clip has not what the metric needs, although its set has.
+
+        Raises:
+            MetricError: the metric is one of the whole set, in which no clip may be missing.
+        """
+        raise MetricError(
+            f"{self.name}: clip {clip} cannot be scored, {MATERIAL[need].reason}; {MATERIAL[need].remedy}"
+        )
 
     def _add(self, clip: str, record: Any) -> None:
         if clip in self._records:
@@ -125,6 +146,10 @@ class StreamingMetric(MetricFacts, ABC):
 class ClipMean(StreamingMetric):
     """Mean over clips of one number per clip. A clip without a number (NaN) is left out and lowers the coverage."""
 
+    def leave_out(self, clip: str, need: Need) -> None:
+        """Count the clip, and lower the coverage: a clip must not vanish in silence."""
+        self._add(clip, float("nan"))
+
     def over(self, records: Sequence[float]) -> float:
         """NaN when no clip has a number."""
         values = np.asarray(records, np.float64)
@@ -143,6 +168,16 @@ class ClipMean(StreamingMetric):
     def per_clip(self) -> dict[str, float]:
         """The number of each clip."""
         return {clip: float(self._records[clip]) for clip in self.clips}
+
+
+class Streamed(StreamingMetric):
+    """The form that is fed clip by clip of a metric over arrays: `of` is that metric, which has the facts."""
+
+    of: ClassVar[type[MetricFacts]]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.name, self.unit = self.of.name, self.of.unit
 
 
 def checked_finite(values: np.ndarray, metric: str, clip: str) -> np.ndarray:

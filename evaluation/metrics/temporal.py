@@ -3,12 +3,15 @@
 None has a right answer of its own: a still picture flickers least. Read each against the real clips' own value.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
 from evaluation.metrics.streaming import ClipMean, MetricError
+
+if TYPE_CHECKING:
+    from evaluation.metrics.observation.observed import Observed
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
@@ -24,6 +27,10 @@ class Flicker(ClipMean):
     higher_is_better = False
     title = "flicker"
     damage = ("noise", "flickering")
+
+    def observe(self, seen: "Observed") -> None:
+        """The generated frames."""
+        self.update(seen.name, seen.generated)
 
     def update(self, clip: str, frames: np.ndarray) -> None:
         """`(T, H, W, 3)` uint8, three frames or more."""
@@ -57,6 +64,10 @@ class ColourDrift(ClipMean):
         """With the number of segments."""
         return super().settings() | {"segments": self.segments}
 
+    def observe(self, seen: "Observed") -> None:
+        """The generated frames."""
+        self.update(seen.name, seen.generated)
+
     def update(self, clip: str, frames: np.ndarray) -> None:
         """`(T, H, W, 3)` uint8, as many frames as segments or more."""
         frames = _checked(frames, self.segments, self.name, clip)
@@ -73,6 +84,10 @@ class MotionMagnitude(ClipMean):
     title = "motion"
     arrow = False  # real clips have the best amount
     damage = ("frozen",)
+
+    def observe(self, seen: "Observed") -> None:
+        """The generated frames."""
+        self.update(seen.name, seen.generated, seen.fps)
 
     def update(self, clip: str, frames: np.ndarray, fps: float) -> None:
         """`(T, H, W, 3)` uint8, two frames or more, at `fps`."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.metrics.streaming import Network
 from media import write_atomically
+from networks.weights import Network
 
 
 class FeatureCache:

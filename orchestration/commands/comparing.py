@@ -127,7 +127,7 @@ def gather(workspace: Workspace, paths: NetworkPaths, keypoints: bool, puppets: 
         else None,
         qalign=QAlign(paths.qalign) if paths.qalign else None,
         keypoints=detector,
-        sync=_SyncJudge(paths.syncnet, detector) if paths.syncnet and detector else None,
+        syncnet=_SyncJudge(paths.syncnet, detector) if paths.syncnet and detector else None,
         puppets=_puppet_truth(workspace) if puppets else None,
         cache=FeatureCache(workspace.var / "feature_cache"),
     )

@@ -32,9 +32,10 @@ from evaluation.metrics import (
     MotionMagnitude,
     Network,
 )
+from evaluation.metrics.observation.observed import Observed
 from evaluation.metrics.puppet_truth import PuppetTruth
-from evaluation.metrics.registry import METRICS, PUPPET_METRICS
-from evaluation.metrics.streamed_puppets import StreamedPuppetMetric
+from evaluation.metrics.registry import METRICS, PUPPET_METRICS, streaming_metric
+from evaluation.metrics.streamed.puppets import StreamedPuppetMetric
 from puppets.measure import Measurement
 
 CLIPS = 3
@@ -250,6 +251,30 @@ def _puppets(name: str) -> Callable[[], tuple[float, float]]:
     return pair
 
 
+def _detail() -> tuple[float, float]:
+    """Parseval: what a box filter of the spectrum keeps, by an own transform of each frame."""
+    metric, own, true = streaming_metric("high_frequency_ratio"), 0.0, 0.0
+    for clip in range(CLIPS):
+        made, real = _frames(clip), _frames(clip + 20)
+        metric.observe(Observed(str(clip), 8.0, made, real=real))
+        own, true = own + _high_energy(made), true + _high_energy(real)
+    return metric.compute().value, own / true
+
+
+def _high_energy(frames: np.ndarray) -> float:
+    size, energy = frames.shape[1], 0.0
+    k = np.arange(size)
+    dft = np.exp(-2j * np.pi * np.outer(k, k) / size)
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * k / (size - 1))
+    frequency = np.minimum(k, size - k) / size
+    for frame in frames:
+        y = frame.astype(float) @ [0.299, 0.587, 0.114] / 255
+        spectrum = dft @ ((y - y.mean()) * np.outer(hann, hann)) @ dft
+        high = [(i, j) for i in range(size) for j in range(size // 2 + 1) if math.hypot(frequency[i], j / size) > 0.25]
+        energy += sum(abs(spectrum[i, j]) ** 2 for i, j in high) / len(frames)
+    return energy
+
+
 _CASES: dict[str, tuple[str, Callable[[], tuple[float, float]]]] = {
     "fid": ("scipy.linalg.sqrtm", _frechet(FrechetInceptionDistance)),
     "fvd": ("scipy.linalg.sqrtm", _frechet(FrechetVideoDistance)),
@@ -267,6 +292,7 @@ _CASES: dict[str, tuple[str, Callable[[], tuple[float, float]]]] = {
     "flicker": ("loops", _flicker),
     "colour_drift": ("loops", _colour_drift),
     "motion_magnitude": ("a texture panned by a known amount", _motion),
+    "high_frequency_ratio": ("a discrete Fourier transform by its definition", _detail),
     "mouth_correlation": ("numpy.corrcoef", _puppets("mouth_correlation")),
     "missing_joints": ("loops", _puppets("missing_joints")),
     "missing_hands": ("loops", _puppets("missing_hands")),

@@ -18,8 +18,9 @@ from curation.errors import CurationError
 from curation.scores.clip import score_clip
 from curation.scores.clip_media import evenly
 from curation.scores.picture.qalign import QALIGN
-from evaluation.baselines.instruments import Instruments, Pair, Panel
 from evaluation.metrics import ImageAesthetics, ImageQuality, MetricError, Network
+from evaluation.metrics.observation.observed import Observed
+from evaluation.panel import Instruments, Panel, measurable
 from media.weights import WrongWeights
 from networks.mplug_owl2 import AbstractorConfig, AbstractorLayer, Owl, OwlConfig, Vision, VisionConfig
 from networks.qalign import LEVELS, QAlign, padded_to_square
@@ -321,10 +322,13 @@ def test_the_metrics_belong_to_q_align_and_take_levels_only(folder):
 
 
 def test_without_a_path_there_is_no_iqa_and_with_one_a_panel_scores_it(folder):
-    assert not {"iqa", "ase"} & {metric.name for metric in Instruments().metrics()}
-    panel = Panel(Instruments(qalign=QAlign(folder, "cpu")), {"iqa", "ase"})
+    measured, unmeasured = measurable(Instruments(), ())
+    assert not {"iqa", "ase"} & {metric.name for metric in measured}
+    assert {"iqa", "ase"} <= {one.metric for one in unmeasured if "evaluation.networks.qalign" in one.remedy}
+    instruments = Instruments(qalign=QAlign(folder, "cpu"))
+    panel = Panel(instruments, (), {"iqa", "ase"})
     frames = np.random.default_rng(1).integers(0, 256, (17, 28, 28, 3), np.uint8)
-    panel.update(Pair("one", frames, frames, 16.0))
+    panel.update(Observed("one", 16.0, frames, instruments))
     scores = {name: metric.compute() for name, metric in panel.metrics.items()}
     assert set(scores) == {"iqa", "ase"} and all(
         1 <= score.value <= 5 and score.network.architecture == "q-align" for score in scores.values()

@@ -5,12 +5,16 @@ The arithmetic is the same on any features; the class names the network, and ref
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from evaluation.metrics.distances.frechet import frechet_distance_of_features
 from evaluation.metrics.distances.kernel import ClipKernels
 from evaluation.metrics.streaming import MetricError, Network, StreamingMetric, checked_finite
+
+if TYPE_CHECKING:
+    from evaluation.metrics.observation.observed import Observed
 
 INCEPTION = "inception-v3-fid"
 I3D = "i3d-kinetics400"
@@ -34,6 +38,11 @@ class _SetDistance(StreamingMetric):
 
     def __init__(self, network: Network | None):
         super().__init__(network)
+
+    def observe(self, seen: "Observed") -> None:
+        """The features of the real clip and of the generated one."""
+        features = seen.features(self.needs[0])
+        self.update(seen.name, features.real, features.generated)
 
     def update(self, clip: str, real: np.ndarray, generated: np.ndarray) -> None:
         """Add one clip's features, `(n, D)` and `(m, D)`.
@@ -88,6 +97,7 @@ class FrechetInceptionDistance(_Frechet):
 
     name = "fid"
     title = "FID"
+    needs = ("inception", "truth_frames")
     architecture = INCEPTION
 
 
@@ -96,6 +106,7 @@ class FrechetVideoDistance(_Frechet):
 
     name = "fvd"
     title = "FVD"
+    needs = ("i3d", "truth_frames")
     architecture = I3D
 
 
@@ -136,6 +147,7 @@ class KernelInceptionDistance(_Kernel):
 
     name = "kid"
     title = "KID"
+    needs = ("inception", "truth_frames")
     architecture = INCEPTION
 
 
@@ -144,4 +156,5 @@ class KernelVideoDistance(_Kernel):
 
     name = "kvd"
     title = "KVD"
+    needs = ("i3d", "truth_frames")
     architecture = I3D

@@ -3,6 +3,7 @@
 import numpy as np
 
 from evaluation.metrics.distances.frechet import frechet_distance_of_samples
+from evaluation.metrics.distances.moments import Moments
 from evaluation.metrics.facts import MetricFacts
 
 
@@ -16,14 +17,21 @@ class LatentFrechetDistance(MetricFacts):
     unit = "d^2"
     higher_is_better = False
     title = "latent Fréchet"
+    needs = ("latents",)
 
     @classmethod
     def between(cls, made: np.ndarray, truth: np.ndarray) -> float:
         """Of `(N, C, F, h, w)` latents each."""
-        return frechet_distance_of_samples(_vectors(cls._part(made)), _vectors(cls._part(truth)))
+        return frechet_distance_of_samples(_vectors(cls.part(made)), _vectors(cls.part(truth)))
+
+    @classmethod
+    def moments(cls, latents: np.ndarray) -> "Moments":
+        """Of one clip's `(C, F, h, w)` latents."""
+        return Moments.of(_vectors(cls.part(latents[None])))
 
     @staticmethod
-    def _part(latents: np.ndarray) -> np.ndarray:
+    def part(latents: np.ndarray) -> np.ndarray:
+        """Of `(N, C, F, h, w)`, the places that count."""
         return latents
 
 
@@ -34,7 +42,8 @@ class LatentFrechetDistanceOfArms(LatentFrechetDistance):
     title = "latent Fréchet of arms"
 
     @staticmethod
-    def _part(latents: np.ndarray) -> np.ndarray:
+    def part(latents: np.ndarray) -> np.ndarray:
+        """Columns at the sides, rows below the forehead."""
         height, width = latents.shape[3:]
         rows, side = slice(3 * height // 8, None), width // 4
         return np.concatenate([latents[..., rows, :side], latents[..., rows, -side:]], axis=-1)
