@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from puppets import measure
 from puppets.measure import Measurement
 
 T = TypeVar("T")
-Given = T | Callable[[], T | None] | None
+Given: TypeAlias = T | Callable[[], T | None] | None
 """What a clip brings: the thing itself, a function that makes it when somebody asks, or None. The function may find that there is none."""
 
 
