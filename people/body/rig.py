@@ -1,0 +1,155 @@
+"""Bones: where they lie in a body, how they turn, and arms that reach for a place."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from people.body.anatomy import anatomy
+
+Side = Literal["L", "R"]
+
+
+def rotation(axis: np.ndarray | tuple[float, float, float], angle: float) -> np.ndarray:
+    """`(3, 3)` rotation by `angle` radians around an axis (Rodrigues)."""
+    x, y, z = np.asarray(axis, float) / np.sqrt(np.sum(np.square(axis)))
+    k = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * k @ k
+
+
+def turned(yaw: float, pitch: float, roll: float) -> np.ndarray:
+    """`(3, 3)` rotation: roll first, then pitch (down is positive), then yaw (to the person's left is positive), in radians."""
+    return rotation((0, 1, 0), yaw) @ rotation((1, 0, 0), pitch) @ rotation((0, 0, 1), roll)
+
+
+def angles_of(matrix: np.ndarray) -> np.ndarray:
+    """`(..., 3)` yaw, pitch and roll in radians of rotations made by `turned`."""
+    yaw = np.arctan2(matrix[..., 0, 2], matrix[..., 2, 2])
+    pitch = np.arcsin(np.clip(-matrix[..., 1, 2], -1, 1))
+    return np.stack([yaw, pitch, np.arctan2(matrix[..., 1, 0], matrix[..., 1, 1])], axis=-1)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One arm at rest: shoulder `(3,)`, vectors to elbow and wrist, palm's normal, and each finger's axis of curling."""
+
+    side: Side
+    sign: float
+    shoulder: np.ndarray
+    upper: np.ndarray
+    fore: np.ndarray
+    palm: np.ndarray
+    curls: tuple[np.ndarray, ...]
+
+
+class Rig:
+    """The bones of one body at rest, from its vertices `(V, 3)`."""
+
+    def __init__(self, rest: np.ndarray) -> None:
+        a = anatomy()
+        self.names, self.parents = a.bone_names, a.parents
+        self.index = {name: k for k, name in enumerate(a.bone_names)}
+        self.heads = rest[a.bone_heads].mean(axis=1).astype(np.float64)
+        self.tails = rest[a.bone_tails].mean(axis=1).astype(np.float64)
+        # An eye turns about its own centre.
+        for side in ("L", "R"):
+            self.heads[self.index[f"eye.{side}"]] = a.joint(f"{side.lower()}-eye", rest)
+        self.arms = {side: self._arm(side) for side in ("L", "R")}
+
+    def head_of(self, bone: str) -> np.ndarray:
+        """`(3,)` where a bone begins."""
+        return self.heads[self.index[bone]]
+
+    def matrices(self, turns: dict[str, np.ndarray], root: np.ndarray) -> np.ndarray:
+        """Pose the bones.
+
+        Args:
+            turns: `(3, 3)` rotations by bone, in the axes of the body at rest, about the bone's head.
+            root: `(3, 4)` placement of the whole body.
+
+        Returns:
+            `(B, 3, 4)` float32: where each bone carries a point of the body at rest.
+        """
+        out = np.empty((len(self.names), 3, 4))
+        for b, (name, parent) in enumerate(zip(self.names, self.parents, strict=True)):
+            above = out[parent] if parent >= 0 else root
+            turn = turns.get(name)
+            if turn is None:
+                out[b] = above
+            else:
+                out[b, :, :3] = above[:, :3] @ turn
+                out[b, :, 3] = above[:, :3] @ (self.heads[b] - turn @ self.heads[b]) + above[:, 3]
+        return out.astype(np.float32)
+
+    def hand_points(self, matrices: np.ndarray, side: Side) -> np.ndarray:
+        """`(21, 3)` wrist, then four points from knuckle to tip of thumb and fingers, as COCO-WholeBody orders them."""
+        bones = [f"wrist.{side}"] + [f"finger{f}-{k}.{side}" for f in range(1, 6) for k in (1, 2, 3, 3)]
+        places = []
+        for k, bone in enumerate(bones):
+            b = self.index[bone]
+            end = self.tails[b] if k and k % 4 == 0 else self.heads[b]
+            places.append(matrices[b, :, :3] @ end + matrices[b, :, 3])
+        return np.stack(places)
+
+    def _arm(self, side: Side) -> Arm:
+        def at(bone: str, end: np.ndarray) -> np.ndarray:
+            return end[self.index[f"{bone}.{side}"]]
+
+        shoulder, elbow, wrist = (at(bone, self.heads) for bone in ("upperarm01", "lowerarm01", "wrist"))
+        first, last, middle = at("finger2-1", self.heads), at("finger5-1", self.heads), at("finger3-1", self.heads)
+        palm = np.cross(first - wrist, last - wrist)
+        palm /= np.linalg.norm(palm)
+        along, bent = middle - wrist, at("finger3-3", self.tails) - middle
+        if (bent - along * (bent @ along) / (along @ along)) @ palm < 0:  # fingers at rest bend towards the palm
+            palm = -palm
+        curls = []
+        for f in range(1, 6):
+            reach = at(f"finger{f}-3", self.heads) - at(f"finger{f}-2", self.heads)
+            if f > 1:
+                towards = palm
+            else:  # the thumb closes across the palm
+                across = np.cross(reach, palm)
+                towards = 0.6 * across * np.sign(across @ (last - first)) / np.linalg.norm(across) + 0.5 * palm
+            curls.append(np.cross(reach, towards))
+        return Arm(side, 1.0 if side == "L" else -1.0, shoulder, elbow - shoulder, wrist - elbow, palm, tuple(curls))
+
+
+def _basis(along: np.ndarray, beside: np.ndarray) -> np.ndarray:
+    x = along / np.linalg.norm(along)
+    y = beside - x * (x @ beside)
+    y /= np.linalg.norm(y)
+    return np.stack([x, y, np.cross(x, y)], axis=1)
+
+
+def reach(arm: Arm, wrist: np.ndarray, elbow_towards: np.ndarray, twist: float, curl: np.ndarray, spread: float) -> dict[str, np.ndarray]:
+    """Turn one arm's bones so that its wrist comes to a place, by two-bone inverse kinematics.
+
+    Args:
+        arm: the arm at rest.
+        wrist: `(3,)` where to, in the axes of the torso at rest; what lies too far or too near is brought within reach.
+        elbow_towards: `(3,)` the side on which the elbow stands out.
+        twist: radians of the hand about the forearm.
+        curl: `(5,)` of thumb and fingers, 0 straight, 1 a fist. spread: of the fingers.
+    """
+    first, second = np.linalg.norm(arm.upper), np.linalg.norm(arm.fore)
+    way = wrist - arm.shoulder
+    distance = float(np.clip(np.linalg.norm(way), abs(first - second) + 0.3, first + second - 0.05))
+    way /= np.linalg.norm(way)
+    along = (first**2 - second**2 + distance**2) / (2 * distance)
+    out = elbow_towards - way * (elbow_towards @ way)
+    out /= np.linalg.norm(out)
+    upper = way * along + out * np.sqrt(max(1e-6, first**2 - along**2))
+    fore = way * distance - upper
+    hinge = np.cross(upper, fore)
+    upper_turn = _basis(upper, hinge) @ _basis(arm.upper, np.cross(arm.fore, (0, 0, 1.0))).T
+    fore_turn = _basis(fore, hinge) @ _basis(arm.fore, np.cross(arm.fore, (0, 0, 1.0))).T
+    side = arm.side
+    half = rotation(arm.fore, 0.5 * arm.sign * twist)
+    turns = {f"upperarm01.{side}": upper_turn, f"lowerarm01.{side}": upper_turn.T @ fore_turn, f"lowerarm02.{side}": half, f"wrist.{side}": half}
+    for finger in range(1, 6):
+        for k, amount in enumerate((0.9, 1.35, 0.8) if finger > 1 else (0.35, 0.5, 0.6)):
+            turn = rotation(arm.curls[finger - 1], amount * float(curl[finger - 1]))
+            if k == 0 and finger > 1:
+                turn = rotation(arm.palm, arm.sign * spread * (finger - 3.5) * 0.12) @ turn
+            turns[f"finger{finger}-{k + 1}.{side}"] = turn
+    return turns
