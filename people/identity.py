@@ -52,8 +52,28 @@ EYES: dict[str, Colour] = {
     "blue": (0.36, 0.50, 0.66),
     "grey": (0.47, 0.53, 0.57),
 }
-FEMALE_HAIR = {"long": 4, "wavy": 4, "bob": 4, "pixie": 2, "ponytail": 3, "bun": 2, "curly": 2, "afro": 0.5, "fringe": 2}
-MALE_HAIR = {"parted": 4, "crop": 4, "buzz": 2, "slick": 2.5, "curls": 1.5, "afro": 0.4, "shoulder": 0.7, "bald": 1.2, "receding": 2}
+FEMALE_HAIR = {
+    "long": 4,
+    "wavy": 4,
+    "bob": 4,
+    "pixie": 2,
+    "ponytail": 3,
+    "bun": 2,
+    "curly": 2,
+    "afro": 0.5,
+    "fringe": 2,
+}
+MALE_HAIR = {
+    "parted": 4,
+    "crop": 4,
+    "buzz": 2,
+    "slick": 2.5,
+    "curls": 1.5,
+    "afro": 0.4,
+    "shoulder": 0.7,
+    "bald": 1.2,
+    "receding": 2,
+}
 HAIR_LENGTH = {
     "long": "long", "wavy": "long wavy", "bob": "chin-length", "pixie": "short", "ponytail": "tied-back", "bun": "tied-back", "curly": "curly",
     "afro": "curly", "fringe": "long", "parted": "short", "crop": "short", "buzz": "cropped", "slick": "short", "curls": "short curly",
@@ -127,10 +147,16 @@ def draw_identity(seed: int) -> Identity:
     age = float(np.clip(18 + rng.gamma(2.0, 11.0), 18, 82))
     main = str(rng.choice(["african", "asian", "caucasian"]))
     mix = rng.dirichlet([0.6, 0.6, 0.6])
-    ancestry = tuple((k, float(0.75 * (k == main) + 0.25 * m)) for k, m in zip(("african", "asian", "caucasian"), mix, strict=True))
+    ancestry = tuple(
+        (k, float(0.75 * (k == main) + 0.25 * m)) for k, m in zip(("african", "asian", "caucasian"), mix, strict=True)
+    )
     tones = {"african": ("brown", "dark"), "asian": ("light", "tan"), "caucasian": ("pale", "light", "tan")}[main]
     skin = str(rng.choice(tones))
-    chances = {"african": [0.75, 0.22, 0.03, 0, 0], "asian": [0.66, 0.26, 0.08, 0, 0], "caucasian": [0.1, 0.25, 0.28, 0.25, 0.12]}[main]
+    chances = {
+        "african": [0.75, 0.22, 0.03, 0, 0],
+        "asian": [0.66, 0.26, 0.08, 0, 0],
+        "caucasian": [0.1, 0.25, 0.28, 0.25, 0.12],
+    }[main]
     hair = str(rng.choice(["black", "dark brown", "brown", "blond", "red"], p=chances))
     if age > 48 and rng.random() < (age - 42) / 35:
         hair = "white" if age > 62 and rng.random() < 0.5 else "grey"
@@ -139,7 +165,12 @@ def draw_identity(seed: int) -> Identity:
     if age < 38:
         chosen = {s: w * (0.15 if s in ("receding", "bald") else 1) for s, w in chosen.items()}
     style = _weighted(rng, chosen)
-    eyes = _weighted(rng, {"brown": 3, "hazel": 1.5, "green": 1, "blue": 3, "grey": 1} if main == "caucasian" else {"brown": 2, "dark": 3})
+    eyes = _weighted(
+        rng,
+        {"brown": 3, "hazel": 1.5, "green": 1, "blue": 3, "grey": 1}
+        if main == "caucasian"
+        else {"brown": 2, "dark": 3},
+    )
     beard = _weighted(rng, BEARDS) if sex == "male" else "none"
     return Identity(
         seed=seed,
@@ -149,7 +180,10 @@ def draw_identity(seed: int) -> Identity:
         muscle=float(np.clip(rng.normal(0.55 if sex == "male" else 0.42, 0.13), 0, 1)),
         weight=float(np.clip(rng.normal(0.5, 0.17), 0.05, 1)),
         bust=float(rng.uniform(-0.6, 0.6)),
-        details=tuple((axis, float(np.clip(rng.normal(0, spread), -2.2 * spread, 2.2 * spread))) for axis, spread in detail_axes().items()),
+        details=tuple(
+            (axis, float(np.clip(rng.normal(0, spread), -2.2 * spread, 2.2 * spread)))
+            for axis, spread in detail_axes().items()
+        ),
         head_shape=str(rng.choice(HEAD_SHAPES)),
         head_shape_amount=float(rng.uniform(0, 0.3)),
         skin=skin,
@@ -180,7 +214,13 @@ def draw_garment(rng: np.random.Generator, sex: Sex) -> Garment:
         "T-shirt": ("crew", "crew", "V"), "sweater": ("crew", "crew", "V"), "turtleneck": ("high",), "blouse": ("V", "scoop", "boat"),
         "tank top": ("scoop",), "shirt": ("collar",), "polo shirt": ("collar",), "suit": ("collar",),
     }  # fmt: skip
-    sleeves = {"T-shirt": ("short",), "polo shirt": ("short",), "tank top": ("none",), "blouse": ("short", "long"), "shirt": ("long", "long", "short")}
+    sleeves = {
+        "T-shirt": ("short",),
+        "polo shirt": ("short",),
+        "tank top": ("none",),
+        "blouse": ("short", "long"),
+        "shirt": ("long", "long", "short"),
+    }
     colour = str(rng.choice(["black", "navy", "grey", "brown", "beige"] if kind == "suit" else list(CLOTH)))
     second = str(rng.choice([c for c in (("white", "blue", "pink") if kind == "suit" else CLOTH) if c != colour]))
     pattern = "plain" if kind in ("suit", "turtleneck", "tank top") else _weighted(rng, PATTERNS)

@@ -71,7 +71,11 @@ def anatomy() -> Anatomy:
     p = pack.load()
     weights = p["weights"].astype(np.float32) / np.float32(65535)
     surfaces = {
-        name: Surface(p[f"{name}/source"].astype(np.int64), p[f"{name}/uv"].astype(np.float32) / 65535, p[f"{name}/triangles"].astype(np.int64))
+        name: Surface(
+            p[f"{name}/source"].astype(np.int64),
+            p[f"{name}/uv"].astype(np.float32) / 65535,
+            p[f"{name}/triangles"].astype(np.int64),
+        )
         for name in (key.removesuffix("/source") for key in p if key.endswith("/source"))
     }
     return Anatomy(
@@ -97,5 +101,8 @@ def _offsets(p: dict[str, np.ndarray], prefix: str) -> dict[str, Offsets]:
     found = {}
     for name, count, end in zip(p[f"{prefix}_names"], p[f"{prefix}_counts"], ends, strict=True):
         part = slice(end - count, end)
-        found[str(name)] = Offsets(np.cumsum(p[f"{prefix}_gaps"][part].astype(np.int64)), p[f"{prefix}_steps"][part].astype(np.float32) * np.float32(STEP))
+        found[str(name)] = Offsets(
+            np.cumsum(p[f"{prefix}_gaps"][part].astype(np.int64)),
+            p[f"{prefix}_steps"][part].astype(np.float32) * np.float32(STEP),
+        )
     return found

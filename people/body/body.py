@@ -47,6 +47,7 @@ class Body:
         who: whose it is.
         rig: its bones at rest.
         surfaces: its materials, for the rasteriser.
+        shut_gap: decimetres by which the inner lip points stand apart where lips touch.
         number: `(V,)` of base vertices, where each lies in `Moment.base`, -1 where it is not kept.
         uv, shade, triangles, material: of the drawn mesh, as in `Mesh`.
     """
@@ -61,6 +62,8 @@ class Body:
         rest = rest.copy()
         rest[used] = places
         self.rig = Rig(rest)
+        top, bottom = rest[a.face_points[[62, 66]], 1]
+        self.shut_gap = float(top - bottom)
         materials = materials_of(who, texture)
         parts = self._parts(who, rest, normals, used, materials)
         self.surfaces = Surfaces([p.material for p in parts])
@@ -90,7 +93,9 @@ class Body:
             parts.append(_of_base(materials[name], rest, part.source, _stretched(part.uv), part.triangles))
         parts.append(_of_base(materials["cloth"], rest, *clothes.cloth_part(who.garment, materials["cloth"])))
         parts.append(clothes.collar_part(who, rest, materials["collar"]))
-        near = np.concatenate([np.unique(skin.source[(a.base[skin.source, 1] > 3.0) & ~hidden[skin.source]]), worn[a.base[worn, 1] > 3.0]])
+        near = np.concatenate(
+            [np.unique(skin.source[(a.base[skin.source, 1] > 3.0) & ~hidden[skin.source]]), worn[a.base[worn, 1] > 3.0]]
+        )
         ground = Ground(rest[near], normals[near], cKDTree(rest[near]), float(rest[a.face_points[8], 1]))
         parts += hair_parts(who, rest, normals, ground, materials["strands"], materials["scalp"])
         parts.append(beard_part(who, rest, normals, materials["beard"]))
@@ -113,9 +118,12 @@ class Body:
         self._rest = np.ascontiguousarray(np.concatenate([rest[kept], *(p.rest for p in own)]), np.float32)
         self._bones = np.ascontiguousarray(np.concatenate([a.bones[kept], *(p.bones for p in own)]), np.int32)
         self._weights = np.ascontiguousarray(np.concatenate([a.weights[kept], *(p.weights for p in own)]), np.float32)
-        self._own_normal = _rows([p.normal for p in own])
-        self._own_tangent = _rows([np.zeros_like(p.rest) if p.tangent is None else p.tangent for p in own])
-        self._follows = np.concatenate([self.number[kept], *(np.where(p.follows >= 0, self.number[p.follows], -1) for p in own)])
+        none = np.zeros((0, 3), np.float32)
+        self._own_normal = _rows([none, *(p.normal for p in own)])
+        self._own_tangent = _rows([none, *(np.zeros_like(p.rest) if p.tangent is None else p.tangent for p in own)])
+        self._follows = np.concatenate(
+            [self.number[kept], *(np.where(p.follows >= 0, self.number[p.follows], -1) for p in own)]
+        )
         sources, uv, shade, triangles, material, welded, drawn, at = [], [], [], [], [], [], 0, len(kept)
         for k, part in enumerate(parts):
             if part.normal is None:
@@ -160,7 +168,15 @@ class Body:
     def _shading(self, parts: list[Part], rest: np.ndarray) -> np.ndarray:
         """`(n,)` share of the sky at rest, times what parts say of themselves; mouths darken with depth."""
         at_rest = self.pose(np.zeros(len(self.unit_names), np.float32), self.rig.matrices({}, np.eye(4)[:3]))
-        whole = Mesh(at_rest.position, at_rest.normal, at_rest.tangent, self.uv, np.ones(len(self.uv), np.float32), self.triangles, self.material)
+        whole = Mesh(
+            at_rest.position,
+            at_rest.normal,
+            at_rest.tangent,
+            self.uv,
+            np.ones(len(self.uv), np.float32),
+            self.triangles,
+            self.material,
+        )
         shade = openness(whole, self.surfaces, directions=20, size=80)
         lips = rest[anatomy().face_points[[51, 57]], 2].max()
         depth = np.clip(lips - 0.10 - at_rest.position[:, 2], 0, None)
@@ -199,7 +215,18 @@ class Body:
 
 def _of_base(material, rest: np.ndarray, source: np.ndarray, uv: np.ndarray, triangles: np.ndarray) -> Part:
     a = anatomy()
-    return Part(material, rest[source], None, None, a.bones[source], a.weights[source], source, uv, triangles, np.ones(len(source)))
+    return Part(
+        material,
+        rest[source],
+        None,
+        None,
+        a.bones[source],
+        a.weights[source],
+        source,
+        uv,
+        triangles,
+        np.ones(len(source)),
+    )
 
 
 def _rows(parts: list) -> np.ndarray:

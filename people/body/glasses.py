@@ -29,10 +29,24 @@ def glasses_part(shape: str, rest: np.ndarray, material: Material) -> Part:
         outer = ring[np.argmax(sign * ring[:, 0])]
         ear = rest[a.body_points[3 if sign > 0 else 4]].mean(axis=0)
         hinge = outer + [0, 0.06, 0]
-        tubes.append(np.stack([outer, hinge + [sign * 0.04, 0, -0.05], [ear[0] + sign * 0.02, ear[1] + 0.16, ear[2] + 0.15], ear + [sign * 0.02, 0.10, -0.05]]))
+        tubes.append(
+            np.stack(
+                [
+                    outer,
+                    hinge + [sign * 0.04, 0, -0.05],
+                    [ear[0] + sign * 0.02, ear[1] + 0.16, ear[2] + 0.15],
+                    ear + [sign * 0.02, 0.10, -0.05],
+                ]
+            )
+        )
     inner = 0.5 * gap * 1.02 - half[0]
     arch = np.linspace(-1, 1, 7)
-    tubes.append(np.stack([middle[0] + inner * arch, middle[1] + 0.04 + 0.03 * (1 - arch**2), ahead - 0.04 + 0.03 * (1 - arch**2)], axis=1))
+    tubes.append(
+        np.stack(
+            [middle[0] + inner * arch, middle[1] + 0.04 + 0.03 * (1 - arch**2), ahead - 0.04 + 0.03 * (1 - arch**2)],
+            axis=1,
+        )
+    )
     return _tubes(tubes, radius, material)
 
 
@@ -55,4 +69,15 @@ def _tubes(lines: list[np.ndarray], radius: float, material: Material, sides: in
     rest, count = np.concatenate(places), at
     bones = np.tile(np.int32([anatomy().bone_names.index("head"), 0, 0, 0]), (count, 1))
     weights = np.tile(np.float32([1, 0, 0, 0]), (count, 1))
-    return Part(material, rest, np.concatenate(normals), None, bones, weights, np.full(count, -1), np.full((count, 2), 0.5), np.concatenate(triangles), np.ones(count))
+    return Part(
+        material,
+        rest,
+        np.concatenate(normals),
+        None,
+        bones,
+        weights,
+        np.full(count, -1),
+        np.full((count, 2), 0.5),
+        np.concatenate(triangles),
+        np.ones(count),
+    )

@@ -53,13 +53,20 @@ def scatter(rng: np.random.Generator, count: int, rest: np.ndarray, normals: np.
     share = np.stack([1 - u - v, u, v], axis=1)[..., None]
     q = triangles[chosen]
     turned = (share * normals[q]).sum(axis=1)
-    return Roots((share * rest[q]).sum(axis=1), turned / np.linalg.norm(turned, axis=1, keepdims=True), (share * base[chosen]).sum(axis=1), q[:, 0])
+    return Roots(
+        (share * rest[q]).sum(axis=1),
+        turned / np.linalg.norm(turned, axis=1, keepdims=True),
+        (share * base[chosen]).sum(axis=1),
+        q[:, 0],
+    )
 
 
 def _skin_triangles() -> np.ndarray:
     skin = anatomy().surfaces["skin"]
     triangles = skin.source[skin.triangles]
-    return triangles[(anatomy().base[triangles, 1] > 5.9).all(axis=1) & (np.abs(anatomy().base[triangles, 0]) < 0.78).all(axis=1)]
+    return triangles[
+        (anatomy().base[triangles, 1] > 5.9).all(axis=1) & (np.abs(anatomy().base[triangles, 0]) < 0.78).all(axis=1)
+    ]
 
 
 def _scalp_density(style: str):
@@ -69,7 +76,9 @@ def _scalp_density(style: str):
     return density
 
 
-def hair_parts(who: Identity, rest: np.ndarray, normals: np.ndarray, ground: Ground, strands: Material, scalp: Material) -> list[Part]:
+def hair_parts(
+    who: Identity, rest: np.ndarray, normals: np.ndarray, ground: Ground, strands: Material, scalp: Material
+) -> list[Part]:
     """All hair of the head, from `(V, 3)` rest vertices and normals of the base mesh."""
     if who.style == "bald":
         return []
@@ -114,7 +123,9 @@ def _downward(normals: np.ndarray) -> np.ndarray:
     return down / np.maximum(np.linalg.norm(down, axis=1, keepdims=True), 1e-6)
 
 
-def _wanted(style: Style, at: np.ndarray, roots: Roots, side: np.ndarray, tie: np.ndarray, progress: float) -> np.ndarray:
+def _wanted(
+    style: Style, at: np.ndarray, roots: Roots, side: np.ndarray, tie: np.ndarray, progress: float
+) -> np.ndarray:
     """`(n, 3)` directions of the comb at places of the base mesh."""
     phi = np.radians(azimuth(at))
     around = np.stack([side * np.cos(phi), np.zeros(len(at)), -np.sin(phi)], axis=1)
@@ -124,7 +135,9 @@ def _wanted(style: Style, at: np.ndarray, roots: Roots, side: np.ndarray, tie: n
             swept = np.maximum(swept, 0.35 * (at[:, 1] > 8.1))
         return 1.3 * swept[:, None] * around + np.array([0, -1.0, 0]) * (0.30 + 0.70 * (1 - swept))[:, None]
     if style.comb == "aside":
-        return around * 0.8 + np.array([0, -0.35, -0.15]) + np.array([0, 0, 0.5]) * (phi < 0.8)[:, None] * (progress < 0.3)
+        return (
+            around * 0.8 + np.array([0, -0.35, -0.15]) + np.array([0, 0, 0.5]) * (phi < 0.8)[:, None] * (progress < 0.3)
+        )
     if style.comb == "forward":
         top = (at[:, 1] > 7.9)[:, None]
         return np.where(top, np.array([0, -0.25, 0.9]) + 0.3 * around, np.array([0, -1.0, 0.25]))
@@ -183,7 +196,16 @@ def _pushed(place: np.ndarray, ground: Ground, off: np.ndarray | float, clings: 
     return place + normal * (lift * (away < LONGEST_REACH))[:, None]
 
 
-def _cards(rng, style: Style, paths: np.ndarray, roots: Roots, ground: Ground, material: Material, layer: np.ndarray, width: float | None = None) -> Part:
+def _cards(
+    rng,
+    style: Style,
+    paths: np.ndarray,
+    roots: Roots,
+    ground: Ground,
+    material: Material,
+    layer: np.ndarray,
+    width: float | None = None,
+) -> Part:
     """Ribbons along paths `(n, k, 3)`, flat to the ground, two vertices a step."""
     count, steps = paths.shape[:2]
     tangent = np.gradient(paths, axis=1)
@@ -200,13 +222,34 @@ def _cards(rng, style: Style, paths: np.ndarray, roots: Roots, ground: Ground, m
     rest = np.stack([paths - across * half[..., None], paths + across * half[..., None]], axis=2)
     variant = rng.integers(0, VARIANTS, count)[:, None] / VARIANTS
     low, high = (np.broadcast_to(variant + e, (count, steps)) for e in (0.02 / VARIANTS, 0.98 / VARIANTS))
-    uv = np.stack([np.stack([low, np.broadcast_to(t, (count, steps))], -1), np.stack([high, np.broadcast_to(t, (count, steps))], -1)], axis=2)
+    uv = np.stack(
+        [
+            np.stack([low, np.broadcast_to(t, (count, steps))], -1),
+            np.stack([high, np.broadcast_to(t, (count, steps))], -1),
+        ],
+        axis=2,
+    )
     first = (np.arange(count)[:, None] * steps + np.arange(steps - 1)[None]) * 2
     quads = np.stack([first, first + 1, first + 3, first, first + 3, first + 2], axis=-1).reshape(-1, 3)
-    shade = (0.62 + 0.38 * layer)[:, None] * np.interp(t, [0, 0.5, 1], [0.72, 1.0, 1.0])[None] * rng.uniform(0.82, 1.12, count)[:, None]
+    shade = (
+        (0.62 + 0.38 * layer)[:, None]
+        * np.interp(t, [0, 0.5, 1], [0.72, 1.0, 1.0])[None]
+        * rng.uniform(0.82, 1.12, count)[:, None]
+    )
     bones, weights = _hanging(rest.reshape(-1, 3))
     twice = [np.repeat(x[:, :, None], 2, axis=2).reshape(-1, *x.shape[2:]) for x in (normal, tangent, shade)]
-    return Part(material, rest.reshape(-1, 3), twice[0], twice[1], bones, weights, np.full(len(bones), -1), uv.reshape(-1, 2), quads, twice[2])
+    return Part(
+        material,
+        rest.reshape(-1, 3),
+        twice[0],
+        twice[1],
+        bones,
+        weights,
+        np.full(len(bones), -1),
+        uv.reshape(-1, 2),
+        quads,
+        twice[2],
+    )
 
 
 def _hanging(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -258,7 +301,16 @@ def _tail(rng, style: Style, who: Identity, ground: Ground, material: Material, 
         turning = spread[:, None] * np.cos(angle) + np.cross(axis, spread)[:, None] * np.sin(angle)
         paths = centre + turning * (0.26 + 0.06 * layer)[:, None, None] * scale
         empty = Ground(centre + 0.2 * spread, spread, cKDTree(centre + 0.2 * spread))
-        return _cards(rng, style, paths, Roots(paths[:, 0], spread, paths[:, 0], np.zeros(count, int)), empty, material, layer, 0.16)
+        return _cards(
+            rng,
+            style,
+            paths,
+            Roots(paths[:, 0], spread, paths[:, 0], np.zeros(count, int)),
+            empty,
+            material,
+            layer,
+            0.16,
+        )
     place = TIE + moved + spread * 0.07
     direction, path = np.tile([0.0, 0.15, -1.0], (count, 1)) + 0.35 * spread, [place]
     for _ in range(steps - 1):
@@ -267,7 +319,9 @@ def _tail(rng, style: Style, who: Identity, ground: Ground, material: Material, 
         place = _pushed(place + direction * 0.26 * who.length * scale, ground, 0.12 + 0.1 * layer)
         path.append(place)
     paths = np.stack(path, axis=1)
-    return _cards(rng, style, paths, Roots(paths[:, 0], spread, paths[:, 0], np.zeros(count, int)), ground, material, layer, 0.16)
+    return _cards(
+        rng, style, paths, Roots(paths[:, 0], spread, paths[:, 0], np.zeros(count, int)), ground, material, layer, 0.16
+    )
 
 
 def beard_part(who: Identity, rest: np.ndarray, normals: np.ndarray, material: Material) -> Part | None:
@@ -287,15 +341,28 @@ def beard_part(who: Identity, rest: np.ndarray, normals: np.ndarray, material: M
     def density(places: np.ndarray) -> np.ndarray:
         return beard(places, who.beard) * (near_lips.query(places)[0] > 0.05)
 
-    roots = scatter(rng, {"short": 420, "full": 520, "goatee": 220, "moustache": 160}[who.beard], rest, normals, density)
+    roots = scatter(
+        rng, {"short": 420, "full": 520, "goatee": 220, "moustache": 160}[who.beard], rest, normals, density
+    )
     count = len(roots.places)
     length = lengths[who.beard] * rng.uniform(0.7, 1.3, count)
     length = np.where((roots.base[:, 1] > 6.6) & (np.abs(roots.base[:, 0]) < 0.36), np.minimum(length, 0.11), length)
-    outward = np.stack([0.35 * np.sign(roots.base[:, 0]) * (np.abs(roots.base[:, 0]) > 0.05), np.full(count, -1.0), np.full(count, 0.1)], axis=1)
+    outward = np.stack(
+        [
+            0.35 * np.sign(roots.base[:, 0]) * (np.abs(roots.base[:, 0]) > 0.05),
+            np.full(count, -1.0),
+            np.full(count, 0.1),
+        ],
+        axis=1,
+    )
     direction = roots.normals * 0.3 + outward + rng.normal(0, 0.15, (count, 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     t = np.linspace(0, 1, 3)
-    paths = roots.places[:, None] + direction[:, None] * (t[None] * length[:, None])[..., None] + roots.normals[:, None] * 0.012
+    paths = (
+        roots.places[:, None]
+        + direction[:, None] * (t[None] * length[:, None])[..., None]
+        + roots.normals[:, None] * 0.012
+    )
     on_skin = Ground(roots.places, roots.normals, cKDTree(roots.places))
     part = _cards(rng, Style("out", count, 0.09, 0.1, 0.1), paths, roots, on_skin, material, rng.random(count), 0.10)
     follows = np.repeat(roots.vertex, 6)

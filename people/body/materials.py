@@ -31,23 +31,69 @@ def materials_of(who: Identity, texture: int) -> dict[str, Material]:
     shine = 0.30 if who.hair in ("black", "dark brown", "brown", "red") else 0.16
     head = Material("head", c.SKIN, head_texture(who, texture), specular=0.16, gloss=4, wrap=0.10, scatter=0.45)
     fabric = Material("cloth", c.CLOTH, cloth, specular=0.02, gloss=3, wrap=0.18, two_sided=True, cut_out=True)
-    frame = {"dark": (0.06, 0.05, 0.05), "thin": (0.45, 0.42, 0.38), "round": (0.30, 0.20, 0.12)}.get(who.glasses, (0.1, 0.1, 0.1))
-    collar_colour = who.garment.second_rgb if who.garment.kind == "suit" else tuple(min(1.0, x * 1.06) for x in who.garment.rgb)
+    frame = {"dark": (0.06, 0.05, 0.05), "thin": (0.45, 0.42, 0.38), "round": (0.30, 0.20, 0.12)}.get(
+        who.glasses, (0.1, 0.1, 0.1)
+    )
+    collar_colour = (
+        who.garment.second_rgb if who.garment.kind == "suit" else tuple(min(1.0, x * 1.06) for x in who.garment.rgb)
+    )
     enamel = plain((0.86, 0.82, 0.74))
     return {
         "head": head,
         "skin": Material("skin", c.SKIN, body_texture(who), specular=0.12, gloss=4, wrap=0.10, scatter=0.45),
-        "mouth": Material("mouth", c.MOUTH, plain((0.48, 0.20, 0.19)), specular=0.1, gloss=4, wrap=0.1, scatter=0.3, casts=False, two_sided=True),
+        "mouth": Material(
+            "mouth",
+            c.MOUTH,
+            plain((0.48, 0.20, 0.19)),
+            specular=0.1,
+            gloss=4,
+            wrap=0.1,
+            scatter=0.3,
+            casts=False,
+            two_sided=True,
+        ),
         "eye": Material("eye", c.EYE, eye_texture(who), specular=0.9, gloss=7, wrap=0.30, scatter=0.1, casts=False),
         "upper_teeth": Material("teeth", c.TEETH, enamel, specular=0.25, gloss=5, wrap=0.2, scatter=0.2, casts=False),
         "lower_teeth": Material("teeth", c.TEETH, enamel, specular=0.25, gloss=5, wrap=0.2, scatter=0.2, casts=False),
-        "tongue": Material("tongue", c.MOUTH, plain((0.70, 0.36, 0.36)), specular=0.15, gloss=4, wrap=0.2, scatter=0.4, casts=False),
+        "tongue": Material(
+            "tongue", c.MOUTH, plain((0.70, 0.36, 0.36)), specular=0.15, gloss=4, wrap=0.2, scatter=0.4, casts=False
+        ),
         "lashes": Material("lashes", c.LASHES, lash_texture(), casts=False, two_sided=True, cut_out=True),
         "cloth": fabric,
-        "collar": Material("collar", c.CLOTH, plain(tuple(float(x) for x in collar_colour)), specular=0.02, gloss=3, wrap=0.18, two_sided=True),
-        "strands": Material("strands", c.HAIR, hair_texture, specular=0.0 if style and style.curls else shine, gloss=5, wrap=0.25, strands=True, two_sided=True, cut_out=True),
-        "scalp": Material("scalp", c.HAIR, scalp_texture(who, texture), wrap=0.25, strands=True, two_sided=True, cut_out=True),
-        "beard": Material("beard", c.BEARD, strand_texture(who, max(64, texture // 4)), tint=(0.8, 0.8, 0.8), wrap=0.3, casts=False, strands=True, two_sided=True, cut_out=True),
+        "collar": Material(
+            "collar",
+            c.CLOTH,
+            plain(tuple(float(x) for x in collar_colour)),
+            specular=0.02,
+            gloss=3,
+            wrap=0.18,
+            two_sided=True,
+        ),
+        "strands": Material(
+            "strands",
+            c.HAIR,
+            hair_texture,
+            specular=0.0 if style and style.curls else shine,
+            gloss=5,
+            wrap=0.25,
+            strands=True,
+            two_sided=True,
+            cut_out=True,
+        ),
+        "scalp": Material(
+            "scalp", c.HAIR, scalp_texture(who, texture), wrap=0.25, strands=True, two_sided=True, cut_out=True
+        ),
+        "beard": Material(
+            "beard",
+            c.BEARD,
+            strand_texture(who, max(64, texture // 4)),
+            tint=(0.8, 0.8, 0.8),
+            wrap=0.3,
+            casts=False,
+            strands=True,
+            two_sided=True,
+            cut_out=True,
+        ),
         "glasses": Material("glasses", c.GLASSES, plain(frame), specular=0.5, gloss=5, wrap=0.1),
     }
 

@@ -121,7 +121,9 @@ def _basis(along: np.ndarray, beside: np.ndarray) -> np.ndarray:
     return np.stack([x, y, np.cross(x, y)], axis=1)
 
 
-def reach(arm: Arm, wrist: np.ndarray, elbow_towards: np.ndarray, twist: float, curl: np.ndarray, spread: float) -> dict[str, np.ndarray]:
+def reach(
+    arm: Arm, wrist: np.ndarray, elbow_towards: np.ndarray, twist: float, curl: np.ndarray, spread: float
+) -> dict[str, np.ndarray]:
     """Turn one arm's bones so that its wrist comes to a place, by two-bone inverse kinematics.
 
     Args:
@@ -145,7 +147,12 @@ def reach(arm: Arm, wrist: np.ndarray, elbow_towards: np.ndarray, twist: float, 
     fore_turn = _basis(fore, hinge) @ _basis(arm.fore, np.cross(arm.fore, (0, 0, 1.0))).T
     side = arm.side
     half = rotation(arm.fore, 0.5 * arm.sign * twist)
-    turns = {f"upperarm01.{side}": upper_turn, f"lowerarm01.{side}": upper_turn.T @ fore_turn, f"lowerarm02.{side}": half, f"wrist.{side}": half}
+    turns = {
+        f"upperarm01.{side}": upper_turn,
+        f"lowerarm01.{side}": upper_turn.T @ fore_turn,
+        f"lowerarm02.{side}": half,
+        f"wrist.{side}": half,
+    }
     for finger in range(1, 6):
         for k, amount in enumerate((0.9, 1.35, 0.8) if finger > 1 else (0.35, 0.5, 0.6)):
             turn = rotation(arm.curls[finger - 1], amount * float(curl[finger - 1]))

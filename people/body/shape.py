@@ -11,11 +11,46 @@ if TYPE_CHECKING:
     from people.identity import Identity
 
 HEAD_SHAPES = ("oval", "round", "rectangular", "square", "triangular", "invertedtriangular", "diamond")
-OPPOSITES = {"decr": "incr", "down": "up", "in": "out", "backward": "forward", "concave": "convex", "compress": "uncompress"}
+OPPOSITES = {
+    "decr": "incr",
+    "down": "up",
+    "in": "out",
+    "backward": "forward",
+    "concave": "convex",
+    "compress": "uncompress",
+}
 # Standard deviation of a face axis, by its folder: eyes and mouths of equal spread look ill.
-SPREAD = {"eyes": 0.20, "mouth": 0.20, "nose": 0.26, "chin": 0.24, "cheek": 0.24, "ears": 0.2, "eyebrows": 0.2, "forehead": 0.2, "head": 0.13, "neck": 0.2, "torso": 0.25}
+SPREAD = {
+    "eyes": 0.20,
+    "mouth": 0.20,
+    "nose": 0.26,
+    "chin": 0.24,
+    "cheek": 0.24,
+    "ears": 0.2,
+    "eyebrows": 0.2,
+    "forehead": 0.2,
+    "head": 0.13,
+    "neck": 0.2,
+    "torso": 0.25,
+}
 # Axes that age, slim, shift or widen a whole part: the macro shapes do that, or it looks wrong.
-LEFT_OUT = ("head-age", "head-fat", "head-angle", "trans", "epicanthus", "double", "push", "bag", "cleft", "jaw-drop", "septum", "neck-height", "laugh-lines", "dimples", "measure-neck")
+LEFT_OUT = (
+    "head-age",
+    "head-fat",
+    "head-angle",
+    "trans",
+    "epicanthus",
+    "double",
+    "push",
+    "bag",
+    "cleft",
+    "jaw-drop",
+    "septum",
+    "neck-height",
+    "laugh-lines",
+    "dimples",
+    "measure-neck",
+)
 
 
 @cache

@@ -81,7 +81,9 @@ def cloth_texture(who: Identity, size: int) -> np.ndarray:
     if garment.kind in ("shirt", "polo shirt"):
         placket = np.where(front & (y > (3.9 if garment.kind == "polo shirt" else -9)), np.abs(np.abs(x) - 0.14), 9)
         image *= 1 - 0.25 * _near(placket, 0.02)
-        buttons = np.where(front & (y < 5.1) & (y > (4.0 if garment.kind == "polo shirt" else -9)), np.hypot(x, (y % 0.75) - 0.4), 9)
+        buttons = np.where(
+            front & (y < 5.1) & (y > (4.0 if garment.kind == "polo shirt" else -9)), np.hypot(x, (y % 0.75) - 0.4), 9
+        )
         image[:] = image * (1 - _near(buttons, 0.055)) + _near(buttons, 0.055) * (0.75 if main.mean() < 0.3 else 0.25)
     if garment.kind == "suit":
         _suit(image, x, y, front, garment, second, rng)
@@ -97,12 +99,16 @@ def _near(distance: np.ndarray, width: float) -> np.ndarray:
     return np.exp(-((distance / width) ** 2))[..., None]
 
 
-def _pattern(image: np.ndarray, x: np.ndarray, y: np.ndarray, garment: Garment, second: np.ndarray, texel: float) -> None:
+def _pattern(
+    image: np.ndarray, x: np.ndarray, y: np.ndarray, garment: Garment, second: np.ndarray, texel: float
+) -> None:
     """Stripes, checks or dots of the second colour, in place; none finer than two texels."""
     period = max(0.42 * garment.scale, 5 * texel)
 
     def stripes(value: np.ndarray, share: float = 0.5) -> np.ndarray:
-        return step(np.abs((value / period) % 1 - 0.5) * period, share * period / 2 + texel / 2, share * period / 2 - texel / 2)[..., None]
+        return step(
+            np.abs((value / period) % 1 - 0.5) * period, share * period / 2 + texel / 2, share * period / 2 - texel / 2
+        )[..., None]
 
     if garment.pattern == "striped":
         amount = stripes(y)
@@ -117,16 +123,28 @@ def _pattern(image: np.ndarray, x: np.ndarray, y: np.ndarray, garment: Garment, 
     image[:] = image * (1 - amount) + amount * second
 
 
-def _suit(image: np.ndarray, x: np.ndarray, y: np.ndarray, front: np.ndarray, garment: Garment, second: np.ndarray, rng: np.random.Generator) -> None:
+def _suit(
+    image: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+    front: np.ndarray,
+    garment: Garment,
+    second: np.ndarray,
+    rng: np.random.Generator,
+) -> None:
     """Lapels, and in their opening a shirt with or without a tie, in place."""
     opening = np.where(front, neck_edge(x, y, front, "lapels"), 1.0)
     lapel = (opening > 0) & (opening < 0.30 - 0.03 * np.clip(5 - y, 0, 2)) & front & (y > 3.5)
     image[lapel] *= 1.25
-    image *= 1 - 0.4 * _near(np.where(lapel | (np.abs(opening) < 0.1), np.minimum(np.abs(opening), np.abs(opening - 0.27)), 9), 0.03)
+    image *= 1 - 0.4 * _near(
+        np.where(lapel | (np.abs(opening) < 0.1), np.minimum(np.abs(opening), np.abs(opening - 0.27)), 9), 0.03
+    )
     shirt = step(opening, 0.02, -0.02)[..., None]
     image[:] = image * (1 - shirt) + shirt * second
     image *= 1 - 0.15 * _near(np.where(opening < 0, x, 9), 0.02)
     if rng.random() < 0.6:
-        tie = linear_of(np.array([(0.45, 0.10, 0.12), (0.10, 0.13, 0.30), (0.15, 0.15, 0.16), (0.20, 0.32, 0.25)])[rng.integers(4)])
+        tie = linear_of(
+            np.array([(0.45, 0.10, 0.12), (0.10, 0.13, 0.30), (0.15, 0.15, 0.16), (0.20, 0.32, 0.25)])[rng.integers(4)]
+        )
         width = np.where(y > 4.95, 0.13, 0.10 + 0.05 * np.clip(4.95 - y, 0, 2))
         image[(np.abs(x) < width) & (opening < 0) & (y < 5.22)] = tie

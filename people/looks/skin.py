@@ -25,7 +25,9 @@ def head_places(size: int) -> tuple[np.ndarray, np.ndarray]:
     triangles = surface.triangles[inside[surface.triangles].all(axis=1)]
     # Grown a little about their middles, so that filtering at seams meets colour.
     corners = xy[triangles]
-    t, x, y, a, b, c = _cover(corners + 0.35 * (corners - corners.mean(axis=1, keepdims=True)), size, size, np.zeros(len(triangles)))
+    t, x, y, a, b, c = _cover(
+        corners + 0.35 * (corners - corners.mean(axis=1, keepdims=True)), size, size, np.zeros(len(triangles))
+    )
     q = base[surface.source[triangles[t]]]
     places, known = np.zeros((size, size, 3), np.float32), np.zeros((size, size), bool)
     places[y, x] = a[:, None] * q[:, 0] + b[:, None] * q[:, 1] + c[:, None] * q[:, 2]
@@ -76,9 +78,19 @@ def head_texture(who: Identity, size: int) -> np.ndarray:
     tone = linear_of(np.array(who.skin_rgb))
     fair = float(np.clip((who.skin_rgb[1] - 0.25) / 0.5, 0.25, 1))
     image = np.ones((size, size, 3), np.float32) * tone
-    image *= 1 + 0.045 * smooth_noise(rng, (size, size), (14, 14))[..., None] + 0.03 * smooth_noise(rng, (size, size), (size // 2, size // 2))[..., None]
+    image *= (
+        1
+        + 0.045 * smooth_noise(rng, (size, size), (14, 14))[..., None]
+        + 0.03 * smooth_noise(rng, (size, size), (size // 2, size // 2))[..., None]
+    )
     red = np.array([0.10, -0.10, -0.09]) * fair
-    for x, y, z, radius, much in ((0.42, 6.98, 1.32, 0.30, 1.0), (0, 6.98, 1.64, 0.15, 1.0), (0.12, 6.90, 1.55, 0.08, 0.8), (0, 6.30, 1.48, 0.16, 0.4), (0.82, 7.1, 0.5, 0.35, 0.9)):
+    for x, y, z, radius, much in (
+        (0.42, 6.98, 1.32, 0.30, 1.0),
+        (0, 6.98, 1.64, 0.15, 1.0),
+        (0.12, 6.90, 1.55, 0.08, 0.8),
+        (0, 6.30, 1.48, 0.16, 0.4),
+        (0.82, 7.1, 0.5, 0.35, 0.9),
+    ):
         image *= 1 + much * rng.uniform(0.6, 1.3) * red * _blob(p, x, y, z, radius)
     image *= 1 + np.array([0.03, 0.03, 0.0]) * _blob(p, 0, 7.75, 1.45, 0.5)
     image *= 1 - np.array([0.13, 0.17, 0.12]) * (0.5 + 0.7 * who.wrinkles) * _blob(p, 0.27, 7.17, 1.42, 0.10)
@@ -88,11 +100,23 @@ def head_texture(who: Identity, size: int) -> np.ndarray:
     lids, lips, inner = (head_mask(n, size)[..., None] for n in ("eyelids", "lips", "inside-mouth"))
     made_up = who.lips > 0.4
     image *= 1 - lids * np.array([0.22, 0.36, 0.34]) * (1.5 if made_up else 0.8)
-    lashes = _line(p[..., 1] - 7.335, 0.03) * step(np.abs(np.abs(p[..., 0]) - 0.31), 0.20, 0.10)[..., None] * (p[..., 2] > 1.2)[..., None]
+    lashes = (
+        _line(p[..., 1] - 7.335, 0.03)
+        * step(np.abs(np.abs(p[..., 0]) - 0.31), 0.20, 0.10)[..., None]
+        * (p[..., 2] > 1.2)[..., None]
+    )
     image *= 1 - (0.55 if made_up else 0.3) * lashes
-    lip = tone * np.array([0.92, 0.52, 0.52]) * (1 - who.lips) + who.lips * (0.5 * tone * np.array([0.9, 0.3, 0.33]) + 0.5 * np.array([0.36, 0.045, 0.065]) * (0.4 + 0.6 * fair))
+    lip = tone * np.array([0.92, 0.52, 0.52]) * (1 - who.lips) + who.lips * (
+        0.5 * tone * np.array([0.9, 0.3, 0.33]) + 0.5 * np.array([0.36, 0.045, 0.065]) * (0.4 + 0.6 * fair)
+    )
     image = image * (1 - 0.85 * lips) + 0.85 * lips * lip
-    image *= 1 - 0.45 * _line(p[..., 1] - 6.607, 0.012) * step(np.abs(p[..., 0]), 0.26, 0.2)[..., None] * (p[..., 2] > 1.3)[..., None]  # between the lips
+    image *= (
+        1
+        - 0.45
+        * _line(p[..., 1] - 6.607, 0.012)
+        * step(np.abs(p[..., 0]), 0.26, 0.2)[..., None]
+        * (p[..., 2] > 1.3)[..., None]
+    )  # between the lips
     _age(image, p, who, rng)
     _hairs(image, p, who, rng, lips[..., 0])
     image = image * (1 - inner) + inner * np.array([0.16, 0.03, 0.03])
@@ -106,7 +130,9 @@ def _age(image: np.ndarray, p: np.ndarray, who: Identity, rng: np.random.Generat
     x, y = np.abs(p[..., 0]), p[..., 1]
     if who.freckles:
         spots = step(smooth_noise(rng, (size, size), (size // 3, size // 3)), 0.9, 1.5)[..., None]
-        image *= 1 - 0.35 * who.freckles * spots * np.array([0.5, 0.8, 1.0]) * (_blob(p, 0.35, 7.02, 1.4, 0.4) + _blob(p, 0, 7.7, 1.4, 0.3))
+        image *= 1 - 0.35 * who.freckles * spots * np.array([0.5, 0.8, 1.0]) * (
+            _blob(p, 0.35, 7.02, 1.4, 0.4) + _blob(p, 0, 7.7, 1.4, 0.3)
+        )
     for _ in range(int(rng.integers(0, 3))):
         side, at = rng.choice([-1, 1]), rng.uniform((0.15, 6.3), (0.55, 7.9))
         away = (p[..., 0] - side * at[0]) ** 2 + (y - at[1]) ** 2
@@ -115,7 +141,10 @@ def _age(image: np.ndarray, p: np.ndarray, who: Identity, rng: np.random.Generat
     lines = sum(_line(y - height - wobble, 0.016) for height in (7.72, 7.80, 7.88)) * step(x, 0.5, 0.3)[..., None]
     fold = 6.93 - 0.9 * (x - 0.16)  # from the nose past the mouth
     lines = lines + 0.9 * _line(y - fold, 0.03) * (step(x, 0.13, 0.2) * step(x, 0.40, 0.34))[..., None]
-    feet = _line(((y - 7.28) * 26 + 3 * np.sin(20 * (x - 0.5))) % 2 - 1, 0.5) * (step(x, 0.49, 0.53) * step(x, 0.66, 0.6) * step(np.abs(y - 7.28), 0.13, 0.08))[..., None]
+    feet = (
+        _line(((y - 7.28) * 26 + 3 * np.sin(20 * (x - 0.5))) % 2 - 1, 0.5)
+        * (step(x, 0.49, 0.53) * step(x, 0.66, 0.6) * step(np.abs(y - 7.28), 0.13, 0.08))[..., None]
+    )
     image *= 1 - np.minimum(1, lines + 0.6 * feet) * front[..., None] * np.array([0.22, 0.27, 0.27]) * who.wrinkles
 
 
@@ -131,7 +160,9 @@ def _hairs(image: np.ndarray, p: np.ndarray, who: Identity, rng: np.random.Gener
 
     cover(brow(p, who.brows) * streaks * (0.92 if who.hair not in ("blond", "white") else 0.75), hair * shade)
     if who.sex == "male":
-        kind, dark = ("full", 0.10 * (who.hair in ("black", "dark brown", "brown"))) if who.beard == "none" else (who.beard, 0.8)
+        kind, dark = (
+            ("full", 0.10 * (who.hair in ("black", "dark brown", "brown"))) if who.beard == "none" else (who.beard, 0.8)
+        )
         kind, dark = ("full", 0.42) if kind == "stubble" else (kind, dark)
         grain = 0.6 + 0.4 * np.clip(smooth_noise(rng, (size, size), (size, size)), -1, 1)
         cover(beard(p, kind) * (1 - lips) * dark * grain, hair * 0.7 + 0.02)
@@ -146,8 +177,18 @@ def body_texture(who: Identity) -> np.ndarray:
     rng = np.random.default_rng([who.seed, zlib.crc32(b"body")])
     tone = linear_of(np.array(who.skin_rgb)) * np.array([1.0, 0.97, 0.95])
     size = 256
-    nails = anatomy().masks["fingernails"].reshape(size, -1, size, anatomy().masks["fingernails"].shape[0] // size).mean(axis=(1, 3))[..., None]
-    inner = anatomy().masks["inside-mouth"].reshape(size, -1, size, anatomy().masks["inside-mouth"].shape[0] // size).mean(axis=(1, 3))[..., None]
+    nails = (
+        anatomy()
+        .masks["fingernails"]
+        .reshape(size, -1, size, anatomy().masks["fingernails"].shape[0] // size)
+        .mean(axis=(1, 3))[..., None]
+    )
+    inner = (
+        anatomy()
+        .masks["inside-mouth"]
+        .reshape(size, -1, size, anatomy().masks["inside-mouth"].shape[0] // size)
+        .mean(axis=(1, 3))[..., None]
+    )
     image = tone * (1 + 0.04 * smooth_noise(rng, (size, size), (40, 40))[..., None])
     image = image * (1 - nails) + nails * (0.6 * tone * np.array([1.1, 0.85, 0.85]) + 0.1)
     inner = np.clip(inner * 1.6, 0, 1)
@@ -162,7 +203,11 @@ def eye_texture(who: Identity) -> np.ndarray:
     angle = np.degrees(np.arcsin(np.clip(np.hypot(x, y), 0, 1)))[..., None]
     iris = linear_of(np.array(who.eyes_rgb))
     around = np.arctan2(y, x)
-    fibres = 1 + 0.25 * np.interp(around, np.linspace(-np.pi, np.pi, 61), np.r_[(f := rng.standard_normal(60)), f[0]])[..., None]
+    fibres = (
+        1
+        + 0.25
+        * np.interp(around, np.linspace(-np.pi, np.pi, 61), np.r_[(f := rng.standard_normal(60)), f[0]])[..., None]
+    )
     ring = iris * fibres * (1.35 - 0.02 * angle)
     white = np.array([0.72, 0.66, 0.62]) * (1 - 0.004 * np.maximum(0, angle - 30))
     colour = ring * (1 - step(angle, 26, 29)) + white * step(angle, 26, 29)

@@ -48,5 +48,7 @@ def curl_texture(who: Identity, size: int) -> np.ndarray:
     colour = linear_of(np.array(who.hair_rgb)) * np.clip(0.95 + 0.5 * bumps, 0.25, 2.2)[..., None]
     across = (np.arange(size) * VARIANTS / size) % 1
     sides = np.clip(np.minimum(across, 1 - across) * 5, 0, 1)
-    alpha = np.clip(1.2 + 0.9 * smooth_noise(rng, (size, size), (size // 5, size // 5)) - 1.0 * v**2, 0, 1) * (0.2 + 0.8 * sides[None])
+    alpha = np.clip(1.2 + 0.9 * smooth_noise(rng, (size, size), (size // 5, size // 5)) - 1.0 * v**2, 0, 1) * (
+        0.2 + 0.8 * sides[None]
+    )
     return np.concatenate([np.round(srgb_of(colour) * 255), np.round(alpha * 255)[..., None]], axis=2).astype(np.uint8)

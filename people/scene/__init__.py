@@ -1,0 +1,1 @@
+"""Where and how a person is filmed: camera, light, background."""
