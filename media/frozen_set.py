@@ -32,6 +32,7 @@ from media.records.json_record import JsonRecord
 from media.user_error import UserError
 
 FORMAT = 2
+HELD_OUT = "held_out"  # kind of a set whose clips lie in the workspace's own shards, and whose people no snapshot lists
 RECORD, MANIFEST = "test_set.json", "manifest.parquet"
 BUILD = "`omnihuman testset build`"
 # Column of the manifest that names a file -> its folder and suffix; `<column>_sha256` is the file's hash.

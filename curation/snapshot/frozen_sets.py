@@ -84,11 +84,12 @@ def freeze_set(
     video: VideoConfig,
     detector: KeypointDetector | None,
     skipped: Mapping[str, str],
-    record: Mapping[str, str],
+    record: Mapping[str, str | float],
     *,
     limit: int | None,
     windows: int,
     place: str,
+    remedy: str = "give more clips, or take more windows of a long one (--windows)",
 ) -> FrozenSet:
     """Write the set of some clips, one clip at a time; one that cannot be decoded after all is left out with its reason.
 
@@ -101,7 +102,7 @@ def freeze_set(
         record: `kind` and `disjoint_from`, and what else is to be recorded.
         limit: at most so many samples, as many people as possible.
         windows: at most so many of a clip.
-        place: where the clips are from, for the error.
+        place, remedy: where the clips are from, and what to do about too few, for the error.
 
     Raises:
         CurationError: fewer than two samples are left.
@@ -119,7 +120,7 @@ def freeze_set(
                 "; ".join(f"{name}: {why}" for name, why in list(left_out.items())[:5]) or "there is no other clip"
             )
             raise CurationError(
-                f"{len(samples)} samples are left of {place}, and a benchmark needs {FEWEST} or more ({reasons}); give more clips, or more windows of a long one (--windows)"
+                f"{len(samples)} samples are left of {place}, and a benchmark needs {FEWEST} or more ({reasons}); {remedy}"
             )
         write_manifest(
             folder,

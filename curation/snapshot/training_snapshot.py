@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from curation.bucket import bucket_names
 from curation.features.feature_files import features_digest, features_file
+from curation.snapshot.held_out_people import HeldOutPeople, clip_tables, find_held_out
 from curation.snapshot.withdrawals import Tombstone, withdrawn
 from curation.subsets.nested_subsets import predicates_of
 from curation.tables.contracts import SNAPSHOT
@@ -34,6 +35,15 @@ DIGEST_ROWS = 100_000
 
 
 @dataclass(frozen=True)
+class _LeftOut:
+    """Clips of held-out people: whom they show, how many, and how many samples would have been made of them."""
+
+    people: frozenset[str] = frozenset()
+    clips: int = 0
+    samples: int = 0
+
+
+@dataclass(frozen=True)
 class _Shard:
     """One shard that can be trained on: its samples in the text subset, and what it was made with."""
 
@@ -42,6 +52,7 @@ class _Shard:
     clips: int
     features_sha256: str
     encoders: dict[str, Any]
+    held_out: _LeftOut = _LeftOut()
 
 
 def freeze_snapshot(
@@ -52,6 +63,7 @@ def freeze_snapshot(
     destination: Path,
     profile: Profile,
     tombstones: Sequence[Tombstone] = (),
+    held_out_share: float = 0.0,
 ) -> str:
     """Write `destination/` snapshot.json, samples.parquet and card.md; returns the digest.
 
@@ -64,15 +76,18 @@ def freeze_snapshot(
         destination: the snapshot's folder.
         profile: predicates and buckets that every shard must have been made with.
         tombstones: withdrawals; the clips they name are left out.
+        held_out_share: of all people, whose clips are left out, so that models can be judged by them
+            (`curation.snapshot.held_out_people`).
 
     Raises:
         CurationError: not one sample is left; the message lists why.
     """
     usable, excluded = [], []
+    people = find_held_out(clip_tables(raw_root, shards) if held_out_share else (), held_out_share)
     for name in sorted(set(shards)):
         try:
             shard = _read_shard(name, raw_root / name, subsets_root / name, features_root / name, profile)
-            usable.append(_without_withdrawn(shard, raw_root / name, tombstones))
+            usable.append(_without(shard, raw_root / name, tombstones, people))
         except CurationError as error:
             excluded.append(
                 {"shard": name, "reason": _without_roots(str(error), raw_root, subsets_root, features_root)}
@@ -89,7 +104,7 @@ def freeze_snapshot(
             "; ".join(f"{entry['shard']}: {entry['reason']}" for entry in excluded) or "no clip is in the text subset"
         )
         raise CurationError(f"no sample to train on in {len(set(shards))} shards ({reasons})")
-    snapshot = _describe(usable, excluded, samples, encoders, profile)
+    snapshot = _describe(usable, excluded, samples, encoders, profile, held_out_share)
     with whole_directory(destination) as folder:
         write_table(samples, folder / "samples.parquet", SNAPSHOT_SCHEMA, {"digest": snapshot.digest}, SNAPSHOT)
         snapshot.write(folder)
@@ -97,13 +112,16 @@ def freeze_snapshot(
     return snapshot.digest
 
 
-def _without_withdrawn(shard: _Shard, raw: Path, tombstones: Sequence[Tombstone]) -> _Shard:
+def _without(shard: _Shard, raw: Path, tombstones: Sequence[Tombstone], people: HeldOutPeople) -> _Shard:
+    """The shard without clips that are withdrawn, or that show people who are held out."""
     clips = read_table(raw / "clips.parquet")
-    gone = clips.loc[withdrawn(clips, tombstones), "clip_id"]
-    if gone.empty:
-        return shard
-    samples = shard.samples[~shard.samples["clip_id"].isin(gone)]
-    return replace(shard, samples=samples, clips=shard.clips - len(gone))
+    gone = withdrawn(clips, tombstones)
+    who = people.among(clips)[~gone]
+    who = who[who != ""]
+    held = shard.samples["clip_id"].isin(clips.loc[who.index, "clip_id"])
+    samples = shard.samples[~held & ~shard.samples["clip_id"].isin(clips.loc[gone, "clip_id"])]
+    left_out = _LeftOut(frozenset(who), len(who), int(held.sum()))
+    return replace(shard, samples=samples, clips=shard.clips - int(gone.sum()) - len(who), held_out=left_out)
 
 
 def _without_roots(message: str, *roots: Path) -> str:
@@ -182,6 +200,7 @@ def _describe(
     samples: pd.DataFrame,
     encoders: dict[str, Any],
     profile: Profile,
+    held_out_share: float,
 ) -> SnapshotRecord:
     flags = (*SUBSETS, "reference_outside", "has_motion")
     counts = {"clips": sum(shard.clips for shard in shards), **{name: int(samples[name].sum()) for name in flags}}
@@ -201,6 +220,13 @@ def _describe(
         "buckets": {name: int(in_buckets.get(name, 0)) for name in encoders["buckets"]},
         "encoders": encoders,
     }
+    if held_out_share:
+        values["held_out"] = {
+            "share": held_out_share,
+            "people": len(frozenset().union(*(shard.held_out.people for shard in shards))),
+            "clips": sum(shard.held_out.clips for shard in shards),
+            "samples": sum(shard.held_out.samples for shard in shards),
+        }
     return SnapshotRecord(values)
 
 
@@ -225,6 +251,7 @@ def _card(snapshot: SnapshotRecord, samples: pd.DataFrame, profile: Profile) -> 
         f"{', '.join(f'{name} ({count} samples)' for name, count in snapshot.buckets.items())}.",
         f"Of {counts['text']} samples, {counts['reference_outside']} have their reference from outside the window and "
         f"{counts['has_motion']} have motion frames before it.",
+        *_held_out_line(snapshot),
         "",
         "| subset | samples | minutes | predicate (each subset also needs the ones above it) |",
         "| --- | ---: | ---: | --- |",
@@ -244,3 +271,13 @@ def _card(snapshot: SnapshotRecord, samples: pd.DataFrame, profile: Profile) -> 
         "",
     ]
     return "\n".join(lines)
+
+
+def _held_out_line(snapshot: SnapshotRecord) -> list[str]:
+    held = snapshot.held_out
+    if not held:
+        return []
+    return [
+        f"{held['clips']} clips of {held['people']} people are held out as a benchmark ({held['share']:.3g} of all people) and not in it: "
+        f"{held['samples']} samples."
+    ]

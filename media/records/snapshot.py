@@ -49,3 +49,8 @@ class SnapshotRecord(JsonRecord):
     def encoders(self) -> Mapping[str, Any]:
         """What its features were made with, as `EncodersRecord` says it."""
         return self.values.get("encoders", {})
+
+    @property
+    def held_out(self) -> Mapping[str, float]:
+        """How many people, clips and samples of theirs are held out, and their share of all people; empty where nobody is."""
+        return self.values.get("held_out", {})

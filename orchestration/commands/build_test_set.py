@@ -1,4 +1,4 @@
-"""`omnihuman testset build`: a frozen test set out of a local copy, or out of the packaged real clips."""
+"""`omnihuman testset build`: a frozen test set out of a local copy, out of the packaged real clips, or of the workspace's held-out people."""
 
 import tempfile
 from pathlib import Path
@@ -7,8 +7,11 @@ from assets.core.workspace import Workspace
 from curation.errors import CurationError
 from curation.intake.real_clips import BENCHMARK_CLIPS, fetch_real_clips
 from curation.snapshot.frozen_sets import build_test_set
+from curation.snapshot.held_out_people import build_held_out_set
 from curation.snapshot.overlap import training_content
-from media.frozen_set import FrozenSet
+from curation.snapshot.withdrawals import read_tombstones
+from media.frozen_set import HELD_OUT, FrozenSet
+from media.records import SnapshotRecord
 
 PACKAGED = "packaged"
 PACKAGED_WINDOWS = 8  # of a clip: there are two
@@ -23,6 +26,7 @@ def build(
     exclude: bool,
     pose: bool,
     windows: int | None,
+    held_out_people: float = 0.0,
 ) -> FrozenSet:
     """Build `data/test_sets/NAME`, disjoint from the training snapshot.
 
@@ -32,6 +36,8 @@ def build(
     from assets.kinds.detectors import keypoint_detector
 
     video = workspace.profile.video
+    if kind == HELD_OUT:
+        return _build_held_out(workspace, name or kind, limit, pose, windows or 1, held_out_people)
     training = training_content(workspace.data("raw_clips"), workspace.data("training_snapshot"))
     detector = keypoint_detector(workspace.profile) if pose else None
     destination = workspace.data("test_sets") / (name or kind)
@@ -45,3 +51,28 @@ def build(
             raise CurationError(f"no packaged clip could be had ({fetched.note}); check the network")
         most = windows or PACKAGED_WINDOWS
         return build_test_set(Path(folder), destination, kind, video, training, detector, limit, exclude, most)
+
+
+def _build_held_out(
+    workspace: Workspace, name: str, limit: int | None, pose: bool, windows: int, share: float
+) -> FrozenSet:
+    from assets.kinds.detectors import keypoint_detector
+
+    snapshot = SnapshotRecord.read_if_there(workspace.data("training_snapshot"))
+    left_out = share if snapshot is None else float(snapshot.held_out.get("share", 0.0))
+    if not share or left_out < share:
+        raise CurationError(
+            f"{workspace.data('training_snapshot')} leaves out {left_out:.3g} of all people, and the set would take {share:.3g}: "
+            "set evaluation.held_out_people in the profile and materialise training_snapshot before anything is trained"
+        )
+    return build_held_out_set(
+        workspace.data("raw_clips"),
+        workspace.data("filtered_subsets"),
+        workspace.data("test_sets") / name,
+        workspace.profile.video,
+        share,
+        keypoint_detector(workspace.profile) if pose else None,
+        limit,
+        windows=windows,
+        tombstones=read_tombstones(workspace.tombstones),
+    )
