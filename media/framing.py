@@ -16,7 +16,7 @@ def crop_to(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     own_height, own_width = picture.shape[:2]
     if (own_height, own_width) == (height, width):
         return picture
-    top, left, crop_height, crop_width = _centre(own_height, own_width, height, width)
+    top, left, crop_height, crop_width = centre_part(own_height, own_width, height, width)
     cropped = picture[top : top + crop_height, left : left + crop_width]
     # Averaging keeps small pictures free of aliasing; enlarging needs interpolation.
     smaller = max(height / own_height, width / own_width) < 1
@@ -33,13 +33,13 @@ def points_in_crop(points: np.ndarray, size: tuple[int, int], height: int, width
     """
     if size == (height, width):
         return points
-    top, left, crop_height, crop_width = _centre(*size, height, width)
+    top, left, crop_height, crop_width = centre_part(*size, height, width)
     scale = np.array([width / crop_width, height / crop_height])
     return (points + 0.5 - np.array([left, top])) * scale - 0.5
 
 
-def _centre(own_height: int, own_width: int, height: int, width: int) -> tuple[int, int, int, int]:
-    """Top, left, height and width of what is cut out of the middle."""
+def centre_part(own_height: int, own_width: int, height: int, width: int) -> tuple[int, int, int, int]:
+    """Top, left, height and width of the largest part of the shape `height` x `width` about the middle of a picture."""
     scale = max(height / own_height, width / own_width)
     crop_height = min(own_height, max(1, round(height / scale)))
     crop_width = min(own_width, max(1, round(width / scale)))

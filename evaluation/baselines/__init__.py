@@ -1,14 +1,8 @@
 """Any method's folder of videos, scored on the same samples as everything else, beside ceilings and floors."""
 
 from evaluation.baselines.comparison import BaselineComparison, compare_baselines
-from evaluation.baselines.videos import (
-    ArrayVideos,
-    BaselineError,
-    FolderVideos,
-    Samples,
-    folder_samples,
-    puppet_samples,
-)
+from evaluation.baselines.samples import BaselineError, Samples, folder_samples, puppet_samples
+from evaluation.baselines.videos import ArrayVideos, FolderVideos
 from evaluation.panel import Instruments
 
 __all__ = [

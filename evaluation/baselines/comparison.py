@@ -12,9 +12,10 @@ import pandas as pd
 
 from evaluation.baselines.page import write_comparison_page
 from evaluation.baselines.published import PORTRAIT_SETS
+from evaluation.baselines.samples import BaselineError, Samples
 from evaluation.baselines.sanity import Verdict, judge_metrics, material, score_videos
 from evaluation.baselines.tables import comparison_page
-from evaluation.baselines.videos import BaselineError, RealVideos, Samples, Videos
+from evaluation.baselines.videos import RealVideos, Videos, in_one_frame
 from evaluation.metrics import ClipMean, Score
 from evaluation.panel import Instruments, Panel, Unmeasured, measurable
 from media import whole_directory, write_atomically
@@ -65,6 +66,7 @@ def compare_baselines(
         raise BaselineError(f"no published numbers on {published_set!r}; choose one of {', '.join(PORTRAIT_SETS)}")
     if len(samples) < 2:
         raise BaselineError(f"{samples.name} has {len(samples)} samples; distances and floors need two or more")
+    samples = in_one_frame(samples, methods)
     everyone = [RealVideos(), *methods]
     titles = [videos.title for videos in everyone]
     if len(set(titles)) < len(titles):

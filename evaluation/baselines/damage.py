@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from evaluation.baselines.videos import Sample, Samples
+from evaluation.baselines.samples import Sample, Samples
 from media import decode_clip, encode_clip
+from media.framing import crop_to
 
 NONE = "none"
 SHIFT = 4  # frames; a quarter of a second at 16 per second
@@ -88,6 +89,10 @@ class DamagedVideos:
     title: str
     samples: Samples
 
+    def size(self, sample: Sample) -> tuple[int, int]:
+        """The sample's."""
+        return sample.height, sample.width
+
     def frames(self, sample: Sample) -> np.ndarray:
         """As damaged."""
         frames = sample.read()
@@ -111,7 +116,7 @@ class DamagedVideos:
 def _like(other: np.ndarray, frames: np.ndarray) -> np.ndarray:
     """The other clip in this one's size and length; a shorter one is repeated."""
     height, width = frames.shape[1:3]
-    fitted = [cv2.resize(f, (width, height), interpolation=cv2.INTER_AREA) for f in other]
+    fitted = [crop_to(f, height, width) for f in other]
     return np.stack([fitted[i % len(fitted)] for i in range(len(frames))])
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from evaluation.baselines.samples import Samples
 from evaluation.baselines.sanity import Verdict
-from evaluation.baselines.videos import Samples, Videos
+from evaluation.baselines.videos import Videos
 from evaluation.metrics import Score
 from evaluation.metrics.registry import METRICS
 from evaluation.pages.report_pictures import strips_picture

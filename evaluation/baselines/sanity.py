@@ -6,7 +6,8 @@ from functools import partial
 from math import isfinite
 
 from evaluation.baselines.damage import NONE, DamagedVideos
-from evaluation.baselines.videos import SAMPLE_RATE, Samples, Videos
+from evaluation.baselines.samples import SAMPLE_RATE, Samples
+from evaluation.baselines.videos import Videos
 from evaluation.metrics import Score
 from evaluation.metrics.facts import MetricFacts
 from evaluation.metrics.observation.needs import Need
@@ -93,6 +94,7 @@ def score_videos(
                 videos.frames(sample),
                 instruments,
                 real=sample.read,
+                reference=sample.reference,
                 sound=sample.sound,
                 sample_rate=SAMPLE_RATE,
                 file=partial(videos.file, sample),

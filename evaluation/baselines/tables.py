@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from evaluation.baselines.published import BODY, CYBERHOST, PORTRAIT, PORTRAIT_SETS, SOURCE, Table, published, unlisted
+from evaluation.baselines.samples import Samples
 from evaluation.baselines.sanity import Verdict
-from evaluation.baselines.videos import Samples
 from evaluation.metrics import Score
 from evaluation.metrics.registry import METRICS
 from evaluation.panel import Unmeasured

@@ -44,7 +44,7 @@ def compare_folders(
         baselines: `NAME=FOLDER` each.
         truth: folder of real clips; None is the puppet benchmark, and then our own models stand in the tables too.
         networks: weights by path, and whether to use the packaged ones.
-        fit: bring videos to their sample's size, rate and length instead of refusing them.
+        fit: take videos of another size, rate and length too, and compare all in the frame that they share.
         keypoints: find keypoints with the profile's detector.
         limit: at most so many samples.
         resamples: of the bootstrap.

@@ -42,7 +42,10 @@ def compare(
     ] = False,
     keypoints: Annotated[bool, typer.Option(help="find keypoints with the profile's detector: HKC, HKV, AKD")] = True,
     fit: Annotated[
-        bool, typer.Option(help="resize, resample and cut videos to their samples instead of refusing them")
+        bool,
+        typer.Option(
+            help="resample and cut videos, and compare all in the frame that they share, instead of refusing them"
+        ),
     ] = False,
     limit: Annotated[int | None, typer.Option(help="at most so many samples")] = None,
     bootstrap: Annotated[int, typer.Option(help="resamples of the intervals")] = 200,
