@@ -38,8 +38,12 @@ def shows_colour(
 
 
 def hands_shown(keypoints: np.ndarray) -> int:
-    """How many hands are seen whole in at least half of the frames of `(T, 133, 3)` keypoints."""
-    return sum(float((keypoints[:, a : a + 21, 2] > 0).all(axis=1).mean()) >= HANDS_SHOWN for a in (91, 112))
+    """How many hands are in view in at least half of the frames of `(T, 133, 3)` keypoints: whole, and most of them not covered."""
+
+    def shown(hand: np.ndarray) -> bool:
+        return float(((hand > 0).all(axis=1) & ((hand == 1).mean(axis=1) > 0.5)).mean()) >= HANDS_SHOWN
+
+    return sum(shown(keypoints[:, start : start + 21, 2]) for start in (91, 112))
 
 
 def write_caption(

@@ -20,9 +20,9 @@ from people.raster.scene import LINEAR
 from people.scene.background import Place, draw_place
 from people.scene.camera import DEFAULT_FRAMINGS, DISTANCE, FRAMINGS, View, look_at
 from people.scene.light import Lighting, draw_lighting
-from people.speech.dubbing import Dubbed, dub
+from people.speech.dubbing import PAUSE_SHARE, Dubbed, dub, mute
 from people.speech.pack import utterance
-from people.speech.recordings import Split
+from people.speech.recordings import RATE, Split
 from people.speech.visemes import UNITS, face_units
 from people.speech.voices import VOICES
 from people.truth import INNER_LIPS, head_pose, keypoints_of, opening_of, points_of
@@ -30,7 +30,7 @@ from people.truth import INNER_LIPS, head_pose, keypoints_of, opening_of, points
 FPS = 16.0
 OTHER = 0x5EED0000  # between the seeds of a person and of who stands in for them
 SMILING = 0.25  # of the unit, from which on somebody is called smiling
-DUBBING = {"wrong_sync": "other_words", "other_voice": "other_voice", "pause_in_sound": "pause"}
+DUBBING = {"wrong_sync": "other_words", "other_voice": "other_voice"}
 
 
 class PeopleError(UserError, ValueError):
@@ -142,7 +142,15 @@ def _speech(kind: Kind, seed: int, seconds: float, sex: str, split: Split) -> Du
     if kind in DUBBING:
         return dub(DUBBING[kind], seed, seconds, voices, split)  # type: ignore[arg-type]  # names of people.speech.dubbing.KINDS
     mouth = utterance(seed, seconds, voices, split)
-    return Dubbed(mouth, mouth.audio)
+    return Dubbed(mouth, _paused(mouth.audio) if kind == "pause_in_sound" else mouth.audio)
+
+
+def _paused(audio: np.ndarray) -> np.ndarray:
+    """`(S,)` samples without the loudest stretch of `PAUSE_SHARE` of them: a pause that falls into one would break no rule."""
+    length = round(PAUSE_SHARE * len(audio))
+    energy = np.concatenate([[0.0], np.cumsum(audio.astype(np.float64) ** 2)])
+    start = int((energy[length:] - energy[:-length]).argmax())
+    return mute(audio, start / RATE, (start + length) / RATE)
 
 
 def _units(body: Body, motion: Motion, mouth: np.ndarray) -> np.ndarray:

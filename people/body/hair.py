@@ -92,7 +92,10 @@ def hair_parts(
     roots = scatter(rng, style.strands, rest, normals, _scalp_density(who.style))
     side = np.sign(roots.base[:, 0] - 0.5 * who.parting + rng.normal(0, 0.02, len(roots.base)))
     layer = rng.random(len(roots.base))
-    paths = _grow(rng, style, who, roots, side, layer, ground, moved, scale)
+    if style.comb == "out":
+        paths = _cloud(rng, style, roots, layer, scale, above_hairline(roots.base, who.style == "receding"))
+    else:
+        paths = _grow(rng, style, who, roots, side, layer, ground, moved, scale)
     parts.append(_cards(rng, style, paths, roots, ground, strands, layer))
     if style.fringe:
         parts.append(_fringe(rng, style, rest, normals, ground, strands, moved, scale, who))
@@ -145,7 +148,23 @@ def _wanted(
         return np.array([0, -0.30, -1.0]) + 0.25 * around * (phi < 1.3)[:, None]
     if style.comb == "gather":
         return tie - at
-    return roots.normals
+    return np.array([0.0, -1.0, 0.0]) + 0 * at
+
+
+def _cloud(rng, style: Style, roots: Roots, layer: np.ndarray, scale: float, above: np.ndarray) -> np.ndarray:
+    """`(n, segments + 1, 3)` short arcs around the head at all depths of tight curls, thinner at the hairline."""
+    count = len(roots.places)
+    aside = np.cross(roots.normals, rng.normal(0, 1, (count, 3)))
+    aside /= np.maximum(np.linalg.norm(aside, axis=1, keepdims=True), 1e-6)
+    t = np.linspace(-0.5, 0.5, style.segments + 1)[None]
+    thick = np.clip(above / (0.35 + 0.9 * style.volume), 0.12, 1)
+    height = (style.under * 0.8 + layer * style.volume)[:, None] * thick[:, None] * scale
+    arch = height + 0.6 * style.length * scale * (0.25 - t**2)
+    return (
+        roots.places[:, None]
+        + roots.normals[:, None] * arch[..., None]
+        + aside[:, None] * (t * style.length * scale)[..., None]
+    )
 
 
 def _grow(rng, style: Style, who: Identity, roots: Roots, side, layer, ground: Ground, moved, scale) -> np.ndarray:
@@ -172,7 +191,7 @@ def _grow(rng, style: Style, who: Identity, roots: Roots, side, layer, ground: G
         off = style.under + layer * style.volume * min(1.0, 0.35 + 1.3 * progress)
         if style.comb == "gather":
             off = style.under + layer * style.volume * (1 - progress)
-        place = _pushed(place, ground, off, style.comb != "out")
+        place = _pushed(place, ground, off, True)
         path.append(place)
     paths = np.stack(path, axis=1)
     if style.wave:
@@ -326,7 +345,7 @@ def _tail(rng, style: Style, who: Identity, ground: Ground, material: Material, 
 
 def beard_part(who: Identity, rest: np.ndarray, normals: np.ndarray, material: Material) -> Part | None:
     """Short cards over the jaw that move with the skin below them, or None where none grow."""
-    lengths = {"short": 0.09, "full": 0.22, "goatee": 0.14, "moustache": 0.10}
+    lengths = {"short": 0.09, "full": 0.17, "goatee": 0.13, "moustache": 0.10}
     if who.beard not in lengths:
         return None
     rng = np.random.default_rng([who.seed, zlib.crc32(b"beard")])
@@ -342,11 +361,14 @@ def beard_part(who: Identity, rest: np.ndarray, normals: np.ndarray, material: M
         return beard(places, who.beard) * (near_lips.query(places)[0] > 0.05)
 
     roots = scatter(
-        rng, {"short": 420, "full": 520, "goatee": 220, "moustache": 160}[who.beard], rest, normals, density
+        rng, {"short": 800, "full": 900, "goatee": 420, "moustache": 260}[who.beard], rest, normals, density
     )
     count = len(roots.places)
     length = lengths[who.beard] * rng.uniform(0.7, 1.3, count)
-    length = np.where((roots.base[:, 1] > 6.6) & (np.abs(roots.base[:, 0]) < 0.36), np.minimum(length, 0.11), length)
+    over_lips = (roots.base[:, 1] > 6.6) & (np.abs(roots.base[:, 0]) < 0.36)
+    length = np.where(
+        over_lips, np.minimum(length, 0.8 * near_lips.query(roots.base)[0]), length
+    )  # the mouth stays free
     outward = np.stack(
         [
             0.35 * np.sign(roots.base[:, 0]) * (np.abs(roots.base[:, 0]) > 0.05),
@@ -364,8 +386,10 @@ def beard_part(who: Identity, rest: np.ndarray, normals: np.ndarray, material: M
         + roots.normals[:, None] * 0.012
     )
     on_skin = Ground(roots.places, roots.normals, cKDTree(roots.places))
-    part = _cards(rng, Style("out", count, 0.09, 0.1, 0.1), paths, roots, on_skin, material, rng.random(count), 0.10)
+    part = _cards(
+        rng, Style("out", count, 0.09, 0.1, 0.1), paths, roots, on_skin, material, 0.7 + 0.3 * rng.random(count), 0.055
+    )
     follows = np.repeat(roots.vertex, 6)
     return Part(
-        material, part.rest, part.normal, part.tangent, a.bones[follows], a.weights[follows], follows, part.uv, part.triangles, part.shade,
+        material, part.rest, part.normal, part.tangent, a.bones[follows], a.weights[follows], follows, part.uv, part.triangles, np.clip(1.15 * part.shade, 0, 1),
     )  # fmt: skip

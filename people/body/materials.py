@@ -27,8 +27,8 @@ def materials_of(who: Identity, texture: int) -> dict[str, Material]:
     c = PixelClass
     style = STYLES.get(who.style)
     hair_texture = curl_texture(who, texture) if style and style.curls else strand_texture(who, texture)
-    cloth = cloth_texture(who, 2 * texture)
-    shine = 0.30 if who.hair in ("black", "dark brown", "brown", "red") else 0.16
+    cloth = cloth_texture(who, texture + texture // 4)
+    shine = {"black": 0.045, "dark brown": 0.06, "brown": 0.08, "red": 0.10}.get(who.hair, 0.14)
     head = Material("head", c.SKIN, head_texture(who, texture), specular=0.16, gloss=4, wrap=0.10, scatter=0.45)
     fabric = Material("cloth", c.CLOTH, cloth, specular=0.02, gloss=3, wrap=0.18, two_sided=True, cut_out=True)
     frame = {"dark": (0.06, 0.05, 0.05), "thin": (0.45, 0.42, 0.38), "round": (0.30, 0.20, 0.12)}.get(

@@ -61,11 +61,11 @@ STYLES: dict[str, Style] = {
         curls=True,
         under=0.12,
     ),
-    "afro": Style("out", 850, 0.26, 0.85, 0.9, stiffness=0.8, ruffle=0.5, segments=3, curls=True, under=0.38),
+    "afro": Style("out", 900, 0.24, 0.34, 0.45, segments=3, curls=True, under=0.36),
     "parted": Style("aside", 500, 0.16, 0.85, 0.20, segments=4, ruffle=0.12, under=0.06),
     "crop": Style("forward", 520, 0.14, 0.48, 0.15, segments=3, ruffle=0.3, under=0.05),
     "buzz": Style("out", 0, 0.1, 0.05, 0.02, under=0.03),
     "slick": Style("back", 480, 0.17, 1.1, 0.15, segments=5, ruffle=0.08, under=0.05),
-    "curls": Style("out", 620, 0.20, 0.42, 0.5, stiffness=0.7, ruffle=0.6, segments=3, curls=True, under=0.14),
+    "curls": Style("out", 700, 0.18, 0.26, 0.20, segments=3, curls=True, under=0.13),
     "receding": Style("back", 380, 0.14, 0.40, 0.09, segments=3, ruffle=0.25, under=0.03),
 }

@@ -51,7 +51,7 @@ def sleeve_edge(x: np.ndarray, y: np.ndarray, sleeve: str) -> np.ndarray:
     way = end - start
     length = np.hypot(*way)
     along = ((x - start[0]) * way[0] + (y - start[1]) * way[1]) / length
-    return np.where(x > 1.3, share * length - along, 1.0)
+    return np.where(x > np.interp(y, [3.5, 4.4], [2.1, 1.3]), share * length - along, 1.0)
 
 
 def inside(places: np.ndarray, front: np.ndarray, garment: Garment) -> np.ndarray:

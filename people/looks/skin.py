@@ -160,12 +160,11 @@ def _hairs(image: np.ndarray, p: np.ndarray, who: Identity, rng: np.random.Gener
 
     cover(brow(p, who.brows) * streaks * (0.92 if who.hair not in ("blond", "white") else 0.75), hair * shade)
     if who.sex == "male":
-        kind, dark = (
-            ("full", 0.10 * (who.hair in ("black", "dark brown", "brown"))) if who.beard == "none" else (who.beard, 0.8)
-        )
+        shadow = 0.10 if who.hair in ("black", "dark brown", "brown") else 0.0
+        kind, dark = ("full", shadow) if who.beard == "none" else (who.beard, 0.95)
         kind, dark = ("full", 0.42) if kind == "stubble" else (kind, dark)
-        grain = 0.6 + 0.4 * np.clip(smooth_noise(rng, (size, size), (size, size)), -1, 1)
-        cover(beard(p, kind) * (1 - lips) * dark * grain, hair * 0.7 + 0.02)
+        grain = 0.82 + 0.18 * np.clip(smooth_noise(rng, (size, size), (size, size)), -1, 1)
+        cover(beard(p, kind) * (1 - lips) * dark * grain, hair * 0.75 + 0.008)
     if who.style != "bald":
         edge = above_hairline(p, who.style == "receding") + 0.05 * smooth_noise(rng, (size, size), (24, 24))
         on_head = (p[..., 1] > 6.4) & (np.abs(p[..., 0]) < 0.80)
@@ -209,7 +208,7 @@ def eye_texture(who: Identity) -> np.ndarray:
         * np.interp(around, np.linspace(-np.pi, np.pi, 61), np.r_[(f := rng.standard_normal(60)), f[0]])[..., None]
     )
     ring = iris * fibres * (1.35 - 0.02 * angle)
-    white = np.array([0.72, 0.66, 0.62]) * (1 - 0.004 * np.maximum(0, angle - 30))
+    white = np.array([0.62, 0.57, 0.54]) * (1 - 0.004 * np.maximum(0, angle - 30))
     colour = ring * (1 - step(angle, 26, 29)) + white * step(angle, 26, 29)
     colour = colour * (1 - 0.6 * np.exp(-(((angle - 26.5) / 2.2) ** 2)))
     colour = colour * step(angle, 9.5, 12.0) + 0.004
