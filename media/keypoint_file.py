@@ -9,11 +9,13 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from media.files import write_atomically
+from media.framing import points_in_crop
 from media.user_error import UserError
 
 SUFFIX = ".safetensors"
 TENSOR, POINTS = "keypoints", 133
 SIZES = ("width", "height", "fps")
+TOLERANCE = 1e-3  # seconds, as in media.decode
 REMEDY = (
     f"a keypoint file holds `{TENSOR}` (frames, {POINTS}, 3), x and y in pixels and confidence, and `width`, `height` and "
     "`fps` of its pictures in its metadata, as media.keypoint_file.write_keypoints writes it"
@@ -67,6 +69,29 @@ def read_keypoints(path: Path) -> Keypoints:
         raise KeypointFileError(f"{path}: {int((~np.isfinite(points)).sum())} numbers are not finite; {REMEDY}")
     width, height, fps = (_positive(path, metadata, name) for name in SIZES)
     return Keypoints(points.astype(np.float32), round(width), round(height), fps)
+
+
+def is_keypoint_file(path: Path) -> bool:
+    """Whether a file is to be read as keypoints and no film: by its name, or by its first bytes where it came without one."""
+    if path.suffix == SUFFIX:
+        return True
+    with path.open("rb") as file:
+        start = file.read(9)
+    return start[8:] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size
+
+
+def fit_keypoints(keypoints: Keypoints, height: int, width: int, fps: float) -> np.ndarray:
+    """`(T, 133, 3)` float32 as they would be seen in pictures that `media.framing.crop_to` brought to another shape, at another rate.
+
+    A frame shows the nearest earlier one, as in `media.decode_clip`. A point that is cut off is not seen: its confidence is 0.
+    """
+    frames = max(1, int(len(keypoints.points) / keypoints.fps * fps + TOLERANCE))
+    shown = ((np.arange(frames) / fps + TOLERANCE) * keypoints.fps).astype(int).clip(0, len(keypoints.points) - 1)
+    fitted = keypoints.points[shown]
+    fitted[..., :2] = points_in_crop(fitted[..., :2], (keypoints.height, keypoints.width), height, width)
+    inside = ((fitted[..., :2] >= -0.5) & (fitted[..., :2] <= np.array([width, height]) - 0.5)).all(axis=-1)
+    fitted[~inside] = 0.0
+    return fitted
 
 
 def _positive(path: Path, metadata: dict[str, str], name: str) -> float:

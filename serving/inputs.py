@@ -10,6 +10,7 @@ from curation.people.faces import NAME as BY_FACES
 from curation.people.faces import find_faces
 from curation.people.keypoints import CONFIDENT, FACE, KeypointDetector, detect
 from media import MediaError, decode_clip, read_audio
+from media.keypoint_file import KeypointFileError, fit_keypoints, is_keypoint_file, read_keypoints
 from media.photographs import is_photograph, read_photograph
 from media.records.trained_on import PEOPLE, PUPPETS
 from media.speech.length import LONGEST_UNASKED, frames_of_sound
@@ -123,10 +124,10 @@ def read_pose(
     drawn: list[int],
     longest: float | None = None,
 ) -> Pose:
-    """Keypoints of a video of any length: memory holds `CHUNK` pictures of the bucket's size.
+    """Keypoints of a video of any length, of which memory holds `CHUNK` pictures of the bucket's size, or of a file of keypoints.
 
     Args:
-        path: of the video.
+        path: of the video, or of what `media.keypoint_file` wrote, such as a frozen set's poses.
         video: the rate wanted.
         bucket: the shape that is generated.
         detector: of keypoints.
@@ -135,25 +136,41 @@ def read_pose(
         longest: read about so many seconds at most; None reads all.
 
     Raises:
-        GenerateError: no such file, no video, or none of the keypoints in any frame.
+        GenerateError: no such file, no video, no keypoints, or none of those wanted in any frame.
     """
     _check_file(path, "pose")
-
-    finding = _ChunkedDetection(detector, bucket)
-    try:
-        shown = decode_clip(
-            path, video.fps, video.sample_rate, None if longest is None else longest + BEYOND, finding.take
-        ).frames
-    except MediaError as error:
-        raise GenerateError(f"{path}: {error}") from error
-    keypoints = finding.keypoints()[np.ascontiguousarray(shown).view(np.uint32)[:, 0]]
+    most = None if longest is None else longest + BEYOND
+    if from_file := is_keypoint_file(path):
+        keypoints = _stored_keypoints(path, video, bucket, most)
+    else:
+        keypoints = _detected_keypoints(path, video, bucket, detector, most)
     seen = keypoints[:, drawn, 2] >= CONFIDENT
     if not seen.any():
+        by = "" if from_file else f" (detector {detector.name})"
         raise GenerateError(
-            f"{path}: none of the joints that the model knows is seen in any frame (detector {detector.name}); give a video in which the arms can be seen"
+            f"{path}: none of the joints that the model knows is seen in any frame{by}; give a video in which the arms can be seen"
         )
     missing = f"{path}: {1 - seen.mean():.0%} of the joints are not seen; there the model chooses"
     return Pose(keypoints, (missing,) if not seen.all() else ())
+
+
+def _stored_keypoints(path: Path, video: VideoConfig, bucket: Bucket, most: float | None) -> np.ndarray:
+    try:
+        keypoints = fit_keypoints(read_keypoints(path), bucket.height, bucket.width, video.fps)
+    except KeypointFileError as error:
+        raise GenerateError(str(error)) from error
+    return keypoints if most is None else keypoints[: int(most * video.fps)]
+
+
+def _detected_keypoints(
+    path: Path, video: VideoConfig, bucket: Bucket, detector: KeypointDetector, most: float | None
+) -> np.ndarray:
+    finding = _ChunkedDetection(detector, bucket)
+    try:
+        shown = decode_clip(path, video.fps, video.sample_rate, most, finding.take).frames
+    except MediaError as error:
+        raise GenerateError(f"{path}: {error}") from error
+    return finding.keypoints()[np.ascontiguousarray(shown).view(np.uint32)[:, 0]]
 
 
 class _ChunkedDetection:

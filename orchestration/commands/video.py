@@ -46,7 +46,7 @@ def generate(
     audio: Annotated[
         list[Path] | None, typer.Option(help="sound, or a video with sound; repeat it for several videos of one person")
     ] = None,
-    pose: Annotated[Path | None, typer.Option(help="video whose pose drives the body")] = None,
+    pose: Annotated[Path | None, typer.Option(help="video whose pose drives the body, or a file of keypoints")] = None,
     prompt: str = "A person talks.",
     seconds: Annotated[float | None, typer.Option(help="length; default the sound's, else the pose's")] = None,
     model: Annotated[
