@@ -158,24 +158,21 @@ def _arm(rng, frames: int, fps: float, rig: Rig, side: str, up: bool, hidden: bo
     return wrists, twists, curls, keyed(rng, frames, fps, lambda: rng.uniform(-0.2, 1.0), (0.4, 0.9), 0.3)
 
 
-def turns_at(motion: Motion, t: int, rig: Rig) -> dict[str, np.ndarray]:
-    """`(3, 3)` rotations of the bones in frame t, as `Rig.matrices` takes them."""
-    yaw, pitch, roll = motion.head[t]
-    look = turned(motion.gaze[t, 0], motion.gaze[t, 1], 0.0)
-    half = turned(*(0.5 * motion.sway[t]))
+def turns_of(motion: Motion, rig: Rig) -> dict[str, np.ndarray]:
+    """`(T, 3, 3)` rotations of the bones, as `Rig.matrices` takes them."""
+    yaw, pitch, roll = motion.head.T
+    look = turned(motion.gaze[:, 0], motion.gaze[:, 1], 0.0 * yaw)
+    half = turned(*(0.5 * motion.sway.T))
     turns = {
-        "spine03": half, "spine02": half, "neck01": turned(0.25 * yaw, 0.25 * pitch, 0.3 * roll), "neck02": turned(0.25 * yaw, 0.25 * pitch, 0.2 * roll),
-        "head": turned(0.5 * yaw, 0.5 * pitch, 0.5 * roll), "eye.L": look, "eye.R": look,
-    }  # fmt: skip
-    for k, side in enumerate(("L", "R")):
-        arm = rig.arms[side]
+        "spine03": half,
+        "spine02": half,
+        "neck01": turned(0.25 * yaw, 0.25 * pitch, 0.3 * roll),
+        "neck02": turned(0.25 * yaw, 0.25 * pitch, 0.2 * roll),
+        "head": turned(0.5 * yaw, 0.5 * pitch, 0.5 * roll),
+        "eye.L": look,
+        "eye.R": look,
+    }
+    for k, arm in enumerate((rig.arms["L"], rig.arms["R"])):
         outward = np.array([0.7 * arm.sign, -1.0, -0.35])
-        turns |= reach(
-            arm,
-            motion.wrists[t, k],
-            outward,
-            float(motion.twists[t, k]),
-            motion.curls[t, k],
-            float(motion.spreads[t, k]),
-        )
+        turns |= reach(arm, motion.wrists[:, k], outward, motion.twists[:, k], motion.curls[:, k], motion.spreads[:, k])
     return turns

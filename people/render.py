@@ -7,12 +7,13 @@ import cv2
 import numpy as np
 
 from media.user_error import UserError
-from people.body.body import Body, body_of
+from people.body.body import Body, Moment, body_of
+from people.body.rig import rotation
 from people.caption import write_caption
 from people.classes import PixelClass
 from people.identity import draw_identity
 from people.kinds import KINDS, LATE_FRAMES, Kind
-from people.motion import Motion, draw_motion, turns_at
+from people.motion import Motion, draw_motion, turns_of
 from people.person import Person
 from people.raster import Mesh, Picture
 from people.raster import render as draw
@@ -82,9 +83,7 @@ def render(
     texture = 256 if size <= 160 else 512
     body = body_of(who, texture)
     dubbed = _speech(kind, seed, frames / FPS, who.sex, split)
-    shot = _draw_shot(
-        rng, body, frames, size, framing or ("upper" if kind == "hidden_hands" else None), kind == "leaves_picture"
-    )
+    shot = _draw_shot(rng, body, frames, framing or ("upper" if kind == "hidden_hands" else None), kind)
     gestures = FRAMINGS[shot.framing].hands or rng.random() < 0.3
     motion = draw_motion(rng, frames, FPS, body.rig, gestures, kind == "hidden_hands")
     units = _units(body, motion, face_units(dubbed.mouth, FPS, frames, float(rng.uniform(0.85, 1.15))))
@@ -92,16 +91,24 @@ def render(
         motion, units = motion.held(), np.repeat(units[:1], frames, axis=0)
     other = body_of(draw_identity(who.seed + OTHER), texture) if kind in ("hard_cut", "two_people") else None
     cut = int(rng.integers(frames // 3, 2 * frames // 3 + 1))
+    views = [look_at(shot.eyes[t], shot.targets[t], shot.height, size) for t in range(frames)]
+    if kind == "still":
+        views = views[:1] * frames
+    lead = Actor(body, _bones(body, motion, views, shot, np.zeros(3)))
+    second = (
+        Actor(other, _bones(other, motion, views, shot, _beside(shot) if kind == "two_people" else np.zeros(3)))
+        if other
+        else None
+    )
     made = [
         _frame(
-            other if other and kind == "hard_cut" and t >= cut else body,
-            motion,
+            second if second and kind == "hard_cut" and t >= cut else lead,
+            second if kind == "two_people" else None,
+            t,
             units[t],
-            0 if kind == "still" else t,
+            views[t],
             shot,
-            size,
             samples,
-            other if kind == "two_people" else None,
         )
         for t in range(frames)
     ]
@@ -169,7 +176,7 @@ def _units(body: Body, motion: Motion, mouth: np.ndarray) -> np.ndarray:
     return units.clip(0, 1)
 
 
-def _draw_shot(rng: np.random.Generator, body: Body, frames: int, size: int, framing: str | None, leaves: bool) -> Shot:
+def _draw_shot(rng: np.random.Generator, body: Body, frames: int, framing: str | None, kind: Kind) -> Shot:
     name = framing or str(rng.choice(DEFAULT_FRAMINGS))
     chosen = FRAMINGS[name]
     eyes = (body.rig.head_of("eye.L") + body.rig.head_of("eye.R")) / 2
@@ -184,7 +191,7 @@ def _draw_shot(rng: np.random.Generator, body: Body, frames: int, size: int, fra
     )
     drift = np.column_stack([drift, np.zeros(frames)])
     targets = middle + drift
-    if leaves:  # the camera turns away, to either side
+    if kind == "leaves_picture":  # the camera turns away, to either side
         gone = np.clip((time - time[-1] * rng.uniform(0.25, 0.4)) / 0.6, 0, 1)
         targets = targets + (gone**2 * (3 - 2 * gone) * rng.choice([-1, 1]) * 0.75 * height)[:, None] * np.array(
             [1.0, 0, 0]
@@ -210,59 +217,56 @@ class Frame:
     head: np.ndarray
 
 
+@dataclass(frozen=True)
+class Actor:
+    """A body and its bones in camera space, `(T, B, 3, 4)`."""
+
+    body: Body
+    bones: np.ndarray
+
+
+def _beside(shot: Shot) -> np.ndarray:
+    """`(3,)` where somebody else stands: behind, on the side that the first turns away from."""
+    return np.array([2.6 if shot.facing < 0 else -2.6, 0.2, -2.4])
+
+
+def _bones(body: Body, motion: Motion, views: list[View], shot: Shot, place: np.ndarray) -> np.ndarray:
+    turn = rotation((0, 1, 0), shot.facing)
+    pivot = body.rig.head_of("spine01")
+    root = np.column_stack([turn, pivot - turn @ pivot + place])
+    return body.rig.matrices(turns_of(motion, body.rig), np.stack([view.placed(root) for view in views]))
+
+
 def _frame(
-    body: Body, motion: Motion, units: np.ndarray, t: int, shot: Shot, size: int, samples: int, other: Body | None
+    actor: Actor, behind: Actor | None, t: int, units: np.ndarray, view: View, shot: Shot, samples: int
 ) -> Frame:
-    view = look_at(shot.eyes[t], shot.targets[t], shot.height, size)
-    middle = view.lens.project(view.to_camera(shot.targets.mean(axis=0) if other is None else shot.targets[0]))
+    size = view.lens.width
+    middle = view.lens.project(view.to_camera(shot.targets[0]))
     background = shot.place.seen(
         size, (0.5 * float(middle[0] - (size - 1) / 2), 0.5 * float(middle[1] - (size - 1) / 2))
     )
-    if other is not None:
-        behind = _picture(
-            other,
-            motion,
-            np.zeros_like(units),
-            t,
-            view,
-            shot,
-            background,
-            samples,
-            np.array([2.6 if shot.facing < 0 else -2.6, 0.2, -2.4]),
-        )
-        background = _linear(behind[0].rgb)
-    picture, moment = _picture(body, motion, units, t, view, shot, background, samples, np.zeros(3))
-    if other is not None:
-        kinds = np.where(picture.kinds == PixelClass.BACKGROUND, behind[0].kinds, picture.kinds)
+    if behind is not None:
+        farther, _ = _picture(behind, t, np.zeros_like(units), view, shot, background, samples)
+        background = np.ascontiguousarray(LINEAR[farther.rgb])
+    picture, moment = _picture(actor, t, units, view, shot, background, samples)
+    if behind is not None:
+        kinds = np.where(picture.kinds == PixelClass.BACKGROUND, farther.kinds, picture.kinds)
         picture = Picture(picture.rgb, kinds, picture.nearness, picture.front)
-    points = points_of(body, moment)
+    points = points_of(actor.body, moment)
     return Frame(
-        picture, keypoints_of(points, view, picture), opening_of(body, moment, points), head_pose(body, moment, view)
+        picture,
+        keypoints_of(points, view.lens, picture),
+        opening_of(actor.body, moment, points),
+        head_pose(actor.body, moment),
     )
 
 
 def _picture(
-    body: Body,
-    motion: Motion,
-    units: np.ndarray,
-    t: int,
-    view: View,
-    shot: Shot,
-    background: np.ndarray,
-    samples: int,
-    place: np.ndarray,
-):
-    """Picture and moment of one body, moved by `place` from where the first stands."""
-    turn = np.array(
-        [[np.cos(shot.facing), 0, np.sin(shot.facing)], [0, 1, 0], [-np.sin(shot.facing), 0, np.cos(shot.facing)]]
-    )
-    pivot = body.rig.head_of("spine01")
-    root = np.column_stack([turn, pivot - turn @ pivot + place])
-    moment = body.pose(units, body.rig.matrices(turns_at(motion, t, body.rig), root))
-    mesh = Mesh(
-        np.ascontiguousarray(view.to_camera(moment.position), np.float32), np.ascontiguousarray(view.turn(moment.normal), np.float32),
-        np.ascontiguousarray(view.turn(moment.tangent), np.float32), body.uv, body.shade, body.triangles, body.material,
-    )  # fmt: skip
+    actor: Actor, t: int, units: np.ndarray, view: View, shot: Shot, background: np.ndarray, samples: int
+) -> tuple[Picture, Moment]:
+    body = actor.body
+    moment = body.pose(units, actor.bones[t])
+    mesh = Mesh(moment.position, moment.normal, moment.tangent, body.uv, body.shade, body.triangles, body.material)
     return draw(
         mesh,
         body.surfaces,
@@ -272,10 +276,6 @@ def _picture(
         samples,
         192 if view.lens.width <= 96 else 256,
     ), moment
-
-
-def _linear(rgb: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(LINEAR[rgb])
 
 
 def _with_text(images: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

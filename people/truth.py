@@ -5,8 +5,7 @@ import numpy as np
 from people.body.anatomy import FACE, HANDS, anatomy
 from people.body.body import Body, Moment
 from people.body.rig import angles_of
-from people.raster import Picture
-from people.scene.camera import View
+from people.raster import Camera, Picture
 
 KEYPOINTS = 133
 INNER_LIPS = (62, 66)  # of the 68 face points: the middles of the upper and of the lower inner edge
@@ -20,7 +19,7 @@ DEEP[91:] = 0.25
 
 
 def points_of(body: Body, moment: Moment) -> np.ndarray:
-    """`(133, 3)` COCO-WholeBody points in the body's axes: body and feet, face, left hand, right hand."""
+    """`(133, 3)` COCO-WholeBody points in camera space: body and feet, face, left hand, right hand."""
     a = anatomy()
     points = np.empty((KEYPOINTS, 3))
     points[:23] = moment.base[body.number[a.body_points]].mean(axis=1)
@@ -30,16 +29,17 @@ def points_of(body: Body, moment: Moment) -> np.ndarray:
     return points
 
 
-def keypoints_of(points: np.ndarray, view: View, picture: Picture) -> np.ndarray:
-    """`(133, 3)` float32: x, y in pixels and visibility: 1 seen, 0.5 in the picture but covered, 0 outside it."""
-    at = view.lens.project(view.to_camera(points))
-    width, height = view.lens.width, view.lens.height
+def keypoints_of(points: np.ndarray, lens: Camera, picture: Picture) -> np.ndarray:
+    """`(133, 3)` float32 of points in camera space: x, y in pixels and visibility: 1 seen, 0.5 in the picture but covered, 0 outside it."""
+    at = lens.project(points)
+    width, height = lens.width, lens.height
     samples = picture.nearness.shape[0] // height
     column, row = np.round(at[:, 0]).astype(int), np.round(at[:, 1]).astype(int)
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
     depth = 1 / at[:, 2]
-    grid = picture.nearness.reshape(height, samples, width, samples).min(axis=(1, 3))  # the farthest that a pixel shows
-    shown = np.where(inside, grid[np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)], 0)
+    x, y = np.clip(column, 0, width - 1) * samples, np.clip(row, 0, height - 1) * samples
+    of_pixel = [picture.nearness[y + j, x + i] for j in range(samples) for i in range(samples)]
+    shown = np.where(inside, np.minimum.reduce(of_pixel), 0)  # the farthest that the pixel shows
     covered = shown * (depth - DEEP) > 1  # what is drawn is nearer than the point by more than it may be
     visibility = np.where(inside, np.where(covered, COVERED, SEEN), OUTSIDE)
     return np.column_stack([at[:, :2], visibility]).astype(np.float32)
@@ -56,7 +56,6 @@ def opening_of(body: Body, moment: Moment, points: np.ndarray) -> float:
     return max(0.0, gap) / float(np.linalg.norm(face[EYE_CORNERS[0]] - face[EYE_CORNERS[1]]))
 
 
-def head_pose(body: Body, moment: Moment, view: View) -> np.ndarray:
+def head_pose(body: Body, moment: Moment) -> np.ndarray:
     """`(3,)` yaw, pitch, roll in degrees against the camera; to the person's left, down, and to the person's right shoulder are positive."""
-    turn = moment.bones[body.rig.index["head"], :, :3].astype(np.float64)
-    return np.degrees(angles_of(view.axes @ turn))
+    return np.degrees(angles_of(moment.bones[body.rig.index["head"], :, :3].astype(np.float64)))

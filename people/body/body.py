@@ -25,7 +25,7 @@ ROUNDING = np.float32(8192)
 
 @dataclass(frozen=True)
 class Moment:
-    """One frame's body in its own axes.
+    """One frame's body, in the axes into which its bones were posed (a camera's).
 
     Attributes:
         base: `(V, 3)` posed base vertices (those that the body keeps; see `Body.number`).
@@ -167,7 +167,7 @@ class Body:
 
     def _shading(self, parts: list[Part], rest: np.ndarray) -> np.ndarray:
         """`(n,)` share of the sky at rest, times what parts say of themselves; mouths darken with depth."""
-        at_rest = self.pose(np.zeros(len(self.unit_names), np.float32), self.rig.matrices({}, np.eye(4)[:3]))
+        at_rest = self.pose(np.zeros(len(self.unit_names), np.float32), self.rig.matrices({}, np.eye(4)[None, :3])[0])
         whole = Mesh(
             at_rest.position,
             at_rest.normal,
@@ -177,7 +177,7 @@ class Body:
             self.triangles,
             self.material,
         )
-        shade = openness(whole, self.surfaces, directions=20, size=80)
+        shade = openness(whole, self.surfaces, directions=16, size=64)
         lips = rest[anatomy().face_points[[51, 57]], 2].max()
         depth = np.clip(lips - 0.10 - at_rest.position[:, 2], 0, None)
         owner = np.empty(len(self.uv), int)

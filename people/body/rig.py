@@ -10,15 +10,16 @@ from people.body.anatomy import anatomy
 Side = Literal["L", "R"]
 
 
-def rotation(axis: np.ndarray | tuple[float, float, float], angle: float) -> np.ndarray:
-    """`(3, 3)` rotation by `angle` radians around an axis (Rodrigues)."""
+def rotation(axis: np.ndarray | tuple[float, float, float], angle: np.ndarray | float) -> np.ndarray:
+    """`(..., 3, 3)` rotations by `(...)` angles in radians around one axis (Rodrigues)."""
     x, y, z = np.asarray(axis, float) / np.sqrt(np.sum(np.square(axis)))
     k = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * k @ k
+    turn = np.asarray(angle, float)[..., None, None]
+    return np.eye(3) + np.sin(turn) * k + (1 - np.cos(turn)) * (k @ k)
 
 
-def turned(yaw: float, pitch: float, roll: float) -> np.ndarray:
-    """`(3, 3)` rotation: roll first, then pitch (down is positive), then yaw (to the person's left is positive), in radians."""
+def turned(yaw: np.ndarray | float, pitch: np.ndarray | float, roll: np.ndarray | float) -> np.ndarray:
+    """`(..., 3, 3)`: roll first, then pitch (down is positive), then yaw (to the person's left is positive), in radians."""
     return rotation((0, 1, 0), yaw) @ rotation((1, 0, 0), pitch) @ rotation((0, 0, 1), roll)
 
 
@@ -61,24 +62,25 @@ class Rig:
         return self.heads[self.index[bone]]
 
     def matrices(self, turns: dict[str, np.ndarray], root: np.ndarray) -> np.ndarray:
-        """Pose the bones.
+        """Pose the bones in T frames.
 
         Args:
-            turns: `(3, 3)` rotations by bone, in the axes of the body at rest, about the bone's head.
-            root: `(3, 4)` placement of the whole body.
+            turns: `(T, 3, 3)` rotations by bone, in the axes of the body at rest, about the bone's head.
+            root: `(T, 3, 4)` placement of the whole body.
 
         Returns:
-            `(B, 3, 4)` float32: where each bone carries a point of the body at rest.
+            `(T, B, 3, 4)` float32: where each bone carries a point of the body at rest.
         """
-        out = np.empty((len(self.names), 3, 4))
+        out = np.empty((len(root), len(self.names), 3, 4))
         for b, (name, parent) in enumerate(zip(self.names, self.parents, strict=True)):
-            above = out[parent] if parent >= 0 else root
+            above = out[:, parent] if parent >= 0 else root
             turn = turns.get(name)
             if turn is None:
-                out[b] = above
+                out[:, b] = above
             else:
-                out[b, :, :3] = above[:, :3] @ turn
-                out[b, :, 3] = above[:, :3] @ (self.heads[b] - turn @ self.heads[b]) + above[:, 3]
+                away = self.heads[b] - turn @ self.heads[b]
+                out[:, b, :, :3] = above[..., :3] @ turn
+                out[:, b, :, 3] = (above[..., :3] @ away[..., None])[..., 0] + above[..., 3]
         return out.astype(np.float32)
 
     def hand_points(self, matrices: np.ndarray, side: Side) -> np.ndarray:
@@ -114,48 +116,57 @@ class Rig:
         return Arm(side, 1.0 if side == "L" else -1.0, shoulder, elbow - shoulder, wrist - elbow, palm, tuple(curls))
 
 
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.sqrt((vectors * vectors).sum(axis=-1, keepdims=True))
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return (a * b).sum(axis=-1, keepdims=True)
+
+
+def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    (a0, a1, a2), (b0, b1, b2) = np.moveaxis(a, -1, 0), np.moveaxis(b, -1, 0)
+    return np.stack([a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0], axis=-1)
+
+
 def _basis(along: np.ndarray, beside: np.ndarray) -> np.ndarray:
-    x = along / np.linalg.norm(along)
-    y = beside - x * (x @ beside)
-    y /= np.linalg.norm(y)
-    return np.stack([x, y, np.cross(x, y)], axis=1)
+    """`(..., 3, 3)` columns: along, what of `beside` is square to it, and their cross product."""
+    x = _unit(along)
+    y = _unit(beside - x * _dot(x, beside))
+    return np.stack([x, y, _cross(x, y)], axis=-1)
 
 
 def reach(
-    arm: Arm, wrist: np.ndarray, elbow_towards: np.ndarray, twist: float, curl: np.ndarray, spread: float
+    arm: Arm, wrist: np.ndarray, elbow_towards: np.ndarray, twist: np.ndarray, curl: np.ndarray, spread: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Turn one arm's bones so that its wrist comes to a place, by two-bone inverse kinematics.
+    """Turn one arm's bones so that its wrist comes to a place, by two-bone inverse kinematics, in T frames.
 
     Args:
         arm: the arm at rest.
-        wrist: `(3,)` where to, in the axes of the torso at rest; what lies too far or too near is brought within reach.
+        wrist: `(T, 3)` where to, in the axes of the torso at rest; what lies too far or too near is brought within reach.
         elbow_towards: `(3,)` the side on which the elbow stands out.
-        twist: radians of the hand about the forearm.
-        curl: `(5,)` of thumb and fingers, 0 straight, 1 a fist. spread: of the fingers.
+        twist: `(T,)` radians of the hand about the forearm.
+        curl: `(T, 5)` of thumb and fingers, 0 straight, 1 a fist. spread: `(T,)` of the fingers.
     """
     first, second = np.linalg.norm(arm.upper), np.linalg.norm(arm.fore)
     way = wrist - arm.shoulder
-    distance = float(np.clip(np.linalg.norm(way), abs(first - second) + 0.3, first + second - 0.05))
-    way /= np.linalg.norm(way)
+    distance = np.clip(np.sqrt(_dot(way, way)), abs(first - second) + 0.3, first + second - 0.05)
+    way = _unit(way)
     along = (first**2 - second**2 + distance**2) / (2 * distance)
-    out = elbow_towards - way * (elbow_towards @ way)
-    out /= np.linalg.norm(out)
-    upper = way * along + out * np.sqrt(max(1e-6, first**2 - along**2))
+    out = _unit(elbow_towards - way * _dot(elbow_towards + 0 * way, way))
+    upper = way * along + out * np.sqrt(np.maximum(1e-6, first**2 - along**2))
     fore = way * distance - upper
-    hinge = np.cross(upper, fore)
-    upper_turn = _basis(upper, hinge) @ _basis(arm.upper, np.cross(arm.fore, (0, 0, 1.0))).T
-    fore_turn = _basis(fore, hinge) @ _basis(arm.fore, np.cross(arm.fore, (0, 0, 1.0))).T
+    hinge = _cross(upper, fore)
+    at_rest = np.cross(arm.fore, (0, 0, 1.0))
+    upper_turn = _basis(upper, hinge) @ _basis(arm.upper, at_rest).T
+    fore_turn = _basis(fore, hinge) @ _basis(arm.fore, at_rest).T
     side = arm.side
     half = rotation(arm.fore, 0.5 * arm.sign * twist)
-    turns = {
-        f"upperarm01.{side}": upper_turn,
-        f"lowerarm01.{side}": upper_turn.T @ fore_turn,
-        f"lowerarm02.{side}": half,
-        f"wrist.{side}": half,
-    }
+    turns = {f"upperarm01.{side}": upper_turn, f"lowerarm01.{side}": np.swapaxes(upper_turn, -1, -2) @ fore_turn}
+    turns |= {f"lowerarm02.{side}": half, f"wrist.{side}": half}
     for finger in range(1, 6):
         for k, amount in enumerate((0.9, 1.35, 0.8) if finger > 1 else (0.35, 0.5, 0.6)):
-            turn = rotation(arm.curls[finger - 1], amount * float(curl[finger - 1]))
+            turn = rotation(arm.curls[finger - 1], amount * curl[:, finger - 1])
             if k == 0 and finger > 1:
                 turn = rotation(arm.palm, arm.sign * spread * (finger - 3.5) * 0.12) @ turn
             turns[f"finger{finger}-{k + 1}.{side}"] = turn

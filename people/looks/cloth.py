@@ -6,7 +6,7 @@ import numpy as np
 
 from people.identity import Garment, Identity
 from people.looks.noise import smooth_noise, step
-from people.raster.scene import linear_of, srgb_of
+from people.raster.scene import coded, linear_of
 
 # The flat pattern: x and y of the base mesh in decimetres; the front fills the texture's upper half, the back the lower.
 LEFT, RIGHT, BOTTOM, TOP = -4.7, 4.7, -1.9, 6.3
@@ -92,7 +92,7 @@ def cloth_texture(who: Identity, size: int) -> np.ndarray:
     armpit = np.hypot((np.abs(x) - 1.55) / 0.35, (y - 4.3) / 0.7)
     image *= 1 - 0.25 * step(armpit, 1.2, 0.3)[..., None]
     alpha = np.clip(0.5 + edge / (2.0 * texel), 0, 1)
-    return np.concatenate([np.round(srgb_of(image) * 255), np.round(alpha * 255)[..., None]], axis=2).astype(np.uint8)
+    return np.concatenate([coded(image), np.round(alpha * 255)[..., None]], axis=2).astype(np.uint8)
 
 
 def _near(distance: np.ndarray, width: float) -> np.ndarray:

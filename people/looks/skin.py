@@ -10,7 +10,7 @@ from people.identity import Identity
 from people.looks.noise import smooth_noise, step
 from people.looks.scalp import above_hairline, beard, brow
 from people.raster.reference import _cover
-from people.raster.scene import linear_of, srgb_of
+from people.raster.scene import coded, linear_of
 
 # Part of the skin's texture where the head's outside lies: left, right, top, bottom.
 WINDOW = (0.69, 1.0, 0.29, 0.73)
@@ -216,5 +216,5 @@ def eye_texture(who: Identity) -> np.ndarray:
 
 
 def _packed(linear: np.ndarray) -> np.ndarray:
-    rgb = np.round(srgb_of(linear) * 255).astype(np.uint8)
+    rgb = coded(linear)
     return np.concatenate([rgb, np.full((*rgb.shape[:2], 1), 255, np.uint8)], axis=2)

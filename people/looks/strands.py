@@ -6,7 +6,7 @@ import numpy as np
 
 from people.identity import Identity
 from people.looks.noise import smooth_noise
-from people.raster.scene import linear_of, srgb_of
+from people.raster.scene import coded, linear_of
 
 VARIANTS = 4
 
@@ -27,7 +27,7 @@ def strand_texture(who: Identity, size: int) -> np.ndarray:
     gaps = smooth_noise(rng, (size, size), (3, size // 4)) * 0.6 + fine * 0.3
     alpha = np.clip(1.6 + 0.7 * gaps - 1.5 * v**3, 0, 1) * (0.25 + 0.75 * sides[None])
     alpha = np.where(v < 0.04, alpha * v / 0.04, alpha)
-    return np.concatenate([np.round(srgb_of(colour) * 255), np.round(alpha * 255)[..., None]], axis=2).astype(np.uint8)
+    return np.concatenate([coded(colour), np.round(alpha * 255)[..., None]], axis=2).astype(np.uint8)
 
 
 def scalp_texture(who: Identity, size: int) -> np.ndarray:
@@ -37,7 +37,7 @@ def scalp_texture(who: Identity, size: int) -> np.ndarray:
     grain = smooth_noise(rng, (size, size), (size // 4, size // 2))
     colour = linear_of(np.array(who.hair_rgb)) * np.clip(0.80 + 0.28 * grain, 0.3, 1.5)[..., None]
     alpha = np.clip(0.15 + 5.5 * v + 0.5 * smooth_noise(rng, (size, size), (size // 8, size // 2)), 0, 1)
-    return np.concatenate([np.round(srgb_of(colour) * 255), np.round(alpha * 255)[..., None]], axis=2).astype(np.uint8)
+    return np.concatenate([coded(colour), np.round(alpha * 255)[..., None]], axis=2).astype(np.uint8)
 
 
 def curl_texture(who: Identity, size: int) -> np.ndarray:
@@ -51,4 +51,4 @@ def curl_texture(who: Identity, size: int) -> np.ndarray:
     alpha = np.clip(1.2 + 0.9 * smooth_noise(rng, (size, size), (size // 5, size // 5)) - 1.0 * v**2, 0, 1) * (
         0.2 + 0.8 * sides[None]
     )
-    return np.concatenate([np.round(srgb_of(colour) * 255), np.round(alpha * 255)[..., None]], axis=2).astype(np.uint8)
+    return np.concatenate([coded(colour), np.round(alpha * 255)[..., None]], axis=2).astype(np.uint8)

@@ -16,7 +16,7 @@ from media.user_error import UserError
 
 SOURCE = Path(__file__).with_name("raster.cpp")
 # No -ffast-math and no fused multiply-add: pictures would differ from machine to machine.
-FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-ffp-contract=off")
+FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")
 COMPILERS = ("c++", "g++", "clang++")
 
 

@@ -26,8 +26,14 @@ struct Taps {
   float w00, w01, w10, w11;
 };
 
+// std::floor without a call: the oldest processors of this kind have no instruction for it. For values that an int32 holds.
+inline float floor_of(float x) {
+  float t = (float)(int)x;
+  return t > x ? t - 1 : t;
+}
+
 inline Taps taps(const Texture& t, float u, float v) {
-  float x = u * t.width - 0.5f, y = v * t.height - 0.5f, fx = std::floor(x), fy = std::floor(y);
+  float x = u * t.width - 0.5f, y = v * t.height - 0.5f, fx = floor_of(x), fy = floor_of(y);
   int x0 = (int)fx, y0 = (int)fy;
   fx = x - fx;
   fy = y - fy;
@@ -51,8 +57,8 @@ inline void cover(float x0, float y0, float x1, float y1, float x2, float y2, in
   float low_x = std::min(x0, std::min(x1, x2)), high_x = std::max(x0, std::max(x1, x2));
   float low_y = std::min(y0, std::min(y1, y2)), high_y = std::max(y0, std::max(y1, y2));
   if (!(low_x <= width && high_x >= 0 && low_y <= height && high_y >= 0)) return;
-  int left = std::max(0, (int)std::ceil(low_x)), right = std::min(width - 1, (int)std::floor(high_x));
-  int top = std::max(0, (int)std::ceil(low_y)), bottom = std::min(height - 1, (int)std::floor(high_y));
+  int left = low_x <= 0 ? 0 : -(int)floor_of(-low_x), right = high_x >= width - 1 ? width - 1 : (int)floor_of(high_x);
+  int top = low_y <= 0 ? 0 : -(int)floor_of(-low_y), bottom = high_y >= height - 1 ? height - 1 : (int)floor_of(high_y);
   if (left > right || top > bottom) return;
   float area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0);
   if (front * area < 0 || std::fabs(area) < 1e-9f) return;
@@ -84,8 +90,9 @@ struct Shadow {
   float operator()(const float* p) const {
     if (size == 0) return 1;
     float x = (dot(axes, p) - left) * scale, y = (dot(axes + 3, p) - bottom) * scale, z = dot(axes + 6, p) + bias;
-    float fx = std::floor(x), fy = std::floor(y);
-    if (!(fx >= 1 && fy >= 1 && fx + 2 < size && fy + 2 < size)) return 1;
+    if (!(x >= 1 && y >= 1 && x < size && y < size)) return 1;
+    float fx = floor_of(x), fy = floor_of(y);
+    if (!(fx + 2 < size && fy + 2 < size)) return 1;
     int x0 = (int)fx, y0 = (int)fy;
     fx = x - fx;
     fy = y - fy;
@@ -249,7 +256,7 @@ void draw(const float* position, const float* normal, const float* tangent, cons
   const Shadow shadow{shadow_map, shadow_axes, shadow_frame[0], shadow_frame[1], shadow_frame[2], shadow_frame[3], shadow_size};
   const int per_pixel = samples * samples;
   std::vector<float> sums((size_t)per_pixel * ATTRIBUTES);
-  std::vector<int> group_material(per_pixel), group_size(per_pixel), votes(256);
+  std::vector<int> group_material(per_pixel), group_size(per_pixel);
   for (int y = 0; y < height; y++)
     for (int x = 0; x < width; x++) {
       int groups = 0, empty = 0;
@@ -283,22 +290,23 @@ void draw(const float* position, const float* normal, const float* tangent, cons
         sum[11] += a * shades[q[0]] + b * shades[q[1]] + c * shades[q[2]];
       }
       float colour[3] = {0, 0, 0};
-      std::fill(votes.begin(), votes.end(), 0);
-      votes[0] = empty;
+      int most = empty, winner = 0;
       for (int g = 0; g < groups; g++) {
         const int m = group_material[g];
         float *sum = &sums[g * ATTRIBUTES], mean = 1 / (float)group_size[g], light_of[3];
         for (int j = 0; j < ATTRIBUTES; j++) sum[j] *= mean;
         shade(sum, materials + COLUMNS * m, Texture{texels + textures[3 * m], textures[3 * m + 1], textures[3 * m + 2]}, linear, light, shadow, light_of);
         for (int j = 0; j < 3; j++) colour[j] += std::min(1.0f, light_of[j]) * (float)group_size[g];
-        votes[class_of[m]] += group_size[g];
+        int votes = 0;
+        for (int h = 0; h < groups; h++) votes += class_of[group_material[h]] == class_of[m] ? group_size[h] : 0;
+        if (votes > most || (votes == most && class_of[m] < winner)) most = votes, winner = class_of[m];
       }
       const size_t at = (size_t)y * width + x;
       for (int j = 0; j < 3; j++) {
         float value = (colour[j] + std::min(1.0f, background[3 * at + j]) * (float)empty) / (float)per_pixel;
         rgb[3 * at + j] = curve[(int)(std::min(1.0f, std::max(0.0f, value)) * 4095.0f + 0.5f)];
       }
-      kinds[at] = (uint8_t)(std::max_element(votes.begin(), votes.end()) - votes.begin());
+      kinds[at] = (uint8_t)winner;
     }
 }
 }

@@ -22,6 +22,11 @@ LINEAR = linear_of(np.arange(256) / 255).astype(np.float32)
 CURVE = np.round(srgb_of(np.arange(4096) / 4095) * 255).astype(np.uint8)
 
 
+def coded(linear: np.ndarray) -> np.ndarray:
+    """uint8 sRGB of linear light, by the rasteriser's own table."""
+    return CURVE[(np.clip(linear, 0, 1) * 4095 + 0.5).astype(np.int32)]
+
+
 @dataclass(frozen=True)
 class Material:
     """How a surface looks.

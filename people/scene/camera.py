@@ -44,6 +44,10 @@ class View:
             axis=-1,
         )
 
+    def placed(self, root: np.ndarray) -> np.ndarray:
+        """`(3, 4)` placement of a body in the world, in camera space instead."""
+        return np.column_stack([self.axes @ root[:, :3], self.axes @ (root[:, 3] - self.eye)])
+
     def turn(self, directions: np.ndarray) -> np.ndarray:
         """`(..., 3)` directions of the world in camera space."""
         axes = self.axes.astype(directions.dtype)
