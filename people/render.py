@@ -15,7 +15,7 @@ from people.identity import draw_identity
 from people.kinds import KINDS, LATE_FRAMES, Kind
 from people.motion import Motion, draw_motion, turns_of
 from people.person import Person
-from people.raster import Mesh, Picture
+from people.raster import Focus, Mesh, Picture
 from people.raster import render as draw
 from people.raster.scene import LINEAR
 from people.scene.background import Place, draw_place
@@ -267,15 +267,9 @@ def _picture(
     body = actor.body
     moment = body.pose(units, actor.bones[t])
     mesh = Mesh(moment.position, moment.normal, moment.tangent, body.uv, body.shade, body.triangles, body.material)
-    return draw(
-        mesh,
-        body.surfaces,
-        shot.lighting.seen_by(view),
-        view.lens,
-        background,
-        samples,
-        192 if view.lens.width <= 96 else 256,
-    ), moment
+    light, cells = shot.lighting.seen_by(view), 192 if view.lens.width <= 96 else 256
+    focus = Focus((0.0, 0.0, -DISTANCE), 0.85 * shot.height)
+    return draw(mesh, body.surfaces, light, view.lens, background, samples, cells, focus), moment
 
 
 def _with_text(images: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 import ctypes
 import warnings
+from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
@@ -15,6 +16,21 @@ Backend = Literal["compiled", "reference"]
 SHADOW_BIAS = 0.05  # decimetres: nearer than this a surface does not shadow itself
 _NO_SHADOW = np.zeros((1, 1), np.float32), np.zeros((3, 3), np.float32), np.zeros(4, np.float32), 0
 f32, i32, u8 = np.float32, np.int32, np.uint8
+
+
+@dataclass(frozen=True)
+class Focus:
+    """What the key light's depth map holds: a centre in camera space, and how far it reaches to each side."""
+
+    centre: tuple[float, float, float]
+    reach: float
+
+    @classmethod
+    def of(cls, mesh: Mesh) -> "Focus":
+        """The whole of a mesh."""
+        low, high = mesh.position.min(axis=0), mesh.position.max(axis=0)
+        x, y, z = (float(v) for v in (low + high) / 2)
+        return cls((x, y, z), float(np.sqrt(((high - low) ** 2).sum())) / 2)
 
 
 @cache
@@ -64,14 +80,17 @@ def normals(vertices: np.ndarray, triangles: np.ndarray, by: Backend | None = No
     return out
 
 
-def _depth_map(xyz: np.ndarray, mesh: Mesh, surfaces: Surfaces, size: int, by: Backend) -> np.ndarray:
+def _depth_map(
+    mesh: Mesh, surfaces: Surfaces, axes: np.ndarray, frame: np.ndarray, size: int, by: Backend
+) -> np.ndarray:
     if by == "reference":
         parts = mesh.uv, mesh.triangles, mesh.material, surfaces.table, surfaces.textures, surfaces.texels
-        return reference.depth_map(xyz, *parts, size)
+        return reference.depth_map(mesh.position, axes, frame, *parts, size)
     out = np.empty((size, size), f32)
     library().depth_map(
-        pointer(xyz, f32), pointer(mesh.uv, f32), pointer(mesh.triangles, i32), pointer(mesh.material, u8), len(mesh.triangles),
-        pointer(surfaces.table, f32), pointer(surfaces.textures, i32), pointer(surfaces.texels, u8), size, pointer(out, f32),
+        pointer(mesh.position, f32), len(mesh.position), pointer(axes, f32), pointer(frame, f32), pointer(mesh.uv, f32),
+        pointer(mesh.triangles, i32), pointer(mesh.material, u8), len(mesh.triangles), pointer(surfaces.table, f32),
+        pointer(surfaces.textures, i32), pointer(surfaces.texels, u8), size, pointer(out, f32),
     )  # fmt: skip
     return out
 
@@ -89,22 +108,18 @@ def _onto(axes: np.ndarray, points: np.ndarray) -> np.ndarray:
     return np.stack([axes[k, 0] * x + axes[k, 1] * y + axes[k, 2] * z for k in range(3)], axis=1)
 
 
-def _shadow(mesh: Mesh, surfaces: Surfaces, light: Light, camera: Camera, size: int, by: Backend):
-    """Depth map of the key light over what the camera sees and a margin: (map, axes, (left, bottom, scale, bias), size)."""
+def _shadow(mesh: Mesh, surfaces: Surfaces, light: Light, focus: Focus | None, size: int, by: Backend):
+    """Depth map of the key light over the focus: (map, axes, (left, bottom, scale, bias), size)."""
     if size == 0:
         return _NO_SHADOW
+    focus = focus or Focus.of(mesh)
     axes = _axes_towards(np.asarray(light.key, float))
-    seen_from = _onto(axes, mesh.position)
-    at = camera.project(mesh.position)
-    near = (np.abs(at[:, 0] - camera.centre[0]) < 0.8 * camera.width) & (
-        np.abs(at[:, 1] - camera.centre[1]) < 0.9 * camera.height
+    middle = _onto(axes, np.array([focus.centre], f32))[0]
+    scale = (size - 2) / (2 * focus.reach)
+    frame = np.array(
+        [middle[0] - focus.reach - 1 / scale, middle[1] - focus.reach - 1 / scale, scale, SHADOW_BIAS], f32
     )
-    near = near if near.any() else np.ones(len(near), bool)
-    low, high = seen_from[near, :2].min(axis=0), seen_from[near, :2].max(axis=0)
-    scale = f32(size - 2) / np.maximum(f32(1e-6), (high - low).max())
-    frame = np.array([low[0] - 1 / scale, low[1] - 1 / scale, scale, SHADOW_BIAS], f32)
-    seen_from[:, :2] = (seen_from[:, :2] - frame[:2]) * scale
-    return _depth_map(np.ascontiguousarray(seen_from, f32), mesh, surfaces, size, by), axes, frame, size
+    return _depth_map(mesh, surfaces, axes, frame, size, by), axes, frame, size
 
 
 def render(
@@ -115,6 +130,7 @@ def render(
     background: np.ndarray,
     samples: int = 2,
     shadow: int = 256,
+    focus: Focus | None = None,
     by: Backend | None = None,
 ) -> Picture:
     """Draw one picture.
@@ -124,11 +140,12 @@ def render(
         background: `(H, W, 3)` float32, linear light.
         samples: per pixel and axis.
         shadow: side of the key light's depth map in cells; 0 draws no shadows.
+        focus: where shadows fall; None is the whole mesh.
         by: "compiled" or "reference"; None takes what `backend` says.
     """
     by = by or backend()
     rows = light.rows()
-    depth, axes, frame, size = _shadow(mesh, surfaces, light, camera, shadow, by)
+    depth, axes, frame, size = _shadow(mesh, surfaces, light, focus, shadow, by)
     if by == "reference":
         return Picture(
             *reference.draw(
@@ -165,11 +182,13 @@ def openness(
         around = k * np.pi * (3 - np.sqrt(5))
         direction = np.array([np.sqrt(1 - y * y) * np.cos(around), y, np.sqrt(1 - y * y) * np.sin(around)])
         weight = np.maximum(f32(0), _onto(_axes_towards(direction), mesh.normal)[:, 2])
-        at = _onto(_axes_towards(direction), mesh.position)
+        axes = _axes_towards(direction)
+        at = _onto(axes, mesh.position)
         low = at[:, :2].min(axis=0)
         scale = f32(size - 2) / (at[:, :2].max(axis=0) - low).max()
-        at[:, :2] = (at[:, :2] - low) * scale + 1
-        depth = _depth_map(np.ascontiguousarray(at, f32), mesh, surfaces, size, by)
+        frame = np.array([low[0] - 1 / scale, low[1] - 1 / scale, scale, 0], f32)
+        depth = _depth_map(mesh, surfaces, axes, frame, size, by)
+        at[:, :2] = (at[:, :2] - frame[:2]) * scale
         cell = np.clip(np.round(at[:, :2]).astype(int), 0, size - 1)
         reached = at[:, 2] + f32(bias) >= depth[cell[:, 1], cell[:, 0]]
         seen += weight * reached
@@ -177,4 +196,4 @@ def openness(
     return seen / np.maximum(whole, f32(1e-6))
 
 
-__all__ = ["Backend", "CompilerError", "backend", "normals", "openness", "render", "skin"]
+__all__ = ["Backend", "CompilerError", "Focus", "backend", "normals", "openness", "render", "skin"]

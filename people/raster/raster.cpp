@@ -48,6 +48,14 @@ inline float alpha_of(const Texture& t, float u, float v) {
   return (k.w00 * k.p00[3] + k.w01 * k.p01[3] + k.w10 * k.p10[3] + k.w11 * k.p11[3]) * (1 / 255.0f);
 }
 
+// Of strands, whose texture is finer than a sample: the nearest texel.
+inline float nearest_alpha(const Texture& t, float u, float v) {
+  int x = std::min(std::max((int)floor_of(u * t.width), 0), t.width - 1), y = std::min(std::max((int)floor_of(v * t.height), 0), t.height - 1);
+  return t.texels[4 * (y * t.width + x) + 3] * (1 / 255.0f);
+}
+
+inline float alpha_at(const Texture& t, bool strands, float u, float v) { return strands ? nearest_alpha(t, u, v) : alpha_of(t, u, v); }
+
 inline float dot(const float* a, const float* b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
 
 // Calls visit(x, y, a, b, c) for every grid point inside the triangle, edges included. `front`: -1 keeps those that turn clockwise on a
@@ -191,22 +199,31 @@ void normals(const float* v, int32_t n, const int32_t* triangles, int32_t count,
   }
 }
 
-// Nearest surface along z over a square grid: (x, y, z) (n, 3), already scaled to grid steps in x and y; map (size, size), -1e9 where empty.
-// Cut-out materials leave out what their texture does not cover.
-void depth_map(const float* xyz, const float* uv, const int32_t* triangles, const uint8_t* material_of, int32_t count, const float* materials,
-               const int32_t* textures, const uint8_t* texels, int32_t size, float* map) {
+// What the key light meets first, over a square grid: positions (n, 3) along axes (right, up, towards the light), from (left, bottom) on, `scale`
+// cells a unit; map (size, size) of the greatest coordinate towards the light, -1e9 where nothing is. Cut-out materials leave out what their
+// texture does not cover.
+void depth_map(const float* position, int32_t vertices, const float* axes, const float* frame, const float* uv, const int32_t* triangles,
+               const uint8_t* material_of, int32_t count, const float* materials, const int32_t* textures, const uint8_t* texels, int32_t size, float* map) {
+  std::vector<float> xyz((size_t)3 * vertices);
+  for (int32_t i = 0; i < vertices; i++) {
+    const float* p = position + 3 * i;
+    xyz[3 * i] = (dot(axes, p) - frame[0]) * frame[2];
+    xyz[3 * i + 1] = (dot(axes + 3, p) - frame[1]) * frame[2];
+    xyz[3 * i + 2] = dot(axes + 6, p);
+  }
   std::fill(map, map + (size_t)size * size, -1e9f);
   for (int32_t t = 0; t < count; t++) {
     const float* material = materials + COLUMNS * material_of[t];
     if (!(material[CASTS] > 0)) continue;
     const int32_t *q = triangles + 3 * t, *where = textures + 3 * material_of[t];
-    const float *p0 = xyz + 3 * q[0], *p1 = xyz + 3 * q[1], *p2 = xyz + 3 * q[2];
+    const float *p0 = &xyz[3 * q[0]], *p1 = &xyz[3 * q[1]], *p2 = &xyz[3 * q[2]];
     const float *u0 = uv + 2 * q[0], *u1 = uv + 2 * q[1], *u2 = uv + 2 * q[2];
     const Texture texture{texels + where[0], where[1], where[2]};
+    const bool strands = material[STRANDS] > 0;
     cover(p0[0], p0[1], p1[0], p1[1], p2[0], p2[1], size, size, 0, [&](int x, int y, float a, float b, float c) {
       float z = a * p0[2] + b * p1[2] + c * p2[2], *cell = map + (size_t)y * size + x;
       if (z <= *cell) return;
-      if (material[CUT_OUT] > 0 && alpha_of(texture, a * u0[0] + b * u1[0] + c * u2[0], a * u0[1] + b * u1[1] + c * u2[1]) < 0.5f) return;
+      if (material[CUT_OUT] > 0 && alpha_at(texture, strands, a * u0[0] + b * u1[0] + c * u2[0], a * u0[1] + b * u1[1] + c * u2[1]) < 0.5f) return;
       *cell = z;
     });
   }
@@ -238,13 +255,14 @@ void draw(const float* position, const float* normal, const float* tangent, cons
     const float w0 = pw[q[0]], w1 = pw[q[1]], w2 = pw[q[2]];
     const float *u0 = uv + 2 * q[0], *u1 = uv + 2 * q[1], *u2 = uv + 2 * q[2];
     const Texture texture{texels + where[0], where[1], where[2]};
+    const bool strands = material[STRANDS] > 0;
     cover(px[q[0]], py[q[0]], px[q[1]], py[q[1]], px[q[2]], py[q[2]], W, H, material[TWO_SIDED] > 0 ? 0 : -1, [&](int x, int y, float a, float b, float c) {
       const size_t i = (size_t)y * W + x;
       float w = a * w0 + b * w1 + c * w2;
       if (w <= nearness[i]) return;
       float pa = a * w0 / w, pb = b * w1 / w;
       if (material[CUT_OUT] > 0) {
-        float pc = 1 - pa - pb, alpha = alpha_of(texture, pa * u0[0] + pb * u1[0] + pc * u2[0], pa * u0[1] + pb * u1[1] + pc * u2[1]);
+        float pc = 1 - pa - pb, alpha = alpha_at(texture, strands, pa * u0[0] + pb * u1[0] + pc * u2[0], pa * u0[1] + pb * u1[1] + pc * u2[1]);
         if (alpha * 16 <= GRID[4 * (y & 3) + (x & 3)]) return;
       }
       nearness[i] = w;

@@ -41,8 +41,11 @@ def normals(vertices, triangles):
     return out * (F(1) / np.maximum(F(1e-12), np.sqrt(_dot(out, out))))[:, None]
 
 
-def depth_map(xyz, uv, triangles, material_of, materials, textures, texels, size):
-    """`(size, size)` nearest z over a grid, -1e9 where nothing lies."""
+def depth_map(position, axes, frame, uv, triangles, material_of, materials, textures, texels, size):
+    """`(size, size)` of what the key light meets first, -1e9 where nothing lies."""
+    xyz = np.stack(
+        [(_dot(position, axes[k]) - frame[k]) * frame[2] for k in range(2)] + [_dot(position, axes[2])], axis=1
+    )
     kept = np.flatnonzero(materials[material_of, CASTS] > 0)
     q = triangles[kept]
     t, x, y, a, b, c = _cover(xyz[..., :2][q], size, size, np.zeros(len(kept)))
@@ -50,7 +53,7 @@ def depth_map(xyz, uv, triangles, material_of, materials, textures, texels, size
     z = a * xyz[q[:, 0], 2] + b * xyz[q[:, 1], 2] + c * xyz[q[:, 2], 2]
     m = material_of[t]
     u, v = (a * uv[q[:, 0], k] + b * uv[q[:, 1], k] + c * uv[q[:, 2], k] for k in range(2))
-    drawn = (materials[m, CUT_OUT] <= 0) | (_alpha(textures[m], texels, u, v) >= F(0.5))
+    drawn = (materials[m, CUT_OUT] <= 0) | (_alpha(textures[m], texels, materials[m, STRANDS] > 0, u, v) >= F(0.5))
     out = np.full(size * size, -1e9, F)
     np.maximum.at(out, (y * size + x)[drawn], z[drawn])
     return out.reshape(size, size)
@@ -73,7 +76,7 @@ def draw(mesh, surfaces, linear, curve, light, shadow, camera, samples, backgrou
     m = mesh.material[t]
     u, v = (pa * mesh.uv[q[:, 0], k] + pb * mesh.uv[q[:, 1], k] + pc * mesh.uv[q[:, 2], k] for k in range(2))
     drawn = (materials[m, CUT_OUT] <= 0) | (
-        _alpha(surfaces.textures[m], surfaces.texels, u, v) * F(16) > GRID[y & 3, x & 3]
+        _alpha(surfaces.textures[m], surfaces.texels, materials[m, STRANDS] > 0, u, v) * F(16) > GRID[y & 3, x & 3]
     )
     drawn &= w > 0
     t, place, w, pa, pb = t[drawn], (y * columns + x)[drawn], w[drawn], pa[drawn], pb[drawn]
@@ -264,10 +267,15 @@ def _taps(texture, u, v):
     return index, ((F(1) - fx) * (F(1) - fy), fx * (F(1) - fy), (F(1) - fx) * fy, fx * fy)
 
 
-def _alpha(texture, texels, u, v):
+def _alpha(texture, texels, strands, u, v):
     index, weights = _taps(texture, u, v)
     alpha = [w * texels[i + 3].astype(F) for i, w in zip(index, weights, strict=True)]
-    return (alpha[0] + alpha[1] + alpha[2] + alpha[3]) * (F(1) / F(255))
+    x, y = (
+        np.clip(np.floor(at * texture[:, k].astype(F)).astype(np.int64), 0, texture[:, k] - 1)
+        for at, k in ((u, 1), (v, 2))
+    )
+    nearest = texels[texture[:, 0].astype(np.int64) + 4 * (y * texture[:, 1] + x) + 3].astype(F)
+    return np.where(strands, nearest, alpha[0] + alpha[1] + alpha[2] + alpha[3]) * (F(1) / F(255))
 
 
 def _dot(a, b):

@@ -53,7 +53,7 @@ CAMERA = Camera(88.0, (23.5, 19.5), 48, 40)
 def test_compiled_and_reference_give_the_same_picture(seed, samples):
     mesh, surfaces, background = scene(seed)
     first, second = (
-        render(mesh, surfaces, LIGHT, CAMERA, background, samples, 64, by) for by in ("compiled", "reference")
+        render(mesh, surfaces, LIGHT, CAMERA, background, samples, 64, by=by) for by in ("compiled", "reference")
     )
     assert len(np.unique(first.kinds)) >= 3 and first.rgb.std() > 20  # the picture is not trivial
     np.testing.assert_array_equal(first.front, second.front)
