@@ -14,8 +14,8 @@ import numpy as np
 from curation.bucket import into_bucket
 from curation.people.keypoints import KeypointDetector, detect, mouth_opening
 from curation.scores.sound.mouth_audio import mouth_audio_correlation, mouth_audio_lag_frames, mouth_visibility
-from curation.scores.sound.signal import envelope
 from media import decode_clip
+from media.speech.mouth_and_sound import envelope
 from profiles.schema import VideoConfig
 from serving.generation import Prepared
 

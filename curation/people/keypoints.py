@@ -5,6 +5,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from media.face_points import lip_opening
+
 KEYPOINTS = 133
 LEFT_SHOULDER, RIGHT_SHOULDER = 5, 6
 BODY = slice(0, 17)
@@ -65,6 +67,4 @@ def detect(detector: KeypointDetector, frames: np.ndarray) -> Detected:
 
 def mouth_opening(keypoints: np.ndarray) -> np.ndarray:
     """`(T,)` pixels between the inner lips, NaN where either is not seen, of `(T, 133, 3)` keypoints."""
-    top, bottom = keypoints[:, INNER_LIP_TOP], keypoints[:, INNER_LIP_BOTTOM]
-    seen = np.minimum(top[:, 2], bottom[:, 2]) > CONFIDENT
-    return np.where(seen, np.hypot(*(bottom - top)[:, :2].T), np.nan)
+    return lip_opening(keypoints[:, FACE], CONFIDENT)

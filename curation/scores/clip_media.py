@@ -20,10 +20,10 @@ from curation.bucket import (
 )
 from curation.people.keypoints import Detected, KeypointDetector, detect, mouth_opening
 from curation.scores.picture.luma import grey, luma
-from curation.scores.sound.signal import envelope
 from media import Span
 from media.audio.hearing import HEARING, Sound
 from media.audio.meter import CLIPPING, Clipping
+from media.speech.mouth_and_sound import envelope
 from profiles.schema import VideoConfig
 
 # Scores of motion look at pictures of at most this short side: optical flow at full size would cost more than decoding.

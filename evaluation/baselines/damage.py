@@ -6,13 +6,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from evaluation.baselines.samples import Sample, Samples
-from media import decode_clip, encode_clip
+from evaluation.baselines.samples import SAMPLE_RATE, Sample, Samples
+from media import encode_clip
 from media.framing import crop_to
 
 NONE = "none"
 SHIFT = 4  # frames; a quarter of a second at 16 per second
-RATE = 16_000
 
 Damage = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """From a clip and the next sample's clip, `(T, H, W, 3)` uint8 each, to the damaged clip of the same shape."""
@@ -100,13 +99,14 @@ class DamagedVideos:
 
     def file(self, sample: Sample) -> bytes | None:
         """The damaged picture with its own sound, or the next sample's; None where the real clip has none."""
+        sound = self.sound(sample)
+        return None if sound is None else encode_clip(self.frames(sample), sample.fps, sound, SAMPLE_RATE)
+
+    def sound(self, sample: Sample) -> np.ndarray | None:
+        """`(S,)` its own, or the next sample's, as long as the picture; None where that one has none."""
         source = self._next(sample) if self.title == OTHER_SOUND else sample
-        frames = self.frames(sample)
-        sound = decode_clip(source.path, source.fps, RATE).audio
-        if sound is None:
-            return None
-        wanted = round(len(frames) / sample.fps * RATE)
-        return encode_clip(frames, sample.fps, np.resize(sound, wanted), RATE)
+        sound = source.whole_sound()
+        return None if sound is None else np.resize(sound, round(sample.frames / sample.fps * SAMPLE_RATE))
 
     def _next(self, sample: Sample) -> Sample:
         place = self.samples.samples.index(sample)

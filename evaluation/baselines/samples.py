@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from evaluation.metrics.observation.needs import Need
-from media import MediaError, Probe, decode_clip, probe_clip, sha256_of_file
+from media import MediaError, Probe, decode_clip, probe_clip, read_audio, sha256_of_file
 from media.framing import crop_to
 from media.user_error import UserError
 
@@ -50,10 +50,15 @@ class Sample:
 
     def sound(self) -> np.ndarray | None:
         """`(S,)` float32 at `SAMPLE_RATE` over the frames that count; None where the clip has none."""
+        sound = self.whole_sound()
+        return None if sound is None else sound[: round(self.frames / self.fps * SAMPLE_RATE)]
+
+    def whole_sound(self) -> np.ndarray | None:
+        """`(S,)` of the whole file, at least as long as the frames that count: what is missing is silence."""
         if not self.has_audio:
             return None
-        sound = decode_clip(self.path, self.fps, SAMPLE_RATE).audio
-        return None if sound is None else sound[: round(self.frames / self.fps * SAMPLE_RATE)]
+        sound, wanted = read_audio(self.path, SAMPLE_RATE), round(self.frames / self.fps * SAMPLE_RATE)
+        return np.pad(sound, (0, max(0, wanted - len(sound))))
 
 
 @dataclass(frozen=True)

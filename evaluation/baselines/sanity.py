@@ -95,7 +95,7 @@ def score_videos(
                 instruments,
                 real=sample.read,
                 reference=sample.reference,
-                sound=sample.sound,
+                sound=partial(videos.sound, sample),
                 sample_rate=SAMPLE_RATE,
                 file=partial(videos.file, sample),
             )

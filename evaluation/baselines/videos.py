@@ -33,6 +33,10 @@ class Videos(Protocol):
         """`(T, H, W, 3)` uint8 of the sample's own rate, size and length."""
         ...
 
+    def sound(self, sample: Sample) -> np.ndarray | None:
+        """`(S,)` float32 at 16 kHz, the sound that the method was given; None where there was none."""
+        ...
+
     def file(self, sample: Sample) -> Path | bytes | None:
         """The video with its sound, None where it has none."""
         ...
@@ -85,6 +89,10 @@ class FolderVideos:
         """As the file's header says."""
         return self._sizes[sample.name]
 
+    def sound(self, sample: Sample) -> np.ndarray | None:
+        """The real clip's."""
+        return sample.sound()
+
     def file(self, sample: Sample) -> Path:
         """The file itself."""
         return self._files[sample.name]
@@ -124,6 +132,10 @@ class RealVideos:
         """As decoded."""
         return sample.read()
 
+    def sound(self, sample: Sample) -> np.ndarray | None:
+        """The real clip's."""
+        return sample.sound()
+
     def file(self, sample: Sample) -> Path:
         """The real clip."""
         return sample.path
@@ -157,9 +169,13 @@ class ArrayVideos:
         """As given."""
         return self._videos[sample.name]
 
+    def sound(self, sample: Sample) -> np.ndarray | None:
+        """As given."""
+        return self._sounds.get(sample.name)
+
     def file(self, sample: Sample) -> bytes | None:
         """Encoded with its sound."""
-        sound = self._sounds.get(sample.name)
+        sound = self.sound(sample)
         return None if sound is None else encode_clip(self._videos[sample.name], sample.fps, sound)
 
 

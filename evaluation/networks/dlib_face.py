@@ -5,7 +5,6 @@ Faces are found and turned by the pipeline's own keypoints. The package's 68-poi
 (github.com/davisking/dlib-models), who trained them on FaceScrub, VGG-Face and pictures of the web.
 """
 
-from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,11 @@ import numpy as np
 
 from evaluation.metrics.face_similarity import DLIB_FACE
 from evaluation.metrics.wholebody import CONFIDENT, FACE
-from networks.weights import NetworkError, identify, opened
+from evaluation.networks.packaged import REMEDY, known_weights, packaged_weights, version
+from networks.weights import opened
 
 PACKAGE, WEIGHTS = "face_recognition_models", "models/dlib_face_recognition_resnet_model_v1.dat"
 SHA256 = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"
-REMEDY = "run `make people-and-text`"
 SIDE, PADDING, WIDTH = 150, 0.25, 128
 # Those of the 68 points that dlib turns a face by: nose, eyes, the upper rim of the lips, the inner mouth.
 USED = [*range(27, 55), *range(60, 65)]
@@ -37,14 +36,10 @@ class DlibFaceEmbedding:
         """
         path = _packaged()
         protocol = (
-            f"{PACKAGE} {metadata.version(PACKAGE)}, dlib {metadata.version('dlib-bin')}; 68 face points of {points}, "
+            f"{PACKAGE} {version(PACKAGE)}, dlib {version('dlib-bin')}; 68 face points of {points}, "
             f"dlib's chip of {SIDE} pixels with a padding of {PADDING}"
         )
-        self.network = identify(path, DLIB_FACE, protocol, REMEDY)
-        if self.network.sha256 != SHA256:
-            raise NetworkError(
-                f"{path} holds other weights than {DLIB_FACE} ({self.network.sha256[:12]}, not {SHA256[:12]}); {REMEDY}"
-            )
+        self.network = known_weights(path, DLIB_FACE, SHA256, protocol)
         self._model = opened(path, DLIB_FACE, REMEDY, lambda: _dlib().face_recognition_model_v1(str(path)))
 
     def __call__(self, frames: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
@@ -67,12 +62,7 @@ def face_chip(image: np.ndarray, face: np.ndarray) -> np.ndarray:
 
 
 def _packaged() -> Path:
-    # Looked for, not imported: importing it asks for a part of setuptools that is gone.
-    package = util.find_spec(PACKAGE)
-    missing = [name for name, spec in ((PACKAGE, package), ("dlib", util.find_spec("dlib"))) if spec is None]
-    if missing or package is None or package.origin is None:
-        raise NetworkError(f"{' and '.join(missing)} not installed, for {DLIB_FACE}; {REMEDY}")
-    return Path(package.origin).parent / WEIGHTS
+    return packaged_weights(PACKAGE, WEIGHTS, DLIB_FACE, also=("dlib",))
 
 
 def _dlib() -> Any:

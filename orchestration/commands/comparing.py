@@ -102,7 +102,7 @@ def own_videos(workspace: Workspace, samples: "Samples") -> "list[ArrayVideos]":
 
 
 def gather(workspace: Workspace, paths: NetworkPaths, keypoints: bool, puppets: bool) -> "Instruments":
-    """Open every network that has a path or is wanted.
+    """Open every network that has a path, is wanted, or comes in a package that is installed.
 
     Raises:
         CommandError: a file that is missing or is another network; a network that needs keypoints without them.
@@ -110,9 +110,12 @@ def gather(workspace: Workspace, paths: NetworkPaths, keypoints: bool, puppets: 
     from evaluation.baselines import Instruments
     from evaluation.networks.arcface import ArcFaceEmbedding
     from evaluation.networks.dlib_face import DlibFaceEmbedding
+    from evaluation.networks.dnsmos import Dnsmos
+    from evaluation.networks.efficientnet_lite import EfficientNetFeatures
     from evaluation.networks.feature_cache import FeatureCache
     from evaluation.networks.i3d import I3DFeatures
     from evaluation.networks.inception import InceptionFeatures
+    from evaluation.networks.packaged import if_installed
     from networks.qalign import QAlign
 
     if not keypoints and (paths.arcface or paths.dlib_face or paths.syncnet):
@@ -127,6 +130,8 @@ def gather(workspace: Workspace, paths: NetworkPaths, keypoints: bool, puppets: 
         else None,
         qalign=QAlign(paths.qalign) if paths.qalign else None,
         keypoints=detector,
+        imagenet=if_installed(EfficientNetFeatures),
+        dnsmos=if_installed(Dnsmos),
         syncnet=_SyncJudge(paths.syncnet, detector) if paths.syncnet and detector else None,
         puppets=_puppet_truth(workspace) if puppets else None,
         cache=FeatureCache(workspace.var / "feature_cache"),

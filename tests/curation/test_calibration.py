@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from curation.people.keypoints import FACE, LEFT_HAND, RIGHT_HAND, Detected
-from curation.scores.person.head_pose import HEAD, POINTS, camera_matrix, head_angles, rotation_of
 from curation.scores.person.people import people
 from curation.scores.picture.camera import camera
 from curation.scores.picture.compression import bits_per_pixel, blockiness
@@ -18,6 +17,7 @@ from curation.scores.picture.resolution import detail_bandwidth
 from curation.scores.picture.sharpness import sharpness
 from curation.scores.sound.loudness import clipping_share, loudness_lufs, snr_db
 from media import encode_clip
+from media.head_pose import HEAD, POINTS, camera_matrix, head_angles, rotation_of
 from profiles.scores import CameraConfig, PeopleConfig, QualityConfig
 
 RATE = 16_000

@@ -15,8 +15,8 @@ from curation.scores.picture.sharpness import sharpness
 from curation.scores.picture.stillness import still_share
 from curation.scores.sound.level import audio_rms_db, sound_share
 from curation.scores.sound.mouth_audio import mouth_audio_correlation, mouth_audio_lag_frames, mouth_visibility
-from curation.scores.sound.signal import envelope
 from media import decode_clip
+from media.speech.mouth_and_sound import envelope
 from tests.media.sound_files import sound_file
 
 ARMS = (7, 8, 9, 10)  # elbows and wrists of COCO-WholeBody

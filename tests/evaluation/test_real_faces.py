@@ -9,7 +9,7 @@ from evaluation.baselines import Instruments, folder_samples, puppet_samples
 from evaluation.baselines.sanity import judge_metrics
 from evaluation.benchmark.puppet_benchmark import build_benchmark
 from evaluation.metrics import Network
-from evaluation.networks import dlib_face
+from evaluation.networks import dlib_face, packaged
 from evaluation.networks.dlib_face import DlibFaceEmbedding
 from media import decode_clip, encode_clip
 from networks.weights import NetworkError
@@ -112,6 +112,6 @@ def test_other_weights_are_refused_by_their_hash(embed, tmp_path, monkeypatch):
 
 
 def test_without_the_packages_it_says_how_to_get_them(monkeypatch):
-    monkeypatch.setattr(dlib_face.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(packaged.util, "find_spec", lambda name: None)
     with pytest.raises(NetworkError, match=r"face_recognition_models and dlib not installed.*make people-and-text"):
         DlibFaceEmbedding("x")

@@ -1,11 +1,10 @@
-"""What sound scores share: loudness window by window, the envelope at the video rate, and samples as networks of sound hear them."""
+"""What sound scores share: loudness window by window, and samples as networks of sound hear them."""
 
 import numpy as np
 
 RATE = 16_000  # of the networks that hear speech, music and languages
 SILENT_DB = -100.0
 WINDOW_SECONDS = 0.02
-ENVELOPE_HALF_SECONDS = 0.025
 
 
 def window_levels(audio: np.ndarray, sample_rate: int) -> np.ndarray:
@@ -14,14 +13,6 @@ def window_levels(audio: np.ndarray, sample_rate: int) -> np.ndarray:
     windows = audio[: len(audio) // size * size].reshape(-1, size)
     power = np.mean(np.square(windows, dtype=np.float64), axis=1)
     return 10 * np.log10(np.maximum(power, 10 ** (SILENT_DB / 10)))
-
-
-def envelope(audio: np.ndarray, frames: int, fps: float, sample_rate: int) -> np.ndarray:
-    """Measure `(frames,)` RMS of the 50 ms about each frame's centre, for `(S,)` samples that start with frame 0."""
-    half = round(ENVELOPE_HALF_SECONDS * sample_rate)
-    centres = np.round((np.arange(frames) + 0.5) / fps * sample_rate).astype(int)
-    padded = np.pad(audio.astype(np.float64), (half, half + max(0, int(centres[-1]) - len(audio))))
-    return np.array([np.sqrt(np.mean(padded[centre : centre + 2 * half] ** 2)) for centre in centres])
 
 
 def at_16_khz(audio: np.ndarray | None, sample_rate: int) -> np.ndarray | None:

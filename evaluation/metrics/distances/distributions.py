@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 INCEPTION = "inception-v3-fid"
 I3D = "i3d-kinetics400"
+EFFICIENTNET = "efficientnet-lite0-imagenet"
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,16 @@ class FrechetInceptionDistance(_Frechet):
     title = "FID"
     needs = ("inception", "truth_frames")
     architecture = INCEPTION
+
+
+class ImageNetFrechetDistance(_Frechet):
+    """The distance of FID on another network: 1280 features of a packaged EfficientNet-Lite0 of ImageNet, a row per frame. Not FID, and
+    comparable with no published number."""
+
+    name = "imagenet_frechet"
+    title = "ImageNet Fréchet"
+    needs = ("imagenet", "truth_frames")
+    architecture = EFFICIENTNET
 
 
 class FrechetVideoDistance(_Frechet):

@@ -54,6 +54,14 @@ class PictureLevels(Judge, Protocol):
         ...
 
 
+class SpeechOpinions(Judge, Protocol):
+    """A network that hears how good speech sounds."""
+
+    def __call__(self, sound: np.ndarray) -> np.ndarray:
+        """`(S,)` float32 at 16 kHz to `(3,)`: speech, background and all of it, about 1 to 5."""
+        ...
+
+
 @dataclass(frozen=True)
 class Instruments:
     """Judges by the name of the need that they meet; None is one that is not there, and then its metrics are not measurable.
@@ -70,6 +78,8 @@ class Instruments:
     qalign: PictureLevels | None = None
     keypoints: Keypoints | None = None
     syncnet: SyncJudge | None = None
+    imagenet: FeatureExtractor | None = None
+    dnsmos: SpeechOpinions | None = None
     puppets: Mapping[str, PuppetTruth] | None = None
     cache: FeatureCache = field(default_factory=FeatureCache)
 

@@ -20,6 +20,8 @@ Need = Literal[
     "dlib_face",
     "qalign",
     "syncnet",
+    "imagenet",
+    "dnsmos",
 ]
 
 
@@ -58,6 +60,8 @@ JUDGES: Mapping[Need, Absence] = {
     "arcface": Absence("needs the weights of an ArcFace network", "set evaluation.networks.arcface to an ONNX file of it"),
     "dlib_face": Absence("needs dlib's face network", "install it with `make people-and-text`"),
     "qalign": Absence("needs Q-Align's weights", "set evaluation.networks.qalign to a folder of q-future/one-align"),
+    "imagenet": Absence("needs a network of ImageNet", "install it with `make people-and-text`"),
+    "dnsmos": Absence("needs DNSMOS", "install it with `make people-and-text`"),
     "syncnet": Absence("needs SyncNet v2's weights", "set evaluation.networks.syncnet to syncnet_v2.model"),
 }  # fmt: skip
 # Where the first is not there the second stands in for it; whoever is named for the first says so.

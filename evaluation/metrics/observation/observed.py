@@ -11,11 +11,14 @@ from evaluation.metrics.distances.distributions import Features
 from evaluation.metrics.lip_sync import Sync
 from evaluation.metrics.observation.instruments import FaceEmbedding, FeatureExtractor, Instruments
 from evaluation.metrics.observation.needs import MATERIAL, STANDS_IN, Need
+from evaluation.metrics.people.face_reading import FaceReading
 from evaluation.metrics.puppet_truth import PuppetTruth
 from evaluation.metrics.streaming import MetricError
+from media.speech.mouth_and_sound import envelope
 from puppets import measure
 from puppets.measure import Measurement
 
+SPEECH_RATE = 16_000
 T = TypeVar("T")
 Given: TypeAlias = T | Callable[[], T | None] | None
 """What a clip brings: the thing itself, a function that makes it when somebody asks, or None. The function may find that there is none."""
@@ -187,7 +190,7 @@ class Observed:
         return self.instruments.cache.get(detector.network, frames, lambda: detector(frames))
 
     def features(self, need: Need) -> Features:
-        """What `inception` or `i3d` makes of the real clip and of the generated one."""
+        """What `inception`, `i3d` or `imagenet` makes of the real clip and of the generated one."""
         if need not in self._features:
             extractor: FeatureExtractor = self._judge(need, getattr(self.instruments, need))
             sides = (
@@ -222,6 +225,36 @@ class Observed:
         """What SyncNet says of the generated video with its sound; None where it cannot judge."""
         judge = self._judge("syncnet", self.instruments.syncnet)
         return judge(self.file)
+
+    @cached_property
+    def speech_opinions(self) -> np.ndarray:
+        """`(3,)` how good the given sound's speech, its background and all of it sound, about 1 to 5."""
+        return self._judge("dnsmos", self.instruments.dnsmos)(self.sound_at_16_khz)
+
+    @cached_property
+    def sound_at_16_khz(self) -> np.ndarray:
+        """`(S,)` float32."""
+        if self.sample_rate == SPEECH_RATE:
+            return self.sound
+        from scipy.signal import resample_poly
+
+        resampled: np.ndarray = resample_poly(self.sound, SPEECH_RATE, self.sample_rate)
+        return resampled.astype(np.float32)
+
+    @cached_property
+    def heard(self) -> np.ndarray:
+        """`(T,)` RMS of the given sound about each frame."""
+        return envelope(self.sound, len(self.generated), self.fps, self.sample_rate)
+
+    @cached_property
+    def face(self) -> FaceReading:
+        """What is read from the face points of the generated video."""
+        return FaceReading.of(self.keypoints, *self.generated.shape[1:3])
+
+    @cached_property
+    def real_face(self) -> FaceReading:
+        """What is read from those of the real clip."""
+        return FaceReading.of(self.real_keypoints, *self.real.shape[1:3])
 
     def _judge(self, need: Need, judge: T | None) -> T:
         if judge is None:

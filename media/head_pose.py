@@ -3,8 +3,7 @@
 import cv2
 import numpy as np
 
-from curation.people.keypoints import FACE
-
+FACE = slice(23, 91)  # the 68 points among the 133 of COCO-WholeBody
 # iBUG points: nose tip, chin, outer corners of the right and left eye, corners of the mouth.
 POINTS = (30, 8, 36, 45, 48, 54)
 # The same six on an average adult head in millimetres, nose tip at the origin, x to the picture's right, y down, z away
@@ -64,3 +63,9 @@ def rotation_of(yaw: float, pitch: float, roll: float) -> np.ndarray:
     about_y = np.array([[np.cos(y), 0, -np.sin(y)], [0, 1, 0], [np.sin(y), 0, np.cos(y)]])
     about_z = np.array([[np.cos(r), np.sin(r), 0], [-np.sin(r), np.cos(r), 0], [0, 0, 1]])
     return about_x @ about_y @ about_z
+
+
+def angle_between(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Degrees of the one turn that brings one pose to another, of `(T, 3)` yaw, pitch, roll each: `(T,)`, NaN where either is."""
+    between = [rotation_of(*a).T @ rotation_of(*b) for a, b in zip(first, second, strict=True)]
+    return np.degrees([np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1)) for turn in between])
