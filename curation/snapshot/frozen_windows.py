@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -67,7 +68,7 @@ class Window:
     reference_frame: int
 
 
-def choose_windows(clip: SourceClip, video: VideoConfig, most: int) -> list[Window]:
+def spread_windows(clip: SourceClip, video: VideoConfig, most: int) -> list[Window]:
     """Up to `most` windows without overlap, spread over the clip from its first frame to its last; none in a clip that is too short.
 
     A reference is the nearest frame behind its window, else before it, that keeps `reference_gap`; of a shorter clip the frame
@@ -155,10 +156,13 @@ def _write_window(
         fps=video.fps,
         sample_rate=video.sample_rate,
         seconds=clip.seconds,
-        **files,
-        **{f"{column}_sha256": sha256_of_file(folder / name) if name else "" for column, name in files.items()},
+        **_with_hashes(folder, files),
         **asdict(measure_facts(frames, video.fps, keypoints, counted, heard)),
     )
+
+
+def _with_hashes(folder: Path, files: dict[str, str]) -> dict[str, Any]:
+    return files | {f"{column}_sha256": sha256_of_file(folder / name) if name else "" for column, name in files.items()}
 
 
 def _reference_frame(start: int, length: int, total: int, gap: int) -> int:
@@ -188,11 +192,7 @@ def _decode(data: bytes | Span, start: int, frames: int, bucket: Bucket, video: 
 
 def _sound_until(clip: SourceClip, data: bytes | Span, end: float, video: VideoConfig) -> np.ndarray | None:
     """`(S,)` float32 from the clip's first picture until its sound, or `end` seconds of it, are over; None without sound."""
-    if not clip.has_audio:
-        return None
-    whole = data if isinstance(data, Span) else Span(data, 0.0, np.inf)
-    first = round(whole.start * video.sample_rate)
-    return read_audio(whole.data, video.sample_rate, whole.start + end)[first:]
+    return read_audio(data, video.sample_rate, end) if clip.has_audio else None
 
 
 def _sound_of(sound: np.ndarray | None, window: Window, video: VideoConfig) -> np.ndarray | None:

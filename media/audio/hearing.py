@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from av.container import InputContainer
@@ -184,8 +183,8 @@ def probe_sound(source: Source) -> Sound | None:
     return None if heard is None else heard[0]
 
 
-def read_audio(source: bytes | Path, sample_rate: int = 16_000, max_seconds: float | None = None) -> np.ndarray:
-    """A sound or video file as `(S,)` float32, one channel at `sample_rate`, decoded up to `max_seconds`.
+def read_audio(source: Source, sample_rate: int = 16_000, max_seconds: float | None = None) -> np.ndarray:
+    """A sound or video file, or a part of one, as `(S,)` float32, one channel at `sample_rate`, decoded up to `max_seconds`.
 
     A film's sound begins at its first picture, so that sound and pictures of one file share a clock whoever reads which; a
     sound file begins at its first sample. Samples past the length that the file declares, with which a codec fills its last
@@ -198,8 +197,13 @@ def read_audio(source: bytes | Path, sample_rate: int = 16_000, max_seconds: flo
         if not container.streams.audio:
             raise MediaError("no_audio", "the file has no audio stream; give a sound file or a video with sound")
         start = _first_picture(container)
-    heard = first_sounding(source, Stretch(sample_rate, start, max_seconds))
-    return np.zeros(0, np.float32) if heard is None else heard[1]
+    part = source if isinstance(source, Span) else Span(b"", 0.0, math.inf)
+    length = min(part.end - part.start, math.inf if max_seconds is None else max_seconds)
+    # Heard from the beginning: only so is it known what at the end is the codec's.
+    most = None if math.isinf(length) else part.start + length
+    heard = first_sounding(source, Stretch(sample_rate, start, most, track=part.track))
+    first = round(part.start * sample_rate)
+    return np.zeros(0, np.float32) if heard is None else heard[1][first:]
 
 
 def _first_picture(container: InputContainer) -> float | None:

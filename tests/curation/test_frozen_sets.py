@@ -10,6 +10,7 @@ import puppets
 from curation.errors import CurationError
 from curation.intake.ingest import ingest_shard
 from curation.intake.real_clips import BENCHMARK_CLIPS, TRAINING_CLIPS
+from curation.snapshot import frozen_sets
 from curation.snapshot.frozen_sets import build_test_set
 from curation.snapshot.identities import identity_by_name, known_identities, why_not
 from curation.snapshot.overlap import Training, find_overlap, training_content
@@ -111,6 +112,23 @@ def test_it_is_frozen(celebv, tmp_path, laptop):
 def test_a_limit_takes_as_many_people_as_possible(celebv, tmp_path, laptop):
     made = build_test_set(celebv, tmp_path / "set", "celebv-hq", laptop.video, NOBODY, limit=2)
     assert made.manifest["identity"].nunique() == 2
+
+
+def test_no_more_files_are_decoded_than_a_limit_takes_and_that_is_recorded(
+    ravdess, tmp_path, laptop, puppet_bytes, monkeypatch
+):
+    """Three people, of whom one has two files; they are looked at one at a time."""
+    monkeypatch.setattr(frozen_sets, "LOOK_AHEAD", 1)
+    (ravdess / "Actor_06" / "01-01-03-01-01-01-06.mp4").write_bytes(puppet_bytes(30))
+    broken = ravdess / "Actor_01" / "01-01-01-01-01-01-01.mp4"
+    broken.write_bytes(b"no film")
+    made = build_test_set(ravdess, tmp_path / "set", "ravdess", laptop.video, NOBODY, limit=2)
+    assert set(made.manifest["identity"]) == {"ravdess:02", "ravdess:06"}
+    record = json.loads((made.path / "test_set.json").read_text())
+    assert record["files"] == 7 and record["files_looked_at"] in (2, 4) and len(made) == 2
+    whole = build_test_set(ravdess, tmp_path / "whole", "ravdess", laptop.video, NOBODY)
+    assert whole.record.values["files_looked_at"] == 4 and len(whole) == 3
+    assert whole.skipped["Actor_01/01-01-01-01-01-01-01.mp4"].startswith("not_video")
 
 
 def test_ravdess_gives_speech_with_picture_and_sound_alone(ravdess, tmp_path, laptop):

@@ -11,7 +11,7 @@ import puppets
 from curation.errors import CurationError
 from curation.people.keypoints import Detected
 from curation.snapshot.frozen_sets import build_test_set
-from curation.snapshot.frozen_windows import SourceClip, choose_windows
+from curation.snapshot.frozen_windows import SourceClip, spread_windows
 from curation.snapshot.overlap import Training
 from media import decode_clip, encode_clip, probe_clip
 from media.frozen_set import load_frozen_set
@@ -60,7 +60,7 @@ def build(local, tmp_path, video, detector=None, **more):
     ],
 )  # fmt: skip
 def test_windows_do_not_overlap_and_references_lie_outside(laptop, frames, most, starts, references):
-    windows = choose_windows(clip(frames / 16), laptop.video, most)
+    windows = spread_windows(clip(frames / 16), laptop.video, most)
     assert [window.start for window in windows] == starts
     assert [window.reference_frame for window in windows] == references
     suffixes = ["-0", "-1", "-2"][: len(starts)] if len(starts) > 1 else [""]

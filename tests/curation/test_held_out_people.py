@@ -171,3 +171,28 @@ def test_a_shard_that_is_ingested_anew_has_them_again_and_a_copy_stays_out(shard
     files = find_new_clips(inbox, tmp_path / "other")
     report = ingest_shard(files, tmp_path / "other", laptop, inbox=inbox, held_out=known)
     assert report.quarantined == {"held_out": 1} and report.clips == 7
+
+
+def test_a_shot_of_a_film_is_cut_and_heard_where_it_lies(tmp_path, inbox, laptop):
+    """Two scenes of a film, each with its own sound."""
+    first, second = puppets.render(11), puppets.render(12)
+    frames = np.concatenate([first.frames, 255 - second.frames])
+    sound = np.concatenate([first.audio, second.audio])
+    (inbox / "film.mp4").write_bytes(encode_clip(frames, 16.0, sound, audio_bitrate=192_000))
+    shard = tmp_path / "raw" / ingest_shard([inbox / "film.mp4"], tmp_path / "raw", laptop, inbox=inbox).name
+    clips = pd.read_parquet(shard / "clips.parquet").sort_values("start_seconds")
+    starts = (clips["start_seconds"] * 16).tolist()
+    assert len(starts) == 2 and starts[0] == 0 and starts[1] in (25, 26)
+    (tmp_path / "subsets" / shard.name).mkdir(parents=True)
+    listed = clips[["clip_id"]].assign(text=True)
+    listed.to_parquet(tmp_path / "subsets" / shard.name / "subsets.parquet")
+    roots = [tmp_path / part for part in ("raw", "subsets", "set")]
+    made = build_held_out_set(*roots, laptop.video, 1.0, None, None)
+    samples = {sample.sample_id: sample for sample in made.samples}
+    for clip_id, start in zip(clips["clip_id"], map(int, starts), strict=True):
+        sample = samples[clip_id]
+        assert (sample.name, sample.identity) == ("film.mp4", f"file:{sample.sha256[:16]}")
+        assert np.abs(made.frames(sample).astype(int) - frames[start : start + 17]).mean() < 3
+        assert np.abs(made.reference(sample).astype(int) - frames[start + 20]).mean() < 3
+        truth = sound[start * 1000 : start * 1000 + 17_000]
+        assert np.corrcoef(made.audio(sample), truth)[0, 1] > 0.99

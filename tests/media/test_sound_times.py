@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.signal import resample_poly
 
-from media import MediaError, decode_clip, probe_clip, read_audio
+from media import MediaError, Span, decode_clip, encode_clip, probe_clip, read_audio
 from tests.media.sound_files import SoundFile, bursts, errors_ms, sound_file, with_damaged_packet
 
 # Containers that keep the time of each packet, and codecs of all kinds in them.
@@ -183,3 +183,12 @@ def test_sound_that_changes_its_format_is_heard_to_its_end(second):
     clip = decode_clip(file.data, 16.0)
     levels = [np.abs(clip.audio[int(t * 16_000) : int((t + 0.05) * 16_000)]).max() for t in (0.5, 0.9, 3.5, 3.9)]
     assert min(levels) > 0.3 and len(clip.frames) >= 90
+
+
+def test_the_sound_of_a_part_is_that_piece_of_the_whole():
+    sound = np.random.default_rng(0).normal(0, 0.1, 48_000).astype(np.float32)
+    data = encode_clip(np.zeros((48, 32, 32, 3), np.uint8), 16.0, sound, audio_bitrate=192_000)
+    whole = read_audio(data)
+    assert np.array_equal(read_audio(Span(data, 0.5, 1.25)), whole[8000:20_000])
+    assert np.array_equal(read_audio(Span(data, 0.5, 1.25), max_seconds=0.25), whole[8000:12_000])
+    assert np.array_equal(read_audio(Span(data, 2.5, 9.0)), whole[40_000:])  # no silence past its end
