@@ -23,7 +23,7 @@ import pandas as pd
 import soundfile
 from PIL import Image
 
-from media import encode_clip, write_atomically
+from media import encode_clip, sha256_of_file, write_atomically
 from puppets import render
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,6 +37,7 @@ SKIPPED = {
     ".venv/bin/pip": "installs packages",
     "pip install": "installs packages",
     "OMNIHUMAN_DAGSTER_CHART": "needs Dagster's Helm chart",
+    ".venv/bin/omnihuman testset build --kind packaged": "fetches packages: tests/curation/test_packaged_set.py",
     "omnihuman compare --baseline": "needs another method's videos, and published networks: tests/orchestration/test_compare.py",
     "omnihuman compare --truth": "needs videos of people and packages for them: tests/evaluation/test_real_faces.py",
     ".venv/bin/omnihuman promote VERSION": "changes who is champion: tests/orchestration/test_promoting.py",
@@ -105,6 +106,12 @@ def own_things(home: Path, place: Path) -> dict[str, str]:
     write_atomically(place / "dance.mp4", encode_clip(dancer.frames, 16.0, dancer.audio, 16_000))
     (place / "clips").mkdir(exist_ok=True)
     write_atomically(place / "clips" / "mine.mp4", encode_clip(person.frames, 16.0, person.audio, 16_000))
+    for name, seed in (("ann", PERSON + 1), ("ben", PERSON + 2)):
+        talker = render(seed, frames=25)
+        write_atomically(
+            place / "talkers" / name / "monday.mp4", encode_clip(talker.frames, 16.0, talker.audio, 16_000)
+        )
+    sample = sha256_of_file(place / "talkers" / "ann" / "monday.mp4")[:16]
     subsets = next((home / "data" / "filtered_subsets").glob("*/subsets.parquet"), None)
     clip = "0123456789abcdef" if subsets is None else str(pd.read_parquet(subsets)["clip_id"].iloc[0])
     snapshot = home / "data" / "training_snapshot" / "snapshot.json"
@@ -114,6 +121,8 @@ def own_things(home: Path, place: Path) -> dict[str, str]:
         "0123456789abcdef": clip,
         "0d7c1f": digest,
         "FOLDER": "clips",
+        "MY_CLIPS": "talkers",
+        "SAMPLE": sample,
         "TEXT": "too dark",
         "3": "1",
     }
@@ -141,6 +150,10 @@ def run_all(commands: Sequence[Command], home: Path, place: Path, runner: Runner
                 page = command.page
             text = [words.get(word, word) for word in shlex.split(command.text)]
             text = [word.replace("/ID", f"/{words['ID']}") if "ID" in words else word for word in text]
+            text = [
+                str(home / word.replace("SAMPLE", words["SAMPLE"])) if word.startswith("data/test_sets/") else word
+                for word in text
+            ]
             began = time.monotonic()
             if "serve" in text:
                 servers.enter_context(_serving(text, place, environment))
