@@ -7,7 +7,7 @@ import numpy as np
 
 from curation.bucket import choose_bucket, into_bucket
 from curation.people.faces import NAME as BY_FACES
-from curation.people.faces import find_faces
+from curation.people.faces import count_people, find_faces
 from curation.people.keypoints import CONFIDENT, FACE, KeypointDetector, detect
 from media import MediaError, decode_clip, read_audio
 from media.keypoint_file import KeypointFileError, fit_keypoints, is_keypoint_file, read_keypoints
@@ -24,7 +24,6 @@ SILENCE = 1e-4  # root mean square of samples in [-1, 1]: 80 dB below full scale
 SAME_END = 1
 BEYOND = 1.0  # seconds that are read past the longest video, so that one which is too long can be told
 CHUNK = 64  # pictures of a pose video at a time
-BESIDE = 0.5  # of the largest face's width, from which on another one is a second person and none of the background
 CROPPED = 0.1  # share of the reference beyond which cutting to the model's shape is worth a note
 
 
@@ -269,7 +268,7 @@ def _check_face(path: Path, picture: np.ndarray, image: np.ndarray, detector: Ke
         # A puppet's detector knows no people, and one of people may see too little in the bucket's few pixels.
         faces = find_faces(picture)
         by, shows = f"{detector.name}, {BY_FACES}", PEOPLE
-        people = max(people, int((faces[:, 2] >= BESIDE * faces[0, 2]).sum()) if len(faces) else 0)
+        people = max(people, count_people(faces))
         if not len(faces):
             raise GenerateError(
                 f"{path} shows no face (detector {by}); give a picture of one person from the front, or pass --no-face-check"

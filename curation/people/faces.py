@@ -14,6 +14,7 @@ LONGER_SIDE = 320
 NEIGHBOURS = 5  # windows that must agree
 SMALLEST = LONGER_SIDE // 12  # pixels of a face's side
 STEP = 1.1  # between two sizes of window
+BESIDE = 0.5  # of the largest face's width, from which on another one is a second person and none of the background
 
 
 def find_faces(image: np.ndarray) -> np.ndarray:
@@ -31,6 +32,11 @@ def find_faces(image: np.ndarray) -> np.ndarray:
     found = _cascade().detectMultiScale(grey, STEP, NEIGHBOURS, minSize=(SMALLEST, SMALLEST))
     boxes = np.asarray(found, float).reshape(-1, 4) / scale
     return boxes[np.argsort(-boxes[:, 2])].round().astype(int)
+
+
+def count_people(boxes: np.ndarray) -> int:
+    """How many of `find_faces`' boxes are people beside one another, and neither background nor a shadow taken for a face."""
+    return int((boxes[:, 2] >= BESIDE * boxes[0, 2]).sum()) if len(boxes) else 0
 
 
 @lru_cache(maxsize=1)

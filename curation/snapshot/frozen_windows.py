@@ -18,7 +18,8 @@ from media.frozen_set import FrozenSample, file_in_set
 from media.keypoint_file import Keypoints, write_keypoints
 from profiles.schema import Bucket, VideoConfig
 
-# x264's constant rate factor, colours at full resolution: what decodes is within half a level (48 dB and more) of what went in.
+# x264's constant rate factor, colours at full resolution: what decodes differs by 0.6 of a level on average (48 dB; 0.8 MiB a second
+# of 480 x 832), measured on the packaged woman.
 LOSSLESS_TO_THE_EYE = 6
 AUDIO_BITRATE = 128_000
 TOLERANCE = 1e-3  # seconds by which a clip may end before its last frame does

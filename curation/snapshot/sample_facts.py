@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from curation.people.faces import find_faces
+from curation.people.faces import count_people, find_faces
 from curation.people.keypoints import BODY, CONFIDENT, FACE, LEFT_SHOULDER, RIGHT_SHOULDER, mouth_opening
 
 LUMA = np.array([0.2126, 0.7152, 0.0722])  # red, green, blue; ITU-R BT.709
@@ -69,7 +69,7 @@ def _faces(frames: np.ndarray, keypoints: np.ndarray | None) -> tuple[np.ndarray
     known = np.isfinite(boxes).any()
     for number in range(0, len(frames), LOOKED_AT_EVERY):
         found = find_faces(frames[number])
-        most = max(most, len(found))
+        most = max(most, count_people(found))
         if len(found) and not known:
             left, top, width, height = found[0]
             boxes[number] = left, top, left + width, top + height

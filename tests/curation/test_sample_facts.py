@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from curation.people.faces import count_people
 from curation.people.keypoints import FACE, INNER_LIP_BOTTOM, INNER_LIP_TOP, LEFT_SHOULDER, RIGHT_SHOULDER
 from curation.snapshot.sample_facts import measure_facts
 
@@ -63,3 +64,11 @@ def test_a_detector_that_counts_is_believed():
 def test_loudness_is_the_root_mean_square_in_decibels(peak, decibels):
     tone = peak * np.sin(np.arange(16_000) * 2 * np.pi * 100 / 16_000)
     assert measure_facts(scene(), FPS, None, None, tone).loudness == pytest.approx(decibels, abs=1e-3)
+
+
+def test_a_small_shadow_that_looks_like_a_face_is_no_second_person():
+    large, half, small = [0, 0, 100, 100], [100, 0, 50, 50], [100, 0, 44, 44]
+    counts = [
+        count_people(np.array(boxes).reshape(-1, 4)) for boxes in ([], [large], [large, small], [large, half, small])
+    ]
+    assert counts == [0, 1, 1, 2]
