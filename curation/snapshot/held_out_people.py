@@ -114,7 +114,7 @@ def build_held_out_set(
         tombstones: withdrawals; the clips they name are left out.
 
     Raises:
-        CurationError: fewer than two samples.
+        CurationError: fewer than two samples, or a shard of an early version, of which nobody can tell what its clips look like.
     """
     shards, skipped = sorted(path.name for path in raw_root.glob("s-*") if path.is_dir()), dict[str, str]()
     people = find_held_out(clip_tables(raw_root, shards, skipped), share)
@@ -126,7 +126,9 @@ def build_held_out_set(
             skipped[shard] = str(error)
             continue
         # A copy adds nothing, and what it is a copy of may have been trained on before anybody knew whom it shows.
-        usable = clips["clip_id"].isin(of_text) & ~withdrawn(clips, tombstones) & (clips["near_duplicate_of"] == "")
+        usable = (
+            clips["clip_id"].isin(of_text) & ~withdrawn(clips, tombstones) & (_column(clips, "near_duplicate_of") == "")
+        )
         held = clips.assign(person=people.seen_in(clips))[usable]
         for row in held[held["person"] != ""].to_dict("records"):
             chosen.setdefault(row["person"], {})[row["clip_id"]] = _source_clip(raw_root / shard, row)

@@ -12,7 +12,7 @@ from curation.errors import CurationError
 from curation.intake.held_out import held_out
 from curation.intake.ingest import find_new_clips, ingest_shard
 from curation.intake.inspect_file import examine, limits_of
-from curation.snapshot.held_out_people import build_held_out_set, identities_of, is_held_out
+from curation.snapshot.held_out_people import build_held_out_set, find_held_out, identities_of, is_held_out
 from curation.snapshot.overlap import Training, find_overlap, overlap_with_snapshots
 from curation.snapshot.training_snapshot import freeze_snapshot
 from curation.snapshot.withdrawals import Tombstone
@@ -196,3 +196,23 @@ def test_a_shot_of_a_film_is_cut_and_heard_where_it_lies(tmp_path, inbox, laptop
         assert np.abs(made.reference(sample).astype(int) - frames[start + 20]).mean() < 3
         truth = sound[start * 1000 : start * 1000 + 17_000]
         assert np.corrcoef(made.audio(sample), truth)[0, 1] > 0.99
+
+
+def table(*rows: tuple[str, str, str]) -> pd.DataFrame:
+    """Clips by id, identity and what they are near duplicates of."""
+    clips = pd.DataFrame(rows, columns=["clip_id", "identity", "near_duplicate_of"])
+    return clips.assign(source_name=clips["clip_id"] + ".mp4", source_sha256=[f"{n:064x}" for n in range(len(clips))])
+
+
+def test_an_earlier_clip_of_which_a_held_out_person_s_is_a_copy_goes_with_it_and_so_do_its_other_copies():
+    first, second = table(("a", UNKNOWN, ""), ("b", BEN, "")), table(("c", ANN, "a"), ("d", CID, "a"), ("e", CID, "b"))
+    people = find_held_out([("s-1", first), ("s-2", second)], SHARE)
+    assert people.among(first).tolist() == [ANN, ""] and people.among(second).tolist() == [ANN, ANN, ""]
+    assert people.seen_in(first).tolist() == ["", ""] and people.seen_in(second).tolist() == [ANN, "", ""]
+    assert find_held_out([("s-1", first), ("s-2", second)], 0.0).among(second).tolist() == ["", "", ""]
+
+
+def test_shards_of_an_early_version_know_neither_people_nor_copies():
+    early = pd.DataFrame({"clip_id": ["a", "b"], "sha256": ["0" * 64, "f" * 64]})
+    held = find_held_out([("s-1", early)], 1.0).among(early)
+    assert held.tolist() == ["file:0000000000000000", "file:ffffffffffffffff"]
