@@ -8,15 +8,18 @@ from scipy.spatial import cKDTree
 
 from people.body import garment as clothes
 from people.body.anatomy import anatomy
+from people.body.beard import beard_part
+from people.body.collar import collar_part
 from people.body.glasses import glasses_part
-from people.body.hair import Ground, beard_part, hair_parts
+from people.body.hair import hair_parts
 from people.body.materials import materials_of
 from people.body.part import Part
 from people.body.rig import Rig
 from people.body.shape import shaped
+from people.body.strand_cards import Ground
 from people.identity import Identity
 from people.looks.skin import WINDOW, window_uv
-from people.raster import Mesh, Surfaces, openness
+from people.raster import Material, Mesh, Surfaces, openness
 from people.raster import draw as raster
 
 # Places are rounded to this many steps a decimetre: machines whose sine differs in its last bit draw the same picture.
@@ -70,7 +73,9 @@ class Body:
         self._join(parts, rest)
         self.shade = self._shading(parts, rest)
 
-    def _parts(self, who: Identity, rest: np.ndarray, normals: np.ndarray, worn: np.ndarray, materials) -> list[Part]:
+    def _parts(
+        self, who: Identity, rest: np.ndarray, normals: np.ndarray, worn: np.ndarray, materials: dict[str, Material]
+    ) -> list[Part]:
         a = anatomy()
         hidden = clothes.covered(who.garment)
         skin = a.surfaces["skin"]
@@ -79,8 +84,8 @@ class Body:
         inner = a.masks["inside-mouth"]
         pixel = np.clip((skin.uv * len(inner)).astype(int), 0, len(inner) - 1)
         mouth = (inner[pixel[:, 1], pixel[:, 0]] > 0.5)[skin.triangles].all(axis=1)
-        head = ((uv > 0.002) & (uv < 0.998)).all(axis=1)[skin.triangles].all(axis=1)
-        parts = [
+        head = np.all((uv > 0.002) & (uv < 0.998), axis=1)[skin.triangles].all(axis=1)
+        parts: list[Part | None] = [
             _of_base(materials["head"], rest, skin.source, uv, skin.triangles[shown & head]),
             _of_base(materials["skin"], rest, skin.source, skin.uv, skin.triangles[shown & ~head & ~mouth]),
             _of_base(materials["mouth"], rest, skin.source, skin.uv, skin.triangles[mouth]),
@@ -91,8 +96,8 @@ class Body:
         for name in ("upper_teeth", "lower_teeth", "tongue", "lashes"):
             part = a.surfaces[name]
             parts.append(_of_base(materials[name], rest, part.source, _stretched(part.uv), part.triangles))
-        parts.append(_of_base(materials["cloth"], rest, *clothes.cloth_part(who.garment, materials["cloth"])))
-        parts.append(clothes.collar_part(who, rest, materials["collar"]))
+        parts.append(_of_base(materials["cloth"], rest, *clothes.cloth_surface(who.garment)))
+        parts.append(collar_part(who, rest, materials["collar"]))
         near = np.concatenate(
             [np.unique(skin.source[(a.base[skin.source, 1] > 3.0) & ~hidden[skin.source]]), worn[a.base[worn, 1] > 3.0]]
         )

@@ -67,8 +67,8 @@ def _tubes(lines: list[np.ndarray], radius: float, material: Material, sides: in
         triangles.append(np.stack([a, b, b + sides, a, b + sides, a + sides], axis=-1).reshape(-1, 3))
         at += len(line) * sides
     rest, count = np.concatenate(places), at
-    bones = np.tile(np.int32([anatomy().bone_names.index("head"), 0, 0, 0]), (count, 1))
-    weights = np.tile(np.float32([1, 0, 0, 0]), (count, 1))
+    bones = np.tile(np.array([anatomy().bone_names.index("head"), 0, 0, 0], np.int32), (count, 1))
+    weights = np.tile(np.array([1, 0, 0, 0], np.float32), (count, 1))
     return Part(
         material,
         rest,

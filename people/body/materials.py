@@ -34,9 +34,8 @@ def materials_of(who: Identity, texture: int) -> dict[str, Material]:
     frame = {"dark": (0.06, 0.05, 0.05), "thin": (0.45, 0.42, 0.38), "round": (0.30, 0.20, 0.12)}.get(
         who.glasses, (0.1, 0.1, 0.1)
     )
-    collar_colour = (
-        who.garment.second_rgb if who.garment.kind == "suit" else tuple(min(1.0, x * 1.06) for x in who.garment.rgb)
-    )
+    r, g, b = who.garment.second_rgb if who.garment.kind == "suit" else who.garment.rgb
+    collar = (min(1.0, 1.06 * r), min(1.0, 1.06 * g), min(1.0, 1.06 * b))
     enamel = plain((0.86, 0.82, 0.74))
     return {
         "head": head,
@@ -63,7 +62,7 @@ def materials_of(who: Identity, texture: int) -> dict[str, Material]:
         "collar": Material(
             "collar",
             c.CLOTH,
-            plain(tuple(float(x) for x in collar_colour)),
+            plain(collar),
             specular=0.02,
             gloss=3,
             wrap=0.18,

@@ -21,7 +21,7 @@ def head_places(size: int) -> tuple[np.ndarray, np.ndarray]:
     """`(size, size, 3)` place on the base mesh of each texel of the window, and `(size, size)` whether it has one."""
     surface, base = anatomy().surfaces["skin"], anatomy().base
     xy = (window_uv(surface.uv) * size - 0.5).astype(np.float32)
-    inside = (np.abs(xy / size - 0.5) < 0.52).all(axis=1)
+    inside = np.asarray(np.abs(xy / size - 0.5) < 0.52).all(axis=1)
     triangles = surface.triangles[inside[surface.triangles].all(axis=1)]
     # Grown a little about their middles, so that filtering at seams meets colour.
     corners = xy[triangles]

@@ -10,7 +10,7 @@ KEY, KEY_RGB, FILL, FILL_RGB, RIM, RIM_RGB, SKY, GROUND = range(8)
 GRID = np.array(
     [0.5, 8.5, 2.5, 10.5, 12.5, 4.5, 14.5, 6.5, 3.5, 11.5, 1.5, 9.5, 15.5, 7.5, 13.5, 5.5], np.float32
 ).reshape(4, 4)
-SPREAD, THROUGH = np.float32([1.0, 0.35, 0.15]), np.float32([0.35, 0.08, 0.04])
+SPREAD, THROUGH = np.array([1.0, 0.35, 0.15], np.float32), np.array([0.35, 0.08, 0.04], np.float32)
 F = np.float32
 
 

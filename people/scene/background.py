@@ -12,6 +12,7 @@ from people.raster.scene import linear_of
 SIDE = 288  # of the drawn place; the picture shows what the camera's small movements leave of it
 MARGIN = 16
 Rgb = np.ndarray
+Number = float | np.integer
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,11 @@ class Place:
 
 
 def _colour(rng: np.random.Generator, low: float = 0.25, high: float = 0.85, saturation: float = 0.35) -> Rgb:
-    hsv = np.float32([[[rng.uniform(0, 360), rng.uniform(0.03, saturation), rng.uniform(low, high)]]])
+    hsv = np.array([[[rng.uniform(0, 360), rng.uniform(0.03, saturation), rng.uniform(low, high)]]], np.float32)
     return linear_of(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0]).astype(np.float32)
 
 
-def _box(image: Rgb, x: float, y: float, width: float, height: float, colour: Rgb) -> None:
+def _box(image: Rgb, x: Number, y: Number, width: Number, height: Number, colour: Rgb) -> None:
     cv2.rectangle(
         image, (round(x), round(y)), (round(x + width) - 1, round(y + height) - 1), [float(c) for c in colour], -1
     )
@@ -86,8 +87,8 @@ def _window(rng: np.random.Generator) -> Rgb:
     x, w, bottom = int(rng.integers(-30, 140)), int(rng.integers(90, 160)), int(rng.integers(180, 250))
     rows = np.linspace(1.1, 0.6, bottom, dtype=np.float32)[:, None, None]
     left, right = max(0, x), min(SIDE, x + w)
-    image[:bottom, left:right] = rows * np.float32([0.65, 0.78, 0.92])
-    frame = np.float32([0.55, 0.55, 0.53])
+    image[:bottom, left:right] = rows * np.array([0.65, 0.78, 0.92], np.float32)
+    frame = np.array([0.55, 0.55, 0.53], np.float32)
     for k in (0, w // 2, w):
         _box(image, x + k - 3, 0, 6, bottom, frame)
     for k in (bottom // 2, bottom):
@@ -96,7 +97,7 @@ def _window(rng: np.random.Generator) -> Rgb:
 
 
 def _lights(rng: np.random.Generator) -> Rgb:
-    image = np.ones((SIDE, SIDE, 3), np.float32) * np.float32([0.012, 0.014, 0.03])
+    image = np.ones((SIDE, SIDE, 3), np.float32) * np.array([0.012, 0.014, 0.03], np.float32)
     for _ in range(80):
         glow = np.zeros_like(image)
         cv2.circle(
@@ -112,10 +113,10 @@ def _lights(rng: np.random.Generator) -> Rgb:
 
 def _garden(rng: np.random.Generator) -> Rgb:
     leaves = 1 + 0.5 * smooth_noise(rng, (SIDE, SIDE), (14, 14)) + 0.35 * smooth_noise(rng, (SIDE, SIDE), (45, 45))
-    green = np.float32([0.11, 0.21, 0.05]) * leaves[..., None]
+    green = np.array([0.11, 0.21, 0.05], np.float32) * leaves[..., None]
     y = np.mgrid[0:SIDE, 0:SIDE][0] / SIDE
     ground = step(y + 0.07 * smooth_noise(rng, (SIDE, SIDE), (9, 9)), 0.18, 0.30)[..., None]
-    return (green * ground + np.float32([0.50, 0.65, 0.88]) * (1 - ground)).astype(np.float32)
+    return (green * ground + np.array([0.50, 0.65, 0.88], np.float32) * (1 - ground)).astype(np.float32)
 
 
 def _curtain(rng: np.random.Generator) -> Rgb:
@@ -132,7 +133,7 @@ def _office(rng: np.random.Generator) -> Rgb:
         w, h = rng.integers(24, 90), rng.integers(20, 80)
         _box(image, rng.integers(-20, SIDE), horizon - h, w, h + 10, _colour(rng, 0.15, 0.7, 0.3))
     for _ in range(int(rng.integers(1, 4))):
-        _box(image, rng.integers(0, SIDE - 50), rng.integers(4, 30), 50, 7, np.float32([1.1, 1.1, 1.05]))
+        _box(image, rng.integers(0, SIDE - 50), rng.integers(4, 30), 50, 7, np.array([1.1, 1.1, 1.05], np.float32))
     return image
 
 

@@ -83,8 +83,8 @@ def test_compiled_and_reference_skin_and_light_alike():
 def square(centre: np.ndarray, half: float, depth: float) -> tuple[Mesh, Surfaces]:
     corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half + centre
     position = np.column_stack([corners, np.full(4, depth)]).astype(np.float32)
-    front, uv = np.tile(np.float32([0, 0, 1]), (4, 1)), np.zeros((4, 2), np.float32)
-    triangles, material = np.int32([[0, 1, 2], [0, 2, 3]]), np.zeros(2, np.uint8)
+    front, uv = np.tile(np.array([0, 0, 1], np.float32), (4, 1)), np.zeros((4, 2), np.float32)
+    triangles, material = np.array([[0, 1, 2], [0, 2, 3]], np.int32), np.zeros(2, np.uint8)
     white = np.full((2, 2, 4), 255, np.uint8)
     return Mesh(position, front, front, uv, np.ones(4, np.float32), triangles, material), Surfaces(
         [Material("square", 7, white)]
