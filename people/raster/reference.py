@@ -48,7 +48,7 @@ def depth_map(position, axes, frame, uv, triangles, material_of, materials, text
     )
     kept = np.flatnonzero(materials[material_of, CASTS] > 0)
     q = triangles[kept]
-    t, x, y, a, b, c = _cover(xyz[..., :2][q], size, size, np.zeros(len(kept)))
+    t, x, y, a, b, c = cover(xyz[..., :2][q], size, size, np.zeros(len(kept)))
     q, t = q[t], kept[t]
     z = a * xyz[q[:, 0], 2] + b * xyz[q[:, 1], 2] + c * xyz[q[:, 2], 2]
     m = material_of[t]
@@ -67,7 +67,7 @@ def draw(mesh, surfaces, linear, curve, light, shadow, camera, samples, backgrou
     screen, nearness_of = _project(mesh.position, camera, samples)
     two_sided = materials[mesh.material, TWO_SIDED] > 0
     q = mesh.triangles
-    t, x, y, a, b, c = _cover(screen[q], columns, rows, np.where(two_sided, 0, -1))
+    t, x, y, a, b, c = cover(screen[q], columns, rows, np.where(two_sided, 0, -1))
     q = q[t]
     w0, w1, w2 = (nearness_of[q[:, k]] for k in range(3))
     w = a * w0 + b * w1 + c * w2
@@ -226,7 +226,7 @@ def _project(position, camera, samples):
     return np.stack([scale * position[:, 0] * w + at[0], at[1] - scale * position[:, 1] * w], axis=1), w
 
 
-def _cover(corners, width, height, front):
+def cover(corners, width, height, front):
     """Triangles, grid points and weights of all points inside: `(t, x, y, a, b, c)`; corners `(n, 3, 2)`, front as in raster.cpp."""
     (x0, y0), (x1, y1), (x2, y2) = (corners[:, k].T for k in range(3))
     low, high = corners.min(axis=1), corners.max(axis=1)

@@ -46,6 +46,7 @@ def test_pause_silences_part_of_the_sound_and_leaves_the_rest(clips):
 
 def test_late_sound_fits_the_mouth_of_some_frames_before():
     late = render(SEED, "late_sound", 25, 32)
+    assert late.audio is not None
     samples = round(LATE_FRAMES / 16 * 16000)
     assert len(late.audio) == 25000
     # What the mouth says at t is heard LATE_FRAMES later: there, silence begins as much later too.

@@ -75,9 +75,8 @@ def test_compiled_and_reference_skin_and_light_alike():
     first, second = (drawing.openness(mesh, surfaces, 8, 32, by=by) for by in ("compiled", "reference"))
     np.testing.assert_array_equal(first, second)
     assert first.min() < 0.7 and first.max() > 0.9
-    np.testing.assert_array_equal(
-        *(drawing.normals(mesh.position, mesh.triangles, by) for by in ("compiled", "reference"))
-    )
+    first, second = (drawing.normals(mesh.position, mesh.triangles, by) for by in ("compiled", "reference"))
+    np.testing.assert_array_equal(first, second)
 
 
 def square(centre: np.ndarray, half: float, depth: float) -> tuple[Mesh, Surfaces]:
@@ -136,10 +135,12 @@ def test_half_transparent_texture_covers_half_of_the_samples():
 def test_a_square_before_another_throws_a_shadow_on_it():
     near, surfaces = square(np.zeros(2), 0.4, -8.0)
     far, _ = square(np.zeros(2), 2.0, -9.0)
-    both = Mesh(
-        np.concatenate([near.position, far.position]), *(np.concatenate([a, a]) for a in (near.normal, near.tangent, near.uv, near.shade)),
-        np.concatenate([near.triangles, far.triangles + 4]), np.zeros(4, np.uint8),
-    )  # fmt: skip
+    normal, tangent, uv, shade = (np.concatenate([a, a]) for a in (near.normal, near.tangent, near.uv, near.shade))
+    position, triangles = (
+        np.concatenate([near.position, far.position]),
+        np.concatenate([near.triangles, far.triangles + 4]),
+    )
+    both = Mesh(position, normal, tangent, uv, shade, triangles, np.zeros(4, np.uint8))
     camera, background = Camera(100.0, (31.5, 31.5), 64, 64), np.zeros((64, 64, 3), np.float32)
     lit, shadowed = (render(both, surfaces, LIGHT, camera, background, 2, s).rgb.astype(int) for s in (0, 256))
     darker = np.argwhere((lit - shadowed).sum(axis=-1) > 60)
