@@ -16,8 +16,9 @@ from PIL import Image
 
 from evaluation.benchmark.benchmark_plan import AUDIO, POSE, STUDENT, TEACHER
 from evaluation.benchmark.generate import enlarge, load_generated
-from evaluation.benchmark.puppet_benchmark import Benchmark, load_benchmark
+from evaluation.benchmark.puppet_benchmark import PuppetBenchmark, load_puppets
 from media import write_atomically
+from profiles.judging import PUPPETS
 
 CLIPS = 4
 SCALE = 2
@@ -36,20 +37,26 @@ def main() -> None:
     data = options.home / "data"
     for path in write_pictures(data, options.pictures):
         print(f"{path} ({path.stat().st_size / 1024:.0f} KB)")
-    print("\n" + "\n".join(results_table(json.loads((data / "baseline_comparison" / "comparison.json").read_text()))))
+    print(
+        "\n"
+        + "\n".join(results_table(json.loads((data / "baseline_comparison" / PUPPETS / "comparison.json").read_text())))
+    )
 
 
 def write_pictures(data: Path, folder: Path) -> Iterator[Path]:
     """Write `talking.webp` and `posed.webp`, each a row of clips that move: the same people driven by sound, and by pose."""
-    benchmark = load_benchmark(data / "benchmark_sets")
+    benchmark = load_puppets(data / "benchmark_sets" / PUPPETS)
     for name, mode in (("talking", AUDIO), ("posed", POSE)):
-        made = [load_generated(data / "generated_videos" / model / mode, benchmark)[0] for model in (TEACHER, STUDENT)]
+        made = [
+            load_generated(data / "generated_videos" / PUPPETS / model / mode, benchmark)[0]
+            for model in (TEACHER, STUDENT)
+        ]
         path = folder / f"{name}.webp"
         write_atomically(path, animation(sheet(benchmark, made), benchmark.fps))
         yield path
 
 
-def sheet(benchmark: Benchmark, made: Sequence[np.ndarray], clips: int = CLIPS) -> np.ndarray:
+def sheet(benchmark: PuppetBenchmark, made: Sequence[np.ndarray], clips: int = CLIPS) -> np.ndarray:
     """`(T, H, W, 3)` uint8: a row each for the reference, the clip as it is, and each model's; the first clips side by side.
 
     Args:

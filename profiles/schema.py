@@ -3,9 +3,9 @@
 Its larger parts have modules of their own; all their names are here.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, model_validator
 
 from profiles.base import Positive, Ratio, Strict
 from profiles.conditions import CONDITIONS, STRONGEST
@@ -17,6 +17,7 @@ from profiles.distillation import (
     ProbeConfig,
     SlimDecoderConfig,
 )
+from profiles.judging import PUPPETS, Criterion, EvaluationConfig, GateConfig, JudgesConfig
 from profiles.networks import EncoderConfig, TransformerConfig
 from profiles.scores import ScoresConfig
 from profiles.stages import (
@@ -31,8 +32,8 @@ from profiles.stages import (
 from profiles.video import Bucket, VideoConfig
 
 __all__ = [
-    "CONDITIONS", "RATIO_PRESETS", "AdversarialConfig", "Bucket", "CollapseConfig", "ConsistencyConfig", "CurationConfig", "DemoConfig",
-    "EncoderConfig", "EngineConfig", "EvaluationConfig", "GateConfig", "GuidanceConfig", "LoraConfig", "OptimizerConfig", "ProbeConfig",
+    "CONDITIONS", "RATIO_PRESETS", "AdversarialConfig", "Bucket", "CollapseConfig", "ConsistencyConfig", "Criterion", "CurationConfig",
+    "DemoConfig", "EncoderConfig", "EngineConfig", "EvaluationConfig", "GateConfig", "GuidanceConfig", "JudgesConfig", "LoraConfig", "OptimizerConfig", "ProbeConfig",
     "Profile", "Ratios", "RefreshConfig", "ScoresConfig", "SlimDecoderConfig", "StageConfig", "TransformerConfig", "VideoConfig", "WatchConfig",
 ]  # fmt: skip
 
@@ -40,7 +41,9 @@ __all__ = [
 class CurationConfig(Strict):
     """Scores, and predicates over their columns (docs/guide/choosing-clips.md). Each subset also needs the ones before it.
 
-    `held_out_share` of all clips, by their ids, are never trained on: the held-out loss is measured on them.
+    `held_out_share` of all clips, by their ids, are never trained on: the held-out loss is measured on them. With `silent_pose` a clip need not
+    be in the audio subset to train pose: people who are filmed without sound, or talk off camera, still show how a body moves. The paper nests
+    the subsets (OmniHuman-1 section 3.3), and so does everything without it.
     """
 
     shard_clips: Positive = 1024
@@ -54,49 +57,7 @@ class CurationConfig(Strict):
     text: str
     audio: str
     pose: str
-
-
-class EvaluationConfig(Strict):
-    """The held-out benchmark and how each model samples on it."""
-
-    clips: Positive = 96
-    seed: int = 50_000_000
-    batch_size: Positive = 16
-    teacher_steps: Positive = 20
-    guidance_scale: float = 1.0
-    bootstrap: Positive = 500
-
-
-class GateConfig(Strict):
-    """What a challenger must reach before it becomes champion.
-
-    In a file the thresholds stand among the other keys: `mouth_correlation_min: 0.85`.
-
-    Attributes:
-        thresholds: by key, `..._min` or `..._max`; the metric's class says which is its own (`evaluation.metrics.facts.Gate`), and
-            the gate refuses one that is no metric's.
-        champion_margin: share of a threshold by which it may be worse than the champion.
-        headline: on this metric it must be better than the champion, beyond the champion's interval; None asks no such thing.
-        slice_slack: share of a threshold by which a slice of the benchmark may miss it.
-    """
-
-    thresholds: Annotated[dict[str, float], Field(min_length=1)]
-    champion_margin: float = 0.02
-    headline: str | None = "missing_joints"
-    slice_slack: Annotated[float, Field(ge=0.0)] = 0.25
-
-    @model_validator(mode="before")
-    @classmethod
-    def _thresholds_apart(cls, values: Any) -> Any:
-        if not isinstance(values, dict) or "thresholds" in values:
-            return values
-        thresholds = {key: value for key, value in values.items() if key.endswith(("_min", "_max"))}
-        return {key: value for key, value in values.items() if key not in thresholds} | {"thresholds": thresholds}
-
-    @model_serializer(mode="wrap")
-    def _thresholds_among_the_rest(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values = serialise(self)
-        return values.pop("thresholds") | values
+    silent_pose: bool = False
 
 
 class RefreshConfig(Strict):
@@ -184,3 +145,28 @@ class Profile(Strict):
             if isinstance(stage, dict) and isinstance(stage.get("ratios"), dict) and stage["ratios"].get("preset"):
                 filled[name] = {**stage, "ratios": {"strongest": strongest, **stage["ratios"]}}
         return filled or values
+
+    @model_validator(mode="before")
+    @classmethod
+    def _criteria_are_about_the_first_benchmark(cls, values: Any) -> Any:
+        """A criterion that names no benchmark."""
+        filled = dict(values) if isinstance(values, dict) else {}
+        gate, evaluation = filled.get("gate"), filled.get("evaluation")
+        if isinstance(gate, dict) and isinstance(gate.get("criteria"), dict) and isinstance(evaluation, dict):
+            listed = evaluation.get("benchmarks") or [PUPPETS]
+            criteria = {
+                name: {"benchmark": listed[0], **criterion} if isinstance(criterion, dict) else criterion
+                for name, criterion in gate["criteria"].items()
+            }
+            filled["gate"] = {**gate, "criteria": criteria}
+        return filled or values
+
+    @model_validator(mode="after")
+    def _criteria_are_about_listed_benchmarks(self) -> Self:
+        listed = self.evaluation.benchmarks
+        for name, criterion in self.gate.criteria.items():
+            if criterion.benchmark not in listed:
+                raise ValueError(
+                    f"gate.criteria.{name} is about benchmark {criterion.benchmark or '(none)'}, which evaluation.benchmarks does not list: {', '.join(listed)}"
+                )
+        return self

@@ -6,16 +6,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from fastapi import FastAPI, HTTPException, Response
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import HTMLResponse
 
 from assets.core.addresses import LOOPBACK
 from assets.core.workspace import Workspace
-from evaluation.benchmark.benchmark_plan import AUDIO
-from evaluation.benchmark.generate import enlarge, load_generated
-from evaluation.benchmark.puppet_benchmark import Benchmark, load_benchmark
+from evaluation.benchmark.benchmark import Benchmark
+from evaluation.benchmark.benchmark_plan import AUDIO, POSE
+from evaluation.benchmark.generate import enlarge
+from evaluation.benchmark.generated import Generated, open_generated
+from evaluation.benchmark.read import load_benchmark
 from evaluation.people.preference import Ballot, Pair, System, VoteError, votes_file
 from media import encode_clip
 from media.photographs import png_with_text
@@ -40,10 +41,10 @@ class VoteForm(BaseModel):
 
 
 class Stage:
-    """The videos behind a ballot: `(N, T, H, W, 3)` uint8 by system."""
+    """The videos behind a ballot, by system."""
 
-    def __init__(self, benchmark: Benchmark, frames: Mapping[System, np.ndarray], ballot: Ballot):
-        self.benchmark, self.frames, self.ballot = benchmark, frames, ballot
+    def __init__(self, benchmark: Benchmark, videos: Mapping[System, Generated], ballot: Ballot):
+        self.benchmark, self.videos, self.ballot = benchmark, videos, ballot
         self.video = lru_cache(ENCODED)(self._video)
 
     def clip(self, pair: Pair) -> int:
@@ -51,39 +52,47 @@ class Stage:
         return self.benchmark.names.index(pair.clip)
 
     def _video(self, system: System, clip: int) -> bytes:
-        bench, frames = self.benchmark, self.frames[system][clip]
-        shown = enlarge(frames, self._scale())
-        return encode_clip(shown, bench.fps, bench.audio[clip].numpy(), bench.sample_rate, pixel_format="yuv420p")
+        bench, sample = self.benchmark, self.benchmark.sample(clip)
+        shown = enlarge(self.videos[system].frames(sample.name), self._scale(clip))
+        sound = None if sample.audio is None else sample.audio.numpy()
+        return encode_clip(shown, bench.fps, sound, bench.sample_rate, pixel_format="yuv420p")
 
     def reference(self, clip: int) -> bytes:
         """PNG of what both were given."""
-        return png_with_text(enlarge(self.benchmark.reference[clip].numpy(), self._scale()), {})
+        return png_with_text(enlarge(self.benchmark.sample(clip).reference.numpy(), self._scale(clip)), {})
 
-    def _scale(self) -> int:
-        height, width = self.benchmark.frames.shape[2:4]
+    def _scale(self, clip: int) -> int:
+        _, height, width = self.benchmark.shape(clip)
         return -(-SMALLEST_SIDE // min(height, width))
 
 
-def open_stage(workspace: Workspace, study: str | None, clips: int, seed: int | None = None) -> Stage:
-    """What is compared: the models of `generated_videos`, or the variants of a study, on the first clips, audio mode.
+def open_stage(
+    workspace: Workspace, study: str | None, clips: int, seed: int | None = None, benchmark_name: str | None = None
+) -> Stage:
+    """What is compared: the models of `generated_videos` on one benchmark (by default the profile's first), or the variants of a study, on
+    the first clips, driven by sound, or by pose where no clip has any.
 
     Raises:
         VoteError: nothing to compare, with the command that makes it.
         evaluation.benchmark.generate.GenerationError: videos of another benchmark.
     """
-    benchmark = load_benchmark(workspace.data("benchmark_sets"))
-    frames: dict[System, np.ndarray] = {}
-    for name, folder in _folders(workspace, study).items():
-        made, meta = load_generated(folder, benchmark)
-        frames[System(name, meta["weights"])] = made
-    ballot = Ballot(list(frames), benchmark.names[:clips], benchmark.digest, votes_file(workspace.root, study), seed)
-    return Stage(benchmark, frames, ballot)
+    benchmark = load_benchmark(
+        workspace.data("benchmark_sets"), benchmark_name or workspace.profile.evaluation.benchmarks[0]
+    )
+    videos: dict[System, Generated] = {}
+    for name, folder in _folders(workspace, study, benchmark).items():
+        made = open_generated(folder, benchmark)
+        videos[System(name, made.meta["weights"])] = made
+    shown = [name for name in benchmark.names if all(name in made.names for made in videos.values())]
+    ballot = Ballot(list(videos), tuple(shown[:clips]), benchmark.digest, votes_file(workspace.root, study), seed)
+    return Stage(benchmark, videos, ballot)
 
 
-def _folders(workspace: Workspace, study: str | None) -> dict[str, Path]:
+def _folders(workspace: Workspace, study: str | None, benchmark: Benchmark) -> dict[str, Path]:
     if study is None:
-        root = workspace.data("generated_videos")
-        found = {path.parent.parent.name: path.parent for path in sorted(root.glob(f"*/{AUDIO}/meta.json"))}
+        root = workspace.of_benchmark("generated_videos", benchmark.name)
+        mode = AUDIO if benchmark.driven_by(AUDIO) else POSE
+        found = {path.parent.parent.name: path.parent for path in sorted(root.glob(f"*/{mode}/meta.json"))}
         if not found:
             raise VoteError(f"no videos in {root}; make them with `omnihuman demo`")
         return found

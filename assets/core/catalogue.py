@@ -73,7 +73,8 @@ CURATION = (
         "visibility still trains the weaker conditions. Changing a threshold computes no score anew.",
         make="assets.kinds.filtered_subsets:make_filtered_subsets",
         upstream=("raw_clips", "clip_scores"),
-        sections=PREDICATES,
+        sections=(*PREDICATES, "curation.silent_pose"),
+        neutral={"curation.silent_pose": False},
         group="curation",
         kinds=frozenset({"pyarrow", "parquet", "dvc"}),
         marker="subsets.parquet",
@@ -103,7 +104,8 @@ CURATION = (
         "lineage from a model to its clips is read from here.",
         make="assets.kinds.training_snapshot:make_training_snapshot",
         upstream=("raw_clips", "filtered_subsets", "condition_features"),
-        sections=(*PREDICATES, "video", "encoders"),
+        sections=(*PREDICATES, "curation.silent_pose", "video", "encoders", "evaluation.held_out_people"),
+        neutral={"curation.silent_pose": False, "evaluation.held_out_people": 0.0},
         group="curation",
         kinds=frozenset({"pandas", "parquet", "dvc"}),
         marker=SnapshotRecord.FILE,
@@ -111,6 +113,31 @@ CURATION = (
         files=(TOMBSTONES,),
         version="2",  # names each sample's bucket
         cover="a_look",
+    ),
+)
+
+# Before training: what a model cannot be judged by should not cost one.
+BENCHMARKS = (
+    Step(
+        name="benchmark_sets",
+        description="The frozen sets that `evaluation.benchmarks` lists: puppets with exactly known mouth, joints and identity, or clips of "
+        "people. Nothing in them may be trained on: seeds, bytes, near duplicates and persons are compared with the snapshot.",
+        make="assets.kinds.judging.benchmark_sets:make_benchmark_sets",
+        upstream=("training_snapshot",),
+        sections=(
+            "video",
+            "evaluation.benchmarks",
+            "evaluation.held_out_people",
+            "evaluation.clips",
+            "evaluation.seed",
+            "encoders.keypoints",
+            "demo",
+        ),
+        group="evaluation",
+        kinds=frozenset({"python", "opencv", "dvc"}),
+        marker="benchmarks.json",
+        version="3",  # several, each in a folder of its own
+        cover="first_frames",
     ),
 )
 
@@ -143,56 +170,43 @@ TRAINING = (
 
 EVALUATION = (
     Step(
-        name="benchmark_sets",
-        description="Held-out puppets with exactly known mouth, joints and identity, driven by held-out sound. Seeds are "
-        "checked against those trained on.",
-        make="assets.kinds.benchmark_sets:make_benchmark_sets",
-        upstream=(),
-        sections=("video", "evaluation.clips", "evaluation.seed", "demo"),
-        group="evaluation",
-        kinds=frozenset({"python", "opencv", "dvc"}),
-        marker="manifest.parquet",
-        version="2",  # clips say how their colours are meant
-        cover="first_frames",
-    ),
-    Step(
         name="generated_videos",
         description="Teacher, undistilled one-step teacher, consistency student and distilled student on the same benchmark "
         "with the same noise: audio-driven, pose-driven, and with another clip's sound as the floor.",
-        make="assets.kinds.generated_videos:make_generated_videos",
+        make="assets.kinds.judging.generated_videos:make_generated_videos",
         upstream=("benchmark_sets", "stage_3_checkpoint", "consistency_student", "distilled_student"),
         sections=("evaluation", "encoders"),
         group="evaluation",
         kinds=frozenset({"pytorch", "huggingface", "mlflow", "dvc"}),
-        marker="distilled_student/audio/meta.json",
+        marker="benchmarks.json",
         accelerated=True,
-        version="2",  # with what generating cost
+        version="3",  # on several benchmarks, a video at a time
         cover="contact_sheet",
     ),
     Step(
         name="benchmark_scores",
-        description="Mouth-to-sound correlation, joint error, missing joints and hands, colour error, detail and latent Fréchet "
-        "distance of every model with bootstrap intervals, beside ceilings and floors; the student's on slices too.",
-        make="assets.kinds.benchmark_scores:make_benchmark_scores",
+        description="Every metric that a benchmark, the profile's networks and the installed packages allow, of every model, with bootstrap "
+        "intervals, beside ceilings and floors; the student's on slices too. What was not measured is listed with the reason.",
+        make="assets.kinds.judging.benchmark_scores:make_benchmark_scores",
         upstream=("benchmark_sets", "generated_videos"),
         sections=("evaluation", "encoders"),
         group="evaluation",
         kinds=frozenset({"python", "mlflow", "parquet", "dvc"}),
         marker="slices.parquet",
-        version="3",  # hands by themselves
+        version="4",  # on several benchmarks
         cover="cost_against_quality",
     ),
     Step(
         name="baseline_comparison",
         description="Teacher against student against floors and ceilings: a table, a plot, a contact sheet, and an mp4 with "
         "sound made by the student.",
-        make="assets.kinds.benchmark_scores:make_baseline_comparison",
+        make="assets.kinds.judging.baseline_comparison:make_baseline_comparison",
         upstream=("benchmark_sets", "generated_videos", "benchmark_scores"),
         sections=("evaluation",),
         group="evaluation",
         kinds=frozenset({"python", "mlflow", "dvc"}),
-        marker="comparison.json",
-        version="2",  # with cost
+        marker="benchmarks.json",
+        version="3",  # on several benchmarks
         cover="contact_sheet",
     ),
 )
@@ -266,5 +280,5 @@ TOOLS = (
     ),
 )
 
-FLOW: tuple[Step, ...] = (*CURATION, *TRAINING, *EVALUATION, *PROMOTION)
+FLOW: tuple[Step, ...] = (*CURATION, *BENCHMARKS, *TRAINING, *EVALUATION, *PROMOTION)
 STEPS: dict[str, Step] = {step.name: step for step in (*FLOW, *TOOLS)}

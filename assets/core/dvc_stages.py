@@ -151,8 +151,8 @@ def settings_of(step: Step) -> list[str]:
 
 def _stage(step: Step) -> dict[str, Any]:
     output = f"data/{step.name}"
-    # Without persist DVC would delete all shards, and videos that are done, before it runs the command.
-    keep = step.sharded or step.name == "generated_videos"
+    # Without persist DVC would delete all shards, frozen benchmarks, and videos that are done, before it runs the command.
+    keep = step.sharded or step.name in ("benchmark_sets", "generated_videos")
     stage: dict[str, Any] = {"cmd": f"python -m assets {step.name}", "desc": step.description}
     if step.upstream or step.files:
         stage["deps"] = [*(f"data/{name}" for name in step.upstream), *step.files]

@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -111,6 +111,7 @@ class Step:
         make: `module:function` that does the work; the folder it leaves is the product. `maker` imports it.
         upstream: assets it reads.
         sections: dotted keys of the profile that decide its result.
+        neutral: value of a section that changes nothing; a step whose setting has it stays what it was before there was the setting.
         group, kinds: for the Dagster UI.
         sharded: one partition per shard.
         version: raised by hand when the code gives another result for the same input.
@@ -133,6 +134,7 @@ class Step:
     group: str
     kinds: frozenset[str]
     marker: str
+    neutral: Mapping[str, Any] = field(default_factory=dict)
     sharded: bool = False
     version: str = "1"
     data_version: Callable[[Path], str] | None = None

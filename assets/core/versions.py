@@ -78,7 +78,11 @@ def fingerprint(workspace: Workspace, step: Step, shard: str | None, steps: dict
             upstream[name] = content_version(workspace, above, shard if above.sharded else None)
         else:
             upstream[name] = None
-    parts = [step.name, step.version, configuration(workspace.profile, step.sections), upstream]
+    settings = configuration(workspace.profile, step.sections)
+    for section, value in step.neutral.items():
+        if settings[section] == value:
+            del settings[section]
+    parts = [step.name, step.version, settings, upstream]
     if step.files:
         parts.append({name: _root_file_version(workspace.root / name) for name in step.files})
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

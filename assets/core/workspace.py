@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from profiles import Profile, load_profile
+from profiles.judging import benchmark_folder
 from tracking.mlflow_store import store_address
 
 if TYPE_CHECKING:
@@ -80,6 +81,10 @@ class Workspace:
         """The output folder of an asset, or of one shard of it."""
         folder = self.root / "data" / asset
         return folder if shard is None else folder / shard
+
+    def of_benchmark(self, asset: str, benchmark: str | None = None) -> Path:
+        """The part of `benchmark_sets`, `generated_videos` or `baseline_comparison` that is about one benchmark, by default the profile's first."""
+        return self.data(asset) / benchmark_folder(benchmark or self.profile.evaluation.benchmarks[0])
 
     @property
     def reports(self) -> Path:

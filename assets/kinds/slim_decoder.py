@@ -4,11 +4,12 @@ import json
 
 from assets.core.steps import AssetError, Execution, Markdown, Metadata
 from assets.kinds.checkpoints import describe, make_checkpoint
-from evaluation.benchmark.puppet_benchmark import load_benchmark
+from evaluation.benchmark.puppet_benchmark import load_puppets
 from evaluation.questions.decoders import as_markdown, compare_decoders
 from media import write_atomically
 from omnihuman.autoencoder import load_autoencoder
 from profiles import resolve_source
+from profiles.judging import PUPPETS
 
 NAME = "slim_decoder"
 
@@ -27,7 +28,10 @@ def make_slim_decoder(execution: Execution) -> Metadata:
         load_autoencoder(folder / "vae"),
     )
     rows = compare_decoders(
-        own, slim, load_benchmark(workspace.data("benchmark_sets")), workspace.profile.evaluation.batch_size
+        own,
+        slim,
+        load_puppets(workspace.of_benchmark("benchmark_sets", PUPPETS)),
+        workspace.profile.evaluation.batch_size,
     )
     write_atomically(folder / "fidelity.json", json.dumps([vars(row) for row in rows], indent=1).encode())
     return {

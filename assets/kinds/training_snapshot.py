@@ -18,8 +18,9 @@ def make_training_snapshot(execution: Execution) -> Metadata:
     raw, subsets = workspace.data("raw_clips"), workspace.data("filtered_subsets")
     features, tombstones = workspace.data("condition_features"), read_tombstones(workspace.tombstones)
     digest = freeze_snapshot(
-        workspace.shards("raw_clips"), raw, subsets, features, destination, workspace.profile, tombstones
-    )
+        workspace.shards("raw_clips"), raw, subsets, features, destination, workspace.profile, tombstones,
+        held_out_share=workspace.profile.evaluation.held_out_people,
+    )  # fmt: skip
     page = workspace.report_page("training_snapshot")
     snapshot = SnapshotRecord.read(destination)
     hide = face_hider(workspace.profile)

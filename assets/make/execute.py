@@ -105,9 +105,9 @@ def _execute(workspace: Workspace, step: Step, shard: str | None, launch: Launch
 
 def _refuse_unreadable_gate(workspace: Workspace) -> None:
     """Say before the first asset what the last one would stumble over: a threshold that is no metric's."""
-    from evaluation.scoring.gate import limits
+    from evaluation.scoring.criteria import demands
 
-    limits(workspace.profile.gate)
+    demands(workspace.profile.gate)
 
 
 def _record_in_dvc(workspace: Workspace, step: Step) -> None:

@@ -23,7 +23,7 @@ from assets.kinds.checkpoints import training_job
 from assets.make.execute import run_process
 from evaluation.benchmark.benchmark_plan import AUDIO, POSE, RECONSTRUCTION, SECOND_SEED, ModelPlan
 from evaluation.benchmark.generate import generate_videos
-from evaluation.benchmark.puppet_benchmark import Benchmark, load_benchmark
+from evaluation.benchmark.puppet_benchmark import PuppetBenchmark, load_puppets
 from evaluation.pages.pictures import models_sheet
 from evaluation.questions.ablation import ablation_markdown, ablation_row, in_order
 from evaluation.questions.ablation_pictures import study_plot
@@ -35,6 +35,7 @@ from media.records import ProductRecord, SnapshotRecord
 from omnihuman.autoencoder import load_autoencoder
 from omnihuman.pipeline import build_pipeline
 from profiles import changed_profile, resolve_source
+from profiles.judging import PUPPETS
 from tracking.code_version import git_commit
 from tracking.runs import Run, open_run
 from training.run.fingerprint import job_fingerprint
@@ -196,8 +197,8 @@ def _train(workspace: Workspace, name: str, folder_of: Callable[[str], Path], la
     return output
 
 
-def _benchmark(workspace: Workspace) -> Benchmark:
-    return load_benchmark(workspace.data("benchmark_sets"))
+def _benchmark(workspace: Workspace) -> PuppetBenchmark:
+    return load_puppets(workspace.of_benchmark("benchmark_sets", PUPPETS))
 
 
 def _scores(root: Path) -> pd.DataFrame:
@@ -226,7 +227,7 @@ def _scored(workspace: Workspace, study: Study, weights: Path) -> Path:
             if not (root / MODEL / mode / "meta.json").is_file():
                 generate_videos(pipeline, benchmark, root / MODEL / mode, mode, steps, config, weights=digest)
         if not (root / RECONSTRUCTION).exists():
-            (root / RECONSTRUCTION).symlink_to(workspace.data("generated_videos") / RECONSTRUCTION)
+            (root / RECONSTRUCTION).symlink_to(workspace.of_benchmark("generated_videos", PUPPETS) / RECONSTRUCTION)
         autoencoder = load_autoencoder(resolve_source(workspace.profile.encoders.autoencoder))
         score_benchmark(
             root,

@@ -3,12 +3,10 @@
 import math
 from typing import Any
 
-import pandas as pd
-
 from assets.core.workspace import Workspace
 from assets.kinds.registration.promotion import ROWS, SCORES
-from evaluation.metrics.registry import GATE_METRICS
-from evaluation.scoring.score_table import score_of
+from evaluation.scoring.criteria import demands
+from evaluation.scoring.score_table import of_benchmark, read_scores, score_of
 from tracking.registry import RegistryError, Version
 
 DIGITS = 12
@@ -22,7 +20,7 @@ def version_rows(workspace: Workspace, name: str) -> list[dict[str, Any]]:
 
 def _row(workspace: Workspace, version: Version) -> dict[str, Any]:
     try:
-        scores = pd.read_parquet(workspace.registry.file(version.name, version.version, SCORES))
+        scores = read_scores(workspace.registry.file(version.name, version.version, SCORES))
     except RegistryError:
         scores = None
     row: dict[str, Any] = {
@@ -30,9 +28,12 @@ def _row(workspace: Workspace, version: Version) -> dict[str, Any]:
         "aliases": ", ".join(version.aliases) or "–",
         "gate": version.tags.get("gate", "–"),
     }
-    for kind, gate in GATE_METRICS.items():
-        value = math.nan if scores is None else score_of(scores, ROWS[version.name], gate.mode, kind.name)
-        row[f"{kind.title}, {gate.mode}"] = "–" if math.isnan(value) else f"{value:.{kind.digits}f}"
+    first = workspace.profile.evaluation.benchmarks[0]
+    for demand in demands(workspace.profile.gate):
+        rows = None if scores is None else of_benchmark(scores, demand.benchmark)
+        value = math.nan if rows is None else score_of(rows, ROWS[version.name], demand.mode, demand.metric)
+        place = demand.mode if demand.benchmark == first else f"{demand.benchmark}, {demand.mode}"
+        row[f"{demand.kind.title}, {place}"] = "–" if math.isnan(value) else f"{value:.{demand.kind.digits}f}"
     origin = version.origin
     row["profile"] = origin.profile or "–"
     row["snapshot"] = origin.snapshot_digest[:DIGITS] or "–"

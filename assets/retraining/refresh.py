@@ -10,12 +10,13 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import yaml
 
-from assets.core.catalogue import STEPS
+from assets.core.catalogue import FLOW, STEPS
 from assets.core.dvc_lock import LockedStage
 from assets.core.dvc_stages import params_text, settings_of
 from assets.core.lock_history import locked_stages
 from assets.core.names import MODELS, STUDENT
 from assets.core.workspace import Workspace
+from assets.make.execute import is_current
 from assets.past.lineage import Lineage, read_lineage
 from assets.past.withdrawals import withdrawn_clips
 from assets.questions.subset_questions import scores_of_all_shards
@@ -49,7 +50,7 @@ def refresh_facts(workspace: Workspace) -> RefreshFacts:
     usable = _digest(today)
     champion = workspace.registry.at_alias(STUDENT) if workspace.tracker.exists() else None
     if champion is None:
-        return RefreshFacts(None, usable=usable)
+        return RefreshFacts(None, usable=usable, standing=_stands(workspace))
     lineage, digest = read_lineage(workspace), champion.origin.snapshot_digest
     if digest not in lineage.samples:
         return RefreshFacts(champion.version, usable=usable)
@@ -77,6 +78,11 @@ def refresh_facts(workspace: Workspace) -> RefreshFacts:
         teacher_known=champion.origin.teacher_version is not None,
         usable=usable,
     )
+
+
+def _stands(workspace: Workspace) -> bool:
+    """Whether everything from the snapshot to the gate's decision is there and made by what there is today."""
+    return all(is_current(workspace, step) for step in FLOW if not step.sharded)
 
 
 def _digest(today: pd.DataFrame) -> str:

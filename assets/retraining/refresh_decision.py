@@ -31,6 +31,7 @@ class RefreshFacts:
         unknown: what could not be found out, and why.
         same_settings: whether the champion is known to be made by today's code and settings.
         teacher_known: whether the registry says which teacher the champion was distilled from.
+        standing: whether, without a champion, a student made by today's clips, code and settings stands and was judged.
         usable: digest of the ids of all clips that a snapshot would list today, per condition.
     """
 
@@ -45,6 +46,7 @@ class RefreshFacts:
     unknown: tuple[str, ...] = ()
     same_settings: bool = False
     teacher_known: bool = False
+    standing: bool = False
     usable: str = ""
 
     @property
@@ -89,6 +91,11 @@ def decide_refresh(
 
 
 def _whether(facts: RefreshFacts, config: RefreshConfig) -> tuple[bool, tuple[str, ...]]:
+    if facts.champion is None and facts.standing:
+        return False, (
+            "there is no champion, and the student that stands is of today's clips, code and settings: another training would end in the same; "
+            "`omnihuman versions` says why the gate refused it",
+        )
     if facts.champion is None:
         return True, ("there is no champion yet",)
     if facts.snapshot is None:

@@ -13,9 +13,10 @@ import numpy as np
 import torch
 
 from assets.core.workspace import Workspace, open_workspace
-from evaluation.benchmark.puppet_benchmark import Benchmark, load_benchmark
+from evaluation.benchmark.puppet_benchmark import PuppetBenchmark, load_puppets
 from omnihuman.pipeline import build_pipeline
 from profiles import load_profile
+from profiles.judging import PUPPETS
 from puppets import measure
 from training.run.jobs import TrainingJob
 from training.run.launch import launch_command, launch_environment
@@ -32,7 +33,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=48)
     chosen = parser.parse_args()
     workspace = open_workspace()
-    benchmark = load_benchmark(workspace.data("benchmark_sets"))
+    benchmark = load_puppets(workspace.of_benchmark("benchmark_sets", PUPPETS))
     print("| reference tokens | seed | held-out loss | colour error | mouth r |\n| --- | ---: | ---: | ---: | ---: |")
     for variant in VARIANTS:
         for seed in chosen.seeds:
@@ -77,7 +78,7 @@ def last_loss(output: Path) -> float:
     return float(pd.read_parquet(output / "losses.parquet")["held_out/loss"].dropna().iloc[-1])
 
 
-def score(workspace: Workspace, output: Path, benchmark: Benchmark, clips: int) -> tuple[float, float]:
+def score(workspace: Workspace, output: Path, benchmark: PuppetBenchmark, clips: int) -> tuple[float, float]:
     """Colour error against the reference, and mouth correlation, audio-driven in 20 steps."""
     pipeline = build_pipeline(workspace.profile, output / "transformer", 20)
     measured = []

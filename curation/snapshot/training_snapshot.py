@@ -15,7 +15,7 @@ from curation.bucket import bucket_names
 from curation.features.feature_files import features_digest, features_file
 from curation.snapshot.held_out_people import HeldOutPeople, clip_tables, find_held_out
 from curation.snapshot.withdrawals import Tombstone, withdrawn
-from curation.subsets.nested_subsets import predicates_of
+from curation.subsets.nested_subsets import made_with, predicates_of
 from curation.tables.contracts import SNAPSHOT
 from curation.tables.quarantine import quarantined_clips, violations_in
 from curation.tables.storage import CurationError, read_table, read_table_metadata, write_table
@@ -143,7 +143,7 @@ def _read_shard(name: str, raw: Path, subsets_dir: Path, features: Path, profile
         raise CurationError("its subsets are those of other clips; select the subsets again")
     if not set(samples["clip_id"]) <= set(clips["clip_id"]):
         raise CurationError("its features are those of other clips; build the features again")
-    if read_table_metadata(subsets_dir / "subsets.parquet") != predicates_of(profile.curation):
+    if read_table_metadata(subsets_dir / "subsets.parquet") != made_with(profile.curation):
         raise CurationError("its subsets come from other predicates than the profile's; select the subsets again")
     encoders = _read_encoders(features)
     buckets, wanted = encoders.buckets, bucket_names(profile.video)

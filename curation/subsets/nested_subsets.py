@@ -1,4 +1,5 @@
-"""Nested subsets text ⊇ audio ⊇ pose (OmniHuman-1 section 3.3): one that misses a condition trains the weaker ones."""
+"""Nested subsets text ⊇ audio ⊇ pose (OmniHuman-1 section 3.3): one that misses a condition trains the weaker ones. `curation.silent_pose`
+unnests pose from audio."""
 
 import json
 from collections import Counter
@@ -46,6 +47,11 @@ def predicates_of(config: CurationConfig) -> dict[str, str]:
     return {name: getattr(config, name) for name in SUBSETS}
 
 
+def made_with(config: CurationConfig) -> dict[str, str]:
+    """What a table of subsets says that it was made with: the predicates, and `silent_pose` where it is on."""
+    return predicates_of(config) | ({"silent_pose": "true"} if config.silent_pose else {})
+
+
 def parse_predicates(config: CurationConfig) -> dict[str, Predicate]:
     """Check all three.
 
@@ -76,15 +82,17 @@ def join_tables(clips: pd.DataFrame | Path, scores: pd.DataFrame | Path) -> pd.D
 
 def assign_subsets(table: pd.DataFrame, config: CurationConfig) -> pd.DataFrame:
     """`clip_id`, nested bools `text`, `audio`, `pose`, and `rejected_by`: `subset: clause` of the first subset missed,
-    clauses joined by `; `, empty for a clip that is in all three."""
+    clauses joined by `; `, empty for a clip that is in all three. With `silent_pose` the pose subset lies in the text subset alone."""
     predicates = parse_predicates(config)
     holds = _clauses_on(table, predicates)
     inside = np.ones(len(table), bool)
     rejected = np.full(len(table), "", dtype=object)
     columns: dict[str, Any] = {"clip_id": table["clip_id"].to_numpy()}
     for name, predicate in predicates.items():
+        if name == "pose" and config.silent_pose:
+            inside = columns["text"]
         passes = inside & np.all([holds[clause] for clause in predicate.clauses], axis=0)
-        for row in np.flatnonzero(inside & ~passes):
+        for row in np.flatnonzero(inside & ~passes & (rejected == "")):
             missed = [clause for clause in predicate.clauses if not holds[clause][row]]
             rejected[row] = f"{name}: " + "; ".join(missed)
         columns[name] = inside = passes
@@ -126,7 +134,7 @@ def select_subsets(clips_table: Path, scores_table: Path, destination: Path, con
     subsets, refused = split_by_contract(found, CONTRACT, clips, "subsets.parquet")
     funnel = funnel_of(subsets, config)
     with whole_directory(destination) as folder:
-        write_table(subsets, folder / "subsets.parquet", SUBSETS_SCHEMA, predicates_of(config), CONTRACT)
+        write_table(subsets, folder / "subsets.parquet", SUBSETS_SCHEMA, made_with(config), CONTRACT)
         write_quarantine(folder, refused)
         (folder / "funnel.json").write_text(json.dumps(funnel, indent=1, sort_keys=True) + "\n")
     return funnel

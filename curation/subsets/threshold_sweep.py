@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from curation.errors import CurationError
 from curation.subsets.nested_subsets import known_columns, parse_predicates
 from curation.subsets.predicates import Threshold, parse_predicate, threshold_of
 from curation.subsets.selection import SECONDS_PER_HOUR, Selection, Tally, batches, check_predicates, column
@@ -62,6 +63,10 @@ def sweep(dataset: ds.Dataset, config: CurationConfig) -> Sweep:
     Raises:
         CurationError: a predicate is wrong, or reads a column that no shard has.
     """
+    if config.silent_pose:
+        raise CurationError(
+            "a sweep moves thresholds of nested subsets; set curation.silent_pose=false for it, and pose is counted inside audio"
+        )
     predicates = parse_predicates(config)
     check_predicates(dataset, [predicate.text for predicate in predicates.values()], config)
     clauses = [(name, clause) for name, predicate in predicates.items() for clause in predicate.clauses]

@@ -7,7 +7,6 @@ No pandera: the rules are a line each, and it would keep a second schema beside 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -55,8 +54,8 @@ def _between(column: str, low: float, high: float) -> Rule:
 
 
 def _nested(rows: pd.DataFrame) -> np.ndarray:
-    """Whoever is in a subset is in every weaker one."""
-    return np.all([rows[weaker] | ~rows[stronger] for weaker, stronger in pairwise(NESTED)], axis=0)
+    """Whoever is in a subset is in the weakest. Whether pose lies in audio too is a setting of the profile, which a table does not know."""
+    return np.all([rows[NESTED[0]] | ~rows[stronger] for stronger in NESTED[1:]], axis=0)
 
 
 CLIPS = Contract(

@@ -2,35 +2,32 @@
 
 import hashlib
 import json
+import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from evaluation.benchmark.benchmark import Benchmark, BenchmarkSample
 from evaluation.benchmark.benchmark_plan import MODES, PIXELS, POSE, SECOND_SEED, SECOND_SEED_BATCHES, SHUFFLED_AUDIO
 from evaluation.benchmark.cost import Cost, CostMeter, cost_of
-from evaluation.benchmark.puppet_benchmark import Benchmark
+from evaluation.benchmark.generated import COST, Generated, GenerationError, open_generated
 from media import encode_clip, whole_directory, write_atomically
-from media.user_error import UserError
 from omnihuman.autoencoder import decode_video, encode_video, to_frames, to_pixels
 from profiles.schema import EvaluationConfig
 
 PREVIEWS = 4
-PREVIEW_SCALE = 4
+PREVIEW_HEIGHT = 256  # smaller pictures are enlarged to about this
 SECOND_SEED_OFFSET = 1_000_003  # beyond any benchmark's size, so that no clip's second noise is another's first
 
 Progress = Callable[[int, int, str], None]
-
-
-class GenerationError(UserError):
-    """A mode that does not exist, generated videos that do not fit, or none where some are needed."""
 
 
 class VideoPipeline(Protocol):
@@ -56,12 +53,12 @@ def generate_videos(
     *,
     weights: str,
 ) -> Path:
-    """Generate the benchmark's clips under one mode and write `generated.safetensors`, `meta.json` and four mp4s.
+    """Generate the clips that `mode` can be asked of; write `videos-*.safetensors`, `meta.json` and four mp4s.
 
     Args:
         pipeline: the model.
         benchmark: conditions.
-        destination: `generated_videos/<model>/<mode>`, made or replaced.
+        destination: `generated_videos/<benchmark>/<model>/<mode>`, made or replaced.
         mode: one of `evaluation.benchmark.benchmark_plan.MODES`.
         steps: sampling steps; None leaves steps and guidance to the pipeline's own defaults.
         config: batch size, guidance scale, seed.
@@ -69,13 +66,22 @@ def generate_videos(
         weights: digest of the pipeline's weights. Unfinished batches of other weights are never used.
 
     Raises:
-        GenerationError: an unknown mode, a benchmark too small to shuffle, or output of the wrong shape.
+        GenerationError: an unknown mode, a benchmark of which it cannot be asked, or output of the wrong shape.
     """
     if mode not in MODES:
         raise GenerationError(f"unknown mode {mode!r}; choose one of {', '.join(MODES)}")
-    if mode == SHUFFLED_AUDIO and len(benchmark) < 2:
-        raise GenerationError("shuffling audio needs at least two clips; raise evaluation.clips")
-    clips = min(len(benchmark), SECOND_SEED_BATCHES * config.batch_size) if mode == SECOND_SEED else len(benchmark)
+    clips = asked_clips(benchmark, mode, config)
+    if not clips:
+        needs = (
+            "two clips with sound"
+            if mode == SHUFFLED_AUDIO
+            else "a clip with keypoints"
+            if mode == POSE
+            else "a clip with sound"
+        )
+        raise GenerationError(
+            f"mode {mode} needs at least {needs}, and benchmark {benchmark.name} has none; raise evaluation.clips, or build it anew"
+        )
     settings = {
         "model": destination.parent.name,
         "mode": mode,
@@ -83,33 +89,36 @@ def generate_videos(
         "guidance_scale": None if steps is None else config.guidance_scale,
         "batch_size": config.batch_size,
         "seed": config.seed,
-        "clips": clips,
+        "clips": len(clips),
         "weights": weights,
         "benchmark": benchmark.digest,
     }
     key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
     work = destination.parent / f".batches-{mode}-{key}"
     _forget_other_work(destination.parent, mode, work)
-    frames, costs = [], []
-    for start in range(0, clips, config.batch_size):
-        batch = torch.arange(start, min(start + config.batch_size, clips))
-        file = work / f"batch-{start:06d}.safetensors"
+    done = 0
+    for batch in _batches(benchmark, clips, config.batch_size):
+        file = work / f"videos-{batch[0]:06d}.safetensors"
         if not file.is_file():
-            made, cost = _generate_batch(pipeline, benchmark, batch, settings)
-            write_atomically(file, save({"frames": made}, metadata={"cost": json.dumps(cost.as_dict())}))
-        with safe_open(file, "pt") as stored:
-            frames.append(stored.get_tensor("frames"))
-            costs.append(Cost(**json.loads(stored.metadata()["cost"])))
+            samples = [benchmark.sample(clip) for clip in batch]
+            heard = [_heard(benchmark, clips, clip, sample, mode) for clip, sample in zip(batch, samples, strict=True)]
+            made, cost = _generate_batch(pipeline, batch, samples, heard, settings)
+            _keep(file, samples, made, {COST: json.dumps(cost.as_dict())})
+        done += len(batch)
         if progress is not None:
-            progress(int(batch[-1]) + 1, clips, f"{settings['model']} {mode}")
-    length = benchmark.frames.shape[1] / benchmark.fps
-    measured = {
-        "seconds_per_clip": sum(one.seconds for one in costs) / clips,
-        "cost": cost_of(costs, [len(part) * length for part in frames]),
-    }
-    _publish(torch.cat(frames), benchmark, destination, settings | measured)
-    shutil.rmtree(work)
+            progress(done, len(clips), f"{settings['model']} {mode}")
+    made_videos = Generated(work, benchmark, {})
+    costs = [Cost(**json.loads(part[COST])) for part in made_videos.parts()]
+    seconds = [len(part) / benchmark.fps for part in _lengths(benchmark, clips, config.batch_size)]
+    measured = {"seconds_per_clip": sum(one.seconds for one in costs) / len(clips), "cost": cost_of(costs, seconds)}
+    _publish(work, benchmark, clips, destination, settings | measured)
     return destination
+
+
+def asked_clips(benchmark: Benchmark, mode: str, config: EvaluationConfig) -> tuple[int, ...]:
+    """Numbers of the samples that a mode is generated for; of the second seed the first few only."""
+    clips = benchmark.driven_by(mode)
+    return clips[: SECOND_SEED_BATCHES * config.batch_size] if mode == SECOND_SEED else clips
 
 
 def reconstruct(
@@ -120,72 +129,103 @@ def reconstruct(
     Args:
         autoencoder: from `omnihuman.autoencoder.load_autoencoder`.
         benchmark: the clips.
-        destination: `generated_videos/reconstruction/pixels`, made or replaced.
+        destination: `generated_videos/<benchmark>/reconstruction/pixels`, made or replaced.
         batch_size: clips at a time.
         progress: called with (clips done, clips, note).
     """
-    frames, began = [], time.perf_counter()
-    for batch in benchmark.frames.split(batch_size):
-        frames.append(to_frames(decode_video(autoencoder, encode_video(autoencoder, to_pixels(batch)))))
+    clips, began, done = tuple(range(len(benchmark))), time.perf_counter(), 0
+    work = destination.parent / f".batches-{PIXELS}-{benchmark.digest[:16]}"
+    shutil.rmtree(work, ignore_errors=True)
+    for batch in _batches(benchmark, clips, batch_size):
+        samples = [benchmark.sample(clip) for clip in batch]
+        pixels = to_pixels(torch.stack([sample.frames for sample in samples]))
+        made = to_frames(decode_video(autoencoder, encode_video(autoencoder, pixels)))
+        _keep(work / f"videos-{batch[0]:06d}.safetensors", samples, made, {})
+        done += len(batch)
         if progress is not None:
-            progress(sum(map(len, frames)), len(benchmark), "reconstruction")
-    seconds = (time.perf_counter() - began) / len(benchmark)
+            progress(done, len(clips), "reconstruction")
     settings = {
         "model": destination.parent.name,
         "mode": PIXELS,
         "clips": len(benchmark),
         "benchmark": benchmark.digest,
+        "seconds_per_clip": (time.perf_counter() - began) / len(benchmark),
     }
-    _publish(torch.cat(frames), benchmark, destination, settings | {"seconds_per_clip": seconds})
+    _publish(work, benchmark, clips, destination, settings)
     return destination
 
 
+def given_sound(benchmark: Benchmark, clips: Sequence[int], clip: int) -> int:
+    """The clip whose sound `clip` is given in the shuffled mode: the next one that has some, so nobody keeps their own."""
+    return clips[(clips.index(clip) + 1) % len(clips)]
+
+
 def load_generated(folder: Path, benchmark: Benchmark) -> tuple[np.ndarray, dict[str, Any]]:
-    """Frames `(N, T, H, W, 3)` uint8 and the record of one model and mode.
+    """All frames `(N, T, H, W, 3)` uint8 and the record of one model and mode, of clips of one shape.
 
     Raises:
         GenerationError: nothing there, or it was made on another benchmark.
     """
-    frames_file, meta_file = folder / "generated.safetensors", folder / "meta.json"
-    if not (frames_file.is_file() and meta_file.is_file()):
-        raise GenerationError(f"no generated videos in {folder}; make them with `python -m assets generated_videos`")
-    meta = json.loads(meta_file.read_text())
-    if meta["benchmark"] != benchmark.digest:
-        raise GenerationError(f"{folder} was made on another benchmark; run `python -m assets generated_videos` again")
-    with safe_open(frames_file, "np") as stored:
-        return stored.get_tensor("frames"), meta
+    generated = open_generated(folder, benchmark)
+    return np.stack([generated.frames(name) for name in generated.names]), generated.meta
 
 
-def shuffled(clips: Tensor, total: int) -> Tensor:
-    """`(B,)` indices of the clips whose sound is given instead: the next one, so nobody keeps their own."""
-    return (clips + 1) % total
+def _heard(benchmark: Benchmark, clips: Sequence[int], clip: int, sample: BenchmarkSample, mode: str) -> Tensor | None:
+    return benchmark.sample(given_sound(benchmark, clips, clip)).audio if mode == SHUFFLED_AUDIO else sample.audio
+
+
+def _batches(benchmark: Benchmark, clips: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:
+    """Clips of one shape and with the same conditions, in their order, at most `size` at a time."""
+    for _, alike in groupby(clips, lambda clip: (benchmark.shape(clip), benchmark.heard(clip), benchmark.posed(clip))):
+        members = tuple(alike)
+        yield from (members[start : start + size] for start in range(0, len(members), size))
+
+
+def _lengths(benchmark: Benchmark, clips: Sequence[int], size: int) -> Iterator[range]:
+    """Frames of each batch."""
+    yield from (range(sum(benchmark.shape(clip)[0] for clip in batch)) for batch in _batches(benchmark, clips, size))
 
 
 def _generate_batch(
-    pipeline: VideoPipeline, benchmark: Benchmark, batch: Tensor, settings: dict[str, Any]
+    pipeline: VideoPipeline,
+    batch: Sequence[int],
+    samples: Sequence[BenchmarkSample],
+    heard: Sequence[Tensor | None],
+    settings: dict[str, Any],
 ) -> tuple[Tensor, Cost]:
     mode = settings["mode"]
-    audio = shuffled(batch, len(benchmark)) if mode == SHUFFLED_AUDIO else batch
+    length, height, width = samples[0].frames.shape[:3]
     # A clip's noise depends on the clip and on nothing of the model, so that models differ by their weights only.
     first = settings["seed"] + (SECOND_SEED_OFFSET if mode == SECOND_SEED else 0)
     with torch.no_grad(), CostMeter(pipeline) as meter:
         output = pipeline(
-            prompt=[benchmark.captions[i] for i in batch],
-            image=benchmark.reference[batch],
-            audio=benchmark.audio[audio],
-            pose=benchmark.keypoints[batch] if mode == POSE else None,
-            num_frames=benchmark.frames.shape[1],
+            prompt=[sample.caption for sample in samples],
+            image=torch.stack([sample.reference for sample in samples]),
+            audio=_stacked(heard),
+            pose=_stacked([sample.keypoints for sample in samples]) if mode == POSE else None,
+            num_frames=length,
             num_inference_steps=settings["steps"],
             guidance_scale=settings["guidance_scale"],
-            generator=[torch.Generator().manual_seed(first + int(clip)) for clip in batch],
+            generator=[torch.Generator().manual_seed(first + clip) for clip in batch],
         )
     frames = torch.as_tensor(output.frames).cpu()
-    expected = (len(batch), *benchmark.frames.shape[1:])
+    expected = (len(batch), length, height, width, 3)
     if frames.shape != expected or frames.dtype != torch.uint8:
         raise GenerationError(
             f"the pipeline gave {tuple(frames.shape)} {frames.dtype}, expected {expected} torch.uint8"
         )
-    return frames.contiguous(), meter.cost
+    return frames, meter.cost
+
+
+def _stacked(parts: Sequence[Tensor | None]) -> Tensor | None:
+    """One batch; None where its clips have none (a batch's clips are alike in that)."""
+    there = [part for part in parts if part is not None]
+    return torch.stack(there) if there else None
+
+
+def _keep(file: Path, samples: Sequence[BenchmarkSample], frames: Tensor, metadata: dict[str, str]) -> None:
+    videos = {sample.name: made.contiguous() for sample, made in zip(samples, frames, strict=True)}
+    write_atomically(file, save(videos, metadata=metadata))
 
 
 def _forget_other_work(parent: Path, mode: str, keep: Path) -> None:
@@ -194,21 +234,27 @@ def _forget_other_work(parent: Path, mode: str, keep: Path) -> None:
             shutil.rmtree(stale)
 
 
-def _publish(frames: Tensor, benchmark: Benchmark, destination: Path, meta: dict[str, Any]) -> None:
-    given_mode = meta["mode"]
+def _publish(work: Path, benchmark: Benchmark, clips: Sequence[int], destination: Path, meta: dict[str, Any]) -> None:
+    made = Generated(work, benchmark, meta)
     with whole_directory(destination) as folder:
-        write_atomically(folder / "generated.safetensors", save({"frames": frames.contiguous()}))
+        for file in made.files:
+            os.link(file, folder / file.name)  # not moved: until the folder stands whole, a kill must not cost a batch
         write_atomically(folder / "meta.json", json.dumps(meta, indent=2, sort_keys=True).encode())
-        for clip in range(min(PREVIEWS, len(frames))):
-            heard = int(shuffled(torch.tensor(clip), len(benchmark))) if given_mode == SHUFFLED_AUDIO else clip
+        for clip in clips[:PREVIEWS]:
+            name = benchmark.names[clip]
+            heard = given_sound(benchmark, clips, clip) if meta["mode"] == SHUFFLED_AUDIO else clip
+            sound = benchmark.sample(heard).audio
+            frames = made.frames(name)
+            scale = max(1, PREVIEW_HEIGHT // frames.shape[1])
             data = encode_clip(
-                enlarge(frames[clip].numpy(), PREVIEW_SCALE),
+                enlarge(frames, scale),
                 benchmark.fps,
-                benchmark.audio[heard].numpy(),
+                None if sound is None else sound.numpy(),
                 benchmark.sample_rate,
                 pixel_format="yuv420p",
             )
-            write_atomically(folder / f"{benchmark.names[clip]}.mp4", data)
+            write_atomically(folder / f"{name}.mp4", data)
+    shutil.rmtree(work)
 
 
 def enlarge(frames: np.ndarray, scale: int) -> np.ndarray:

@@ -13,8 +13,9 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from evaluation.benchmark.benchmark import Benchmark, BenchmarkError, BenchmarkSample
 from media import decode_clip, encode_clip, whole_directory, write_atomically
-from media.user_error import UserError
+from profiles.judging import PUPPETS
 from profiles.schema import EvaluationConfig, VideoConfig
 from puppets import PuppetKeypoints, render
 from puppets.render import FPS, SIZE
@@ -24,12 +25,8 @@ from puppets.speech import SAMPLE_RATE
 REFERENCE_DISTANCE = 8
 
 
-class BenchmarkError(UserError, ValueError):
-    """A benchmark that cannot be built or read; the message says what to change."""
-
-
 @dataclass(frozen=True)
-class Benchmark:
+class PuppetBenchmark(Benchmark):
     """N held-out windows of T frames. What a model is given is decoded from the mp4s; what is true is as drawn.
 
     Attributes:
@@ -58,17 +55,33 @@ class Benchmark:
     fps: float
     sample_rate: int
     digest: str
+    name: str = PUPPETS
 
-    def __len__(self) -> int:
-        return len(self.names)
+    def sample(self, clip: int) -> BenchmarkSample:
+        """One sample, by number."""
+        given = (self.frames[clip], self.reference[clip], self.audio[clip], self.keypoints[clip])
+        return BenchmarkSample(self.names[clip], self.captions[clip], *given)
+
+    def shape(self, clip: int) -> tuple[int, int, int]:
+        """All have one."""
+        length, height, width = self.frames.shape[1:4]
+        return length, height, width
+
+    def heard(self, clip: int) -> bool:
+        """All speak."""
+        return True
+
+    def posed(self, clip: int) -> bool:
+        """All are seen."""
+        return True
 
 
-TENSORS = tuple(field.name for field in fields(Benchmark) if field.type is Tensor)
+TENSORS = tuple(field.name for field in fields(PuppetBenchmark) if field.type is Tensor)
 
 
-def build_benchmark(
+def build_puppets(
     destination: Path, config: EvaluationConfig, video: VideoConfig, training_seeds: Iterable[range] = ()
-) -> Benchmark:
+) -> PuppetBenchmark:
     """Render `config.clips` clean puppets from seed `config.seed` on, and write them with their truth.
 
     Args:
@@ -121,11 +134,11 @@ def build_benchmark(
         write_atomically(folder / "manifest.parquet", table.getvalue())
         tensors = {name: torch.from_numpy(np.stack(values)) for name, values in parts.items()}
         write_atomically(folder / "truth.safetensors", save(tensors))
-    return load_benchmark(destination)
+    return load_puppets(destination)
 
 
-def load_benchmark(path: Path) -> Benchmark:
-    """Read what `build_benchmark` wrote.
+def load_puppets(path: Path) -> PuppetBenchmark:
+    """Read what `build_puppets` wrote.
 
     Raises:
         BenchmarkError: a missing file.
@@ -136,7 +149,7 @@ def load_benchmark(path: Path) -> Benchmark:
             raise BenchmarkError(f"no {file}; make the benchmark with `python -m assets benchmark_sets`")
     manifest, tensors = pd.read_parquet(manifest_file), load_file(truth_file)
     digest = hashlib.sha256(manifest_file.read_bytes() + truth_file.read_bytes()).hexdigest()
-    return Benchmark(
+    return PuppetBenchmark(
         names=tuple(manifest["name"]),
         captions=tuple(manifest["caption"]),
         **{name: tensors[name] for name in TENSORS},

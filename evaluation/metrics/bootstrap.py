@@ -48,6 +48,7 @@ class MetricScore:
         metric, unit: what it is.
         value, ci_low, ci_high: NaN where it is not defined; the interval is a 95 % bootstrap over clips, NaN where there is none.
         clips: how many clips were scored.
+        coverage: share of them on which the metric is defined (a face was seen, hands were there).
     """
 
     metric: str
@@ -56,6 +57,7 @@ class MetricScore:
     ci_low: float
     ci_high: float
     clips: int
+    coverage: float = 1.0
 
 
 def estimate(metric: Metric, resamples: int, seed: int = 0, level: float = 0.95, centred: bool = False) -> Estimate:

@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 
 from evaluation.benchmark.benchmark_plan import AUDIO, GROUND_TRUTH, OTHER_IDENTITY
-from evaluation.metrics.facts import Floor, Gate
+from evaluation.metrics.facts import Floor, Reading
 from evaluation.metrics.puppet_truth import Measured, PuppetMetric, PuppetTruth
 
 
@@ -31,7 +31,7 @@ class ColourError(PuppetMetric):
     digits = 4
     place = 3
     floor = Floor(GROUND_TRUTH, OTHER_IDENTITY)
-    gate = Gate(AUDIO, "colour_error_max", 4)
+    reading = Reading(AUDIO, 4)
     damage = ("another sample",)
 
     @classmethod

@@ -18,17 +18,15 @@ class Floor:
 
 
 @dataclass(frozen=True)
-class Gate:
-    """How a metric may gate.
+class Reading:
+    """A metric that opens tables, is measured on slices and clip by clip, and may gate.
 
     Attributes:
-        mode: of generation, in which the gate reads it.
-        threshold: key of its threshold in the profile's gate section; a metric without one there does not gate.
-        place: among the gate's metrics, in checks, slices and plots.
+        mode: of generation, in which it is read.
+        place: among the metrics that have a reading: in checks, slices and plots.
     """
 
     mode: str
-    threshold: str
     place: int = LAST
 
 
@@ -44,6 +42,7 @@ class MetricFacts:
         digits: behind the point in the comparison of teacher and student.
         arrow: whether the title shows which way is better in tables of methods.
         place: of its row in the score table; equal ones by name.
+        reading: how tables and gate read it; None for a metric that only stands in the score table.
         floor: where its floor stands; None for a metric whose floor is not measured.
         best: what a perfect video reads where neither end is best, None where that is not known either.
         needs: what it looks at beside the generated frames.
@@ -59,6 +58,7 @@ class MetricFacts:
     digits: ClassVar[int] = 3
     arrow: ClassVar[bool] = True
     place: ClassVar[int] = LAST
+    reading: ClassVar[Reading | None] = None
     floor: ClassVar[Floor | None] = None
     best: ClassVar[float | None] = None
     needs: ClassVar[tuple[Need, ...]] = ()

@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 
 from evaluation.benchmark.benchmark_plan import AUDIO, POSE
-from evaluation.metrics.facts import Gate
+from evaluation.metrics.facts import Reading
 from evaluation.metrics.puppet_truth import Measured, PuppetMetric, PuppetTruth
 
 WRISTS = [1, 3]  # of left elbow, left wrist, right elbow, right wrist
@@ -49,7 +49,7 @@ class JointErrorMedian(_JointDistances):
     title = "joints px"
     column = "joints px (median)"
     place = 6
-    gate = Gate(POSE, "joint_error_max", 5)
+    reading = Reading(POSE, 5)
     damage = ("time shift", "another sample")
 
     def __call__(self, clips: np.ndarray) -> float:
@@ -90,7 +90,7 @@ class MissingJoints(PuppetMetric):
     higher_is_better = False
     title = "missing joints"
     place = 4
-    gate = Gate(AUDIO, "missing_joints_max", 2)
+    reading = Reading(AUDIO, 2)
     damage = ("more blur",)
 
     @classmethod
@@ -114,7 +114,7 @@ class MissingHands(MissingJoints):
 
     name = "missing_hands"
     title = "missing hands"
-    gate = Gate(AUDIO, "missing_hands_max", 3)
+    reading = Reading(AUDIO, 3)
 
     @classmethod
     def of_puppets(cls, measured: Measured, truth: PuppetTruth) -> Self:

@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 
 from evaluation.benchmark.benchmark_plan import AUDIO, SHUFFLED_AUDIO, TEACHER
-from evaluation.metrics.facts import Floor, Gate, MetricFacts
+from evaluation.metrics.facts import Floor, MetricFacts, Reading
 from evaluation.metrics.puppet_truth import Measured, PuppetMetric, PuppetTruth
 
 
@@ -47,7 +47,7 @@ class MouthCorrelation(_OpeningCorrelation, PuppetMetric):
     title = "mouth r"
     place = 1
     floor = Floor(TEACHER, SHUFFLED_AUDIO)
-    gate = Gate(AUDIO, "mouth_correlation_min", 1)
+    reading = Reading(AUDIO, 1)
     damage = ("time shift", "another sample")
 
     @classmethod

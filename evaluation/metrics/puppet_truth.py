@@ -3,11 +3,11 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Self
 
 import numpy as np
 
-from evaluation.metrics.facts import Gate, MetricFacts
+from evaluation.metrics.facts import MetricFacts
 from puppets.measure import Measurement
 
 
@@ -55,12 +55,11 @@ class PuppetTruth:
 class PuppetMetric(MetricFacts, ABC):
     """A number over a set of puppet clips, measured against their truth. Called with clip indices `(M,)` that may repeat.
 
-    Every one is a row of the score table for every generated video. One with a `gate` is measured on slices and clip by clip too,
-    and decides over promotion where the profile has its threshold.
+    Every one is a row of the score table for every generated video. One with a `reading` is measured on slices and clip by clip too,
+    and decides over promotion where a criterion of the profile names it.
     """
 
     needs = ("puppet_truth",)
-    gate: ClassVar[Gate | None] = None
 
     @classmethod
     @abstractmethod

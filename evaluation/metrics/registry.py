@@ -6,7 +6,7 @@ import pkgutil
 from collections.abc import Mapping
 
 import evaluation.metrics
-from evaluation.metrics.facts import Gate, MetricFacts
+from evaluation.metrics.facts import LAST, MetricFacts, Reading
 from evaluation.metrics.puppet_truth import PuppetMetric
 from evaluation.metrics.streamed.puppets import StreamedPuppetMetric
 from evaluation.metrics.streaming import Streamed, StreamingMetric
@@ -40,9 +40,15 @@ METRICS: Mapping[str, type[MetricFacts]] = _by_name(_CLASSES)
 PUPPET_METRICS: tuple[type[PuppetMetric], ...] = tuple(
     kind for kind in METRICS.values() if issubclass(kind, PuppetMetric)
 )
-_GATES = [(kind, kind.gate) for kind in PUPPET_METRICS if kind.gate is not None]
-# Those that may gate and how, in the order of the gate's checks.
-GATE_METRICS: Mapping[type[PuppetMetric], Gate] = dict(sorted(_GATES, key=lambda pair: (pair[1].place, pair[0].name)))
+# Those that tables open with, in their order.
+READINGS: Mapping[type[MetricFacts], Reading] = {
+    kind: kind.reading
+    for kind in sorted(METRICS.values(), key=lambda kind: (kind.reading.place if kind.reading else LAST, kind.name))
+    if kind.reading is not None
+}
+PUPPET_READINGS: Mapping[type[PuppetMetric], Reading] = {
+    kind: reading for kind, reading in READINGS.items() if issubclass(kind, PuppetMetric)
+}
 # Metrics over arrays keep their facts; beside each stands the form that is fed clip by clip.
 _STREAMED = {kind.of.name: kind for kind in _CLASSES if issubclass(kind, Streamed) and not inspect.isabstract(kind)}
 

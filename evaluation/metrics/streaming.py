@@ -30,13 +30,11 @@ class Score(MetricScore):
     """One number with everything needed to read it.
 
     Attributes:
-        coverage: share of them on which the metric is defined (a face was seen, hands were there).
         network: None for metrics without one.
         warning: why to read it with care; empty when there is nothing to say.
     """
 
-    coverage: float
-    network: Network | None
+    network: Network | None = None
     warning: str = ""
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from evaluation.benchmark.benchmark import Benchmark
 from evaluation.benchmark.benchmark_plan import (
     AUDIO,
     GROUND_TRUTH,
@@ -21,9 +22,8 @@ from evaluation.benchmark.benchmark_plan import (
     TEACHER,
     ModelPlan,
 )
-from evaluation.benchmark.puppet_benchmark import Benchmark
-from evaluation.pages.pictures import contact_sheet, score_bars, talking_video
-from evaluation.scoring.comparison_columns import COLUMNS
+from evaluation.pages.pictures import Hide, as_it_is, contact_sheet, score_bars, talking_video
+from evaluation.scoring.comparison_columns import Column, columns_of
 from evaluation.scoring.score_table import score_of
 from media import whole_directory, write_atomically
 
@@ -56,8 +56,9 @@ def comparison_rows(plan: Sequence[ModelPlan]) -> list[Row]:
 def comparison_table(scores: pd.DataFrame, plan: Sequence[ModelPlan]) -> pd.DataFrame:
     """Rows by title, columns by title, float values with NaN where a number does not exist."""
     rows = comparison_rows(plan)
-    values = [[score_of(scores, r.model, r.modes.get(c.mode, c.mode), c.metric) for c in COLUMNS] for r in rows]
-    return pd.DataFrame(values, index=[r.title for r in rows], columns=[c.title for c in COLUMNS])
+    columns = columns_of(scores)
+    values = [[score_of(scores, r.model, r.modes.get(c.mode, c.mode), c.metric) for c in columns] for r in rows]
+    return pd.DataFrame(values, index=[r.title for r in rows], columns=[c.title for c in columns])
 
 
 def compare(
@@ -66,15 +67,19 @@ def compare(
     generated_root: Path,
     destination: Path,
     plan: Sequence[ModelPlan],
+    mode: str = AUDIO,
+    hide: Hide = as_it_is,
 ) -> dict[str, Any]:
     """Write `comparison.json`, `comparison.md`, `scores.png`, `contact_sheet.png` and `student.mp4`.
 
     Args:
-        scores: the table of `score_benchmark`.
+        scores: the benchmark's rows of the table of `score_benchmark`.
         benchmark: the truth behind it.
-        generated_root: `generated_videos`.
+        generated_root: the benchmark's part of `generated_videos`.
         destination: folder to make or replace.
-        plan: `generation_plan(config)`, the models in the order of the rows.
+        plan: `generation_plan(config, benchmark)`, the models in the order of the rows.
+        mode: whose videos are shown.
+        hide: what every picture goes through.
 
     Returns:
         What `comparison.json` holds: the table by row and column (None where there is no number), the student's
@@ -86,24 +91,25 @@ def compare(
     table = comparison_table(scores, plan)
     result = {
         "benchmark": benchmark.digest,
+        "name": benchmark.name,
         "clips": len(benchmark),
         "table": {title: _without_nan(row) for title, row in table.iterrows()},
         "student_minus_teacher": _differences(scores),
     }
     with whole_directory(destination) as folder:
         write_atomically(folder / "comparison.json", json.dumps(result, indent=2, ensure_ascii=False).encode())
-        write_atomically(folder / "comparison.md", comparison_markdown(table, benchmark).encode())
+        write_atomically(folder / "comparison.md", comparison_markdown(table, benchmark, columns_of(scores)).encode())
         write_atomically(folder / "scores.png", score_bars(scores, plan))
-        write_atomically(folder / "contact_sheet.png", contact_sheet(benchmark, generated_root))
-        write_atomically(folder / "student.mp4", talking_video(benchmark, generated_root))
+        write_atomically(folder / "contact_sheet.png", contact_sheet(benchmark, generated_root, mode=mode, hide=hide))
+        write_atomically(folder / "student.mp4", talking_video(benchmark, generated_root, mode=mode, hide=hide))
     return result
 
 
-def comparison_markdown(table: pd.DataFrame, benchmark: Benchmark) -> str:
+def comparison_markdown(table: pd.DataFrame, benchmark: Benchmark, columns: Sequence[Column]) -> str:
     """The table with a heading, for people."""
-    digits = [column.digits for column in COLUMNS]
+    digits = [column.digits for column in columns]
     lines = [
-        f"# Teacher and student on {len(benchmark)} held-out clips",
+        f"# Teacher and student on {len(benchmark)} held-out clips of {benchmark.name}",
         "",
         "audio: caption, reference and sound. pose: keypoints too. Intervals are in scores.parquet and scores.png.",
         "",
@@ -126,7 +132,7 @@ def _differences(scores: pd.DataFrame) -> dict[str, float | None]:
         {
             column.title: score_of(scores, STUDENT, column.mode, column.metric)
             - score_of(scores, TEACHER, column.mode, column.metric)
-            for column in COLUMNS
+            for column in columns_of(scores)
         }
     )
     return _without_nan(values)

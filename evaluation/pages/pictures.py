@@ -1,6 +1,6 @@
 """What a person looks at: strips of frames side by side, bars with intervals, a talking video."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -9,27 +9,55 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from evaluation.benchmark.benchmark import Benchmark
 from evaluation.benchmark.benchmark_plan import AUDIO, RECONSTRUCTION, STUDENT, TEACHER, ModelPlan
-from evaluation.benchmark.generate import enlarge, load_generated
-from evaluation.benchmark.puppet_benchmark import Benchmark
-from evaluation.metrics.facts import Gate
-from evaluation.metrics.puppet_truth import PuppetMetric
-from evaluation.metrics.registry import GATE_METRICS
+from evaluation.benchmark.generate import enlarge
+from evaluation.benchmark.generated import open_generated
+from evaluation.metrics.facts import MetricFacts, Reading
+from evaluation.metrics.registry import READINGS
 from media import encode_clip, png_bytes
 
 SHEET_CLIPS = 4
 SHEET_FRAMES = 5
 WIDE_FRAMES = 4  # where the clips are the columns
-SHEET_SCALE = 2
+SHEET_HEIGHT = 128  # smaller pictures are enlarged to about this
 VIDEO_CLIPS = 4
-VIDEO_SCALE = 5
+VIDEO_HEIGHT = 320  # smaller pictures are enlarged to about this
 LABEL_ROWS = 30
 BLUE, RED, PALE = "#345a8a", "#c0504d", "#9db6d3"
 
 
-def gate_panel_title(kind: type[PuppetMetric], gate: Gate) -> str:
-    """Head a panel of one of the gate's metrics, with which way is better."""
-    return f"{kind.title}, {gate.mode}\n({'higher' if kind.higher_is_better else 'lower'} is better)"
+Hide = Callable[[np.ndarray], np.ndarray]  # `(H, W, 3)` uint8 to the same, without faces
+
+
+def as_it_is(picture: np.ndarray) -> np.ndarray:
+    """Hide nothing."""
+    return picture
+
+
+def panels_of(scores: pd.DataFrame) -> list[tuple[type[MetricFacts], Reading]]:
+    """The metrics that open tables, as far as this benchmark's table has them."""
+    there = set(zip(scores["metric"], scores["mode"], strict=True))
+    return [(kind, reading) for kind, reading in READINGS.items() if (kind.name, reading.mode) in there]
+
+
+def panel_title(kind: type[MetricFacts], reading: Reading) -> str:
+    """Head a panel of one metric, with which way is better."""
+    return f"{kind.title}, {reading.mode}\n({'higher' if kind.higher_is_better else 'lower'} is better)"
+
+
+def panel_axes(figure: Figure, panels: int, columns: int = 5) -> list[Axes]:
+    """Axes of so many panels, a few in a row; what is left over is empty."""
+    rows = -(-panels // columns)
+    axes = list(figure.subplots(rows, min(columns, panels), squeeze=False).ravel())
+    for axis in axes[panels:]:
+        axis.set_axis_off()
+    return axes[:panels]
+
+
+def panel_size(panels: int, height: float, columns: int = 5) -> tuple[float, float]:
+    """Inches of a figure of so many panels."""
+    return 3.25 * min(columns, panels), height * -(-panels // columns)
 
 
 def draw_interval(axis: Axes, value: float, low: float, high: float, height: float) -> None:
@@ -39,67 +67,76 @@ def draw_interval(axis: Axes, value: float, low: float, high: float, height: flo
     axis.plot([value], [height], "o", color=BLUE, markersize=4)
 
 
-def contact_sheet(benchmark: Benchmark, generated_root: Path, clips: int = SHEET_CLIPS) -> bytes:
-    """PNG: a row per clip; its reference, then five frames each of ground truth, teacher and student (audio mode)."""
-    clips = min(clips, len(benchmark))
-    times = np.linspace(0, benchmark.frames.shape[1] - 1, SHEET_FRAMES).round().astype(int)
-    strips = [
-        ("ground truth", benchmark.frames.numpy()),
-        ("teacher", load_generated(generated_root / TEACHER / AUDIO, benchmark)[0]),
-        ("student, one step", load_generated(generated_root / STUDENT / AUDIO, benchmark)[0]),
+def contact_sheet(
+    benchmark: Benchmark, generated_root: Path, clips: int = SHEET_CLIPS, mode: str = AUDIO, hide: Hide = as_it_is
+) -> bytes:
+    """PNG: a row per clip; its reference, then five frames each of ground truth, teacher and student."""
+    made = [
+        (title, open_generated(generated_root / model / mode, benchmark))
+        for title, model in (("teacher", TEACHER), ("student, one step", STUDENT))
     ]
-    figure = Figure(figsize=(3 + 4.6 * len(strips), 1.15 * clips + 0.9), dpi=110, layout="constrained")
-    axes = figure.subplots(clips, 1 + len(strips), squeeze=False, width_ratios=[1] + [SHEET_FRAMES] * len(strips))
-    for row in range(clips):
-        pictures = [benchmark.reference[row].numpy()] + [np.concatenate(list(v[row, times]), axis=1) for _, v in strips]
-        for axis, picture in zip(axes[row], pictures, strict=True):
-            axis.imshow(enlarge(picture, SHEET_SCALE), interpolation="nearest")
-            axis.set_xticks([])
-            axis.set_yticks([])
-        axes[row, 0].set_ylabel(benchmark.names[row], fontsize=8)
-    for axis, title in zip(axes[0], ["reference", *(title for title, _ in strips)], strict=True):
+    shown = benchmark.driven_by(mode)[:clips]
+    titles = ["ground truth", *(title for title, _ in made)]
+    figure = Figure(figsize=(3 + 4.6 * len(titles), 1.15 * len(shown) + 0.9), dpi=110, layout="constrained")
+    axes = figure.subplots(len(shown), 1 + len(titles), squeeze=False, width_ratios=[1] + [SHEET_FRAMES] * len(titles))
+    for line, clip in zip(axes, shown, strict=True):
+        sample = benchmark.sample(clip)
+        videos = [sample.frames.numpy(), *(generated.frames(sample.name) for _, generated in made)]
+        pictures = [hide(sample.reference.numpy()), *(strip(video, SHEET_FRAMES, hide) for video in videos)]
+        for axis, picture in zip(line, pictures, strict=True):
+            show_picture(axis, picture)
+        line[0].set_ylabel(sample.name, fontsize=8)
+    for axis, title in zip(axes[0], ["reference", *titles], strict=True):
         axis.set_title(title, fontsize=11)
-    for axis in axes[-1, 1:]:
-        axis.set_xlabel("frames " + ", ".join(map(str, times)), fontsize=8)
     return png_bytes(figure)
 
 
-def models_sheet(benchmark: Benchmark, videos: Mapping[str, Path], clips: int = SHEET_CLIPS) -> bytes:
-    """PNG: a row per model (audio mode) below the ground truth, the same clips in the columns.
+def models_sheet(
+    benchmark: Benchmark, videos: Mapping[str, Path], clips: int = SHEET_CLIPS, hide: Hide = as_it_is
+) -> bytes:
+    """PNG: a row per model below the ground truth, the same clips in the columns.
 
     Args:
         benchmark: the truth and the references.
-        videos: folder of a model's generated videos, by its title.
+        videos: folder of a model's generated videos, by its title; all of one mode.
         clips: columns at most.
+        hide: what every picture goes through.
     """
-    clips = min(clips, len(benchmark))
-    times = np.linspace(0, benchmark.frames.shape[1] - 1, WIDE_FRAMES).round().astype(int)
-    strips = {
-        "ground truth": benchmark.frames.numpy(),
-        **{title: load_generated(folder, benchmark)[0] for title, folder in videos.items()},
-    }
-    figure = Figure(figsize=(2.5 + 4.1 * clips, 0.7 + 1.15 * len(strips)), dpi=110, layout="constrained")
-    axes = figure.subplots(len(strips), clips, squeeze=False)
-    for line, (title, frames) in zip(axes, strips.items(), strict=True):
-        for clip, axis in enumerate(line):
-            axis.imshow(
-                enlarge(np.concatenate(list(frames[clip, times]), axis=1), SHEET_SCALE), interpolation="nearest"
-            )
-            axis.set_xticks([])
-            axis.set_yticks([])
+    made = {title: open_generated(folder, benchmark) for title, folder in videos.items()}
+    shown = next(iter(made.values())).names[:clips]
+    figure = Figure(figsize=(2.5 + 4.1 * len(shown), 0.7 + 1.15 * (1 + len(made))), dpi=110, layout="constrained")
+    axes = figure.subplots(1 + len(made), len(shown), squeeze=False)
+    for column, name in enumerate(shown):
+        truth = benchmark.sample(benchmark.names.index(name)).frames.numpy()
+        for line, video in zip(axes, [truth, *(generated.frames(name) for generated in made.values())], strict=True):
+            show_picture(line[column], strip(video, WIDE_FRAMES, hide))
+        axes[0, column].set_title(name, fontsize=10)
+    for line, title in zip(axes, ["ground truth", *made], strict=True):
         line[0].set_ylabel(title, fontsize=8, rotation=0, ha="right", va="center")
-    for clip, axis in enumerate(axes[0]):
-        axis.set_title(benchmark.names[clip], fontsize=10)
-    figure.supxlabel("frames " + ", ".join(map(str, times)) + " of each clip", fontsize=9)
+    figure.supxlabel("frames spread over each clip", fontsize=9)
     return png_bytes(figure)
 
 
+def strip(frames: np.ndarray, count: int, hide: Hide = as_it_is) -> np.ndarray:
+    """`(H, count*W, 3)`: frames spread evenly over a clip `(T, H, W, 3)`."""
+    times = np.linspace(0, len(frames) - 1, count).round().astype(int)
+    return np.concatenate([hide(frames[time]) for time in times], axis=1)
+
+
+def show_picture(axis: Axes, picture: np.ndarray) -> None:
+    """A picture as it is, small ones by whole pixels, without ticks."""
+    scale = max(1, SHEET_HEIGHT // len(picture))
+    axis.imshow(enlarge(picture, scale), interpolation="nearest")
+    axis.set_xticks([])
+    axis.set_yticks([])
+
+
 def score_bars(scores: pd.DataFrame, plan: Sequence[ModelPlan]) -> bytes:
-    """PNG: bar charts of the gate's metrics over the models, with 95 % intervals and the reconstruction as a line."""
-    figure = Figure(figsize=(3.25 * len(GATE_METRICS), 4.2), dpi=110, layout="constrained")
-    axes = figure.subplots(1, len(GATE_METRICS), squeeze=False)[0]
-    for axis, (kind, gate) in zip(axes, GATE_METRICS.items(), strict=True):
-        rows = scores[(scores["metric"] == kind.name) & (scores["mode"] == gate.mode)].set_index("model")
+    """PNG: bar charts of the metrics that open tables over the models, with 95 % intervals and the reconstruction as a line."""
+    panels = panels_of(scores)
+    figure = Figure(figsize=panel_size(len(panels), 4.2), dpi=110, layout="constrained")
+    for axis, (kind, reading) in zip(panel_axes(figure, len(panels)), panels, strict=True):
+        rows = scores[(scores["metric"] == kind.name) & (scores["mode"] == reading.mode)].set_index("model")
         models = [model for model in plan if model.name in rows.index]
         chosen = rows.loc[[model.name for model in models]]
         # A percentile interval need not contain the value itself; matplotlib takes no negative bar.
@@ -114,24 +151,39 @@ def score_bars(scores: pd.DataFrame, plan: Sequence[ModelPlan]) -> bytes:
             axis.legend(fontsize=7)
         # Bars are read by their length, so the axis starts at zero also where every value is zero.
         axis.set_ylim(bottom=min(0.0, float(np.nan_to_num(chosen["ci_low"]).min(initial=0.0))))
-        axis.set_title(gate_panel_title(kind, gate), fontsize=10)
+        axis.set_title(panel_title(kind, reading), fontsize=10)
     return png_bytes(figure)
 
 
-def talking_video(benchmark: Benchmark, generated_root: Path, model: str = STUDENT, clips: int = VIDEO_CLIPS) -> bytes:
-    """mp4 with sound: clips one after another, the reference left, what the model made of it and the sound right."""
-    generated, _ = load_generated(generated_root / model / AUDIO, benchmark)
-    clips = min(clips, len(generated))
+def talking_video(
+    benchmark: Benchmark,
+    generated_root: Path,
+    model: str = STUDENT,
+    clips: int = VIDEO_CLIPS,
+    mode: str = AUDIO,
+    hide: Hide = as_it_is,
+) -> bytes:
+    """mp4, with sound where there is some: clips one after another, the reference left, what the model made of it and the sound right.
+
+    Clips of another size than the first are left out.
+    """
+    generated = open_generated(generated_root / model / mode, benchmark)
+    numbers = benchmark.driven_by(mode)
+    shown = [clip for clip in numbers if benchmark.shape(clip) == benchmark.shape(numbers[0])][:clips]
     pictures, sounds = [], []
-    for clip in range(clips):
-        still = np.repeat(benchmark.reference[clip].numpy()[None], generated.shape[1], axis=0)
-        pair = enlarge(np.concatenate([still, generated[clip]], axis=2), VIDEO_SCALE)
+    for clip in shown:
+        sample = benchmark.sample(clip)
+        frames = np.stack([hide(frame) for frame in generated.frames(sample.name)])
+        still = np.repeat(hide(sample.reference.numpy())[None], len(frames), axis=0)
+        scale = max(1, VIDEO_HEIGHT // frames.shape[1])
+        pair = enlarge(np.concatenate([still, frames], axis=2), scale)
         pictures.append(_labelled(pair, ("reference", model.replace("_", " "))))
-        sounds.append(benchmark.audio[clip].numpy())
+        silence = np.zeros(round(len(frames) / benchmark.fps * benchmark.sample_rate), np.float32)
+        sounds.append(silence if sample.audio is None else sample.audio.numpy())
     return encode_clip(
         np.concatenate(pictures),
         benchmark.fps,
-        np.concatenate(sounds),
+        np.concatenate(sounds) if any(sound.any() for sound in sounds) else None,
         benchmark.sample_rate,
         crf=18,
         pixel_format="yuv420p",

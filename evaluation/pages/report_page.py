@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evaluation.benchmark.benchmark import Benchmark
 from evaluation.benchmark.benchmark_plan import AUDIO, GROUND_TRUTH, PIXELS, POSE, RECONSTRUCTION, ModelPlan
 from evaluation.benchmark.cost import COSTS, without_costs
-from evaluation.benchmark.generate import load_generated
-from evaluation.benchmark.puppet_benchmark import Benchmark
-from evaluation.metrics.registry import GATE_METRICS, METRICS
-from evaluation.pages.pictures import models_sheet
+from evaluation.benchmark.generated import Generated, open_generated
+from evaluation.metrics.registry import METRICS, READINGS
+from evaluation.pages.pictures import Hide, as_it_is, models_sheet
 from evaluation.pages.report_pictures import AUDIO_TITLE, POSE_TITLE, cost_against_quality, sample_picture, slices_plot
-from evaluation.scoring.comparison_columns import COLUMNS
+from evaluation.scoring.comparison_columns import columns_of
 from evaluation.scoring.error_analysis import ErrorAnalysis
 from evaluation.scoring.metric_floors import why_unusable
 from evaluation.scoring.per_clip import BADNESS, ranked_samples
@@ -36,7 +36,8 @@ CAUSE_NOTE = "A correlation over the benchmark, not a cause: try the change as a
 class Evaluated:
     """What a page is about: the tables of `score_benchmark`, the videos behind them, and the gate's limit by metric.
 
-    `analysis` is None, and `why_none` says why, where the training data is not at hand.
+    `analysis` is None, and `why_none` says why, where the training data is not at hand. `unmeasured` are metrics that were not measured, with
+    reason and remedy; every picture goes through `hide`.
     """
 
     scores: pd.DataFrame
@@ -51,6 +52,8 @@ class Evaluated:
     analysis: ErrorAnalysis | None = None
     training_clips: Sequence[str] = ()
     why_none: str = ""
+    unmeasured: Sequence[Mapping[str, Any]] = ()
+    hide: Hide = as_it_is
 
 
 def write_evaluation_page(path: Path, evaluation: Evaluated) -> Path:
@@ -61,8 +64,9 @@ def write_evaluation_page(path: Path, evaluation: Evaluated) -> Path:
     """
     ranked = ranked_samples(evaluation.samples, evaluation.model)
     made = {
-        title: load_generated(evaluation.generated_root / evaluation.model / mode, evaluation.benchmark)[0]
+        title: open_generated(evaluation.generated_root / evaluation.model / mode, evaluation.benchmark)
         for title, mode in ((AUDIO_TITLE, AUDIO), (POSE_TITLE, POSE))
+        if evaluation.benchmark.driven_by(mode)
     }
     own = evaluation.slices[evaluation.slices["model"] == evaluation.model]
     sections = [
@@ -72,8 +76,13 @@ def write_evaluation_page(path: Path, evaluation: Evaluated) -> Path:
             "Slices",
             "Halves of the benchmark; the dotted line is the whole of it.",
             slice_table(own),
-            [slices_plot(own, evaluation.scores, evaluation.limits)],
+            [slices_plot(own, evaluation.scores, evaluation.limits)] if len(own) else [],
             folded=True,
+        ),
+        *(
+            [Section("Not measured", "Why not, and what to do.", list(evaluation.unmeasured), folded=True)]
+            if evaluation.unmeasured
+            else []
         ),
         Section(
             "Cost against quality",
@@ -96,9 +105,9 @@ def write_evaluation_page(path: Path, evaluation: Evaluated) -> Path:
 
 def headline(evaluation: Evaluated) -> list[Number]:
     """The numbers that the page opens with: each that was measured of the judged model, beside the truth's own and the gate's limit."""
-    gates = {(kind.name, gate.mode): kind for kind, gate in GATE_METRICS.items() if kind.name in evaluation.limits}
+    gates = {(kind.name, reading.mode): kind for kind, reading in READINGS.items() if kind.name in evaluation.limits}
     shown = []
-    for column in COLUMNS:
+    for column in columns_of(evaluation.scores):
         value = score_of(evaluation.scores, evaluation.model, column.mode, column.metric)
         if column.metric in FOLDED or not np.isfinite(value):
             continue
@@ -113,8 +122,9 @@ def headline(evaluation: Evaluated) -> list[Number]:
 def _sheet(evaluation: Evaluated) -> bytes:
     """The judged model below the truth and the first model of the plan, its teacher."""
     shown = [model for model in evaluation.plan if model is evaluation.plan[0] or model.name == evaluation.model]
-    videos = {model.title: evaluation.generated_root / model.name / AUDIO for model in shown}
-    return models_sheet(evaluation.benchmark, videos)
+    mode = AUDIO if evaluation.benchmark.driven_by(AUDIO) else POSE
+    videos = {model.title: evaluation.generated_root / model.name / mode for model in shown}
+    return models_sheet(evaluation.benchmark, videos, hide=evaluation.hide)
 
 
 SCORES_NOTE = (
@@ -155,6 +165,7 @@ def score_rows(scores: pd.DataFrame, plan: Sequence[ModelPlan]) -> list[dict[str
                 "mode": row.mode,
                 "model": titles[str(row.model)],
                 "unit": row.unit,
+                "defined on": f"{row.coverage:.0%}",
                 **shown,
                 "told from its floor": trust,
             }
@@ -182,16 +193,19 @@ def cost_rows(scores: pd.DataFrame, plan: Sequence[ModelPlan]) -> list[dict[str,
 def _sentence(evaluation: Evaluated) -> str:
     bench = evaluation.benchmark
     return (
-        f"{evaluation.model}, weights {evaluation.weights}, on {len(bench)} held-out clips of {bench.frames.shape[1]} frames at {bench.fps:g} a second "
-        f"(benchmark {bench.digest[:12]}), beside {', '.join(model.title for model in evaluation.plan)}."
+        f"{evaluation.model}, weights {evaluation.weights}, on {len(bench)} held-out clips of {bench.shape(0)[0]} frames at {bench.fps:g} a second "
+        f"(benchmark {bench.name}, {bench.digest[:12]}), beside {', '.join(model.title for model in evaluation.plan)}."
     )
 
 
-def _samples(title: str, evaluation: Evaluated, rows: pd.DataFrame, made: Mapping[str, np.ndarray]) -> Section:
+def _samples(title: str, evaluation: Evaluated, rows: pd.DataFrame, made: Mapping[str, Generated]) -> Section:
     pictures, captions = [], []
     for name, row in rows.iterrows():
         clip = evaluation.benchmark.names.index(str(name))
-        pictures.append(sample_picture(evaluation.benchmark, clip, made))
+        videos = {
+            title: generated.frames(str(name)) for title, generated in made.items() if str(name) in generated.names
+        }
+        pictures.append(sample_picture(evaluation.benchmark, clip, videos, evaluation.hide))
         values = "; ".join(f"{column} {value:.3g}" for column, value in row.items() if column != BADNESS)
         captions.append(f"{name}: “{evaluation.benchmark.captions[clip]}” — {values}; badness {row[BADNESS]:.2f}")
     note = "By badness: the mean over the gate's metrics of the share of clips that do no worse. 1 is the worst in all of them."

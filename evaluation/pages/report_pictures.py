@@ -9,26 +9,37 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
+from evaluation.benchmark.benchmark import Benchmark
 from evaluation.benchmark.benchmark_plan import RECONSTRUCTION, ModelPlan
-from evaluation.benchmark.generate import enlarge
-from evaluation.benchmark.puppet_benchmark import Benchmark
-from evaluation.metrics.registry import GATE_METRICS
-from evaluation.pages.pictures import BLUE, RED, draw_interval, gate_panel_title
+from evaluation.benchmark.puppet_benchmark import PuppetBenchmark
+from evaluation.pages.pictures import (
+    BLUE,
+    RED,
+    Hide,
+    as_it_is,
+    draw_interval,
+    panel_axes,
+    panel_size,
+    panel_title,
+    panels_of,
+    show_picture,
+    strip,
+)
 from evaluation.scoring.score_table import find_score, score_of
 from media import png_bytes
 
-FRAMES, SCALE = 8, 2
+FRAMES = 8
 AUDIO_TITLE, POSE_TITLE = "audio: caption, reference, sound", "pose: keypoints too"
 
 
 def cost_against_quality(scores: pd.DataFrame, plan: Sequence[ModelPlan]) -> bytes:
-    """PNG: a panel per metric of the gate; across, seconds of generating one second (audio mode); the ceiling as a line."""
-    figure = Figure(figsize=(3.25 * len(GATE_METRICS), 3.8), dpi=110, layout="constrained")
-    axes = figure.subplots(1, len(GATE_METRICS), squeeze=False)[0]
-    for axis, (kind, gate) in zip(axes, GATE_METRICS.items(), strict=True):
+    """PNG: a panel per metric that opens tables; across, seconds of generating one second (audio mode); the ceiling as a line."""
+    panels = panels_of(scores)
+    figure = Figure(figsize=panel_size(len(panels), 3.8), dpi=110, layout="constrained")
+    for axis, (kind, reading) in zip(panel_axes(figure, len(panels)), panels, strict=True):
         for number, model in enumerate(plan):
-            score = find_score(scores, model.name, gate.mode, kind.name)
-            cost = score_of(scores, model.name, gate.mode, "generation_seconds")
+            score = find_score(scores, model.name, reading.mode, kind.name)
+            cost = score_of(scores, model.name, reading.mode, "generation_seconds")
             if score is None or not np.isfinite([cost, score.value]).all():
                 continue
             below, above = (
@@ -45,7 +56,7 @@ def cost_against_quality(scores: pd.DataFrame, plan: Sequence[ModelPlan]) -> byt
         axis.xaxis.set_minor_locator(NullLocator())
         axis.xaxis.set_major_formatter("{x:.2g}")
         axis.margins(x=0.2)
-        axis.set_title(gate_panel_title(kind, gate), fontsize=10)
+        axis.set_title(panel_title(kind, reading), fontsize=10)
         axis.set_xlabel("seconds for one second of video", fontsize=8)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, fontsize=8, loc="outside lower center", ncols=len(labels))
@@ -83,32 +94,28 @@ def slices_plot(slices: pd.DataFrame, scores: pd.DataFrame, limits: Mapping[str,
     return png_bytes(figure)
 
 
-def sample_picture(benchmark: Benchmark, clip: int, made: Mapping[str, np.ndarray]) -> bytes:
-    """PNG of one sample: its reference, its sound with the true mouth opening, and strips of the truth and of what was made.
+def sample_picture(benchmark: Benchmark, clip: int, made: Mapping[str, np.ndarray], hide: Hide = as_it_is) -> bytes:
+    """PNG of one sample: its reference, its sound (of a puppet with the true mouth opening), and strips of the truth and of what was made.
 
     Args:
         benchmark: conditions and truth.
         clip: index in it.
-        made: `(N, T, H, W, 3)` uint8 frames by title.
+        made: `(T, H, W, 3)` uint8 frames of this sample by title.
+        hide: what every picture goes through.
     """
-    strips = {"ground truth": benchmark.frames.numpy(), **made}
-    times = np.linspace(0, benchmark.frames.shape[1] - 1, FRAMES).round().astype(int)
+    sample = benchmark.sample(clip)
+    strips = {"ground truth": sample.frames.numpy(), **made}
     figure = Figure(figsize=(12, 1.3 + 1.35 * len(strips)), dpi=90, layout="constrained")
     grid = figure.add_gridspec(1 + len(strips), 2, width_ratios=[1, FRAMES])
     reference = figure.add_subplot(grid[1:, 0])
-    reference.imshow(enlarge(benchmark.reference[clip].numpy(), SCALE), interpolation="nearest")
+    show_picture(reference, hide(sample.reference.numpy()))
     reference.set_title("reference", fontsize=9)
     sound = figure.add_subplot(grid[0, 1])
     _sound(sound, benchmark, clip)
-    axes = [reference]
     for place, (title, frames) in enumerate(strips.items(), start=1):
         axis = figure.add_subplot(grid[place, 1])
-        axis.imshow(enlarge(np.concatenate(list(frames[clip, times]), axis=1), SCALE), interpolation="nearest")
+        show_picture(axis, strip(frames, FRAMES, hide))
         axis.set_title(title, fontsize=9, loc="left")
-        axes.append(axis)
-    for axis in axes:
-        axis.set_xticks([])
-        axis.set_yticks([])
     return png_bytes(figure)
 
 
@@ -129,12 +136,19 @@ def strips_picture(strips: Mapping[str, np.ndarray], height: int = 96) -> bytes:
 
 
 def _sound(axis: Axes, benchmark: Benchmark, clip: int) -> None:
-    wave = benchmark.audio[clip].numpy()
+    sound = benchmark.sample(clip).audio
+    if sound is None:
+        axis.set_axis_off()
+        axis.set_title("no sound", fontsize=9, loc="left")
+        return
+    wave = sound.numpy()
     seconds = len(wave) / benchmark.sample_rate
     axis.plot(np.linspace(0, seconds, len(wave)), wave, linewidth=0.4, color="#888888")
-    opening = benchmark.opening[clip].numpy()
-    axis.twinx().plot((np.arange(len(opening)) + 0.5) / benchmark.fps, opening, color=RED, linewidth=1.2)
+    title = "sound"
+    if isinstance(benchmark, PuppetBenchmark):
+        opening, title = benchmark.opening[clip].numpy(), "sound, and the true opening of the mouth (red)"
+        axis.twinx().plot((np.arange(len(opening)) + 0.5) / benchmark.fps, opening, color=RED, linewidth=1.2)
     axis.set_xlim(0, seconds)
     axis.set_yticks([])
     axis.tick_params(labelsize=7)
-    axis.set_title("sound, and the true opening of the mouth (red)", fontsize=9, loc="left")
+    axis.set_title(title, fontsize=9, loc="left")

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from evaluation.benchmark.benchmark_plan import AUDIO, POSE, SECOND_SEED
-from evaluation.metrics.registry import GATE_METRICS
+from evaluation.metrics.registry import PUPPET_READINGS
 from evaluation.questions.studies import Study
 from evaluation.scoring.score_table import find_score
 
@@ -24,7 +24,7 @@ _NAMED = {
     "latent_frechet": ("latent_frechet", AUDIO),
     "latent_frechet_arms": ("latent_frechet_arms", AUDIO),
 }
-_GATED = {f"{kind.name}_{gate.mode}": (kind.name, gate.mode) for kind, gate in GATE_METRICS.items()}
+_GATED = {f"{kind.name}_{reading.mode}": (kind.name, reading.mode) for kind, reading in PUPPET_READINGS.items()}
 SCORES = _NAMED | {column: score for column, score in _GATED.items() if score not in _NAMED.values()}
 # Columns of a training's curve, of which the mean over the last quarter is shown.
 CURVES = ("loss", "discriminator_loss", "logit_gap", "r1")

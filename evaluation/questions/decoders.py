@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evaluation.benchmark.puppet_benchmark import Benchmark
+from evaluation.benchmark.puppet_benchmark import PuppetBenchmark
 from evaluation.metrics.fidelity import PeakSignalToNoise
 from evaluation.metrics.joints import MissingJoints
 from evaluation.metrics.mouth import MouthCorrelation
@@ -45,7 +45,7 @@ class DecoderRow:
     detail: float
 
 
-def compare_decoders(own: Any, slim: Any, benchmark: Benchmark, batch_size: int = 16) -> list[DecoderRow]:
+def compare_decoders(own: Any, slim: Any, benchmark: PuppetBenchmark, batch_size: int = 16) -> list[DecoderRow]:
     """Encode the benchmark's clips once and decode them with both.
 
     Args:
@@ -72,7 +72,7 @@ def compare_decoders(own: Any, slim: Any, benchmark: Benchmark, batch_size: int 
 
 
 def _row(
-    name: str, autoencoder: Any, seconds: float, frames: Tensor, own: Tensor | None, benchmark: Benchmark
+    name: str, autoencoder: Any, seconds: float, frames: Tensor, own: Tensor | None, benchmark: PuppetBenchmark
 ) -> DecoderRow:
     every, measured = np.arange(len(frames)), [measure(clip) for clip in frames.numpy()]
     return DecoderRow(

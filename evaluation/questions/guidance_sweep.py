@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evaluation.benchmark.puppet_benchmark import Benchmark
+from evaluation.benchmark.puppet_benchmark import PuppetBenchmark
 from evaluation.metrics.colour import ColourError
 from evaluation.metrics.joints import MissingJoints
 from evaluation.metrics.mouth import MouthCorrelation
@@ -59,7 +59,7 @@ class GuidanceRow:
 
 def sweep_guidance(
     pipeline: Any,
-    benchmark: Benchmark,
+    benchmark: PuppetBenchmark,
     clips: int,
     steps: int | None,
     seed: int,
@@ -118,7 +118,7 @@ def _scales(guidance: OmniHumanGuidance | None) -> tuple[float, float]:
 
 def _sample(
     pipeline: Any,
-    benchmark: Benchmark,
+    benchmark: PuppetBenchmark,
     count: int,
     steps: int | None,
     seed: int,
@@ -143,7 +143,9 @@ def _sample(
     return torch.cat(made).numpy()
 
 
-def _row(annealing: str, scale: float, end: float, frames: np.ndarray, benchmark: Benchmark, count: int) -> GuidanceRow:
+def _row(
+    annealing: str, scale: float, end: float, frames: np.ndarray, benchmark: PuppetBenchmark, count: int
+) -> GuidanceRow:
     every, measured = np.arange(count), [measure(clip) for clip in frames]
     reference = np.stack([measure_colours(image[None])[0] for image in benchmark.reference[:count].numpy()])
     return GuidanceRow(

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from evaluation.benchmark.generate import SECOND_SEED_OFFSET, VideoPipeline
-from evaluation.benchmark.puppet_benchmark import Benchmark
+from evaluation.benchmark.puppet_benchmark import PuppetBenchmark
 from profiles.conditions import CONDITIONS
 from puppets import measure
 
@@ -64,7 +64,7 @@ class Sensitivity:
 
 def measure_sensitivity(
     pipeline: VideoPipeline,
-    benchmark: Benchmark,
+    benchmark: PuppetBenchmark,
     clips: int,
     steps: int | None,
     seed: int,
@@ -87,7 +87,13 @@ def measure_sensitivity(
 
 
 def _sample(
-    pipeline: VideoPipeline, benchmark: Benchmark, case: Case, count: int, steps: int | None, seed: int, batch_size: int
+    pipeline: VideoPipeline,
+    benchmark: PuppetBenchmark,
+    case: Case,
+    count: int,
+    steps: int | None,
+    seed: int,
+    batch_size: int,
 ) -> dict[str, np.ndarray]:
     measured = []
     for start in range(0, count, batch_size):
@@ -113,7 +119,7 @@ def _sample(
 
 
 def _compare(
-    case: Case, base: dict[str, np.ndarray], made: dict[str, np.ndarray], benchmark: Benchmark, count: int
+    case: Case, base: dict[str, np.ndarray], made: dict[str, np.ndarray], benchmark: PuppetBenchmark, count: int
 ) -> Sensitivity:
     follows, unit, chance = None, "", None
     if case.swapped in FOLLOWS:
@@ -137,19 +143,19 @@ def pixels_apart(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.median(distance[np.isfinite(distance)])) if np.isfinite(distance).any() else float("nan")
 
 
-def _mouth(made: dict[str, np.ndarray], benchmark: Benchmark, given: list[int]) -> float:
+def _mouth(made: dict[str, np.ndarray], benchmark: PuppetBenchmark, given: list[int]) -> float:
     return float(np.corrcoef(made["opening"].ravel(), benchmark.opening.numpy()[given].ravel())[0, 1])
 
 
-def _joints(made: dict[str, np.ndarray], benchmark: Benchmark, given: list[int]) -> float:
+def _joints(made: dict[str, np.ndarray], benchmark: PuppetBenchmark, given: list[int]) -> float:
     return pixels_apart(made["joints"], benchmark.joints.numpy()[given])
 
 
-def _colours(made: dict[str, np.ndarray], benchmark: Benchmark, given: list[int]) -> float:
+def _colours(made: dict[str, np.ndarray], benchmark: PuppetBenchmark, given: list[int]) -> float:
     return float(np.abs(made["colours"] - benchmark.colours.numpy()[given][:, None]).mean())
 
 
-FOLLOWS: dict[str, tuple[Callable[[dict[str, np.ndarray], Benchmark, list[int]], float], str]] = {
+FOLLOWS: dict[str, tuple[Callable[[dict[str, np.ndarray], PuppetBenchmark, list[int]], float], str]] = {
     "audio": (_mouth, "mouth r with the given sound"),
     "pose": (_joints, "px to the given pose"),
     "reference": (_colours, "RGB to the given person"),

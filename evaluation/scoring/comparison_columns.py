@@ -1,12 +1,14 @@
-"""The columns of the comparison of teacher and student: the gate's metrics, what else tells models apart, and what it costs."""
+"""The columns of the comparison of teacher and student: what opens tables, what else tells models apart, and what it costs."""
 
 from dataclasses import dataclass
+
+import pandas as pd
 
 from evaluation.benchmark.benchmark_plan import AUDIO, POSE, SECOND_SEED
 from evaluation.metrics import HighFrequencyRatio, JointDiversity, MissingHands, MissingJoints
 from evaluation.metrics.distances.latent_frechet import LatentFrechetDistance, LatentFrechetDistanceOfArms
 from evaluation.metrics.facts import MetricFacts
-from evaluation.metrics.registry import GATE_METRICS
+from evaluation.metrics.registry import READINGS
 
 
 @dataclass(frozen=True)
@@ -24,18 +26,37 @@ def _column(kind: type[MetricFacts], mode: str, narrow: bool = False) -> Column:
     return Column(f"{kind.column_title()}, {mode}", kind.name, mode, kind.digits, narrow)
 
 
-COLUMNS = (
-    *(_column(kind, gate.mode, narrow=True) for kind, gate in GATE_METRICS.items()),
+_COSTS = (
+    ("s / clip", "seconds_per_clip", 3),
+    ("passes", "transformer_passes", 0),
+    ("transformer s / video s", "transformer_seconds", 3),
+    ("decode s / video s", "decode_seconds", 3),
+    ("peak GiB", "peak_memory", 2),
+    ("GiB / video s", "memory_per_second", 2),
+)
+EVERY = (
+    *(_column(kind, reading.mode, narrow=True) for kind, reading in READINGS.items()),
     _column(MissingJoints, POSE, narrow=True),
     _column(MissingHands, POSE),
     _column(HighFrequencyRatio, AUDIO),
     Column(JointDiversity.column_title(), JointDiversity.name, SECOND_SEED, JointDiversity.digits),
     _column(LatentFrechetDistance, AUDIO),
     _column(LatentFrechetDistanceOfArms, AUDIO),
-    Column("s / clip, audio", "seconds_per_clip", AUDIO, 3, narrow=True),
-    Column("passes, audio", "transformer_passes", AUDIO, 0),
-    Column("transformer s / video s, audio", "transformer_seconds", AUDIO, 3),
-    Column("decode s / video s, audio", "decode_seconds", AUDIO, 3),
-    Column("peak GiB, audio", "peak_memory", AUDIO, 2),
-    Column("GiB / video s, audio", "memory_per_second", AUDIO, 2),
+    *(
+        Column(f"{title}, {mode}", metric, mode, digits, narrow=metric == "seconds_per_clip")
+        for mode in (AUDIO, POSE)
+        for title, metric, digits in _COSTS
+    ),
 )
+
+
+def columns_of(scores: pd.DataFrame) -> tuple[Column, ...]:
+    """Those of one benchmark's table: what was measured. Costs are of the mode driven by sound, or by pose where none is."""
+    there = set(zip(scores["metric"], scores["mode"], strict=True))
+    cost_mode = AUDIO if any(mode == AUDIO for _, mode in there) else POSE
+    costs = {metric for _, metric, _ in _COSTS}
+    return tuple(
+        column
+        for column in EVERY
+        if (column.metric, column.mode) in there and (column.metric not in costs or column.mode == cost_mode)
+    )

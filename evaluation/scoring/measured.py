@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from evaluation.benchmark.puppet_benchmark import Benchmark
+from evaluation.benchmark.puppet_benchmark import PuppetBenchmark
 from evaluation.metrics.puppet_truth import Measured, PuppetTruth
 from puppets import measure, measure_colours
 
@@ -12,7 +12,7 @@ def measure_videos(frames: np.ndarray) -> Measured:
     return Measured.stacked([measure(clip) for clip in frames])
 
 
-def benchmark_truth(benchmark: Benchmark) -> PuppetTruth:
+def benchmark_truth(benchmark: PuppetBenchmark) -> PuppetTruth:
     """What is true of every clip of a benchmark."""
     return PuppetTruth(
         benchmark.opening.numpy(), benchmark.joints.numpy(), measure_colours(benchmark.reference.numpy())

@@ -1,28 +1,36 @@
 """Clip by clip: the gate's metrics of every sample, and which samples a model does best and worst."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from evaluation.benchmark.puppet_benchmark import PuppetBenchmark
 from evaluation.metrics.puppet_truth import Measured, PuppetTruth
-from evaluation.metrics.registry import GATE_METRICS, METRICS
+from evaluation.metrics.registry import METRICS, PUPPET_READINGS
 
 BADNESS = "badness"
 
 
 def sample_rows(
-    model: str, mode: str, measured: Measured, truth: PuppetTruth, names: Sequence[str]
+    benchmark: PuppetBenchmark, model: str, mode: str, measured: Measured, truth: PuppetTruth
 ) -> list[dict[str, Any]]:
     """The gate's metrics of each clip as records of `CLIP_COLUMNS`; none in a mode that the gate does not read.
 
     A value is NaN where one clip alone does not define it, such as the correlation of a mouth that stays shut.
     """
-    metrics = [kind.of_puppets(measured, truth) for kind, gate in GATE_METRICS.items() if gate.mode == mode]
+    metrics = [kind.of_puppets(measured, truth) for kind, reading in PUPPET_READINGS.items() if reading.mode == mode]
     return [
-        {"model": model, "mode": mode, "clip": name, "metric": metric.name, "value": metric(np.array([clip]))}
-        for clip, name in enumerate(names)
+        {
+            "benchmark": benchmark.name,
+            "model": model,
+            "mode": mode,
+            "clip": name,
+            "metric": metric.name,
+            "value": metric(np.array([clip])),
+        }
+        for clip, name in enumerate(benchmark.names)
         for metric in metrics
     ]
 

@@ -1,49 +1,21 @@
-"""Measure every generated video and the truth, and put every number in one long table."""
+"""Measure every generated video of a benchmark and the clips themselves; every number goes into one long table."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import torch
 
-from evaluation.benchmark.benchmark_plan import (
-    AUDIO,
-    GROUND_TRUTH,
-    OTHER_IDENTITY,
-    PIXELS,
-    RECONSTRUCTION,
-    SECOND_SEED,
-    SHUFFLED_AUDIO,
-    STUDENT,
-    ModelPlan,
-    generation_plan,
-)
-from evaluation.benchmark.cost import COSTS
-from evaluation.benchmark.generate import Progress, load_generated, shuffled
-from evaluation.benchmark.puppet_benchmark import Benchmark
-from evaluation.metrics import (
-    HighFrequencyRatio,
-    JointDiversity,
-    Metric,
-    MetricScore,
-    MouthCorrelation,
-    PeakSignalToNoise,
-    PixelDiversity,
-)
-from evaluation.metrics.bootstrap import number_of_set, score_metric
-from evaluation.metrics.distances.latent_frechet import LatentFrechetDistance, LatentFrechetDistanceOfArms
-from evaluation.metrics.facts import Floor
-from evaluation.metrics.mouth import MouthCorrelationWithGivenAudio
-from evaluation.metrics.puppet_truth import Measured, PuppetTruth
-from evaluation.metrics.registry import PUPPET_METRICS
-from evaluation.scoring.measured import benchmark_truth, measure_videos
-from evaluation.scoring.per_clip import sample_rows
-from evaluation.scoring.score_slices import benchmark_slices, slice_rows
-from evaluation.scoring.score_table import CLIP_COLUMNS, SLICE_COLUMNS, as_table, score_row
+from evaluation.benchmark.benchmark import Benchmark
+from evaluation.benchmark.benchmark_plan import ModelPlan, generation_plan
+from evaluation.benchmark.clip_benchmark import ClipBenchmark
+from evaluation.benchmark.generate import Progress
+from evaluation.benchmark.puppet_benchmark import PuppetBenchmark
+from evaluation.metrics.observation.instruments import Instruments
+from evaluation.scoring.score_clips import score_clips
+from evaluation.scoring.score_puppets import score_puppets
+from evaluation.scoring.tables import Tables
 from media import whole_directory
-from omnihuman.autoencoder import encode_video, to_pixels
 from profiles.schema import EvaluationConfig
 
 
@@ -55,119 +27,41 @@ def score_benchmark(
     *,
     plan: Sequence[ModelPlan] | None = None,
     autoencoder: Any | None = None,
+    instruments: Instruments | None = None,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """Score ground truth, reconstruction and every planned model; write `scores.parquet`, `samples.parquet`, and the student's `slices.parquet`.
+    """Score the clips themselves, their reconstruction and every planned model; write the tables of `Tables`.
 
     Args:
-        generated_root: `generated_videos`; `<model>/<mode>` inside.
-        benchmark: the truth.
+        generated_root: the benchmark's part of `generated_videos`; `<model>/<mode>` inside.
+        benchmark: puppets are scored against their exact truth, real clips with whatever network there is.
         destination: folder to make or replace.
         config: number of bootstrap resamples, seed.
-        plan: models and modes; default `generation_plan(config)`.
-        autoencoder: with it, latent Fréchet distances to the ground truth are measured too.
+        plan: models and modes; default `generation_plan(config)` as far as the benchmark has what the modes give.
+        autoencoder: with it, latent Fréchet distances of puppets are measured too.
+        instruments: what looks at real clips; None is nothing but pixels.
         progress: called with (sets done, sets, note).
 
     Returns:
         Long table of `score_table.COLUMNS`.
 
     Raises:
-        evaluation.benchmark.generate.GenerationError: videos that are missing or belong to another benchmark.
+        evaluation.benchmark.generated.GenerationError: videos that are missing or belong to another benchmark.
     """
-    plan = generation_plan(config) if plan is None else plan
-    sets = [(GROUND_TRUTH, PIXELS), (RECONSTRUCTION, PIXELS)] + [(m.name, mode) for m in plan for mode in m.modes]
-    # Everything is looked for before anything is measured: a missing folder should not cost minutes.
-    videos = {s: load_generated(generated_root / s[0] / s[1], benchmark) for s in sets[1:]}
-    truth, halves = benchmark_truth(benchmark), benchmark_slices(benchmark)
-    rows: list[dict[str, Any]] = []
-    slices: list[dict[str, Any]] = []
-    samples: list[dict[str, Any]] = []
-    latents = _LatentFrechet(autoencoder, benchmark) if autoencoder is not None else None
-    first_seed: dict[str, tuple[np.ndarray, Measured]] = {}
-    for done, (model, mode) in enumerate(sets, start=1):
-        frames, meta = videos.get((model, mode), (benchmark.frames.numpy(), {}))
-        measured = measure_videos(frames)
-        samples += sample_rows(model, mode, measured, truth, benchmark.names)
-        if model == STUDENT:
-            slices += slice_rows(model, mode, measured, truth, halves, config)
-        if mode == AUDIO:
-            first_seed[model] = frames, measured
-        if mode == SECOND_SEED:
-            metrics = _diversity(first_seed[model], (frames, measured))
-        else:
-            metrics = _metrics(model, mode, frames, measured, benchmark, truth)
-        scores = [score_metric(metric, config.bootstrap, config.seed) for metric in metrics]
-        scores += _costs(meta, len(frames))
-        if latents is not None and mode in (AUDIO, PIXELS) and model != GROUND_TRUTH:
-            scores += latents(frames)
-        rows += [score_row(model, mode, score) for score in scores]
-        if model == GROUND_TRUTH:
-            other_identity = _other_identity(measured, truth, config)
-        if progress is not None:
-            progress(done, len(sets), f"{model} {mode}")
-    table = as_table([*rows, *other_identity])
+    plan = generation_plan(config, benchmark) if plan is None else plan
+    if isinstance(benchmark, PuppetBenchmark):
+        tables = score_puppets(generated_root, benchmark, config, plan, autoencoder, progress)
+    else:
+        assert isinstance(benchmark, ClipBenchmark)
+        tables = score_clips(generated_root, benchmark, config, plan, instruments or Instruments(), progress)
     with whole_directory(destination) as folder:
-        table.to_parquet(folder / "scores.parquet", index=False)
-        as_table(samples, CLIP_COLUMNS).to_parquet(folder / "samples.parquet", index=False)
-        if slices:
-            as_table(slices, SLICE_COLUMNS).to_parquet(folder / "slices.parquet", index=False)
-    return table
+        tables.write(folder)
+    return tables.scores
 
 
-def _metrics(
-    model: str, mode: str, frames: np.ndarray, measured: Measured, benchmark: Benchmark, truth: PuppetTruth
-) -> Iterator[Metric]:
-    for kind in PUPPET_METRICS:
-        yield kind.of_puppets(measured, truth)
-        if kind is MouthCorrelation and mode == SHUFFLED_AUDIO:
-            given = shuffled(torch.arange(len(benchmark)), len(benchmark)).numpy()
-            yield MouthCorrelationWithGivenAudio(measured.opening, truth.opening[given])
-    if model != GROUND_TRUTH:
-        yield HighFrequencyRatio(frames, benchmark.frames.numpy())
-    if model == RECONSTRUCTION:
-        yield PeakSignalToNoise(frames, benchmark.frames.numpy())
-
-
-def _diversity(first: tuple[np.ndarray, Measured], second: tuple[np.ndarray, Measured]) -> Iterator[Metric]:
-    clips = len(second[0])
-    yield PixelDiversity(first[0][:clips], second[0])
-    yield JointDiversity(first[1].joints[:clips], second[1].joints)
-
-
-def _costs(meta: dict[str, Any], clips: int) -> Iterator[MetricScore]:
-    if "seconds_per_clip" in meta:
-        yield number_of_set("seconds_per_clip", "s", meta["seconds_per_clip"], clips)
-    for name, value in meta.get("cost", {}).items():
-        yield number_of_set(name, COSTS[name], value, clips)
-
-
-def _other_identity(measured: Measured, truth: PuppetTruth, config: EvaluationConfig) -> list[dict[str, Any]]:
-    """The floors that true frames have against the next clip's reference."""
-    other = PuppetTruth(truth.opening, truth.joints, np.roll(truth.colours, -1, axis=0))
-    floor = Floor(GROUND_TRUTH, OTHER_IDENTITY)
-    metrics = [kind.of_puppets(measured, other) for kind in PUPPET_METRICS if kind.floor == floor]
-    return [
-        score_row(floor.model, floor.mode, score_metric(metric, config.bootstrap, config.seed)) for metric in metrics
-    ]
-
-
-class _LatentFrechet:
-    """Squared Fréchet distances of 16-channel latent vectors to those of the true clips, all and around the arms.
-
-    Vectors are taken at every latent position: pooled over positions, fewer than 512 clips sit at the measure's floor.
-    """
-
-    def __init__(self, autoencoder: Any, benchmark: Benchmark):
-        self.autoencoder = autoencoder
-        self.truth = self._latents(benchmark.frames.numpy())
-
-    def __call__(self, frames: np.ndarray) -> list[MetricScore]:
-        made = self._latents(frames)
-        return [
-            number_of_set(kind.name, kind.unit, kind.between(made, self.truth), len(frames))
-            for kind in (LatentFrechetDistance, LatentFrechetDistanceOfArms)
-        ]
-
-    def _latents(self, frames: np.ndarray) -> np.ndarray:
-        batches = torch.from_numpy(frames).split(16)
-        return np.concatenate([encode_video(self.autoencoder, to_pixels(batch)).float().numpy() for batch in batches])
+def join_tables(parts: Sequence[Path], destination: Path) -> Tables:
+    """Write the tables of several scored benchmarks under one another, and return them."""
+    joined = Tables.joined([Tables.read(part) for part in parts])
+    with whole_directory(destination) as folder:
+        joined.write(folder)
+    return joined

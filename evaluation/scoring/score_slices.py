@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.benchmark.puppet_benchmark import Benchmark
+from evaluation.benchmark.puppet_benchmark import PuppetBenchmark
 from evaluation.metrics.bootstrap import score_metric
 from evaluation.metrics.puppet_truth import Measured, PuppetTruth
-from evaluation.metrics.registry import GATE_METRICS
+from evaluation.metrics.registry import PUPPET_READINGS
 from evaluation.scoring.score_table import score_row
 from profiles.schema import EvaluationConfig
 
@@ -17,7 +17,7 @@ LUMA = np.array([0.2126, 0.7152, 0.0722])
 SKIN = 1  # of the benchmark's colours: hair, skin, shirt, wall
 
 
-def benchmark_slices(benchmark: Benchmark) -> dict[str, np.ndarray]:
+def benchmark_slices(benchmark: PuppetBenchmark) -> dict[str, np.ndarray]:
     """`(N,)` booleans by name. Halves at the median of what is true of the clips: skin, motion of the arms, speech.
 
     A half depends on the frozen benchmark alone, so all models are judged on the same clips.
@@ -34,6 +34,7 @@ def benchmark_slices(benchmark: Benchmark) -> dict[str, np.ndarray]:
 
 
 def slice_rows(
+    benchmark: PuppetBenchmark,
     model: str,
     mode: str,
     measured: Measured,
@@ -42,12 +43,12 @@ def slice_rows(
     config: EvaluationConfig,
 ) -> list[dict[str, Any]]:
     """The gate's metrics of one model on every slice, as records of `SLICE_COLUMNS`; none in a mode that the gate does not read."""
-    metrics = [kind for kind, gate in GATE_METRICS.items() if gate.mode == mode]
+    metrics = [kind for kind, reading in PUPPET_READINGS.items() if reading.mode == mode]
     rows = []
     for name, chosen in slices.items():
         for kind in metrics:
             score = score_metric(kind.of_puppets(measured.of(chosen), truth.of(chosen)), config.bootstrap, config.seed)
-            rows.append(score_row(model, mode, score, slice=name))
+            rows.append(score_row(benchmark.name, model, mode, score, slice=name))
     return rows
 
 

@@ -11,6 +11,7 @@ import typer
 from evaluation.questions.studies import STUDIES
 from orchestration.commands.light_group import LightGroup
 from orchestration.commands.options import CommandError, ProfileOption, SetOption, need, open_with
+from profiles.judging import PUPPETS
 
 PANEL = "Judging"
 app = typer.Typer()
@@ -20,6 +21,14 @@ votes_app = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(votes_app, name="votes", rich_help_panel=PANEL)
+
+
+BenchmarkOption = Annotated[
+    str | None,
+    typer.Option(
+        help="one of evaluation.benchmarks: puppets, packaged, held_out, test_set:NAME; default the profile's first"
+    ),
+]
 
 
 @app.command(rich_help_panel=PANEL)
@@ -53,11 +62,12 @@ def compare(
         str, typer.Option(help="published numbers beside Table 1: celebv-hq or ravdess")
     ] = "celebv-hq",
     output: Annotated[Path | None, typer.Option(help="folder to write; default var/comparisons/NAME")] = None,
+    benchmark: BenchmarkOption = None,
     profile: ProfileOption = None,
 ) -> None:
     """Print the last comparison of teacher and student; with --baseline or --truth, score folders of videos on the same samples."""
     workspace = open_with(profile)
-    path = workspace.data("baseline_comparison") / "comparison.md"
+    path = workspace.of_benchmark("baseline_comparison", benchmark) / "comparison.md"
     if baseline or truth:
         from orchestration.commands.comparing import NetworkPaths, compare_folders
 
@@ -79,7 +89,7 @@ def sensitivity(
     clips: int = 32,
 ) -> None:
     """Swap one condition at a time and measure on benchmark puppets what changes: mouth, joints, identity."""
-    from evaluation.benchmark.puppet_benchmark import load_benchmark
+    from evaluation.benchmark.puppet_benchmark import load_puppets
     from evaluation.questions.sensitivity import as_markdown, measure_sensitivity
     from omnihuman.pipeline import build_pipeline
 
@@ -87,7 +97,7 @@ def sensitivity(
     profile = workspace.profile
     steps = 1 if "student" in model else profile.evaluation.teacher_steps
     pipeline = build_pipeline(profile, workspace.data(model) / "transformer", steps)
-    benchmark = load_benchmark(workspace.data("benchmark_sets"))
+    benchmark = load_puppets(workspace.of_benchmark("benchmark_sets", PUPPETS))
     with typer.progressbar(length=7, label=model, file=sys.stderr) as bar:
         rows = measure_sensitivity(
             pipeline,
@@ -177,14 +187,17 @@ def guidance_sweep(
     """Sample benchmark puppets under guidance scales and annealings: does lip-sync trade against artefacts."""
     import pandas as pd
 
-    from evaluation.benchmark.puppet_benchmark import load_benchmark
+    from evaluation.benchmark.puppet_benchmark import load_puppets
     from evaluation.questions.guidance_sweep import as_markdown, draw, sweep_guidance
     from media import write_atomically
     from serving.model_choice import load_model
 
     workspace = open_with()
     config = workspace.profile.evaluation
-    pipeline, benchmark = load_model(workspace, model).pipeline, load_benchmark(workspace.data("benchmark_sets"))
+    pipeline, benchmark = (
+        load_model(workspace, model).pipeline,
+        load_puppets(workspace.of_benchmark("benchmark_sets", PUPPETS)),
+    )
     with _bar("guidance") as show:
         rows = sweep_guidance(
             pipeline, benchmark, clips, steps, config.seed, config.batch_size, apart=apart, progress=show
@@ -223,13 +236,14 @@ StudyOption = Annotated[str | None, typer.Option(help="compare this study's vari
 def votes_serve(
     study: StudyOption = None,
     clips: Annotated[int, typer.Option(min=1, help="of the benchmark, each with every pair of models")] = 16,
+    benchmark: BenchmarkOption = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 8090,
 ) -> None:
     """Ask which of two videos is better, on 127.0.0.1: identity, lip-sync, quality, diversity, overall. Needs the extra `serve`."""
     need("pip install -c constraints.txt -e '.[serve]'", "fastapi")
     from serving.votes_server import open_stage, serve_votes
 
-    raise typer.Exit(serve_votes(open_stage(open_with(), study, clips), port))
+    raise typer.Exit(serve_votes(open_stage(open_with(), study, clips, benchmark_name=benchmark), port))
 
 
 @votes_app.command("table")

@@ -8,7 +8,7 @@ from rich.table import Table
 from assets.core.names import STUDENT
 from assets.core.workspace import Workspace
 from assets.kinds.registration.registered_versions import where_champion_stands
-from evaluation.scoring.comparison_columns import COLUMNS
+from evaluation.scoring.comparison_columns import EVERY
 from orchestration.demo.console import DemoConsole
 
 
@@ -17,7 +17,7 @@ def print_results(workspace: Workspace, console: DemoConsole) -> None:
     _print_quarantine(workspace, console)
     _print_scores(workspace, console)
     _print_registry(workspace, console)
-    folder = workspace.data("baseline_comparison")
+    folder = workspace.of_benchmark("baseline_comparison")
     console.line(f"all scores       {folder / 'comparison.md'}")
     console.line(f"contact sheet    {folder / 'contact_sheet.png'}")
     console.line(f"student's video  {folder / 'student.mp4'}")
@@ -25,11 +25,14 @@ def print_results(workspace: Workspace, console: DemoConsole) -> None:
 
 
 def _print_scores(workspace: Workspace, console: DemoConsole) -> None:
-    result = json.loads((workspace.data("baseline_comparison") / "comparison.json").read_text())
-    table = Table(title=f"{result['clips']} held-out clips", title_justify="left")
+    folder = workspace.of_benchmark("baseline_comparison")
+    result = json.loads((folder / "comparison.json").read_text())
+    table = Table(title=f"{result['clips']} held-out clips of {result['name']}", title_justify="left")
     table.add_column("", no_wrap=True)
     # comparison.md has them all.
-    columns = [column.title for column in COLUMNS if column.narrow]
+    columns = [
+        column.title for column in EVERY if column.narrow and column.title in next(iter(result["table"].values()))
+    ]
     for column in columns:
         table.add_column(column, justify="right")
     for title, row in result["table"].items():

@@ -8,7 +8,7 @@ from orchestration.doctor.finding import Finding
 from profiles import Profile, resolve_source
 
 
-def profile_findings(profile: Profile) -> Iterator[Finding]:
+def profile_findings(profile: Profile, test_sets: Path) -> Iterator[Finding]:
     """In the order in which a run comes to need them; what stops a run at its end is said before it begins."""
     encoders = profile.encoders
     yield _found("autoencoder", lambda: resolve_source(encoders.autoencoder))
@@ -18,7 +18,7 @@ def profile_findings(profile: Profile) -> Iterator[Finding]:
     yield from _scores(profile)
     if profile.transformer.base is not None:
         yield _found("Wan base", lambda: _wan(profile))
-    yield _found("benchmark", lambda: _benchmark(profile))
+    yield _found("benchmarks", lambda: _benchmarks(profile, test_sets))
 
 
 def _found(name: str, look: Callable[[], str]) -> Finding:
@@ -57,15 +57,15 @@ def _wan(profile: Profile) -> str:
     return str(OmniHumanTransformer3DModel.inspect_wan(source, **own_configuration(profile)))
 
 
-def _benchmark(profile: Profile) -> str:
-    """Without one a run ends at the distilled student: no videos, no scores, no gate, no champion."""
-    from assets.kinds.benchmark_sets import training_seeds
-    from evaluation.benchmark.puppet_benchmark import check_benchmark
+def _benchmarks(profile: Profile, test_sets: Path) -> str:
+    """Without them a run ends at the distilled student: no videos, no scores, no gate, no champion."""
+    from assets.kinds.judging.benchmark_sets import check_benchmarks
+    from evaluation.scoring.criteria import demands
 
     try:
-        check_benchmark(profile.evaluation, profile.video, training_seeds(profile))
+        said = check_benchmarks(profile, test_sets)
     except UserError as error:
         raise UserError(
             f"{error}. Training runs up to distilled_student; benchmark_sets and all after it stop here"
         ) from error
-    return f"{profile.evaluation.clips} puppets"
+    return f"{said}; gate: {', '.join(demand.place for demand in demands(profile.gate))}"

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from assets.core.workspace import Workspace
-from assets.kinds.evaluation_report import training_clips
+from assets.kinds.judging.evaluation_report import training_clips
 from evaluation.scoring.error_analysis import latent_features
 from profiles import load_profile
 

@@ -83,3 +83,10 @@ def test_every_decision_leaves_a_record(tmp_path):
     assert sorted(tmp_path.glob("decisions/*")) == [first, second]
     record = json.loads(first.read_text())
     assert record["refresh"] is False and record["facts"]["new_hours"]["text"] == 1.2 and record["when"]
+
+
+def test_without_a_champion_nothing_is_trained_again_that_the_gate_refused():
+    """It would end in the same student, which the gate would refuse again."""
+    decision = decide_refresh(RefreshFacts(None, standing=True), RefreshConfig())
+    assert not decision.refresh and "`omnihuman versions` says why" in str(decision)
+    assert decide_refresh(RefreshFacts(None), RefreshConfig()).refresh

@@ -19,7 +19,7 @@ from assets.core.workspace import Workspace
 from assets.kinds.detectors import keypoint_detector
 from assets.make import execute as execute_module
 from assets.make.execute import execute, is_current, run_process
-from evaluation.scoring.gate import GateError
+from evaluation.scoring.criteria import GateError
 from profiles import load_profile
 from puppets import PuppetKeypoints
 from tests import forked
@@ -107,8 +107,8 @@ def test_equal_content_upstream_leaves_a_step_current(workspace: Workspace, step
 
 
 def test_a_threshold_of_no_metric_stops_the_first_asset_not_the_last(workspace: Workspace, steps) -> None:
-    with pytest.raises(GateError, match=r"gate\.mouth_corelation_min"):
-        execute(with_profile(workspace, "gate.mouth_corelation_min=0.5"), steps["above"])
+    with pytest.raises(GateError, match=r"gate\.criteria\.odd"):
+        execute(with_profile(workspace, "gate.criteria.odd={metric: mouth_corelation, min: 0.5}"), steps["above"])
     assert not workspace.data("above").exists()
 
 

@@ -81,6 +81,18 @@ def test_subsets_are_nested_and_say_where_a_clip_stopped(scored, simple):
     assert found["rejected_by"].tolist() == expected
 
 
+def test_with_silent_pose_a_clip_without_speech_trains_pose(scored, simple):
+    found = assign_subsets(scored, simple.model_copy(update={"silent_pose": True}))
+    assert found["audio"].tolist() == [True, False, False, True]
+    assert found["pose"].tolist() == [True, True, False, False]  # b is not in text
+    assert found["rejected_by"].tolist() == [
+        "",
+        "audio: has_audio",
+        "text: motion > 0.5",
+        "pose: pose_visibility > 0.5",
+    ]
+
+
 def test_the_funnel_counts_every_clause(scored, simple):
     funnel = funnel_of(assign_subsets(scored, simple), simple)
     assert [funnel[name] for name in ("clips_in", "text", "audio", "pose")] == [4, 3, 2, 1]

@@ -181,3 +181,8 @@ def test_what_cannot_be_compared_is_an_error_that_names_the_predicate(text):
 def test_movable_thresholds(clause, expected):
     found = threshold_of(clause)
     assert (None if found is None else (found.column, found.comparison, found.number)) == expected
+
+
+def test_a_sweep_of_subsets_that_are_not_nested_is_refused(shards, config, tmp_path):
+    with pytest.raises(CurationError, match="silent_pose=false"):
+        sweep(shards, config.model_copy(update={"silent_pose": True}))

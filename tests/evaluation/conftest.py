@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from evaluation.benchmark.puppet_benchmark import Benchmark, build_benchmark
+from evaluation.benchmark.puppet_benchmark import Benchmark, build_puppets
 from profiles import load_profile
 from profiles.schema import EvaluationConfig
 
@@ -63,7 +63,7 @@ def video():
 
 @pytest.fixture(scope="session")
 def benchmark(tmp_path_factory, config, video) -> Benchmark:
-    return build_benchmark(tmp_path_factory.mktemp("benchmark") / "benchmark_sets", config, video)
+    return build_puppets(tmp_path_factory.mktemp("benchmark") / "benchmark_sets", config, video)
 
 
 @pytest.fixture

@@ -57,10 +57,10 @@ class SoundJudge:
 
 @pytest.fixture(scope="module")
 def benchmark_folder(tmp_path_factory, config, video):
-    from evaluation.benchmark.puppet_benchmark import build_benchmark
+    from evaluation.benchmark.puppet_benchmark import build_puppets
 
     folder = tmp_path_factory.mktemp("b") / "benchmark_sets"
-    build_benchmark(folder, config, video)
+    build_puppets(folder, config, video)
     return folder
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from evaluation.benchmark.puppet_benchmark import BenchmarkError, build_benchmark, load_benchmark
+from evaluation.benchmark.puppet_benchmark import BenchmarkError, build_puppets, load_puppets
 from media import decode_clip
 from puppets import render
 
@@ -34,7 +34,7 @@ def test_truth_is_the_puppets_own_and_the_reference_lies_outside_the_window(benc
 
 def test_clips_on_disk_are_playable_and_have_sidecars(tmp_path, config, video):
     small = config.model_copy(update={"clips": 2})
-    build_benchmark(tmp_path / "b", small, video)
+    build_puppets(tmp_path / "b", small, video)
     manifest = pd.read_parquet(tmp_path / "b" / "manifest.parquet")
     assert list(manifest["seed"]) == [config.seed, config.seed + 1]
     for clip in manifest["clip"]:
@@ -45,32 +45,32 @@ def test_clips_on_disk_are_playable_and_have_sidecars(tmp_path, config, video):
 
 def test_building_again_gives_the_same_digest_and_leaves_nothing_else(tmp_path, config, video):
     small = config.model_copy(update={"clips": 2})
-    first = build_benchmark(tmp_path / "b", small, video)
-    second = build_benchmark(tmp_path / "b", small, video)
-    other = build_benchmark(tmp_path / "c", small.model_copy(update={"seed": config.seed + 1}), video)
+    first = build_puppets(tmp_path / "b", small, video)
+    second = build_puppets(tmp_path / "b", small, video)
+    other = build_puppets(tmp_path / "c", small.model_copy(update={"seed": config.seed + 1}), video)
     assert first.digest == second.digest != other.digest
     assert sorted(p.name for p in tmp_path.iterdir()) == ["b", "c"]
 
 
 def test_seeds_that_were_trained_on_are_refused(tmp_path, config, video):
     with pytest.raises(BenchmarkError, match="overlap training seeds"):
-        build_benchmark(tmp_path / "b", config, video, [range(1, 1400), range(config.seed + 7, config.seed + 20)])
+        build_puppets(tmp_path / "b", config, video, [range(1, 1400), range(config.seed + 7, config.seed + 20)])
     assert not (tmp_path / "b").exists()
-    build_benchmark(
+    build_puppets(
         tmp_path / "b", config.model_copy(update={"clips": 1}), video, [range(config.seed + 1, config.seed + 9)]
     )
 
 
 def test_a_bucket_that_puppets_do_not_fit_is_refused(tmp_path, config, video):
     with pytest.raises(BenchmarkError, match="laptop"):
-        build_benchmark(tmp_path / "b", config, video.model_copy(update={"height": 480}))
+        build_puppets(tmp_path / "b", config, video.model_copy(update={"height": 480}))
     with pytest.raises(BenchmarkError, match="reference_gap"):
-        build_benchmark(tmp_path / "b", config, video.model_copy(update={"reference_gap": 12}))
+        build_puppets(tmp_path / "b", config, video.model_copy(update={"reference_gap": 12}))
 
 
 def test_a_missing_benchmark_names_the_file_and_the_command(tmp_path):
     with pytest.raises(BenchmarkError, match=r"manifest\.parquet.*python -m assets benchmark_sets"):
-        load_benchmark(tmp_path)
+        load_puppets(tmp_path)
 
 
 def test_it_cannot_be_changed(benchmark):

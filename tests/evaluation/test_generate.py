@@ -8,7 +8,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKLWan
 
-from assets.kinds.generated_videos import planned_pipeline
+from assets.kinds.judging.generated_videos import planned_pipeline
 from evaluation.benchmark.benchmark_plan import generation_plan
 from evaluation.benchmark.generate import GenerationError, generate_videos, load_generated, reconstruct
 from media import decode_clip, whole_directory

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from evaluation.benchmark.puppet_benchmark import build_benchmark, load_benchmark
+from evaluation.benchmark.puppet_benchmark import build_puppets, load_puppets
 from evaluation.questions.guidance_sweep import as_markdown, draw, sweep_guidance
 from profiles import load_profile
 
@@ -14,8 +14,8 @@ PROFILE = load_profile("laptop", ["evaluation.clips=3"])
 @pytest.fixture(scope="module")
 def benchmark(tmp_path_factory):
     place = tmp_path_factory.mktemp("benchmark") / "sets"
-    build_benchmark(place, PROFILE.evaluation, PROFILE.video)
-    return load_benchmark(place)
+    build_puppets(place, PROFILE.evaluation, PROFILE.video)
+    return load_puppets(place)
 
 
 class Drawing:

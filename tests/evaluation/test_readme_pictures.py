@@ -9,10 +9,11 @@ from benchmarks.readme import BAND, results_table, sheet, write_pictures
 
 @pytest.fixture
 def data(tmp_path, benchmark, generated_root, config, video):
-    from evaluation.benchmark.puppet_benchmark import build_benchmark
+    from evaluation.benchmark.puppet_benchmark import build_puppets
 
-    build_benchmark(tmp_path / "benchmark_sets", config, video)
-    (tmp_path / "generated_videos").symlink_to(generated_root)
+    build_puppets(tmp_path / "benchmark_sets" / "puppets", config, video)
+    (tmp_path / "generated_videos").mkdir()
+    (tmp_path / "generated_videos" / "puppets").symlink_to(generated_root)
     return tmp_path
 
 

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from evaluation.benchmark.puppet_benchmark import build_benchmark
+from evaluation.benchmark.puppet_benchmark import build_puppets
 from evaluation.scoring.score_slices import LUMA, SKIN, benchmark_slices
 from profiles import load_profile
 
 
 def test_each_pair_of_slices_halves_the_benchmark_by_its_truth(tmp_path):
     profile = load_profile("laptop", ["evaluation.clips=7"])
-    benchmark = build_benchmark(tmp_path / "b", profile.evaluation, profile.video)
+    benchmark = build_puppets(tmp_path / "b", profile.evaluation, profile.video)
     slices = benchmark_slices(benchmark)
     assert list(slices) == ["skin: dark", "skin: light", "arms: slow", "arms: fast", "speech: little", "speech: much"]
     for low, high in zip(list(slices)[::2], list(slices)[1::2], strict=True):

@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from assets.core.workspace import Workspace
-from evaluation.benchmark.puppet_benchmark import build_benchmark
+from assets.kinds.judging.judges import SyncNetJudge
+from evaluation.benchmark.puppet_benchmark import build_puppets
 from evaluation.metrics import Network
 from media import encode_clip
 from networks.weights import NetworkError
-from orchestration.commands.comparing import NetworkPaths, _SyncJudge, compare_folders, named_folder
+from orchestration.commands.comparing import NetworkPaths, compare_folders, named_folder
 from profiles import load_profile
 from profiles.schema import EvaluationConfig
 
@@ -18,16 +19,16 @@ from profiles.schema import EvaluationConfig
 def workspace(tmp_path_factory):
     profile = load_profile("laptop", [])
     workspace = Workspace(tmp_path_factory.mktemp("home"), profile)
-    build_benchmark(workspace.data("benchmark_sets"), EvaluationConfig(clips=4), profile.video)
+    build_puppets(workspace.of_benchmark("benchmark_sets"), EvaluationConfig(clips=4), profile.video)
     return workspace
 
 
 @pytest.fixture(scope="module")
 def baseline(workspace, tmp_path_factory):
     """The real windows as another method's videos, a little darker."""
-    from evaluation.benchmark.puppet_benchmark import load_benchmark
+    from evaluation.benchmark.puppet_benchmark import load_puppets
 
-    benchmark, folder = load_benchmark(workspace.data("benchmark_sets")), tmp_path_factory.mktemp("darker")
+    benchmark, folder = load_puppets(workspace.of_benchmark("benchmark_sets")), tmp_path_factory.mktemp("darker")
     for name, frames, sound in zip(benchmark.names, benchmark.frames.numpy(), benchmark.audio.numpy(), strict=True):
         (folder / f"{name}.mp4").write_bytes(encode_clip((frames * 0.9).astype(np.uint8), benchmark.fps, sound))
     return folder
@@ -82,7 +83,7 @@ def test_curations_syncnet_judges_a_video_and_names_its_weights(tmp_path):
 
     torch.manual_seed(0)
     torch.save(SyncNet().state_dict(), tmp_path / "syncnet_v2.model")
-    judge = _SyncJudge(tmp_path / "syncnet_v2.model", FixedFace())
+    judge = SyncNetJudge(tmp_path / "syncnet_v2.model", FixedFace())
     rng = np.random.default_rng(0)
     frames, sound = rng.integers(0, 256, (14, 64, 64, 3), np.uint8), rng.normal(0, 0.1, 14 * 640).astype(np.float32)
     found = judge(encode_clip(frames, 25.0, sound))
@@ -90,7 +91,7 @@ def test_curations_syncnet_judges_a_video_and_names_its_weights(tmp_path):
     assert judge.network.architecture == "syncnet-v2" and len(judge.network.sha256) == 64
     assert judge(encode_clip(frames, 25.0)) is None, "without sound"
     assert judge(encode_clip(frames[:5], 25.0, sound)) is None, "too short"
-    assert _SyncJudge(tmp_path / "syncnet_v2.model", NoFace())(encode_clip(frames, 25.0, sound)) is None
+    assert SyncNetJudge(tmp_path / "syncnet_v2.model", NoFace())(encode_clip(frames, 25.0, sound)) is None
     (tmp_path / "other.model").write_bytes(b"no weights")
     with pytest.raises(NetworkError, match=r"other\.model does not hold syncnet-v2"):
-        _SyncJudge(tmp_path / "other.model", FixedFace())
+        SyncNetJudge(tmp_path / "other.model", FixedFace())

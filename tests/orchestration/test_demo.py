@@ -27,7 +27,8 @@ SIZES = (
     "stage_1.batch_size=4 stage_2.batch_size=4 stage_3.batch_size=4 consistency.batch_size=4 adversarial_images.batch_size=4 "
     "adversarial_videos.batch_size=4 evaluation.clips=4 evaluation.batch_size=4 evaluation.teacher_steps=2 evaluation.bootstrap=20 "
     # Three steps teach nothing: the gate of this test lets everything with numbers through.
-    "gate.mouth_correlation_min=-1 gate.missing_joints_max=1 gate.missing_hands_max=1 gate.colour_error_max=1 gate.joint_error_max=1000"
+    "gate.criteria.mouth_correlation.min=-1 gate.criteria.missing_joints.max=1 gate.criteria.missing_hands.max=1 "
+    "gate.criteria.colour_error.max=1 gate.criteria.joint_error_median.max=1000"
 )
 
 
@@ -107,7 +108,7 @@ def test_every_asset_was_made_and_the_tables_are_shown(demo):
     page = (root / "var" / "reports" / "benchmark_scores" / "whole.html").read_text()
     assert "Nearest training clips of the worst samples" in page and "Cost against quality" in page
     for name in ("contact_sheet.png", "student.mp4"):
-        assert (root / "data" / "baseline_comparison" / name).stat().st_size > 1000
+        assert (root / "data" / "baseline_comparison" / "puppets" / name).stat().st_size > 1000
 
 
 def test_quarantine_names_each_reason(demo):

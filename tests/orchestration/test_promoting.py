@@ -18,7 +18,7 @@ from assets.core.names import STUDENT, TRANSFORMER
 from assets.core.workspace import Workspace
 from assets.kinds.registration.promotion import SCORES, SLICES
 from assets.questions.registered_versions import version_rows
-from evaluation.benchmark.puppet_benchmark import build_benchmark
+from evaluation.benchmark.puppet_benchmark import build_puppets
 from evaluation.scoring.score_table import SLICE_COLUMNS
 from omnihuman.digests import weights_digest
 from orchestration.past.promoting import Refused, promote_version, roll_back
@@ -41,7 +41,7 @@ def home(tmp_path_factory) -> Path:
     """A workspace with a benchmark of two clips and a snapshot of one other clip."""
     root = tmp_path_factory.mktemp("home")
     profile = load_profile("laptop", ["evaluation.clips=2"])
-    build_benchmark(root / "data" / "benchmark_sets", profile.evaluation, profile.video)
+    build_puppets(root / "data" / "benchmark_sets" / "puppets", profile.evaluation, profile.video)
     freeze(root, SNAPSHOT_DIGEST, ["0123456789abcdef"])
     return root
 
@@ -112,7 +112,7 @@ def register(
     **origin: Any,
 ) -> int:
     """A student of its own weights with these numbers; half an interval is 0.01."""
-    from evaluation.benchmark.puppet_benchmark import load_benchmark
+    from evaluation.benchmark.puppet_benchmark import load_puppets
 
     weights = folder / TRANSFORMER
     weights.mkdir(parents=True)
@@ -124,7 +124,7 @@ def register(
         folder / SCORES
     )
     parts = [
-        ("distilled_student", mode_of(m), "skin: dark", m, "", v, v, v, 1)
+        ("puppets", "distilled_student", mode_of(m), "skin: dark", m, "", v, v, v, 1, 1.0)
         for m, v in (GOOD | (scores or {}) | (slices or {})).items()
     ]
     pd.DataFrame(parts, columns=list(SLICE_COLUMNS)).to_parquet(folder / SLICES)
@@ -135,7 +135,7 @@ def register(
         pipeline_digest=digest,
         scored_pipeline=digest,
         snapshot_digest=SNAPSHOT_DIGEST,
-        benchmark=load_benchmark(workspace.data("benchmark_sets")).digest,
+        benchmark=load_puppets(workspace.of_benchmark("benchmark_sets")).digest,
     )
     return workspace.registry.register(STUDENT, folder, origin=replace(written, **origin)).version
 
@@ -167,16 +167,16 @@ def refusal(workspace: Workspace, version: int) -> str:
     [
         (
             {"scores": {"missing_joints": 0.17, "mouth_correlation": 0.05}},
-            "mouth_correlation (audio) is 0.05, needed at least 0.85",
+            "mouth_correlation (puppets, audio) is 0.05, needed at least 0.85",
         ),  # another clip's sound
         (
             {"scores": {"missing_joints": 0.17}, "slices": {"missing_joints": 0.6}},
-            "missing_joints (audio) of skin: dark is 0.6",
+            "missing_joints (puppets, audio) of skin: dark is 0.6",
         ),
         ({"scores": {"missing_joints": 0.205}}, "to replace the champion (0.21) it must be below 0.2"),
         (
             {"scores": {"missing_joints": 0.17, "colour_error": 0.029}},
-            "colour_error (audio) is 0.029, the champion has 0.012",
+            "colour_error (puppets, audio) is 0.029, the champion has 0.012",
         ),
         ({"scores": {"missing_joints": 0.17}, "scored_pipeline": "ab" * 32}, "its scores are of abababababab"),
         ({"scores": {"missing_joints": 0.17}, "benchmark": "cd" * 32}, "was scored on benchmark cdcdcdcdcdcd"),
@@ -204,11 +204,11 @@ def test_weights_swapped_after_scoring_are_refused(workspace, server, champion, 
 
 
 def test_training_on_a_benchmark_clip_is_refused(workspace, home, champion, tmp_path):
-    manifest = pd.read_parquet(home / "data" / "benchmark_sets" / "manifest.parquet")
+    manifest = pd.read_parquet(home / "data" / "benchmark_sets" / "puppets" / "manifest.parquet")
     freeze(home, "77" * 32, ["0123456789abcdef", manifest["sha256"][1][:16]])
     try:
         version = register(workspace, tmp_path / "overlap", {"missing_joints": 0.17}, snapshot_digest="77" * 32)
-        assert f"1 benchmark clips are in the snapshot: {manifest['name'][1]}" in refusal(workspace, version)
+        assert f"1 benchmark clips are in the snapshot ({manifest['name'][1]}: " in refusal(workspace, version)
     finally:
         freeze(home, SNAPSHOT_DIGEST, ["0123456789abcdef"])
 

@@ -34,7 +34,8 @@ SIZES = (
     "stage_3.batch_size=4 consistency.batch_size=4 adversarial_images.batch_size=4 adversarial_videos.batch_size=4 stage_3.watch.videos=0 "
     "transformer.num_layers=3 evaluation.clips=4 evaluation.batch_size=4 evaluation.teacher_steps=1 evaluation.bootstrap=10 "
     # Two steps teach nothing: the gate of this test lets everything with numbers through.
-    "gate.mouth_correlation_min=-1 gate.missing_joints_max=1 gate.missing_hands_max=1 gate.colour_error_max=1 gate.joint_error_max=1000 gate.headline=null "
+    "gate.criteria.mouth_correlation.min=-1 gate.criteria.missing_joints.max=1 gate.criteria.missing_hands.max=1 "
+    "gate.criteria.colour_error.max=1 gate.criteria.joint_error_median.max=1000 gate.headline=null "
     "gate.champion_margin=1000 gate.slice_slack=1000 "
     # Nine new clips beside fourteen: too few to be worth it by their hours, enough to be judged.
     "refresh.growth_min=0.7 refresh.min_clips=8 continuation.growth_max=1"

@@ -4,9 +4,10 @@ import json
 import shutil
 
 import pytest
+from safetensors.torch import save_file
 
 from assets.core.workspace import Workspace
-from evaluation.benchmark.puppet_benchmark import build_benchmark
+from evaluation.benchmark.puppet_benchmark import build_puppets
 from evaluation.people.preference import QUESTIONS, VoteError, read_votes, votes_file
 from media import probe_clip, read_audio
 from profiles import load_profile
@@ -26,13 +27,17 @@ def workspace(tmp_path_factory) -> Workspace:
     """Two models whose videos are the true clips, and the same backwards."""
     import torch
 
-    from evaluation.benchmark.generate import _publish
-
     workspace = Workspace(tmp_path_factory.mktemp("home"), load_profile("laptop", []))
-    benchmark = build_benchmark(workspace.data("benchmark_sets"), EvaluationConfig(clips=2), workspace.profile.video)
+    benchmark = build_puppets(
+        workspace.of_benchmark("benchmark_sets"), EvaluationConfig(clips=2), workspace.profile.video
+    )
     for name, frames in zip(NAMES, (benchmark.frames, torch.flip(benchmark.frames, [1])), strict=True):
         meta = {"mode": "audio", "benchmark": benchmark.digest, "weights": f"weights of {name}"}
-        _publish(frames, benchmark, workspace.data("generated_videos") / name / "audio", meta)
+        folder = workspace.of_benchmark("generated_videos") / name / "audio"
+        folder.mkdir(parents=True)
+        videos = {clip: made.contiguous() for clip, made in zip(benchmark.names, frames, strict=True)}
+        save_file(videos, folder / "videos-000000.safetensors")
+        (folder / "meta.json").write_text(json.dumps(meta))
     return workspace
 
 
@@ -117,8 +122,8 @@ def test_nothing_to_compare_names_the_command(tmp_path, workspace):
     folder = workspace.data("ablation_study") / "stage_order"
     folder.mkdir(parents=True)
     places = {
-        "pose first": f"data/generated_videos/{NAMES[0]}/audio",
-        "audio first": f"data/generated_videos/{NAMES[1]}/audio",
+        "pose first": f"data/generated_videos/puppets/{NAMES[0]}/audio",
+        "audio first": f"data/generated_videos/puppets/{NAMES[1]}/audio",
     }
     (folder / "videos.json").write_text(json.dumps(places))
     stage = open_stage(workspace, "stage_order", 1)

@@ -65,10 +65,18 @@ def _has(label: str, *names: str) -> bool:
 
 def test_a_sample_outside_the_audio_subset_still_trains_the_weaker_conditions():
     rng = np.random.default_rng(0)
-    eligible = Conditions(True, True, False, True)
+    eligible = Conditions(True, True, False, False)
     draws = [draw_conditions(Ratios(preset="default"), eligible, rng) for _ in range(20_000)]
     assert not any(d.audio or d.pose for d in draws)
     assert np.mean([d.reference for d in draws]) == pytest.approx(0.7, abs=0.01)
+
+
+def test_a_silent_sample_that_may_train_pose_does_so_at_poses_own_ratio():
+    """`curation.silent_pose`: its audio is off, and what it may have is drawn as ever."""
+    rng, ratios = np.random.default_rng(0), Ratios(preset="default")
+    draws = [draw_conditions(ratios, Conditions(True, True, False, True), rng) for _ in range(20_000)]
+    assert not any(d.audio for d in draws) and all(d.reference for d in draws if d.pose)
+    assert np.mean([d.pose for d in draws]) == pytest.approx(ratios.pose, abs=0.01)
 
 
 def test_counts_survive_a_checkpoint():

@@ -39,15 +39,11 @@ def draw_conditions(ratios: Ratios, eligible: Conditions, rng: np.random.Generat
     """Activate conditions with the given marginal ratios among eligible samples.
 
     Nested: one uniform draw u switches on every condition whose ratio exceeds u. Ratios fall with strength, so the marginals
-    are exact and a stronger condition never appears without the weaker ones; a sample that may not have audio may not have
-    pose either. Not nested: a draw for each, and eligibility of each, by itself.
+    are exact and a stronger condition never appears without the weaker ones that the sample may have. Not nested: a draw for each, and eligibility of each, by itself.
     """
     if not ratios.nested:
         draws = rng.random(len(CONDITIONS))
         on = {n: bool(u < getattr(ratios, n)) and getattr(eligible, n) for n, u in zip(CONDITIONS, draws, strict=True)}
         return Conditions(**on)
     u = rng.random()
-    on, weaker = {}, True
-    for name in CONDITIONS:
-        weaker = on[name] = weaker and getattr(eligible, name) and bool(u < getattr(ratios, name))
-    return Conditions(**on)
+    return Conditions(**{n: getattr(eligible, n) and bool(u < getattr(ratios, n)) for n in CONDITIONS})

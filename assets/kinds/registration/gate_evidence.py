@@ -1,7 +1,7 @@
 """What the gate asks beside scores: are they of these weights and this benchmark, and did the training leave it unseen."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -9,9 +9,11 @@ import pandas as pd
 from assets.core.dvc_cache import snapshot_samples
 from assets.core.names import TRANSFORMER
 from assets.core.workspace import Workspace
-from evaluation.benchmark.puppet_benchmark import load_benchmark
+from assets.kinds.judging.benchmark_sets import benchmarks_digest
+from curation.snapshot.overlap import overlap_with_snapshots
 from evaluation.scoring.gate import Check
 from omnihuman.digests import weights_digest
+from profiles.judging import PUPPETS, benchmark_kind
 from tracking.registry import Version
 
 
@@ -19,7 +21,7 @@ def scored_pipeline(workspace: Workspace, model: str) -> str:
     """The digest of the pipeline that made the videos which were scored; several are joined, and equal no digest."""
     found = {
         json.loads(file.read_text())["weights"]
-        for file in sorted((workspace.data("generated_videos") / model).glob("*/meta.json"))
+        for file in sorted(workspace.data("generated_videos").glob(f"*/{model}/*/meta.json"))
     }
     return "+".join(sorted(found))
 
@@ -60,7 +62,7 @@ def _weights(version: Version, folder: Path) -> Iterator[Check]:
 
 
 def _benchmark(workspace: Workspace, version: Version) -> Check:
-    today, scored = load_benchmark(workspace.data("benchmark_sets")).digest, version.origin.benchmark
+    today, scored = benchmarks_digest(workspace), version.origin.benchmark
     text = f"version {version.version} was scored on benchmark {_short(scored)}, today's is {_short(today)}"
     return _check("benchmark is today's", today == scored, text, "score it again")
 
@@ -76,19 +78,25 @@ def _snapshot(workspace: Workspace, version: Version) -> Iterator[Check]:
         f"bring the manifest of {', '.join(_short(digest) for digest, path in found.items() if path is None)} back with `dvc fetch`",
     )
     if len(samples) == len(found):
-        manifest = workspace.data("benchmark_sets") / "manifest.parquet"
-        shared = list(dict.fromkeys(name for path in samples for name in _trained_on(path, manifest)))
-        text = f"{len(shared)} benchmark clips are in the snapshot" + (f": {', '.join(shared[:3])}" if shared else "")
+        shared: dict[str, str] = {}
+        for name in workspace.profile.evaluation.benchmarks:
+            manifest = pd.read_parquet(workspace.of_benchmark("benchmark_sets", name) / "manifest.parquet")
+            if benchmark_kind(name) == PUPPETS:
+                shared |= _same_bytes(manifest, samples)
+            else:
+                shared |= overlap_with_snapshots(manifest, samples, workspace.data("raw_clips"))
+        named = "; ".join(f"{name}: {why}" for name, why in list(shared.items())[:3])
+        text = f"{len(shared)} benchmark clips are in the snapshot" + (f" ({named})" if shared else "")
         yield _check(
             "no overlap with the benchmark", not shared, text, "withdraw them from training or from the benchmark"
         )
 
 
-def _trained_on(samples: Path, manifest: Path) -> list[str]:
-    """Names of benchmark clips whose bytes were trained on; a clip's id is the first 16 digits of its file's sha256."""
-    trained = set(pd.read_parquet(samples, columns=["clip_id"])["clip_id"])
-    benchmark = pd.read_parquet(manifest, columns=["name", "sha256"])
-    return benchmark[benchmark["sha256"].str[:16].isin(trained)]["name"].tolist()
+def _same_bytes(manifest: pd.DataFrame, snapshots: Sequence[Path]) -> dict[str, str]:
+    """Of puppets the bytes alone tell: two of them can look alike. A clip's id is the first 16 digits of its file's sha256."""
+    trained = {clip for path in snapshots for clip in pd.read_parquet(path, columns=["clip_id"])["clip_id"]}
+    rows = zip(manifest["name"], manifest["sha256"], strict=True)
+    return {name: f"the same file as clip {sha256[:16]}" for name, sha256 in rows if sha256[:16] in trained}
 
 
 def _check(name: str, passed: bool, said: str, remedy: str) -> Check:

@@ -81,7 +81,10 @@ def samples(name: str, version: int, sheet: str, video: str) -> str:
 
 def _rows(scores: pd.DataFrame) -> list[dict[str, Any]]:
     quality = without_costs(scores[scores["value"].notna()])
-    return [{"driven by": row.mode, "metric": row.metric, "value": f"{row.value:.4g}"} for row in quality.itertuples()]
+    return [
+        {"benchmark": row.benchmark, "driven by": row.mode, "metric": row.metric, "value": f"{row.value:.4g}", "of samples": f"{row.coverage:.0%}"}
+        for row in quality.itertuples()
+    ]  # fmt: skip
 
 
 def with_verdict(card: str, decision: Decision) -> str:

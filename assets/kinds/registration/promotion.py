@@ -13,28 +13,35 @@ from assets.core.markdown import markdown_table
 from assets.core.names import MODELS, STUDENT, TEACHER, TRANSFORMER
 from assets.core.steps import AssetError, Execution, Fixed, Markdown, Metadata, Png, Report
 from assets.core.workspace import Workspace
-from assets.kinds.generated_videos import pipeline_digest
+from assets.kinds.judging.benchmark_sets import benchmarks_digest
+from assets.kinds.judging.generated_videos import pipeline_digest, shown_faces, shown_mode
+from assets.kinds.judging.instruments import profile_instruments
 from assets.kinds.registration.champion_pair import promote_pair
 from assets.kinds.registration.gate_evidence import gate_evidence, scored_pipeline
 from assets.kinds.registration.model_card import ABOUT, model_card, with_verdict
 from assets.kinds.registration.training_data import trained_on
+from evaluation.benchmark.benchmark import Benchmark
 from evaluation.benchmark.benchmark_plan import AUDIO, PIXELS, POSE, RECONSTRUCTION, ModelPlan
 from evaluation.benchmark.benchmark_plan import STUDENT as STUDENT_ROWS
 from evaluation.benchmark.benchmark_plan import TEACHER as TEACHER_ROWS
 from evaluation.benchmark.generate import generate_videos, reconstruct
-from evaluation.benchmark.puppet_benchmark import load_benchmark
+from evaluation.benchmark.read import load_benchmark
 from evaluation.pages.pictures import models_sheet, talking_video
-from evaluation.scoring.gate import Decision, decide, limits
+from evaluation.scoring.criteria import demands
+from evaluation.scoring.gate import Decision, decide
 from evaluation.scoring.score import score_benchmark
+from evaluation.scoring.score_table import read_scores
 from media import in_few_colours, write_atomically
 from media.records import ProductRecord, SnapshotRecord
 from omnihuman.digests import weights_digest
 from omnihuman.pipeline import OmniHumanPipeline, build_pipeline
+from profiles.judging import PUPPETS, benchmark_kind
 from tracking.code_version import git_commit
 from tracking.model_address import CHALLENGER
 from tracking.version_origin import VersionOrigin
 
-SCORES, SLICES = "benchmark_scores.parquet", "benchmark_slices.parquet"
+SCORES, SLICES, FITNESS = "benchmark_scores.parquet", "benchmark_slices.parquet", "benchmark_fitness.parquet"
+TABLES = {"scores": SCORES, "slices": SLICES, "fitness": FITNESS}  # of benchmark_scores, beside the weights
 ROWS = {STUDENT: STUDENT_ROWS, TEACHER: TEACHER_ROWS}  # of the score table, by registered model
 SHEET, VIDEO = "samples.png", "samples.mp4"  # beside them, on the version's page
 SHEET_CLIPS, SHEET_WIDTH = 2, 760  # MLflow's page cuts off what is wider (pixels)
@@ -45,8 +52,11 @@ def make_registered_model(execution: Execution) -> Metadata:
     workspace, registry = execution.workspace, execution.workspace.registry
     versions: dict[str, Any] = {}
     sheets: dict[str, bytes] = {}
-    scores = pd.read_parquet(workspace.data("benchmark_scores") / "scores.parquet")
-    benchmark, generated = load_benchmark(workspace.data("benchmark_sets")), workspace.data("generated_videos")
+    scores = read_scores(workspace.data("benchmark_scores") / "scores.parquet")
+    first = workspace.profile.evaluation.benchmarks[0]
+    benchmark = load_benchmark(workspace.data("benchmark_sets"), first)
+    generated, mode = workspace.of_benchmark("generated_videos", first), shown_mode(benchmark)
+    hide = shown_faces(workspace, benchmark)
     clips = trained_on(workspace)
     for place, (name, asset) in enumerate(MODELS.items()):
         execution.report(place, len(MODELS), name)
@@ -57,14 +67,16 @@ def make_registered_model(execution: Execution) -> Metadata:
         try:
             pipeline: Any = build_pipeline(workspace.profile, workspace.data(asset) / TRANSFORMER, steps)
             pipeline.save_pretrained(str(draft), safe_serialization=True)
-            shutil.copy2(workspace.data("benchmark_scores") / "scores.parquet", draft / SCORES)
-            shutil.copy2(workspace.data("benchmark_scores") / "slices.parquet", draft / SLICES)
+            for table, file in TABLES.items():
+                shutil.copy2(workspace.data("benchmark_scores") / f"{table}.parquet", draft / file)
             clips.write(draft)
-            sheets[name] = models_sheet(benchmark, {rows.replace("_", " "): generated / rows / AUDIO}, SHEET_CLIPS)
+            sheets[name] = models_sheet(
+                benchmark, {rows.replace("_", " "): generated / rows / mode}, SHEET_CLIPS, hide=hide
+            )
             write_atomically(draft / SHEET, in_few_colours(sheets[name], SHEET_WIDTH))
-            write_atomically(draft / VIDEO, talking_video(benchmark, generated, rows))
+            write_atomically(draft / VIDEO, talking_video(benchmark, generated, rows, mode=mode, hide=hide))
             origin = dataclasses.replace(
-                _origin(workspace, record, benchmark.digest),
+                _origin(workspace, record, benchmarks_digest(workspace)),
                 # Hashed anew: the record says what was trained, not what lies there now.
                 pipeline_digest=pipeline_digest(workspace, weights_digest(workspace.data(asset) / TRANSFORMER)),
                 scored_pipeline=scored_pipeline(workspace, rows),
@@ -127,12 +139,14 @@ def judge_version(workspace: Workspace, version: int, report: Report) -> tuple[i
                 f"version {version} of {STUDENT} was registered without {file}; materialise registered_model again"
             )
     rival_scores = None if rival is None else champion_scores(workspace, rival, report)
+    fitness = folder / FITNESS
     return rival, decide(
-        pd.read_parquet(folder / SCORES),
+        read_scores(folder / SCORES),
         workspace.profile.gate,
         rival_scores,
-        slices=pd.read_parquet(folder / SLICES),
+        slices=read_scores(folder / SLICES),
         evidence=gate_evidence(workspace, challenger, folder),
+        fitness=pd.read_parquet(fitness) if fitness.is_file() else None,  # up to version 0.2 there was none
     )
 
 
@@ -151,22 +165,37 @@ def gate_tags(decision: Decision) -> dict[str, str]:
 
 
 def champion_scores(workspace: Workspace, version: int, report: Report) -> pd.DataFrame:
-    """The champion's own numbers on today's benchmark: stored ones if they are of it and have all that the gate reads, else measured now."""
-    config, benchmark = workspace.profile.evaluation, load_benchmark(workspace.data("benchmark_sets"))
+    """The champion's own numbers on today's benchmarks: stored ones if they are of them and have all that the gate reads, else measured now."""
     folder = workspace.registry.folder(STUDENT, version)
     origin = workspace.registry.version(STUDENT, version).origin
-    if origin.benchmark == benchmark.digest:
-        stored = pd.read_parquet(folder / SCORES)
-        if set(limits(workspace.profile.gate)) <= set(stored["metric"]):
+    wanted = demands(workspace.profile.gate)
+    if origin.benchmark == benchmarks_digest(workspace):
+        stored = read_scores(folder / SCORES)
+        if {(d.benchmark, d.metric) for d in wanted} <= set(zip(stored["benchmark"], stored["metric"], strict=True)):
             return stored
     pipeline = OmniHumanPipeline.from_pretrained(str(folder))
+    tables = [
+        _champion_on(workspace, load_benchmark(workspace.data("benchmark_sets"), name), pipeline, version, report)
+        for name in dict.fromkeys(demand.benchmark for demand in wanted)
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def _champion_on(
+    workspace: Workspace, benchmark: Benchmark, pipeline: OmniHumanPipeline, version: int, report: Report
+) -> pd.DataFrame:
+    """A champion generated and scored on one benchmark, in the modes that the gate reads there."""
+    config, weights = workspace.profile.evaluation, workspace.registry.version(STUDENT, version).origin.weights_digest
     root = workspace.scratch("promoted_champion") / f"{version}-{benchmark.digest[:16]}"
-    for mode in (AUDIO, POSE):
-        videos = root / STUDENT_ROWS / mode
-        generate_videos(pipeline, benchmark, videos, mode, None, config, report, weights=origin.weights_digest)
+    read = {demand.mode for demand in demands(workspace.profile.gate, [benchmark.name])}
+    modes = tuple(mode for mode in (AUDIO, POSE) if mode in read)
+    for mode in modes:
+        generate_videos(pipeline, benchmark, root / STUDENT_ROWS / mode, mode, None, config, report, weights=weights)
     reconstruct(pipeline.vae, benchmark, root / RECONSTRUCTION / PIXELS, config.batch_size)
-    plan = [ModelPlan(STUDENT_ROWS, "champion", (AUDIO, POSE), None)]
-    return score_benchmark(root, benchmark, root / "scores", config, plan=plan)
+    plan = [ModelPlan(STUDENT_ROWS, "champion", modes, None)]
+    puppets = benchmark_kind(benchmark.name) == PUPPETS
+    judges = None if puppets else profile_instruments(workspace)
+    return score_benchmark(root, benchmark, root / "scores", config, plan=plan, instruments=judges)
 
 
 def _origin(workspace: Workspace, record: ProductRecord, benchmark: str) -> VersionOrigin:

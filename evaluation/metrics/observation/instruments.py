@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from evaluation.metrics.lip_sync import SyncJudge
-from evaluation.metrics.observation.needs import Need
+from evaluation.metrics.observation.needs import JUDGES, Need
 from evaluation.metrics.puppet_truth import PuppetTruth
 from evaluation.networks.feature_cache import FeatureCache
 from networks.weights import Network
@@ -82,6 +82,11 @@ class Instruments:
     dnsmos: SpeechOpinions | None = None
     puppets: Mapping[str, PuppetTruth] | None = None
     cache: FeatureCache = field(default_factory=FeatureCache)
+
+    def networks(self) -> list[Network]:
+        """What looks, each by its weights: two sets of instruments with the same see the same."""
+        judges = (getattr(self, need) for need in JUDGES)
+        return [judge.network for judge in judges if judge is not None]
 
     def judge(self, need: Need) -> Judge | None:
         """The judge that meets a need, None where it is not there."""

@@ -1,19 +1,25 @@
-"""Every model sampled on the benchmark, and the autoencoder's reconstruction as the ceiling."""
+"""Every model sampled on every benchmark, and the autoencoder's reconstruction as the ceiling."""
 
 import hashlib
 import json
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from assets.core.catalogue import STEPS
 from assets.core.names import SOURCES
-from assets.core.steps import Execution, Fixed, Metadata, Png, Report
+from assets.core.steps import AssetError, Execution, Fixed, Metadata, Png, Report
 from assets.core.versions import ENCODERS, source_version
 from assets.core.workspace import Workspace
-from assets.kinds.evaluation_runs import evaluation_run
-from evaluation.benchmark.benchmark_plan import AUDIO, PIXELS, RECONSTRUCTION, ModelPlan, generation_plan
+from assets.kinds.detectors import face_hider
+from assets.kinds.judging.benchmark_sets import INDEX, benchmarks_digest
+from assets.kinds.judging.evaluation_runs import evaluation_run
+from curation.people.face_blur import Hide, as_it_is
+from evaluation.benchmark.benchmark import Benchmark
+from evaluation.benchmark.benchmark_plan import AUDIO, PIXELS, POSE, RECONSTRUCTION, STUDENT, ModelPlan, generation_plan
 from evaluation.benchmark.generate import generate_videos, reconstruct
-from evaluation.benchmark.puppet_benchmark import Benchmark, load_benchmark
+from evaluation.benchmark.read import load_benchmark
 from evaluation.pages.pictures import models_sheet
 from media import write_atomically
 from media.records import ProductRecord
@@ -21,35 +27,72 @@ from omnihuman.autoencoder import load_autoencoder
 from omnihuman.pipeline import OmniHumanPipeline, build_pipeline
 from omnihuman.transformer import OmniHumanTransformer3DModel
 from profiles import Profile, resolve_source
+from profiles.judging import PUPPETS, benchmark_folder, benchmark_kind
 
 
 def make_generated_videos(execution: Execution) -> Metadata:
     """Generate what is not there yet: each model and mode that is done survives a kill."""
     workspace = execution.workspace
-    benchmark = load_benchmark(workspace.data("benchmark_sets"))
-    root = workspace.data("generated_videos")
-    plan = generation_plan(workspace.profile.evaluation)
-    with evaluation_run(execution, params={"benchmark": benchmark.digest, "clips": len(benchmark)}) as run:
-        _reconstruct(execution, benchmark)
-        sets = [(model, mode) for model in plan for mode in model.modes]
+    config, root = workspace.profile.evaluation, workspace.data("generated_videos")
+    benchmarks = [load_benchmark(workspace.data("benchmark_sets"), name) for name in config.benchmarks]
+    params = {"benchmark": benchmarks_digest(workspace), "clips": sum(map(len, benchmarks))}
+    with evaluation_run(execution, params=params) as run:
+        for benchmark in benchmarks:
+            _reconstruct(execution, benchmark)
+        # A model's pipeline is loaded once, for all benchmarks.
+        models = [(model, benchmark) for model in generation_plan(config) for benchmark in benchmarks]
+        sets = [
+            (own, benchmark, mode)
+            for model, benchmark in models
+            for own in generation_plan(config, benchmark)
+            if own.name == model.name
+            for mode in own.modes
+        ]
         pipelines = _Pipelines(execution)
-        for place, (model, mode) in enumerate(sets):
+        for place, (model, benchmark, mode) in enumerate(sets):
             _generate(pipelines, benchmark, model, mode, _share(execution, place, len(sets)))
-        seconds = _seconds(root)
+        seconds = _seconds(root, config.benchmarks)
         run.log({f"seconds_per_clip.{name}": value for name, value in seconds.items()})
-        for video in sorted((root / "distilled_student" / "audio").glob("*.mp4")):
-            run.artifact(video, "videos")
+        for benchmark in benchmarks:
+            folder = workspace.of_benchmark("generated_videos", benchmark.name)
+            for video in sorted((folder / STUDENT / shown_mode(benchmark)).glob("*.mp4")):
+                run.artifact(video, f"videos/{folder.name}")
+        _forget_other_benchmarks(root, config.benchmarks)
+        write_atomically(root / INDEX, json.dumps({b.name: b.digest for b in benchmarks}, indent=1).encode())
+    first = benchmarks[0]
+    folder, mode = workspace.of_benchmark("generated_videos", first.name), shown_mode(first)
+    videos = {model.title: folder / model.name / mode for model in generation_plan(config, first)}
     return {
-        "contact_sheet": Png(models_sheet(benchmark, {model.title: root / model.name / AUDIO for model in plan})),
-        "videos": Fixed(sum(1 for _ in root.glob("*/*/*.mp4"))),
+        "contact_sheet": Png(models_sheet(first, videos, hide=shown_faces(workspace, first))),
+        "videos": Fixed(sum(1 for _ in root.glob("*/*/*/*.mp4"))),
         "seconds_per_clip": seconds,
         "mlflow_run_id": run.run_id,
     }
 
 
+def shown_mode(benchmark: Benchmark) -> str:
+    """The mode whose videos people look at first: driven by sound, or by pose where no clip has sound.
+
+    Raises:
+        AssetError: a benchmark whose samples have neither.
+    """
+    for mode in (AUDIO, POSE):
+        if benchmark.driven_by(mode):
+            return mode
+    raise AssetError(
+        f"no sample of benchmark {benchmark.name} has sound or keypoints, so nothing can drive a video of it; build it of other clips, or with a "
+        "detector that sees who is in them (encoders.keypoints)"
+    )
+
+
+def shown_faces(workspace: Workspace, benchmark: Benchmark) -> Hide:
+    """What pictures of a benchmark go through: real faces are hidden where `reports.blur_faces` asks for it."""
+    return as_it_is if benchmark_kind(benchmark.name) == PUPPETS else face_hider(workspace.profile)
+
+
 def _reconstruct(execution: Execution, benchmark: Benchmark) -> None:
     profile = execution.workspace.profile
-    pixels = execution.workspace.data("generated_videos") / RECONSTRUCTION / PIXELS
+    pixels = execution.workspace.of_benchmark("generated_videos", benchmark.name) / RECONSTRUCTION / PIXELS
     maker, autoencoder = pixels / "autoencoder.txt", source_version(profile.encoders.autoencoder)
     if _is_done(pixels, {"benchmark": benchmark.digest}) and maker.is_file() and maker.read_text() == autoencoder:
         return
@@ -82,7 +125,7 @@ def planned_pipeline(
 
 def _generate(pipelines: _Pipelines, benchmark: Benchmark, model: ModelPlan, mode: str, report: Report) -> None:
     workspace, config = pipelines.execution.workspace, pipelines.execution.workspace.profile.evaluation
-    folder = workspace.data("generated_videos") / model.name / mode
+    folder = workspace.of_benchmark("generated_videos", benchmark.name) / model.name / mode
     record = ProductRecord.read(workspace.data(SOURCES[model.name]))
     weights = pipeline_digest(workspace, record.weights_digest)
     wanted: dict[str, Any] = {
@@ -123,9 +166,20 @@ def _is_done(folder: Path, wanted: dict[str, Any]) -> bool:
     return all(found.get(key) == value for key, value in wanted.items())
 
 
-def _seconds(root: Path) -> dict[str, float]:
-    records = {path.parent: json.loads(path.read_text()) for path in sorted(root.glob("*/*/meta.json"))}
-    return {
-        f"{folder.parent.name}.{folder.name}": round(record["seconds_per_clip"], 4)
-        for folder, record in records.items()
-    }
+def _seconds(root: Path, benchmarks: Sequence[str]) -> dict[str, float]:
+    """Of the first benchmark as `<model>.<mode>`, of the others with their name before it."""
+    found = {}
+    for name in benchmarks:
+        before = "" if name == benchmarks[0] else f"{benchmark_folder(name)}."
+        for path in sorted((root / benchmark_folder(name)).glob("*/*/meta.json")):
+            seconds = json.loads(path.read_text())["seconds_per_clip"]
+            found[f"{before}{path.parent.parent.name}.{path.parent.name}"] = round(seconds, 4)
+    return found
+
+
+def _forget_other_benchmarks(root: Path, benchmarks: Sequence[str]) -> None:
+    """Videos of benchmarks that the profile no longer lists, and those that earlier versions kept without one."""
+    kept = {benchmark_folder(name) for name in benchmarks}
+    for folder in root.iterdir():
+        if folder.is_dir() and folder.name not in kept:
+            shutil.rmtree(folder)

@@ -1,6 +1,7 @@
 """The page of `benchmark_scores`, with an error analysis against the clips of the snapshot where they are at hand."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +9,19 @@ import numpy as np
 import pandas as pd
 
 from assets.core.workspace import Workspace
+from assets.kinds.judging.generated_videos import shown_faces, shown_mode
 from curation.pages.figures import thresholds
+from evaluation.benchmark.benchmark import Benchmark
 from evaluation.benchmark.benchmark_plan import STUDENT, generation_plan
-from evaluation.benchmark.puppet_benchmark import Benchmark
 from evaluation.pages.report_page import Evaluated, write_evaluation_page
+from evaluation.scoring.criteria import limits
 from evaluation.scoring.error_analysis import TrainingClips, analyse_errors, latent_features
-from evaluation.scoring.gate import limits
 from evaluation.scoring.per_clip import BADNESS, ranked_samples
-from evaluation.scoring.score_table import load_scores
-from omnihuman.autoencoder import encode_video, to_pixels
+from evaluation.scoring.score_table import of_benchmark
+from evaluation.scoring.tables import Tables
+from omnihuman.autoencoder import encode_video, load_autoencoder, to_pixels
+from profiles import Profile, resolve_source
+from profiles.judging import benchmark_folder
 from training.data.feature_rows import FeatureRows
 
 CLIPS_COMPARED = 20_000  # of the snapshot, evenly spread: neighbours are searched one by one
@@ -25,28 +30,38 @@ ROWS_AT_ONCE = 512
 NO_SCORES = ("width", "height", "fps", "frames", "seconds", "keypoints_offset", "keypoints_frames")
 
 
-def write_report(workspace: Workspace, benchmark: Benchmark, autoencoder: Any) -> Path:
-    """Write `var/reports/benchmark_scores/whole.html` from the scores that stand; returns its path."""
-    profile, folder, root = workspace.profile, workspace.data("benchmark_scores"), workspace.data("generated_videos")
-    samples = pd.read_parquet(folder / "samples.parquet")
-    meta = json.loads((root / STUDENT / "audio" / "meta.json").read_text())
+def write_report(workspace: Workspace, benchmark: Benchmark, tables: Tables) -> Path:
+    """Write a benchmark's page below `var/reports/benchmark_scores/` from the scores that stand: `whole.html` for the profile's first, the
+    others by name; returns its path."""
+    profile, name = workspace.profile, benchmark.name
+    root = workspace.of_benchmark("generated_videos", name)
+    samples = of_benchmark(tables.samples, name)
+    meta = json.loads((root / STUDENT / shown_mode(benchmark) / "meta.json").read_text())
     training, why = training_clips(workspace)
     analysis = None
     if training is not None:
-        badness = ranked_samples(samples, STUDENT)[BADNESS].loc[list(benchmark.names)].to_numpy()
-        analysis = analyse_errors(badness, _features_of(autoencoder, benchmark), training, thresholds(profile.curation))
+        ranked = ranked_samples(samples, STUDENT)[BADNESS]
+        numbers = [clip for clip, sample in enumerate(benchmark.names) if sample in ranked.index]
+        badness = ranked.loc[[benchmark.names[clip] for clip in numbers]].to_numpy()
+        features = _features_of(profile, benchmark, numbers)
+        analysis = analyse_errors(badness, features, training, thresholds(profile.curation))
     found = Evaluated(
-        load_scores(folder), pd.read_parquet(folder / "slices.parquet"), samples, benchmark, root, generation_plan(profile.evaluation), STUDENT,
-        meta["weights"], limits(profile.gate), analysis, [] if training is None else training.names, why,
+        of_benchmark(tables.scores, name), of_benchmark(tables.slices, name), samples, benchmark, root, generation_plan(profile.evaluation, benchmark),
+        STUDENT, meta["weights"], limits(profile.gate, name), analysis, [] if training is None else training.names, why,
+        of_benchmark(tables.unmeasured, name).drop(columns="benchmark").to_dict("records"), shown_faces(workspace, benchmark),
     )  # fmt: skip
-    return write_evaluation_page(workspace.report_page("benchmark_scores"), found)
+    place = None if name == profile.evaluation.benchmarks[0] else benchmark_folder(name)
+    return write_evaluation_page(workspace.report_page("benchmark_scores", place), found)
 
 
-def _features_of(autoencoder: Any, benchmark: Benchmark) -> Any:
-    batches = benchmark.frames.split(16)
-    return latent_features(
-        np.concatenate([encode_video(autoencoder, to_pixels(batch)).float().numpy() for batch in batches])
-    )
+def _features_of(profile: Profile, benchmark: Benchmark, clips: Sequence[int]) -> np.ndarray:
+    """`(N, D)` of the samples' true clips, one at a time."""
+    autoencoder = load_autoencoder(resolve_source(profile.encoders.autoencoder))
+    features = [
+        latent_features(encode_video(autoencoder, to_pixels(benchmark.sample(clip).frames[None])).float().numpy())
+        for clip in clips
+    ]
+    return np.concatenate(features)
 
 
 def training_clips(workspace: Workspace) -> tuple[TrainingClips | None, str]:

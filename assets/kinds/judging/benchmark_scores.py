@@ -1,0 +1,126 @@
+"""Numbers for every generated video of every benchmark."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from assets.core.catalogue import STEPS
+from assets.core.markdown import markdown_table
+from assets.core.names import SOURCES
+from assets.core.steps import Execution, Fixed, Markdown, Metadata, Png
+from assets.core.workspace import Workspace
+from assets.kinds.judging.benchmark_sets import benchmarks_digest
+from assets.kinds.judging.evaluation_report import write_report
+from assets.kinds.judging.evaluation_runs import evaluation_run
+from assets.kinds.judging.instruments import profile_instruments
+from evaluation.benchmark.benchmark import Benchmark
+from evaluation.benchmark.benchmark_plan import CONSISTENCY_STUDENT, STUDENT, TEACHER, generation_plan
+from evaluation.benchmark.puppet_benchmark import PuppetBenchmark
+from evaluation.benchmark.read import load_benchmark
+from evaluation.metrics.observation.instruments import Instruments
+from evaluation.pages.report_pictures import cost_against_quality, slices_plot
+from evaluation.scoring.criteria import limits
+from evaluation.scoring.score import join_tables, score_benchmark
+from evaluation.scoring.score_table import of_benchmark
+from media import write_atomically
+from media.records import ProductRecord
+from omnihuman.autoencoder import load_autoencoder
+from profiles import resolve_source
+from profiles.judging import benchmark_folder
+
+MADE_OF = "made_of.txt"  # beside a benchmark's tables: what they were measured from
+
+
+def make_benchmark_scores(execution: Execution) -> Metadata:
+    """Measure the clips themselves, their reconstruction and every model; a benchmark whose videos are unchanged keeps its numbers."""
+    workspace = execution.workspace
+    destination, config = workspace.data("benchmark_scores"), workspace.profile.evaluation
+    benchmarks = [load_benchmark(workspace.data("benchmark_sets"), name) for name in config.benchmarks]
+    params = {"benchmark": benchmarks_digest(workspace), "bootstrap": config.bootstrap}
+    with evaluation_run(execution, params=params) as run:
+        parts = [_scored(execution, benchmark) for benchmark in benchmarks]
+        tables = join_tables(parts, destination)
+        finite = tables.scores[tables.scores["value"].notna()]
+        run.log({_logged(workspace, row): row.value for row in finite.itertuples()})
+        for model, rows in finite.groupby("model"):
+            numbers = {_logged(workspace, row, own=False): row.value for row in rows.itertuples()}
+            run.part(f"scores of {model}", numbers, _trained_by(workspace, str(model)))
+        for table in ("scores", "slices", "samples", "fitness", "unmeasured"):
+            run.artifact(destination / f"{table}.parquet")
+        pages = [write_report(workspace, benchmark, tables) for benchmark in benchmarks]
+        for page in pages:
+            run.artifact(page, "report")
+    first = benchmarks[0]
+    scores, slices = of_benchmark(tables.scores, first.name), of_benchmark(tables.slices, first.name)
+    plan, bounds = generation_plan(config, first), limits(workspace.profile.gate, first.name)
+    student = finite[finite["model"] == STUDENT]
+    return {
+        "rows": Fixed(len(tables.scores)),
+        **{_logged(workspace, row, own=False): float(row.value) for row in student.itertuples()},  # plotted over time
+        **{f"report_{page.stem}": page for page in pages[1:]},
+        "report": pages[0],
+        "cost_against_quality": Png(cost_against_quality(scores, plan)),
+        **({"slices_plot": Png(slices_plot(slices, scores, bounds))} if len(slices) else {}),
+        "slices": Markdown(_slices(tables.slices)),
+        "not_measured": Markdown(markdown_table(tables.unmeasured.to_dict("records"))),
+        "mlflow_run_id": run.run_id,
+        "scores": Markdown(tables.scores.round(4).to_csv(sep="|", index=False).join(("```\n", "```"))),
+    }
+
+
+def _scored(execution: Execution, benchmark: Benchmark) -> Path:
+    """The folder with one benchmark's tables: found by what they were measured from, or measured."""
+    workspace = execution.workspace
+    config = workspace.profile.evaluation
+    part = workspace.var / "scored" / benchmark_folder(benchmark.name)
+    videos = workspace.of_benchmark("generated_videos", benchmark.name)
+    puppets = isinstance(benchmark, PuppetBenchmark)
+    instruments = None if puppets else profile_instruments(workspace)
+    made_of = _made_of(workspace, benchmark, videos, instruments)
+    if (part / MADE_OF).is_file() and (part / MADE_OF).read_text() == made_of:
+        return part
+    autoencoder = load_autoencoder(resolve_source(workspace.profile.encoders.autoencoder)) if puppets else None
+    score_benchmark(
+        videos,
+        benchmark,
+        part,
+        config,
+        autoencoder=autoencoder,
+        instruments=instruments,
+        progress=lambda done, total, note: execution.report(done, total, f"{benchmark.name}: {note}"),
+    )
+    write_atomically(part / MADE_OF, made_of.encode())
+    return part
+
+
+def _made_of(workspace: Workspace, benchmark: Benchmark, videos: Path, instruments: Instruments | None) -> str:
+    config = workspace.profile.evaluation
+    records = [path.read_text() for path in sorted(videos.glob("*/*/meta.json"))]
+    judges = [] if instruments is None else [str(network) for network in instruments.networks()]
+    parts: list[Any] = [
+        STEPS["benchmark_scores"].version, benchmark.digest, config.bootstrap, config.seed, config.teacher_steps, records, judges,
+    ]  # fmt: skip
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _logged(workspace: Workspace, row: Any, own: bool = True) -> str:
+    """The name of a number in MLflow and on the asset's page: of the first benchmark without its name, as it ever was."""
+    benchmark = (
+        "" if row.benchmark == workspace.profile.evaluation.benchmarks[0] else f"{benchmark_folder(row.benchmark)}."
+    )
+    return f"{benchmark}{f'{row.model}.' if own else ''}{row.mode}.{row.metric}"
+
+
+def _slices(slices: pd.DataFrame) -> str:
+    columns = ["benchmark", "slice", "mode", "metric", "value", "ci_low", "ci_high"]
+    return markdown_table(slices[columns].round(4).to_dict("records"))
+
+
+def _trained_by(workspace: Workspace, model: str) -> str | None:
+    """The MLflow run that trained what the rows of `model` judge; None where nothing was trained for them."""
+    if model not in (TEACHER, CONSISTENCY_STUDENT, STUDENT):
+        return None
+    return ProductRecord.read(workspace.data(SOURCES[model])).mlflow_run_id

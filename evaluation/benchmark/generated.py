@@ -1,0 +1,85 @@
+"""What one model made of a benchmark in one mode, read one video at a time."""
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import safe_open
+
+from evaluation.benchmark.benchmark import Benchmark
+from media.user_error import UserError
+
+COST = "cost"  # in the metadata of a file of videos: what its batch cost
+
+
+class GenerationError(UserError):
+    """A mode that does not exist, generated videos that do not fit, or none where some are needed."""
+
+
+class Generated:
+    """`videos-*.safetensors` of a folder: `(T, H, W, 3)` uint8 frames by the names of the benchmark's samples.
+
+    Attributes:
+        meta: the record that generation wrote.
+        files: those of the videos.
+    """
+
+    def __init__(self, folder: Path, benchmark: Benchmark, meta: dict[str, Any]):
+        self.folder, self.meta, self._benchmark = folder, meta, benchmark
+        self.files = sorted(folder.glob("videos-*.safetensors"))
+
+    @cached_property
+    def _file_of(self) -> dict[str, Path]:
+        found: dict[str, Path] = {}
+        for file in self.files:
+            with safe_open(file, "np") as stored:
+                found |= dict.fromkeys(stored.keys(), file)
+        return found
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of the samples that there are videos of, in the benchmark's order."""
+        return tuple(name for name in self._benchmark.names if name in self._file_of)
+
+    def __len__(self) -> int:
+        return len(self._file_of)
+
+    def frames(self, name: str) -> np.ndarray:
+        """`(T, H, W, 3)` uint8 of one sample.
+
+        Raises:
+            GenerationError: there is no video of it.
+        """
+        file = self._file_of.get(name)
+        if file is None:
+            raise GenerationError(
+                f"{self.folder} holds no video of {name}; run `python -m assets generated_videos` again"
+            )
+        with safe_open(file, "np") as stored:
+            frames: np.ndarray = stored.get_tensor(name)
+        return frames
+
+    def parts(self) -> list[dict[str, str]]:
+        """The metadata of each file."""
+        found = []
+        for file in self.files:
+            with safe_open(file, "np") as stored:
+                found.append(dict(stored.metadata() or {}))
+        return found
+
+
+def open_generated(folder: Path, benchmark: Benchmark) -> Generated:
+    """Open the videos of one model and mode.
+
+    Raises:
+        GenerationError: nothing there, or it was made on another benchmark.
+    """
+    file = folder / "meta.json"
+    meta = json.loads(file.read_text()) if file.is_file() else None
+    if meta is None or not any(folder.glob("videos-*.safetensors")):
+        raise GenerationError(f"no generated videos in {folder}; make them with `python -m assets generated_videos`")
+    if meta["benchmark"] != benchmark.digest:
+        raise GenerationError(f"{folder} was made on another benchmark; run `python -m assets generated_videos` again")
+    return Generated(folder, benchmark, meta)
