@@ -28,14 +28,14 @@ FINGERPRINTS = {
     "consistency_student": "c59f711525abdad2bf5d1a19266775f56dec37ca1398d0c12fcc416154603d0a",
     "adversarial_image_student": "108004570af4184016fa9bd33f07cd61211a965f76493e2aaaea719652264d40",
     "distilled_student": "cf97ece4c515146f0efa669bdb1fdf46227b17ce4bf6f8110b0ef72a7db5cb84",
-    "benchmark_sets": "ea5a4ae46b04bc17f3f5a7a0dde1758fdc39a8bc3eb271623d63bf62cf289f9f",
-    "generated_videos": "2683ca1177d3ffa01d72f4ac2d03c51d044a1665b839cfe87c24ac3a7eb1ce2f",
-    "benchmark_scores": "baa16817bf88dd7f42a173b756f406dd2ce323d640c7b4317d686661fa3780b2",
-    "baseline_comparison": "c28abde914ecc013ad2bc51abd528ccd435e6a81d60af2a7952ebf5e0db090ce",
-    "registered_model": "c5c1702085492b0d0f83861c0a88a14ded12d47b0bc2452c15b0713793113253",
-    "promoted_champion": "734043f7860ac5161b7043ed4977892e0e1d330989084fe8fc6f46d852b8c1a4",
+    "benchmark_sets": "4c2991be6230638a59d959a4195704ba261f598b86b68b83e974e77bf0b7b467",
+    "generated_videos": "db5f60fc5eea3c2823149dc760f73817ccafe7233f6fe174aad63affd7c38ce3",
+    "benchmark_scores": "9d16ec91a020967bfb3054d4ba2a52eb329004a298f95ddd5b5cc8339bf22911",
+    "baseline_comparison": "15ee1c74972e9df8afbd9e7486d1f92875f17bb05d4d22d77ef5a46bc314e84f",
+    "registered_model": "b9707382f2fbfc457ef7b6602c9c7cd24cc27904e6535be30ad70466848fc79a",
+    "promoted_champion": "1248c62a20f7e42a8c5777e3b53eccf876f55d25e5b7de41a88da5fc65ae3470",
     "laptop_autoencoder": "ceb7101e35747f24c5ee851137773ba858467bde74c2e170b4a3cd4ea4d26251",
-    "slim_decoder": "66e13537d9617eca37d28b97a72f22446ff505f53a03ba9e9d08da2499df1321",
+    "slim_decoder": "79550de8918cf7760f3d04e8564196a8d37afb00a09b36ad69d7b58363671107",
 }
 
 
