@@ -77,7 +77,7 @@ def execute(workspace: Workspace, step: Step, shard: str | None = None, launch: 
 
 def _execute(workspace: Workspace, step: Step, shard: str | None, launch: Launcher | None) -> Outcome:
     _hold_up_behind_failed_checks(workspace, step, shard)
-    _refuse_unreadable_gate(workspace)
+    _refuse_unjudgeable(workspace, step)
     started = time.monotonic()
     made_from = fingerprint(workspace, step, shard, STEPS)
     report = ProgressFile(workspace.progress(step.name, shard))
@@ -103,11 +103,16 @@ def _execute(workspace: Workspace, step: Step, shard: str | None, launch: Launch
     return Outcome(version, seconds, metadata)
 
 
-def _refuse_unreadable_gate(workspace: Workspace) -> None:
-    """Say before the first asset what the last one would stumble over: a threshold that is no metric's."""
+def _refuse_unjudgeable(workspace: Workspace, step: Step) -> None:
+    """Say before the first asset what the last one would stumble over: a criterion of no metric; and before a training one that nothing here
+    can measure, or a benchmark that cannot be had."""
     from evaluation.scoring.criteria import demands
 
     demands(workspace.profile.gate)
+    if step.group in ("training", "distillation") or step.name == "training_snapshot":
+        from assets.kinds.judging.judgeable import judgeable
+
+        judgeable(workspace)
 
 
 def _record_in_dvc(workspace: Workspace, step: Step) -> None:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evaluation.benchmark.benchmark_plan import AUDIO
+from evaluation.metrics.facts import Reading
 from evaluation.metrics.streaming import ClipMean, MetricError, Network
 
 if TYPE_CHECKING:
@@ -79,6 +81,7 @@ class CosineSimilarity(_ToReference):
     unit = "cosine"
     higher_is_better = True
     title = "CSIM"
+    reading = Reading(AUDIO, 16)
     damage = ("more noise", "another sample")
     needs = ("arcface", "keypoints", "reference")
     architecture = ARCFACE
@@ -94,6 +97,7 @@ class IdentityDrift(_FirstToLast):
     unit = "1 - cosine"
     higher_is_better = False
     title = "identity drift"
+    reading = Reading(AUDIO, 19)
     damage = ("swap midway",)
     needs = ("arcface", "keypoints")
     architecture = ARCFACE
@@ -110,6 +114,7 @@ class DlibFaceDistance(_ToReference):
     unit = "distance"
     higher_is_better = False
     title = "dlib face distance"
+    reading = Reading(AUDIO, 17)
     damage = ("more noise", "another sample")
     needs = ("dlib_face", "keypoints", "reference")
     architecture = DLIB_FACE
@@ -125,6 +130,7 @@ class DlibFaceDrift(_FirstToLast):
     unit = "distance"
     higher_is_better = False
     title = "dlib face drift"
+    reading = Reading(AUDIO, 18)
     damage = ("swap midway",)
     needs = ("dlib_face", "keypoints")
     architecture = DLIB_FACE

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from evaluation.benchmark.benchmark_plan import AUDIO
+from evaluation.metrics.facts import Reading
 from evaluation.metrics.streaming import ClipMean, MetricError, Network
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ class ImageQuality(_Level):
 
     name = "iqa"
     title = "IQA"
+    reading = Reading(AUDIO, 30)
     column_of_levels = 0
 
 
@@ -49,4 +52,5 @@ class ImageAesthetics(_Level):
 
     name = "ase"
     title = "ASE"
+    reading = Reading(AUDIO, 31)
     column_of_levels = 1

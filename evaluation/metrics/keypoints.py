@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from evaluation.benchmark.benchmark_plan import AUDIO, POSE
+from evaluation.metrics.facts import Reading
 from evaluation.metrics.streaming import ClipMean, MetricError, Network, checked_finite
 from evaluation.metrics.wholebody import CONFIDENT, HANDS, LEFT_SHOULDER, RIGHT_SHOULDER
 
@@ -24,6 +26,7 @@ class HandKeypointConfidence(ClipMean):
     unit = "confidence"
     higher_is_better = True
     title = "HKC"
+    reading = Reading(AUDIO, 23)
     damage = ("more blur",)
     needs = ("keypoints",)
 
@@ -49,6 +52,7 @@ class HandKeypointVariance(ClipMean):
     unit = "px^2"
     higher_is_better = True
     title = "HKV"
+    reading = Reading(AUDIO, 24)
     damage = ("frozen",)
     needs = ("keypoints",)
 
@@ -95,6 +99,7 @@ class AverageKeypointDistance(ClipMean):
     unit = "px"
     higher_is_better = False
     title = "AKD"
+    reading = Reading(POSE, 20)
     damage = ("time shift", "another sample")
     needs = ("keypoints", "truth_frames")
 
@@ -120,6 +125,7 @@ class MissingKeypoints(ClipMean):
     unit = "share"
     higher_is_better = False
     title = "missing keypoints"
+    reading = Reading(POSE, 21)
     damage = ("more blur",)
     needs = ("keypoints", "truth_frames")
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from evaluation.benchmark.benchmark_plan import AUDIO
+from evaluation.metrics.facts import Reading
 from evaluation.metrics.streaming import ClipMean, Network
 
 if TYPE_CHECKING:
@@ -65,6 +67,7 @@ class SyncConfidence(_SyncMean):
     unit = "confidence"
     higher_is_better = True
     title = "Sync-C"
+    reading = Reading(AUDIO, 14)
     damage = ("another sound",)
 
     def _value(self, sync: Sync) -> float:
@@ -78,6 +81,7 @@ class SyncDistance(_SyncMean):
     unit = "distance"
     higher_is_better = False
     title = "Sync-D"
+    reading = Reading(AUDIO, 15)
     damage = ("another sound",)
 
     def _value(self, sync: Sync) -> float:

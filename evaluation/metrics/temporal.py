@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from evaluation.benchmark.benchmark_plan import AUDIO
+from evaluation.metrics.facts import Reading
 from evaluation.metrics.streaming import ClipMean, MetricError
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ class Flicker(ClipMean):
     unit = "luma 0-1"
     higher_is_better = False
     title = "flicker"
+    reading = Reading(AUDIO, 32)
     damage = ("noise", "flickering")
 
     def observe(self, seen: "Observed") -> None:
@@ -54,6 +57,7 @@ class ColourDrift(ClipMean):
     unit = "RGB 0-1"
     higher_is_better = False
     title = "colour drift"
+    reading = Reading(AUDIO, 33)
     damage = ("fading",)
 
     def __init__(self, segments: int = 4):

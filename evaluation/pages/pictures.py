@@ -1,6 +1,7 @@
 """What a person looks at: strips of frames side by side, bars with intervals, a talking video."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,7 @@ from evaluation.benchmark.generate import enlarge
 from evaluation.benchmark.generated import open_generated
 from evaluation.metrics.facts import MetricFacts, Reading
 from evaluation.metrics.registry import READINGS
+from evaluation.scoring.comparison_columns import shown_in
 from media import encode_clip, png_bytes
 
 SHEET_CLIPS = 4
@@ -36,9 +38,10 @@ def as_it_is(picture: np.ndarray) -> np.ndarray:
 
 
 def panels_of(scores: pd.DataFrame) -> list[tuple[type[MetricFacts], Reading]]:
-    """The metrics that open tables, as far as this benchmark's table has them."""
+    """The metrics that open tables and have a best side, as far as this benchmark's table has them, with the mode that they are shown in."""
     there = set(zip(scores["metric"], scores["mode"], strict=True))
-    return [(kind, reading) for kind, reading in READINGS.items() if (kind.name, reading.mode) in there]
+    shown = [(kind, replace(reading, mode=shown_in(scores, reading))) for kind, reading in READINGS.items()]
+    return [(kind, reading) for kind, reading in shown if (kind.name, reading.mode) in there]
 
 
 def panel_title(kind: type[MetricFacts], reading: Reading) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 from evaluation.benchmark.benchmark_plan import AUDIO, POSE, SECOND_SEED
 from evaluation.metrics import HighFrequencyRatio, JointDiversity, MissingHands, MissingJoints
 from evaluation.metrics.distances.latent_frechet import LatentFrechetDistance, LatentFrechetDistanceOfArms
-from evaluation.metrics.facts import MetricFacts
+from evaluation.metrics.facts import MetricFacts, Reading
 from evaluation.metrics.registry import READINGS
 
 
@@ -53,10 +53,21 @@ EVERY = (
 def columns_of(scores: pd.DataFrame) -> tuple[Column, ...]:
     """Those of one benchmark's table: what was measured. Costs are of the mode driven by sound, or by pose where none is."""
     there = set(zip(scores["metric"], scores["mode"], strict=True))
-    cost_mode = AUDIO if any(mode == AUDIO for _, mode in there) else POSE
-    costs = {metric for _, metric, _ in _COSTS}
+    cost_mode, costs = first_mode(scores), {metric for _, metric, _ in _COSTS}
+    readings = [_column(kind, shown_in(scores, reading), narrow=True) for kind, reading in READINGS.items()]
+    every = dict.fromkeys((*readings, *EVERY[len(READINGS) :]))
     return tuple(
         column
-        for column in EVERY
+        for column in every
         if (column.metric, column.mode) in there and (column.metric not in costs or column.mode == cost_mode)
     )
+
+
+def first_mode(scores: pd.DataFrame) -> str:
+    """The mode that tables of a benchmark open with: driven by sound, or by pose where no clip has any."""
+    return AUDIO if (scores["mode"] == AUDIO).any() else POSE
+
+
+def shown_in(scores: pd.DataFrame, reading: Reading) -> str:
+    """The mode in which a benchmark's tables show a metric: its own, or pose's where no clip has sound."""
+    return reading.mode if first_mode(scores) == AUDIO else POSE

@@ -3,13 +3,15 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from assets.core.workspace import Workspace
 from media.user_error import UserError
 from orchestration.doctor.finding import Finding
 from profiles import Profile, resolve_source
 
 
-def profile_findings(profile: Profile, test_sets: Path) -> Iterator[Finding]:
+def profile_findings(workspace: Workspace) -> Iterator[Finding]:
     """In the order in which a run comes to need them; what stops a run at its end is said before it begins."""
+    profile = workspace.profile
     encoders = profile.encoders
     yield _found("autoencoder", lambda: resolve_source(encoders.autoencoder))
     yield _found("text encoder", lambda: resolve_source(encoders.text))
@@ -18,7 +20,7 @@ def profile_findings(profile: Profile, test_sets: Path) -> Iterator[Finding]:
     yield from _scores(profile)
     if profile.transformer.base is not None:
         yield _found("Wan base", lambda: _wan(profile))
-    yield _found("benchmarks", lambda: _benchmarks(profile, test_sets))
+    yield _found("benchmarks and gate", lambda: _judged(workspace))
 
 
 def _found(name: str, look: Callable[[], str]) -> Finding:
@@ -57,15 +59,13 @@ def _wan(profile: Profile) -> str:
     return str(OmniHumanTransformer3DModel.inspect_wan(source, **own_configuration(profile)))
 
 
-def _benchmarks(profile: Profile, test_sets: Path) -> str:
-    """Without them a run ends at the distilled student: no videos, no scores, no gate, no champion."""
-    from assets.kinds.judging.benchmark_sets import check_benchmarks
-    from evaluation.scoring.criteria import demands
+def _judged(workspace: Workspace) -> str:
+    """Without it a run ends before its first training: it could not be judged."""
+    from assets.kinds.judging.judgeable import judgeable
 
     try:
-        said = check_benchmarks(profile, test_sets)
+        return judgeable(workspace)
     except UserError as error:
         raise UserError(
-            f"{error}. Training runs up to distilled_student; benchmark_sets and all after it stop here"
+            f"{error}. Nothing is trained that cannot be judged: training_snapshot and all after it stop here"
         ) from error
-    return f"{said}; gate: {', '.join(demand.place for demand in demands(profile.gate))}"

@@ -13,6 +13,6 @@ __all__ = ["Finding", "examine"]
 
 def examine(workspace: Workspace) -> Iterator[Finding]:
     """What the profile names, then the machine (packages, programs, disk, permissions, ports, accelerator), then the stores."""
-    yield from profile_findings(workspace.profile, workspace.data("test_sets"))
+    yield from profile_findings(workspace)
     yield from machine_findings(workspace)
     yield from store_findings(workspace)

@@ -7,6 +7,7 @@ import torch
 from diffusers import WanTransformer3DModel
 from safetensors.torch import load_file, save_file
 
+from assets.core.workspace import Workspace
 from orchestration.doctor.profile_findings import profile_findings
 from orchestration.doctor.report import examine
 from profiles import load_profile
@@ -48,16 +49,20 @@ def test_an_absent_base_is_named_and_a_hub_id_is_not_fetched(tmp_path):
     assert finding(tmp_path, "nobody/nothing").ok
 
 
-def test_a_profile_whose_models_nothing_can_judge_is_told_before_it_trains():
-    found = {finding.name: finding for finding in profile_findings(load_profile("wan2.1-1.3b"))}
-    assert not found["benchmark"].ok and "up to distilled_student" in found["benchmark"].message
+def test_a_profile_whose_models_nothing_can_judge_is_told_before_it_trains(tmp_path):
+    found = {finding.name: finding for finding in profile_findings(Workspace(tmp_path, load_profile("wan2.1-1.3b")))}
+    judged = found["benchmarks and gate"]
+    assert not judged.ok and "test_set:celebv-hq" in judged.message and "`omnihuman testset build`" in judged.message
+    assert "Nothing is trained that cannot be judged" in judged.message
     assert not found["keypoints"].ok and "./weights/dwpose" in found["keypoints"].message
-    own = {finding.name: finding for finding in profile_findings(load_profile("laptop"))}
+    own = {finding.name: finding for finding in profile_findings(Workspace(tmp_path, load_profile("laptop")))}
     assert all(finding.ok for finding in own.values()), own
-    assert own["benchmark"].message == "64 puppets"
+    assert own["benchmarks and gate"].message.startswith("64 puppets; gate: mouth_correlation (puppets, audio), ")
 
 
 def test_a_network_of_a_score_that_is_not_there_is_named(tmp_path):
     profile = load_profile("laptop", [f"curation.scores.lip_sync={{weights: {tmp_path}/syncnet.model}}"])
-    (lip_sync,) = (finding for finding in profile_findings(profile) if finding.name == "score lip_sync")
+    (lip_sync,) = (
+        finding for finding in profile_findings(Workspace(tmp_path, profile)) if finding.name == "score lip_sync"
+    )
     assert not lip_sync.ok and "syncnet.model" in lip_sync.message

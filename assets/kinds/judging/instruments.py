@@ -13,7 +13,7 @@ from evaluation.networks.efficientnet_lite import EfficientNetFeatures
 from evaluation.networks.feature_cache import FeatureCache
 from evaluation.networks.i3d import I3DFeatures
 from evaluation.networks.inception import InceptionFeatures
-from evaluation.networks.packaged import if_installed
+from evaluation.networks.packaged import NotInstalled, if_installed
 from networks.qalign import QAlign
 from networks.weights import NetworkError
 from profiles.judging import JudgesConfig
@@ -68,5 +68,5 @@ def _installed_dlib(keypoints: DetectorJudge | None) -> DlibFaceEmbedding | None
         return None
     try:
         return DlibFaceEmbedding(f"{keypoints.network.architecture} {keypoints.network.sha256}")
-    except NetworkError:  # not installed: `unmeasured` says so, with the remedy
+    except NotInstalled:  # not installed: `unmeasured` says so, with the remedy
         return None

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from evaluation.benchmark.benchmark_plan import AUDIO
 from evaluation.metrics.distances.frechet import frechet_distance_of_features
 from evaluation.metrics.distances.kernel import ClipKernels
+from evaluation.metrics.facts import Reading
 from evaluation.metrics.streaming import MetricError, Network, StreamingMetric, checked_finite
 
 if TYPE_CHECKING:
@@ -98,6 +100,7 @@ class FrechetInceptionDistance(_Frechet):
 
     name = "fid"
     title = "FID"
+    reading = Reading(AUDIO, 27)
     needs = ("inception", "truth_frames")
     architecture = INCEPTION
 
@@ -108,6 +111,7 @@ class ImageNetFrechetDistance(_Frechet):
 
     name = "imagenet_frechet"
     title = "ImageNet Fréchet"
+    reading = Reading(AUDIO, 29)
     needs = ("imagenet", "truth_frames")
     architecture = EFFICIENTNET
 
@@ -117,6 +121,7 @@ class FrechetVideoDistance(_Frechet):
 
     name = "fvd"
     title = "FVD"
+    reading = Reading(AUDIO, 28)
     needs = ("i3d", "truth_frames")
     architecture = I3D
 

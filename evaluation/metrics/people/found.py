@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from evaluation.benchmark.benchmark_plan import AUDIO
+from evaluation.metrics.facts import Reading
 from evaluation.metrics.streaming import ClipMean, Network
 from evaluation.metrics.wholebody import CONFIDENT, HANDS
 
@@ -18,6 +20,7 @@ class FacesFound(ClipMean):
     unit = "share"
     higher_is_better = True
     title = "faces found"
+    reading = Reading(AUDIO, 26)
     needs = ("keypoints",)
     damage = ("more blur",)
 
@@ -40,6 +43,7 @@ class HandKeypointsFound(ClipMean):
     unit = "share"
     higher_is_better = True
     title = "hand points found"
+    reading = Reading(AUDIO, 25)
     needs = ("keypoints",)
     damage = ("more blur",)
 

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from evaluation.benchmark.benchmark_plan import POSE
+from evaluation.metrics.facts import Reading
 from evaluation.metrics.streaming import ClipMean, MetricError, Network
 from media.head_pose import angle_between
 
@@ -25,6 +27,7 @@ class HeadPoseError(ClipMean):
     unit = "degrees"
     higher_is_better = False
     title = "head pose °"
+    reading = Reading(POSE, 22)
     digits = 1
     needs = ("keypoints", "truth_frames")
     damage = ("time shift", "another sample")

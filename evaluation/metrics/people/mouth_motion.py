@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from evaluation.benchmark.benchmark_plan import AUDIO
+from evaluation.metrics.facts import Reading
 from evaluation.metrics.streaming import ClipMean, Network
 from media.speech.mouth_and_sound import correlation, lag
 
@@ -28,6 +30,7 @@ class MouthOpeningCorrelation(_OfKeypoints):
     unit = "r"
     higher_is_better = True
     title = "mouth r with the real clip"
+    reading = Reading(AUDIO, 11)
     needs = ("keypoints", "truth_frames")
     damage = ("time shift", "another sample")
 
@@ -50,6 +53,7 @@ class MouthSoundCorrelation(_OfKeypoints):
     unit = "r"
     higher_is_better = True
     title = "mouth r with loudness"
+    reading = Reading(AUDIO, 12)
     needs = ("keypoints", "sound")
     damage = ("another sound",)
 
@@ -69,6 +73,7 @@ class MouthSoundLag(_OfKeypoints):
     unit = "ms"
     higher_is_better = False
     title = "mouth lag ms"
+    reading = Reading(AUDIO, 13)
     digits = 0
     needs = ("keypoints", "sound")
     damage = ("time shift",)

@@ -1,0 +1,43 @@
+"""What a profile's gate asks for must be measurable before anything is trained for it."""
+
+from assets.core.workspace import Workspace
+from assets.kinds.judging.benchmark_sets import check_benchmarks
+from assets.kinds.judging.instruments import profile_instruments
+from evaluation.metrics.observation.needs import MATERIAL, Need
+from evaluation.panel import measurable
+from evaluation.scoring.criteria import Demand, GateError, demands
+from profiles.judging import PUPPETS, benchmark_kind
+
+# What real clips cannot bring, and what nothing brings them: another kind of truth, and latents, which are compared on puppets alone.
+OF_PUPPETS: frozenset[Need] = frozenset({"puppet_truth", "given_opening", "latents"})
+
+
+def judgeable(workspace: Workspace) -> str:
+    """Say what judges the workspace's models.
+
+    Raises:
+        GateError: a criterion whose metric its benchmark does not allow, or whose network or package is not there.
+        evaluation.benchmark.benchmark.BenchmarkError, AssetError, media.frozen_set.FrozenSetError: a benchmark that cannot be had.
+        networks.weights.NetworkError: a network file that is missing or another.
+    """
+    said = check_benchmarks(workspace.profile, workspace.data("test_sets"))
+    wanted = demands(workspace.profile.gate)
+    for demand in wanted:
+        if benchmark_kind(demand.benchmark) == PUPPETS and not OF_PUPPETS & {*demand.kind.needs}:
+            raise GateError(
+                f"gate.criteria.{demand.name} asks for {demand.place}: puppets are judged by their exact truth, and {demand.metric} reads people; "
+                "name a benchmark of people"
+            )
+    _refuse_unmeasurable(workspace, [demand for demand in wanted if benchmark_kind(demand.benchmark) != PUPPETS])
+    return f"{said}; gate: {', '.join(demand.place for demand in wanted)}"
+
+
+def _refuse_unmeasurable(workspace: Workspace, wanted: list[Demand]) -> None:
+    if not wanted:
+        return
+    unmeasured = {u.metric: u for u in measurable(profile_instruments(workspace), set(MATERIAL) - OF_PUPPETS)[1]}
+    for demand in wanted:
+        if (absent := unmeasured.get(demand.metric)) is not None:
+            raise GateError(
+                f"gate.criteria.{demand.name} asks for {demand.place}, which cannot be measured: {absent.reason}; {absent.remedy}"
+            )
