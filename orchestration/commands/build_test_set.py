@@ -6,12 +6,14 @@ from pathlib import Path
 from assets.core.workspace import Workspace
 from curation.errors import CurationError
 from curation.intake.real_clips import BENCHMARK_CLIPS, fetch_real_clips
+from curation.people.keypoints import KeypointDetector
 from curation.snapshot.frozen_sets import build_test_set
 from curation.snapshot.held_out_people import build_held_out_set
 from curation.snapshot.overlap import training_content
 from curation.snapshot.withdrawals import read_tombstones
 from media.frozen_set import HELD_OUT, FrozenSet
 from media.records import SnapshotRecord
+from media.user_error import UserError
 
 PACKAGED = "packaged"
 PACKAGED_WINDOWS = 8  # of a clip: there are two
@@ -33,13 +35,11 @@ def build(
     Raises:
         CurationError: no local copy, packaged clips that cannot be fetched, or overlap with training.
     """
-    from assets.kinds.detectors import keypoint_detector
-
     video = workspace.profile.video
     if kind == HELD_OUT:
         return _build_held_out(workspace, name or kind, limit, pose, windows or 1, held_out_people)
     training = training_content(workspace.data("raw_clips"), workspace.data("training_snapshot"))
-    detector = keypoint_detector(workspace.profile) if pose else None
+    detector = _detector(workspace, pose)
     destination = workspace.data("test_sets") / (name or kind)
     if kind != PACKAGED:
         if local is None:
@@ -56,8 +56,6 @@ def build(
 def _build_held_out(
     workspace: Workspace, name: str, limit: int | None, pose: bool, windows: int, share: float
 ) -> FrozenSet:
-    from assets.kinds.detectors import keypoint_detector
-
     snapshot = SnapshotRecord.read_if_there(workspace.data("training_snapshot"))
     left_out = share if snapshot is None else float(snapshot.held_out.get("share", 0.0))
     if not share or left_out < share:
@@ -71,8 +69,17 @@ def _build_held_out(
         workspace.data("test_sets") / name,
         workspace.profile.video,
         share,
-        keypoint_detector(workspace.profile) if pose else None,
+        _detector(workspace, pose),
         limit,
         windows=windows,
         tombstones=read_tombstones(workspace.tombstones),
     )
+
+
+def _detector(workspace: Workspace, pose: bool) -> KeypointDetector | None:
+    from assets.kinds.detectors import keypoint_detector
+
+    try:
+        return keypoint_detector(workspace.profile) if pose else None
+    except UserError as error:
+        raise CurationError(f"{error}; --no-pose builds a set without poses") from error

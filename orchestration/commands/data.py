@@ -74,8 +74,10 @@ def withdraw(
 
 @testset_app.command("build")
 def testset_build(
-    local_copy: Annotated[Path | None, typer.Argument(help="folder of the set; none for kind packaged")] = None,
-    kind: Annotated[str, typer.Option(help="celebv-hq, ravdess, cyberhost, emtd, folder, or packaged")] = "folder",
+    local_copy: Annotated[Path | None, typer.Argument(help="folder of the set; none for packaged and held_out")] = None,
+    kind: Annotated[
+        str, typer.Option(help="celebv-hq, ravdess, cyberhost, emtd, folder, packaged, or held_out")
+    ] = "folder",
     name: Annotated[str | None, typer.Option(help="of the test set; default the kind")] = None,
     limit: Annotated[int | None, typer.Option(help="at most so many samples, as many people as possible")] = None,
     exclude_overlap: Annotated[bool, typer.Option(help="leave out what meets training instead of refusing")] = False,
