@@ -15,6 +15,7 @@ import pandas as pd
 
 from curation.errors import CurationError
 from media import write_atomically
+from media.frozen_set import HELD_OUT, MANIFEST, FrozenSetRecord
 
 SELECTORS = ("source_name", "source", "identity")
 
@@ -134,6 +135,29 @@ def is_withdrawn_content(sha256: str, tombstones: Sequence[Tombstone]) -> bool:
     return sha256 in _union(t.source_sha256 for t in tombstones) or sha256[:16] in _union(
         t.clip_ids for t in tombstones
     )
+
+
+def held_by_sets(clips: pd.DataFrame, folders: Iterable[Path]) -> dict[Path, tuple[int, int]]:
+    """Of each frozen set that holds any of the clips: how many of its samples are of them, and how many it has.
+
+    A set is a copy of its own: a withdrawal takes nothing out of it.
+
+    Args:
+        clips: rows of clips.parquet (clip_id, source_sha256).
+        folders: that may be sets; others are passed over.
+    """
+    found = {}
+    for folder in sorted(folders):
+        record = FrozenSetRecord.read_if_there(folder)
+        if record is None or not (folder / MANIFEST).is_file():
+            continue
+        samples = pd.read_parquet(folder / MANIFEST, columns=["sample_id", "sha256"])
+        theirs = samples["sample_id"].str[:16].isin(clips["clip_id"])
+        if record.kind != HELD_OUT:  # its samples are of whole files, which the clips may be parts of
+            theirs |= samples["sha256"].isin(clips["source_sha256"])
+        if theirs.any():
+            found[folder] = int(theirs.sum()), len(samples)
+    return found
 
 
 def _union(parts: Iterable[tuple[str, ...]]) -> set[str]:

@@ -15,7 +15,7 @@ from curation.intake.inspect_file import examine, limits_of
 from curation.snapshot.held_out_people import build_held_out_set, find_held_out, identities_of, is_held_out
 from curation.snapshot.overlap import Training, find_overlap, overlap_with_snapshots
 from curation.snapshot.training_snapshot import freeze_snapshot
-from curation.snapshot.withdrawals import Tombstone
+from curation.snapshot.withdrawals import Tombstone, held_by_sets
 from media import encode_clip
 from tests.curation.shard_workspace import Workspace as ShardWorkspace
 
@@ -196,6 +196,14 @@ def test_a_shot_of_a_film_is_cut_and_heard_where_it_lies(tmp_path, inbox, laptop
         assert np.abs(made.reference(sample).astype(int) - frames[start + 20]).mean() < 3
         truth = sound[start * 1000 : start * 1000 + 17_000]
         assert np.corrcoef(made.audio(sample), truth)[0, 1] > 0.99
+
+
+def test_a_withdrawal_names_the_frozen_sets_that_hold_the_clips(shards):
+    build(shards)
+    clips = all_clips(shards)
+    folders = [shards.root / "set", shards.root / "raw", shards.root / "nothing"]
+    ann, ben = (clips[clips["identity"] == who] for who in (ANN, BEN))
+    assert held_by_sets(ann, folders) == {shards.root / "set": (3, 4)} and held_by_sets(ben, folders) == {}
 
 
 def table(*rows: tuple[str, str, str]) -> pd.DataFrame:
