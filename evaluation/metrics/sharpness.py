@@ -29,10 +29,16 @@ def high_frequency_energy(frames: np.ndarray) -> np.ndarray:
     high = (radius > CUTOFF).astype(np.float32)
     energy = np.empty(len(frames))
     for index, clip in enumerate(frames):
-        luma = clip.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32) / 255.0
-        spectrum = np.fft.rfft2((luma - luma.mean(axis=(1, 2), keepdims=True)) * window)
-        energy[index] = (np.abs(spectrum) ** 2 * high).sum(axis=(1, 2)).mean()
+        # Frame by frame: a long clip's spectra need not fit in memory.
+        energy[index] = np.array([_energy(image, window, high) for image in clip]).mean()
     return energy
+
+
+def _energy(image: np.ndarray, window: np.ndarray, high: np.ndarray) -> np.float32:
+    luma = image.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32) / 255.0
+    spectrum = np.fft.rfft2((luma - luma.mean()) * window)
+    found: np.float32 = (np.abs(spectrum) ** 2 * high).sum()
+    return found
 
 
 @dataclass(frozen=True)
