@@ -19,7 +19,8 @@ class Network:
     """What looked at the pixels or heard the sound.
 
     Attributes:
-        architecture: `inception-v3-fid`, `i3d-kinetics400`, `arcface`, `dlib-face-recognition-resnet-v1`, `syncnet-v2`, `q-align`, or a keypoint detector's name.
+        architecture: `inception-v3-fid`, `i3d-kinetics400`, `arcface`, `dlib-face-recognition-resnet-v1`, `syncnet-v2`, `q-align`, `efficientnet-lite0-imagenet`,
+            `dnsmos-p835`, or a keypoint detector's name.
         sha256: of the weights, 64 hex.
         protocol: what was done to the pixels before, in words that change when it changes.
     """

@@ -1,7 +1,7 @@
 """Metrics, each named for what it computes.
 
 Those of the puppets' known truth are values over arrays; those that score any video are fed clip by clip
-(`evaluation.metrics.streaming`) and name the network that looked, with its weights' hash.
+(`evaluation.metrics.streaming`), say what they need, and name the network that looked, with its weights' hash.
 """
 
 from evaluation.metrics.bootstrap import Estimate, Metric, MetricScore, estimate
@@ -9,6 +9,7 @@ from evaluation.metrics.colour import ColourError
 from evaluation.metrics.distances.distributions import (
     FrechetInceptionDistance,
     FrechetVideoDistance,
+    ImageNetFrechetDistance,
     KernelInceptionDistance,
     KernelVideoDistance,
 )
@@ -31,12 +32,17 @@ from evaluation.metrics.keypoints import (
 )
 from evaluation.metrics.lip_sync import Sync, SyncConfidence, SyncDistance, SyncJudge, SyncOffset
 from evaluation.metrics.mouth import MouthCorrelation
+from evaluation.metrics.people.found import FacesFound, HandKeypointsFound
+from evaluation.metrics.people.head_and_eyes import BlinkRateError, HeadPoseError
+from evaluation.metrics.people.mouth_motion import MouthOpeningCorrelation, MouthSoundCorrelation, MouthSoundLag
+from evaluation.metrics.people.speech_quality import SpeechQuality
 from evaluation.metrics.sharpness import HighFrequencyRatio
 from evaluation.metrics.streaming import ClipMean, MetricError, Network, Score, StreamingMetric
 from evaluation.metrics.temporal import ColourDrift, Flicker, MotionMagnitude
 
 __all__ = [
     "AverageKeypointDistance",
+    "BlinkRateError",
     "ClipMean",
     "ColourDrift",
     "ColourError",
@@ -45,15 +51,19 @@ __all__ = [
     "DlibFaceDistance",
     "DlibFaceDrift",
     "Estimate",
+    "FacesFound",
     "Flicker",
     "FrechetInceptionDistance",
     "FrechetVideoDistance",
     "HandKeypointConfidence",
     "HandKeypointVariance",
     "HandKeypointVariancePerBodyLength",
+    "HandKeypointsFound",
+    "HeadPoseError",
     "HighFrequencyRatio",
     "IdentityDrift",
     "ImageAesthetics",
+    "ImageNetFrechetDistance",
     "ImageQuality",
     "JointDiversity",
     "JointErrorMean",
@@ -68,10 +78,14 @@ __all__ = [
     "MissingKeypoints",
     "MotionMagnitude",
     "MouthCorrelation",
+    "MouthOpeningCorrelation",
+    "MouthSoundCorrelation",
+    "MouthSoundLag",
     "Network",
     "PeakSignalToNoise",
     "PixelDiversity",
     "Score",
+    "SpeechQuality",
     "StreamingMetric",
     "Sync",
     "SyncConfidence",
