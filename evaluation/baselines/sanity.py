@@ -72,7 +72,7 @@ def judge_metrics(
         scores[damage] = {name: panel.metrics[name].compute(resamples, seed) for name in few}
         if progress is not None:
             progress(done, len(asked), damage)
-    return {name: _verdict(name, {d: scores[d][name] for d in order_of_damage(name)}) for name in names}
+    return {name: judged(name, {d: scores[d][name] for d in order_of_damage(name)}) for name in names}
 
 
 def material(samples: Samples, instruments: Instruments) -> frozenset[Need]:
@@ -103,7 +103,8 @@ def score_videos(
     return panel
 
 
-def _verdict(metric: str, scores: dict[str, Score]) -> Verdict:
+def judged(metric: str, scores: dict[str, Score]) -> Verdict:
+    """Judge a metric by its scores under each damage of `order_of_damage`, in that order."""
     ceiling, *damaged = scores.values()
     order = {damage: score.value for damage, score in scores.items()}
     floor = damaged[-1] if damaged else None
@@ -117,7 +118,7 @@ def _why_not(kind: type[MetricFacts], ceiling: Score, floor: Score, order: dict[
     if kind.higher_is_better is None:
         return _why_not_about(kind.best, ceiling, floor, order)
     sign = 1.0 if kind.higher_is_better else -1.0
-    steps = list(order.items())
+    steps = _defined(order)
     for (damage, value), (worse, worse_value) in zip(steps[:-1], steps[1:], strict=True):
         if not (isfinite(value) and isfinite(worse_value) and sign * value > sign * worse_value):
             return f"{worse} reads {worse_value:.4g}, no worse than {value:.4g} of {damage}"
@@ -127,11 +128,17 @@ def _why_not(kind: type[MetricFacts], ceiling: Score, floor: Score, order: dict[
     return ""
 
 
+def _defined(order: dict[str, float]) -> list[tuple[str, float]]:
+    """The steps of damage without those between first and last that leave nothing to measure, as where nobody is found any more."""
+    first, *between, last = order.items()
+    return [first, *(step for step in between if isfinite(step[1])), last]
+
+
 def _why_not_about(best: float | None, ceiling: Score, floor: Score, order: dict[str, float]) -> str:
     """Of a metric whose best value lies between its ends: damage must lead away from it."""
     if best is None:
         return UNASKED
-    steps = [(damage, abs(value - best)) for damage, value in order.items()]
+    steps = [(damage, abs(value - best)) for damage, value in _defined(order)]
     for (damage, distance), (worse, farther) in zip(steps[:-1], steps[1:], strict=True):
         if not (isfinite(distance) and isfinite(farther) and distance < farther):
             return f"{worse} reads {order[worse]:.4g}, no further from {best:g} than {order[damage]:.4g} of {damage}"

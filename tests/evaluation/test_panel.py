@@ -6,6 +6,7 @@ import weakref
 import numpy as np
 import pytest
 
+from evaluation.baselines.sanity import UNASKED, judged, order_of_damage
 from evaluation.metrics import (
     HighFrequencyRatio,
     JointDiversity,
@@ -22,6 +23,7 @@ from evaluation.metrics.observation.needs import JUDGES, MATERIAL
 from evaluation.metrics.observation.observed import Observed
 from evaluation.metrics.puppet_truth import Measured, PuppetTruth
 from evaluation.metrics.registry import METRICS, streaming_metric
+from evaluation.metrics.streaming import Score
 from evaluation.panel import Instruments, Panel, measurable
 from puppets import measure, measure_colours, render
 
@@ -201,3 +203,33 @@ def test_streaming_forms_of_one_name_are_of_that_metric():
         )
         metric = streaming_metric(name, network)
         assert (metric.name, metric.unit) == (name, METRICS[name].unit)
+
+
+def score(value, low=float("nan"), high=float("nan"), coverage=1.0):
+    return Score("m", "u", value, low, high, 4, coverage, None)
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "reason"),
+    [
+        ("dlib_face_distance", (0.2, 0.4, 0.9), ""),
+        ("dlib_face_distance", (0.2, float("nan"), 0.9), ""),  # nobody was found in the noise
+        ("dlib_face_distance", (0.2, 0.1, 0.9), "more noise reads 0.1, no worse than 0.2 of none"),
+        ("dlib_face_distance", (0.2, 0.4, float("nan")), "another sample reads nan, no worse than 0.4 of more noise"),
+        ("high_frequency_ratio", (1.0, 0.4, 0.1), ""),
+        ("high_frequency_ratio", (1.0, 1.4, 0.8), "more blur reads 0.8, no further from 1 than 1.4 of blur"),
+        ("psnr", (20.0,), UNASKED),
+    ],
+)
+def test_a_metric_may_judge_where_damage_leads_away_from_the_best_step_by_step(metric, values, reason):
+    verdict = judged(metric, dict(zip(order_of_damage(metric), map(score, values), strict=True)))
+    assert (verdict.reason, verdict.usable) == (reason, not reason)
+
+
+def test_a_floor_inside_the_real_clips_interval_or_a_metric_of_few_clips_judges_nobody():
+    for ceiling, reason in (
+        (score(1.0, 0.05, 1.9), "the floor 0.1 lies inside the real clips' interval"),
+        (score(1.0, coverage=0.4), "defined on 40% of the real clips only"),
+    ):
+        values = dict(zip(order_of_damage("high_frequency_ratio"), (ceiling, score(0.4), score(0.1)), strict=True))
+        assert judged("high_frequency_ratio", values).reason == reason
