@@ -8,8 +8,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
+from assets.kinds.judging.instruments import open_instruments
+from assets.kinds.judging.judges import DetectorJudge
 from curation.errors import CurationError
 from curation.people.wholebody import MediaPipeHolistic
 from evaluation.baselines import Instruments, Samples, folder_samples, puppet_samples
@@ -17,43 +17,22 @@ from evaluation.baselines.sanity import Verdict, judge_metrics, material
 from evaluation.baselines.tables import unmeasured_table
 from evaluation.metrics.registry import METRICS
 from evaluation.networks.dlib_face import DlibFaceEmbedding
-from evaluation.networks.dnsmos import Dnsmos
-from evaluation.networks.efficientnet_lite import EfficientNetFeatures
-from evaluation.networks.feature_cache import FeatureCache
 from evaluation.networks.packaged import if_installed
 from evaluation.panel import measurable
 from media import decode_clip, encode_clip
-from networks.weights import Network
+from profiles.judging import JudgesConfig
 
 RATE = 16_000
 
 
-class Detector:
-    """MediaPipe's points, named as a metric's network."""
-
-    def __init__(self, detector: MediaPipeHolistic):
-        self.detector = detector
-        self.network = Network(detector.name, detector.version, "whole frames at the sample's size")
-
-    def __call__(self, frames: np.ndarray) -> np.ndarray:
-        """`(T, H, W, 3)` uint8 to `(T, 133, 3)`."""
-        return self.detector(frames)
-
-
-def packaged_instruments(cache: FeatureCache) -> Instruments:
+def packaged_instruments(cache: Path) -> Instruments:
     """All that `make people-and-text` brings; what is not installed is None."""
     try:
-        detector = Detector(MediaPipeHolistic.packaged())
+        detector = DetectorJudge(MediaPipeHolistic.packaged())
     except CurationError:
-        detector = None
-    named = "" if detector is None else f"{detector.network.architecture} {detector.network.sha256}"
-    return Instruments(
-        keypoints=detector,
-        dlib_face=if_installed(lambda: DlibFaceEmbedding(named)) if detector else None,
-        imagenet=if_installed(EfficientNetFeatures),
-        dnsmos=if_installed(Dnsmos),
-        cache=cache,
-    )
+        return open_instruments(JudgesConfig(), None, None, cache)
+    named = f"{detector.network.architecture} {detector.network.sha256}"
+    return open_instruments(JudgesConfig(), detector, if_installed(lambda: DlibFaceEmbedding(named)), cache)
 
 
 def cut_into_pieces(source: Path, destination: Path, pieces: int, seconds: float) -> None:
@@ -134,7 +113,7 @@ def main() -> None:
             cut_into_pieces(options.folder, folder, options.pieces, options.seconds)
         read = puppet_samples if (folder / "manifest.parquet").is_file() else folder_samples
         samples = read(folder, options.limit)
-        text = try_metrics(samples, packaged_instruments(FeatureCache(Path(scratch) / "features")), options.resamples)
+        text = try_metrics(samples, packaged_instruments(Path(scratch) / "features"), options.resamples)
     text += f"\n{time.perf_counter() - began:.0f} s.\n"
     if options.output:
         options.output.write_text(text)

@@ -45,7 +45,7 @@ def test_a_folder_of_real_clips_takes_the_benchmarks_place_and_knows_no_puppet_t
     out = compare_folders(workspace, [f"A={baseline}"], baseline, NetworkPaths(), resamples=10, output=tmp_path / "out")
     page = (out / "comparison.md").read_text()
     scored, unmeasured = page.split("## Not measured")
-    assert "mouth r" not in scored and "AKD↓" in scored and "| mouth r↑ | the samples are no puppets" in unmeasured
+    assert "mouth r↑" not in scored and "AKD↓" in scored and "| mouth r↑ | the samples are no puppets" in unmeasured
     assert "HKC" in page and (out / "scores.parquet").is_file()
 
 

@@ -52,7 +52,7 @@ MATERIAL: Mapping[Need, Absence] = {
 }
 # What looks at them: fields of `Instruments` by name.
 JUDGES: Mapping[Need, Absence] = {
-    "keypoints": Absence("needs keypoints", "choose a detector in the profile (networks.keypoints)"),
+    "keypoints": Absence("needs keypoints", "set encoders.keypoints to mediapipe, or to the folder of a published detector"),
     "inception": Absence(
         "needs the weights of FID's Inception-v3", "set evaluation.networks.inception to pt_inception-2015-12-05-6726825d.pth"
     ),
