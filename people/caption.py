@@ -72,11 +72,12 @@ def write_caption(
     wearing = f" wearing {' and '.join(worn)}" if worn else ""
     hands = ("", " with one hand in view", " with both hands in view")[hands_shown(keypoints)]
     start = f"{feeling}{age}{noun}"
-    return f"{'An' if start[0] in 'aeiou' else 'A'} {start} with {looks}{wearing} talks{hands} in front of {place}."
+    return f"{'An' if start[0] in 'aeiou' else 'A'} {start}{looks}{wearing} talks{hands} in front of {place}."
 
 
 def _skin_and_hair(who: Identity, frames: np.ndarray, classes: np.ndarray) -> str:
-    parts = [f"{who.skin} skin" if shows_colour(frames, classes, PixelClass.SKIN, who.skin, SKIN) else "a face in view"]
+    """Say " with tan skin, short hair and a beard" as far as it is seen; nothing where none of it is."""
+    parts = [f"{who.skin} skin"] if shows_colour(frames, classes, PixelClass.SKIN, who.skin, SKIN) else []
     if who.style == "bald":
         parts.append("no hair")
     elif share_of(classes, PixelClass.HAIR) >= ENOUGH[PixelClass.HAIR]:
@@ -84,4 +85,5 @@ def _skin_and_hair(who: Identity, frames: np.ndarray, classes: np.ndarray) -> st
         parts.append(f"{HAIR_LENGTH[who.style]} {colour}hair")
     if who.beard in BEARD_WORDS and share_of(classes, PixelClass.BEARD) >= ENOUGH[PixelClass.BEARD]:
         parts.append(BEARD_WORDS[who.beard])
-    return ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1]
+    listed = ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + "".join(parts[-1:])
+    return f" with {listed}" if parts else ""

@@ -267,7 +267,7 @@ def _picture(
     body = actor.body
     moment = body.pose(units, actor.bones[t])
     mesh = Mesh(moment.position, moment.normal, moment.tangent, body.uv, body.shade, body.triangles, body.material)
-    light, cells = shot.lighting.seen_by(view), 192 if view.lens.width <= 96 else 256
+    light, cells = shot.lighting.seen_by(view), 128 if view.lens.width <= 96 else 224
     focus = Focus((0.0, 0.0, -DISTANCE), 0.85 * shot.height)
     return draw(mesh, body.surfaces, light, view.lens, background, samples, cells, focus), moment
 

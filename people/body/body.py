@@ -57,7 +57,7 @@ class Body:
 
     def __init__(self, who: Identity, texture: int = 256) -> None:
         a = anatomy()
-        self.who = who
+        self.who, self.fine = who, texture > 256
         rest = shaped(who)
         welded = np.concatenate([s.source[s.triangles] for s in a.surfaces.values()]).astype(np.int32)
         normals = raster.normals(rest, np.ascontiguousarray(welded))
@@ -102,7 +102,7 @@ class Body:
             [np.unique(skin.source[(a.base[skin.source, 1] > 3.0) & ~hidden[skin.source]]), worn[a.base[worn, 1] > 3.0]]
         )
         ground = Ground(rest[near], normals[near], cKDTree(rest[near]), float(rest[a.face_points[8], 1]))
-        parts += hair_parts(who, rest, normals, ground, materials["strands"], materials["scalp"])
+        parts += hair_parts(who, rest, normals, ground, materials["strands"], materials["scalp"], self.fine)
         parts.append(beard_part(who, rest, normals, materials["beard"]))
         if who.glasses != "none":
             parts.append(glasses_part(who.glasses, rest, materials["glasses"]))

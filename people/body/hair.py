@@ -45,12 +45,12 @@ def _on_scalp(style: str) -> Density:
 
 
 def hair_parts(
-    who: Identity, rest: np.ndarray, normals: np.ndarray, ground: Ground, strands: Material, scalp: Material
+    who: Identity, rest: np.ndarray, normals: np.ndarray, ground: Ground, strands: Material, scalp: Material, fine: bool
 ) -> list[Part]:
-    """All hair of the head, from `(V, 3)` rest vertices and normals of the base mesh."""
+    """All hair of the head, from `(V, 3)` rest vertices and normals of the base mesh; `fine` for pictures above 160 px."""
     if who.style == "bald":
         return []
-    style = STYLES[who.style]
+    style = STYLES[who.style] if fine else STYLES[who.style].coarser()
     rng = np.random.default_rng([who.seed, zlib.crc32(b"hair")])
     parts = [_under_layer(who, style, rest, normals, scalp)]
     if not style.strands:

@@ -118,7 +118,8 @@ def cards(
         ],
         axis=2,
     )
-    first = (np.arange(count)[:, None] * steps + np.arange(steps - 1)[None]) * 2
+    outermost_first = np.argsort(-layer, kind="stable")  # what lies below is then hidden before it is looked at
+    first = (outermost_first[:, None] * steps + np.arange(steps - 1)[None]) * 2
     quads = np.stack([first, first + 1, first + 3, first, first + 3, first + 2], axis=-1).reshape(-1, 3)
     shade = (
         (0.62 + 0.38 * layer)[:, None]

@@ -1,6 +1,6 @@
 """Hair styles, as numbers: how strands leave the scalp, where they go, and where they are cut."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Comb = Literal["down", "forward", "back", "aside", "out", "gather"]
@@ -35,6 +35,15 @@ class Style:
     under: float = 0.035
     segments: int = 6
     curls: bool = False
+
+    def coarser(self) -> "Style":
+        """Fewer and wider strands of fewer segments, for small pictures."""
+        return replace(
+            self,
+            strands=round(0.6 * self.strands),
+            width=1.3 * self.width,
+            segments=max(3, round(0.75 * self.segments)),
+        )
 
 
 STYLES: dict[str, Style] = {

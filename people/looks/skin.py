@@ -61,10 +61,12 @@ def head_mask(name: str, size: int) -> np.ndarray:
     return ((whole[1:, 1:] - whole[:-1, 1:] - whole[1:, :-1] + whole[:-1, :-1]) / area).astype(np.float32)
 
 
-def _blob(places: np.ndarray, x: float, y: float, z: float, radius: float) -> np.ndarray:
-    """Gaussian around a place and its mirror image."""
+@cache
+def _blob(size: int, x: float, y: float, z: float, radius: float) -> np.ndarray:
+    """`(size, size, 1)` float32 Gaussian around a place of the head and its mirror image."""
+    places, _ = head_places(size)
     away = (np.abs(places[..., 0]) - x) ** 2 + (places[..., 1] - y) ** 2 + (places[..., 2] - z) ** 2
-    return np.exp(-away / radius**2)[..., None]
+    return np.exp(-away / np.float32(radius**2))[..., None]
 
 
 def _line(distance: np.ndarray, width: float) -> np.ndarray:
@@ -91,12 +93,12 @@ def head_texture(who: Identity, size: int) -> np.ndarray:
         (0, 6.30, 1.48, 0.16, 0.4),
         (0.82, 7.1, 0.5, 0.35, 0.9),
     ):
-        image *= 1 + much * rng.uniform(0.6, 1.3) * red * _blob(p, x, y, z, radius)
-    image *= 1 + np.array([0.03, 0.03, 0.0]) * _blob(p, 0, 7.75, 1.45, 0.5)
-    image *= 1 - np.array([0.13, 0.17, 0.12]) * (0.5 + 0.7 * who.wrinkles) * _blob(p, 0.27, 7.17, 1.42, 0.10)
-    image *= 1 - np.array([0.22, 0.26, 0.24]) * _blob(p, 0.16, 7.33, 1.42, 0.10)  # beside the bridge of the nose
-    image *= 1 - 0.55 * _blob(p, 0.065, 6.835, 1.53, 0.035)  # nostrils
-    image *= 1 - 0.10 * _blob(p, 0, 6.43, 1.52, 0.10)  # below the lip
+        image *= 1 + much * rng.uniform(0.6, 1.3) * red * _blob(size, x, y, z, radius)
+    image *= 1 + np.array([0.03, 0.03, 0.0]) * _blob(size, 0, 7.75, 1.45, 0.5)
+    image *= 1 - np.array([0.13, 0.17, 0.12]) * (0.5 + 0.7 * who.wrinkles) * _blob(size, 0.27, 7.17, 1.42, 0.10)
+    image *= 1 - np.array([0.22, 0.26, 0.24]) * _blob(size, 0.16, 7.33, 1.42, 0.10)  # beside the bridge of the nose
+    image *= 1 - 0.55 * _blob(size, 0.065, 6.835, 1.53, 0.035)  # nostrils
+    image *= 1 - 0.10 * _blob(size, 0, 6.43, 1.52, 0.10)  # below the lip
     lids, lips, inner = (head_mask(n, size)[..., None] for n in ("eyelids", "lips", "inside-mouth"))
     made_up = who.lips > 0.4
     image *= 1 - lids * np.array([0.22, 0.36, 0.34]) * (1.5 if made_up else 0.8)
@@ -131,7 +133,7 @@ def _age(image: np.ndarray, p: np.ndarray, who: Identity, rng: np.random.Generat
     if who.freckles:
         spots = step(smooth_noise(rng, (size, size), (size // 3, size // 3)), 0.9, 1.5)[..., None]
         image *= 1 - 0.35 * who.freckles * spots * np.array([0.5, 0.8, 1.0]) * (
-            _blob(p, 0.35, 7.02, 1.4, 0.4) + _blob(p, 0, 7.7, 1.4, 0.3)
+            _blob(size, 0.35, 7.02, 1.4, 0.4) + _blob(size, 0, 7.7, 1.4, 0.3)
         )
     for _ in range(int(rng.integers(0, 3))):
         side, at = rng.choice([-1, 1]), rng.uniform((0.15, 6.3), (0.55, 7.9))
@@ -171,23 +173,19 @@ def _hairs(image: np.ndarray, p: np.ndarray, who: Identity, rng: np.random.Gener
         cover(step(edge, -0.03, 0.12) * on_head * (0.6 + 0.3 * streaks), hair * 0.75)
 
 
+@cache
+def _coarse_mask(name: str, size: int) -> np.ndarray:
+    """`(size, size, 1)` of one of the pack's masks over the whole texture."""
+    mask = anatomy().masks[name]
+    return mask.reshape(size, len(mask) // size, size, len(mask) // size).mean(axis=(1, 3))[..., None]
+
+
 def body_texture(who: Identity) -> np.ndarray:
     """`(256, 256, 4)` uint8 of everything but the head: skin, with nails."""
     rng = np.random.default_rng([who.seed, zlib.crc32(b"body")])
     tone = linear_of(np.array(who.skin_rgb)) * np.array([1.0, 0.97, 0.95])
     size = 256
-    nails = (
-        anatomy()
-        .masks["fingernails"]
-        .reshape(size, -1, size, anatomy().masks["fingernails"].shape[0] // size)
-        .mean(axis=(1, 3))[..., None]
-    )
-    inner = (
-        anatomy()
-        .masks["inside-mouth"]
-        .reshape(size, -1, size, anatomy().masks["inside-mouth"].shape[0] // size)
-        .mean(axis=(1, 3))[..., None]
-    )
+    nails, inner = (_coarse_mask(name, size) for name in ("fingernails", "inside-mouth"))
     image = tone * (1 + 0.04 * smooth_noise(rng, (size, size), (40, 40))[..., None])
     image = image * (1 - nails) + nails * (0.6 * tone * np.array([1.1, 0.85, 0.85]) + 0.1)
     inner = np.clip(inner * 1.6, 0, 1)

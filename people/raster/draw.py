@@ -177,23 +177,33 @@ def openness(
     """
     by = by or backend()
     seen, whole = np.zeros(len(mesh.position), f32), np.zeros(len(mesh.position), f32)
-    for k in range(directions):
-        y = 1 - 2 * (k + 0.5) / directions
-        around = k * np.pi * (3 - np.sqrt(5))
-        direction = np.array([np.sqrt(1 - y * y) * np.cos(around), y, np.sqrt(1 - y * y) * np.sin(around)])
-        weight = np.maximum(f32(0), _onto(_axes_towards(direction), mesh.normal)[:, 2])
-        axes = _axes_towards(direction)
-        at = _onto(axes, mesh.position)
-        low = at[:, :2].min(axis=0)
-        scale = f32(size - 2) / (at[:, :2].max(axis=0) - low).max()
-        frame = np.array([low[0] - 1 / scale, low[1] - 1 / scale, scale, 0], f32)
+    position, normal = np.ascontiguousarray(mesh.position.T), np.ascontiguousarray(mesh.normal.T)
+    for axes in _sphere(directions):
+        weight = np.maximum(f32(0), axes[2, 0] * normal[0] + axes[2, 1] * normal[1] + axes[2, 2] * normal[2])
+        x, y, z = (axes[k, 0] * position[0] + axes[k, 1] * position[1] + axes[k, 2] * position[2] for k in range(3))
+        left, bottom = x.min(), y.min()
+        scale = f32(size - 2) / max(x.max() - left, y.max() - bottom)
+        frame = np.array([left - 1 / scale, bottom - 1 / scale, scale, 0], f32)
         depth = _depth_map(mesh, surfaces, axes, frame, size, by)
-        at[:, :2] = (at[:, :2] - frame[:2]) * scale
-        cell = np.clip(np.round(at[:, :2]).astype(int), 0, size - 1)
-        reached = at[:, 2] + f32(bias) >= depth[cell[:, 1], cell[:, 0]]
-        seen += weight * reached
+        column, row = (
+            np.clip((at - low) * scale + f32(0.5), 0, size - 1).astype(np.int32)
+            for at, low in ((x, frame[0]), (y, frame[1]))
+        )
+        seen += weight * (z + f32(bias) >= depth.ravel()[row * size + column])
         whole += weight
     return seen / np.maximum(whole, f32(1e-6))
+
+
+@cache
+def _sphere(directions: int) -> tuple[np.ndarray, ...]:
+    """Axes towards directions that are spread evenly over the sphere (Fibonacci's lattice)."""
+    found = []
+    for k in range(directions):
+        y, around = 1 - 2 * (k + 0.5) / directions, k * np.pi * (3 - np.sqrt(5))
+        found.append(
+            _axes_towards(np.array([np.sqrt(1 - y * y) * np.cos(around), y, np.sqrt(1 - y * y) * np.sin(around)]))
+        )
+    return tuple(found)
 
 
 __all__ = ["Backend", "CompilerError", "Focus", "backend", "normals", "openness", "render", "skin"]

@@ -71,9 +71,27 @@ inline void cover(float x0, float y0, float x1, float y1, float x2, float y2, in
   float area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0);
   if (front * area < 0 || std::fabs(area) < 1e-9f) return;
   float inverse = 1 / area;
+  const float ex[4] = {x0, x1, x2, x0}, ey[4] = {y0, y1, y2, y0};
+  const bool wide = right - left > 3;
+  float slope[3] = {0, 0, 0};
+  if (wide)
+    for (int k = 0; k < 3; k++) slope[k] = ey[k] == ey[k + 1] ? 0 : (ex[k + 1] - ex[k]) / (ey[k + 1] - ey[k]);
   for (int iy = top; iy <= bottom; iy++) {
     float y = (float)iy;
-    for (int ix = left; ix <= right; ix++) {
+    int from = left, to = right;
+    if (wide) {  // where the row enters and leaves the triangle, and a point to each side; who is inside is decided below
+      float low = high_x, high = low_x;
+      for (int k = 0; k < 3; k++) {
+        float y_low = std::min(ey[k], ey[k + 1]), y_high = std::max(ey[k], ey[k + 1]);
+        if (y < y_low - 0.01f || y > y_high + 0.01f) continue;
+        float at = ex[k] + (std::min(y_high, std::max(y_low, y)) - ey[k]) * slope[k], other = y_low == y_high ? ex[k + 1] : at;
+        low = std::min(low, std::min(at, other));
+        high = std::max(high, std::max(at, other));
+      }
+      if (low > from) from = std::max(from, (int)low - 1);
+      if (high < to) to = std::min(to, (int)high + 2);
+    }
+    for (int ix = from; ix <= to; ix++) {
       float x = (float)ix;
       float a = ((x1 - x) * (y2 - y) - (x2 - x) * (y1 - y)) * inverse;
       float b = ((x2 - x) * (y0 - y) - (x0 - x) * (y2 - y)) * inverse;

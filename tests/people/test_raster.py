@@ -1,5 +1,7 @@
 """The compiled rasteriser draws what the NumPy reference draws, and both draw where the camera projects."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -160,3 +162,19 @@ def test_compiler_that_fails_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("CXX", "false")
     with pytest.raises(compiled.CompilerError, match="false cannot build"):
         compiled.build(tmp_path)
+
+
+def test_without_a_compiler_the_reference_draws_and_says_so_once(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    drawing.backend.cache_clear()
+    try:
+        with pytest.warns(UserWarning, match="install g\\+\\+"):
+            assert drawing.backend() == "reference"
+        mesh, surfaces = square(np.zeros(2), 1.0, -8.0)
+        camera, background = Camera(60.0, (15.5, 15.5), 32, 32), np.zeros((32, 32, 3), np.float32)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert render(mesh, surfaces, LIGHT, camera, background, 1, 0).kinds[16, 16] == 7
+    finally:
+        drawing.backend.cache_clear()
