@@ -35,9 +35,16 @@ def correlation(first: np.ndarray, second: np.ndarray, fewest: int = FEWEST, sta
 
 def lag(opening: np.ndarray, heard: np.ndarray, lags: int, fewest: int = FEWEST, standing: float = STANDING) -> float:
     """Frames by which `(T,)` opening comes after `(T,)` envelope, the best of -lags..lags by correlation; NaN where undefined."""
+    found = lag_correlations(opening, heard, lags, fewest, standing)
+    return float("nan") if np.isnan(found).all() else float(np.nanargmax(found) - lags)
+
+
+def lag_correlations(
+    opening: np.ndarray, heard: np.ndarray, lags: int, fewest: int = FEWEST, standing: float = STANDING
+) -> np.ndarray:
+    """`(2 * lags + 1,)` correlations of `(T,)` opening and `(T,)` envelope with the opening late by -lags..lags frames; NaN where undefined."""
     shifts = range(-lags, lags + 1)
-    found = np.array([correlation(*_shifted(opening, heard, shift), fewest, standing) for shift in shifts])
-    return float("nan") if np.isnan(found).all() else float(shifts[int(np.nanargmax(found))])
+    return np.array([correlation(*_shifted(opening, heard, shift), fewest, standing) for shift in shifts])
 
 
 def _shifted(opening: np.ndarray, heard: np.ndarray, shift: int) -> tuple[np.ndarray, np.ndarray]:

@@ -86,7 +86,7 @@ def sound_of(recording: Recording) -> np.ndarray:
 
 def decode_opus(data: bytes) -> np.ndarray:
     """`(S,)` float32 at 16 kHz out of an Ogg file that `build` wrote; `media.read_audio` hears the same in more than twice the time."""
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         frames = [frame.to_ndarray()[0] for frame in container.decode(audio=0)]
     return resample_poly(np.concatenate(frames), 1, OPUS_RATE // RATE).astype(np.float32)
 
