@@ -138,6 +138,17 @@ class MouthAudioConfig(Strict):
     fewest: Positive = 8
 
 
+class MouthSpeechConfig(Strict):
+    """The network that this project fits to speech (`training/recipes/mouth_from_sound.py`); for people, whose sound is speech.
+
+    Lags of up to `lags` frames. `fewest` frames at each lag: over fewer, the speech of another fits too often.
+    """
+
+    weights: str = "package:networks/mouth_from_sound/model.safetensors"
+    lags: Annotated[int, Field(ge=3)] = 5
+    fewest: Positive = 16
+
+
 class SoundConfig(Strict):
     """A 20 ms window counts as sound above `audible_db`."""
 
@@ -249,6 +260,7 @@ class ScoresConfig(Strict):
     presence: PresenceConfig | None = PresenceConfig()
     pose: PoseConfig | None = PoseConfig()
     mouth_audio: MouthAudioConfig | None = MouthAudioConfig()
+    mouth_speech: MouthSpeechConfig | None = None
     sound: SoundConfig | None = SoundConfig()
     loudness: LoudnessConfig | None = LoudnessConfig()
     speech: SpeechConfig | None = None

@@ -28,6 +28,7 @@ from curation.scores.sound.language import LANGUAGE
 from curation.scores.sound.level import SOUND
 from curation.scores.sound.loudness import LOUDNESS
 from curation.scores.sound.mouth_audio import MOUTH_AUDIO
+from curation.scores.sound.mouth_speech import MOUTH_SPEECH
 from curation.scores.sound.music import MUSIC
 from curation.scores.sound.speakers import SPEAKERS
 from curation.scores.sound.speech import SPEECH
@@ -35,7 +36,7 @@ from profiles.scores import ScoresConfig
 
 SCORES: tuple[Score, ...] = (
     MOTION, CAMERA, STILLNESS, CUTS, STROKES, TEXT_BOXES, SHARPNESS, EXPOSURE, NOISE, COMPRESSION, LETTERBOX,
-    RESOLUTION, QUALITY, QALIGN, SOUND, LOUDNESS, SPEECH, MUSIC, LANGUAGE, SPEAKERS, MOUTH_AUDIO, LIP_SYNC,
+    RESOLUTION, QUALITY, QALIGN, SOUND, LOUDNESS, SPEECH, MUSIC, LANGUAGE, SPEAKERS, MOUTH_AUDIO, MOUTH_SPEECH, LIP_SYNC,
     PUPPET_SYNC, PRESENCE, POSE, PEOPLE, CAPTION,
 )  # fmt: skip
 
