@@ -24,6 +24,7 @@ from assets.retraining.column_drift import ColumnDrift, measure_drift
 from assets.retraining.refresh_decision import RefreshDecision, RefreshFacts, decide_refresh
 from curation.errors import CurationError
 from curation.scores.registry import columns_of
+from curation.snapshot.held_out_people import held_out_clips
 from curation.subsets.nested_subsets import parse_predicates
 from curation.subsets.selection import check_predicates
 from profiles.conditions import SUBSETS
@@ -100,7 +101,7 @@ def _trained(samples: Path) -> pd.DataFrame:
 
 
 def _today(scores: ds.Dataset, workspace: Workspace) -> pd.DataFrame:
-    """By clip id: seconds, the nested subsets, whether its shard has features to train on; withdrawn clips are in none."""
+    """By clip id: seconds, the nested subsets, whether its shard has features to train on; clips that are withdrawn or show held-out people are in none."""
     if "seconds" not in scores.schema.names:
         raise CurationError(
             "the score tables were written by an older version and have no column 'seconds'; materialise clip_scores again"
@@ -111,7 +112,9 @@ def _today(scores: ds.Dataset, workspace: Workspace) -> pd.DataFrame:
     columns: dict[str, Any] = {name: ds.field(name) for name in ("clip_id", "shard", "seconds")}
     columns |= {name: predicate.expression for name, predicate in predicates.items()}
     table = scores.to_table(columns=columns).to_pandas().drop_duplicates("clip_id").set_index("clip_id")
-    inside = ~table.index.isin(withdrawn_clips(workspace))
+    share, shards = workspace.profile.evaluation.held_out_people, workspace.shards("raw_clips")
+    left_out = withdrawn_clips(workspace) | held_out_clips(workspace.data("raw_clips"), shards, share)
+    inside = ~table.index.isin(left_out)
     for name in SUBSETS:
         inside = inside & table[name].fillna(False).astype(bool)
         table[name] = inside

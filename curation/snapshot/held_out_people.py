@@ -89,6 +89,15 @@ def clip_tables(
                 unreadable[name] = str(error)
 
 
+def held_out_clips(raw_root: Path, shards: Sequence[str], share: float) -> set[str]:
+    """Ids of all clips that no snapshot will list, because of whom they show."""
+    if not share:
+        return set()
+    people = find_held_out(clip_tables(raw_root, shards), share)
+    tables = (clips for _, clips in clip_tables(raw_root, shards))
+    return {clip_id for clips in tables for clip_id in clips.loc[people.among(clips) != "", "clip_id"]}
+
+
 def build_held_out_set(
     raw_root: Path,
     subsets_root: Path,

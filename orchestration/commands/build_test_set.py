@@ -28,7 +28,6 @@ def build(
     exclude: bool,
     pose: bool,
     windows: int | None,
-    held_out_people: float = 0.0,
 ) -> FrozenSet:
     """Build `data/test_sets/NAME`, disjoint from the training snapshot.
 
@@ -37,7 +36,7 @@ def build(
     """
     video = workspace.profile.video
     if kind == HELD_OUT:
-        return _build_held_out(workspace, name or kind, limit, pose, windows or 1, held_out_people)
+        return _build_held_out(workspace, name or kind, limit, pose, windows or 1)
     training = training_content(workspace.data("raw_clips"), workspace.data("training_snapshot"))
     detector = _detector(workspace, pose)
     destination = workspace.data("test_sets") / (name or kind)
@@ -53,9 +52,8 @@ def build(
         return build_test_set(Path(folder), destination, kind, video, training, detector, limit, exclude, most)
 
 
-def _build_held_out(
-    workspace: Workspace, name: str, limit: int | None, pose: bool, windows: int, share: float
-) -> FrozenSet:
+def _build_held_out(workspace: Workspace, name: str, limit: int | None, pose: bool, windows: int) -> FrozenSet:
+    share = workspace.profile.evaluation.held_out_people
     snapshot = SnapshotRecord.read_if_there(workspace.data("training_snapshot"))
     left_out = share if snapshot is None else float(snapshot.held_out.get("share", 0.0))
     if not share or left_out < share:

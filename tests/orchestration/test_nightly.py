@@ -17,6 +17,7 @@ from assets.core.workspace import Workspace, open_workspace
 from assets.dagster.asset_factory import begin_from
 from assets.retraining.refresh import ask
 from curation.scores.registry import columns_of
+from curation.snapshot.held_out_people import is_held_out
 from curation.snapshot.withdrawals import withdraw
 from orchestration.dagster_location.schedules import nightly_training
 from profiles import load_profile
@@ -136,6 +137,20 @@ def test_a_shard_without_features_does_not_count_yet(workspace):
     put_shard(workspace, "s-000000000002", ids_of("bb", 100), seed=1)
     workspace.data("condition_features", "s-000000000002").rmdir()
     assert not ask(workspace).refresh
+
+
+def test_clips_of_held_out_people_are_no_growth_whoever_they_are(workspace):
+    """They are in no snapshot: counted as new they would be new every night."""
+    share = 0.05
+    who = next(name for name in map(str, range(1000)) if is_held_out(name, share))
+    put_shard(workspace, "s-000000000002", ids_of("cc", 40), seed=2, brightness=0.9)
+    clips = workspace.data("raw_clips", "s-000000000002") / "clips.parquet"
+    pd.read_parquet(clips).assign(identity=who).to_parquet(clips)
+    holding = Workspace(workspace.root, load_profile("laptop", [f"evaluation.held_out_people={share}"]))
+    counted, left_out = ask(workspace).facts, ask(holding).facts
+    assert counted.new_clips == 40 and any(column.drifted for column in counted.drift)
+    assert left_out.new_clips == 0 and not left_out.drift and set(left_out.new_hours.values()) == {0.0}
+    assert left_out.changed == ("evaluation.held_out_people 0.0 -> 0.05",)
 
 
 def test_other_settings_and_other_code_than_the_champions_are_named(workspace, monkeypatch):

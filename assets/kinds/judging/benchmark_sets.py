@@ -20,6 +20,7 @@ from curation.pages.figures import contact_sheet
 from curation.snapshot.frozen_sets import build_test_set
 from curation.snapshot.held_out_people import build_held_out_set
 from curation.snapshot.overlap import Training, find_overlap, training_content
+from curation.snapshot.withdrawals import read_tombstones
 from evaluation.benchmark.benchmark import Benchmark
 from evaluation.benchmark.puppet_benchmark import build_puppets, check_benchmark
 from evaluation.benchmark.read import load_benchmark
@@ -153,6 +154,7 @@ def _build_held_out(workspace: Workspace, name: str, folder: Path, training: Tra
         profile.evaluation.held_out_people,
         keypoint_detector(profile),
         profile.evaluation.clips,
+        tombstones=read_tombstones(workspace.tombstones),
     )
 
 
