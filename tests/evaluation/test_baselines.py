@@ -3,10 +3,7 @@
 import json
 import re
 from fractions import Fraction
-from pathlib import Path
-from types import SimpleNamespace
 
-import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,25 +13,16 @@ from evaluation.baselines import (
     BaselineError,
     FolderVideos,
     Instruments,
-    Samples,
     compare_baselines,
     folder_samples,
     puppet_samples,
 )
 from evaluation.baselines.published import CELEBV_HQ, CYBERHOST, RAVDESS, published, unlisted
-from evaluation.baselines.samples import Sample
-from evaluation.baselines.videos import in_one_frame
 from evaluation.metrics import MetricError, Network, Sync
 from evaluation.metrics.puppet_truth import PuppetTruth
 from media import encode_clip
-from puppets import PuppetKeypoints, measure_colours
-
-
-class Detector:
-    network = Network("puppet-colours", "1", "whole frames")
-
-    def __call__(self, frames):
-        return PuppetKeypoints()(frames)
+from puppets import measure_colours
+from tests.evaluation.methods import Detector, RandomConvolution, blurred, write
 
 
 class SoundJudge:
@@ -74,17 +62,6 @@ def truth(benchmark):
     colours = measure_colours(benchmark.reference.numpy())
     rows = zip(benchmark.opening.numpy(), benchmark.joints.numpy(), colours, strict=True)
     return {name: PuppetTruth(*row) for name, row in zip(benchmark.names, rows, strict=True)}
-
-
-def write(folder, frames_of, benchmark, fps=16.0, suffix=".mp4"):
-    folder.mkdir()
-    for name, frames, audio in zip(benchmark.names, benchmark.frames.numpy(), benchmark.audio.numpy(), strict=True):
-        (folder / f"{name}{suffix}").write_bytes(encode_clip(frames_of(frames), fps, audio))
-    return folder
-
-
-def blurred(frames):
-    return np.stack([cv2.GaussianBlur(f, (0, 0), 1.5) for f in frames])
 
 
 @pytest.fixture(scope="module")
@@ -189,70 +166,6 @@ def test_everything_that_does_not_fit_is_named_in_one_error(tmp_path, samples, b
     assert f"{names[3]}.mp4 is 64 x 32, the sample 64 x 64" in message and "--fit" in message
 
 
-def test_other_lengths_are_refused_and_fit_cuts_but_never_stretches(tmp_path, samples, benchmark):
-    longer = write(tmp_path / "longer", lambda f: np.concatenate([f, f]), benchmark)
-    with pytest.raises(BaselineError, match=r"has 34 frames, the sample 17"):
-        FolderVideos("m", longer, samples)
-    assert FolderVideos("m", longer, samples, fit=True).frames(samples.samples[0]).shape == (17, 64, 64, 3)
-    large = write(tmp_path / "large", lambda f: f.repeat(2, axis=1).repeat(2, axis=2), benchmark)
-    enlarged = FolderVideos("m", large, samples, fit=True)
-    assert in_one_frame(samples, [enlarged]).samples == samples.samples, "nothing is enlarged"
-    fitted = enlarged.frames(samples.samples[0])
-    assert np.abs(fitted.astype(int) - benchmark.frames[0].numpy()).mean() < 2
-    short = write(tmp_path / "short", lambda f: f[:9], benchmark)
-    with pytest.raises(BaselineError, match=r"has 9 of 17 frames"):
-        FolderVideos("m", short, samples, fit=True)
-
-
-@pytest.fixture(scope="module")
-def widened(tmp_path_factory, benchmark):
-    """The puppets in the middle of wider pictures, as real clips are wider than what a model makes of them."""
-
-    def wider(frames):
-        sides = np.random.default_rng(0).integers(0, 256, (1, 8, 2, 3), np.uint8).repeat(8, axis=1).repeat(8, axis=2)
-        sides = np.broadcast_to(sides, (len(frames), 64, 16, 3))
-        return np.concatenate([sides, frames, sides], axis=2)
-
-    root = tmp_path_factory.mktemp("wide")
-    write(root / "real", wider, benchmark)
-    write(root / "made", lambda f: f, benchmark)
-    write(root / "large", lambda f: wider(f).repeat(2, axis=1).repeat(2, axis=2), benchmark)
-    return root
-
-
-def test_what_a_method_cut_off_counts_for_nobody_and_a_perfect_one_is_at_the_ceiling(widened, tmp_path):
-    from evaluation.networks.i3d import I3DFeatures
-
-    torch.manual_seed(0)
-    torch.jit.script(RandomConvolution()).save(str(tmp_path / "i3d.pt"))
-    real = folder_samples(widened / "real", 4)
-    with pytest.raises(BaselineError, match="is 64 x 64, the sample 96 x 64"):
-        FolderVideos("made", widened / "made", real)
-    instruments = Instruments(keypoints=Detector(), i3d=I3DFeatures(tmp_path / "i3d.pt"))
-    methods = [FolderVideos(name, widened / name, real, fit=True) for name in ("made", "large")]
-    found = compare_baselines(methods, real, instruments, tmp_path / "out", resamples=2)
-    assert {(sample.height, sample.width) for sample in found.samples.samples} == {(64, 64)}
-    for name in ("made", "large"):
-        assert found.scores[name]["akd"].value < 0.5
-        assert found.scores[name]["missing_keypoints"].value < 0.01
-        blur = found.verdicts["fvd"].order["blur"]
-        assert found.scores[name]["fvd"].value < 0.2 * blur
-
-
-def test_one_frame_is_the_part_that_all_show_at_the_size_of_the_smallest():
-    def one_frame(*sizes):
-        samples = Samples("s", (Sample("a", Path("a.mp4"), 8, 25.0, 360, 640, False),), "0" * 64)
-        methods = [SimpleNamespace(size=lambda sample, size=size: size) for size in sizes]
-        (found,) = in_one_frame(samples, methods).samples
-        return found.height, found.width
-
-    assert one_frame() == one_frame((720, 1280)) == (360, 640)
-    assert one_frame((480, 480)) == (360, 360) and one_frame((256, 256)) == (256, 256)
-    assert one_frame((256, 256), (180, 320)) == (180, 180), "the wide one shows more than is compared, and is smaller"
-    assert one_frame((832, 480)) == (360, 208) and one_frame((480, 832)) == (360, 624)
-    assert one_frame((100, 100), (100, 200)) == (89, 100), "one cut the sides off, the other above and below"
-
-
 def test_a_limit_leaves_out_samples_but_not_the_methods_other_videos(tmp_path, benchmark_folder, benchmark):
     folder = write(tmp_path / "m", lambda f: f, benchmark)
     few = puppet_samples(benchmark_folder, 3)
@@ -288,17 +201,6 @@ def test_published_rows_are_found_by_name_and_the_mean_claim_of_the_paper_holds(
     for column, sign in (("iqa", 1), ("ase", 1), ("sync_c", 1), ("fid", -1), ("fvd", -1)):
         means = {m: sign * (CELEBV_HQ[m][column] + RAVDESS[m][column]) for m in CELEBV_HQ}
         assert max(means, key=means.__getitem__) == "OmniHuman"
-
-
-class RandomConvolution(torch.nn.Module):
-    """A network of I3D's interface that sees texture and motion: one layer of random filters."""
-
-    def __init__(self):
-        super().__init__()
-        self.filters = torch.nn.Conv3d(3, 400, (3, 7, 7), stride=(2, 8, 8))
-
-    def forward(self, x: torch.Tensor, rescale: bool, resize: bool, return_features: bool) -> torch.Tensor:
-        return torch.relu(self.filters(x)).mean(dim=(2, 3, 4))
 
 
 def test_distances_of_a_network_by_path_order_damage_and_say_that_clips_are_few(tmp_path, benchmark_folder, benchmark):
