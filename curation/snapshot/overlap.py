@@ -12,6 +12,9 @@ from curation.snapshot.identities import known_identities
 from curation.tables.storage import CurationError, read_table
 from media.records import SnapshotRecord
 
+# Of clips.parquet: what samples are held against. A corpus has millions of rows, and a table forty columns.
+COMPARED = ("clip_id", "source_sha256", "source_name", "identity", "phash", "near_duplicate_of")
+
 
 @dataclass(frozen=True)
 class Training:
@@ -28,7 +31,7 @@ def training_content(raw_root: Path, snapshot_dir: Path) -> Training:
         CurationError: a table that cannot be read.
     """
     shards = sorted(path for path in raw_root.glob("s-*") if path.is_dir())
-    tables = [read_table(shard / "clips.parquet").assign(shard=shard.name) for shard in shards]
+    tables = [_compared(read_table(shard / "clips.parquet")) for shard in shards]
     clips = pd.concat(tables) if tables else pd.DataFrame(columns=["clip_id"])
     record = SnapshotRecord.read_if_there(snapshot_dir)
     if record is None:
@@ -40,6 +43,10 @@ def training_content(raw_root: Path, snapshot_dir: Path) -> Training:
             f"{len(missing)} clips of {snapshot_dir} are in no shard of {raw_root}; `dvc pull` the shards it was made from"
         )
     return Training(clips[clips["clip_id"].isin(listed)], "snapshot " + record.digest)
+
+
+def _compared(clips: pd.DataFrame) -> pd.DataFrame:
+    return clips[[name for name in COMPARED if name in clips]]
 
 
 def find_overlap(samples: pd.DataFrame, training: Training) -> dict[str, str]:
