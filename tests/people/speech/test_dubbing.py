@@ -117,4 +117,4 @@ def test_a_bed_fills_pauses_and_leaves_speech():
 
 def test_another_kind_is_an_error_that_names_the_kinds():
     with pytest.raises(SpeechError, match="'echo' is no kind of dubbing; there are other_words"):
-        dub("echo", 0, 1.0)
+        dub("echo", 0, 1.0)  # type: ignore[arg-type]  # it is what is refused

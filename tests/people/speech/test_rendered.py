@@ -13,6 +13,7 @@ def test_lips_part_in_space_as_units_say_and_as_the_sound_lets_expect(seed):
     person = render(seed, frames=41, size=64, split="held_out", samples=1)
     mouth = person.units[:, [person.unit_names.index(name) for name in UNITS]]
     assert np.corrcoef(opening(mouth), person.opening)[0, 1] > 0.999
+    assert person.audio is not None
     heard = load_mouth_from_sound()(person.audio, person.fps, 41)
     assert np.corrcoef(heard, person.opening)[0, 1] > 0.75
     assert np.corrcoef(heard[6:], person.opening[:-6])[0, 1] < 0.4
