@@ -6,15 +6,22 @@ from pydantic import AfterValidator, Field, model_validator
 
 from profiles.base import Positive, Strict
 
-PUPPETS, PACKAGED, HELD_OUT, TEST_SET = "puppets", "packaged", "held_out", "test_set"
+PUPPETS, RENDERED_PEOPLE, PACKAGED, HELD_OUT, TEST_SET = (
+    "puppets",
+    "rendered_people",
+    "packaged",
+    "held_out",
+    "test_set",
+)
+DRAWN = (PUPPETS, RENDERED_PEOPLE)  # whose faces are nobody's
 # A test set is named as `omnihuman testset build` names it.
 BenchmarkName = Annotated[
-    str, Field(pattern=rf"^({PUPPETS}|{PACKAGED}|{HELD_OUT}|{TEST_SET}:[A-Za-z0-9][A-Za-z0-9._-]*)$")
+    str, Field(pattern=rf"^({PUPPETS}|{RENDERED_PEOPLE}|{PACKAGED}|{HELD_OUT}|{TEST_SET}:[A-Za-z0-9][A-Za-z0-9._-]*)$")
 ]
 
 
 def benchmark_kind(name: str) -> str:
-    """`puppets`, `packaged`, `held_out` or `test_set`."""
+    """`puppets`, `rendered_people`, `packaged`, `held_out` or `test_set`."""
     return name.partition(":")[0]
 
 
@@ -44,11 +51,11 @@ class EvaluationConfig(Strict):
     """The held-out benchmarks and how each model samples on them.
 
     Attributes:
-        benchmarks: frozen sets, the first of them the one that tables open with: `puppets` (rendered, with exact truth), `packaged` (real clips
-            out of packages), `held_out` (people of the inbox whom no training sees), `test_set:NAME` (`omnihuman testset build`).
+        benchmarks: frozen sets, the first of them the one that tables open with: `puppets` and `rendered_people` (with exact
+            truth), `packaged` (real clips out of packages), `held_out` (people of the inbox whom no training sees), `test_set:NAME` (`omnihuman testset build`).
         held_out_people: share of the inbox's people, by the hash of who they are, whom no training sees; above 0 where `held_out` is listed.
-        clips: samples of each benchmark at most; of the puppets exactly.
-        seed: of the puppets, the noise and the bootstrap.
+        clips: samples of each benchmark at most; of puppets and rendered people exactly.
+        seed: of puppets and rendered people, the noise and the bootstrap.
         networks: published networks that look at videos.
     """
 

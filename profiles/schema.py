@@ -5,7 +5,7 @@ Its larger parts have modules of their own; all their names are here.
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from profiles.base import Positive, Ratio, Strict
 from profiles.conditions import CONDITIONS, STRONGEST
@@ -94,12 +94,23 @@ class ContinuationConfig(Strict):
 
 
 class DemoConfig(Strict):
-    """The corpus that `make demo` renders into the inbox. `broken` puppets each break one rule."""
+    """The corpus that `make demo` renders into the inbox: `clean` clips, and `broken_per_kind` of each kind that breaks one rule.
 
+    Attributes:
+        world: of puppets, or of rendered people at the size of the main bucket.
+        frames: of each clip; of people 4n + 1.
+    """
+
+    world: Literal["puppets", "people"] = "puppets"
     clean: Annotated[int, Field(ge=0)] = 1280
     broken_per_kind: Annotated[int, Field(ge=0)] = 16
     seed: int = 1
     frames: Positive = 25
+
+    @model_serializer(mode="wrap")
+    def _as_before_there_were_worlds(self, values: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Puppets go unsaid: what was made of them stays current."""
+        return {key: value for key, value in values(self).items() if (key, value) != ("world", "puppets")}
 
 
 class ReportsConfig(Strict):

@@ -1,16 +1,24 @@
-"""What the demo puts into the inbox: puppets, files that cannot be used, and clips of real people."""
+"""What the demo puts into the inbox: puppets or rendered people, and files that cannot be used."""
 
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import av
-import cv2
 import numpy as np
 
+import people
+import puppets
 from media import encode_clip, write_atomically
-from profiles.schema import DemoConfig
-from puppets import KINDS, render
+from media.user_error import UserError
+from profiles.schema import DemoConfig, VideoConfig
+
+K = TypeVar("K", bound=str)
+
+
+class DemoCorpusError(UserError, ValueError):
+    """A corpus that cannot be rendered; the message names the key to change."""
 
 
 @dataclass(frozen=True)
@@ -26,30 +34,93 @@ class PuppetFile:
         """File name in the inbox."""
         return f"p{self.seed:07d}-{self.kind}.mp4"
 
+    def write(self, folder: Path) -> None:
+        """As `render_puppet`."""
+        render_puppet(self, folder)
 
-def corpus(demo: DemoConfig) -> list[PuppetFile]:
-    """Clean puppets first, then those that each break one rule; every clip has a seed of its own."""
-    kinds = ["clean"] * demo.clean + [kind for kind in KINDS if kind != "clean" for _ in range(demo.broken_per_kind)]
-    return [PuppetFile(demo.seed + place, kind, demo.frames) for place, kind in enumerate(kinds)]
+
+@dataclass(frozen=True)
+class PersonFile:
+    """One clip of a rendered person, `size` x `size` pixels."""
+
+    seed: int
+    kind: people.Kind
+    frames: int
+    size: int
+
+    @property
+    def name(self) -> str:
+        """File name in the inbox."""
+        return f"h{self.seed:07d}-{self.kind}.mp4"
+
+    def write(self, folder: Path) -> None:
+        """Sidecar and mp4, the sidecar first."""
+        made = people.render(self.seed, self.kind, self.frames, self.size)
+        _write(folder / self.name, made.sidecar(), encode_clip(made.frames, made.fps, made.audio))
+
+
+RenderedFile = PuppetFile | PersonFile
+
+
+def corpus(demo: DemoConfig, video: VideoConfig) -> list[RenderedFile]:
+    """Clean clips first, then those that each break one rule; every clip has a seed of its own.
+
+    Raises:
+        DemoCorpusError: people cannot be rendered in this picture or at this length.
+    """
+    if demo.world == "people":
+        size = people_size(video)
+        if demo.frames % 4 != 1:
+            raise DemoCorpusError(
+                f"demo.frames is {demo.frames}, and a clip of a rendered person has 4n + 1: set 25, say"
+            )
+        return [
+            PersonFile(demo.seed + place, kind, demo.frames, size)
+            for place, kind in enumerate(_kinds(demo, people.KINDS))
+        ]
+    return [PuppetFile(demo.seed + place, kind, demo.frames) for place, kind in enumerate(_kinds(demo, puppets.KINDS))]
 
 
 def corpus_seeds(demo: DemoConfig) -> range:
     """All seeds of `corpus`."""
-    return range(demo.seed, demo.seed + len(corpus(demo)))
+    kinds = people.KINDS if demo.world == "people" else puppets.KINDS
+    return range(demo.seed, demo.seed + len(_kinds(demo, kinds)))
+
+
+def people_size(video: VideoConfig) -> int:
+    """Side in pixels of the square picture that people are rendered in: the main bucket's.
+
+    Raises:
+        DemoCorpusError: it is not square.
+    """
+    if video.height != video.width:
+        raise DemoCorpusError(
+            f"rendered people come in square pictures, and the profile's are {video.width} wide and {video.height} high: set video.width to "
+            f"{video.height}, or leave rendered people out of demo.world and evaluation.benchmarks"
+        )
+    return video.height
 
 
 def render_puppet(puppet: PuppetFile, folder: Path) -> None:
     """Write sidecar and mp4, the sidecar first: a clip is never seen without its caption."""
-    cv2.setNumThreads(1)
-    made = render(puppet.seed, puppet.kind, puppet.frames)
-    path = folder / puppet.name
-    write_atomically(path.with_name(path.name + ".json"), made.sidecar())
-    write_atomically(path, encode_clip(made.frames, made.fps, made.audio))
+    made = puppets.render(puppet.seed, puppet.kind, puppet.frames)
+    _write(folder / puppet.name, made.sidecar(), encode_clip(made.frames, made.fps, made.audio))
+
+
+def _write(path: Path, sidecar: bytes, clip: bytes) -> None:
+    write_atomically(path.with_name(path.name + ".json"), sidecar)
+    write_atomically(path, clip)
+
+
+def _kinds(demo: DemoConfig, kinds: tuple[K, ...]) -> list[K]:
+    """Of each clip."""
+    clean, *broken = kinds
+    return [clean] * demo.clean + [kind for kind in broken for _ in range(demo.broken_per_kind)]
 
 
 def unusable_files(demo: DemoConfig) -> dict[str, bytes]:
     """Names and bytes of files that quarantine must catch, one of each way to be unusable."""
-    puppet = render(demo.seed, "clean", demo.frames)
+    puppet = puppets.render(demo.seed, "clean", demo.frames)
     sound = np.asarray(puppet.audio)
     whole = encode_clip(puppet.frames, puppet.fps, sound)
     first = encode_clip(puppet.frames[:5], puppet.fps, sound[: round(5 / puppet.fps * 16_000)])

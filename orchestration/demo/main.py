@@ -86,14 +86,14 @@ def hold_alone(workspace: Workspace) -> AcquireReturnProxy[BaseFileLock]:
 
 
 def _fill_inbox(workspace: Workspace, console: DemoConsole, real_clips: bool) -> None:
-    from orchestration.demo.inbox_corpus import fill_inbox, missing_puppets
+    from orchestration.demo.inbox_corpus import fill_inbox, missing_clips
 
     marker = workspace.var / "demo-corpus-done"
     demo = workspace.profile.demo
     if demo is not None and not (marker.is_file() and marker.read_text() == demo.model_dump_json()):
-        if missing_puppets(workspace, demo) or not marker.is_file():
+        if missing_clips(workspace, demo) or not marker.is_file():
             progress = workspace.progress("inbox")
-            with console.step("inbox: puppets", progress, workspace.logs / "inbox.log"):
+            with console.step(f"inbox: {demo.world}", progress, workspace.logs / "inbox.log"):
                 fill_inbox(workspace, demo, progress)
         if real_clips:
             from curation.intake.real_clips import TRAINING_CLIPS, fetch_real_clips

@@ -15,6 +15,7 @@ from assets.core.steps import AssetError, Execution, Fixed, Markdown, Metadata, 
 from assets.core.workspace import Workspace
 from assets.kinds.demo_corpus import corpus_seeds
 from assets.kinds.detectors import face_hider, keypoint_detector
+from assets.kinds.judging.rendered_people import build_rendered_people, check_rendered_people, seeds_of_people
 from curation.intake.real_clips import BENCHMARK_CLIPS, fetch_real_clips
 from curation.pages.figures import contact_sheet
 from curation.snapshot.frozen_sets import build_test_set
@@ -27,7 +28,16 @@ from evaluation.benchmark.read import load_benchmark
 from media import whole_directory, write_atomically
 from media.frozen_set import FrozenSet, load_frozen_set
 from profiles import Profile
-from profiles.judging import HELD_OUT, PACKAGED, PUPPETS, TEST_SET, benchmark_folder, benchmark_kind
+from profiles.judging import (
+    DRAWN,
+    HELD_OUT,
+    PACKAGED,
+    PUPPETS,
+    RENDERED_PEOPLE,
+    TEST_SET,
+    benchmark_folder,
+    benchmark_kind,
+)
 
 INDEX = "benchmarks.json"  # what each was made with, beside the folders
 SHOWN = 8  # first frames of a benchmark
@@ -96,6 +106,9 @@ def check_benchmarks(profile: Profile, test_sets: Path) -> str:
         if kind == PUPPETS:
             check_benchmark(profile.evaluation, profile.video, training_seeds(profile))
             said.append(f"{profile.evaluation.clips} puppets")
+        elif kind == RENDERED_PEOPLE:
+            check_rendered_people(profile.evaluation, profile.video, trained_people(profile))
+            said.append(f"{profile.evaluation.clips} rendered people")
         elif kind == TEST_SET:
             said.append(f"{len(_test_set(test_sets, name))} clips of {name}")
         else:
@@ -105,11 +118,16 @@ def check_benchmarks(profile: Profile, test_sets: Path) -> str:
 
 def training_seeds(profile: Profile) -> list[range]:
     """Seeds of the puppets that the demo renders into the inbox."""
-    return [] if profile.demo is None else [corpus_seeds(profile.demo)]
+    return [] if profile.demo is None or profile.demo.world != "puppets" else [corpus_seeds(profile.demo)]
+
+
+def trained_people(profile: Profile) -> list[range]:
+    """Seeds of the people who are seen in what the demo renders into the inbox."""
+    return [] if profile.demo is None else seeds_of_people(profile.demo, corpus_seeds(profile.demo))
 
 
 def refuse_overlap(workspace: Workspace, name: str, training: Training) -> None:
-    """Nothing of a benchmark of real clips may be trained on: neither the bytes, nor nearly the same film, nor the person.
+    """Nothing of a benchmark of people may be trained on: neither the bytes, nor the person, nor, of films of people, nearly the same film.
 
     Raises:
         AssetError: something is.
@@ -128,6 +146,11 @@ def refuse_overlap(workspace: Workspace, name: str, training: Training) -> None:
 def _build_puppets(workspace: Workspace, name: str, folder: Path, training: Training) -> None:
     profile = workspace.profile
     build_puppets(folder, profile.evaluation, profile.video, training_seeds(profile))
+
+
+def _build_rendered_people(workspace: Workspace, name: str, folder: Path, training: Training) -> None:
+    profile = workspace.profile
+    build_rendered_people(folder, profile.evaluation, profile.video, trained_people(profile), training.name)
 
 
 def _build_packaged(workspace: Workspace, name: str, folder: Path, training: Training) -> None:
@@ -166,6 +189,7 @@ def _copy_test_set(workspace: Workspace, name: str, folder: Path, training: Trai
 
 BUILDERS: dict[str, Callable[[Workspace, str, Path, Training], None]] = {
     PUPPETS: _build_puppets,
+    RENDERED_PEOPLE: _build_rendered_people,
     PACKAGED: _build_packaged,
     HELD_OUT: _build_held_out,
     TEST_SET: _copy_test_set,
@@ -187,7 +211,7 @@ def _settings(workspace: Workspace, name: str) -> str:
     parts: list[Any] = [kind, profile.video.model_dump(mode="json")]
     if kind == TEST_SET:
         parts = [kind, _test_set(workspace.data("test_sets"), name).digest]
-    elif kind == PUPPETS:
+    elif kind in DRAWN:
         parts += [profile.evaluation.clips, profile.evaluation.seed]
     else:
         detector = keypoint_detector(profile)
@@ -210,7 +234,7 @@ def _first_frames(workspace: Workspace, benchmarks: list[Benchmark]) -> tuple[li
     for benchmark in benchmarks:
         for clip in range(min(share, len(benchmark))):
             frame = benchmark.sample(clip).frames[0].numpy()
-            pictures.append(frame if benchmark_kind(benchmark.name) == PUPPETS else hide(frame))
+            pictures.append(frame if benchmark_kind(benchmark.name) in DRAWN else hide(frame))
             titles.append(benchmark.names[clip])
     return pictures, titles
 

@@ -27,7 +27,7 @@ from omnihuman.autoencoder import load_autoencoder
 from omnihuman.pipeline import OmniHumanPipeline, build_pipeline
 from omnihuman.transformer import OmniHumanTransformer3DModel
 from profiles import Profile, resolve_source
-from profiles.judging import PUPPETS, benchmark_folder, benchmark_kind
+from profiles.judging import DRAWN, benchmark_folder, benchmark_kind
 
 
 def make_generated_videos(execution: Execution) -> Metadata:
@@ -87,7 +87,7 @@ def shown_mode(benchmark: Benchmark) -> str:
 
 def shown_faces(workspace: Workspace, benchmark: Benchmark) -> Hide:
     """What pictures of a benchmark go through: real faces are hidden where `reports.blur_faces` asks for it."""
-    return as_it_is if benchmark_kind(benchmark.name) == PUPPETS else face_hider(workspace.profile)
+    return as_it_is if benchmark_kind(benchmark.name) in DRAWN else face_hider(workspace.profile)
 
 
 def _reconstruct(execution: Execution, benchmark: Benchmark) -> None:
