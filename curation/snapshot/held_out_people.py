@@ -53,11 +53,15 @@ class HeldOutPeople:
     def among(self, clips: pd.DataFrame) -> pd.Series:
         """`(rows,)` str: the person whom each row of a clips.parquet is held out for, by who is seen or because it is a near duplicate
         of such a clip; empty for those that are trained on."""
+        if not self.groups:
+            return self.seen_in(clips)
         groups = [self.groups.get(original or clip, "") for clip, original in _groups(clips)]
         return self.seen_in(clips).where(lambda who: who != "", pd.Series(groups, index=clips.index, dtype=object))
 
     def seen_in(self, clips: pd.DataFrame) -> pd.Series:
         """`(rows,)` str: the held-out person who is seen in each row by sidecar, name or file; empty where it is none."""
+        if not self.share:
+            return pd.Series("", index=clips.index, dtype=object)
         who = [min((one for one in seen if is_held_out(one, self.share)), default="") for seen in _people(clips)]
         return pd.Series(who, index=clips.index, dtype=object)
 
