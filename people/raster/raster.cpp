@@ -292,7 +292,7 @@ void draw(const float* position, const float* normal, const float* tangent, cons
   const Shadow shadow{shadow_map, shadow_axes, shadow_frame[0], shadow_frame[1], shadow_frame[2], shadow_frame[3], shadow_size};
   const int per_pixel = samples * samples;
   std::vector<float> sums((size_t)per_pixel * ATTRIBUTES);
-  std::vector<int> group_material(per_pixel), group_size(per_pixel);
+  std::vector<int> group_material(per_pixel), group_triangle(per_pixel), group_size(per_pixel);
   for (int y = 0; y < height; y++)
     for (int x = 0; x < width; x++) {
       int groups = 0, empty = 0;
@@ -305,11 +305,12 @@ void draw(const float* position, const float* normal, const float* tangent, cons
         }
         const int m = material_of[t];
         int g = 0;
-        const bool alone = materials[COLUMNS * m + STRANDS] > 0;  // strands of one pixel lie apart: each sample is shaded for itself
-        while (g < groups && (alone || group_material[g] != m)) g++;
+        const int32_t own = materials[COLUMNS * m + STRANDS] > 0 ? t : -1;  // strands of one pixel lie apart: each triangle is shaded for itself
+        while (g < groups && (group_material[g] != m || group_triangle[g] != own)) g++;
         if (g == groups) {
           groups++;
           group_material[g] = m;
+          group_triangle[g] = own;
           group_size[g] = 0;
           std::fill(&sums[g * ATTRIBUTES], &sums[g * ATTRIBUTES] + ATTRIBUTES, 0.0f);
         }

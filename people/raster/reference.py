@@ -111,7 +111,7 @@ def _resolve(mesh, surfaces, linear, curve, light, shadow, size, background, pla
     t, a, b, pixel, sample = t[order], a[order], b[order], pixel[order], sample[order]
     material = mesh.material[t].astype(np.int64)
     alone = surfaces.table[material, STRANDS] > 0
-    key = (pixel * 256 + material) * (per_pixel + 1) + np.where(alone, sample + 1, 0)
+    key = (pixel * 256 + material) * (len(mesh.triangles) + 1) + np.where(alone, t.astype(np.int64) + 1, 0)
     _, first, group = np.unique(key, return_index=True, return_inverse=True)
     q, c = mesh.triangles[t], F(1) - a - b
     values = np.concatenate(
