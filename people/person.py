@@ -62,6 +62,7 @@ class Person:
         return {
             "caption": self.caption,
             "identity": self.name,
+            "source": f"rendered, seed {self.seed}",
             "person": {
                 "seed": self.seed,
                 "kind": self.kind,

@@ -28,7 +28,8 @@ def beard_part(who: Identity, rest: np.ndarray, normals: np.ndarray, material: M
     near_lips = cKDTree(a.base[lip > 0.5])
 
     def density(places: np.ndarray) -> np.ndarray:
-        return beard(places, who.beard) * (near_lips.query(places)[0] > 0.05)
+        inside = beard(places, who.beard) > 0.9  # edges are painted on the skin: single hairs would be specks
+        return inside * (near_lips.query(places)[0] > 0.05)
 
     roots = scatter(
         rng, {"short": 800, "full": 900, "goatee": 420, "moustache": 260}[who.beard], rest, normals, density

@@ -66,7 +66,8 @@ def beard(places: np.ndarray, kind: str) -> np.ndarray:
     x, y, z = np.abs(places[..., 0]), places[..., 1], places[..., 2]
     front = z > 0.35
     cheek_line = 6.60 + np.clip(x - 0.27, 0, 1) * 1.05
-    jaw = step(y, cheek_line + 0.05, cheek_line - 0.07) * step(y, 6.03, 6.16) * front
+    jaw_line = 6.06 + 0.40 * np.clip((1.2 - z) / 0.8, 0, 1)  # no beard down the neck
+    jaw = step(y, cheek_line + 0.05, cheek_line - 0.07) * step(y, jaw_line - 0.06, jaw_line + 0.06) * front
     moustache = step(x, 0.36, 0.30) * step(y, 6.84, 6.80) * step(y, 6.60, 6.66) * (z > 1.1)
     if kind == "none":
         return np.zeros(np.shape(y))

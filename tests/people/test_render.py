@@ -71,3 +71,15 @@ def test_what_models_cannot_take_is_refused_with_what_they_can(asked, told):
 
 def test_kinds_start_with_clean():
     assert KINDS[0] == "clean" and len(KINDS) == 12
+
+
+def test_geometry_of_one_seed_never_changes():
+    # It may change on purpose; then every stored benchmark and score is of other clips. Not by accident.
+    clip = render(7, frames=5, size=64, framing="portrait")
+    nose, shoulder, chin, lip = clip.keypoints[4, [0, 5, 23 + 8, 23 + 66], :2]
+    np.testing.assert_allclose(nose, (35.934, 29.894), atol=0.01)
+    np.testing.assert_allclose(shoulder, (57.523, 51.269), atol=0.01)
+    np.testing.assert_allclose(chin, (35.768, 41.053), atol=0.01)
+    np.testing.assert_allclose(lip, (35.981, 35.581), atol=0.01)
+    np.testing.assert_allclose(clip.opening, (0.0584, 0.1138, 0.0338, 0.0378, 0.0917), atol=2e-4)
+    np.testing.assert_allclose(clip.head[4], (6.54, 15.45, 4.06), atol=0.02)
