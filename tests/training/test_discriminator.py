@@ -5,6 +5,7 @@ import torch
 
 from tests.training.plain_engine import random_batch, tiny_discriminator, tiny_profile
 from training.distillation.discriminator import Discriminator, head_blocks
+from training.errors import TrainingError
 from training.stages.model import build_transformer
 
 PROFILE = tiny_profile()
@@ -64,3 +65,9 @@ def test_in_bfloat16_the_logit_is_float32_and_a_small_perturbation_still_shows()
     )
     assert clean.dtype == torch.float32
     assert (clean - perturbed).abs().min() > 0
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_backbone_with_fewer_layers_than_heads_is_refused_with_the_remedy(layers):
+    with pytest.raises(TrainingError, match=f"{layers} layers has no 3 heads.*num_layers to 3"):
+        head_blocks(layers)

@@ -12,14 +12,25 @@ from torch.nn import functional as F
 
 from omnihuman.conditions.inputs import ConditionInputs
 from omnihuman.transformer import OmniHumanTransformer3DModel
+from training.errors import TrainingError
 
 # `last` is what APT section 5.3 found to get proportions wrong.
 DEPTHS = {"apt": (16 / 36, 26 / 36, 1.0), "last": (1.0,)}
 
 
 def head_blocks(layers: int, heads: str = "apt") -> tuple[int, ...]:
-    """Blocks (counted from 1) after which the heads read, for a backbone of `layers` blocks."""
-    return tuple(round(depth * layers) for depth in DEPTHS[heads])
+    """Blocks (counted from 1) after which the heads read, for a backbone of `layers` blocks.
+
+    Raises:
+        TrainingError: two heads would read the same block.
+    """
+    blocks = tuple(round(depth * layers) for depth in DEPTHS[heads])
+    if len(set(blocks)) < len(blocks) or 0 in blocks:
+        raise TrainingError(
+            f"a discriminator of {layers} layers has no {len(blocks)} heads of their own; set transformer.num_layers to 3 or more, or heads: last in "
+            "both adversarial sections"
+        )
+    return blocks
 
 
 class QueryHead(nn.Module):
