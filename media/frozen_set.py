@@ -5,7 +5,7 @@
     clips/ID.mp4        the window in the geometry of its bucket, with its sound; what decodes from it is the truth
     references/ID.png   a picture of the same person from outside the window, in the same geometry
     audio/ID.wav        the window's sound, 16-bit, exactly as long as the window; absent where it has none
-    poses/ID.safetensors  keypoints of the decoded clip (`media.keypoint_file`); absent where nobody was found
+    poses/ID.safetensors  keypoints of the decoded clip (`media.keypoints.keypoint_file`); absent where nobody was found
 
 `curation` builds it, `evaluation` judges by it.
 """
@@ -27,7 +27,7 @@ import soundfile
 
 from media.decode import decode_clip
 from media.files import sha256_of_file, write_atomically
-from media.keypoint_file import read_keypoints
+from media.keypoints.keypoint_file import read_keypoints
 from media.records.json_record import JsonRecord
 from media.user_error import UserError
 

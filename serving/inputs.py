@@ -10,7 +10,7 @@ from curation.people.faces import NAME as BY_FACES
 from curation.people.faces import count_people, find_faces
 from curation.people.keypoints import CONFIDENT, FACE, KeypointDetector, detect
 from media import MediaError, decode_clip, read_audio
-from media.keypoint_file import KeypointFileError, fit_keypoints, is_keypoint_file, read_keypoints
+from media.keypoints.keypoint_file import KeypointFileError, fit_keypoints, is_keypoint_file, read_keypoints
 from media.photographs import is_photograph, read_photograph
 from media.records.trained_on import PEOPLE, PUPPETS
 from media.speech.length import LONGEST_UNASKED, frames_of_sound
@@ -126,7 +126,7 @@ def read_pose(
     """Keypoints of a video of any length, of which memory holds `CHUNK` pictures of the bucket's size, or of a file of keypoints.
 
     Args:
-        path: of the video, or of what `media.keypoint_file` wrote, such as a frozen set's poses.
+        path: of the video, or of what `media.keypoints.keypoint_file` wrote, such as a frozen set's poses.
         video: the rate wanted.
         bucket: the shape that is generated.
         detector: of keypoints.

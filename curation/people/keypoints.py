@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from media.face_points import lip_opening
+from media.keypoints.face_points import lip_opening
 
 KEYPOINTS = 133
 LEFT_SHOULDER, RIGHT_SHOULDER = 5, 6

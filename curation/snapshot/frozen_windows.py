@@ -15,7 +15,7 @@ from curation.snapshot.sample_facts import measure_facts
 from media import MediaError, Span, decode_clip, encode_clip, read_audio, sha256_of_file
 from media.audio.hearing import SILENT_PEAK
 from media.frozen_set import FrozenSample, file_in_set
-from media.keypoint_file import Keypoints, write_keypoints
+from media.keypoints.keypoint_file import Keypoints, write_keypoints
 from profiles.schema import Bucket, VideoConfig
 
 # x264's constant rate factor, colours at full resolution: what decodes differs by 0.6 of a level on average (48 dB; 0.8 MiB a second

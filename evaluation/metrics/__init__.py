@@ -19,6 +19,7 @@ from evaluation.metrics.distances.frechet import (
     frechet_distance_of_samples,
 )
 from evaluation.metrics.diversity import JointDiversity, PixelDiversity
+from evaluation.metrics.errors import MetricError
 from evaluation.metrics.face_similarity import CosineSimilarity, DlibFaceDistance, DlibFaceDrift, IdentityDrift
 from evaluation.metrics.fidelity import PeakSignalToNoise
 from evaluation.metrics.image_quality import ImageAesthetics, ImageQuality
@@ -30,14 +31,15 @@ from evaluation.metrics.keypoints import (
     HandKeypointVariancePerBodyLength,
     MissingKeypoints,
 )
-from evaluation.metrics.lip_sync import Sync, SyncConfidence, SyncDistance, SyncJudge, SyncOffset
+from evaluation.metrics.lip_sync import SyncConfidence, SyncDistance, SyncOffset
 from evaluation.metrics.mouth import MouthCorrelation
+from evaluation.metrics.observation.instruments import Sync, SyncJudge
 from evaluation.metrics.people.found import FacesFound, HandKeypointsFound
 from evaluation.metrics.people.head_and_eyes import BlinkRateError, HeadPoseError
 from evaluation.metrics.people.mouth_motion import MouthOpeningCorrelation, MouthSoundCorrelation, MouthSoundLag
 from evaluation.metrics.people.speech_quality import SpeechQuality
 from evaluation.metrics.sharpness import HighFrequencyRatio
-from evaluation.metrics.streaming import ClipMean, MetricError, Network, Score, StreamingMetric
+from evaluation.metrics.streaming import ClipMean, Network, Score, StreamingMetric
 from evaluation.metrics.temporal import ColourDrift, Flicker, MotionMagnitude
 
 __all__ = [

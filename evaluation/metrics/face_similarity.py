@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evaluation.benchmark.benchmark_plan import AUDIO
+from evaluation.metrics.errors import MetricError
 from evaluation.metrics.facts import Reading
-from evaluation.metrics.streaming import ClipMean, MetricError, Network
+from evaluation.metrics.streaming import ClipMean, Network
 
 if TYPE_CHECKING:
     from evaluation.metrics.observation.observed import Observed

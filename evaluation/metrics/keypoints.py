@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evaluation.benchmark.benchmark_plan import AUDIO, POSE
+from evaluation.metrics.errors import MetricError
 from evaluation.metrics.facts import Reading
-from evaluation.metrics.streaming import ClipMean, MetricError, Network, checked_finite
+from evaluation.metrics.streaming import ClipMean, Network, checked_finite
 from evaluation.metrics.wholebody import CONFIDENT, HANDS, LEFT_SHOULDER, RIGHT_SHOULDER
 
 if TYPE_CHECKING:

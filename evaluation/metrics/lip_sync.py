@@ -4,40 +4,17 @@ The judge is given from outside: curation has SyncNet, and neither room may impo
 """
 
 from abc import abstractmethod
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from evaluation.benchmark.benchmark_plan import AUDIO
 from evaluation.metrics.facts import Reading
+from evaluation.metrics.observation.instruments import Sync
 from evaluation.metrics.streaming import ClipMean, Network
 
 if TYPE_CHECKING:
     from evaluation.metrics.observation.observed import Observed
 
 SYNCNET = "syncnet-v2"
-
-
-@dataclass(frozen=True)
-class Sync:
-    """Of one video: `confidence` (Sync-C), `distance` (Sync-D), `offset` in frames at 25 per second."""
-
-    confidence: float
-    distance: float
-    offset: float
-
-
-class SyncJudge(Protocol):
-    """SyncNet v2 with its authors' protocol (25 fps, 16 kHz, vshift 15)."""
-
-    @property
-    def network(self) -> Network:
-        """Architecture `syncnet-v2`, and the weights' hash."""
-        ...
-
-    def __call__(self, video: Path | bytes) -> Sync | None:
-        """None without sound or face, or with less than six frames."""
-        ...
 
 
 class _SyncMean(ClipMean):

@@ -12,17 +12,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from evaluation.metrics.bootstrap import MetricScore, estimate
+from evaluation.metrics.errors import MetricError
 from evaluation.metrics.facts import MetricFacts
 from evaluation.metrics.observation.needs import MATERIAL, Need
-from media.user_error import UserError
 from networks.weights import Network
 
 if TYPE_CHECKING:
     from evaluation.metrics.observation.observed import Observed
-
-
-class MetricError(UserError, ValueError):
-    """Input that cannot be scored, or shards that do not belong together; the message names the clip or the metric."""
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 
 from evaluation.benchmark.benchmark_plan import AUDIO
+from evaluation.metrics.errors import MetricError
 from evaluation.metrics.facts import Reading
-from evaluation.metrics.streaming import ClipMean, MetricError
+from evaluation.metrics.streaming import ClipMean
 
 if TYPE_CHECKING:
     from evaluation.metrics.observation.observed import Observed

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from evaluation.metrics.distances.distributions import I3D
-from evaluation.metrics.streaming import MetricError
+from evaluation.metrics.errors import MetricError
 from networks.weights import identify, opened
 
 FEATURES, SIDE, WINDOW, FEWEST = 400, 224, 16, 10

@@ -9,7 +9,6 @@ from assets.core.names import STUDENT
 from assets.core.workspace import Workspace
 from assets.kinds.registration.registered_versions import where_champion_stands
 from evaluation.scoring.comparison_columns import EVERY
-from evaluation.scoring.criteria import limits
 from orchestration.demo.console import DemoConsole
 
 

@@ -17,7 +17,7 @@ from curation.scores.picture.resolution import detail_bandwidth
 from curation.scores.picture.sharpness import sharpness
 from curation.scores.sound.loudness import clipping_share, loudness_lufs, snr_db
 from media import encode_clip
-from media.head_pose import HEAD, POINTS, camera_matrix, head_angles, rotation_of
+from media.keypoints.head_pose import HEAD, POINTS, camera_matrix, head_angles, rotation_of
 from profiles.scores import CameraConfig, PeopleConfig, QualityConfig
 
 RATE = 16_000

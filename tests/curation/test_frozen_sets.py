@@ -16,7 +16,7 @@ from curation.snapshot.identities import identity_by_name, known_identities, why
 from curation.snapshot.overlap import Training, find_overlap, training_content
 from media import decode_clip, encode_clip
 from media.frozen_set import FrozenSetError, load_frozen_set
-from media.keypoint_file import read_keypoints
+from media.keypoints.keypoint_file import read_keypoints
 
 NOBODY = Training(pd.DataFrame(columns=["clip_id"]), "all ingested clips")
 

@@ -11,7 +11,7 @@ from scipy.stats import pearsonr
 from evaluation.metrics.people.found import FacesFound, HandKeypointsFound
 from evaluation.metrics.people.head_and_eyes import BlinkRateError, HeadPoseError
 from evaluation.metrics.people.mouth_motion import MouthOpeningCorrelation, MouthSoundCorrelation, MouthSoundLag
-from media.head_pose import angles_of
+from media.keypoints.head_pose import angles_of
 from networks.weights import Network
 
 DETECTOR = Network("keypoints", "0" * 64, "random input")

@@ -3,19 +3,19 @@
 import numpy as np
 import pytest
 
+from evaluation.metrics.errors import MetricError
 from evaluation.metrics.observation.instruments import Instruments
 from evaluation.metrics.observation.observed import Observed
 from evaluation.metrics.people.face_reading import FaceReading
 from evaluation.metrics.people.head_and_eyes import BlinkRateError, HeadPoseError, blinks
 from evaluation.metrics.people.mouth_motion import MouthSoundCorrelation, MouthSoundLag
 from evaluation.metrics.people.speech_quality import SpeechQuality
-from evaluation.metrics.streaming import MetricError
 from evaluation.networks import packaged
 from evaluation.networks.dnsmos import Dnsmos
 from evaluation.networks.efficientnet_lite import EfficientNetFeatures, EfficientNetLite0
 from evaluation.networks.packaged import if_installed
 from evaluation.panel import Panel
-from media.head_pose import HEAD, POINTS, camera_matrix, rotation_of
+from media.keypoints.head_pose import HEAD, POINTS, camera_matrix, rotation_of
 from networks.weights import Network, NetworkError
 
 DETECTOR = Network("keypoints", "0" * 64, "test")

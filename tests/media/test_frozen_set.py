@@ -12,7 +12,7 @@ import soundfile
 
 from media import encode_clip, sha256_of_file
 from media.frozen_set import FILES, FrozenSample, FrozenSetError, file_in_set, load_frozen_set, write_manifest
-from media.keypoint_file import Keypoints, write_keypoints
+from media.keypoints.keypoint_file import Keypoints, write_keypoints
 from media.records import RecordError
 
 POINTS = np.random.default_rng(0).random((5, 133, 3), np.float32)

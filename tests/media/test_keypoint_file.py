@@ -5,7 +5,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from media.framing import crop_to, points_in_crop
-from media.keypoint_file import KeypointFileError, Keypoints, read_keypoints, write_keypoints
+from media.keypoints.keypoint_file import KeypointFileError, Keypoints, read_keypoints, write_keypoints
 
 POINTS = np.random.default_rng(0).random((5, 133, 3), np.float32)
 SIZE = {"width": "96", "height": "64", "fps": "25"}

@@ -12,7 +12,7 @@ from curation.snapshot.frozen_sets import build_test_set
 from curation.snapshot.overlap import Training
 from media import encode_clip
 from media.framing import crop_to
-from media.keypoint_file import Keypoints, fit_keypoints, write_keypoints
+from media.keypoints.keypoint_file import Keypoints, fit_keypoints, write_keypoints
 from omnihuman.exports import read_provenance
 from omnihuman.pipeline import build_pipeline
 from profiles import load_profile

@@ -21,7 +21,7 @@ from curation.snapshot.frozen_windows import AUDIO_BITRATE, LOSSLESS_TO_THE_EYE
 from curation.snapshot.sample_facts import measure_facts
 from media import decode_clip, encode_clip, sha256_of_file, whole_directory, write_atomically
 from media.frozen_set import FILES, FrozenSample, FrozenSet, file_in_set, load_frozen_set, write_manifest
-from media.keypoint_file import Keypoints, write_keypoints
+from media.keypoints.keypoint_file import Keypoints, write_keypoints
 from people.render import OTHER
 from people.speech.recordings import RATE
 from profiles.judging import RENDERED_PEOPLE

@@ -6,7 +6,7 @@ import numpy as np
 from curation.people.keypoints import FACE, LEFT_HAND, RIGHT_HAND, UPPER_BODY, Detected
 from curation.scores.clip_media import Material
 from curation.scores.contract import Score, Values, floats
-from media.head_pose import head_angles
+from media.keypoints.head_pose import head_angles
 from profiles.scores import PeopleConfig
 
 COLUMNS = (

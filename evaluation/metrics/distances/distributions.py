@@ -4,7 +4,6 @@ The arithmetic is the same on any features; the class names the network, and ref
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,8 +11,10 @@ import numpy as np
 from evaluation.benchmark.benchmark_plan import AUDIO
 from evaluation.metrics.distances.frechet import frechet_distance_of_features
 from evaluation.metrics.distances.kernel import ClipKernels
+from evaluation.metrics.errors import MetricError
 from evaluation.metrics.facts import Reading
-from evaluation.metrics.streaming import MetricError, Network, StreamingMetric, checked_finite
+from evaluation.metrics.observation.instruments import Features
+from evaluation.metrics.streaming import Network, StreamingMetric, checked_finite
 
 if TYPE_CHECKING:
     from evaluation.metrics.observation.observed import Observed
@@ -21,14 +22,6 @@ if TYPE_CHECKING:
 INCEPTION = "inception-v3-fid"
 I3D = "i3d-kinetics400"
 EFFICIENTNET = "efficientnet-lite0-imagenet"
-
-
-@dataclass(frozen=True)
-class Features:
-    """Of one clip: `(n, D)` of the real and `(m, D)` of the generated one, a row per frame or window, float32."""
-
-    real: np.ndarray
-    generated: np.ndarray
 
 
 class _SetDistance(StreamingMetric):

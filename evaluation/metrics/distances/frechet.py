@@ -6,7 +6,7 @@ autoencoder latents it is a latent Fréchet distance, comparable with nothing ou
 
 import numpy as np
 
-from evaluation.metrics.streaming import MetricError
+from evaluation.metrics.errors import MetricError
 
 
 def frechet_distance(mu1: np.ndarray, sigma1: np.ndarray, mu2: np.ndarray, sigma2: np.ndarray) -> float:

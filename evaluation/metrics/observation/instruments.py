@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from evaluation.metrics.lip_sync import SyncJudge
 from evaluation.metrics.observation.needs import JUDGES, Need
 from evaluation.metrics.puppet_truth import PuppetTruth
 from evaluation.networks.feature_cache import FeatureCache
@@ -59,6 +59,36 @@ class SpeechOpinions(Judge, Protocol):
 
     def __call__(self, sound: np.ndarray) -> np.ndarray:
         """`(S,)` float32 at 16 kHz to `(3,)`: speech, background and all of it, about 1 to 5."""
+        ...
+
+
+@dataclass(frozen=True)
+class Features:
+    """Of one clip: `(n, D)` of the real and `(m, D)` of the generated one, a row per frame or window, float32."""
+
+    real: np.ndarray
+    generated: np.ndarray
+
+
+@dataclass(frozen=True)
+class Sync:
+    """Of one video: `confidence` (Sync-C), `distance` (Sync-D), `offset` in frames at 25 per second."""
+
+    confidence: float
+    distance: float
+    offset: float
+
+
+class SyncJudge(Protocol):
+    """SyncNet v2 with its authors' protocol (25 fps, 16 kHz, vshift 15)."""
+
+    @property
+    def network(self) -> Network:
+        """Architecture `syncnet-v2`, and the weights' hash."""
+        ...
+
+    def __call__(self, video: Path | bytes) -> Sync | None:
+        """None without sound or face, or with less than six frames."""
         ...
 
 

@@ -7,13 +7,11 @@ from typing import TypeAlias, TypeVar
 
 import numpy as np
 
-from evaluation.metrics.distances.distributions import Features
-from evaluation.metrics.lip_sync import Sync
-from evaluation.metrics.observation.instruments import FaceEmbedding, FeatureExtractor, Instruments
+from evaluation.metrics.errors import MetricError
+from evaluation.metrics.observation.instruments import FaceEmbedding, FeatureExtractor, Features, Instruments, Sync
 from evaluation.metrics.observation.needs import MATERIAL, STANDS_IN, Need
 from evaluation.metrics.people.face_reading import FaceReading
 from evaluation.metrics.puppet_truth import PuppetTruth
-from evaluation.metrics.streaming import MetricError
 from media.speech.mouth_and_sound import envelope
 from puppets import measure
 from puppets.measure import Measurement

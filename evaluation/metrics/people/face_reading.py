@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from evaluation.metrics.wholebody import CONFIDENT, FACE
-from media.face_points import eye_aspect_ratio, face_height, lip_opening
-from media.head_pose import head_angles
+from media.keypoints.face_points import eye_aspect_ratio, face_height, lip_opening
+from media.keypoints.head_pose import head_angles
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evaluation.benchmark.benchmark_plan import POSE
+from evaluation.metrics.errors import MetricError
 from evaluation.metrics.facts import Reading
-from evaluation.metrics.streaming import ClipMean, MetricError, Network
-from media.head_pose import angle_between
+from evaluation.metrics.streaming import ClipMean, Network
+from media.keypoints.head_pose import angle_between
 
 if TYPE_CHECKING:
     from evaluation.metrics.observation.observed import Observed

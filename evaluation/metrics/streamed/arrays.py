@@ -9,10 +9,11 @@ from evaluation.metrics.distances.frechet import frechet_distance
 from evaluation.metrics.distances.latent_frechet import LatentFrechetDistance, LatentFrechetDistanceOfArms
 from evaluation.metrics.distances.moments import Moments
 from evaluation.metrics.diversity import JointDiversity, PixelDiversity
+from evaluation.metrics.errors import MetricError
 from evaluation.metrics.fidelity import PeakSignalToNoise
 from evaluation.metrics.mouth import MouthCorrelationWithGivenAudio
 from evaluation.metrics.sharpness import HighFrequencyRatio, high_frequency_energy
-from evaluation.metrics.streaming import MetricError, Streamed
+from evaluation.metrics.streaming import Streamed
 
 if TYPE_CHECKING:
     from evaluation.metrics.observation.observed import Observed

@@ -18,7 +18,7 @@ SIZES = ("width", "height", "fps")
 TOLERANCE = 1e-3  # seconds, as in media.decode
 REMEDY = (
     f"a keypoint file holds `{TENSOR}` (frames, {POINTS}, 3), x and y in pixels and confidence, and `width`, `height` and "
-    "`fps` of its pictures in its metadata, as media.keypoint_file.write_keypoints writes it"
+    "`fps` of its pictures in its metadata, as media.keypoints.keypoint_file.write_keypoints writes it"
 )
 
 
