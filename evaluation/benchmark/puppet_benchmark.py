@@ -3,7 +3,7 @@
 import hashlib
 import io
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ class PuppetBenchmark(Benchmark):
     fps: float
     sample_rate: int
     digest: str
-    name: str = PUPPETS
+    name: str = field(default=PUPPETS, init=False)
 
     def sample(self, clip: int) -> BenchmarkSample:
         """One sample, by number."""

@@ -52,7 +52,7 @@ class Evaluated:
     analysis: ErrorAnalysis | None = None
     training_clips: Sequence[str] = ()
     why_none: str = ""
-    unmeasured: Sequence[Mapping[str, Any]] = ()
+    unmeasured: Sequence[dict[str, Any]] = ()
     hide: Hide = as_it_is
 
 

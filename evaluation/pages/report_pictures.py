@@ -1,6 +1,7 @@
 """Pictures of an evaluation's page: cost against quality, slices, and one sample with everything it was made from."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -46,7 +47,7 @@ def cost_against_quality(scores: pd.DataFrame, plan: Sequence[ModelPlan]) -> byt
                 max(0.0, float(d)) if np.isfinite(d) else 0.0
                 for d in (score.value - score.ci_low, score.ci_high - score.value)
             )
-            mark = {"fmt": "osD^vP*X"[number % 8], "color": f"C{number}", "label": model.title}
+            mark: dict[str, Any] = {"fmt": "osD^vP*X"[number % 8], "color": f"C{number}", "label": model.title}
             axis.errorbar([cost], [score.value], yerr=[[below], [above]], capsize=3, **mark)
         ceiling = scores[(scores["model"] == RECONSTRUCTION) & (scores["metric"] == kind.name)]["value"]
         if len(ceiling):
