@@ -37,7 +37,7 @@ class Evaluated:
     """What a page is about: the tables of `score_benchmark`, the videos behind them, and the gate's limit by metric.
 
     `analysis` is None, and `why_none` says why, where the training data is not at hand. `unmeasured` are metrics that were not measured, with
-    reason and remedy; every picture goes through `hide`.
+    reason and remedy; every picture goes through `hide`; `fitness` says which metrics notice known damage to the benchmark's own clips.
     """
 
     scores: pd.DataFrame
@@ -54,6 +54,7 @@ class Evaluated:
     why_none: str = ""
     unmeasured: Sequence[dict[str, Any]] = ()
     hide: Hide = as_it_is
+    fitness: pd.DataFrame | None = None
 
 
 def write_evaluation_page(path: Path, evaluation: Evaluated) -> Path:
@@ -71,7 +72,7 @@ def write_evaluation_page(path: Path, evaluation: Evaluated) -> Path:
     own = evaluation.slices[evaluation.slices["model"] == evaluation.model]
     sections = [
         Section("At a glance", _sentence(evaluation), pictures=[_sheet(evaluation)], numbers=headline(evaluation)),
-        Section("Scores", SCORES_NOTE, score_rows(evaluation.scores, evaluation.plan), folded=True),
+        Section("Scores", SCORES_NOTE, score_rows(evaluation.scores, evaluation.plan, evaluation.fitness), folded=True),
         Section(
             "Slices",
             "Halves of the benchmark; the dotted line is the whole of it.",
@@ -129,7 +130,7 @@ def _sheet(evaluation: Evaluated) -> bytes:
 
 SCORES_NOTE = (
     "Intervals are 95 % bootstraps over clips. The ceiling is the ground truth measured the same way, the reconstruction is what the "
-    "autoencoder can show at best; the floor is a condition that cannot be followed (another clip's sound, another person's reference)."
+    "autoencoder can show at best; the floor is a condition that cannot be followed (another clip's sound, another person's reference), of people's clips the worst known damage to them."
 )
 COST_NOTE = (
     "Seconds are of the machine that generated, for one second of video; memory is the most that the process (on a GPU, the device) held, "
@@ -137,8 +138,11 @@ COST_NOTE = (
 )
 
 
-def score_rows(scores: pd.DataFrame, plan: Sequence[ModelPlan]) -> list[dict[str, Any]]:
+def score_rows(
+    scores: pd.DataFrame, plan: Sequence[ModelPlan], fitness: pd.DataFrame | None = None
+) -> list[dict[str, Any]]:
     """Every quality score of every model and mode, with its ceilings, its floor, and whether the metric tells those apart."""
+    damaged = {} if fitness is None else fitness.set_index("metric").to_dict("index")
     titles = {model.name: model.title for model in plan}
     quality = without_costs(scores[scores["model"].isin(titles)])
     # Models under one another, in the order in which metrics first appear.
@@ -153,12 +157,15 @@ def score_rows(scores: pd.DataFrame, plan: Sequence[ModelPlan]) -> list[dict[str
         metric = str(row.metric)
         kind = METRICS[metric]
         floor = float("nan") if kind.floor is None else score_of(scores, kind.floor.model, kind.floor.mode, metric)
+        trust = "no floor" if kind.floor is None else why_unusable(scores, kind) or "yes"
+        if metric in damaged:
+            floor = damaged[metric]["floor"]
+            trust = "yes" if damaged[metric]["usable"] else damaged[metric]["reason"]
         numbers = {
             "value": row.value, "low": row.ci_low, "high": row.ci_high,
             "ceiling": score_of(scores, GROUND_TRUTH, PIXELS, metric), "reconstruction": score_of(scores, RECONSTRUCTION, PIXELS, metric), "floor": floor,
         }  # fmt: skip
         shown = {name: "–" if np.isnan(value) else float(value) for name, value in numbers.items()}
-        trust = "no floor" if kind.floor is None else why_unusable(scores, kind) or "yes"
         rows.append(
             {
                 "metric": metric,

@@ -49,6 +49,7 @@ def write_report(workspace: Workspace, benchmark: Benchmark, tables: Tables) -> 
         of_benchmark(tables.scores, name), of_benchmark(tables.slices, name), samples, benchmark, root, generation_plan(profile.evaluation, benchmark),
         STUDENT, meta["weights"], limits(profile.gate, name), analysis, [] if training is None else training.names, why,
         of_benchmark(tables.unmeasured, name).drop(columns="benchmark").to_dict("records"), shown_faces(workspace, benchmark),
+        of_benchmark(tables.fitness, name),
     )  # fmt: skip
     place = None if name == profile.evaluation.benchmarks[0] else benchmark_folder(name)
     return write_evaluation_page(workspace.report_page("benchmark_scores", place), found)
