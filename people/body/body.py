@@ -215,7 +215,8 @@ class Body:
         own = np.ascontiguousarray(self._bones[self._own]), np.ascontiguousarray(self._weights[self._own])
         normal[count:] = raster.skin(self._own_normal, *own, bones, True)
         tangent[count:] = raster.skin(self._own_tangent, *own, bones, True)
-        return Moment(posed[:count], posed[self._source], normal[self._source], tangent[self._source], bones)
+        drawn = (np.take(part, self._source, axis=0) for part in (posed, normal, tangent))  # much faster than by index
+        return Moment(posed[:count], *drawn, bones)
 
 
 def _of_base(material, rest: np.ndarray, source: np.ndarray, uv: np.ndarray, triangles: np.ndarray) -> Part:

@@ -41,7 +41,7 @@ def backend() -> Backend:
         CompilerError: there is a compiler, and it cannot build the rasteriser.
     """
     if compiler() is None:
-        warnings.warn("no C++ compiler: people are drawn by NumPy, about 60 times as slow; install g++", stacklevel=2)
+        warnings.warn("no C++ compiler: people are drawn by NumPy, about ten times as slow; install g++", stacklevel=2)
         return "reference"
     library()
     return "compiled"
