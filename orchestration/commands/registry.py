@@ -109,6 +109,31 @@ def promote(
 
 
 @app.command(rich_help_panel=PANEL)
+def register(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="folder of a whole pipeline (save_pretrained), or of a training's student (data/distilled_student)"
+        ),
+    ],
+    profile: ProfileOption = None,
+    overrides: SetOption = None,
+) -> None:
+    """Register a student that was made elsewhere: it is scored on today's benchmarks and becomes challenger. `omnihuman promote` then asks the gate."""
+    from assets.kinds.registration.by_hand import register_by_hand
+    from serving.model_choice import load_model
+
+    workspace = open_with(profile, overrides)
+    loaded = load_model(workspace, model)
+
+    def report(done: int, total: int, note: str) -> None:
+        print(f"[{done}/{total}] {note}", flush=True)
+
+    version = register_by_hand(workspace, loaded.pipeline, model, loaded.snapshot, loaded.trained_on, report)
+    print(f"version {version} is challenger; `omnihuman promote {version} --dry-run` says what the gate would do")
+
+
+@app.command(rich_help_panel=PANEL)
 def rollback(reason: Annotated[str, typer.Option(help="kept on the version that is left")] = "by hand") -> None:
     """Give alias champion back to the previous champion and its teacher."""
     from orchestration.past.promoting import roll_back

@@ -198,3 +198,14 @@ def test_pages_and_comparisons_are_there_for_each_benchmark(judged):
     for benchmark in ("held_out", "test_set-celebv-hq"):
         folder = judged[0] / "data" / "baseline_comparison" / benchmark
         assert (folder / "contact_sheet.png").stat().st_size > 1000 and (folder / "student.mp4").stat().st_size > 1000
+
+
+def test_a_student_from_a_folder_is_scored_and_registered_for_the_gate(judged, home):
+    said = run(home, "register", str(judged[0] / "data" / "distilled_student")).stdout
+    assert "version 2 is challenger" in said
+    asked = run(home, "promote", "2", "--dry-run").stdout
+    assert "FAILED" in asked and "csim (test_set:celebv-hq, audio) cannot gate" in asked
+    assert (
+        "ok      version 2 holds weights and encoders" in asked
+        and "ok      0 benchmark clips are in the snapshot" in asked
+    )

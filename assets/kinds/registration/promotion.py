@@ -15,27 +15,24 @@ from assets.core.steps import AssetError, Execution, Fixed, Markdown, Metadata, 
 from assets.core.workspace import Workspace
 from assets.kinds.judging.benchmark_sets import benchmarks_digest
 from assets.kinds.judging.generated_videos import pipeline_digest, shown_faces, shown_mode
-from assets.kinds.judging.instruments import profile_instruments
+from assets.kinds.judging.score_pipeline import score_pipeline
 from assets.kinds.registration.champion_pair import promote_pair
 from assets.kinds.registration.gate_evidence import gate_evidence, scored_pipeline
 from assets.kinds.registration.model_card import ABOUT, model_card, with_verdict
 from assets.kinds.registration.training_data import trained_on
 from evaluation.benchmark.benchmark import Benchmark
-from evaluation.benchmark.benchmark_plan import AUDIO, PIXELS, POSE, RECONSTRUCTION, ModelPlan
+from evaluation.benchmark.benchmark_plan import AUDIO, POSE
 from evaluation.benchmark.benchmark_plan import STUDENT as STUDENT_ROWS
 from evaluation.benchmark.benchmark_plan import TEACHER as TEACHER_ROWS
-from evaluation.benchmark.generate import generate_videos, reconstruct
 from evaluation.benchmark.read import load_benchmark
 from evaluation.pages.pictures import models_sheet, talking_video
 from evaluation.scoring.criteria import demands
 from evaluation.scoring.gate import Decision, decide
-from evaluation.scoring.score import score_benchmark
-from evaluation.scoring.score_table import read_scores
+from evaluation.scoring.score_table import load_scores, read_scores
 from media import in_few_colours, write_atomically
 from media.records import ProductRecord, SnapshotRecord
 from omnihuman.digests import weights_digest
 from omnihuman.pipeline import OmniHumanPipeline, build_pipeline
-from profiles.judging import PUPPETS, benchmark_kind
 from tracking.code_version import git_commit
 from tracking.model_address import CHALLENGER
 from tracking.version_origin import VersionOrigin
@@ -185,17 +182,11 @@ def _champion_on(
     workspace: Workspace, benchmark: Benchmark, pipeline: OmniHumanPipeline, version: int, report: Report
 ) -> pd.DataFrame:
     """A champion generated and scored on one benchmark, in the modes that the gate reads there."""
-    config, weights = workspace.profile.evaluation, workspace.registry.version(STUDENT, version).origin.weights_digest
+    weights = workspace.registry.version(STUDENT, version).origin.weights_digest
     root = workspace.scratch("promoted_champion") / f"{version}-{benchmark.digest[:16]}"
     read = {demand.mode for demand in demands(workspace.profile.gate, [benchmark.name])}
-    modes = tuple(mode for mode in (AUDIO, POSE) if mode in read)
-    for mode in modes:
-        generate_videos(pipeline, benchmark, root / STUDENT_ROWS / mode, mode, None, config, report, weights=weights)
-    reconstruct(pipeline.vae, benchmark, root / RECONSTRUCTION / PIXELS, config.batch_size)
-    plan = [ModelPlan(STUDENT_ROWS, "champion", modes, None)]
-    puppets = benchmark_kind(benchmark.name) == PUPPETS
-    judges = None if puppets else profile_instruments(workspace)
-    return score_benchmark(root, benchmark, root / "scores", config, plan=plan, instruments=judges)
+    modes = [mode for mode in (AUDIO, POSE) if mode in read]
+    return load_scores(score_pipeline(workspace, benchmark, pipeline, modes, root, weights, report))
 
 
 def _origin(workspace: Workspace, record: ProductRecord, benchmark: str) -> VersionOrigin:
