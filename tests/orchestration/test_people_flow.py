@@ -144,9 +144,9 @@ def test_nobody_who_judges_is_trained_on(judged):
         for name in ("held_out", "test_set-celebv-hq")
     }
     assert len(judges["held_out"]) >= 2 and len(judges["test_set-celebv-hq"]) == len(HELD_OUT)
-    assert not seen & (judges["held_out"] | judges["test_set-celebv-hq"]) and len(seen) + len(
-        judges["held_out"]
-    ) == len(TRAINED)
+    everybody = {f"person-{identity}" for identity in TRAINED}
+    assert len(seen) >= 10 and not seen & (judges["held_out"] | judges["test_set-celebv-hq"])
+    assert seen | judges["held_out"] <= everybody, "near duplicates of who is held out are in neither"
 
 
 def test_published_networks_and_pixels_score_people_on_both_benchmarks(judged):
