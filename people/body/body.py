@@ -215,8 +215,10 @@ class Body:
         own = np.ascontiguousarray(self._bones[self._own]), np.ascontiguousarray(self._weights[self._own])
         normal[count:] = raster.skin(self._own_normal, *own, bones, True)
         tangent[count:] = raster.skin(self._own_tangent, *own, bones, True)
-        drawn = (np.take(part, self._source, axis=0) for part in (posed, normal, tangent))  # much faster than by index
-        return Moment(posed[:count], *drawn, bones)
+        position, normal, tangent = (
+            np.take(part, self._source, axis=0) for part in (posed, normal, tangent)
+        )  # much faster than by index
+        return Moment(posed[:count], position, normal, tangent, bones)
 
 
 def _of_base(material, rest: np.ndarray, source: np.ndarray, uv: np.ndarray, triangles: np.ndarray) -> Part:

@@ -10,7 +10,7 @@ def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], cells: tuple[
     return cv2.resize(grid, shape[::-1], interpolation=cv2.INTER_CUBIC)
 
 
-def step(value: np.ndarray, low: float, high: float) -> np.ndarray:
+def step(value: np.ndarray, low: float | np.ndarray, high: float | np.ndarray) -> np.ndarray:
     """0 below `low`, 1 above `high`, smooth between; `low` may be the greater one."""
     t = np.clip((value - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)

@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from assets.core.names import STUDENT, TRANSFORMER
 from assets.core.steps import Report
@@ -48,7 +49,8 @@ def register_by_hand(
     config = workspace.profile.evaluation
     draft = Path(tempfile.mkdtemp(prefix=".tmp-model-", dir=workspace.var))
     try:
-        pipeline.save_pretrained(str(draft), safe_serialization=True)
+        saved: Any = pipeline  # diffusers' own signature names no keyword
+        saved.save_pretrained(str(draft), safe_serialization=True)
         digest = weights_digest(draft / TRANSFORMER)
         root, parts = workspace.var / "registered_by_hand" / digest[:16], []
         for name in config.benchmarks:
