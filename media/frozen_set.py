@@ -56,8 +56,7 @@ class FrozenSample:
     Attributes:
         sample_id: 16 hex digits of the clip's hash; `-0`, `-1`, ... behind them where it gives several windows.
         name: of the source file, within its set.
-        sha256, phash: of the source file, and what the clip looks like (`curation.intake.video_hash`); empty where looks tell nothing: two
-            rendered people may look alike.
+        sha256, phash: of the source file, and what the clip looks like (`curation.intake.video_hash`).
         identity: who is seen; all windows of a person share it.
         caption: what is seen; may be empty.
         clip, reference, audio, pose: files within the set, empty where there is none; each with its sha256.

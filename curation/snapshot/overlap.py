@@ -50,8 +50,7 @@ def _compared(clips: pd.DataFrame) -> pd.DataFrame:
 
 
 def find_overlap(samples: pd.DataFrame, training: Training) -> dict[str, str]:
-    """Name to reason for every sample (columns name, sha256, phash, identity) that meets the training clips; one without a phash by bytes and
-    identity alone.
+    """Name to reason for every sample (columns name, sha256, phash, identity) that meets the training clips.
 
     A test set can be asked again when training has gone on: `find_overlap(test_set.manifest, training)`.
     """
@@ -62,33 +61,21 @@ def find_overlap(samples: pd.DataFrame, training: Training) -> dict[str, str]:
     people: dict[str, str] = {}
     for clip_id, name, identity in zip(clips["clip_id"], clips["source_name"], clips["identity"], strict=True):
         people |= dict.fromkeys(known_identities(name, identity), clip_id)
-    films = _nearest_films(samples, clips)
+    records = records_of(clips, "s-0")
+    hashes = np.frombuffer(bytes.fromhex("".join(samples["phash"])), np.uint8).reshape(len(samples), -1)
+    rows, distances = HashTable(records).nearest(hashes)
     found = {}
-    for sample in samples.itertuples():
+    for sample, row, distance in zip(samples.itertuples(), rows, distances, strict=True):
         who = sorted(known_identities(sample.name, sample.identity) & people.keys())
         if sample.sha256 in files:
             found[sample.name] = f"the same file as clip {files[sample.sha256]}"
         elif who:
             found[sample.name] = f"the same identity ({who[0]}) as clip {people[who[0]]}"
-        elif sample.phash in films:
-            found[sample.name] = films[sample.phash]
+        elif row >= 0:
+            found[sample.name] = (
+                f"nearly the same film as clip {records['clip'][row]:016x} ({distance} of 128 bits differ)"
+            )
     return found
-
-
-def _nearest_films(samples: pd.DataFrame, clips: pd.DataFrame) -> dict[str, str]:
-    """Reason by phash, of those that nearly are a clip's."""
-    hashed = sorted({phash for phash in samples["phash"] if phash})
-    if not hashed:
-        return {}
-    records = records_of(clips, "s-0")
-    rows, distances = HashTable(records).nearest(
-        np.frombuffer(bytes.fromhex("".join(hashed)), np.uint8).reshape(len(hashed), -1)
-    )
-    return {
-        phash: f"nearly the same film as clip {records['clip'][row]:016x} ({distance} of 128 bits differ)"
-        for phash, row, distance in zip(hashed, rows, distances, strict=True)
-        if row >= 0
-    }
 
 
 def overlap_with_snapshots(manifest: pd.DataFrame, samples_files: Sequence[Path], raw_root: Path) -> dict[str, str]:

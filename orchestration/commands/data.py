@@ -158,9 +158,9 @@ def subsets_count(overrides: SetOption = None) -> None:
 
 @subsets_app.command("accuracy")
 def subsets_accuracy(
-    per_kind: Annotated[int, typer.Option(help="puppets of each kind")] = 40, profile: ProfileOption = None
+    per_kind: Annotated[int, typer.Option(help="clips of each kind")] = 40, profile: ProfileOption = None
 ) -> None:
-    """Precision and recall of each subset on puppets that keep or break one rule each."""
+    """Precision and recall of each subset on puppets, or rendered people where the demo has them, that keep or break one rule each."""
     from assets.core.markdown import markdown_table
     from assets.questions.subset_accuracy import measure_accuracy
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from assets.core.workspace import Workspace
 
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="override a profile key: --set stage_1.steps=10")]
-ProfileOption = Annotated[str | None, typer.Option(help="laptop, wan2.1-1.3b, wan2.1-14b, or a .yaml path")]
+ProfileOption = Annotated[str | None, typer.Option(help="laptop, people, wan2.1-1.3b, wan2.1-14b, or a .yaml path")]
 
 
 class CommandError(UserError, ValueError):

@@ -18,7 +18,7 @@ SHARD = "s-0123456789ab"
 # asset, and all that follows, anew: record another only together with a change that is meant to do so.
 FINGERPRINTS = {
     "raw_clips": "3c5c3976906a63476e669e4f2ae63a5a96baa5f44537c35288d27a7be7a3bc38",
-    "clip_scores": "5ea1f3c43873e3a764c9241d21724c55e767b9f3b8489f00c346b68eb1e087d5",
+    "clip_scores": "02648a660627dae4fe475e61b3625294913e7f6eede0960420026527d03257c1",
     "filtered_subsets": "3efffed0d1f9fffd6d55025c3f24dbd59435cfab7ad9d475f025e5c487ec5b38",
     "condition_features": "241433354e42cbbcc484695e0f2606f06c983169023075f105049e2a70b1665b",
     "training_snapshot": "0e5a16438cef5d0f184caaf2ef754898310bd3b23bf2a131e0cca21e985dc051",

@@ -7,18 +7,27 @@ import pandas as pd
 import pytest
 
 import people
+import puppets
 from assets.core.steps import AssetError
 from assets.core.workspace import Workspace
 from assets.kinds.demo_corpus import DemoCorpusError, corpus, corpus_seeds
 from assets.kinds.judging.benchmark_sets import check_benchmarks, refuse_overlap, trained_people, training_seeds
 from assets.kinds.judging.rendered_people import build_rendered_people, read_truth, seeds_of_people
+from assets.questions.subset_accuracy import belongs, strongest_subsets
+from curation.intake.held_out import held_out
+from curation.intake.inspect_file import examine, limits_of
 from curation.snapshot.overlap import Training, find_overlap
+from curation.subsets.nested_subsets import parse_predicates
 from evaluation.benchmark.clip_benchmark import ClipBenchmark
+from evaluation.scoring.criteria import demands
+from media import encode_clip
 from media.frozen_set import load_frozen_set
 from people.render import OTHER
 from people.speech.recordings import recordings
 from people.speech.voices import VOICES
-from profiles import load_profile
+from profiles import Profile, load_profile
+from profiles.conditions import SUBSETS
+from profiles.schema import DemoConfig
 
 SETTINGS = ["evaluation.benchmarks=[rendered_people]", "evaluation.clips=2", "gate.criteria={faces_found: {min: 0.5}}", "gate.headline=null"]  # fmt: skip
 SEED = 50_000_000
@@ -33,6 +42,11 @@ def profile():
 def frozen(tmp_path_factory, profile):
     folder = tmp_path_factory.mktemp("home") / "data" / "benchmark_sets" / "rendered_people"
     return build_rendered_people(folder, profile.evaluation, profile.video, [range(1, 100)], "no clips")
+
+
+def demo_of(profile: Profile) -> DemoConfig:
+    assert profile.demo is not None
+    return profile.demo
 
 
 def rendered(sample):
@@ -73,7 +87,8 @@ def test_the_truth_is_of_the_window_and_another_one_is_refused(frozen, tmp_path)
 def test_evaluation_reads_it_as_any_other_set(frozen):
     benchmark = ClipBenchmark(frozen.path, "rendered_people")
     sample = benchmark.sample(0)
-    assert len(benchmark) == 2 and sample.frames.shape == (17, 64, 64, 3) and sample.audio.shape == (17_000,)
+    assert len(benchmark) == 2 and sample.frames.shape == (17, 64, 64, 3)
+    assert sample.audio is not None and sample.audio.shape == (17_000,)
     assert benchmark.driven_by("pose") == benchmark.driven_by("audio") == (0, 1)
 
 
@@ -108,18 +123,27 @@ def test_puppets_of_the_same_seeds_are_nobody_of_these(tmp_path):
     assert check_benchmarks(puppets, tmp_path) == "2 rendered people" and trained_people(puppets) == []
     shown = load_profile("laptop", [*SETTINGS, "demo.world=people"])
     assert training_seeds(shown) == [] and trained_people(shown) == seeds_of_people(
-        shown.demo, corpus_seeds(shown.demo)
+        demo_of(shown), corpus_seeds(demo_of(shown))
     )
 
 
 def clip_row(**changed):
-    row = {"clip_id": "0" * 16, "source_sha256": "f" * 64, "source_name": "x.mp4", "identity": "", "phash": "00" * 16}
+    row = {
+        "clip_id": "0" * 16,
+        "source_sha256": "f" * 64,
+        "source_name": "x.mp4",
+        "identity": "",
+        "phash": "00" * 16,
+        "near_duplicate_of": "",
+    }
     return pd.DataFrame([{**row, "shard": "s-0", **changed}])
 
 
-def test_a_person_who_is_trained_on_is_met_and_one_who_looks_alike_is_not(frozen, profile):
+def test_a_person_or_a_film_that_is_trained_on_is_met(frozen, profile):
     manifest = frozen.manifest
     assert find_overlap(manifest, Training(clip_row(identity="person-7"), "t")) == {}
+    film = find_overlap(manifest, Training(clip_row(phash=frozen.samples[0].phash), "t"))
+    assert film[frozen.samples[0].name].startswith("nearly the same film") and len(film) == 1
     met = find_overlap(manifest, Training(clip_row(identity=f"person-{SEED}"), "t"))
     assert met == {f"person-{SEED}.mp4": f"the same identity (person-{SEED}) as clip {'0' * 16}"}
     workspace = Workspace(frozen.path.parents[2], profile)
@@ -127,18 +151,55 @@ def test_a_person_who_is_trained_on_is_met_and_one_who_looks_alike_is_not(frozen
         refuse_overlap(workspace, "rendered_people", Training(clip_row(identity=f"person-{SEED}"), "t"))
 
 
+def test_intake_knows_a_copy_of_its_clips_by_bytes_and_by_looks_and_lets_another_person_in(frozen, tmp_path, profile):
+    known, clip = held_out(tmp_path, frozen.path.parent), tmp_path / "clip.mp4"
+    ours, same = frozen.samples[0], frozen.frames(frozen.samples[0])
+    other = people.render(7, frames=17, size=64).frames
+    for data, said in (
+        ((frozen.path / ours.clip).read_bytes(), "it is a file of test set rendered_people"),
+        (encode_clip(same, 16.0, crf=25), "it is nearly the same film as one of test set rendered_people"),
+        (encode_clip(other, 16.0), ""),
+    ):
+        clip.write_bytes(data)
+        why = known.why(examine(limits_of(profile), clip))
+        assert why.startswith(said) and bool(why) == bool(said)
+
+
+def test_the_profile_people_asks_for_what_packages_and_its_benchmarks_can_measure():
+    profile = load_profile("people", [])
+    needed = {need for demand in demands(profile.gate) for need in demand.kind.needs}
+    assert (
+        needed <= {"keypoints", "dlib_face", "truth_frames", "reference"} and profile.encoders.keypoints == "mediapipe"
+    )
+    assert {demand.benchmark for demand in demands(profile.gate)} == {"rendered_people", "packaged"}
+    predicates = parse_predicates(profile.curation)
+    assert "mouth_speech_lag_frames <= 1" in predicates["audio"].clauses and profile.curation.silent_pose
+    assert len(corpus(demo_of(profile), profile.video)) == 640 + 8 * 11
+
+
+def test_what_a_kind_of_person_belongs_to_follows_from_the_rule_that_it_breaks():
+    profile = load_profile("people", [])
+    strongest = strongest_subsets(profile)
+    assert set(strongest) == {*people.KINDS} and strongest_subsets(load_profile("laptop", [])).keys() == {
+        *puppets.KINDS
+    }
+    placed = {kind: [name for name in SUBSETS if belongs(strongest[kind], name, True)] for kind in people.KINDS}
+    assert placed["clean"] == [*SUBSETS] and placed["hard_cut"] == []
+    assert placed["late_sound"] == ["text", "pose"] and not belongs(strongest["late_sound"], "pose", False)
+
+
 def test_a_demo_of_people_holds_every_kind_and_each_clip_has_a_person_of_its_own(tmp_path):
     profile = load_profile("laptop", ["demo.world=people", "demo.clean=3", "demo.broken_per_kind=2", "demo.frames=9"])
-    files = corpus(profile.demo, profile.video)
+    files = corpus(demo_of(profile), profile.video)
     assert [file.kind for file in files[:3]] == ["clean"] * 3 and {file.kind for file in files} == {*people.KINDS}
-    assert len(files) == 3 + 2 * (len(people.KINDS) - 1) == len(corpus_seeds(profile.demo))
-    assert [file.seed for file in files] == [*corpus_seeds(profile.demo)]
+    assert len(files) == 3 + 2 * (len(people.KINDS) - 1) == len(corpus_seeds(demo_of(profile)))
+    assert [file.seed for file in files] == [*corpus_seeds(demo_of(profile))]
     files[-1].write(tmp_path)
     told = json.loads((tmp_path / f"{files[-1].name}.json").read_text())
     assert told["identity"] == f"person-{files[-1].seed}" and told["person"]["kind"] == files[-1].kind
     assert told["person"]["size"] == [64, 64]
     with pytest.raises(DemoCorpusError, match=r"demo.frames is 24"):
-        corpus(load_profile("laptop", ["demo.world=people", "demo.frames=24"]).demo, profile.video)
+        corpus(demo_of(load_profile("laptop", ["demo.world=people", "demo.frames=24"])), profile.video)
 
 
 def test_the_set_stands_as_it_was_frozen(frozen):

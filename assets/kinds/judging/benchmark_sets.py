@@ -127,7 +127,7 @@ def trained_people(profile: Profile) -> list[range]:
 
 
 def refuse_overlap(workspace: Workspace, name: str, training: Training) -> None:
-    """Nothing of a benchmark of people may be trained on: neither the bytes, nor the person, nor, of films of people, nearly the same film.
+    """Nothing of a benchmark of people may be trained on: neither the bytes, nor nearly the same film, nor the person.
 
     Raises:
         AssetError: something is.

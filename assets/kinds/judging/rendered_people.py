@@ -17,6 +17,7 @@ import soundfile
 import people
 from assets.core.steps import AssetError
 from assets.kinds.demo_corpus import people_size
+from curation.intake.video_hash import Thumbnails, video_hash
 from curation.snapshot.frozen_windows import AUDIO_BITRATE, LOSSLESS_TO_THE_EYE
 from curation.snapshot.sample_facts import measure_facts
 from media import decode_clip, encode_clip, sha256_of_file, whole_directory, write_atomically
@@ -130,16 +131,25 @@ def _write(seed: int, folder: Path, video: VideoConfig) -> FrozenSample:
     write_keypoints(folder / files["pose"], Keypoints(keypoints, video.width, video.height, video.fps))
     write_atomically(_truth(folder, name), _truth_of(clip, window))
     # What models are held against is what the file says, not what went into it.
-    facts = measure_facts(decode_clip(made, video.fps).frames, video.fps, keypoints, None, heard)
+    frames = decode_clip(made, video.fps).frames
+    facts = measure_facts(frames, video.fps, keypoints, None, heard)
     return FrozenSample(
         sample_id=name, name=f"{clip.name}.mp4", sha256=sha256,
-        phash="",  # two rendered people may look alike, and are two people: seeds and identities tell them apart
+        phash=_looks(frames, video.fps),
         identity=clip.name, caption=clip.caption,
         **files, **{f"{column}_sha256": sha256_of_file(folder / file) for column, file in files.items()},  # type: ignore[arg-type]
         source_width=video.width, source_height=video.height, width=video.width, height=video.height,
         bucket=f"{video.height}x{video.width}x{window}", window_start=0, window_frames=window, reference_frame=total - 1,
         fps=video.fps, sample_rate=video.sample_rate, seconds=total / video.fps, **vars(facts),
     )  # fmt: skip
+
+
+def _looks(frames: np.ndarray, fps: float) -> str:
+    """The perceptual hash that intake gives the file, hex."""
+    thumbnails = Thumbnails()
+    for number, picture in enumerate(frames):
+        thumbnails.look(number / fps, picture)
+    return video_hash(thumbnails.between(0.0, len(frames) / fps)).hex()
 
 
 def _truth(folder: Path, sample_id: str) -> Path:
