@@ -1,0 +1,24 @@
+"""What the demo's inbox is filled with, and what of it is rendered again."""
+
+import json
+
+from assets.core.workspace import Workspace
+from media import decode_clip
+from orchestration.demo.inbox_corpus import fill_inbox, missing_clips
+from profiles import load_profile
+
+SETTINGS = ["demo.world=people", "demo.clean=2", "demo.broken_per_kind=0", "demo.frames=9", "demo.seed=40"]
+
+
+def test_an_inbox_of_people_is_filled_once_and_goes_on_where_it_was(tmp_path):
+    workspace = Workspace(tmp_path, load_profile("laptop", SETTINGS))
+    demo = workspace.profile.demo
+    assert demo is not None and [clip.seed for clip in missing_clips(workspace, demo)] == [40, 41]
+    fill_inbox(workspace, demo, tmp_path / "progress.json")
+    assert missing_clips(workspace, demo) == []
+    made = workspace.inbox / "h0000041-clean.mp4"
+    assert decode_clip(made.read_bytes(), 16.0).frames.shape == (9, 64, 64, 3)
+    assert json.loads(made.with_name(f"{made.name}.json").read_text())["identity"] == "person-41"
+    assert (workspace.inbox / "truncated.mp4").is_file()
+    made.unlink()
+    assert [clip.name for clip in missing_clips(workspace, demo)] == [made.name]
