@@ -1,6 +1,6 @@
 """The benchmark `rendered_people`: talking humans of seeds that nobody trains on, frozen as any set of clips, with what is true of them.
 
-poses/ID.safetensors  all 133 keypoints where they were drawn: no detector looked
+poses/ID.safetensors  all 133 keypoints where they were drawn, no detector looked: 1 seen, 0 outside, 0.5 covered (drawn as a condition, counted by no metric)
 truth/ID.json         opening of the mouth, head, face units and shares of the id buffer per frame of the window, phones, the person's numbers
 """
 
