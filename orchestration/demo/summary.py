@@ -1,6 +1,7 @@
 """What a person sees at the end: scores, quarantine, registry, and where to look."""
 
 import json
+from collections.abc import Collection
 
 import pandas as pd
 from rich.table import Table
@@ -9,7 +10,11 @@ from assets.core.names import STUDENT
 from assets.core.workspace import Workspace
 from assets.kinds.registration.registered_versions import where_champion_stands
 from evaluation.scoring.comparison_columns import EVERY
+from evaluation.scoring.criteria import demands
 from orchestration.demo.console import DemoConsole
+
+ROOM = 9  # columns of numbers beside the models' names
+COST = "seconds_per_clip"
 
 
 def print_results(workspace: Workspace, console: DemoConsole) -> None:
@@ -29,15 +34,22 @@ def _print_scores(workspace: Workspace, console: DemoConsole) -> None:
     result = json.loads((folder / "comparison.json").read_text())
     table = Table(title=f"{result['clips']} held-out clips of {result['name']}", title_justify="left")
     table.add_column("", no_wrap=True)
-    # comparison.md has them all.
-    columns = [
-        column.title for column in EVERY if column.narrow and column.title in next(iter(result["table"].values()))
-    ]
+    columns = shown_columns(workspace, next(iter(result["table"].values())))
     for column in columns:
         table.add_column(column, justify="right")
     for title, row in result["table"].items():
         table.add_row(title, *("" if row[column] is None else f"{row[column]:.3f}" for column in columns))
     console.console.print(table)
+
+
+def shown_columns(workspace: Workspace, row: Collection[str]) -> list[str]:
+    """Titles of the columns that a terminal has room for: of many those that the gate reads, and what a video costs; comparison.md has all."""
+    narrow = [column for column in EVERY if column.narrow and column.title in row]
+    if len(narrow) > ROOM:
+        profile = workspace.profile
+        read = {demand.metric for demand in demands(profile.gate, profile.evaluation.benchmarks[:1])} | {COST}
+        narrow = [column for column in narrow if column.metric in read]
+    return [column.title for column in narrow]
 
 
 def _print_quarantine(workspace: Workspace, console: DemoConsole) -> None:
