@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from assets.core.catalogue import FLOW
+from assets.core.catalogue import FLOW, STEPS
 from assets.core.dvc_cache import CommittedFolder, cache_folder, committed_folder
 from assets.core.dvc_lock import LOCK, DvcLock, LockedStage
 from assets.core.dvc_stages import params_text, stages_text
@@ -113,12 +113,13 @@ def keep_restore_point(workspace: Workspace) -> RestorePoint | None:
 
 
 def fitting(lock: DvcLock) -> DvcLock:
-    """Leave out the stages whose inputs are not what the lock's other stages made."""
+    """Leave out the stages whose inputs are not what the lock's other stages made. What a stage read is what its lock says: earlier versions'
+    stages read less than today's."""
     kept: dict[str, LockedStage] = {}
     for step in FLOW:
         stage = lock.stages.get(step.name)
         if stage is not None and all(
-            name in kept and stage.read.get(name) == kept[name].made for name in step.upstream
+            name in kept and made == kept[name].made for name, made in stage.read.items() if name in STEPS
         ):
             kept[step.name] = stage
     return DvcLock(kept)

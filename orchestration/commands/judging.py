@@ -11,7 +11,6 @@ import typer
 from evaluation.questions.studies import STUDIES
 from orchestration.commands.light_group import LightGroup
 from orchestration.commands.options import CommandError, ProfileOption, SetOption, need, open_with
-from profiles.judging import PUPPETS
 
 PANEL = "Judging"
 app = typer.Typer()
@@ -92,6 +91,7 @@ def sensitivity(
     from evaluation.benchmark.puppet_benchmark import load_puppets
     from evaluation.questions.sensitivity import as_markdown, measure_sensitivity
     from omnihuman.pipeline import build_pipeline
+    from profiles.judging import PUPPETS
 
     workspace = open_with()
     profile = workspace.profile
@@ -190,6 +190,7 @@ def guidance_sweep(
     from evaluation.benchmark.puppet_benchmark import load_puppets
     from evaluation.questions.guidance_sweep import as_markdown, draw, sweep_guidance
     from media import write_atomically
+    from profiles.judging import PUPPETS
     from serving.model_choice import load_model
 
     workspace = open_with()

@@ -41,6 +41,7 @@ SKIPPED = {
     "omnihuman compare --baseline": "needs another method's videos, and published networks: tests/orchestration/test_compare.py",
     "omnihuman compare --truth": "needs videos of people and packages for them: tests/evaluation/test_real_faces.py",
     ".venv/bin/omnihuman promote VERSION": "changes who is champion: tests/orchestration/test_promoting.py",
+    ".venv/bin/omnihuman register": "registers a version: tests/orchestration/test_people_flow.py",
     ".venv/bin/omnihuman rollback": "needs a champion before this one: tests/orchestration/test_promoting.py",
     "omnihuman restore VERSION --into": "makes a worktree of the code: tests/orchestration/test_demo.py does",
     "omnihuman restore VERSION": "changes the home it works in: tests/orchestration/test_restore.py",

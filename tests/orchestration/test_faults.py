@@ -67,6 +67,9 @@ def test_a_full_disk_makes_no_success_and_with_room_the_same_command_does(small_
     workspace = Workspace(small_disk / "w", load_profile("laptop", []))
     marker = workspace.data("benchmark_sets") / MEGABYTE.marker
     ensure_repository(workspace)
+    snapshot = workspace.data("training_snapshot")
+    snapshot.mkdir(parents=True)
+    (snapshot / "snapshot.json").write_text('{"digest": "d"}')
     if had_one:
         execute(workspace, MEGABYTE)
     before = marker.read_bytes() if had_one else b""
