@@ -5,10 +5,11 @@ from pathlib import Path
 import pandas as pd
 
 from assets.core.steps import AssetError
-from curation.people.face_blur import FaceBlur, Hide, as_it_is
+from curation.people.face_blur import FaceBlur
 from curation.people.faces import NAME as BY_FACES
 from curation.people.keypoints import KeypointDetector
 from curation.people.wholebody import MediaPipeHolistic, OnnxWholeBody
+from media.hiding import Hide, as_it_is
 from profiles import Profile
 from puppets import PuppetKeypoints
 

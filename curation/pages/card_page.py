@@ -12,9 +12,9 @@ from curation.pages.figures import funnel_chart
 from curation.pages.ingest_page import origin_rows
 from curation.pages.stage_pages import caption_section, condition_rows
 from curation.pages.subset_slices import SLICED, slice_rows
-from curation.people.face_blur import Hide, as_it_is
 from curation.snapshot.withdrawals import Tombstone
 from curation.tables.storage import read_table
+from media.hiding import Hide, as_it_is
 from media.pages import Section, write_page
 from media.records import SnapshotRecord
 from profiles.conditions import SUBSETS

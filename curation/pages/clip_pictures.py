@@ -10,8 +10,8 @@ import pandas as pd
 from curation.errors import CurationError
 from curation.intake.archive import read_clip
 from curation.pages.figures import contact_sheet
-from curation.people.face_blur import Hide, as_it_is
 from media import MediaError, decode_clip
+from media.hiding import Hide, as_it_is
 
 SHOWN = 8  # pictures in a row
 FPS, LONGEST_SECONDS = 4.0, 4.0  # the picture shown is the clip's middle one, or that of its first 8 seconds

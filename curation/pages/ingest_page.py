@@ -8,8 +8,8 @@ import pandas as pd
 from curation.pages.clip_pictures import SHOWN, clips_sheet, evenly_spread
 from curation.pages.figures import value_histograms
 from curation.pages.stage_pages import near_duplicate_section
-from curation.people.face_blur import Hide, as_it_is
 from curation.tables.storage import read_table
+from media.hiding import Hide, as_it_is
 from media.pages import Section, write_page
 
 LISTED = 200  # quarantined files

@@ -12,11 +12,11 @@ from curation.intake.near_duplicates import near_duplicate_groups
 from curation.pages.clip_pictures import SHOWN, clips_sheet, evenly_spread, group_rows
 from curation.pages.figures import funnel_chart, thresholds
 from curation.pages.subset_slices import slice_rows
-from curation.people.face_blur import Hide, as_it_is
 from curation.scores.table import CLIP_COLUMNS
 from curation.subsets.nested_subsets import join_tables, parse_predicates
 from curation.subsets.predicates import Threshold, threshold_of
 from curation.tables.storage import read_table
+from media.hiding import Hide, as_it_is
 from media.pages import Section, write_page
 from profiles.conditions import SUBSETS
 from profiles.schema import CurationConfig

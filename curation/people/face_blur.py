@@ -2,24 +2,16 @@
 not be shown for that.
 """
 
-from collections.abc import Callable
-
 import cv2
 import numpy as np
 
 from curation.people.faces import find_faces
 from curation.people.keypoints import CONFIDENT, FACE, KeypointDetector
 
-Hide = Callable[[np.ndarray], np.ndarray]  # `(H, W, 3)` uint8 to the same
 MARGIN = 0.35  # of a box's size, on each side: hair and chin say who it is too
 BLOCKS = 6  # squares across a face
 BLOCKS_OF_A_PICTURE = 12  # across a picture's shorter side
 FEWEST_POINTS = 5  # of 68, for a box around them
-
-
-def as_it_is(picture: np.ndarray) -> np.ndarray:
-    """Show everything."""
-    return picture
 
 
 class FaceBlur:

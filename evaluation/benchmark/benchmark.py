@@ -1,7 +1,6 @@
 """A frozen set of held-out clips as generation and scoring read it, whoever is in it, one sample at a time."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -69,7 +68,3 @@ class Benchmark(ABC):
         has = {POSE: self.posed, **dict.fromkeys(SPOKEN, self.heard)}.get(mode)
         clips = tuple(clip for clip in range(len(self)) if has is None or has(clip))
         return () if mode == SHUFFLED_AUDIO and len(clips) < 2 else clips
-
-    def shapes(self, clips: Sequence[int]) -> set[tuple[int, int, int]]:
-        """The T, H, W that these samples have."""
-        return {self.shape(clip) for clip in clips}

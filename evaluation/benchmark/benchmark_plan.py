@@ -1,5 +1,6 @@
 """Which models are judged, under which conditions, in how many steps. Names are the folders of `generated_videos`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -63,3 +64,9 @@ def generation_plan(config: EvaluationConfig, benchmark: Driven | None = None) -
         return models
     can = {mode for mode in MODES if benchmark.driven_by(mode)}
     return tuple(replace(model, modes=tuple(mode for mode in model.modes if mode in can)) for model in models)
+
+
+def scored_sets(plan: Sequence[ModelPlan]) -> list[tuple[str, str]]:
+    """Model and mode of everything that is scored, in the order of the rows: the clips themselves, their reconstruction, the models."""
+    models = [(model.name, mode) for model in plan for mode in model.modes]
+    return [(GROUND_TRUTH, PIXELS), (RECONSTRUCTION, PIXELS), *models]

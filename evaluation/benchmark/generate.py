@@ -109,7 +109,10 @@ def generate_videos(
             progress(done, len(clips), f"{settings['model']} {mode}")
     made_videos = Generated(work, benchmark, {})
     costs = [Cost(**json.loads(part[COST])) for part in made_videos.parts()]
-    seconds = [len(part) / benchmark.fps for part in _lengths(benchmark, clips, config.batch_size)]
+    seconds = [
+        sum(benchmark.shape(clip)[0] for clip in batch) / benchmark.fps
+        for batch in _batches(benchmark, clips, config.batch_size)
+    ]
     measured = {"seconds_per_clip": sum(one.seconds for one in costs) / len(clips), "cost": cost_of(costs, seconds)}
     _publish(work, benchmark, clips, destination, settings | measured)
     return destination
@@ -179,11 +182,6 @@ def _batches(benchmark: Benchmark, clips: Sequence[int], size: int) -> Iterator[
     for _, alike in groupby(clips, lambda clip: (benchmark.shape(clip), benchmark.heard(clip), benchmark.posed(clip))):
         members = tuple(alike)
         yield from (members[start : start + size] for start in range(0, len(members), size))
-
-
-def _lengths(benchmark: Benchmark, clips: Sequence[int], size: int) -> Iterator[range]:
-    """Frames of each batch."""
-    yield from (range(sum(benchmark.shape(clip)[0] for clip in batch)) for batch in _batches(benchmark, clips, size))
 
 
 def _generate_batch(

@@ -1,6 +1,7 @@
 """What one model made of a benchmark in one mode, read one video at a time."""
 
 import json
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 from safetensors import safe_open
 
 from evaluation.benchmark.benchmark import Benchmark
+from evaluation.benchmark.benchmark_plan import GROUND_TRUTH
 from media.user_error import UserError
 
 COST = "cost"  # in the metadata of a file of videos: what its batch cost
@@ -83,3 +85,14 @@ def open_generated(folder: Path, benchmark: Benchmark) -> Generated:
     if meta["benchmark"] != benchmark.digest:
         raise GenerationError(f"{folder} was made on another benchmark; run `python -m assets generated_videos` again")
     return Generated(folder, benchmark, meta)
+
+
+def open_sets(root: Path, benchmark: Benchmark, sets: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Generated]:
+    """The videos of every model and mode; the ground truth has none but the clips themselves.
+
+    Raises:
+        GenerationError: as `open_generated`.
+    """
+    return {
+        (model, mode): open_generated(root / model / mode, benchmark) for model, mode in sets if model != GROUND_TRUTH
+    }

@@ -22,10 +22,11 @@ from evaluation.benchmark.benchmark_plan import (
     TEACHER,
     ModelPlan,
 )
-from evaluation.pages.pictures import Hide, as_it_is, contact_sheet, score_bars, talking_video
+from evaluation.pages.pictures import contact_sheet, score_bars, talking_video
 from evaluation.scoring.comparison_columns import Column, columns_of
 from evaluation.scoring.score_table import score_of
 from media import whole_directory, write_atomically
+from media.hiding import Hide, as_it_is
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What a person looks at: strips of frames side by side, bars with intervals, a talking video."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from evaluation.metrics.facts import MetricFacts, Reading
 from evaluation.metrics.registry import READINGS
 from evaluation.scoring.comparison_columns import shown_in
 from media import encode_clip, png_bytes
+from media.hiding import Hide, as_it_is
 
 SHEET_CLIPS = 4
 SHEET_FRAMES = 5
@@ -27,14 +28,6 @@ VIDEO_CLIPS = 4
 VIDEO_HEIGHT = 320  # smaller pictures are enlarged to about this
 LABEL_ROWS = 30
 BLUE, RED, PALE = "#345a8a", "#c0504d", "#9db6d3"
-
-
-Hide = Callable[[np.ndarray], np.ndarray]  # `(H, W, 3)` uint8 to the same, without faces
-
-
-def as_it_is(picture: np.ndarray) -> np.ndarray:
-    """Hide nothing."""
-    return picture
 
 
 def panels_of(scores: pd.DataFrame) -> list[tuple[type[MetricFacts], Reading]]:

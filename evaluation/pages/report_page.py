@@ -13,13 +13,14 @@ from evaluation.benchmark.benchmark_plan import AUDIO, GROUND_TRUTH, PIXELS, POS
 from evaluation.benchmark.cost import COSTS, without_costs
 from evaluation.benchmark.generated import Generated, open_generated
 from evaluation.metrics.registry import METRICS, READINGS
-from evaluation.pages.pictures import Hide, as_it_is, models_sheet
+from evaluation.pages.pictures import models_sheet
 from evaluation.pages.report_pictures import AUDIO_TITLE, POSE_TITLE, cost_against_quality, sample_picture, slices_plot
 from evaluation.scoring.comparison_columns import columns_of
 from evaluation.scoring.error_analysis import ErrorAnalysis
 from evaluation.scoring.metric_floors import why_unusable
 from evaluation.scoring.per_clip import BADNESS, ranked_samples
 from evaluation.scoring.score_table import score_of
+from media.hiding import Hide, as_it_is
 from media.pages import Number, Section, write_page
 
 WORST, BEST = 6, 3

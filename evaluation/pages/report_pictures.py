@@ -16,8 +16,6 @@ from evaluation.benchmark.puppet_benchmark import PuppetBenchmark
 from evaluation.pages.pictures import (
     BLUE,
     RED,
-    Hide,
-    as_it_is,
     draw_interval,
     panel_axes,
     panel_size,
@@ -28,6 +26,7 @@ from evaluation.pages.pictures import (
 )
 from evaluation.scoring.score_table import find_score, score_of
 from media import png_bytes
+from media.hiding import Hide, as_it_is
 
 FRAMES = 8
 AUDIO_TITLE, POSE_TITLE = "audio: caption, reference, sound", "pose: keypoints too"

@@ -34,8 +34,7 @@ _COSTS = (
     ("peak GiB", "peak_memory", 2),
     ("GiB / video s", "memory_per_second", 2),
 )
-EVERY = (
-    *(_column(kind, reading.mode, narrow=True) for kind, reading in READINGS.items()),
+_BESIDE_READINGS = (
     _column(MissingJoints, POSE, narrow=True),
     _column(MissingHands, POSE),
     _column(HighFrequencyRatio, AUDIO),
@@ -48,6 +47,7 @@ EVERY = (
         for title, metric, digits in _COSTS
     ),
 )
+EVERY = (*(_column(kind, reading.mode, narrow=True) for kind, reading in READINGS.items()), *_BESIDE_READINGS)
 
 
 def columns_of(scores: pd.DataFrame) -> tuple[Column, ...]:
@@ -55,7 +55,7 @@ def columns_of(scores: pd.DataFrame) -> tuple[Column, ...]:
     there = set(zip(scores["metric"], scores["mode"], strict=True))
     cost_mode, costs = first_mode(scores), {metric for _, metric, _ in _COSTS}
     readings = [_column(kind, shown_in(scores, reading), narrow=True) for kind, reading in READINGS.items()]
-    every = dict.fromkeys((*readings, *EVERY[len(READINGS) :]))
+    every = dict.fromkeys((*readings, *_BESIDE_READINGS))
     return tuple(
         column
         for column in every

@@ -12,24 +12,22 @@ from evaluation.baselines.sanity import judge_metrics
 from evaluation.baselines.videos import Sample, Samples
 from evaluation.benchmark.benchmark_plan import (
     AUDIO,
-    GROUND_TRUTH,
-    PIXELS,
     POSE,
-    RECONSTRUCTION,
     SECOND_SEED,
     SHUFFLED_AUDIO,
     STUDENT,
     ModelPlan,
+    scored_sets,
 )
 from evaluation.benchmark.clip_benchmark import ClipBenchmark
 from evaluation.benchmark.generate import Progress, given_sound
-from evaluation.benchmark.generated import Generated, open_generated
+from evaluation.benchmark.generated import Generated, open_sets
 from evaluation.metrics import ClipMean, MetricScore, StreamingMetric
 from evaluation.metrics.bootstrap import estimate
 from evaluation.metrics.observation.instruments import Instruments
-from evaluation.metrics.observation.needs import Need
+from evaluation.metrics.observation.needs import OF_PUPPETS, Need
 from evaluation.metrics.observation.observed import Observed
-from evaluation.metrics.registry import METRICS, READINGS
+from evaluation.metrics.registry import METRICS
 from evaluation.panel import Panel
 from evaluation.scoring.score_puppets import cost_scores
 from evaluation.scoring.score_table import score_row
@@ -38,7 +36,6 @@ from media import encode_clip
 from profiles.schema import EvaluationConfig
 
 FITNESS_SAMPLES = 32  # on which known damage is tried
-OF_PUPPETS: frozenset[Need] = frozenset({"puppet_truth", "given_opening"})  # metrics that need these are of no use here
 # Column of the manifest to the names of its lower and upper half.
 HALVES = {
     "face_luma": ("faces: dark", "faces: light"),
@@ -71,9 +68,9 @@ def score_clips(
         evaluation.benchmark.generated.GenerationError: videos that are missing or belong to another benchmark.
         evaluation.metrics.MetricError: a clip that cannot be scored.
     """
-    sets = [(GROUND_TRUTH, PIXELS), (RECONSTRUCTION, PIXELS)] + [(m.name, mode) for m in plan for mode in m.modes]
+    sets = scored_sets(plan)
     # Everything is looked for before anything is measured: a missing folder should not cost minutes.
-    videos = {s: open_generated(generated_root / s[0] / s[1], benchmark) for s in sets[1:]}
+    videos = open_sets(generated_root, benchmark, sets)
     halves = _halves(benchmark)
     rows: list[dict[str, Any]] = []
     samples: list[dict[str, Any]] = []
@@ -123,10 +120,11 @@ def _panel(
         has |= {"second_seed"}
         only = [name for name, kind in METRICS.items() if "second_seed" in kind.needs]
     panel = Panel(instruments, has, only)
+    numbers = {name: clip for clip, name in enumerate(benchmark.names)}
     names = benchmark.names if made is None else made.names
-    heard = [clip for clip, name in enumerate(benchmark.names) if name in set(names) and benchmark.heard(clip)]
+    heard = [numbers[name] for name in names if benchmark.heard(numbers[name])]
     for name in names:
-        clip = benchmark.names.index(name)
+        clip = numbers[name]
         sample = benchmark.sample(clip)
         real = sample.frames.numpy()
         frames = real if made is None else made.frames(name)
@@ -159,7 +157,7 @@ def _read_in(metric: str, mode: str) -> bool:
 
 def _clip_rows(benchmark: str, model: str, mode: str, metric: StreamingMetric) -> Iterator[dict[str, Any]]:
     """The numbers of each clip of a metric that opens tables; a distance between sets has none."""
-    if isinstance(metric, ClipMean) and _read_in(metric.name, mode) and METRICS[metric.name] in READINGS:
+    if isinstance(metric, ClipMean) and _read_in(metric.name, mode):
         place = {"benchmark": benchmark, "model": model, "mode": mode, "metric": metric.name}
         yield from ({**place, "clip": clip, "value": value} for clip, value in metric.per_clip().items())
 

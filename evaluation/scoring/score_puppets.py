@@ -17,10 +17,11 @@ from evaluation.benchmark.benchmark_plan import (
     SHUFFLED_AUDIO,
     STUDENT,
     ModelPlan,
+    scored_sets,
 )
 from evaluation.benchmark.cost import COSTS
 from evaluation.benchmark.generate import Progress, given_sound, load_generated
-from evaluation.benchmark.generated import open_generated
+from evaluation.benchmark.generated import open_sets
 from evaluation.benchmark.puppet_benchmark import PuppetBenchmark
 from evaluation.metrics import (
     HighFrequencyRatio,
@@ -67,10 +68,9 @@ def score_puppets(
     Raises:
         evaluation.benchmark.generated.GenerationError: videos that are missing or belong to another benchmark.
     """
-    sets = [(GROUND_TRUTH, PIXELS), (RECONSTRUCTION, PIXELS)] + [(m.name, mode) for m in plan for mode in m.modes]
+    sets = scored_sets(plan)
     # Everything is looked for before anything is measured: a missing folder should not cost minutes.
-    for model, mode in sets[1:]:
-        open_generated(generated_root / model / mode, benchmark)
+    open_sets(generated_root, benchmark, sets)
     truth, halves = benchmark_truth(benchmark), benchmark_slices(benchmark)
     rows: list[dict[str, Any]] = []
     slices: list[dict[str, Any]] = []

@@ -1,22 +1,19 @@
 """`omnihuman testset build`: a frozen test set out of a local copy, out of the packaged real clips, or of the workspace's held-out people."""
 
-import tempfile
 from pathlib import Path
 
 from assets.core.workspace import Workspace
 from curation.errors import CurationError
-from curation.intake.real_clips import BENCHMARK_CLIPS, fetch_real_clips
 from curation.people.keypoints import KeypointDetector
 from curation.snapshot.frozen_sets import build_test_set
 from curation.snapshot.held_out_people import build_held_out_set
 from curation.snapshot.overlap import training_content
+from curation.snapshot.packaged_set import WINDOWS, build_packaged_set
 from curation.snapshot.withdrawals import read_tombstones
 from media.frozen_set import HELD_OUT, FrozenSet
 from media.records import SnapshotRecord
 from media.user_error import UserError
-
-PACKAGED = "packaged"
-PACKAGED_WINDOWS = 8  # of a clip: there are two
+from profiles.judging import PACKAGED
 
 
 def build(
@@ -44,12 +41,7 @@ def build(
         if local is None:
             raise CurationError(f"a test set of kind {kind} needs the folder of its local copy")
         return build_test_set(local, destination, kind, video, training, detector, limit, exclude, windows or 1)
-    with tempfile.TemporaryDirectory() as folder:
-        fetched = fetch_real_clips(Path(folder), BENCHMARK_CLIPS)
-        if not fetched.paths:
-            raise CurationError(f"no packaged clip could be had ({fetched.note}); check the network")
-        most = windows or PACKAGED_WINDOWS
-        return build_test_set(Path(folder), destination, kind, video, training, detector, limit, exclude, most)
+    return build_packaged_set(destination, video, training, detector, limit, exclude, windows or WINDOWS)
 
 
 def _build_held_out(workspace: Workspace, name: str, limit: int | None, pose: bool, windows: int) -> FrozenSet:

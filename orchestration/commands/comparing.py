@@ -109,17 +109,14 @@ def gather(workspace: Workspace, paths: NetworkPaths, keypoints: bool, puppets: 
         networks.weights.NetworkError: a file that is missing or is another network.
     """
     from assets.kinds.detectors import keypoint_detector
-    from assets.kinds.judging.instruments import CACHE, open_instruments
+    from assets.kinds.judging.instruments import CACHE, dlib_by, open_instruments
     from assets.kinds.judging.judges import DetectorJudge
-    from evaluation.networks.dlib_face import DlibFaceEmbedding
     from profiles.judging import JudgesConfig
 
     if not keypoints and (paths.arcface or paths.dlib_face or paths.syncnet):
         raise CommandError("--arcface, --dlib-face and --syncnet find the face by its keypoints; leave --keypoints on")
     detector = DetectorJudge(keypoint_detector(workspace.profile)) if keypoints else None
-    dlib_face = None
-    if paths.dlib_face and detector is not None:
-        dlib_face = DlibFaceEmbedding(f"{detector.network.architecture} {detector.network.sha256}")
+    dlib_face = dlib_by(detector) if paths.dlib_face and detector is not None else None
     named = {name: None if path is None else str(path) for name, path in vars(paths).items() if name != "dlib_face"}
     opened = open_instruments(JudgesConfig(**named), detector, dlib_face, workspace.var / CACHE)
     return replace(opened, puppets=_puppet_truth(workspace)) if puppets else opened

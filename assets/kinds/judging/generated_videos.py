@@ -12,14 +12,11 @@ from assets.core.names import SOURCES
 from assets.core.steps import AssetError, Execution, Fixed, Metadata, Png, Report
 from assets.core.versions import ENCODERS, source_version
 from assets.core.workspace import Workspace
-from assets.kinds.detectors import face_hider
-from assets.kinds.judging.benchmark_sets import INDEX, benchmarks_digest
+from assets.kinds.judging.benchmark_sets import INDEX, joint_digest, load_benchmarks, shown_faces
 from assets.kinds.judging.evaluation_runs import evaluation_run
-from curation.people.face_blur import Hide, as_it_is
 from evaluation.benchmark.benchmark import Benchmark
 from evaluation.benchmark.benchmark_plan import AUDIO, PIXELS, POSE, RECONSTRUCTION, STUDENT, ModelPlan, generation_plan
 from evaluation.benchmark.generate import generate_videos, reconstruct
-from evaluation.benchmark.read import load_benchmark
 from evaluation.pages.pictures import models_sheet
 from media import write_atomically
 from media.records import ProductRecord
@@ -27,26 +24,25 @@ from omnihuman.autoencoder import load_autoencoder
 from omnihuman.pipeline import OmniHumanPipeline, build_pipeline
 from omnihuman.transformer import OmniHumanTransformer3DModel
 from profiles import Profile, resolve_source
-from profiles.judging import DRAWN, benchmark_folder, benchmark_kind
+from profiles.judging import benchmark_folder
 
 
 def make_generated_videos(execution: Execution) -> Metadata:
     """Generate what is not there yet: each model and mode that is done survives a kill."""
     workspace = execution.workspace
     config, root = workspace.profile.evaluation, workspace.data("generated_videos")
-    benchmarks = [load_benchmark(workspace.data("benchmark_sets"), name) for name in config.benchmarks]
-    params = {"benchmark": benchmarks_digest(workspace), "clips": sum(map(len, benchmarks))}
+    benchmarks = load_benchmarks(workspace)
+    params = {"benchmark": joint_digest(benchmarks), "clips": sum(map(len, benchmarks))}
     with evaluation_run(execution, params=params) as run:
         for benchmark in benchmarks:
             _reconstruct(execution, benchmark)
         # A model's pipeline is loaded once, for all benchmarks.
-        models = [(model, benchmark) for model in generation_plan(config) for benchmark in benchmarks]
+        plans = [generation_plan(config, benchmark) for benchmark in benchmarks]
         sets = [
-            (own, benchmark, mode)
-            for model, benchmark in models
-            for own in generation_plan(config, benchmark)
-            if own.name == model.name
-            for mode in own.modes
+            (model, benchmark, mode)
+            for models in zip(*plans, strict=True)
+            for model, benchmark in zip(models, benchmarks, strict=True)
+            for mode in model.modes
         ]
         pipelines = _Pipelines(execution)
         for place, (model, benchmark, mode) in enumerate(sets):
@@ -61,7 +57,7 @@ def make_generated_videos(execution: Execution) -> Metadata:
         write_atomically(root / INDEX, json.dumps({b.name: b.digest for b in benchmarks}, indent=1).encode())
     first = benchmarks[0]
     folder, mode = workspace.of_benchmark("generated_videos", first.name), shown_mode(first)
-    videos = {model.title: folder / model.name / mode for model in generation_plan(config, first)}
+    videos = {model.title: folder / model.name / mode for model in plans[0]}
     return {
         "contact_sheet": Png(models_sheet(first, videos, hide=shown_faces(workspace, first))),
         "videos": Fixed(sum(1 for _ in root.glob("*/*/*/*.mp4"))),
@@ -83,11 +79,6 @@ def shown_mode(benchmark: Benchmark) -> str:
         f"no sample of benchmark {benchmark.name} has sound or keypoints, so nothing can drive a video of it; build it of other clips, or with a "
         "detector that sees who is in them (encoders.keypoints)"
     )
-
-
-def shown_faces(workspace: Workspace, benchmark: Benchmark) -> Hide:
-    """What pictures of a benchmark go through: real faces are hidden where `reports.blur_faces` asks for it."""
-    return as_it_is if benchmark_kind(benchmark.name) in DRAWN else face_hider(workspace.profile)
 
 
 def _reconstruct(execution: Execution, benchmark: Benchmark) -> None:

@@ -13,7 +13,7 @@ from evaluation.networks.efficientnet_lite import EfficientNetFeatures
 from evaluation.networks.feature_cache import FeatureCache
 from evaluation.networks.i3d import I3DFeatures
 from evaluation.networks.inception import InceptionFeatures
-from evaluation.networks.packaged import NotInstalled, if_installed
+from evaluation.networks.packaged import if_installed
 from networks.qalign import QAlign
 from networks.weights import NetworkError
 from profiles.judging import JudgesConfig
@@ -63,10 +63,14 @@ def open_instruments(
     )
 
 
+def dlib_by(keypoints: DetectorJudge) -> DlibFaceEmbedding:
+    """dlib's network, for faces that these keypoints turn.
+
+    Raises:
+        networks.weights.NetworkError: its package is not installed, or holds other weights.
+    """
+    return DlibFaceEmbedding(f"{keypoints.network.architecture} {keypoints.network.sha256}")
+
+
 def _installed_dlib(keypoints: DetectorJudge | None) -> DlibFaceEmbedding | None:
-    if keypoints is None:
-        return None
-    try:
-        return DlibFaceEmbedding(f"{keypoints.network.architecture} {keypoints.network.sha256}")
-    except NotInstalled:  # not installed: `unmeasured` says so, with the remedy
-        return None
+    return None if keypoints is None else if_installed(lambda: dlib_by(keypoints))

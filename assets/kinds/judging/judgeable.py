@@ -3,13 +3,13 @@
 from assets.core.workspace import Workspace
 from assets.kinds.judging.benchmark_sets import check_benchmarks
 from assets.kinds.judging.instruments import profile_instruments
-from evaluation.metrics.observation.needs import MATERIAL, Need
+from evaluation.metrics.observation.needs import MATERIAL, OF_PUPPETS, Need
 from evaluation.panel import measurable
 from evaluation.scoring.criteria import Demand, GateError, demands
 from profiles.judging import PUPPETS, benchmark_kind
 
-# What real clips cannot bring, and what nothing brings them: another kind of truth, and latents, which are compared on puppets alone.
-OF_PUPPETS: frozenset[Need] = frozenset({"puppet_truth", "given_opening", "latents"})
+# Latents could be had of any video, and are compared on puppets alone.
+PUPPETS_ALONE: frozenset[Need] = OF_PUPPETS | {"latents"}
 
 
 def judgeable(workspace: Workspace) -> str:
@@ -23,7 +23,7 @@ def judgeable(workspace: Workspace) -> str:
     said = check_benchmarks(workspace.profile, workspace.data("test_sets"))
     wanted = demands(workspace.profile.gate)
     for demand in wanted:
-        if benchmark_kind(demand.benchmark) == PUPPETS and not OF_PUPPETS & {*demand.kind.needs}:
+        if benchmark_kind(demand.benchmark) == PUPPETS and not PUPPETS_ALONE & {*demand.kind.needs}:
             raise GateError(
                 f"gate.criteria.{demand.name} asks for {demand.place}: puppets are judged by their exact truth, and {demand.metric} reads people; "
                 "name a benchmark of people"
@@ -35,7 +35,7 @@ def judgeable(workspace: Workspace) -> str:
 def _refuse_unmeasurable(workspace: Workspace, wanted: list[Demand]) -> None:
     if not wanted:
         return
-    unmeasured = {u.metric: u for u in measurable(profile_instruments(workspace), set(MATERIAL) - OF_PUPPETS)[1]}
+    unmeasured = {u.metric: u for u in measurable(profile_instruments(workspace), set(MATERIAL) - PUPPETS_ALONE)[1]}
     for demand in wanted:
         if (absent := unmeasured.get(demand.metric)) is not None:
             raise GateError(

@@ -8,13 +8,12 @@ from typing import Any
 from assets.core.names import STUDENT, TRANSFORMER
 from assets.core.steps import Report
 from assets.core.workspace import Workspace
-from assets.kinds.judging.benchmark_sets import benchmarks_digest
+from assets.kinds.judging.benchmark_sets import joint_digest, load_benchmarks
 from assets.kinds.judging.score_pipeline import score_pipeline
 from assets.kinds.registration.model_card import ABOUT, load_snippet
 from assets.kinds.registration.promotion import TABLES
 from evaluation.benchmark.benchmark_plan import STUDENT as ROWS
 from evaluation.benchmark.benchmark_plan import generation_plan
-from evaluation.benchmark.read import load_benchmark
 from evaluation.scoring.score import join_tables
 from media.records import TrainedOnRecord
 from omnihuman.digests import weights_digest
@@ -53,10 +52,10 @@ def register_by_hand(
         saved.save_pretrained(str(draft), safe_serialization=True)
         digest = weights_digest(draft / TRANSFORMER)
         root, parts = workspace.var / "registered_by_hand" / digest[:16], []
-        for name in config.benchmarks:
-            benchmark = load_benchmark(workspace.data("benchmark_sets"), name)
+        benchmarks = load_benchmarks(workspace)
+        for benchmark in benchmarks:
             (plan,) = (model for model in generation_plan(config, benchmark) if model.name == ROWS)
-            place = root / f"{benchmark_folder(name)}-{benchmark.digest[:16]}"
+            place = root / f"{benchmark_folder(benchmark.name)}-{benchmark.digest[:16]}"
             parts.append(score_pipeline(workspace, benchmark, pipeline, plan.modes, place, digest, report))
         join_tables(parts, root / "tables")
         for table, file in TABLES.items():
@@ -69,7 +68,7 @@ def register_by_hand(
             pipeline_digest=digest,
             scored_pipeline=digest,
             snapshot_digest=snapshot,
-            benchmark=benchmarks_digest(workspace),
+            benchmark=joint_digest(benchmarks),
             profile=workspace.profile.name,
             git_commit=git_commit(),
         )

@@ -13,8 +13,8 @@ from assets.core.markdown import markdown_table
 from assets.core.names import MODELS, STUDENT, TEACHER, TRANSFORMER
 from assets.core.steps import AssetError, Execution, Fixed, Markdown, Metadata, Png, Report
 from assets.core.workspace import Workspace
-from assets.kinds.judging.benchmark_sets import benchmarks_digest
-from assets.kinds.judging.generated_videos import pipeline_digest, shown_faces, shown_mode
+from assets.kinds.judging.benchmark_sets import benchmarks_digest, joint_digest, load_benchmarks, shown_faces
+from assets.kinds.judging.generated_videos import pipeline_digest, shown_mode
 from assets.kinds.judging.score_pipeline import score_pipeline
 from assets.kinds.registration.champion_pair import promote_pair
 from assets.kinds.registration.gate_evidence import gate_evidence, scored_pipeline
@@ -50,9 +50,9 @@ def make_registered_model(execution: Execution) -> Metadata:
     versions: dict[str, Any] = {}
     sheets: dict[str, bytes] = {}
     scores = read_scores(workspace.data("benchmark_scores") / "scores.parquet")
-    first = workspace.profile.evaluation.benchmarks[0]
-    benchmark = load_benchmark(workspace.data("benchmark_sets"), first)
-    generated, mode = workspace.of_benchmark("generated_videos", first), shown_mode(benchmark)
+    benchmarks = load_benchmarks(workspace)
+    benchmark, digest = benchmarks[0], joint_digest(benchmarks)
+    generated, mode = workspace.of_benchmark("generated_videos", benchmark.name), shown_mode(benchmark)
     hide = shown_faces(workspace, benchmark)
     clips = trained_on(workspace)
     for place, (name, asset) in enumerate(MODELS.items()):
@@ -73,7 +73,7 @@ def make_registered_model(execution: Execution) -> Metadata:
             write_atomically(draft / SHEET, in_few_colours(sheets[name], SHEET_WIDTH))
             write_atomically(draft / VIDEO, talking_video(benchmark, generated, rows, mode=mode, hide=hide))
             origin = dataclasses.replace(
-                _origin(workspace, record, benchmarks_digest(workspace)),
+                _origin(workspace, record, digest),
                 # Hashed anew: the record says what was trained, not what lies there now.
                 pipeline_digest=pipeline_digest(workspace, weights_digest(workspace.data(asset) / TRANSFORMER)),
                 scored_pipeline=scored_pipeline(workspace, rows),

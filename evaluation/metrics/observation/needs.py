@@ -50,6 +50,8 @@ MATERIAL: Mapping[Need, Absence] = {
         "no clip was given another clip's sound with a known opening of the mouth", "score the puppet benchmark"
     ),
 }
+# What rendered puppets alone bring: samples of people never have it, and nothing can be done about that.
+OF_PUPPETS: frozenset[Need] = frozenset({"puppet_truth", "given_opening"})
 # What looks at them: fields of `Instruments` by name.
 JUDGES: Mapping[Need, Absence] = {
     "keypoints": Absence("needs keypoints", "set encoders.keypoints to mediapipe, or to the folder of a published detector"),
