@@ -2,10 +2,11 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
-from evaluation.benchmark.benchmark_plan import POSE, SHUFFLED_AUDIO, SPOKEN
+from evaluation.benchmark.benchmark_plan import MODES, POSED, SHUFFLED_AUDIO, SHUFFLED_POSE, SPOKEN
 from media.user_error import UserError
 
 
@@ -35,8 +36,12 @@ class BenchmarkSample:
 
 
 class Benchmark(ABC):
-    """N samples. `names` and `captions` are N each; `digest` is a sha256 (64 hex digits) of everything in it."""
+    """N samples. `names` and `captions` are N each; `digest` is a sha256 (64 hex digits) of everything in it.
 
+    `modes` are those of generation that its samples are ever asked of.
+    """
+
+    modes: ClassVar[tuple[str, ...]] = MODES
     name: str
     names: tuple[str, ...]
     captions: tuple[str, ...]
@@ -65,6 +70,11 @@ class Benchmark(ABC):
 
     def driven_by(self, mode: str) -> tuple[int, ...]:
         """Numbers of the samples that a mode of generation can be asked of: those that have what it gives."""
-        has = {POSE: self.posed, **dict.fromkeys(SPOKEN, self.heard)}.get(mode)
+        if mode not in self.modes:
+            return ()
+        has = {**dict.fromkeys(POSED, self.posed), **dict.fromkeys(SPOKEN, self.heard)}.get(mode)
         clips = tuple(clip for clip in range(len(self)) if has is None or has(clip))
+        if mode == SHUFFLED_POSE:
+            shapes = [self.shape(clip) for clip in clips]
+            return tuple(clip for clip, shape in zip(clips, shapes, strict=True) if shapes.count(shape) > 1)
         return () if mode == SHUFFLED_AUDIO and len(clips) < 2 else clips

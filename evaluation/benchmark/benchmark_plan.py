@@ -11,8 +11,16 @@ AUDIO = "audio"  # sound, no pose
 POSE = "pose"  # pose, and sound where the clip has some
 SHUFFLED_AUDIO = "shuffled_audio"  # another clip's sound: the floor of mouth correlation
 SECOND_SEED = "second_seed"  # as AUDIO with other noise, on the first clips only: diversity
-MODES = (AUDIO, POSE, SHUFFLED_AUDIO, SECOND_SEED)
+POSE_ALONE = (
+    "pose_alone"  # pose and no sound, of people's clips only: what the keypoints of mouth and face do by themselves
+)
+SHUFFLED_POSE = (
+    "shuffled_pose"  # as POSE with another clip's pose, of people's clips only: the floor of what follows a pose
+)
+MODES = (AUDIO, POSE, SHUFFLED_AUDIO, SECOND_SEED, POSE_ALONE, SHUFFLED_POSE)
+OF_PUPPETS = (AUDIO, POSE, SHUFFLED_AUDIO, SECOND_SEED)
 SPOKEN = (AUDIO, SHUFFLED_AUDIO, SECOND_SEED)  # not to be had of a silent clip
+POSED = (POSE, POSE_ALONE, SHUFFLED_POSE)  # not to be had of a clip without keypoints
 PIXELS = "pixels"  # nothing generated: the clips' own pixels, or their reconstruction
 OTHER_IDENTITY = "other_identity"  # the clips' own pixels against another clip's reference: the floor of colour error
 
@@ -51,7 +59,7 @@ def generation_plan(config: EvaluationConfig, benchmark: Driven | None = None) -
 
     Args:
         config: steps of the teacher.
-        benchmark: leaves out the modes that none of its samples can be asked of; None leaves out none.
+        benchmark: leaves out the modes that none of its samples can be asked of; None is the puppets'.
     """
     steps = config.teacher_steps
     models = (
@@ -63,7 +71,10 @@ def generation_plan(config: EvaluationConfig, benchmark: Driven | None = None) -
     if benchmark is None:
         return models
     can = {mode for mode in MODES if benchmark.driven_by(mode)}
-    return tuple(replace(model, modes=tuple(mode for mode in model.modes if mode in can)) for model in models)
+    # The student alone: in one step a mode costs little.
+    more = {STUDENT: (POSE_ALONE, SHUFFLED_POSE)}
+    asked = ((model, (*model.modes, *more.get(model.name, ()))) for model in models)
+    return tuple(replace(model, modes=tuple(mode for mode in modes if mode in can)) for model, modes in asked)
 
 
 def scored_sets(plan: Sequence[ModelPlan]) -> list[tuple[str, str]]:

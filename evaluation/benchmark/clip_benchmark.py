@@ -6,6 +6,8 @@ from pathlib import Path
 import torch
 
 from evaluation.benchmark.benchmark import Benchmark, BenchmarkError, BenchmarkSample
+from evaluation.benchmark.people_truth import knows_truth, person_truth
+from evaluation.metrics.person_truth import PersonTruth
 from media.frozen_set import FrozenSet, load_frozen_set
 
 
@@ -52,6 +54,19 @@ class ClipBenchmark(Benchmark):
             audio=None if sound is None else torch.from_numpy(sound),
             keypoints=None if keypoints is None else torch.from_numpy(keypoints),
         )
+
+    @property
+    def knows_truth(self) -> bool:
+        """Whether its people were rendered, and their truth lies beside them."""
+        return knows_truth(self.frozen)
+
+    def truth(self, clip: int) -> PersonTruth:
+        """What is true of a sample of rendered people, by number.
+
+        Raises:
+            BenchmarkError: its file is missing or not the frozen one.
+        """
+        return person_truth(self.frozen, self.frozen.samples[clip])
 
     def shape(self, clip: int) -> tuple[int, int, int]:
         """T, H, W of a sample, without reading its pixels."""

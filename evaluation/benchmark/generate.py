@@ -16,7 +16,16 @@ from safetensors.torch import save
 from torch import Tensor
 
 from evaluation.benchmark.benchmark import Benchmark, BenchmarkSample
-from evaluation.benchmark.benchmark_plan import MODES, PIXELS, POSE, SECOND_SEED, SECOND_SEED_BATCHES, SHUFFLED_AUDIO
+from evaluation.benchmark.benchmark_plan import (
+    MODES,
+    PIXELS,
+    POSE_ALONE,
+    POSED,
+    SECOND_SEED,
+    SECOND_SEED_BATCHES,
+    SHUFFLED_AUDIO,
+    SHUFFLED_POSE,
+)
 from evaluation.benchmark.cost import Cost, CostMeter, cost_of
 from evaluation.benchmark.generated import COST, Generated, GenerationError, open_generated
 from media import encode_clip, whole_directory, write_atomically
@@ -75,8 +84,10 @@ def generate_videos(
         needs = (
             "two clips with sound"
             if mode == SHUFFLED_AUDIO
+            else "two clips of one shape with keypoints"
+            if mode == SHUFFLED_POSE
             else "a clip with keypoints"
-            if mode == POSE
+            if mode in POSED
             else "a clip with sound"
         )
         raise GenerationError(
@@ -102,7 +113,8 @@ def generate_videos(
         if not file.is_file():
             samples = [benchmark.sample(clip) for clip in batch]
             heard = [_heard(benchmark, clips, clip, sample, mode) for clip, sample in zip(batch, samples, strict=True)]
-            made, cost = _generate_batch(pipeline, batch, samples, heard, settings)
+            posed = [_posed(benchmark, clips, clip, sample, mode) for clip, sample in zip(batch, samples, strict=True)]
+            made, cost = _generate_batch(pipeline, batch, samples, heard, posed, settings)
             _keep(file, samples, made, {COST: json.dumps(cost.as_dict())})
         done += len(batch)
         if progress is not None:
@@ -163,6 +175,12 @@ def given_sound(benchmark: Benchmark, clips: Sequence[int], clip: int) -> int:
     return clips[(clips.index(clip) + 1) % len(clips)]
 
 
+def given_pose(benchmark: Benchmark, clips: Sequence[int], clip: int) -> int:
+    """The clip whose pose `clip` is given in the shuffled mode: the next one of its shape, whose pixels its keypoints are in."""
+    alike = [other for other in clips if benchmark.shape(other) == benchmark.shape(clip)]
+    return alike[(alike.index(clip) + 1) % len(alike)]
+
+
 def load_generated(folder: Path, benchmark: Benchmark) -> tuple[np.ndarray, dict[str, Any]]:
     """All frames `(N, T, H, W, 3)` uint8 and the record of one model and mode, of clips of one shape.
 
@@ -174,7 +192,15 @@ def load_generated(folder: Path, benchmark: Benchmark) -> tuple[np.ndarray, dict
 
 
 def _heard(benchmark: Benchmark, clips: Sequence[int], clip: int, sample: BenchmarkSample, mode: str) -> Tensor | None:
+    if mode == POSE_ALONE:
+        return None
     return benchmark.sample(given_sound(benchmark, clips, clip)).audio if mode == SHUFFLED_AUDIO else sample.audio
+
+
+def _posed(benchmark: Benchmark, clips: Sequence[int], clip: int, sample: BenchmarkSample, mode: str) -> Tensor | None:
+    if mode == SHUFFLED_POSE:
+        return benchmark.sample(given_pose(benchmark, clips, clip)).keypoints
+    return sample.keypoints if mode in POSED else None
 
 
 def _batches(benchmark: Benchmark, clips: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:
@@ -189,6 +215,7 @@ def _generate_batch(
     batch: Sequence[int],
     samples: Sequence[BenchmarkSample],
     heard: Sequence[Tensor | None],
+    posed: Sequence[Tensor | None],
     settings: dict[str, Any],
 ) -> tuple[Tensor, Cost]:
     mode = settings["mode"]
@@ -200,7 +227,7 @@ def _generate_batch(
             prompt=[sample.caption for sample in samples],
             image=torch.stack([sample.reference for sample in samples]),
             audio=_stacked(heard),
-            pose=_stacked([sample.keypoints for sample in samples]) if mode == POSE else None,
+            pose=_stacked(posed),
             num_frames=length,
             num_inference_steps=settings["steps"],
             guidance_scale=settings["guidance_scale"],
@@ -240,8 +267,7 @@ def _publish(work: Path, benchmark: Benchmark, clips: Sequence[int], destination
         write_atomically(folder / "meta.json", json.dumps(meta, indent=2, sort_keys=True).encode())
         for clip in clips[:PREVIEWS]:
             name = benchmark.names[clip]
-            heard = given_sound(benchmark, clips, clip) if meta["mode"] == SHUFFLED_AUDIO else clip
-            sound = benchmark.sample(heard).audio
+            sound = _heard(benchmark, clips, clip, benchmark.sample(clip), meta["mode"])
             frames = made.frames(name)
             scale = max(1, PREVIEW_HEIGHT // frames.shape[1])
             data = encode_clip(

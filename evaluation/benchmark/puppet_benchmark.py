@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from evaluation.benchmark.benchmark import Benchmark, BenchmarkError, BenchmarkSample
+from evaluation.benchmark.benchmark_plan import OF_PUPPETS
 from media import decode_clip, encode_clip, whole_directory, write_atomically
 from profiles.judging import PUPPETS
 from profiles.schema import EvaluationConfig, VideoConfig
@@ -43,6 +44,7 @@ class PuppetBenchmark(Benchmark):
         digest: sha256 of everything above, as 64 hex digits.
     """
 
+    modes: ClassVar[tuple[str, ...]] = OF_PUPPETS
     names: tuple[str, ...]
     captions: tuple[str, ...]
     frames: Tensor

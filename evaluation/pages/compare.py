@@ -15,9 +15,11 @@ from evaluation.benchmark.benchmark_plan import (
     OTHER_IDENTITY,
     PIXELS,
     POSE,
+    POSE_ALONE,
     RECONSTRUCTION,
     SECOND_SEED,
     SHUFFLED_AUDIO,
+    SHUFFLED_POSE,
     STUDENT,
     TEACHER,
     ModelPlan,
@@ -50,6 +52,13 @@ def comparison_rows(plan: Sequence[ModelPlan]) -> list[Row]:
         if SHUFFLED_AUDIO in model.modes:
             modes = {AUDIO: SHUFFLED_AUDIO, POSE: "", SECOND_SEED: ""}
             rows.append(Row(f"floor: {model.title}, another clip's sound", model.name, modes))
+        if POSE_ALONE in model.modes:
+            rows.append(
+                Row(f"{model.title}, pose and no sound", model.name, {AUDIO: "", POSE: POSE_ALONE, SECOND_SEED: ""})
+            )
+        if SHUFFLED_POSE in model.modes:
+            modes = {AUDIO: "", POSE: SHUFFLED_POSE, SECOND_SEED: ""}
+            rows.append(Row(f"floor: {model.title}, another clip's pose", model.name, modes))
     rows.append(Row("floor: another person's reference", GROUND_TRUTH, {AUDIO: OTHER_IDENTITY, POSE: ""}))
     return rows
 

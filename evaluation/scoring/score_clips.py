@@ -13,8 +13,10 @@ from evaluation.baselines.videos import Sample, Samples
 from evaluation.benchmark.benchmark_plan import (
     AUDIO,
     POSE,
+    POSE_ALONE,
     SECOND_SEED,
     SHUFFLED_AUDIO,
+    SHUFFLED_POSE,
     STUDENT,
     ModelPlan,
     scored_sets,
@@ -25,7 +27,7 @@ from evaluation.benchmark.generated import Generated, open_sets
 from evaluation.metrics import ClipMean, MetricScore, StreamingMetric
 from evaluation.metrics.bootstrap import estimate
 from evaluation.metrics.observation.instruments import Instruments
-from evaluation.metrics.observation.needs import OF_PUPPETS, Need
+from evaluation.metrics.observation.needs import OF_PUPPETS, Need, judges_of
 from evaluation.metrics.observation.observed import Observed
 from evaluation.metrics.registry import METRICS
 from evaluation.panel import Panel
@@ -111,14 +113,21 @@ def _panel(
     first_seed: Generated | None,
     instruments: Instruments,
 ) -> Panel:
-    """Every metric of one set of videos, fed with all of its clips; of a second seed only what compares it with the first."""
+    """Every metric of one set of videos, fed with all of its clips; of a second seed only what compares it with the first.
+
+    Of the modes that show what a pose does by itself and where another's leads, only what keypoints tell: they are there to be floors.
+    """
     has: set[Need] = {"truth_frames", "reference"}
-    if benchmark.driven_by(AUDIO):
+    if benchmark.knows_truth:
+        has |= {"person_truth"}
+    if benchmark.driven_by(AUDIO) and mode != POSE_ALONE:
         has |= {"sound", "sounding_file"}
     only = None
     if mode == SECOND_SEED:
         has |= {"second_seed"}
         only = [name for name, kind in METRICS.items() if "second_seed" in kind.needs]
+    if mode in (POSE_ALONE, SHUFFLED_POSE):
+        only = [name for name, kind in METRICS.items() if {*judges_of(kind.needs)} == {"keypoints"}]
     panel = Panel(instruments, has, only)
     numbers = {name: clip for clip, name in enumerate(benchmark.names)}
     names = benchmark.names if made is None else made.names
@@ -128,7 +137,7 @@ def _panel(
         sample = benchmark.sample(clip)
         real = sample.frames.numpy()
         frames = real if made is None else made.frames(name)
-        sound = sample.audio
+        sound = None if mode == POSE_ALONE else sample.audio
         if mode == SHUFFLED_AUDIO:
             sound = benchmark.sample(given_sound(benchmark, heard, clip)).audio
         wave = None if sound is None else sound.numpy()
@@ -145,6 +154,7 @@ def _panel(
                 sample_rate=benchmark.sample_rate,
                 file=None if wave is None else partial(encode_clip, frames, benchmark.fps, wave, benchmark.sample_rate),
                 second_seed=other,
+                person_truth=partial(benchmark.truth, clip) if benchmark.knows_truth else None,
             )
         )
     return panel

@@ -12,13 +12,15 @@ from assets.core.steps import AssetError
 from assets.core.workspace import Workspace
 from assets.kinds.demo_corpus import DemoCorpusError, corpus, corpus_seeds
 from assets.kinds.judging.benchmark_sets import check_benchmarks, refuse_overlap, trained_people, training_seeds
-from assets.kinds.judging.rendered_people import build_rendered_people, read_truth, seeds_of_people
+from assets.kinds.judging.rendered_people import build_rendered_people, seeds_of_people
 from assets.questions.subset_accuracy import belongs, strongest_subsets
 from curation.intake.held_out import held_out
 from curation.intake.inspect_file import examine, limits_of
 from curation.snapshot.overlap import Training, find_overlap
 from curation.subsets.nested_subsets import parse_predicates
+from evaluation.benchmark.benchmark import BenchmarkError
 from evaluation.benchmark.clip_benchmark import ClipBenchmark
+from evaluation.benchmark.people_truth import read_truth
 from evaluation.scoring.criteria import demands
 from media import encode_clip
 from media.frozen_set import load_frozen_set
@@ -79,7 +81,7 @@ def test_the_truth_is_of_the_window_and_another_one_is_refused(frozen, tmp_path)
     path = frozen.path / "truth" / f"{sample.sample_id}.json"
     before = path.read_bytes()
     path.write_text(json.dumps(truth | {"seed": 0}))
-    with pytest.raises(AssetError, match=r"not the frozen file.*benchmark_sets again"):
+    with pytest.raises(BenchmarkError, match=r"not the frozen file.*benchmark_sets again"):
         read_truth(frozen, sample)
     path.write_bytes(before)
 
@@ -89,7 +91,17 @@ def test_evaluation_reads_it_as_any_other_set(frozen):
     sample = benchmark.sample(0)
     assert len(benchmark) == 2 and sample.frames.shape == (17, 64, 64, 3)
     assert sample.audio is not None and sample.audio.shape == (17_000,)
-    assert benchmark.driven_by("pose") == benchmark.driven_by("audio") == (0, 1)
+    for mode in ("audio", "pose", "pose_alone", "shuffled_pose"):
+        assert benchmark.driven_by(mode) == (0, 1)
+
+
+def test_metrics_take_the_truth_as_it_was_drawn(frozen):
+    benchmark = ClipBenchmark(frozen.path, "rendered_people")
+    truth, clip = benchmark.truth(1), rendered(frozen.samples[1])
+    assert benchmark.knows_truth and truth.keypoints == pytest.approx(clip.keypoints[:17])
+    assert truth.opening == pytest.approx(clip.opening[:17], abs=1e-5) and len(truth.lids) == 17
+    assert truth.phone_at(5, clip.fps) in {phone.symbol for phone in clip.phones}
+    np.testing.assert_allclose(truth.lids, clip.units[:17, clip.unit_names.index("eyeBlinkLeft")], atol=1e-3)
 
 
 def test_its_people_speak_held_out_sentences(frozen):

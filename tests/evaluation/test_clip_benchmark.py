@@ -15,8 +15,10 @@ from evaluation.benchmark.benchmark import BenchmarkError
 from evaluation.benchmark.benchmark_plan import (
     AUDIO,
     POSE,
+    POSE_ALONE,
     SECOND_SEED,
     SHUFFLED_AUDIO,
+    SHUFFLED_POSE,
     STUDENT,
     ModelPlan,
     generation_plan,
@@ -100,7 +102,22 @@ def test_a_set_without_sound_has_no_mode_of_sound_in_its_plan(benchmark):
         POSE,
         SHUFFLED_AUDIO,
         SECOND_SEED,
+        POSE_ALONE,
+        SHUFFLED_POSE,
     }
+
+
+def test_a_pose_alone_brings_no_sound_and_a_shuffled_one_is_the_next_clips(benchmark, tmp_path):
+    samples = [benchmark.sample(clip) for clip in range(4)]
+    for mode, given in ((POSE_ALONE, [0, 1, 2, 3]), (SHUFFLED_POSE, [1, 2, 3, 0])):
+        echo = Echo(benchmark)
+        generate_videos(echo, benchmark, tmp_path / "m" / mode, mode, None, CONFIG, weights="w")
+        posed = {}
+        for call in echo.calls:
+            assert (call["audio"] is None) or mode == SHUFFLED_POSE
+            for image, pose in zip(call["image"], call["pose"], strict=True):
+                posed[next(n for n, s in enumerate(samples) if torch.equal(s.reference, image))] = pose
+        assert all(torch.equal(posed[clip], samples[other].keypoints) for clip, other in enumerate(given)), mode
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,10 @@
 from assets.core.workspace import Workspace
 from assets.kinds.judging.benchmark_sets import check_benchmarks
 from assets.kinds.judging.instruments import profile_instruments
-from evaluation.metrics.observation.needs import MATERIAL, OF_PUPPETS, Need
+from evaluation.metrics.observation.needs import MATERIAL, OF_PUPPETS, OF_RENDERED_PEOPLE, Need
 from evaluation.panel import measurable
 from evaluation.scoring.criteria import Demand, GateError, demands
-from profiles.judging import PUPPETS, benchmark_kind
+from profiles.judging import PUPPETS, RENDERED_PEOPLE, benchmark_kind
 
 # Latents could be had of any video, and are compared on puppets alone.
 PUPPETS_ALONE: frozenset[Need] = OF_PUPPETS | {"latents"}
@@ -35,8 +35,12 @@ def judgeable(workspace: Workspace) -> str:
 def _refuse_unmeasurable(workspace: Workspace, wanted: list[Demand]) -> None:
     if not wanted:
         return
-    unmeasured = {u.metric: u for u in measurable(profile_instruments(workspace), set(MATERIAL) - PUPPETS_ALONE)[1]}
+    instruments, people = profile_instruments(workspace), set(MATERIAL) - PUPPETS_ALONE
+    drawn, filmed = (
+        {u.metric: u for u in measurable(instruments, has)[1]} for has in (people, people - OF_RENDERED_PEOPLE)
+    )
     for demand in wanted:
+        unmeasured = drawn if benchmark_kind(demand.benchmark) == RENDERED_PEOPLE else filmed
         if (absent := unmeasured.get(demand.metric)) is not None:
             raise GateError(
                 f"gate.criteria.{demand.name} asks for {demand.place}, which cannot be measured: {absent.reason}; {absent.remedy}"

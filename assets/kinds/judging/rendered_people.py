@@ -8,7 +8,6 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -20,6 +19,7 @@ from assets.kinds.demo_corpus import people_size
 from curation.intake.video_hash import Thumbnails, video_hash
 from curation.snapshot.frozen_windows import AUDIO_BITRATE, LOSSLESS_TO_THE_EYE
 from curation.snapshot.sample_facts import measure_facts
+from evaluation.benchmark.people_truth import HASHES, truth_file
 from media import decode_clip, encode_clip, sha256_of_file, whole_directory, write_atomically
 from media.frozen_set import FILES, FrozenSample, FrozenSet, file_in_set, load_frozen_set, write_manifest
 from media.keypoints.keypoint_file import Keypoints, write_keypoints
@@ -91,25 +91,10 @@ def build_rendered_people(
                 "disjoint_from": f"{training}, by seed and identity; voices and sentences are of the held-out split",
                 "pose_detector": POSES,
                 "skipped": {},
-                "truth_sha256": {s.sample_id: sha256_of_file(_truth(folder, s.sample_id)) for s in samples},
+                HASHES: {s.sample_id: sha256_of_file(truth_file(folder, s.sample_id)) for s in samples},
             },
         )
     return load_frozen_set(destination)
-
-
-def read_truth(frozen: FrozenSet, sample: FrozenSample) -> dict[str, Any]:
-    """What is true of a sample: lists of `window_frames` under `PER_FRAME`, the clip's own under `OF_CLIP`, and `phones` (symbol, start, end in s).
-
-    Raises:
-        AssetError: the file is missing or not the frozen one.
-    """
-    path = _truth(frozen.path, sample.sample_id)
-    if not path.is_file() or sha256_of_file(path) != frozen.record.require("truth_sha256")[sample.sample_id]:
-        raise AssetError(
-            f"{path} is missing or not the frozen file; delete {frozen.path} and make benchmark_sets again"
-        )
-    truth: dict[str, Any] = json.loads(path.read_text())
-    return truth
 
 
 def _write(seed: int, folder: Path, video: VideoConfig) -> FrozenSample:
@@ -129,7 +114,7 @@ def _write(seed: int, folder: Path, video: VideoConfig) -> FrozenSample:
     soundfile.write(folder / files["audio"], heard, video.sample_rate, "PCM_16")
     keypoints = clip.keypoints[:window]
     write_keypoints(folder / files["pose"], Keypoints(keypoints, video.width, video.height, video.fps))
-    write_atomically(_truth(folder, name), _truth_of(clip, window))
+    write_atomically(truth_file(folder, name), _truth_of(clip, window))
     # What models are held against is what the file says, not what went into it.
     frames = decode_clip(made, video.fps).frames
     facts = measure_facts(frames, video.fps, keypoints, None, heard)
@@ -150,10 +135,6 @@ def _looks(frames: np.ndarray, fps: float) -> str:
     for number, picture in enumerate(frames):
         thumbnails.look(number / fps, picture)
     return video_hash(thumbnails.between(0.0, len(frames) / fps)).hex()
-
-
-def _truth(folder: Path, sample_id: str) -> Path:
-    return folder / "truth" / f"{sample_id}.json"
 
 
 def _truth_of(clip: people.Person, window: int) -> bytes:

@@ -13,6 +13,7 @@ Need = Literal[
     "latents",
     "puppet_truth",
     "given_opening",
+    "person_truth",
     "keypoints",
     "inception",
     "i3d",
@@ -49,9 +50,14 @@ MATERIAL: Mapping[Need, Absence] = {
     "given_opening": Absence(
         "no clip was given another clip's sound with a known opening of the mouth", "score the puppet benchmark"
     ),
+    "person_truth": Absence(
+        "the samples are no rendered people, whose truth is known", "list rendered_people in evaluation.benchmarks"
+    ),
 }
 # What rendered puppets alone bring: samples of people never have it, and nothing can be done about that.
 OF_PUPPETS: frozenset[Need] = frozenset({"puppet_truth", "given_opening"})
+# What rendered people alone bring.
+OF_RENDERED_PEOPLE: frozenset[Need] = frozenset({"person_truth"})
 # What looks at them: fields of `Instruments` by name.
 JUDGES: Mapping[Need, Absence] = {
     "keypoints": Absence("needs keypoints", "set encoders.keypoints to mediapipe, or to the folder of a published detector"),

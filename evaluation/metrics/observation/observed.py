@@ -11,6 +11,7 @@ from evaluation.metrics.errors import MetricError
 from evaluation.metrics.observation.instruments import FaceEmbedding, FeatureExtractor, Features, Instruments, Sync
 from evaluation.metrics.observation.needs import MATERIAL, STANDS_IN, Need
 from evaluation.metrics.people.face_reading import FaceReading
+from evaluation.metrics.person_truth import PersonTruth
 from evaluation.metrics.puppet_truth import PuppetTruth
 from media.speech.mouth_and_sound import envelope
 from puppets import measure
@@ -51,6 +52,7 @@ class Observed:
         real_latents: Given[np.ndarray] = None,
         puppet_truth: Given[PuppetTruth] = None,
         given_opening: Given[np.ndarray] = None,
+        person_truth: Given[PersonTruth] = None,
     ):
         """Take what there is of the clip.
 
@@ -69,6 +71,7 @@ class Observed:
             real_latents: of the real clip.
             puppet_truth: what is true of a puppet.
             given_opening: `(T,)` opening of the mouth that the given sound asks for, where it is another clip's.
+            person_truth: what is true of a rendered person.
         """
         self.name, self.fps, self.generated, self.sample_rate = name, fps, generated, sample_rate
         self.instruments = instruments or Instruments()
@@ -84,6 +87,7 @@ class Observed:
             "latents": latents,
             "puppet_truth": puppet_truth,
             "given_opening": given_opening,
+            "person_truth": person_truth,
         }
         self._real_latents = real_latents
         self._embeddings: dict[tuple[Need, str], np.ndarray] = {}
@@ -157,6 +161,11 @@ class Observed:
     def given_opening(self) -> np.ndarray:
         """`(T,)` opening of the mouth that the given sound asks for."""
         return self._have("given_opening", np.ndarray)
+
+    @property
+    def person_truth(self) -> PersonTruth:
+        """What is true of the rendered person."""
+        return self._have("person_truth", PersonTruth)
 
     @cached_property
     def measured(self) -> Measurement:
