@@ -1,14 +1,17 @@
 """The video autoencoder: diffusers' `AutoencoderKLWan`, normalised latents, and the same maths at CPU speed.
 
-The causal autoencoder maps frame 0 to latent 0 and frames 4k-3..4k to latent k (Wan2.1: stride 4x8x8, 16 channels).
+The causal autoencoder maps frame 0 to latent 0 and frames 4k-3..4k to latent k. Channels and spatial stride are its configuration's: 16 and 8 of
+Wan2.1, 48 and 16 of Wan2.2-TI2V-5B.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKLWan
-from diffusers.models.autoencoders.autoencoder_kl_wan import WanRMS_norm
+from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d, WanRMS_norm
 from torch import Tensor
+from torch.nn import functional as F
 
 from media.weights import fill, load_network
 from omnihuman.deferred_imports import deferring
@@ -36,14 +39,33 @@ class RsqrtRMSNorm(WanRMS_norm):
         """Same shape in and out, normalised over channels."""
         dim = 1 if self.channel_first else -1
         inverse = torch.rsqrt(x.float().square().sum(dim=dim, keepdim=True).clamp_min(1e-24)).to(x.dtype)
-        return x * inverse * (self.scale * self.gamma) + self.bias
+        normal = x * inverse * (self.scale * self.gamma).to(x.dtype)
+        return normal + self.bias if isinstance(self.bias, Tensor) else normal
 
 
-def use_rsqrt_norm(autoencoder: AutoencoderKLWan) -> AutoencoderKLWan:
-    """Swap the norm implementation in place; parameters and their names stay."""
+class ThriftyCausalConv3d(WanCausalConv3d):
+    """`WanCausalConv3d` without what its padding costs: a frame with none before it is convolved in space alone, and space is padded by the convolution."""
+
+    def forward(self, x: Tensor, cache_x: Tensor | None = None) -> Tensor:
+        """Same values as the stock layer's."""
+        before, space = self._padding[4], (self._padding[2], self._padding[0])
+        if cache_x is None and x.shape[2] == 1 and before == self.kernel_size[0] - 1:
+            return F.conv2d(x[:, :, 0], self.weight[:, :, -1], self.bias, self.stride[1:], space)[:, :, None]
+        if cache_x is not None and before:
+            x = torch.cat([cache_x.to(x), x], dim=2)
+            before -= cache_x.shape[2]
+        if before:
+            x = F.pad(x, (0, 0, 0, 0, before, 0))
+        return F.conv3d(x, self.weight, self.bias, self.stride, (0, *space))
+
+
+def use_fast_layers(autoencoder: AutoencoderKLWan) -> AutoencoderKLWan:
+    """Swap norms and causal convolutions for quicker ones of the same values, in place; parameters and their names stay."""
     for module in autoencoder.modules():
         if type(module) is WanRMS_norm:
             module.__class__ = RsqrtRMSNorm
+        elif type(module) is WanCausalConv3d:
+            module.__class__ = ThriftyCausalConv3d
     return autoencoder
 
 
@@ -71,7 +93,47 @@ def load_autoencoder(path: str | Path, dtype: torch.dtype | None = None) -> Auto
     with reading_weights(path):
         model = load_network(AutoencoderKLWan, path, AUTOENCODER_REMEDY, torch_dtype=dtype or inference_dtype())
     forget_source(model)
-    return use_rsqrt_norm(model).eval().requires_grad_(False)
+    return use_fast_layers(model).eval().requires_grad_(False)
+
+
+@dataclass(frozen=True)
+class LatentGrid:
+    """What the latents of an autoencoder look like.
+
+    Attributes:
+        channels: of each cell.
+        stride: pixels of a cell along either axis.
+    """
+
+    channels: int = 16
+    stride: int = 8
+
+    @classmethod
+    def of(cls, autoencoder: AutoencoderKLWan) -> "LatentGrid":
+        """Read off what it is built of: patches, and a halving between each two of its levels."""
+        config = autoencoder.config
+        return cls(config.z_dim, (config.patch_size or 1) * 2 ** (len(config.dim_mult) - 1))
+
+    def shape(self, frames: int, height: int, width: int) -> tuple[int, int, int, int]:
+        """`(C, F, h, w)` of a clip of 4n+1 frames of so many pixels."""
+        return self.channels, 1 + (frames - 1) // 4, height // self.stride, width // self.stride
+
+
+WAN_GRID = LatentGrid()
+
+
+def check_grid(autoencoder: AutoencoderKLWan, channels: int, stride: int, source: str) -> None:
+    """Hold what a profile says of latents against the autoencoder that it names.
+
+    Raises:
+        InputError: they differ; the message names keys and values.
+    """
+    found = LatentGrid.of(autoencoder)
+    if found != LatentGrid(channels, stride):
+        raise InputError(
+            f"the latents of {source} have {found.channels} channels and a stride of {found.stride} pixels, and the profile says {channels} and "
+            f"{stride}; set transformer.latent_channels={found.channels} and video.stride={found.stride}, or name another encoders.autoencoder"
+        )
 
 
 def to_pixels(frames: Tensor) -> Tensor:
@@ -93,7 +155,7 @@ def _moments(autoencoder: AutoencoderKLWan, like: Tensor) -> tuple[Tensor, Tenso
 
 @torch.no_grad()
 def encode_video(autoencoder: AutoencoderKLWan, pixels: Tensor) -> Tensor:
-    """`(B, 3, 4n+1, H, W)` in [-1, 1] to normalised latents `(B, 16, n+1, H/8, W/8)`; the posterior's mode."""
+    """`(B, 3, 4n+1, H, W)` in [-1, 1] to normalised latents `(B, C, n+1, h, w)`; the posterior's mode."""
     latents = autoencoder.encode(pixels.to(execution_device(autoencoder), autoencoder.dtype)).latent_dist.mode()
     mean, std = _moments(autoencoder, latents)
     return (latents - mean) / std
@@ -101,7 +163,7 @@ def encode_video(autoencoder: AutoencoderKLWan, pixels: Tensor) -> Tensor:
 
 @torch.no_grad()
 def decode_video(autoencoder: AutoencoderKLWan, latents: Tensor) -> Tensor:
-    """Normalised latents `(B, 16, n+1, h, w)` to `(B, 3, 4n+1, 8h, 8w)` in [-1, 1]."""
+    """Normalised latents `(B, C, n+1, h, w)` to `(B, 3, 4n+1, H, W)` in [-1, 1]."""
     return decode_with_gradient(autoencoder, latents)
 
 
@@ -130,7 +192,7 @@ def with_narrower_decoder(autoencoder: AutoencoderKLWan, base_dim: int) -> Autoe
             f"a narrower decoder than one of {own} channels has fewer, got slim_decoder.base_dim = {base_dim}"
         )
     config = {name: value for name, value in autoencoder.config.items() if not name.startswith("_")}
-    slim = use_rsqrt_norm(AutoencoderKLWan(**{**config, "decoder_base_dim": base_dim}))
+    slim = use_fast_layers(AutoencoderKLWan(**{**config, "decoder_base_dim": base_dim}))
     wide = autoencoder.state_dict()
     first = {name: wide[name][tuple(map(slice, value.shape))] for name, value in slim.state_dict().items()}
     fill(slim, first, "the wider autoencoder", "make the narrower one of the same configuration")

@@ -142,7 +142,7 @@ class PngExport:
 
 
 class LatentsExport:
-    """One safetensors with `latents` `(segments, 16, F, h, w)`, normalised, of whole segments: decoded they still overlap by
+    """One safetensors with `latents` `(segments, C, F, h, w)`, normalised, of whole segments: decoded they still overlap by
     as many frames as the metadata's `overlap` says. Nothing is decoded, so nothing is marked."""
 
     def __init__(self, provenance: Provenance, overlap: int):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from omnihuman.autoencoder import decode_video, encode_video, to_frames
+from omnihuman.autoencoder import WAN_GRID, LatentGrid, decode_video, encode_video, to_frames
 from omnihuman.conditions.encoding import ConditionEncoding
 from omnihuman.conditions.inputs import ConditionInputs
 from omnihuman.errors import InputError
@@ -45,7 +45,7 @@ class LongVideo:
         frames: of the whole video.
         segment_frames: of one segment, 4n+1; what the model was trained on.
         seeds: B; segment 0 starts from `torch.Generator().manual_seed(seed)`, as a single clip does.
-        height, width: multiples of 16.
+        height, width: whole tokens, as `OmniHumanPipeline.multiple` says.
         steps: sampling steps, None for the model's own.
         guidance: None for the model's own.
         sample_rate: of `audio` in Hz.
@@ -158,7 +158,7 @@ class Handover:
     """What a segment needs of the one before it.
 
     Attributes:
-        motion: `(B, 16, 2, h, w)` of the 5 frames before its first.
+        motion: `(B, C, 2, h, w)` of the 5 frames before its first.
         overlap: `(B, 3, shared, H, W)` in [-1, 1]: the pictures of the overlap as the one before made them.
     """
 
@@ -174,7 +174,7 @@ class Segment:
         index: from 0.
         start: number of its first frame in the whole video.
         frames: `(B, T, H, W, 3)` uint8, those that are settled (`LongVideo.span`).
-        latents: `(B, 16, F, h, w)` of the uncut segment.
+        latents: `(B, C, F, h, w)` of the uncut segment.
         handover: what the next segment starts from.
     """
 
@@ -217,7 +217,7 @@ def generate_segments(
             video.width,
             steps,
             guidance,
-            noise=segment_noise(video, index),
+            noise=segment_noise(video, index, LatentGrid.of(pipeline.vae)),
         )
         pixels = decode_video(pipeline.vae, latents)
         if before is not None and video.joined:
@@ -269,19 +269,19 @@ def _detail(pictures: Tensor) -> Tensor:
     return (flat - soft).unflatten(0, (batch, frames)).transpose(1, 2)
 
 
-def segment_noise(video: LongVideo, index: int) -> Tensor:
-    """`(B, 16, F, h, w)`. In the overlap it is that of the segment before: from the same noise both make nearly the same there, and
+def segment_noise(video: LongVideo, index: int, grid: LatentGrid = WAN_GRID) -> Tensor:
+    """`(B, C, F, h, w)`. In the overlap it is that of the segment before: from the same noise both make nearly the same there, and
     a dissolve between two that differ shows both."""
-    noise = _own_noise(video, index)
+    noise = _own_noise(video, index, grid)
     if index and video.shared:
         latents = 1 + (video.shared - 1) // 4
-        noise[:, :, :latents] = _own_noise(video, index - 1)[:, :, -latents:]
+        noise[:, :, :latents] = _own_noise(video, index - 1, grid)[:, :, -latents:]
     return noise
 
 
-def _own_noise(video: LongVideo, index: int) -> Tensor:
+def _own_noise(video: LongVideo, index: int, grid: LatentGrid) -> Tensor:
     generators = [torch.Generator().manual_seed(segment_seed(seed, index)) for seed in video.seeds]
-    return draw_noise(len(generators), video.segment_frames, video.height, video.width, generators)
+    return draw_noise(len(generators), grid.shape(video.segment_frames, video.height, video.width), generators)
 
 
 def segment_seed(seed: int, index: int) -> int:

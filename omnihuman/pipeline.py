@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Wav2Vec2Model
 
 from media.speech.level import RATE
 from media.weights import refuse_pickles
-from omnihuman.autoencoder import decode_video, load_autoencoder, use_rsqrt_norm
+from omnihuman.autoencoder import check_grid, decode_video, load_autoencoder, use_fast_layers
 from omnihuman.conditions.activation import activate_conditions
 from omnihuman.conditions.audio import AudioEncoder
 from omnihuman.conditions.encoding_cache import EncodingCache
@@ -79,7 +79,7 @@ class OmniHumanPipeline(Talking, DiffusionPipeline):
         super().__init__()
         self.register_modules(
             transformer=transformer,
-            vae=use_rsqrt_norm(vae),
+            vae=use_fast_layers(vae),
             text_encoder=text_encoder,
             tokenizer=tokenizer,
             audio_encoder=audio_encoder,
@@ -158,9 +158,9 @@ class OmniHumanPipeline(Talking, DiffusionPipeline):
             num_inference_steps: default is the model's own: 1 for a distilled student.
             guidance_scale: on text and audio together; 1 samples without a second pass.
             guidance_scale_end: scale at the last step; default the same.
-            height, width: needed without an image, and pictures are brought to them; multiples of 16.
+            height, width: needed without an image, and pictures are brought to them; multiples of `multiple`.
             generator: one for all, or one per clip, for repeatable noise.
-            output_type: "frames" (uint8), "latents" `(B, 16, F, h, w)` normalised, or diffusers' "pil", "np", "pt", "latent".
+            output_type: "frames" (uint8), "latents" `(B, C, F, h, w)` normalised, or diffusers' "pil", "np", "pt", "latent".
             guidance: scales of their own for text and audio, or another annealing; instead of the two above.
             activate: the strongest condition to use, see `omnihuman.conditions.activation.activate_conditions`; default all given.
             without: conditions to leave out although given.
@@ -181,7 +181,9 @@ class OmniHumanPipeline(Talking, DiffusionPipeline):
         keypoints = pose if keypoints is None else keypoints
         if output_type not in OUTPUT_TYPES:
             raise InputError(f"output_type is one of {', '.join(OUTPUT_TYPES)}, got {output_type!r}")
-        given_reference, (height, width) = fit_reference(_one_of(reference, image), height, width, self.shapes())
+        given_reference, (height, width) = fit_reference(
+            _one_of(reference, image), height, width, self.shapes(), self.multiple
+        )
         clips = max(len(prompts), *(len(value) for value in (given_reference, keypoints) if value is not None), 0)
         sound = None if audio is None else to_sounds(audio, sample_rate, clips, round(RATE / self.config.fps))
         prompts, reference, sound, keypoints = share_out(prompts, given_reference, sound, keypoints)
@@ -240,14 +242,17 @@ def build_pipeline(
 
     Raises:
         MissingWeights: the checkpoint folder does not exist.
+        InputError: the autoencoder has other latents than the profile says.
     """
     if not isinstance(transformer, OmniHumanTransformer3DModel):
         transformer = load_transformer(transformer)
+    autoencoder = load_autoencoder(resolve_source(profile.encoders.autoencoder))
+    check_grid(autoencoder, profile.transformer.latent_channels, profile.video.stride, profile.encoders.autoencoder)
     text = TextEncoder(resolve_source(profile.encoders.text), profile.encoders.text_tokens)
     sound = AudioEncoder(resolve_source(profile.encoders.audio))
     return OmniHumanPipeline(
         transformer=transformer.eval().requires_grad_(False),
-        vae=load_autoencoder(resolve_source(profile.encoders.autoencoder)),
+        vae=autoencoder,
         text_encoder=text.model,
         tokenizer=text.tokenizer,
         audio_encoder=sound.model,

@@ -7,6 +7,7 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
 from torch import Tensor
 
+from omnihuman.autoencoder import LatentGrid
 from omnihuman.conditions.inputs import FORWARD_NAMES, ConditionInputs
 from omnihuman.errors import InputError
 from omnihuman.guidance import OmniHumanGuidance
@@ -22,6 +23,7 @@ class Sampling:
     transformer: OmniHumanTransformer3DModel
     scheduler: FlowMatchEulerDiscreteScheduler | UniPCMultistepScheduler
     config: Any
+    vae: Any
     progress_bar: Any
     _null_text: Any
 
@@ -69,14 +71,14 @@ class Sampling:
         step_end: StepEnd | None = None,
         noise: Tensor | None = None,
     ) -> Tensor:
-        """From noise to latents `(batch, 16, F, h, w)`, the conditions given on the device and in the dtype in which the transformer
+        """From noise to latents `(batch, C, F, h, w)`, the conditions given on the device and in the dtype in which the transformer
         computes.
 
         `noise`, of the latents' shape, takes the place of what `generator` would draw.
         """
         self._interrupt = False
         if noise is None:
-            noise = draw_noise(batch, num_frames, height, width, generator)
+            noise = draw_noise(batch, LatentGrid.of(self.vae).shape(num_frames, height, width), generator)
         latents = noise.to(conditions.text.device, torch.float32)
         null = self._null_text(conditions, negative_prompt) if guidance else torch.empty(0)
         self._set_timesteps(steps, latents.device)
@@ -120,14 +122,13 @@ class Sampling:
 
 
 def draw_noise(
-    batch: int, num_frames: int, height: int, width: int, generator: torch.Generator | Sequence[torch.Generator] | None
+    batch: int, shape: tuple[int, ...], generator: torch.Generator | Sequence[torch.Generator] | None
 ) -> Tensor:
-    """`(batch, 16, F, h, w)` for clips of so many frames and pixels.
+    """`(batch, C, F, h, w)` for clips whose latents have the shape `(C, F, h, w)`.
 
     Raises:
         InputError: generators, but not one for each clip.
     """
-    shape = (16, 1 + (num_frames - 1) // 4, height // 8, width // 8)
     if isinstance(generator, Sequence):
         if len(generator) != batch:
             raise InputError(f"{len(generator)} generators for {batch} clips")

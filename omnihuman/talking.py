@@ -9,6 +9,7 @@ from torch import Tensor
 
 from media.speech.length import LONGEST_UNASKED, frames_of_sound
 from media.speech.level import RATE
+from omnihuman.autoencoder import LatentGrid
 from omnihuman.conditions.activation import activate_conditions
 from omnihuman.conditions.pictures import Pictures, fit_reference, to_reference
 from omnihuman.conditions.prompts import clean_prompt
@@ -64,7 +65,7 @@ class Talking(SegmentMaker):
             InputError: as `__call__`, or several pictures or sounds, or more than `LONGEST_UNASKED` seconds that nobody asked for.
         """
         reference, (height, width) = fit_reference(
-            None if image is None else to_reference(image), height, width, self.shapes()
+            None if image is None else to_reference(image), height, width, self.shapes(), self.multiple
         )
         sound = to_sounds(audio, sample_rate, 1, round(RATE / self.config.fps))
         if len(sound) != 1 or (reference is not None and len(reference) != 1):
@@ -94,6 +95,11 @@ class Talking(SegmentMaker):
 
     def shapes(self) -> list[tuple[int, int]]:
         return [(height, width) for _, height, width in self.config.buckets]
+
+    @property
+    def multiple(self) -> int:
+        """Pixels of a token along an axis: heights and widths are multiples of it."""
+        return LatentGrid.of(self.vae).stride * int(self.transformer.config.patch_size[1])
 
     def _window(self, height: int, width: int) -> int:
         """Frames of a window of this size, else of the model's first, else `WINDOW`."""

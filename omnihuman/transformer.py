@@ -291,15 +291,15 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
             encoder_hidden_states: `(B, L, text_dim)`.
             audio: `(B, 4F-3, K, audio_dim)` wav2vec hidden states, one per video frame.
             pose: `(B, keypoints, 4F-3, 4h, 4w)` heatmaps from `omnihuman.conditions.pose.render_heatmaps`.
-            reference: `(B, 16, R, h, w)` latents of reference images.
-            motion: `(B, 16, M, h, w)` latents of the frames before this segment (5 frames = 2 latents). Like the reference
+            reference: `(B, C, R, h, w)` latents of reference images.
+            motion: `(B, C, M, h, w)` latents of the frames before this segment (5 frames = 2 latents). Like the reference
                 they go through Wan's patch embedding; where that is wider (I2V), their other channels are zero: no mask, no
                 image.
             audio_mask, pose_mask, reference_mask, motion_mask: `(B,)`; 0 switches the condition off for that sample.
             encoder_hidden_states_image: `(B, 257, image_dim)`, Wan I2V's image tokens.
 
         Returns:
-            `(B, 16, F, h, w)`.
+            `(B, C, F, h, w)`.
 
         Raises:
             InputError: sizes of the conditions that do not fit the video or the model, or a rounded timestep.

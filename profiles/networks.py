@@ -1,8 +1,8 @@
 """The frozen encoders and the transformer's sizes."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from profiles.base import Positive, Strict
 
@@ -20,7 +20,11 @@ class EncoderConfig(Strict):
 
 
 class TransformerConfig(Strict):
-    """Wan's own sizes and OmniHuman's new parts. With `base`, Wan's sizes come from that checkpoint."""
+    """Wan's own sizes and OmniHuman's new parts. With `base`, Wan's sizes come from that checkpoint.
+
+    Attributes:
+        latent_channels: of the autoencoder; checked against it where it is loaded.
+    """
 
     base: str | None = None
     num_layers: Positive = 6
@@ -30,6 +34,7 @@ class TransformerConfig(Strict):
     text_dim: Positive = 384
     freq_dim: Positive = 256
     rope_max_seq_len: Positive = 1024
+    latent_channels: Positive = 16
     audio_dim: Positive = 64
     audio_layers: Positive = 4
     audio_window: Annotated[int, Field(ge=0)] = 1
@@ -38,3 +43,8 @@ class TransformerConfig(Strict):
     pose_channels: Positive = 16
     reference_position: Literal["far", "zero"] = "far"
     reference_index: Positive = 30
+
+    @model_serializer(mode="wrap")
+    def _as_when_latents_had_16_channels(self, values: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Wan2.1's go unsaid: what was made with them stays current."""
+        return {key: value for key, value in values(self).items() if (key, value) != ("latent_channels", 16)}

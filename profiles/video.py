@@ -1,8 +1,8 @@
 """Shapes and rates of what is trained on and generated."""
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from profiles.base import Positive, Strict
 
@@ -13,6 +13,8 @@ class Bucket(Strict):
     height: Positive = 64
     width: Positive = 64
     frames: Positive = 17
+    # Pixels of a latent cell along an axis: the autoencoder's, checked against it where it is loaded. A token is 2 x 2 cells.
+    stride: Positive = 8
 
     @field_validator("frames")
     @classmethod
@@ -23,8 +25,11 @@ class Bucket(Strict):
 
     @model_validator(mode="after")
     def _strides(self) -> Self:
-        if self.height % 16 or self.width % 16:
-            raise ValueError(f"height and width must divide by 16 (stride 8, patch 2), got {self.height}x{self.width}")
+        token = 2 * self.stride
+        if self.height % token or self.width % token:
+            raise ValueError(
+                f"height and width must divide by {token} (stride {self.stride}, patch 2), got {self.height}x{self.width}"
+            )
         return self
 
     @property
@@ -34,8 +39,14 @@ class Bucket(Strict):
 
     @property
     def frame_tokens(self) -> int:
-        """Tokens of one latent frame: stride 8, patch 2."""
-        return self.height // 16 * (self.width // 16)
+        """Tokens of one latent frame: patches of 2 x 2 cells."""
+        token = 2 * self.stride
+        return self.height // token * (self.width // token)
+
+    @model_serializer(mode="wrap")
+    def _as_when_there_was_one_stride(self, values: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Wan2.1's goes unsaid: what was made with it stays current."""
+        return {key: value for key, value in values(self).items() if (key, value) != ("stride", 8)}
 
 
 class VideoConfig(Bucket):
@@ -53,6 +64,17 @@ class VideoConfig(Bucket):
     # times the accumulation steps. The number of ranks must divide it.
     batch_multiple: Positive = 1
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_stride(cls, values: Any) -> Any:
+        """Every bucket has the video's."""
+        if isinstance(values, dict) and "stride" in values:
+            buckets = [
+                {"stride": values["stride"], **b} if isinstance(b, dict) else b for b in values.get("buckets", ())
+            ]
+            return {**values, "buckets": buckets}
+        return values
+
     @model_validator(mode="after")
     def _main_is_a_bucket(self) -> Self:
         if self.buckets and self.main not in self.buckets:
@@ -66,7 +88,7 @@ class VideoConfig(Bucket):
     @property
     def main(self) -> Bucket:
         """The shape that height, width and frames give."""
-        return Bucket(height=self.height, width=self.width, frames=self.frames)
+        return Bucket(height=self.height, width=self.width, frames=self.frames, stride=self.stride)
 
     @property
     def all_buckets(self) -> tuple[Bucket, ...]:

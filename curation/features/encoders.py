@@ -15,7 +15,7 @@ from curation.bucket import TILE, TRANSFORM, bucket_names
 from curation.features.training_samples import CutSample
 from curation.features.windows import MOTION_FRAMES
 from media.speech.level import prepare_speech
-from omnihuman.autoencoder import encode_video, load_autoencoder, to_pixels
+from omnihuman.autoencoder import check_grid, encode_video, load_autoencoder, to_pixels
 from omnihuman.conditions.audio import AudioEncoder, encode_audio
 from omnihuman.conditions.hearing import Hearing
 from omnihuman.conditions.text import TextEncoder
@@ -156,10 +156,12 @@ def load_encoders(profile: Profile) -> ConditionEncoders:
 
     Raises:
         ProfileError, FileNotFoundError, OSError: weights are missing; the message names the path.
+        InputError: the autoencoder has other latents than the profile says.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     sources = profile.encoders
     autoencoder = load_autoencoder(resolve_source(sources.autoencoder))
+    check_grid(autoencoder, profile.transformer.latent_channels, profile.video.stride, sources.autoencoder)
     autoencoder.enable_tiling(*TILE)
     text = TextEncoder(resolve_source(sources.text), sources.text_tokens)
     audio = AudioEncoder(resolve_source(sources.audio))

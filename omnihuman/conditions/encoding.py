@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Wav2Vec2Model
 
 from media.speech.level import RATE
-from omnihuman.autoencoder import encode_video, to_pixels
+from omnihuman.autoencoder import LatentGrid, encode_video, to_pixels
 from omnihuman.conditions.audio import encode_audio
 from omnihuman.conditions.encoding_cache import EncodingCache
 from omnihuman.conditions.hearing import prepared
@@ -98,8 +98,13 @@ class ConditionEncoding:
                 self.audio_encoder, sound, (frames, fps), lambda: encode_audio(self.audio_encoder, sound, frames, fps)
             )
         if keypoints is not None:
-            conditions["pose"] = render_heatmaps(keypoints, self.config.pose_keypoints, height // 8, width // 8)
+            conditions["pose"] = self._heatmaps(keypoints, height, width)
         return conditions
+
+    def _heatmaps(self, keypoints: Tensor, height: int, width: int) -> Tensor:
+        grid = LatentGrid.of(self.vae)
+        _, _, rows, columns = grid.shape(1, height, width)
+        return render_heatmaps(keypoints, self.config.pose_keypoints, rows, columns, grid.stride)
 
     def _prepared(self, audio: Tensor) -> Tensor:
         """A long video asks for a piece of the same sound at every segment."""

@@ -19,10 +19,10 @@ class ConditionInputs(Mapping[str, Tensor]):
 
     Attributes:
         text: `(B, L, text_dim)`.
-        reference: `(B, 16, R, h, w)` latents of reference images.
+        reference: `(B, C, R, h, w)` latents of reference images.
         audio: `(B, 4F-3, K, audio_dim)` wav2vec hidden states, one per video frame.
         pose: `(B, keypoints, 4F-3, 4h, 4w)` heatmaps.
-        motion: `(B, 16, M, h, w)` latents of the frames before this segment.
+        motion: `(B, C, M, h, w)` latents of the frames before this segment.
         reference_mask, audio_mask, pose_mask, motion_mask: `(B,)`; 0 switches it off for that sample.
         image_tokens: `(B, 257, image_dim)` of Wan I2V.
     """

@@ -19,7 +19,6 @@ from omnihuman.errors import InputError
 One = Image.Image | np.ndarray | Tensor | str | Path
 Pictures = One | Sequence[One]
 Shape = tuple[int, int]
-STRIDE = 16  # pixels: the autoencoder's 8, the transformer's patch 2
 logger = logging.get_logger(__name__)
 LATENTS = ("latents", "latent")
 OUTPUT_TYPES = ("frames", "pil", "np", "pt", *LATENTS)
@@ -51,7 +50,7 @@ def to_reference(image: Pictures) -> Tensor:
 
 
 def fit_reference(
-    reference: Tensor | None, height: int | None, width: int | None, known: Sequence[Shape]
+    reference: Tensor | None, height: int | None, width: int | None, known: Sequence[Shape], multiple: int = 16
 ) -> tuple[Tensor | None, Shape]:
     """The pictures in the size in which the video is made, and that size.
 
@@ -60,9 +59,10 @@ def fit_reference(
         height, width: asked for: the pictures are cut about their centre and brought to it. One alone is refused.
         known: what the model was trained on, `(height, width)`; pictures of another size go to the nearest in shape, which is said.
             Empty where the model does not say.
+        multiple: what divides height and width: pixels of a token.
 
     Raises:
-        InputError: no size at all, half of one, or one that the strides do not divide.
+        InputError: no size at all, half of one, or one that tokens do not fill.
     """
     if (height is None) != (width is None):
         raise InputError("give height and width, or neither of them")
@@ -70,8 +70,10 @@ def fit_reference(
         if reference is None:
             raise InputError("give a reference image, or height and width")
         height, width = _nearest(reference.shape[1], reference.shape[2], known)
-    if height % STRIDE or width % STRIDE:
-        raise InputError(f"height and width are multiples of {STRIDE} (autoencoder 8, patch 2), got {height}x{width}")
+    if height % multiple or width % multiple:
+        raise InputError(
+            f"height and width are multiples of {multiple}, whole tokens of this model, got {height}x{width}"
+        )
     if reference is not None and tuple(reference.shape[1:3]) != (height, width):
         logger.warning(
             f"the picture of {reference.shape[2]}x{reference.shape[1]} pixels is cut about its centre and brought to {width}x{height}"

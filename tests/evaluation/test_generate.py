@@ -18,7 +18,7 @@ from omnihuman.autoencoder import (
     encode_video,
     to_frames,
     to_pixels,
-    use_rsqrt_norm,
+    use_fast_layers,
 )
 from profiles import load_profile
 from training.stages.model import build_transformer
@@ -142,7 +142,7 @@ def test_a_directory_is_old_or_new_and_never_half(tmp_path):
 
 def test_reconstruction_is_each_clip_through_the_autoencoder(tmp_path, benchmark):
     torch.manual_seed(0)
-    autoencoder = use_rsqrt_norm(AutoencoderKLWan(**LAPTOP_CONFIG)).eval().requires_grad_(False).to(torch.bfloat16)
+    autoencoder = use_fast_layers(AutoencoderKLWan(**LAPTOP_CONFIG)).eval().requires_grad_(False).to(torch.bfloat16)
     two = dataclasses.replace(benchmark, names=benchmark.names[:2], frames=benchmark.frames[:2])
     folder = reconstruct(autoencoder, two, tmp_path / "reconstruction" / "pixels", batch_size=1)
     frames, meta = load_generated(folder, two)

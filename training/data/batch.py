@@ -48,19 +48,20 @@ class Batch:
     """One rank's samples, all of one bucket. Masks are `(B,)` floats.
 
     Attributes:
-        latents: `(B, 16, F, h, w)` normalised clean latents x_0.
+        latents: `(B, C, F, h, w)` normalised clean latents x_0.
         noise: the same shape, standard normal.
         uniform: `(B,)` draws for the timestep.
         text: `(B, L, D)`, the null prompt where text is off.
         null_text: `(B, L, D)`, the null prompt.
         audio: `(B, 4F-3, K, D)`.
         keypoints: `(B, 4F-3, keypoints, 3)`: x, y in pixels, confidence; those that the pose condition draws.
-        reference: `(B, 16, 1, h, w)`.
-        motion: `(B, 16, 2, h, w)` latents of the 5 frames before the window.
+        reference: `(B, C, 1, h, w)`.
+        motion: `(B, C, 2, h, w)` latents of the 5 frames before the window.
         samples: which each one is and what was drawn for it.
         given: conditions that the model is given, masked where a sample has them off. The same on every rank, whatever its
             own samples are: ranks whose parameters take part differently would wait for each other for ever, or worse, add
             gradients of different parameters.
+        stride: pixels of a latent cell, in which `keypoints` are drawn.
     """
 
     latents: Tensor
@@ -78,6 +79,7 @@ class Batch:
     motion_mask: Tensor
     samples: tuple[SampleDraw, ...]
     given: frozenset[str]
+    stride: int = 8
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -103,7 +105,7 @@ class Batch:
     def pose(self) -> Tensor:
         """`(B, keypoints, 4F-3, 4h, 4w)` heatmaps, drawn where they are needed: they are far larger than the keypoints."""
         height, width = self.latents.shape[-2:]
-        drawn = render_heatmaps(self.keypoints, range(self.keypoints.shape[2]), height, width)
+        drawn = render_heatmaps(self.keypoints, range(self.keypoints.shape[2]), height, width, self.stride)
         return drawn.to(self.text.dtype)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "Batch":

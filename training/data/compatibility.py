@@ -104,12 +104,12 @@ def check_shapes(tensors: Mapping[str, Tensor], bucket: Bucket, profile: Profile
     Raises:
         SnapshotError: a tensor is missing or its rows have another shape.
     """
-    model = profile.transformer
-    grid = (bucket.height // 8, bucket.width // 8)
+    model, channels = profile.transformer, profile.transformer.latent_channels
+    grid = (bucket.height // bucket.stride, bucket.width // bucket.stride)
     expected: dict[str, tuple[int | None, ...]] = {
-        "latents": (None, bucket.latent_frames, *grid),
-        "reference_latents": (None, 1, *grid),
-        "motion_latents": (None, 2, *grid),
+        "latents": (channels, bucket.latent_frames, *grid),
+        "reference_latents": (channels, 1, *grid),
+        "motion_latents": (channels, 2, *grid),
         "text": (None, model.text_dim),
         "audio": (bucket.frames, model.audio_layers, model.audio_dim),
         "keypoints": (bucket.frames, 133, 3),

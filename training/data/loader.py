@@ -211,6 +211,7 @@ class SnapshotData:
             motion_mask=_mask(d.motion for d in draws),
             samples=draws,
             given=given,
+            stride=self.profile.video.stride,
         )
 
     def numbers(self, number: int) -> dict[str, float]:

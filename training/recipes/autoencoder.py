@@ -28,7 +28,7 @@ from omnihuman.autoencoder import (
     load_autoencoder,
     to_frames,
     to_pixels,
-    use_rsqrt_norm,
+    use_fast_layers,
 )
 from omnihuman.placement import computes_in_bfloat16
 from profiles.schema import OptimizerConfig
@@ -84,7 +84,7 @@ def train(recipe: AutoencoderRecipe, output: Path) -> None:
     """Train and write `config.json`, `diffusion_pytorch_model.safetensors` and `RECIPE.json` into `output`."""
     torch.manual_seed(recipe.seed)
     corpus = _corpus(recipe.seed, recipe.clips)
-    model = use_rsqrt_norm(AutoencoderKLWan(**LAPTOP_CONFIG, latents_mean=[0.0] * 16, latents_std=[1.0] * 16))
+    model = use_fast_layers(AutoencoderKLWan(**LAPTOP_CONFIG, latents_mean=[0.0] * 16, latents_std=[1.0] * 16))
     if recipe.start:
         fill(model, load_autoencoder(recipe.start).state_dict(), recipe.start, "start from the laptop's autoencoder")
     convolutions = flatten_convolutions(model)

@@ -26,7 +26,8 @@ def build_transformer(profile: Profile, parent: str | None, seed: int) -> OmniHu
     torch.manual_seed(seed)
     if parent is not None:
         model = load_transformer(Path(parent) / "transformer")
-        different = {k: (model.config[k], v) for k, v in new_parts.items() if _plain(model.config[k]) != _plain(v)}
+        expected = new_parts if config.base is not None else new_parts | {"in_channels": config.latent_channels}
+        different = {k: (model.config[k], v) for k, v in expected.items() if _plain(model.config[k]) != _plain(v)}
         if different:
             raise TrainingError(
                 f"checkpoint {parent} and profile {profile.name} disagree (checkpoint, profile): {different}"
@@ -47,6 +48,8 @@ def build_transformer(profile: Profile, parent: str | None, seed: int) -> OmniHu
         text_dim=config.text_dim,
         freq_dim=config.freq_dim,
         rope_max_seq_len=config.rope_max_seq_len,
+        in_channels=config.latent_channels,
+        out_channels=config.latent_channels,
         **new_parts,
     )
 

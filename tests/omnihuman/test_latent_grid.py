@@ -1,0 +1,50 @@
+"""Channels and strides of latents come from the autoencoder's configuration."""
+
+import pytest
+import torch
+from diffusers import AutoencoderKLWan
+
+from omnihuman.autoencoder import LatentGrid, check_grid, decode_video, encode_video, use_fast_layers
+from omnihuman.errors import InputError
+from omnihuman.sampling import draw_noise
+from profiles import ProfileError, load_profile
+from profiles.video import VideoConfig
+
+WIDE = {
+    "base_dim": 8, "dim_mult": [1, 1, 1], "num_res_blocks": 1, "z_dim": 6, "temperal_downsample": [True, True], "is_residual": True,
+    "patch_size": 4, "in_channels": 48, "out_channels": 48, "latents_mean": [0.5] * 6, "latents_std": [2.0] * 6,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def wide() -> AutoencoderKLWan:
+    torch.manual_seed(0)
+    return AutoencoderKLWan(**WIDE).eval()
+
+
+def test_the_grid_is_what_the_autoencoder_makes_and_fast_layers_make_the_same(wide):
+    pixels = torch.rand(1, 3, 9, 64, 96) * 2 - 1
+    plain = encode_video(wide, pixels)
+    shown = decode_video(wide, plain)
+    fast = encode_video(use_fast_layers(wide), pixels)
+    assert fast.shape[1:] == LatentGrid.of(wide).shape(9, 64, 96) == (6, 3, 4, 6)
+    assert draw_noise(2, LatentGrid.of(wide).shape(9, 64, 96), None).shape == (2, 6, 3, 4, 6)
+    torch.testing.assert_close(fast, plain, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(decode_video(wide, fast), shown, atol=1e-5, rtol=1e-4)
+    assert shown.shape == pixels.shape and shown.std() > 0.01
+
+
+def test_a_profile_that_says_otherwise_is_told_what_to_set(wide):
+    check_grid(wide, 6, 16, "it")
+    with pytest.raises(InputError, match=r"transformer\.latent_channels=6 and video\.stride=16"):
+        check_grid(wide, 16, 8, "it")
+
+
+def test_a_stride_reaches_every_bucket_and_counts_tokens():
+    video = VideoConfig(
+        height=128, width=128, stride=16, buckets=[{"height": 128, "width": 128}, {"height": 64, "width": 96}]
+    )
+    assert [b.frame_tokens for b in video.all_buckets] == [16, 6]
+    assert "stride" not in load_profile("laptop", []).video.model_dump(), "what was made at stride 8 stays current"
+    with pytest.raises(ProfileError, match=r"divide by 32 \(stride 16, patch 2\), got 80x64"):
+        load_profile("laptop", ["video.stride=16", "video.height=80"])
