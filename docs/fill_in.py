@@ -151,6 +151,25 @@ def score_columns() -> Iterator[str]:
     yield ""
 
 
+def metrics_on_trial() -> Iterator[str]:
+    """Each metric that is tried on rendered people, and how it stands to the truth."""
+    from evaluation.metrics.registry import METRICS
+    from evaluation.trial.record import standing, tried_on
+
+    yield f"Held on {tried_on()}.\n\n| metric | is to follow | verdict | rank r | defined on | moved most by |\n| --- | --- | --- | ---: | ---: | --- |"
+    for name, kind in METRICS.items():
+        if not kind.aspect:
+            continue
+        one = standing(name)
+        r, defined, moved = (
+            "–" if value != value else f"{value:{form}}"
+            for value, form in ((one.rank, ".2f"), (one.coverage, ".0%"), (one.disturbance, ".0%"))
+        )
+        by = f"{one.disturber}, {moved} of the way" if one.disturber else "–"
+        yield f"| {kind.directed_title()} (`{name}`) | {kind.aspect} | {one.verdict} | {r} | {defined} | {by} |"
+    yield ""
+
+
 def python() -> Iterator[str]:
     """Signature and docstring of every public name."""
     for module in ("omnihuman", "puppets", "training.distillation", "evaluation.metrics"):
@@ -161,5 +180,5 @@ def python() -> Iterator[str]:
 
 
 FILLED: dict[str, Callable[[], Iterator[str]]] = {
-    function.__name__: function for function in (profile_keys, commands, score_columns, python)
+    function.__name__: function for function in (profile_keys, commands, score_columns, metrics_on_trial, python)
 }

@@ -8,6 +8,7 @@ from evaluation.metrics.observation.needs import JUDGES, MATERIAL, Absence, Need
 from evaluation.metrics.observation.observed import Observed
 from evaluation.metrics.registry import METRICS, streaming_metric
 from evaluation.metrics.streaming import StreamingMetric
+from evaluation.trial.record import standing
 
 __all__ = ["Instruments", "Panel", "Unmeasured", "measurable"]
 
@@ -55,6 +56,7 @@ class Panel:
     Attributes:
         metrics: by name.
         unmeasured: the rest of the registry.
+        doubts: of each metric that did not follow the truth when it was tried on rendered people, what to know before reading it.
     """
 
     def __init__(self, instruments: Instruments, has: Collection[Need], only: Collection[str] | None = None):
@@ -67,6 +69,12 @@ class Panel:
         """
         measured, self.unmeasured = measurable(instruments, has)
         self.metrics = {metric.name: metric for metric in measured if only is None or metric.name in only}
+
+    @property
+    def doubts(self) -> dict[str, str]:
+        """By metric; one that follows the truth, or was never tried, has none."""
+        told = {name: standing(name).doubt for name in self.metrics}
+        return {name: doubt for name, doubt in told.items() if doubt}
 
     def update(self, seen: Observed) -> None:
         """Score one clip with every metric.

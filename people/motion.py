@@ -1,5 +1,6 @@
 """How a talking person moves: head, eyes, lids, brows, arms and hands, from a seed."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +52,10 @@ class Motion:
             {k: hold(v) for k, v in self.face.items()},
             *map(hold, arrays),
         )
+
+
+Change = Callable[[Motion, np.ndarray], tuple[Motion, np.ndarray]]
+"""From motion and `(T, 17)` units of the mouth (`people.speech.visemes.UNITS`) to other ones of the same length."""
 
 
 def keyed(

@@ -13,7 +13,7 @@ from people.caption import write_caption
 from people.classes import PixelClass
 from people.identity import draw_identity
 from people.kinds import KINDS, LATE_FRAMES, Kind
-from people.motion import Motion, draw_motion, turns_of
+from people.motion import Change, Motion, draw_motion, turns_of
 from people.person import Person
 from people.raster import Focus, Mesh, Picture
 from people.raster import render as draw
@@ -61,6 +61,7 @@ def render(
     framing: str | None = None,
     split: Split = "train",
     samples: int = 2,
+    change: Change | None = None,
 ) -> Person:
     """Render the clip of `seed`.
 
@@ -73,6 +74,7 @@ def render(
         framing: one of `FRAMINGS`; None draws "close" or "portrait" (`hidden_hands`: "upper").
         split: of voices and sentences.
         samples: per pixel and axis.
+        change: what is done to motion and mouth before they are drawn: the same clip with one thing wrong, and what is true of that one.
 
     Raises:
         PeopleError: an unknown kind or framing, or a size or frame count that models cannot take.
@@ -86,7 +88,10 @@ def render(
     shot = _draw_shot(rng, body, frames, framing or ("upper" if kind == "hidden_hands" else None), kind)
     gestures = FRAMINGS[shot.framing].hands or rng.random() < 0.3
     motion = draw_motion(rng, frames, FPS, body.rig, gestures, kind == "hidden_hands")
-    units = _units(body, motion, face_units(dubbed.mouth, FPS, frames, float(rng.uniform(0.85, 1.15))))
+    mouth = face_units(dubbed.mouth, FPS, frames, float(rng.uniform(0.85, 1.15)))
+    if change is not None:
+        motion, mouth = change(motion, mouth)
+    units = _units(body, motion, mouth)
     if kind == "still":
         motion, units = motion.held(), np.repeat(units[:1], frames, axis=0)
     other = body_of(draw_identity(who.seed + OTHER), texture) if kind in ("hard_cut", "two_people") else None

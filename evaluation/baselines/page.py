@@ -13,6 +13,7 @@ from evaluation.metrics import Score
 from evaluation.metrics.registry import METRICS
 from evaluation.pages.report_pictures import strips_picture
 from evaluation.scoring.per_clip import BADNESS, worst_first
+from evaluation.trial.record import standing
 from media.pages import Section, write_page
 
 WORST = 3
@@ -81,7 +82,7 @@ def _score_rows(scores: Mapping[str, Mapping[str, Score]], verdicts: Mapping[str
 def _verdict_rows(verdicts: Mapping[str, Verdict]) -> list[dict[str, Any]]:
     return [
         {"metric": METRICS[name].directed_title(), "damage, from none to worst": ", ".join(f"{damage} {value:.4g}" for damage, value in verdict.order.items()),
-         "may judge": "yes" if verdict.usable else f"no: {verdict.reason}"}
+         "may judge": "yes" if verdict.usable else f"no: {verdict.reason}", "on trial": standing(name).verdict}
         for name, verdict in verdicts.items()
     ]  # fmt: skip
 

@@ -82,6 +82,7 @@ class CosineSimilarity(_ToReference):
     unit = "cosine"
     higher_is_better = True
     title = "CSIM"
+    aspect = "identity"
     reading = Reading(AUDIO, 16)
     damage = ("more noise", "another sample")
     needs = ("arcface", "keypoints", "reference")
@@ -98,6 +99,7 @@ class IdentityDrift(_FirstToLast):
     unit = "1 - cosine"
     higher_is_better = False
     title = "identity drift"
+    aspect = "identity drift"
     reading = Reading(AUDIO, 19)
     damage = ("swap midway",)
     needs = ("arcface", "keypoints")
@@ -115,6 +117,7 @@ class DlibFaceDistance(_ToReference):
     unit = "distance"
     higher_is_better = False
     title = "dlib face distance"
+    aspect = "identity"
     reading = Reading(AUDIO, 17)
     damage = ("more noise", "another sample")
     needs = ("dlib_face", "keypoints", "reference")
@@ -131,6 +134,7 @@ class DlibFaceDrift(_FirstToLast):
     unit = "distance"
     higher_is_better = False
     title = "dlib face drift"
+    aspect = "identity drift"
     reading = Reading(AUDIO, 18)
     damage = ("swap midway",)
     needs = ("dlib_face", "keypoints")

@@ -48,6 +48,7 @@ class MetricFacts:
         needs: what it looks at beside the generated frames.
         damage: known damage to real clips that it must notice, mildest first (`evaluation.baselines.damage`); the last is its floor
             among methods.
+        aspect: of a video that it is meant to follow, one of `evaluation.trial.aspects.ASPECTS`; empty for a metric that is not tried.
     """
 
     name: str
@@ -63,6 +64,7 @@ class MetricFacts:
     best: ClassVar[float | None] = None
     needs: ClassVar[tuple[Need, ...]] = ()
     damage: ClassVar[tuple[str, ...]] = ()
+    aspect: ClassVar[str] = ""
 
     @classmethod
     def column_title(cls) -> str:

@@ -23,6 +23,7 @@ class PeakSignalToNoise(MetricFacts):
     unit = "dB"
     higher_is_better = True
     title = "PSNR"
+    aspect = "detail"
     place = 9
     needs = ("truth_frames",)
 

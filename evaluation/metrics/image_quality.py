@@ -44,6 +44,7 @@ class ImageQuality(_Level):
 
     name = "iqa"
     title = "IQA"
+    aspect = "detail"
     reading = Reading(AUDIO, 30)
     column_of_levels = 0
 
@@ -53,5 +54,6 @@ class ImageAesthetics(_Level):
 
     name = "ase"
     title = "ASE"
+    aspect = "detail"
     reading = Reading(AUDIO, 31)
     column_of_levels = 1

@@ -27,6 +27,7 @@ class HandKeypointConfidence(ClipMean):
     unit = "confidence"
     higher_is_better = True
     title = "HKC"
+    aspect = "smeared hands"
     reading = Reading(AUDIO, 23)
     damage = ("more blur",)
     needs = ("keypoints",)
@@ -53,6 +54,7 @@ class HandKeypointVariance(ClipMean):
     unit = "px^2"
     higher_is_better = True
     title = "HKV"
+    aspect = "hand motion"
     reading = Reading(AUDIO, 24)
     damage = ("frozen",)
     needs = ("keypoints",)
@@ -77,6 +79,7 @@ class HandKeypointVariancePerBodyLength(ClipMean):
     unit = "shoulder widths^2"
     higher_is_better = True
     title = "HKV / shoulder width²"
+    aspect = "hand motion"
     damage = ("frozen",)
     needs = ("keypoints",)
 
@@ -100,6 +103,7 @@ class AverageKeypointDistance(ClipMean):
     unit = "px"
     higher_is_better = False
     title = "AKD"
+    aspect = "keypoints"
     reading = Reading(POSE, 20)
     damage = ("time shift", "another sample")
     needs = ("keypoints", "truth_frames")
@@ -126,6 +130,7 @@ class MissingKeypoints(ClipMean):
     unit = "share"
     higher_is_better = False
     title = "missing keypoints"
+    aspect = "detail"
     reading = Reading(POSE, 21)
     damage = ("more blur",)
     needs = ("keypoints", "truth_frames")

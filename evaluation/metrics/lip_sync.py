@@ -44,6 +44,7 @@ class SyncConfidence(_SyncMean):
     unit = "confidence"
     higher_is_better = True
     title = "Sync-C"
+    aspect = "speech"
     reading = Reading(AUDIO, 14)
     damage = ("another sound",)
 
@@ -58,6 +59,7 @@ class SyncDistance(_SyncMean):
     unit = "distance"
     higher_is_better = False
     title = "Sync-D"
+    aspect = "speech"
     reading = Reading(AUDIO, 15)
     damage = ("another sound",)
 

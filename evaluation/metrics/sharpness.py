@@ -59,6 +59,7 @@ class HighFrequencyRatio(MetricFacts):
     higher_is_better = None
     best = 1.0
     title = "detail / truth"
+    aspect = "detail"
     digits = 2
     place = 8
     needs = ("truth_frames",)

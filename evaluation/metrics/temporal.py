@@ -29,6 +29,7 @@ class Flicker(ClipMean):
     unit = "luma 0-1"
     higher_is_better = False
     title = "flicker"
+    aspect = "flicker"
     reading = Reading(AUDIO, 32)
     damage = ("noise", "flickering")
 
@@ -58,6 +59,7 @@ class ColourDrift(ClipMean):
     unit = "RGB 0-1"
     higher_is_better = False
     title = "colour drift"
+    aspect = "fading"
     reading = Reading(AUDIO, 33)
     damage = ("fading",)
 
@@ -87,6 +89,7 @@ class MotionMagnitude(ClipMean):
     unit = "heights/s"
     higher_is_better = True
     title = "motion"
+    aspect = "motion"
     arrow = False  # real clips have the best amount
     damage = ("frozen",)
 

@@ -20,6 +20,7 @@ from evaluation.scoring.error_analysis import ErrorAnalysis
 from evaluation.scoring.metric_floors import why_unusable
 from evaluation.scoring.per_clip import BADNESS, ranked_samples
 from evaluation.scoring.score_table import score_of
+from evaluation.trial.record import standing
 from media.hiding import Hide, as_it_is
 from media.pages import Number, Section, write_page
 
@@ -176,6 +177,7 @@ def score_rows(
                 "defined on": f"{row.coverage:.0%}",
                 **shown,
                 "told from its floor": trust,
+                "on trial": standing(metric).verdict,
             }
         )
     return rows

@@ -83,7 +83,9 @@ def score_clips(
         panel = _panel(benchmark, mode, made, videos.get((model, AUDIO)), instruments)
         for metric in panel.metrics.values():
             score = metric.compute(config.bootstrap, config.seed)
-            rows.append(score_row(benchmark.name, model, mode, score))
+            row = score_row(benchmark.name, model, mode, score)
+            doubt = panel.doubts.get(metric.name, "")
+            rows.append({**row, "warning": "; ".join(said for said in (row["warning"], doubt) if said)})
             samples += _clip_rows(benchmark.name, model, mode, metric)
             if model == STUDENT and _read_in(metric.name, mode):
                 slices += _slice_rows(benchmark.name, model, mode, metric, halves, config)

@@ -93,6 +93,7 @@ class FrechetInceptionDistance(_Frechet):
 
     name = "fid"
     title = "FID"
+    aspect = "detail"
     reading = Reading(AUDIO, 27)
     needs = ("inception", "truth_frames")
     architecture = INCEPTION
@@ -104,6 +105,7 @@ class ImageNetFrechetDistance(_Frechet):
 
     name = "imagenet_frechet"
     title = "ImageNet Fréchet"
+    aspect = "detail"
     reading = Reading(AUDIO, 29)
     needs = ("imagenet", "truth_frames")
     architecture = EFFICIENTNET
@@ -114,6 +116,7 @@ class FrechetVideoDistance(_Frechet):
 
     name = "fvd"
     title = "FVD"
+    aspect = "detail"
     reading = Reading(AUDIO, 28)
     needs = ("i3d", "truth_frames")
     architecture = I3D
@@ -156,6 +159,7 @@ class KernelInceptionDistance(_Kernel):
 
     name = "kid"
     title = "KID"
+    aspect = "detail"
     needs = ("inception", "truth_frames")
     architecture = INCEPTION
 
@@ -165,5 +169,6 @@ class KernelVideoDistance(_Kernel):
 
     name = "kvd"
     title = "KVD"
+    aspect = "detail"
     needs = ("i3d", "truth_frames")
     architecture = I3D

@@ -20,6 +20,7 @@ class FacesFound(ClipMean):
     unit = "share"
     higher_is_better = True
     title = "faces found"
+    aspect = "detail"
     reading = Reading(AUDIO, 26)
     needs = ("keypoints",)
     damage = ("more blur",)
@@ -43,6 +44,7 @@ class HandKeypointsFound(ClipMean):
     unit = "share"
     higher_is_better = True
     title = "hand points found"
+    aspect = "smeared hands"
     reading = Reading(AUDIO, 25)
     needs = ("keypoints",)
     damage = ("more blur",)

@@ -28,6 +28,7 @@ class HeadPoseError(ClipMean):
     unit = "degrees"
     higher_is_better = False
     title = "head pose °"
+    aspect = "head"
     reading = Reading(POSE, 22)
     digits = 1
     needs = ("keypoints", "truth_frames")
@@ -61,6 +62,7 @@ class BlinkRateError(ClipMean):
     unit = "1/min"
     higher_is_better = False
     title = "blinks off, 1/min"
+    aspect = "blinks"
     digits = 1
     needs = ("keypoints", "truth_frames")
     damage = ("frozen",)

@@ -30,6 +30,7 @@ class MouthOpeningCorrelation(_OfKeypoints):
     unit = "r"
     higher_is_better = True
     title = "mouth r with the real clip"
+    aspect = "mouth"
     reading = Reading(AUDIO, 11)
     needs = ("keypoints", "truth_frames")
     damage = ("another sample",)  # late by a quarter of a second is no better than another mouth
@@ -53,6 +54,7 @@ class MouthSoundCorrelation(_OfKeypoints):
     unit = "r"
     higher_is_better = True
     title = "mouth r with loudness"
+    aspect = "speech"
     reading = Reading(AUDIO, 12)
     needs = ("keypoints", "sound")
     damage = ("another sound",)
@@ -73,6 +75,7 @@ class MouthSoundLag(_OfKeypoints):
     unit = "ms"
     higher_is_better = False
     title = "mouth lag ms"
+    aspect = "sync"
     reading = Reading(AUDIO, 13)
     digits = 0
     needs = ("keypoints", "sound")

@@ -25,6 +25,7 @@ class TrueBlinkRateError(AgainstTruth):
     unit = "1/min"
     higher_is_better = False
     title = "blinks off the truth, 1/min"
+    aspect = "blinks"
     digits = 1
 
     def observe(self, seen: "Observed") -> None:
@@ -45,6 +46,7 @@ class BlinkAgreement(StreamingMetric):
     unit = "F1"
     higher_is_better = True
     title = "shut lids seen shut, F1"
+    aspect = "blinks"
     reading = Reading(POSE, 37)
     needs = ("keypoints", "person_truth")
     floor = Floor(STUDENT, SHUFFLED_POSE)

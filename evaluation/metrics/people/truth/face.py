@@ -26,6 +26,7 @@ class TrueFacePointsError(AgainstTruth):
     unit = "eye distances"
     higher_is_better = False
     title = "68 points off the truth"
+    aspect = "face points"
     reading = Reading(POSE, 31)
     floor = Floor(STUDENT, SHUFFLED_POSE)
 
@@ -51,6 +52,7 @@ class TrueHeadPoseError(AgainstTruth):
     unit = "degrees"
     higher_is_better = False
     title = "head pose off the truth °"
+    aspect = "head"
     reading = Reading(POSE, 32)
     digits = 1
     floor = Floor(STUDENT, SHUFFLED_POSE)

@@ -40,6 +40,7 @@ class TrueHandErrorPixels(_OfPose):
     name = "true_hand_error_px"
     unit = "px"
     title = "hands off the truth, px"
+    aspect = "hands"
 
     def of_clip(self, keypoints: np.ndarray, truth: np.ndarray) -> float:
         """Of both hands together."""
@@ -53,6 +54,7 @@ class TrueHandError(_OfPose):
     name = "true_hand_error"
     unit = "hand sizes"
     title = "hands off the truth"
+    aspect = "hands"
     reading = Reading(POSE, 33)
 
     def of_clip(self, keypoints: np.ndarray, truth: np.ndarray) -> float:
@@ -66,6 +68,7 @@ class MissingTrueHands(_OfPose):
     name = "true_hands_missing"
     unit = "share"
     title = "shown hands not found"
+    aspect = "smeared hands"
     reading = Reading(POSE, 34)
 
     def of_clip(self, keypoints: np.ndarray, truth: np.ndarray) -> float:
@@ -80,6 +83,7 @@ class TrueJointError(_OfPose):
     name = "true_joint_error"
     unit = "shoulder widths"
     title = "joints off the truth"
+    aspect = "joints"
     reading = Reading(POSE, 35)
 
     def of_clip(self, keypoints: np.ndarray, truth: np.ndarray) -> float:
@@ -96,6 +100,7 @@ class MissingTrueJoints(_OfPose):
     name = "true_joints_missing"
     unit = "share"
     title = "shown joints not found"
+    aspect = "gone joints"
     reading = Reading(POSE, 36)
 
     def of_clip(self, keypoints: np.ndarray, truth: np.ndarray) -> float:

@@ -25,6 +25,7 @@ class TrueMouthCorrelation(AgainstTruth):
     unit = "r"
     higher_is_better = True
     title = "mouth r with the truth"
+    aspect = "speech"
     reading = Reading(AUDIO, 14)
     floor = Floor(TEACHER, SHUFFLED_AUDIO)
 
@@ -44,6 +45,7 @@ class TrueSyncOffset(AgainstTruth):
     unit = "frames"
     higher_is_better = False
     title = "mouth off the truth, frames"
+    aspect = "sync"
     reading = Reading(AUDIO, 15)
     digits = 2
     floor = Floor(TEACHER, SHUFFLED_AUDIO)
@@ -64,6 +66,7 @@ class InSyncWithTruth(TrueSyncOffset):
     unit = "share"
     higher_is_better = True
     title = "in sync with the truth"
+    aspect = "sync"
     reading = Reading(AUDIO, 16)
 
     def update(self, clip: str, opening: np.ndarray, truth: np.ndarray) -> None:

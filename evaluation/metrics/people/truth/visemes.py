@@ -75,6 +75,7 @@ class BilabialsClosed(_LipShapes):
 
     name = "true_bilabials_closed"
     title = "bilabials seen closed"
+    aspect = "speech"
     reading = Reading(AUDIO, 17)
     classes = (CLOSED,)
 
@@ -84,6 +85,7 @@ class VowelsOpen(_LipShapes):
 
     name = "true_vowels_open"
     title = "open vowels seen open"
+    aspect = "speech"
     reading = Reading(AUDIO, 18)
     classes = (OPEN,)
 
@@ -96,6 +98,7 @@ class VisemeAccuracy(_LipShapes):
 
     name = "true_viseme_accuracy"
     title = "viseme accuracy"
+    aspect = "speech"
     reading = Reading(AUDIO, 19)
     classes = (CLOSED, OPEN, ROUNDED, SPREAD)
 
