@@ -1,8 +1,8 @@
 """Consistency distillation and adversarial post-training."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from profiles.base import Positive, Ratio, Strict
 from profiles.stages import OptimizerConfig, Ratios
@@ -76,10 +76,12 @@ class AdversarialConfig(Strict):
         steps: updates of the generator; each follows one of the discriminator.
         critic_warmup: updates of the discriminator alone before them.
         batch_size: samples per update over all ranks and accumulation steps.
-        gradient_accumulation: of this phase; None is the engine's.
+        micro_batch, gradient_accumulation: of this phase, one of them; None is the engine's.
         penalty_weight: lambda of the approximated R1 (and R2); 0 trains without, and still records them.
         penalty_sigma: size of the perturbation.
         timestep_shift: s of the discriminator's timestep: 1 for images, 12 for videos.
+        stacked: the discriminator sees real, generated and perturbed samples in one pass; false takes them one after another: the same
+            gradient with a third of the activations, and a quarter more work of the discriminator.
         heads: `apt` reads at 16/36, 26/36 and 36/36 of the depth, `last` at the last block only (APT's ablation).
         discriminator_from: the original diffusion weights, or (APT's ablation) the distilled generator's.
         generator_from: the parent checkpoint, or the diffusion weights: no consistency initialisation.
@@ -88,11 +90,13 @@ class AdversarialConfig(Strict):
     steps: Positive
     critic_warmup: Annotated[int, Field(ge=0)] = 0
     batch_size: Positive = 16
+    micro_batch: Positive | None = None
     gradient_accumulation: Positive | None = None
     objective: Literal["non_saturating", "relativistic"] = "non_saturating"
     penalty_weight: Annotated[float, Field(ge=0.0)] = 100.0
     penalty_sigma: Annotated[float, Field(gt=0.0)] = 0.1
     timestep_shift: Annotated[float, Field(gt=0.0)] = 12.0
+    stacked: bool = True
     heads: Literal["apt", "last"] = "apt"
     discriminator_from: Literal["diffusion", "distilled"] = "diffusion"
     generator_from: Literal["parent", "diffusion"] = "parent"
@@ -103,6 +107,18 @@ class AdversarialConfig(Strict):
     probe: ProbeConfig = ProbeConfig()
     collapse: CollapseConfig = CollapseConfig()
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _passes_once(self) -> Self:
+        if self.micro_batch is not None and self.gradient_accumulation is not None:
+            raise ValueError("give micro_batch or gradient_accumulation, and not both: the one follows from the other")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, values: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """How an update is cut into passes goes unsaid where nothing is asked for: what was made before stays current."""
+        unsaid = (("micro_batch", None), ("stacked", True))
+        return {key: value for key, value in values(self).items() if (key, value) not in unsaid}
 
 
 class SlimDecoderConfig(Strict):

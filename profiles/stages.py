@@ -72,6 +72,8 @@ class EngineConfig(Strict):
     """How DeepSpeed runs: ranks per node, ZeRO stage, precision, and how often state goes to disk: every so many steps, and where those
     take longer, every so many minutes.
 
+    `micro_batch` samples of the main bucket go through a rank in one pass; how many passes an update has then follows from its batch and the
+    ranks, so that one profile trains on any number of them that divides it. `gradient_accumulation` states the passes instead.
     `offload` moves the optimiser's state (ZeRO 1 to 3), or that and the parameters (ZeRO 3), to the host's memory.
     `sequence_parallel` ranks share one sample's tokens (Ulysses). `peak_tflops` is the device's dense peak, for the
     model FLOPs utilisation; where it is not given, a table of known devices is asked. A gradient norm above
@@ -84,6 +86,7 @@ class EngineConfig(Strict):
     offload: Literal["none", "optimizer", "parameters"] = "none"
     precision: Literal["fp32", "bf16"] = "fp32"
     sequence_parallel: Positive = 1
+    micro_batch: Positive | None = None
     gradient_accumulation: Positive = 1
     gradient_clipping: Annotated[float, Field(ge=0.0)] = 1.0
     activation_checkpointing: bool = False
@@ -103,6 +106,8 @@ class EngineConfig(Strict):
             raise ValueError("offload: optimizer needs zero_stage 1 to 3")
         if self.offload == "parameters" and self.zero_stage != 3:
             raise ValueError("offload: parameters needs zero_stage 3")
+        if self.micro_batch is not None and self.gradient_accumulation > 1:
+            raise ValueError("give micro_batch or gradient_accumulation, and not both: the one follows from the other")
         if self.hostfile is None and self.ranks % self.sequence_parallel:
             raise ValueError(
                 f"{self.ranks} ranks do not divide into groups of sequence_parallel = {self.sequence_parallel}"

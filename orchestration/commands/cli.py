@@ -9,6 +9,7 @@ from assets.core.addresses import DAGSTER_PORT, MLFLOW_PORT, REPORTS_PORT
 from media.user_error import exit_code
 from orchestration.commands import data as data_commands
 from orchestration.commands import judging as judging_commands
+from orchestration.commands import planning as planning_commands
 from orchestration.commands import registry as registry_commands
 from orchestration.commands import video as video_commands
 from orchestration.commands.light_group import LightGroup
@@ -56,7 +57,7 @@ def doctor(profile: ProfileOption = None) -> None:
 
 
 # After the commands above, so that help begins with them.
-for group in (data_commands, video_commands, judging_commands, registry_commands):
+for group in (data_commands, planning_commands, video_commands, judging_commands, registry_commands):
     app.add_typer(group.app)
 
 

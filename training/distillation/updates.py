@@ -1,6 +1,6 @@
 """One update of the discriminator and one of the generator, each through its own DeepSpeed engine (APT section 4)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from omnihuman.conditions.inputs import ConditionInputs
 from profiles.schema import AdversarialConfig
 from training.data.batch import Batch
 from training.data.micro_batches import split_batch
@@ -71,36 +72,75 @@ def discriminator_step(g_engine: Any, d_engine: Any, draws: list[Draw], config: 
     """One optimiser step of the discriminator: real against generated, with R1 (and R2 when relativistic)."""
     rows, norm = [], 0.0
     for draw in draws:
-        part = draw.batch.to(d_engine.device, next(g_engine.module.parameters()).dtype)
-        conditions = part.conditions()
-        with torch.no_grad():
-            fake = one_step(g_engine.module, part.noise, conditions)
-        perturbation = config.penalty_sigma * draw.perturbation.to(fake)
-        samples = [part.latents, fake, part.latents + perturbation[0]]
-        if config.objective == "relativistic":
-            samples.append(fake + perturbation[1])
-        # One forward for all: the same t for clean and perturbed, and one backward through the engine.
-        t = draw.t.to(d_engine.device).repeat(len(samples))
-        real, fake_logits, *perturbed = d_engine(torch.cat(samples), t, conditions.repeated(len(samples))).chunk(
-            len(samples)
-        )
-        loss = discriminator_loss(real, fake_logits, config.objective)
-        r1 = approximated_r1(real, perturbed[0])
-        r2 = approximated_r1(fake_logits, perturbed[1]) if len(perturbed) > 1 else torch.zeros_like(r1)
-        backward(d_engine, loss + config.penalty_weight * (r1 + r2))
-        norm = take_step(d_engine)
-        rows.append(
-            {
-                "discriminator_loss": loss,
-                "r1": r1,
-                "r2": r2,
-                "logit_real": real.mean(),
-                "logit_fake": fake_logits.mean(),
-                "logit_gap": (real - fake_logits).mean(),
-                "batch_diversity": spread(fake) / spread(part.latents),
-            }
-        )
+        row, norm = discriminator_pass(g_engine, d_engine, draw, config)
+        rows.append(row)
     return _mean(rows) | {"discriminator_gradient_norm": norm}
+
+
+def discriminator_pass(
+    g_engine: Any, d_engine: Any, draw: Draw, config: AdversarialConfig
+) -> tuple[dict[str, Tensor], float]:
+    """One micro-batch of `discriminator_step`: its numbers, and the gradient norm where the engine then stepped."""
+    part = draw.batch.to(d_engine.device, next(g_engine.module.parameters()).dtype)
+    conditions = part.conditions()
+    with torch.no_grad():
+        fake = one_step(g_engine.module, part.noise, conditions)
+    perturbation = config.penalty_sigma * draw.perturbation.to(fake)
+    samples = [part.latents, fake, part.latents + perturbation[0]]
+    if config.objective == "relativistic":
+        samples.append(fake + perturbation[1])
+    judged = _together if config.stacked else _one_by_one
+    row, norm = judged(d_engine, samples, draw.t.to(d_engine.device), conditions, config)
+    return row | {"batch_diversity": spread(fake) / spread(part.latents)}, norm
+
+
+def samples_judged(config: AdversarialConfig) -> int:
+    """How many samples the discriminator sees of each that it is given: real, generated, and those of them that are perturbed."""
+    return 4 if config.objective == "relativistic" else 3
+
+
+def _together(
+    d_engine: Any, samples: list[Tensor], t: Tensor, conditions: ConditionInputs, config: AdversarialConfig
+) -> tuple[dict[str, Tensor], float]:
+    """One forward for all: the same t for clean and perturbed, and one backward through the engine."""
+    count = len(samples)
+    logits = d_engine(torch.cat(samples), t.repeat(count), conditions.repeated(count)).chunk(count)
+    loss, row = _losses(logits, config)
+    backward(d_engine, loss)
+    return row, take_step(d_engine)
+
+
+def _one_by_one(
+    d_engine: Any, samples: list[Tensor], t: Tensor, conditions: ConditionInputs, config: AdversarialConfig
+) -> tuple[dict[str, Tensor], float]:
+    """The same gradient with the activations of one sample: the loss knows them by one number each, so its derivative by these is
+    taken first, and then sent through one sample after another. The engine counts each as a pass of its own."""
+    with torch.no_grad():
+        logits = [d_engine(x, t, conditions).requires_grad_() for x in samples]
+    loss, row = _losses(logits, config)
+    norm = 0.0
+    for x, slope in zip(samples, torch.autograd.grad(loss, logits), strict=True):
+        # The engine takes the mean over its passes, of which there are so many more.
+        backward(d_engine, len(samples) * (d_engine(x, t, conditions) * slope).sum())
+        norm = take_step(d_engine)
+    return row, norm
+
+
+def _losses(logits: Sequence[Tensor], config: AdversarialConfig) -> tuple[Tensor, dict[str, Tensor]]:
+    """What is minimised, and its parts."""
+    real, fake, *perturbed = logits
+    loss = discriminator_loss(real, fake, config.objective)
+    r1 = approximated_r1(real, perturbed[0])
+    r2 = approximated_r1(fake, perturbed[1]) if len(perturbed) > 1 else torch.zeros_like(r1)
+    row = {
+        "discriminator_loss": loss,
+        "r1": r1,
+        "r2": r2,
+        "logit_real": real.mean(),
+        "logit_fake": fake.mean(),
+        "logit_gap": (real - fake).mean(),
+    }
+    return loss + config.penalty_weight * (r1 + r2), row
 
 
 def generator_step(g_engine: Any, d_engine: Any, draws: list[Draw], config: AdversarialConfig) -> dict[str, float]:
@@ -108,22 +148,27 @@ def generator_step(g_engine: Any, d_engine: Any, draws: list[Draw], config: Adve
     rows, norm = [], 0.0
     with frozen(d_engine.module):
         for draw in draws:
-            part = draw.batch.to(g_engine.device, next(g_engine.module.parameters()).dtype)
-            conditions, t = part.conditions(), draw.t.to(g_engine.device)
-            real = None
-            if config.objective == "relativistic":
-                with torch.no_grad():
-                    real = d_engine.module(part.latents, t, conditions)
-            fake = d_engine.module(one_step(g_engine, part.noise, conditions), t, conditions)
-            loss = generator_loss(real, fake, config.objective)
-            backward(g_engine, loss)
-            norm = take_step(g_engine)
+            loss, norm = generator_pass(g_engine, d_engine, draw, config)
             rows.append({"generator_loss": loss})
     if d_engine.zero_optimization_stage() == 3:
         # The frozen critic's patch embedding also ran on references, which ask for no gradient: ZeRO-3's hook never gave
         # it back, and whoever gathers the critic's weights next would fail.
         d_engine.optimizer.empty_partition_cache()
     return _mean(rows) | {"generator_gradient_norm": norm}
+
+
+def generator_pass(g_engine: Any, d_engine: Any, draw: Draw, config: AdversarialConfig) -> tuple[Tensor, float]:
+    """One micro-batch of `generator_step`, inside `frozen`: its loss, and the gradient norm where the engine then stepped."""
+    part = draw.batch.to(g_engine.device, next(g_engine.module.parameters()).dtype)
+    conditions, t = part.conditions(), draw.t.to(g_engine.device)
+    real = None
+    if config.objective == "relativistic":
+        with torch.no_grad():
+            real = d_engine.module(part.latents, t, conditions)
+    fake = d_engine.module(one_step(g_engine, part.noise, conditions), t, conditions)
+    loss = generator_loss(real, fake, config.objective)
+    backward(g_engine, loss)
+    return loss, take_step(g_engine)
 
 
 def spread(x: Tensor) -> Tensor:

@@ -70,6 +70,40 @@ def engine_configuration(engine: EngineConfig, micro_batch: int, optimizer: str)
     }
 
 
+def accumulation_of(engine: EngineConfig, config: Any, replicas: int) -> int:
+    """How many passes of a rank make an update.
+
+    Args:
+        engine: of the profile.
+        config: a training's section, with `batch_size` and perhaps `micro_batch` or `gradient_accumulation` of its own.
+        replicas: ranks with samples of their own.
+
+    Raises:
+        TrainingError: the batch does not divide by ranks and what a pass takes; all numbers are named.
+    """
+    own = getattr(config, "micro_batch", None), getattr(config, "gradient_accumulation", None)
+    micro, stated = own if any(own) else (engine.micro_batch, engine.gradient_accumulation)
+    if micro is None:
+        if config.batch_size % (replicas * stated):
+            raise TrainingError(
+                f"batch_size {config.batch_size} does not divide by {replicas} data-parallel ranks x {stated} accumulation steps"
+            )
+        return int(stated)
+    passes, rest = divmod(config.batch_size, replicas * micro)
+    if rest or not passes:
+        fitting = [number for number in range(1, 1025) if config.batch_size % (number * micro) == 0]
+        raise TrainingError(
+            f"batch_size {config.batch_size} does not divide by {replicas} data-parallel ranks x micro_batch {micro}; with it "
+            f"{', '.join(map(str, fitting[:12])) or 'no number of'} ranks do, or change batch_size to a multiple of {replicas * micro}"
+        )
+    return passes
+
+
+def cut_into_passes(engine: EngineConfig, config: Any, replicas: int) -> EngineConfig:
+    """The engine's settings with as many accumulation steps as an update of this training has passes."""
+    return engine.model_copy(update={"gradient_accumulation": accumulation_of(engine, config, replicas)})
+
+
 def data_replicas(sequence_parallel: int) -> int:
     """How many samples' worth of ranks there are: all ranks over those that share one sample's tokens.
 

@@ -44,9 +44,7 @@ def optimizer_step(engine: Any, batch: Batch, stage: StageConfig) -> StageLosses
     for part in split_batch(batch, engine.gradient_accumulation_steps()):
         part = part.to(engine.device, dtype)
         t = sample_timesteps(part.uniform, stage.timestep_law, stage.timestep_shift)
-        x_t = interpolate(part.latents, part.noise, t)
-        velocity = engine(x_t, t * 1000, return_dict=False, **part.conditions())[0]
-        each = per_sample_loss(velocity, part.latents, part.noise)
+        each = velocity_losses(engine, part, t)
         backward(engine, each.mean())
         norm = take_step(engine)
         which = torch.tensor([LABELS.index(label) for label in part.labels])
@@ -54,6 +52,13 @@ def optimizer_step(engine: Any, batch: Batch, stage: StageConfig) -> StageLosses
             1, which, torch.stack([each.detach().double().cpu(), torch.ones(len(which), dtype=torch.float64)])
         )
     return _losses(sums, norm, engine.device)
+
+
+def velocity_losses(engine: Any, part: Batch, t: Tensor) -> Tensor:
+    """`(B,)` flow matching losses of samples that lie on the engine's device, at t `(B,)` float32 in (0, 1)."""
+    x_t = interpolate(part.latents, part.noise, t)
+    velocity = engine(x_t, t * 1000, return_dict=False, **part.conditions())[0]
+    return per_sample_loss(velocity, part.latents, part.noise)
 
 
 def _losses(sums: Tensor, norm: float, device: torch.device) -> StageLosses:

@@ -1,0 +1,36 @@
+"""What clips, weights and checkpoints take on disk."""
+
+from profiles import Profile
+from training.data.loader import MOTION_LATENTS
+from training.plan.passes import largest_bucket
+
+HALF, FLOAT = 2, 4
+
+
+def windows_per_hour(profile: Profile) -> float:
+    """Training samples of an hour of clips whose whole length is cut into windows: no clip has more."""
+    bucket = largest_bucket(profile)
+    return 3600 * profile.video.fps / bucket.frames
+
+
+def feature_bytes(profile: Profile) -> float:
+    """Of one window in a features file: latents, text and sound in float16, keypoints in float32."""
+    bucket, model = largest_bucket(profile), profile.transformer
+    latent = 16 * (bucket.height // 8) * (bucket.width // 8)
+    half = latent * (bucket.latent_frames + 1 + MOTION_LATENTS)
+    half += profile.encoders.text_tokens * model.text_dim + bucket.frames * model.audio_layers * model.audio_dim
+    return HALF * half + FLOAT * bucket.frames * 133 * 3
+
+
+def checkpoint_bytes(profile: Profile, trained: float, networks: int) -> float:
+    """Of a running training's checkpoints: weights, master weights, two moments and an average, of the last ones, the best and the
+    sound one.
+
+    Args:
+        profile: how many are kept.
+        trained: parameters of all engines.
+        networks: engines.
+    """
+    width = HALF if profile.engine.precision == "bf16" else FLOAT
+    one = trained * (width + 3 * FLOAT) + trained / networks * FLOAT
+    return one * (profile.engine.keep_checkpoints + 2)

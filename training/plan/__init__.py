@@ -1,0 +1,1 @@
+"""What a training would take, before it is started: parameters, bytes at the peak, FLOPs."""
