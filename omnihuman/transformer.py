@@ -6,6 +6,7 @@ the far reference index are Wan2.2-S2V's.
 """
 
 import functools
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -327,20 +328,25 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
     ) -> list[Tensor]:
         """Video tokens `(B, N, dim)` after the blocks `at` (counted from 1); the discriminator's view of the backbone.
 
-        Raises:
-            ValueError: under context parallelism: weights that read whole features would get their gradients once per rank.
+        Under context parallelism every rank gets all of them. Weights that read them then get their gradients once per rank, where all
+        others' are to be summed over the ranks: `tokens_are_shared_by` says how many there are.
         """
-        if context_parallel(self._parallel_config) is not None:
-            raise ValueError(
-                "features are not available under context parallelism: call enable_parallelism on the generator only"
-            )
+        parallel = context_parallel(self._parallel_config)
         tokens, packed, _ = self.pack(hidden_states, timestep, inputs)
-        seen = []
+        video, seen = math.prod(self._grid(hidden_states)), []
         for index, block in enumerate(self.blocks[: max(at)], start=1):
             tokens = self._run(block, tokens, packed)
             if index in at:
-                seen.append(_front(tokens, packed.video_tokens))
+                ranks = self.tokens_are_shared_by
+                whole = join_slices(self.sequence_exit, tokens, packed.total, ranks) if parallel else tokens
+                seen.append(_front(whole, video))
         return seen
+
+    @property
+    def tokens_are_shared_by(self) -> int:
+        """How many ranks work on one sample: 1 without context parallelism."""
+        parallel = context_parallel(self._parallel_config)
+        return 1 if parallel is None else parallel.ulysses_degree or 1
 
     def pack(
         self, hidden_states: Tensor, timestep: Tensor, inputs: ConditionInputs

@@ -17,22 +17,13 @@ import torch
 from media.access import keep_private
 from media.user_error import exit_code
 from training.engine.process_group import start_process_group
-from training.errors import TrainingError
 from training.run.attempt_lock import hold_alone, stop_with_launcher
 from training.run.jobs import TrainingJob
 from training.run.stopping import STOPPED, Stopped
 
 
 def run(job: TrainingJob) -> dict:
-    """Train `job` in this process group, unless it is finished, and return the record of its output.
-
-    Raises:
-        TrainingError: sequence parallelism in a distillation, whose discriminator reads whole features.
-    """
-    if job.kind != "stage" and job.profile.engine.sequence_parallel > 1:
-        raise TrainingError(
-            f"{job.kind} training takes engine.sequence_parallel = 1; raise the accumulation or ZeRO stage instead"
-        )
+    """Train `job` in this process group, unless it is finished, and return the record of its output."""
     from training.run.finished import end_run, finished_record
 
     if (record := finished_record(job)) is not None:
@@ -66,6 +57,10 @@ def main() -> int:
 
 def _train_alone(job: TrainingJob) -> int:
     stop_with_launcher()
+    if os.environ.get("RANK") == "0" and torch.cuda.is_available():
+        from training.plan.warning import warn_at_start
+
+        warn_at_start(job.profile, job.section, int(os.environ["WORLD_SIZE"]))
     start_process_group()
     with hold_alone(Path(job.work)) if torch.distributed.get_rank() == 0 else nullcontext():
         torch.distributed.barrier()

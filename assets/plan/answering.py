@@ -62,17 +62,18 @@ def encoding(profile: Profile) -> list[Answer]:
     bucket = largest_bucket(profile)
     seen, weights = _autoencoder(profile, bucket, BATCH, encodes=True)
     rows = [Answer("condition_features", f"autoencoder, {BATCH} windows", weights, seen, BATCH)]
-    for name, network, run in (
-        ("text encoder", *_text(profile)),
-        ("audio encoder", *_audio(profile, bucket)),
-    ):
-        with without_bytes():
-            models = {depth: network(depth) for depth in (1, 2)}
-            traced = {depth: trace(lambda m=model: run(m), [model]) for depth, model in models.items()}
-            depth, sizes = _depth(profile, name), {d: _bytes(model) for d, model in models.items()}
-        weights = sizes[1] + (sizes[2] - sizes[1]) * (depth - 1)
-        rows.append(Answer("condition_features", f"{name}, {BATCH} windows", weights, at_depth(traced, depth), BATCH))
+    rows.append(_in_depth(profile, "text encoder", *_text(profile)))
+    rows.append(_in_depth(profile, "audio encoder", *_audio(profile, bucket)))
     return rows
+
+
+def _in_depth(profile: Profile, name: str, network: Callable[[int], Any], run: Callable[[Any], None]) -> Answer:
+    with without_bytes():
+        models = {depth: network(depth) for depth in (1, 2)}
+        traced = {depth: trace(lambda m=model: run(m), [model]) for depth, model in models.items()}
+        depth, sizes = _depth(profile, name), {d: _bytes(model) for d, model in models.items()}
+    weights = sizes[1] + (sizes[2] - sizes[1]) * (depth - 1)
+    return Answer("condition_features", f"{name}, {BATCH} windows", weights, at_depth(traced, depth), BATCH)
 
 
 def generation(profile: Profile) -> list[Answer]:

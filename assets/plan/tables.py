@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -119,9 +120,7 @@ def print_settings(profile: Profile, section: str, cluster: Cluster) -> None:
     console.print(table)
 
 
-def _at(
-    profile: Profile, section: str, cluster: Cluster, setting: tuple[bool, int, int, str]
-) -> TrainingPlan | None:
+def _at(profile: Profile, section: str, cluster: Cluster, setting: tuple[bool, int, int, str]) -> TrainingPlan | None:
     again, ranks, stage, offload = setting
     changes = [f"engine.activation_checkpointing={str(again).lower()}", f"engine.sequence_parallel={ranks}"]
     changes += [f"engine.zero_stage={stage}", f"engine.offload={offload}"]
@@ -135,7 +134,7 @@ def _at(
 
 
 def _table(title: str, first: str) -> Table:
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column(first, no_wrap=True)
     return table
 

@@ -31,9 +31,13 @@ def plan(
         ),
     ] = 0.3,
     hours_of_clips: Annotated[float, typer.Option(min=0.0, help="hours of clips that are encoded and stored")] = 1000.0,
-    price: Annotated[float | None, typer.Option(min=0.0, help="dollars an hour of one GPU, instead of the table's")] = None,
+    price: Annotated[
+        float | None, typer.Option(min=0.0, help="dollars an hour of one GPU, instead of the table's")
+    ] = None,
     per_node: Annotated[int, typer.Option(min=1, help="GPUs of one machine")] = 8,
-    as_json: Annotated[bool, typer.Option("--json", help="all numbers as JSON: bytes, seconds, FLOPs, dollars")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="all numbers as JSON: bytes, seconds, FLOPs, dollars")
+    ] = False,
     overrides: SetOption = None,
 ) -> None:
     """Say what a profile takes on GPUs: memory of each rank, host memory, time, storage, money.

@@ -18,6 +18,7 @@ from assets.core.workspace import HOME_VARIABLE, Workspace
 from assets.launchers.settings import LauncherError, check_mount, launcher_settings, missing
 from orchestration.doctor.access_findings import access
 from orchestration.doctor.finding import Finding
+from profiles import Profile
 
 NEEDED_GIB = 5.0
 PORTS = {"Dagster": DAGSTER_PORT, "reports": REPORTS_PORT, "MLflow": MLFLOW_PORT}
@@ -39,6 +40,7 @@ def machine_findings(workspace: Workspace) -> Iterator[Finding]:
     for name, port in PORTS.items():
         yield free_port(name, port)
     yield accelerator(workspace.profile.engine.ranks)
+    yield from room_for_trainings(workspace.profile)
     yield launcher(workspace)
 
 
@@ -154,6 +156,21 @@ def free_port(name: str, port: int) -> Finding:
         taken = probe.connect_ex((LOOPBACK, port)) == 0
     message = f"{port} is in use; `omnihuman ui` will take another port and print it" if taken else f"{port} is free"
     return Finding(f"port of {name}", True, message)
+
+
+def room_for_trainings(profile: Profile) -> Iterator[Finding]:
+    """What `omnihuman plan` says of this machine's GPUs and the profile's largest trainings; nothing where there is no GPU. A warning is
+    no fault of the machine: nothing is refused by it."""
+    from training.plan.gpus import here
+
+    cluster = here(profile.engine.ranks)
+    if cluster is None:
+        return
+    from training.plan.warning import warning
+
+    for section in ("stage_3", "adversarial_videos"):
+        said = warning(profile, section, cluster)
+        yield Finding(f"room for {section}", True, f"warning: {said}" if said else f"{cluster} hold it by plan")
 
 
 def accelerator(ranks: int) -> Finding:

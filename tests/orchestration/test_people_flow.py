@@ -73,12 +73,12 @@ def cut_down(weights: Path) -> dict:
         "text": "face_visibility >= 0.5",
         "audio": "has_audio",
     }
-    profile["engine"] |= {"ranks": 1, "gradient_accumulation": 2, "checkpoint_every": 2}
+    profile["engine"] |= {"ranks": 1, "micro_batch": 2, "checkpoint_every": 2}
     for stage in ("stage_1", "stage_2", "stage_3", "consistency"):
         profile[stage] |= {"steps": 2, "batch_size": 4, "warmup_steps": 1}
     profile["consistency"]["grid"] = 8
     for phase in ("adversarial_images", "adversarial_videos"):
-        profile[phase] |= {"steps": 2, "batch_size": 4, "gradient_accumulation": 2}
+        profile[phase] |= {"steps": 2, "batch_size": 4, "micro_batch": 2}
     profile["evaluation"] |= {"held_out_people": 0.25, "clips": 3, "teacher_steps": 2, "bootstrap": 20}
     profile["evaluation"]["networks"] |= {"syncnet": None, "inception": None}
     criteria = profile["gate"]["criteria"]

@@ -14,11 +14,13 @@ def test_every_shipped_profile_validates(name):
 def test_every_batch_of_a_shipped_profile_divides_by_ranks_and_accumulation_steps(name):
     profile = load_profile(name, [])
     engine = profile.engine
-    parts = engine.ranks * engine.gradient_accumulation
+    parts = engine.ranks * (engine.micro_batch or engine.gradient_accumulation)
     assert [t for t in ("stage_1", "stage_2", "stage_3", "consistency") if getattr(profile, t).batch_size % parts] == []
     for phase in (profile.adversarial_images, profile.adversarial_videos):
-        assert phase.batch_size % (engine.ranks * (phase.gradient_accumulation or engine.gradient_accumulation)) == 0
-    assert len(profile.video.all_buckets) == 1 or profile.video.batch_multiple % profile.engine.ranks == 0
+        own = phase.micro_batch or phase.gradient_accumulation
+        assert phase.batch_size % (engine.ranks * own if own else parts) == 0
+    one_shape = len(profile.video.all_buckets) == 1
+    assert one_shape or engine.micro_batch or profile.video.batch_multiple % profile.engine.ranks == 0
 
 
 @pytest.mark.parametrize(

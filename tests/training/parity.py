@@ -130,7 +130,12 @@ def main(root: Path, cases: list[str], report: Path) -> None:
         expected, weights = plain(profile, data, 0.5)
         losses, average = sharded(profile, data, 0.5)
         rows.append(
-            {"case": case, "expected": expected, "losses": losses, "distance": distance(average, weights, start)}
+            {
+                "case": case,
+                "expected": expected,
+                "losses": losses,
+                "distance": average and distance(average, weights, start),
+            }
         )
         if special in ("", "bf16"):
             rows[-1]["poisoned"] = poisoned(profile, data)

@@ -16,15 +16,18 @@ from tests.training.plain_engine import PlainEngine, random_batch, tiny_discrimi
 from training.data.micro_batches import narrow_batch
 from training.distillation import updates
 from training.distillation.gradient_cosine import GradientCosine
-from training.distillation.updates import discriminator_step, draw_parts, generator_step
+from training.distillation.updates import discriminator_step, draw_parts, generator_step, samples_judged
 from training.engine.deepspeed_engine import build_engine
 from training.engine.process_group import start_process_group
+from training.engine.sequence_parallel import share_tokens
 
 UPDATES, BATCH = 3, 8
 # eps well above rounding: a gradient that is zero but for rounding (a key's bias) must not become a whole step.
 ADAM = {"name": "rmsprop", "lr": 1e-3, "eps": 1e-4}
 CASES = [
     {"zero": zero, "accumulation": accumulation, "objective": objective, "images": images, "freeze": True}
+    # Of two accumulation steps, one phase's discriminator sees its samples one after another.
+    | ({"stacked": False} if images or (accumulation == 1 and zero == 3) else {})
     for zero in (0, 1, 2, 3)
     for accumulation in (1, 2)
     for objective, images in (
@@ -34,6 +37,13 @@ CASES = [
     {"zero": zero, "accumulation": 1, "objective": "non_saturating", "images": False, "freeze": False}
     for zero in (0, 1)
 ]
+# Two ranks share one sample's tokens, in both networks.
+CASES += [
+    {"zero": zero, "accumulation": 1, "objective": "relativistic", "images": False, "freeze": True, "shared": 2}
+    for zero in (0, 2)
+]
+# diffusers counts accelerators before it splits a sequence; two processes on a CPU split it as well.
+torch.accelerator.device_count = lambda: 1
 
 
 def settings(case):
@@ -81,16 +91,28 @@ def unfrozen(module):
 
 
 def run_case(case, rank, ranks):
-    config, parts = settings(case), case["accumulation"]
+    whole, parts, shared = settings(case), case["accumulation"], case.get("shared", 1)
+    config = whole.model_copy(update={"stacked": case.get("stacked", True)})
     engine_config = tiny_profile().engine.model_copy(
-        update={"zero_stage": case["zero"], "gradient_accumulation": parts, "gradient_clipping": 0.0}
+        update={
+            "zero_stage": case["zero"],
+            "gradient_accumulation": parts,
+            "gradient_clipping": 0.0,
+            "sequence_parallel": shared,
+        }
     )
     profile = tiny_profile()
-    g_engine = build_engine(tiny_generator(profile), config.generator, engine_config, BATCH)
-    d_engine = build_engine(tiny_discriminator(profile), config.discriminator, engine_config, BATCH)
+    generator, discriminator = tiny_generator(profile), tiny_discriminator(profile)
+    if shared > 1:
+        share_tokens(generator, shared)
+        share_tokens(discriminator.backbone, shared)
+    g_engine = build_engine(generator, config.generator, engine_config, BATCH)
+    passes = 1 if config.stacked else samples_judged(config)
+    judging = engine_config.model_copy(update={"gradient_accumulation": passes * parts})
+    d_engine = build_engine(discriminator, config.discriminator, judging, passes * BATCH)
     cosine = GradientCosine(g_engine)
     with nullcontext() if case["freeze"] else patch.object(updates, "frozen", unfrozen):
-        rows = train(g_engine, d_engine, case, config, rank, ranks, parts, cosine)
+        rows = train(g_engine, d_engine, case, config, rank // shared, ranks // shared, parts, cosine)
     found = [weights(e.module, case["zero"] == 3) for e in (g_engine, d_engine)]
     for engine in (g_engine, d_engine):
         engine.destroy()
@@ -107,7 +129,7 @@ def run_case(case, rank, ranks):
             torch.cat([p.grad.flatten() for p in plain[0].module.parameters() if p.grad is not None])
         )
     )
-    expected = train(*plain, case, config, 0, 1, 1)
+    expected = train(*plain, case, whole, 0, 1, 1)
     result = dict(case)
     for name, ours, engine, before in zip(("generator", "discriminator"), found, plain, start, strict=True):
         result[f"{name}_difference"], result[f"{name}_moved"] = difference(ours, weights(engine.module, False), before)

@@ -1,19 +1,37 @@
-"""Every shipped profile's batches can be cut into ranks and accumulation steps."""
+"""Every shipped profile's batches can be cut into ranks and passes, whose number follows."""
 
 import pytest
 
-from profiles import available_profiles, load_profile
+from profiles import ProfileError, available_profiles, load_profile
+from training.engine.deepspeed_engine import accumulation_of
+from training.errors import TrainingError
 
 SECTIONS = ("stage_1", "stage_2", "stage_3", "consistency", "adversarial_images", "adversarial_videos")
 
 
 @pytest.mark.parametrize("name", available_profiles())
 @pytest.mark.parametrize("section", SECTIONS)
-def test_batches_divide_by_ranks_and_accumulation(name, section):
+def test_batches_divide_by_ranks_and_passes(name, section):
     profile = load_profile(name, [])
-    config = getattr(profile, section)
-    accumulation = getattr(config, "gradient_accumulation", None) or profile.engine.gradient_accumulation
-    assert config.batch_size % (profile.engine.ranks * accumulation) == 0
+    assert accumulation_of(profile.engine, getattr(profile, section), profile.engine.ranks) >= 1
+
+
+def test_passes_follow_from_batch_and_ranks():
+    profile = load_profile("wan2.1-1.3b", [])
+    passes = {ranks: accumulation_of(profile.engine, profile.stage_1, ranks) for ranks in (8, 16, 64, 256)}
+    assert passes == {8: 32, 16: 16, 64: 4, 256: 1}  # of one video each
+    images = profile.adversarial_images
+    assert accumulation_of(profile.engine, images, 16) * 16 * images.micro_batch == images.batch_size == 9216
+    with pytest.raises(TrainingError, match="batch_size 256 does not divide by 24 data-parallel ranks x micro_batch 1"):
+        accumulation_of(profile.engine, profile.stage_1, 24)
+
+
+def test_passes_are_stated_once():
+    both = ["engine.micro_batch=2", "engine.gradient_accumulation=2"]
+    with pytest.raises(ProfileError, match="not both"):
+        load_profile("laptop", both)
+    with pytest.raises(ProfileError, match="not both"):
+        load_profile("laptop", [one.replace("engine", "adversarial_videos") for one in both])
 
 
 @pytest.mark.parametrize("name", ["wan2.1-1.3b", "wan2.1-14b"])
@@ -33,7 +51,8 @@ def test_the_large_profiles_state_apts_numbers(name):
         3e-6,
         3e-6,
     )
-    assert abs(images.batch_size - 9062) < 8 and videos.batch_size == 2048
+    # 9062 divides by 2 ranks alone.
+    assert abs(images.batch_size / 9062 - 1) < 0.02 and videos.batch_size == 2048
     assert (
         profile.consistency.guidance.text == profile.consistency.guidance.audio == 7.5
         and profile.consistency.grid == 32

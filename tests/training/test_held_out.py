@@ -36,6 +36,9 @@ class Exact(torch.nn.Module):
         self.weight, self.device = torch.nn.Parameter(torch.zeros(1)), torch.device("cpu")
         self.module, self.data, self.latents = self, data, None
 
+    def train_micro_batch_size_per_gpu(self):
+        return 3
+
     def forward(self, x_t, timestep, **conditions):
         return ((x_t - self.latents) / (timestep / 1000).view(-1, 1, 1, 1, 1),)
 

@@ -103,7 +103,10 @@ class SnapshotData:
                 if not len(rows) or (image and not image_share) or (not image and image_share == 1):
                     continue
                 main = bucket == video.main and not image
-                multiple = video.batch_multiple * self.profile.engine.gradient_accumulation
+                engine = self.profile.engine
+                # By what a pass takes, and not by how many ranks share them: any number of ranks sees the same batches.
+                passes = engine.micro_batch and batch_size // engine.micro_batch
+                multiple = passes or video.batch_multiple * engine.gradient_accumulation
                 tokens = self._tokens(bucket, image)
                 size = batch_size if main else max(1, budget // tokens // multiple) * multiple
                 streams.append(Stream(name, image, rows, size, tokens, () if main else stream_entropy(name, image)))

@@ -18,11 +18,12 @@ from training.distillation.discriminator import Discriminator
 from training.distillation.distillation_card import write_card
 from training.distillation.gradient_cosine import GradientCosine
 from training.distillation.probe_validation import ProbeValidation
-from training.distillation.updates import Draw, discriminator_step, draw_parts, generator_step
-from training.engine.deepspeed_engine import build_engine
+from training.distillation.updates import Draw, discriminator_step, draw_parts, generator_step, samples_judged
+from training.engine.deepspeed_engine import build_engine, cut_into_passes, data_replicas
 from training.engine.ema import ExponentialMovingAverage
 from training.engine.loop import Loop, Step, Training
 from training.engine.process_group import mean_over_ranks
+from training.engine.sequence_parallel import share_tokens
 from training.engine.step_guard import EngineStep
 from training.engine.throughput import batch_flops
 from training.run.fingerprint import job_fingerprint
@@ -51,14 +52,13 @@ class AdversarialPhase(Training):
         self.job, profile = job, job.profile
         self.config: AdversarialConfig = getattr(profile, job.section)
         self.images = job.section == "adversarial_images"
-        self.rank, self.ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
+        self.rank = torch.distributed.get_rank()
+        shared = profile.engine.sequence_parallel
+        self.replica, self.replicas = self.rank // shared, data_replicas(shared)
         self.steps = self.config.critic_warmup + self.config.steps
         # APT section 4.4: no clipping.
-        changed = {
-            "gradient_clipping": 0.0,
-            "gradient_accumulation": self.config.gradient_accumulation or profile.engine.gradient_accumulation,
-        }
-        self.engine_config = profile.engine.model_copy(update=changed)
+        engine = cut_into_passes(profile.engine, self.config, self.replicas)
+        self.engine_config = engine.model_copy(update={"gradient_clipping": 0.0})
         self.data = self._open()
         self.digest = self.data.digest
         self._build_engines()
@@ -89,16 +89,24 @@ class AdversarialPhase(Training):
             self.generator.enable_gradient_checkpointing()
             critic.enable_gradient_checkpointing()
         self.g_engine = build_engine(self.generator, config.generator, engine, config.batch_size)
-        self.d_engine = build_engine(discriminator, config.discriminator, engine, config.batch_size)
+        passes = 1 if config.stacked else samples_judged(config)
+        judging = engine.model_copy(update={"gradient_accumulation": passes * engine.gradient_accumulation})
+        self.d_engine = build_engine(discriminator, config.discriminator, judging, passes * config.batch_size)
         self.average = ExponentialMovingAverage(self.generator, config.ema_decay)
         self.engines = {"generator": self.g_engine, "discriminator": self.d_engine}
         self.cosine = GradientCosine(self.g_engine)
 
     def _transformer(self, parent: str | None) -> OmniHumanTransformer3DModel:
-        return build_transformer(self.job.profile, parent, self.config.seed)
+        model, shared = (
+            build_transformer(self.job.profile, parent, self.config.seed),
+            self.engine_config.sequence_parallel,
+        )
+        if shared > 1:
+            share_tokens(model, shared)
+        return model
 
     def _build_validation(self) -> ProbeValidation:
-        """The teacher is loaded for its trajectories; its module then holds the averaged weights at each probe."""
+        """The teacher is loaded for its trajectories, and let go."""
         try:
             data = self._open(held_out=True)
         except SnapshotError as error:
@@ -110,11 +118,11 @@ class AdversarialPhase(Training):
         rows = rows[(rows["bucket"] == rows["bucket"].iloc[0]) & (rows["audio"] | (not wanted.audio))]
         batch = data.chosen(list(rows.index[: self.config.probe.conditions]), wanted)
         probe = Probe(self.config, batch.as_images() if self.images else batch)
-        student = self._transformer(self.job.diffusion_parent).eval().requires_grad_(False)
-        cast_weights(student.to(self.g_engine.device), next(self.generator.parameters()).dtype)
+        teacher = self._transformer(self.job.diffusion_parent).eval().requires_grad_(False)
+        cast_weights(teacher.to(self.g_engine.device), next(self.generator.parameters()).dtype)
         path, fingerprint = Path(self.job.work) / "probe.safetensors", job_fingerprint(self.job, self.digest)
-        probe.follow(student, path, fingerprint, write=self.rank == 0)
-        return ProbeValidation(self.config, probe, self.g_engine, self.average, student.to("cpu"))
+        probe.follow(teacher, path, fingerprint, write=self.rank == 0)
+        return ProbeValidation(self.config, probe, self.g_engine, self.average)
 
     def step(self, number: int) -> Step:
         """One update of the discriminator, and after the warm-up one of the generator.
@@ -138,7 +146,7 @@ class AdversarialPhase(Training):
     def _load(self, number: int) -> Batch:
         # After a roll-back other samples with other noise: the same ones would end where they ended.
         number += 2 * self.steps * len(self.validation.watch.rollbacks)
-        batch = self.data.batch(number, self.rank, self.ranks)
+        batch = self.data.batch(number, self.replica, self.replicas)
         return batch.as_images() if self.images else batch
 
     def _draws(self, batch: Batch) -> list[Draw]:

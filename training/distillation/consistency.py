@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from profiles.schema import ConsistencyConfig, GuidanceConfig
 from training.data.batch import Batch
@@ -19,8 +19,9 @@ from training.data.micro_batches import split_batch
 from training.distillation.distillation_card import write_card
 from training.distillation.guidance import teacher_velocity
 from training.distillation.single_engine import SingleEngineDistillation
-from training.engine.deepspeed_engine import build_engine
+from training.engine.deepspeed_engine import answering, build_engine, in_passes
 from training.engine.loop import Loop
+from training.engine.sequence_parallel import share_tokens
 from training.engine.throughput import batch_flops
 from training.flow_matching import euler_step, interpolate, shift_timestep
 from training.run.jobs import TrainingJob
@@ -56,7 +57,7 @@ def grid_pair(grid: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
     return grid[upper].to(uniform.device), grid[upper - 1].to(uniform.device)
 
 
-def batch_loss(student: Any, teacher: nn.Module, part: Batch, grid: Tensor, guidance: GuidanceConfig) -> Tensor:
+def batch_loss(student: Any, teacher: Any, part: Batch, grid: Tensor, guidance: GuidanceConfig) -> Tensor:
     """`(B,)` consistency losses of a batch's samples, each at the pair of times that it drew."""
     conditions = part.conditions()
 
@@ -80,8 +81,8 @@ class ConsistencyDistillation(SingleEngineDistillation):
     decay_to = 0.1
 
     def __init__(self, job: TrainingJob):
-        profile = job.profile
-        config: ConsistencyConfig = getattr(profile, job.section)
+        config: ConsistencyConfig = getattr(job.profile, job.section)
+        profile = in_passes(job.profile, config)
         data = SnapshotData(
             Path(job.snapshot),
             Path(job.features_root),
@@ -91,12 +92,16 @@ class ConsistencyDistillation(SingleEngineDistillation):
             config.batch_size,
             config.ratios,
         )
-        self.teacher = build_transformer(profile, job.parent, config.seed).eval().requires_grad_(False)
+        teacher = build_transformer(profile, job.parent, config.seed).eval().requires_grad_(False)
         self.student = build_transformer(profile, job.parent, config.seed)
         if profile.engine.activation_checkpointing:
             self.student.enable_gradient_checkpointing()
+        if profile.engine.sequence_parallel > 1:
+            for model in (teacher, self.student):
+                share_tokens(model, profile.engine.sequence_parallel)
         engine = build_engine(self.student, config.optimizer, profile.engine, config.batch_size)
-        cast_weights(self.teacher.to(engine.device), next(self.student.parameters()).dtype)
+        cast_weights(teacher, next(self.student.parameters()).dtype)
+        self.teacher = answering(teacher, profile.engine, engine.device)
         self.consistency, self.grid = config, time_grid(config.grid, config.grid_shift)
         super().__init__(job, config, data, engine, self.student)
 

@@ -32,7 +32,7 @@ from training.data.batch import Batch
 from training.data.loader import SnapshotData
 from training.distillation.single_engine import SingleEngineDistillation
 from training.engine.convolutions import flatten_convolutions, restore_convolutions
-from training.engine.deepspeed_engine import build_engine
+from training.engine.deepspeed_engine import build_engine, in_passes
 from training.engine.loop import Loop
 from training.errors import TrainingError
 from training.run.jobs import TrainingJob
@@ -88,7 +88,10 @@ class DecoderDistillation(SingleEngineDistillation):
     decay_to = 0.05
 
     def __init__(self, job: TrainingJob):
-        profile, config = job.profile, _config(job)
+        config = _config(job)
+        # Latents are cut in space, not into tokens: every rank has samples of its own.
+        alone = job.profile.engine.model_copy(update={"sequence_parallel": 1})
+        profile = in_passes(job.profile.model_copy(update={"engine": alone}), config)
         data = SnapshotData(
             Path(job.snapshot),
             Path(job.features_root),

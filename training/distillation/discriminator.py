@@ -4,6 +4,8 @@ The input is a clean sample; the timestep given to the backbone is drawn by `shi
 26/36 and 36/36 of APT's 36 layers: blocks 13, 22, 30 of Wan-1.3B and 18, 29, 40 of Wan-14B.
 """
 
+from typing import Any
+
 import torch
 from diffusers.models.attention_dispatch import dispatch_attention_fn
 from diffusers.models.normalization import FP32LayerNorm
@@ -64,6 +66,21 @@ class Float32Linear(nn.Linear):
         return F.linear(input.float(), self.weight.float(), self.bias.float())
 
 
+class ScaledGradient(torch.autograd.Function):
+    """The same values; on the way back their gradient times a factor."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, factor: float) -> Tensor:
+        """Remember the factor."""
+        ctx.factor = factor
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None]:
+        """Apply it."""
+        return ctx.factor * slopes[0], None
+
+
 class Discriminator(nn.Module):
     """Backbone features to one logit per sample; text, reference, audio and pose enter through the backbone."""
 
@@ -84,5 +101,10 @@ class Discriminator(nn.Module):
     def forward(self, x: Tensor, t: Tensor, conditions: ConditionInputs) -> Tensor:
         """`(B,)` float32 logits of clean latents `(B, 16, F, h, w)` at t `(B,)` float32 in [0, 1]."""
         seen = self.backbone.features(self.blocks, x, t * 1000, conditions)
+        ranks = self.backbone.tokens_are_shared_by
+        if ranks > 1:
+            # Gradients of ranks that share tokens are summed. The heads read all tokens on each of them, so each gives its share.
+            seen = [ScaledGradient.apply(features, float(ranks)) for features in seen]
         tokens = [head(features) for head, features in zip(self.query_heads, seen, strict=True)]
-        return self.logit(self.norm_logit(torch.cat(tokens, dim=-1).float())).squeeze(-1)
+        logits = self.logit(self.norm_logit(torch.cat(tokens, dim=-1).float())).squeeze(-1)
+        return ScaledGradient.apply(logits, 1.0 / ranks) if ranks > 1 else logits

@@ -7,10 +7,12 @@ in every branch (OmniHuman-1 v3 guides text and audio only). Where a pose drives
 and guidance only costs accuracy (docs/results/2026-11-27-guided-teacher.md): `posed: false` leaves such samples alone.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from omnihuman.conditions.inputs import ConditionInputs
 from omnihuman.guidance import guided_velocity
@@ -19,7 +21,12 @@ from profiles.schema import GuidanceConfig
 
 @torch.no_grad()
 def teacher_velocity(
-    teacher: nn.Module, x: Tensor, t: Tensor, conditions: ConditionInputs, null_text: Tensor, scales: GuidanceConfig
+    teacher: Callable[..., Any],
+    x: Tensor,
+    t: Tensor,
+    conditions: ConditionInputs,
+    null_text: Tensor,
+    scales: GuidanceConfig,
 ) -> Tensor:
     """Guided velocity at `x` `(B, 16, F, h, w)`, t `(B,)` float32 in [0, 1], in as few evaluations as the scales allow.
 

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import torch
-
 from profiles.schema import AdversarialConfig
 from training.distillation.collapse import CollapseWatch
 from training.distillation.critic_probe import Probe
@@ -20,11 +18,9 @@ class ProbeValidation(Validation):
         watch: counts what may be a collapse, and the roll-backs.
     """
 
-    def __init__(
-        self, config: AdversarialConfig, probe: Probe, engine: Any, average: ExponentialMovingAverage, student: Any
-    ):
-        """`student` is a module for the averaged weights of `engine`'s generator; it lives on the CPU between probes."""
-        self.config, self.probe, self.engine, self.average, self.student = config, probe, engine, average, student
+    def __init__(self, config: AdversarialConfig, probe: Probe, engine: Any, average: ExponentialMovingAverage):
+        """`average` is that of `engine`'s generator."""
+        self.config, self.probe, self.engine, self.average = config, probe, engine, average
         self.watch = CollapseWatch(config.collapse)
         self.rolls_back = config.collapse.max_rollbacks > 0
 
@@ -45,12 +41,8 @@ class ProbeValidation(Validation):
 
     def _probe(self) -> dict[str, float]:
         diversity = self.probe.diversity(self.engine.module)
-        weights = self.average.whole()
-        with torch.no_grad():
-            for name, parameter in self.student.to(self.engine.device).named_parameters():
-                parameter.copy_(weights[name])
-        following = self.probe.following(self.student)
-        self.student.to("cpu")
+        with self.average.in_place(self.engine):
+            following = self.probe.following(self.engine.module)
         return {name: value / self.watch.start[name] for name, value in diversity.items()} | following
 
     def verdict(self, row: dict[str, float]) -> str | None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from profiles.schema import ConsistencyConfig, SlimDecoderConfig
 from training.data.batch import Batch
 from training.data.loader import SnapshotData
-from training.engine.deepspeed_engine import backward, rate_factor, set_rate, take_step
+from training.engine.deepspeed_engine import backward, data_replicas, rate_factor, set_rate, take_step
 from training.engine.ema import ExponentialMovingAverage
 from training.engine.loop import Step, Training
 from training.engine.step_guard import MODEL, EngineStep
@@ -36,12 +36,13 @@ class SingleEngineDistillation(Training):
         engine: Any,
         model: nn.Module,
     ):
-        """`engine` is DeepSpeed's around `model`."""
+        """`engine` is DeepSpeed's around `model`; ranks that share a sample's tokens count as one."""
         self.job, self.config, self.data, self.engine, self.model = job, config, data, engine, model
         self.digest, self.steps, self.engines = data.digest, config.steps, {MODEL: engine}
         self.average = ExponentialMovingAverage(model, config.ema_decay)
         self.validation = Validation()
-        self.rank, self.ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
+        rank, shared = torch.distributed.get_rank(), engine.loss_factor
+        self.rank, self.ranks = rank // shared, data_replicas(shared)
 
     @abstractmethod
     def losses(self, number: int, batch: Batch) -> Iterator[Tensor]:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from profiles.schema import EngineConfig, OptimizerConfig
+from profiles.schema import EngineConfig, OptimizerConfig, Profile
 from training.engine.optimizer import build_optimizer
 from training.errors import TrainingError
 
@@ -48,6 +48,23 @@ def build_engine(model: nn.Module, optimizer: OptimizerConfig, engine: EngineCon
     wrapped.loss_factor = engine.sequence_parallel
     wrapped.base_rates = [group["lr"] for group in wrapped.optimizer.param_groups]
     return wrapped
+
+
+def answering(model: nn.Module, engine: EngineConfig, device: torch.device) -> Any:
+    """A network that only answers, ready to be called: whole on the device, or cut over the ranks where ZeRO 3 cuts what is trained.
+
+    All ranks must then call it together, as they do what is trained.
+    """
+    if engine.zero_stage < 3:
+        return model.to(device)
+    import deepspeed
+
+    zero: dict[str, Any] = {"stage": 3}
+    if engine.offload == "parameters":
+        zero["offload_param"] = {"device": "cpu", "pin_memory": torch.cuda.is_available()}
+    # Without a precision of its own the engine leaves weights in the dtypes that they have.
+    configuration = {"train_micro_batch_size_per_gpu": 1, "zero_optimization": zero, "steps_per_print": 10**9}
+    return deepspeed.initialize(model=model, config=configuration)[0]
 
 
 def engine_configuration(engine: EngineConfig, micro_batch: int, optimizer: str) -> dict[str, Any]:
@@ -101,7 +118,16 @@ def accumulation_of(engine: EngineConfig, config: Any, replicas: int) -> int:
 
 def cut_into_passes(engine: EngineConfig, config: Any, replicas: int) -> EngineConfig:
     """The engine's settings with as many accumulation steps as an update of this training has passes."""
-    return engine.model_copy(update={"gradient_accumulation": accumulation_of(engine, config, replicas)})
+    own = getattr(config, "micro_batch", None), getattr(config, "gradient_accumulation", None)
+    micro = own[0] if any(own) else engine.micro_batch
+    changed = {"gradient_accumulation": accumulation_of(engine, config, replicas), "micro_batch": micro}
+    return engine.model_copy(update=changed)
+
+
+def in_passes(profile: Profile, config: Any) -> Profile:
+    """The profile as a training of this section takes it on the ranks that there are (`cut_into_passes`)."""
+    engine = cut_into_passes(profile.engine, config, data_replicas(profile.engine.sequence_parallel))
+    return profile.model_copy(update={"engine": engine})
 
 
 def data_replicas(sequence_parallel: int) -> int:
@@ -110,7 +136,7 @@ def data_replicas(sequence_parallel: int) -> int:
     Raises:
         TrainingError: the ranks do not divide into such groups.
     """
-    ranks = torch.distributed.get_world_size()
+    ranks = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
     if ranks % sequence_parallel:
         raise TrainingError(f"{ranks} ranks do not divide into groups of sequence_parallel = {sequence_parallel}")
     return ranks // sequence_parallel

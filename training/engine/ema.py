@@ -1,5 +1,7 @@
 """Exponential moving average of the weights; under ZeRO-3 each rank averages its own part of them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +35,49 @@ class ExponentialMovingAverage:
 
     @torch.no_grad()
     def whole(self) -> dict[str, Tensor]:
-        """The averaged weights, and the frozen ones as they are, whole and on the CPU. Every rank must call this."""
-        return {
-            name: _gather(p, self.average[name] if name in self.average else _local(p).detach())
-            for name, p in self.model.named_parameters()
-        }
+        """The averaged weights, and the frozen ones as they are, whole and on the CPU of rank 0; the others, which must call this too, get
+        none: a machine has room for one copy of a large model, not for one of each rank."""
+        whole = {}
+        for name, p in self.model.named_parameters():
+            gathered = _gather(p, self.average[name] if name in self.average else _local(p).detach())
+            if gathered is not None:
+                whole[name] = gathered
+        return whole
+
+    @contextmanager
+    def in_place(self, engine: Any) -> Iterator[None]:
+        """Inside it the engine's module, of which this is the average, computes with the averaged weights; no second model is needed.
+
+        Weights and average change places where both are float32; weights of another dtype wait on the CPU meanwhile.
+        """
+        waiting = self._exchange(engine, {})
+        try:
+            yield
+        finally:
+            self._exchange(engine, waiting)
+
+    @torch.no_grad()
+    def _exchange(self, engine: Any, waiting: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Put averages where weights are, or those of `waiting` back; returns what then waits."""
+        if engine.zero_optimization_stage() == 3:
+            engine.optimizer.empty_partition_cache()  # what it keeps gathered would not see that its parts change
+        left = {}
+        for name, parameter in self.model.named_parameters():
+            if name not in self.average:
+                continue
+            local, average = _local(parameter).detach(), self.average[name]
+            if name in waiting:
+                local.copy_(waiting[name])
+            elif local.dtype == average.dtype:
+                weights = local.clone()
+                local.copy_(average)
+                average.copy_(weights)
+            else:
+                left[name] = local.cpu()
+                local.copy_(average)
+        if engine.zero_optimization_stage() == 3:
+            engine.optimizer.empty_partition_cache()
+        return left
 
     def load(self, path: Path, updates: int) -> None:
         """Restore the average from a safetensors file of whole weights, written with any number of ranks.
@@ -66,11 +106,15 @@ def _local(parameter: Any) -> Tensor:
     return parameter.ds_tensor if _partitioned(parameter) else parameter
 
 
-def _gather(parameter: Any, local: Tensor) -> Tensor:
+def _gather(parameter: Any, local: Tensor) -> Tensor | None:
+    """On rank 0; None elsewhere."""
+    first = not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
     if not _partitioned(parameter):
-        return local.cpu()
+        return local.cpu() if first else None
     parts = [torch.empty_like(local) for _ in range(torch.distributed.get_world_size())]
     torch.distributed.all_gather(parts, local.contiguous())
+    if not first:
+        return None
     return torch.cat(parts)[: parameter.ds_numel].view(parameter.ds_shape).cpu()
 
 

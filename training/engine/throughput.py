@@ -6,28 +6,15 @@ from typing import Any
 import torch
 
 from tracking.peak_memory import peak_memory_gib
-
-# Dense bfloat16 peaks in TFLOP/s, from the makers' data sheets (without sparsity).
-PEAK_TFLOPS = {
-    "NVIDIA A100": 312.0,
-    "NVIDIA H100 PCIe": 756.0,
-    "NVIDIA H100 NVL": 835.0,
-    "NVIDIA H100": 989.4,
-    "NVIDIA H200": 989.4,
-    "NVIDIA B200": 2250.0,
-    "NVIDIA L40S": 362.0,
-    "AMD Instinct MI300X": 1307.4,
-}
+from training.plan.gpus import gpu_named
 
 
 def peak_tflops(configured: float | None) -> float | None:
-    """The device's dense peak: as configured, else by the device's name, else None (and MFU is not reported)."""
+    """The device's dense peak in bfloat16: as configured, else by the device's name, else None (and MFU is not reported)."""
     if configured is not None or not torch.cuda.is_available():
         return configured
-    name = torch.cuda.get_device_name()
-    return next(
-        (PEAK_TFLOPS[known] for known in sorted(PEAK_TFLOPS, key=len, reverse=True) if name.startswith(known)), None
-    )
+    gpu = gpu_named(torch.cuda.get_device_name())
+    return None if gpu is None else gpu.bf16
 
 
 def forward_flops(config: Any, frames: int, height: int, width: int, packed: int, text: int, audio: bool) -> float:

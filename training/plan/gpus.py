@@ -75,6 +75,17 @@ def gpu_named(device: str) -> Gpu | None:
     return max(kinds, key=lambda gpu: len(gpu.device)) if kinds else None
 
 
+def here(ranks: int) -> Cluster | None:
+    """The GPUs of this machine, as many as there are ranks; None where there is none."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    properties = torch.cuda.get_device_properties(0)
+    known = gpu_named(properties.name) or Gpu(properties.name, properties.name, 0.0, 1.0, 1.0, 1.0)
+    return Cluster(replace(known, memory=properties.total_memory / GIB), ranks, min(ranks, torch.cuda.device_count()))
+
+
 def read_cluster(text: str, price: float | None = None, per_node: int = 8) -> Cluster:
     """`8xH100` taken apart; letters' case, blanks and hyphens count for nothing.
 

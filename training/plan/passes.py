@@ -91,7 +91,9 @@ def stage_passes(profile: Profile, section: str, micro: int) -> Passes:
         return trace(run, [engine.module])
 
     with without_bytes():
-        counted = _counted(profile, lambda depth: count_parameters(_trained(profile, stage, depth, None), stage.optimizer))
+        counted = _counted(
+            profile, lambda depth: count_parameters(_trained(profile, stage, depth, None), stage.optimizer)
+        )
     return Passes(
         {"model": _at_full_depth(profile, learn)},
         {"model": _plain(profile, learn)},
@@ -146,13 +148,18 @@ def adversarial_passes(profile: Profile, section: str, micro: int) -> Passes:
     least = next(depth for depth in range(1, 99) if _has_heads(depth, config))
     depths = (least, least + 1)
     with without_bytes():
-        counted = {name: _counted(profile, lambda depth, name=name: parts.counted(depth)[name], depths) for name in ADVERSARIES}
+        counted = {
+            name: _counted(profile, lambda depth, name=name: parts.counted(depth)[name], depths) for name in ADVERSARIES
+        }
+        width = FakeEngine(fake_transformer(profile, 1), profile.engine).dtype.itemsize
+    probe = _at_full_depth(profile, parts.probe, depths)
+    teacher = float(counted["generator"].trained * width)  # once, at the start, beside the engines
     learn = {"discriminator": parts.discriminator, "generator": parts.generator}
     return Passes(
         {name: _at_full_depth(profile, one, depths) for name, one in learn.items()},
         {name: _plain(profile, one, depths) for name, one in learn.items()},
         counted,
-        {"probe": _at_full_depth(profile, parts.probe, depths)},
+        {"probe": probe, "teacher's trajectories": Traced(probe.peak + teacher)},
         host=host_bytes(profile, config.ratios) + _perturbation(profile, bucket),
         tokens=tokens_of(bucket, config.ratios, images),
     )

@@ -64,9 +64,7 @@ def cast(module: nn.Module, dtype: torch.dtype) -> None:
         parameter.data = parameter.data.to(dtype)
 
 
-def fake_transformer(
-    profile: Profile, depth: int, mesh: Any = None, again: bool = True
-) -> OmniHumanTransformer3DModel:
+def fake_transformer(profile: Profile, depth: int, mesh: Any = None, again: bool = True) -> OmniHumanTransformer3DModel:
     """The profile's own transformer with `depth` blocks, inside `trace.without_bytes()`.
 
     With a mesh its ranks share a sample's tokens; `again`: it computes activations again where the profile says so.
@@ -130,9 +128,7 @@ def fake_batch(profile: Profile, bucket: Bucket, samples: int, ratios: Ratios, d
         for name, shape in shapes.items()
     }
     on = Conditions(True, True, True, True)
-    draw = SampleDraw(
-        "", "", profile.video.name_of(bucket), 0, False, on, on, True, ratios.motion > 0, True, 0.5, 0
-    )
+    draw = SampleDraw("", "", profile.video.name_of(bucket), 0, False, on, on, True, ratios.motion > 0, True, 0.5, 0)
     given = {row.name for row in TABLE if row.name in MASKED and getattr(ratios, row.name) > 0}
     given |= {"motion"} if ratios.motion > 0 else set()
     return Batch(**tensors, samples=(draw,) * samples, given=frozenset(given))

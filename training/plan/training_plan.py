@@ -11,8 +11,8 @@ from training.engine.deepspeed_engine import accumulation_of
 from training.errors import TrainingError
 from training.plan.decoder_passes import decoder_passes
 from training.plan.gpus import GIB, Gpu
-from training.plan.passes import Passes, adversarial_passes, consistency_passes, stage_passes
-from training.plan.states import BUCKET, FLOAT, States, engine_states
+from training.plan.passes import Passes, adversarial_passes, consistency_passes, stage_passes, tokens_of
+from training.plan.states import BUCKET, FLOAT, LIVE, PREFETCH, States, engine_states
 
 # Of a card's memory; the rest is for the driver's context, NCCL's buffers and what lies between blocks of the allocator.
 USABLE = 0.92
@@ -102,21 +102,25 @@ def plan_training(
     traced = _passes(profile, section, kind, micro)
     engines = _engines(profile, section, kind, traced, ranks, bucket)
     states = sum(engines.values(), States())
-    kept = states.kept + traced.answering
+    answering, teacher_on_host = _answering(traced.answering, engine, ranks)
+    kept = states.kept + answering
     learning = {name: one.peak for name, one in traced.learning.items()}
     phases = {f"{name} learns" if len(learning) > 1 else "learning": kept + peak for name, peak in learning.items()}
     phases["optimiser steps"] = kept + states.stepping
     phases |= {name: kept + one.peak for name, one in traced.looking.items()}
     replicas = ranks // engine.sequence_parallel or 1
     here = min(ranks, ranks_per_node or ranks)
-    whole = FLOAT * max((one.trained for one in traced.counted.values()), default=0)
-    host = here * (PROCESS + states.host + traced.host * config.batch_size / replicas) + whole
+    trained = [one.trained + one.frozen for one in traced.counted.values()]
+    running = here * (states.host + teacher_on_host + traced.host * config.batch_size / replicas)
+    # Every rank reads whole networks before DeepSpeed cuts them; later rank 0 alone gathers one.
+    loading = here * (FLOAT * sum(trained) + traced.answering)
+    host = here * PROCESS + max(running + FLOAT * max(trained, default=0), loading)
     passes = accumulation * len(traced.learning)  # every adversary learns from a batch of its own
     return TrainingPlan(
         section,
         next(iter(traced.counted.values())).trained,
         states,
-        traced.answering,
+        answering,
         max(learning.values(), default=0.0),
         max((one.peak for one in traced.plain.values()), default=0.0),
         phases,
@@ -128,7 +132,7 @@ def plan_training(
         _flops(traced.learning, accumulation),
         _flops(traced.plain, accumulation),
         config.steps + getattr(config, "critic_warmup", 0),
-        problem or _unsplit(profile, kind) or ("" if passes else _no_decoder(profile)),
+        problem or _unsplit(profile, section) or ("" if passes else _no_decoder(profile)),
         engines,
     )
 
@@ -136,6 +140,14 @@ def plan_training(
 def engine_of(engine: EngineConfig, kind: str) -> EngineConfig:
     """The engine's settings as a kind of training takes them: a decoder has no tokens that ranks could share."""
     return engine.model_copy(update={"sequence_parallel": 1}) if kind == "decoder" else engine
+
+
+def _answering(size: float, engine: EngineConfig, ranks: int) -> tuple[float, float]:
+    """Of a network that only answers, on the device and on the host (`training.engine.deepspeed_engine.answering`)."""
+    if engine.zero_stage < 3:
+        return size, 0.0
+    gathered = min(size, 2.0 * (LIVE + PREFETCH)) if ranks > 1 else 0.0
+    return (gathered, size / ranks) if engine.offload == "parameters" else (size / ranks + gathered, 0.0)
 
 
 def _cut(engine: EngineConfig, config: Any, ranks: int) -> tuple[int, int, str]:
@@ -152,9 +164,18 @@ def _cut(engine: EngineConfig, config: Any, ranks: int) -> tuple[int, int, str]:
         return micro, max(1, config.batch_size // (replicas * micro)), str(error)
 
 
-def _unsplit(profile: Profile, kind: str) -> str:
+def _unsplit(profile: Profile, section: str) -> str:
     heads, ranks = profile.transformer.num_attention_heads, profile.engine.sequence_parallel
-    return f"{heads} attention heads do not divide by sequence_parallel = {ranks}" if heads % ranks else ""
+    if heads % ranks:
+        return f"{heads} attention heads do not divide by sequence_parallel = {ranks}"
+    images, ratios = section == "adversarial_images", getattr(getattr(profile, section), "ratios", None)
+    for bucket in profile.video.all_buckets if ratios and ranks > 1 else ():
+        for motion in {0.0, ratios.motion}:
+            tokens = tokens_of(bucket, ratios.model_copy(update={"motion": motion}), images)
+            if tokens % ranks:
+                name = profile.video.name_of(bucket)
+                return f"{tokens} tokens of bucket {name} do not divide by sequence_parallel = {ranks}; another size of the bucket's does"
+    return ""
 
 
 def _no_decoder(profile: Profile) -> str:
@@ -189,15 +210,12 @@ def _trace(profile: Profile, section: str, kind: str, micro: int) -> Passes:
     return trace_of[kind](profile, section, micro)
 
 
-def _engines(
-    profile: Profile, section: str, kind: str, traced: Passes, ranks: int, bucket: int
-) -> dict[str, States]:
+def _engines(profile: Profile, section: str, kind: str, traced: Passes, ranks: int, bucket: int) -> dict[str, States]:
     config = getattr(profile, section)
     states = partial(engine_states, engine=profile.engine, ranks=ranks, bucket=bucket)
     if kind != "adversarial":
         return {
-            name: states(counted, optimizer=config.optimizer, averaged=True)
-            for name, counted in traced.counted.items()
+            name: states(counted, optimizer=config.optimizer, averaged=True) for name, counted in traced.counted.items()
         }
     return {
         name: states(counted, optimizer=getattr(config, name), averaged=name == "generator")

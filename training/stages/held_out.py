@@ -19,10 +19,11 @@ from profiles.conditions import CONDITIONS, SUBSETS
 from profiles.schema import StageConfig
 from training.data.conditions import Conditions
 from training.data.loader import Batch, SnapshotData
-from training.flow_matching import euler_step, interpolate, per_sample_loss, sample_timesteps
+from training.flow_matching import euler_step, sample_timesteps
 from training.run.jobs import TrainingJob
 from training.run.recorder import Recorder
 from training.run.validation import Validation
+from training.stages.flow_matching_step import velocity_losses
 
 SCALE = 4
 SHEET_FRAMES = 5
@@ -64,17 +65,15 @@ class HeldOutValidation(Validation):
         """
         row = {}
         for label, conditions, rows in self.sets:
-            batch = self._batch(rows, conditions)
-            for quantile in self.config.quantiles:
-                uniform = torch.full((len(rows),), quantile)
-                t = sample_timesteps(uniform, self.stage.timestep_law, self.stage.timestep_shift)
-                t = t.to(batch.latents.device)
-                velocity = self.engine(
-                    interpolate(batch.latents, batch.noise, t), t * 1000, return_dict=False, **batch.conditions()
-                )[0]
-                row[f"held_out/{label}/q{quantile:.2f}"] = float(
-                    per_sample_loss(velocity, batch.latents, batch.noise).mean()
-                )
+            losses: dict[float, list[Tensor]] = {quantile: [] for quantile in self.config.quantiles}
+            for part in self._parts(rows, conditions):
+                for quantile, seen in losses.items():
+                    uniform = torch.full((len(part.labels),), quantile)
+                    t = sample_timesteps(uniform, self.stage.timestep_law, self.stage.timestep_shift)
+                    seen.append(velocity_losses(self.engine, part, t.to(part.latents.device)))
+            row |= {
+                f"held_out/{label}/q{quantile:.2f}": float(torch.cat(seen).mean()) for quantile, seen in losses.items()
+            }
         return row | {"held_out/loss": sum(row.values()) / len(row)}
 
     def _sets(self, data: SnapshotData) -> Iterator[tuple[str, Conditions, list[int]]]:
@@ -91,17 +90,24 @@ class HeldOutValidation(Validation):
         assert self.data is not None, "there are no sets without data"
         return self.data.chosen(rows, conditions).to(self.engine.device, next(self.engine.module.parameters()).dtype)
 
+    def _parts(self, rows: list[int], conditions: Conditions) -> Iterator[Batch]:
+        """As many samples at a time as are trained on at a time: more might not fit."""
+        size = self.engine.train_micro_batch_size_per_gpu()
+        for start in range(0, len(rows), size):
+            yield self._batch(rows[start : start + size], conditions)
+
     @torch.no_grad()
     def videos(self, step: int, recorder: Recorder) -> Path:
         """Sample `videos` clips under the strongest set of the stage; mp4s and a contact sheet beside the truth."""
         label, conditions, rows = self.sets[-1]
-        batch = self._batch(rows[: self.config.videos], conditions)
-        latents = sample(self.engine, batch, self.config.video_steps)
+        parts = list(self._parts(rows[: self.config.videos], conditions))
+        latents = torch.cat([sample(self.engine, part, self.config.video_steps) for part in parts])
+        clips, shown = [clip for part in parts for clip in part.clip_ids], torch.cat([part.latents for part in parts])
         autoencoder = load_autoencoder(resolve_source(self.job.profile.encoders.autoencoder)).to(self.engine.device)
-        made, truth = (to_frames(decode_video(autoencoder, x)).cpu().numpy() for x in (latents, batch.latents))
+        made, truth = (_decoded(autoencoder, x) for x in (latents, shown))
         folder = recorder.work / "videos" / f"step-{step:07d}"
         if recorder.master:
-            for clip, frames in zip(batch.clip_ids, made, strict=True):
+            for clip, frames in zip(clips, made, strict=True):
                 big = frames.repeat(SCALE, axis=1).repeat(SCALE, axis=2) if frames.shape[1] < 256 else frames
                 data = encode_clip(
                     big, self.job.profile.video.fps, None, self.job.profile.video.sample_rate, pixel_format="yuv420p"
@@ -111,6 +117,11 @@ class HeldOutValidation(Validation):
             write_atomically(folder / "contact_sheet.png", contact_sheet(truth, made, title))
             recorder.artifact(folder, f"videos/{folder.name}")
         return folder
+
+
+def _decoded(autoencoder: Any, latents: Tensor) -> np.ndarray:
+    """`(N, T, H, W, 3)` uint8, one video after another."""
+    return torch.cat([to_frames(decode_video(autoencoder, one[None])).cpu() for one in latents]).numpy()
 
 
 def sample(model: Any, batch: Batch, steps: int) -> Tensor:

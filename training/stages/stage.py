@@ -10,7 +10,7 @@ from profiles.schema import StageConfig
 from training.data.compatibility import check_conditions
 from training.data.loader import SnapshotData, SnapshotError
 from training.data.realised_ratios import RealisedRatios
-from training.engine.deepspeed_engine import build_engine, data_replicas, rate_factor, set_rate
+from training.engine.deepspeed_engine import build_engine, data_replicas, in_passes, rate_factor, set_rate
 from training.engine.ema import ExponentialMovingAverage
 from training.engine.loop import Loop, Step, Training
 from training.engine.sequence_parallel import share_tokens
@@ -36,8 +36,9 @@ class Stage(Training):
     averaged = MODEL
 
     def __init__(self, job: TrainingJob):
-        self.job, engine = job, job.profile.engine
+        self.job = job
         self.config: StageConfig = getattr(job.profile, job.section)
+        engine = in_passes(job.profile, self.config).engine
         self.data = open_data(job, self.config)
         check_conditions(self.data.table, job.profile, job.section, Path(job.snapshot))
         held_out = open_held_out(job, self.config)
@@ -85,7 +86,7 @@ def open_data(job: TrainingJob, stage: StageConfig, held_out: bool = False) -> S
     return SnapshotData(
         Path(job.snapshot),
         Path(job.features_root),
-        job.profile,
+        in_passes(job.profile, stage),
         stage.subset,
         stage.seed,
         stage.batch_size,
