@@ -14,7 +14,7 @@ from omnihuman.autoencoder import decode_video, encode_video
 from omnihuman.guidance import branch_weights
 from profiles import Profile, ProfileError, resolve_source
 from profiles.schema import Bucket
-from training.plan.decoder_passes import FRAMES, autoencoder_configuration, fake_autoencoder
+from training.plan.decoder_passes import FRAMES, autoencoder_configuration, fake_autoencoder, profile_grid
 from training.plan.passes import largest_bucket
 from training.plan.stand_ins import cast, fake_batch, fake_transformer
 from training.plan.trace import Traced, at_depth, trace, without_bytes
@@ -117,7 +117,8 @@ def _autoencoder(profile: Profile, bucket: Bucket, count: int, encodes: bool) ->
             if encodes:
                 encode_video(model, torch.empty(count, 3, 4 * latents - 3, bucket.height, bucket.width))
             else:
-                decode_video(model, torch.empty(count, 16, latents, bucket.height // 8, bucket.width // 8))
+                shape = profile_grid(profile).shape(4 * latents - 3, bucket.height, bucket.width)
+                decode_video(model, torch.empty(count, *shape))
 
         traced = {latents: trace(lambda n=latents: run(n), [model]) for latents in FRAMES}
     return at_depth(traced, bucket.latent_frames), _bytes(model)

@@ -16,7 +16,7 @@ def windows_per_hour(profile: Profile) -> float:
 def feature_bytes(profile: Profile) -> float:
     """Of one window in a features file: latents, text and sound in float16, keypoints in float32."""
     bucket, model = largest_bucket(profile), profile.transformer
-    latent = 16 * (bucket.height // 8) * (bucket.width // 8)
+    latent = model.latent_channels * (bucket.height // bucket.stride) * (bucket.width // bucket.stride)
     half = latent * (bucket.latent_frames + 1 + MOTION_LATENTS)
     half += profile.encoders.text_tokens * model.text_dim + bucket.frames * model.audio_layers * model.audio_dim
     return HALF * half + FLOAT * bucket.frames * 133 * 3

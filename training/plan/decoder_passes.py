@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKLWan
 
-from omnihuman.autoencoder import decode_video, use_rsqrt_norm
+from omnihuman.autoencoder import LatentGrid, decode_video, use_fast_layers
 from profiles import ProfileError, resolve_source
 from profiles.schema import Profile, SlimDecoderConfig
 from training.distillation.decoder import Decoder, decoder_loss, pieces
@@ -30,9 +30,14 @@ def autoencoder_configuration(profile: Profile) -> dict[str, Any]:
     return {name: value for name, value in json.loads(path.read_text()).items() if not name.startswith("_")}
 
 
+def profile_grid(profile: Profile) -> LatentGrid:
+    """What the profile says of latents."""
+    return LatentGrid(profile.transformer.latent_channels, profile.video.stride)
+
+
 def fake_autoencoder(configuration: dict[str, Any], dtype: torch.dtype = torch.bfloat16, **changed: Any) -> Any:
     """As `load_autoencoder` gives it, inside `without_bytes()`."""
-    model = use_rsqrt_norm(AutoencoderKLWan(**{**configuration, **changed}))
+    model = use_fast_layers(AutoencoderKLWan(**{**configuration, **changed}))
     cast(model, dtype)
     return model.eval().requires_grad_(False)
 
@@ -50,7 +55,7 @@ def decoder_passes(profile: Profile, config: SlimDecoderConfig, micro: int) -> P
         student.autoencoder.post_quant_conv.requires_grad_(True)
 
         def run(frames: int) -> None:
-            shape = (micro, 16, frames, bucket.height // 8, bucket.width // 8)
+            shape = (micro, *profile_grid(profile).shape(4 * frames - 3, bucket.height, bucket.width))
             latents = pieces(torch.empty(shape), config, torch.Generator())
             with torch.autocast("cpu", torch.bfloat16):
                 made, wanted = student(latents), decode_video(teacher, latents)

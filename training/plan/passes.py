@@ -175,7 +175,8 @@ def _has_heads(depth: int, config: AdversarialConfig) -> bool:
 
 
 def _perturbation(profile: Profile, bucket: Bucket) -> float:
-    return 2 * 4.0 * 16 * bucket.latent_frames * (bucket.height // 8) * (bucket.width // 8)
+    cells = bucket.latent_frames * (bucket.height // bucket.stride) * (bucket.width // bucket.stride)
+    return 2 * 4.0 * profile.transformer.latent_channels * cells
 
 
 @dataclass(frozen=True)

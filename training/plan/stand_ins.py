@@ -110,17 +110,18 @@ def sequence_mesh(ranks: int) -> Iterator[Any]:
 def fake_batch(profile: Profile, bucket: Bucket, samples: int, ratios: Ratios, dtype: torch.dtype) -> Batch:
     """A micro-batch in which every condition of these ratios is on, as it lies on the device: conditions in `dtype`."""
     model = profile.transformer
-    height, width, latents = bucket.height // 8, bucket.width // 8, bucket.latent_frames
+    channels, latents = model.latent_channels, bucket.latent_frames
+    height, width = bucket.height // bucket.stride, bucket.width // bucket.stride
     shapes = {
-        "latents": (16, latents, height, width),
-        "noise": (16, latents, height, width),
+        "latents": (channels, latents, height, width),
+        "noise": (channels, latents, height, width),
         "uniform": (),
         "text": (profile.encoders.text_tokens, model.text_dim),
         "null_text": (profile.encoders.text_tokens, model.text_dim),
         "audio": (bucket.frames, model.audio_layers, model.audio_dim),
         "keypoints": (bucket.frames, len(model.pose_keypoints), 3),
-        "reference": (16, 1, height, width),
-        "motion": (16, MOTION_LATENTS, height, width),
+        "reference": (channels, 1, height, width),
+        "motion": (channels, MOTION_LATENTS, height, width),
         **{f"{name}_mask": () for name in (*MASKED, "motion")},
     }
     tensors: dict[str, Any] = {
@@ -131,4 +132,4 @@ def fake_batch(profile: Profile, bucket: Bucket, samples: int, ratios: Ratios, d
     draw = SampleDraw("", "", profile.video.name_of(bucket), 0, False, on, on, True, ratios.motion > 0, True, 0.5, 0)
     given = {row.name for row in TABLE if row.name in MASKED and getattr(ratios, row.name) > 0}
     given |= {"motion"} if ratios.motion > 0 else set()
-    return Batch(**tensors, samples=(draw,) * samples, given=frozenset(given))
+    return Batch(**tensors, samples=(draw,) * samples, given=frozenset(given), stride=profile.video.stride)
