@@ -16,8 +16,9 @@ from tests.training.plain_engine import PlainEngine, random_batch, tiny_discrimi
 from training.data.micro_batches import narrow_batch
 from training.distillation import updates
 from training.distillation.gradient_cosine import GradientCosine
+from training.distillation.one_step import one_step
 from training.distillation.updates import discriminator_step, draw_parts, generator_step, samples_judged
-from training.engine.deepspeed_engine import build_engine
+from training.engine.deepspeed_engine import answering, build_engine
 from training.engine.process_group import start_process_group
 from training.engine.sequence_parallel import share_tokens
 
@@ -85,6 +86,17 @@ def difference(ours, theirs, start):
     )
 
 
+def answered(profile, engine_config):
+    """How far a network that only answers, cut over the ranks, is from itself whole."""
+    batch, whole = random_batch(BATCH, 0), tiny_generator(profile).eval().requires_grad_(False)
+    cut = answering(tiny_generator(profile).eval().requires_grad_(False), engine_config, torch.device("cpu"))
+    with torch.no_grad():
+        ours, theirs = (one_step(network, batch.noise, batch.conditions()) for network in (cut, whole))
+    held = sum(p.ds_tensor.numel() for p in cut.module.parameters())
+    cut.destroy()
+    return {"distance": float((ours - theirs).abs().max()), "held": held, "of": sum(p.numel() for p in whole.parameters())}
+
+
 @contextmanager
 def unfrozen(module):
     yield
@@ -116,6 +128,7 @@ def run_case(case, rank, ranks):
     found = [weights(e.module, case["zero"] == 3) for e in (g_engine, d_engine)]
     for engine in (g_engine, d_engine):
         engine.destroy()
+    answers = answered(profile, engine_config) if case["zero"] == 3 and parts == 1 else None
     if rank:
         return None
     plain = [
@@ -130,7 +143,7 @@ def run_case(case, rank, ranks):
         )
     )
     expected = train(*plain, case, whole, 0, 1, 1)
-    result = dict(case)
+    result = case | {"answers": answers}
     for name, ours, engine, before in zip(("generator", "discriminator"), found, plain, start, strict=True):
         result[f"{name}_difference"], result[f"{name}_moved"] = difference(ours, weights(engine.module, False), before)
         key = f"{name}_gradient_norm"

@@ -1,6 +1,6 @@
 """Two DeepSpeed engines against plain torch on the same global batch: the real generator, discriminator and updates.
 
-Two gloo ranks, ZeRO 0 to 3, accumulation 1 and 2, both objectives; the images phase leaves the audio and pose layers without
+Two gloo ranks, ZeRO 0 to 3, accumulation 1 and 2, both objectives, the discriminator's samples together and one by one, and ranks that share tokens; the images phase leaves the audio and pose layers without
 a gradient. One launch for all cases. The cases with an unfrozen critic are wrong on purpose: the test can fail.
 """
 
@@ -68,3 +68,8 @@ def test_weights_and_gradient_norms_are_those_of_plain_torch(results, zero, accu
 def test_an_unfrozen_critic_is_seen_by_this_test(results, zero):
     (case,) = (c for c in results if c["zero"] == zero and not c["freeze"])
     assert case["discriminator_difference"] > 0.05 * case["discriminator_moved"], case
+
+
+def test_a_network_that_only_answers_is_cut_over_the_ranks_and_answers_alike(results):
+    (answers,) = (c["answers"] for c in results if c["answers"])
+    assert answers["distance"] < 1e-5 and answers["held"] < 0.6 * answers["of"]
