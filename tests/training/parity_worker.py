@@ -94,7 +94,11 @@ def answered(profile, engine_config):
         ours, theirs = (one_step(network, batch.noise, batch.conditions()) for network in (cut, whole))
     held = sum(p.ds_tensor.numel() for p in cut.module.parameters())
     cut.destroy()
-    return {"distance": float((ours - theirs).abs().max()), "held": held, "of": sum(p.numel() for p in whole.parameters())}
+    return {
+        "distance": float((ours - theirs).abs().max()),
+        "held": held,
+        "of": sum(p.numel() for p in whole.parameters()),
+    }
 
 
 @contextmanager
