@@ -98,7 +98,8 @@ def render(seed: int, kind: str = "clean", frames: int = 25) -> Puppet:
     audio = draw_speech(rng, samples, who.pitch)
     opening = mouth_opening(audio, frames, FPS)
     joints = draw_pose(rng, frames, FPS)
-    unrelated = draw_speech(rng, samples, who.pitch)
+    # Drawn where it is used only, and before the time of the cut, which is another by it.
+    unrelated = draw_speech(rng, samples, who.pitch) if kind in ("wrong_sync", "hard_cut") else None
     cut = int(rng.integers(frames // 3, 2 * frames // 3))
     if kind == "still":
         opening, joints = np.full_like(opening, opening[0]), np.repeat(joints[:1], frames, axis=0)

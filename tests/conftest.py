@@ -1,12 +1,14 @@
 """Settings shared by all tests: quiet, offline, and never in the project's own workspace."""
 
+import gc
 import os
+import shlex
 import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -23,6 +25,8 @@ os.environ.setdefault(
 os.environ.pop("MLFLOW_TRACKING_URI", None)  # each test has its own store
 
 
+# To list the tests imports ten thousand modules, which stay; looking through them again and again takes a third of that time.
+gc.disable()
 UMASK = os.umask(0o022)
 os.umask(UMASK)
 
@@ -30,10 +34,18 @@ os.umask(UMASK)
 def pytest_configure(config: pytest.Config) -> None:
     """One server for the whole session, whose workers find it by its address; it starts when a test asks for a process."""
     if not hasattr(config, "workerinput"):
-        from tests.forked import ServerOnDemand
+        from tests.forked import IMPORTED, LISTED, ServerOnDemand
 
-        server = ServerOnDemand()
+        server = ServerOnDemand((*IMPORTED, *LISTED) if config.getoption("tx", None) else IMPORTED)
         config.add_cleanup(server.close)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(specs: list[Any]) -> None:
+    """Workers without their imports: each is forked by the session's server."""
+    starter = Path(__file__).with_name("forked_worker.py")
+    for spec in specs:
+        spec.python = shlex.join([sys.executable, str(starter)])
 
 
 # The files that take longest, longest first: what is left over at the end of a session is then short.
@@ -48,6 +60,12 @@ LONGEST = (
     "training/test_resume_ranks.py",
     "training/test_process_group.py",
 )
+
+
+def pytest_collection_finish() -> None:
+    """From here on garbage is collected, but not looked for in what was imported."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

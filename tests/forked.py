@@ -1,7 +1,7 @@
 """Processes that tests start, without their imports: one server per test session has made them, and forks a process for each.
 
 `run` and `ForkedPopen` take what `subprocess` takes, for `[sys.executable, ...]` with `-m module`, `-c code` or a script. What is started is
-a real process. A test that is about how a process starts, or about other code than this, uses `subprocess` itself.
+a real process. The session's workers are such processes too. A test that is about how a process starts, or about other code than this, uses `subprocess` itself.
 """
 
 import os
@@ -16,19 +16,30 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from tests.forked_worker import ADDRESS_VARIABLE
 from training.run.forked import ForkedProcess, fork, start_server
 from training.run.warm import MODULES, WARM_VARIABLE, start_warm
 
 ROOT = Path(__file__).resolve().parents[1]
-ADDRESS_VARIABLE = "OMNIHUMAN_TEST_FORKS"
 # Beside what trainings import: what commands do. Nothing of this reads the workspace's variables when it is imported.
 IMPORTED = (*MODULES, "typer", "rich.console", "dagster", "dvc.repo", "omnihuman.pipeline", "curation.scores.table")
+# Of others' modules, what listing the tests imports beside these.
+LISTED = (
+    "boto3", "dagster_k8s", "dagster_postgres", "dagster_ray", "google.protobuf.message", "hydra", "kubernetes.client",
+    "moto.server", "onnx", "peft", "prometheus_client", "pytest", "s3fs", "scipy.optimize", "scipy.signal", "scipy.stats",
+    "uvicorn", "websockets", "xdist.remote",
+)  # fmt: skip
 
 
 class ServerOnDemand:
-    """Listens for the whole session, and starts the server when a test first asks; ends it with the session."""
+    """Listens for the whole session, and starts the server when a test first asks; ends it with the session.
 
-    def __init__(self) -> None:
+    Args:
+        imported: modules that all its processes share.
+    """
+
+    def __init__(self, imported: tuple[str, ...] = IMPORTED) -> None:
+        self.imported = imported
         self.folder = tempfile.TemporaryDirectory(prefix="omnihuman-tests-")
         address = Path(self.folder.name) / "socket"
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -47,7 +58,7 @@ class ServerOnDemand:
         ready, _, _ = select.select([self.listener, self.ending], [], [])
         if self.ending not in ready:
             path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
-            self.server = start_server(self.listener, IMPORTED, os.environ | {"PYTHONPATH": path})
+            self.server = start_server(self.listener, self.imported, os.environ | {"PYTHONPATH": path})
 
     def close(self) -> None:
         """End the server, if there is one, and what it left running."""
@@ -124,6 +135,14 @@ def run(
     if check:
         done.check_returncode()
     return done
+
+
+def worker(starter: int, *arguments: str) -> None:
+    """In the forked process: what `python ARGUMENTS` does, with the input of the process `starter`."""
+    read = os.open(f"/proc/{starter}/fd/0", os.O_RDONLY)
+    os.dup2(read, 0)
+    os.close(read)
+    python(*arguments)
 
 
 def python(*arguments: str) -> None:

@@ -6,6 +6,7 @@ Each shows a puppet and, where it has sound, bursts of noise at known times, so 
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -27,20 +28,22 @@ class ForeignClip(OddClip):
 
     seed: int | None = None
     levels: float = 6.0
-    sound: SoundFile | None = None
+    sound: Callable[[], SoundFile] | None = None
     late: float = 0.0
     gap: tuple[float, float] | None = None
 
 
 def heard(seed: int, name: str, container: str, codec: str, rate: int = 48_000, **how: Any) -> ForeignClip:
     """A puppet's film in a container with bursts in a codec; `columns` must hold of its row."""
-    columns, change = how.pop("columns", {}), how.pop("change", lambda file: file)
-    file = change(sound_file(container, codec, rate, frames=frames_of(seed, FRAMES), **how))
-    if "sound" in how:
-        file = SoundFile(file.data, how["sound"][0], rate)
+    columns, change = {"has_audio": True} | how.pop("columns", {}), how.pop("change", lambda file: file)
+
+    @cache  # not made before a test asks for it: every worker lists the clips
+    def file() -> SoundFile:
+        made = change(sound_file(container, codec, rate, frames=frames_of(seed, FRAMES), **how))
+        return SoundFile(made.data, how["sound"][0], rate) if "sound" in how else made
+
     gap, late = how.get("gap"), how.get("late", 0.0)
-    columns = {"has_audio": True} | columns
-    return ForeignClip(name, written(lambda: file.data), (USABLE,), columns, seed, 12.0, file, late, gap)
+    return ForeignClip(name, written(lambda: file().data), (USABLE,), columns, seed, 12.0, file, late, gap)
 
 
 def shown(
@@ -55,9 +58,9 @@ def coded(container: str, codec: str, pixels: str, **how: Any) -> Callable[[np.n
 
 
 def several(seed: int, name: str, *sounds: np.ndarray, default: int | None = None, **columns: Any) -> ForeignClip:
-    file = film_with_tracks(frames_of(seed, FRAMES), *sounds, default=default)
+    file = cache(lambda: film_with_tracks(frames_of(seed, FRAMES), *sounds, default=default))
     checked = file if any(samples.any() for samples in sounds) else None
-    return ForeignClip(name, written(lambda: file.data), (USABLE,), columns, seed, 12.0, checked)
+    return ForeignClip(name, written(lambda: file().data), (USABLE,), columns, seed, 12.0, checked)
 
 
 def changing(seed: int, second: tuple[str, int]) -> bytes:

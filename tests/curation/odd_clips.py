@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,12 @@ class OddClip:
     columns: dict[str, Any] | None = None
 
 
+@cache
 def frames_of(seed: int, count: int = 25) -> np.ndarray:
-    return puppets.render(seed, "clean", count).frames
+    """Of a puppet, rendered once; not to be written to."""
+    frames = puppets.render(seed, "clean", count).frames
+    frames.flags.writeable = False
+    return frames
 
 
 def muxed(

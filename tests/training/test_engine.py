@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.forked import ForkedPopen
 from tests.training.synthetic import write_snapshot
-from training.run.launch import launch_environment
+from training.run.launch import _free_port, launch_environment
 
 pytestmark = pytest.mark.end_to_end
 
@@ -25,34 +26,28 @@ def rows(tmp_path_factory):
     """Every case in one pair of processes: starting them costs more than the steps."""
     folder = tmp_path_factory.mktemp("parity")
     write_snapshot(folder)
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc_per_node",
-        "2",
-        "--master_port",
-        "0",
-        "--rdzv_endpoint",
-        "127.0.0.1:0",
-        "--rdzv_backend",
-        "c10d",
-        "-m",
-        "tests.training.parity",
-        str(folder),
-        str(folder / "report.json"),
-        ",".join(CASES),
+    shared = launch_environment() | {
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(_free_port()),
+        "OMP_NUM_THREADS": "1",
+    }
+    report = folder / "report.json"
+    command = [sys.executable, "-m", "tests.training.parity", folder, report, ",".join(CASES)]
+    logs = [folder / f"rank-{rank}.log" for rank in range(2)]
+    ranks = [
+        ForkedPopen(
+            command,
+            cwd=ROOT,
+            env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=log.open("w"),
+            stderr=subprocess.STDOUT,
+        )
+        for rank, log in enumerate(logs)
     ]
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=launch_environment() | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
-    return {row["case"]: row for row in json.loads((folder / "report.json").read_text())}
+    codes = [rank.wait(timeout=600) for rank in ranks]
+    assert codes == [0, 0], "\n".join(log.read_text()[-4000:] for log in logs)
+    return {row["case"]: row for row in json.loads(report.read_text())}
 
 
 @pytest.mark.parametrize("case", CASES)

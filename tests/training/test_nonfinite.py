@@ -1,12 +1,12 @@
 """A NaN in the data of any kind of training: its step is skipped and told of, and many in a row end the run."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests import forked
 from tests.training.nonfinite_cases import BAD, LIMIT, SECTIONS, STEPS
 from training.run.launch import launch_environment
 
@@ -19,7 +19,7 @@ OTHERS = [section for section in SECTIONS if section not in ADVERSARIAL]
 def report(tmp_path_factory):
     """Every case in one process: starting it costs more than the steps."""
     folder = tmp_path_factory.mktemp("nonfinite")
-    done = subprocess.run(
+    done = forked.run(
         [sys.executable, "-m", "tests.training.nonfinite_worker", str(folder)],
         cwd=Path(__file__).parents[2],
         env=launch_environment() | {"OMP_NUM_THREADS": "1"},

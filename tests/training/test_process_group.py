@@ -8,34 +8,55 @@ import time
 from pathlib import Path
 
 import pytest
+from torch.utils.cpp_extension import _get_build_directory, get_cxx_compiler
 
 from tests import forked
 from training.engine import process_group
 from training.run.launch import _free_port, launch_environment
 
+NAME = "deepspeed_shm_comm"
 LOAD = "from training.engine.process_group import load_operator; load_operator()"
 
 
-def start_loading(folder: Path) -> subprocess.Popen:
-    environment = launch_environment() | {"TORCH_EXTENSIONS_DIR": str(folder)}
-    return subprocess.Popen(
-        [sys.executable, "-c", LOAD],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
+# For DeepSpeed's sources: one that never ends, and one that has compiled them before; linking and questions are the compiler's own.
+ENDLESS = """#!/bin/sh
+case " $* " in *" -c "*) exec sleep 600;; esac
+exec {compiler} "$@"
+"""
+KNOWING = """#!/bin/sh
+case " $* " in *" -c "*)
+    for part in "$@"; do case "$part" in *.o) object=$part;; esac; done
+    exec cp "{built}/$object" "$object";;
+esac
+exec {compiler} "$@"
+"""
+
+
+def start_loading(folder: Path, compiler: Path) -> subprocess.Popen:
+    environment = launch_environment() | {"TORCH_EXTENSIONS_DIR": str(folder), "CXX": str(compiler)}
+    return forked.ForkedPopen(
+        [sys.executable, "-c", LOAD], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
+
+
+def write_compiler(path: Path, text: str) -> Path:
+    path.write_text(text.format(compiler=get_cxx_compiler(), built=_get_build_directory(NAME, verbose=False)))
+    path.chmod(0o755)
+    return path
 
 
 @pytest.mark.end_to_end
 def test_a_process_killed_while_it_compiles_keeps_no_later_training_waiting(tmp_path):
-    lock = tmp_path / "deepspeed_shm_comm" / "lock"
-    first = start_loading(tmp_path)
+    # Compiled for real where trainings of two ranks need it too: twenty seconds of a core, once.
+    loaded = forked.run([sys.executable, "-c", LOAD], env=launch_environment(), capture_output=True, text=True)
+    assert loaded.returncode == 0, loaded.stdout + loaded.stderr
+    folder = tmp_path / "extensions"
+    lock = folder / NAME / "lock"
+    first = start_loading(folder, write_compiler(tmp_path / "endless", ENDLESS))
     while not lock.exists():
         assert first.poll() is None, first.communicate()[0]
         time.sleep(0.01)
-    second = start_loading(tmp_path)  # waits for its turn while the first one lives
+    second = start_loading(folder, write_compiler(tmp_path / "knowing", KNOWING))  # waits while the first one lives
     time.sleep(1)
     assert second.poll() is None
     os.killpg(first.pid, signal.SIGKILL)
@@ -45,7 +66,7 @@ def test_a_process_killed_while_it_compiles_keeps_no_later_training_waiting(tmp_
     assert second.returncode == 0, output
     assert f"removed {lock}" in output
     assert not lock.exists()
-    assert (lock.parent / "deepspeed_shm_comm.so").is_file()
+    assert (lock.parent / f"{NAME}.so").is_file()
 
 
 def test_a_rank_that_is_alone_asks_for_no_compiler(tmp_path):

@@ -1,0 +1,18 @@
+"""`python tests/forked_worker.py ARGUMENTS`: what `python ARGUMENTS` does, in a process that the session's server forks.
+
+pytest-xdist starts its workers by it, so that what they all import is imported once. Imports little itself.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+ADDRESS_VARIABLE = "OMNIHUMAN_TEST_FORKS"
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    from training.run.forked import fork
+
+    address, asked = Path(os.environ[ADDRESS_VARIABLE]), [os.getpid(), *sys.argv[1:]]
+    sys.exit(fork(address, "tests.forked:worker", asked, dict(os.environ), Path.cwd(), 1, 2).wait())
