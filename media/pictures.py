@@ -4,6 +4,8 @@ colours of a common screen."""
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
+from threading import get_ident
 
 import av
 import numpy as np
@@ -130,7 +132,10 @@ class PictureConverter:
 
     def _rgb(self, frame: VideoFrame, width: int, height: int, how: Interpolation) -> np.ndarray:
         colours: dict[str, int] = {}
+        scaler = self._scaler
         if frame.color_trc in HDR:
+            picture_of = (frame.format.name, frame.width, frame.height, frame.color_trc, width, height, how)
+            scaler = _hdr_scaler(get_ident(), *picture_of)
             # FFmpeg's own colour mapping (libswscale): BT.2100 to the transfer and primaries of BT.709.
             colours = {
                 "dst_colorspace": Colorspace.ITU709,
@@ -141,10 +146,16 @@ class PictureConverter:
             colours = {"src_colorspace": untagged_matrix(frame.height)}
         alpha = has_alpha(frame)
         # One thread: clips are decoded side by side already.
-        picture = self._scaler.reformat(
+        picture = scaler.reformat(
             frame, width, height, "rgba" if alpha else "rgb24", interpolation=how, threads=1, **colours
         ).to_ndarray()
         return on_white(picture) if alpha else picture
+
+
+@lru_cache(maxsize=4)
+def _hdr_scaler(thread: int, *picture: object) -> VideoReformatter:
+    """FFmpeg's scaler for HDR pictures that are alike, kept from one clip to the next: its table of colours takes a second of a core."""
+    return VideoReformatter()
 
 
 def pixel_aspect(stream: VideoStream) -> Fraction:
