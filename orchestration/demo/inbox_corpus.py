@@ -1,14 +1,13 @@
 """Fill the demo's inbox: puppets or rendered people on all cores, and files that cannot be used."""
 
 import os
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-import cv2
 import pandas as pd
 
 from assets.core.workspace import Workspace
 from assets.kinds.demo_corpus import RenderedFile, corpus, unusable_files
+from curation.workers import map_over_clips
 from media import write_atomically
 from profiles.schema import DemoConfig
 from tracking.progress import ProgressFile
@@ -36,15 +35,13 @@ def fill_inbox(workspace: Workspace, demo: DemoConfig, progress: Path) -> None:
     report = ProgressFile(progress)
     wanted = missing_clips(workspace, demo)
     workspace.inbox.mkdir(parents=True, exist_ok=True)
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
-        work = pool.map(_render, wanted, [workspace.inbox] * len(wanted), chunksize=8)
-        for done, _ in enumerate(work, start=1):
-            report(done, len(wanted), f"rendering {demo.world}")
+    cores = os.cpu_count() or 1
+    for _ in map_over_clips(_render, workspace.inbox, wanted, report, f"rendering {demo.world}", cores):
+        pass
     for name, data in unusable_files(demo).items():
         if not (workspace.inbox / name).is_file():
             write_atomically(workspace.inbox / name, data)
 
 
-def _render(clip: RenderedFile, inbox: Path) -> None:
-    cv2.setNumThreads(1)
+def _render(inbox: Path, clip: RenderedFile) -> None:
     clip.write(inbox)
