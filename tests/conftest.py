@@ -3,17 +3,12 @@
 import gc
 import os
 import shlex
-import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("DS_ACCELERATOR", "cpu")
@@ -83,30 +78,10 @@ def _umask() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def migrated_mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """MLflow's migrations take two seconds of a core for each new database: each further one of this process begins as a copy of the first."""
-    if "mlflow" not in sys.modules:  # no test of this session imports it at its head
-        yield
-        return
-    from mlflow.store.db import utils
-    from mlflow.store.model_registry import sqlalchemy_store
-
-    template, migrate = tmp_path_factory.mktemp("mlflow") / "template.db", utils._initialize_tables
-
-    def begin(engine: "Engine") -> None:
-        if engine.dialect.name != "sqlite" or not engine.url.database:
-            migrate(engine)
-            return
-        if not template.exists():
-            migrate(engine)
-        first_time = not template.exists()
-        with closing(sqlite3.connect(template)) as kept, closing(sqlite3.connect(engine.url.database)) as new:
-            (new if first_time else kept).backup(kept if first_time else new)
-
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (utils, sqlalchemy_store):
-            patch.setattr(module, "_initialize_tables", begin)
-        yield
+def _migrated_mlflow() -> None:
+    """New databases are copies; where no test of this session imports MLflow at its head, there are none."""
+    if "mlflow" in sys.modules:
+        import tests.migrated_mlflow  # noqa: F401
 
 
 @pytest.fixture(scope="session")

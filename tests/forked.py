@@ -22,7 +22,16 @@ from training.run.warm import MODULES, WARM_VARIABLE, start_warm
 
 ROOT = Path(__file__).resolve().parents[1]
 # Beside what trainings import: what commands do. Nothing of this reads the workspace's variables when it is imported.
-IMPORTED = (*MODULES, "typer", "rich.console", "dagster", "dvc.repo", "omnihuman.pipeline", "curation.scores.table")
+IMPORTED = (
+    *MODULES,
+    "typer",
+    "rich.console",
+    "dagster",
+    "dvc.repo",
+    "omnihuman.pipeline",
+    "curation.scores.table",
+    "tests.migrated_mlflow",
+)
 # Of others' modules, what listing the tests imports beside these.
 LISTED = (
     "boto3", "dagster_k8s", "dagster_postgres", "dagster_ray", "google.protobuf.message", "hydra", "kubernetes.client",
