@@ -14,6 +14,8 @@ class EncoderConfig(Strict):
     text: str
     text_tokens: Positive = 32
     audio: str
+    # How features keep latents: as they are, or in 8 bits with a scale for each channel of each latent frame, which is half of it.
+    latents: Literal["float16", "int8"] = "float16"
     # "puppet" reads the puppets' coloured joints, "mediapipe" is the packaged detector of real people; otherwise the
     # folder of a COCO-WholeBody-133 detector's two ONNX files (DWPose, RTMW).
     keypoints: str = "puppet"

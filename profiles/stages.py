@@ -77,7 +77,7 @@ class EngineConfig(Strict):
     `offload` moves the optimiser's state (ZeRO 1 to 3), or that and the parameters (ZeRO 3), to the host's memory.
     `sequence_parallel` ranks share one sample's tokens (Ulysses). `peak_tflops` is the device's dense peak, for the
     model FLOPs utilisation; where it is not given, a table of known devices is asked. A gradient norm above
-    `abnormal_gradient` times the median of the last 64 is noted with its clips.
+    `abnormal_gradient` times the median of the last 64 is noted with its clips. So many micro-batches as `prefetch` says are loaded ahead.
     """
 
     ranks: Positive = 1
@@ -91,6 +91,7 @@ class EngineConfig(Strict):
     gradient_clipping: Annotated[float, Field(ge=0.0)] = 1.0
     activation_checkpointing: bool = False
     compile_blocks: bool = False
+    prefetch: Annotated[int, Field(ge=0)] = 2
     checkpoint_every: Positive = 50
     checkpoint_minutes: Annotated[float, Field(gt=0)] = 30.0
     keep_checkpoints: Positive = 2

@@ -87,6 +87,11 @@ class Workspace:
         return self.data(asset) / benchmark_folder(benchmark or self.profile.evaluation.benchmarks[0])
 
     @property
+    def file_hashes(self) -> Path:
+        """Hashes of large files, see `media.hash_store`."""
+        return self.var / "file_hashes.db"
+
+    @property
     def reports(self) -> Path:
         """HTML pages of assets."""
         return self.var / REPORTS

@@ -16,6 +16,7 @@ def make_condition_features(execution: Execution) -> Metadata:
         execution.workspace.profile,
         execution.report,
         pieces=execution.workspace.var / "feature_pieces" / str(execution.shard),
+        hashes=execution.workspace.file_hashes,
     )
     return {
         "samples": report.samples,

@@ -19,7 +19,7 @@ def make_training_snapshot(execution: Execution) -> Metadata:
     features, tombstones = workspace.data("condition_features"), read_tombstones(workspace.tombstones)
     digest = freeze_snapshot(
         workspace.shards("raw_clips"), raw, subsets, features, destination, workspace.profile, tombstones,
-        held_out_share=workspace.profile.evaluation.held_out_people,
+        held_out_share=workspace.profile.evaluation.held_out_people, hashes=workspace.file_hashes,
     )  # fmt: skip
     page = workspace.report_page("training_snapshot")
     snapshot = SnapshotRecord.read(destination)

@@ -1,24 +1,27 @@
 """Which rows of a shard's features stand already, part by part: a part is what one encoder makes of a sample.
 
-They stand in the features that were made before, and in pieces: what a build that was killed had encoded by then.
+They stand in the features that were made before, in either layout, and in pieces: what a build that was killed had encoded by then.
 """
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from curation.features.feature_files import features_file
+from curation.features.feature_writer import BucketWriter, RowShapes
 from curation.features.training_samples import Sample
-from curation.tables.storage import read_table
+from curation.tables.storage import read_table, read_table_metadata
 from media import whole_file
+from media.features.places import SCALE, file_named, parts_of
+from media.features.rows import ShardRows
+from media.features.tensor_file import OpenFiles
 
-Stored = tuple[Path, int]  # file and row
 # The tensors of each part. Keypoints come from the scores each time: they are not encoded.
 PARTS = {
     "latents": ("latents", "reference_latents", "motion_latents", "has_motion"),
@@ -28,6 +31,47 @@ PARTS = {
 DECODED = frozenset({"latents", "audio"})  # parts for which the clip is looked into
 PIECE_SECONDS = 60.0  # the most work that a kill costs
 KEYS = "keys"
+ROWS_AT_ONCE = 16
+
+
+class Source(Protocol):
+    """Where encoded rows stand."""
+
+    def read(self, part: str, rows: Sequence[int]) -> dict[str, np.ndarray]:
+        """The tensors of a part of these rows, as they are kept."""
+
+
+@dataclass(frozen=True)
+class BucketSource:
+    """One bucket of finished features."""
+
+    shard: ShardRows
+    bucket: str
+
+    def read(self, part: str, rows: Sequence[int]) -> dict[str, np.ndarray]:
+        """The tensors of a part, latents of 8 bits with their scales."""
+        found = {}
+        for name in PARTS[part]:
+            found[name], scale = self.shard.read(self.bucket, name, rows)
+            if scale is not None:
+                found[name + SCALE] = scale
+        return found
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What a killed build had encoded of one part or several."""
+
+    path: Path
+
+    def read(self, part: str, rows: Sequence[int]) -> dict[str, np.ndarray]:
+        """The tensors of a part."""
+        with safe_open(self.path, "np") as file:
+            slices = {name: file.get_slice(name) for name in PARTS[part]}
+            return {name: np.stack([old[row : row + 1][0] for row in rows]) for name, old in slices.items()}
+
+
+Stored = tuple[Source, int]  # where, and which row of it
 
 
 @dataclass(frozen=True)
@@ -36,27 +80,39 @@ class FeatureCache:
 
     order: tuple[str, ...]
     stored: dict[str, dict[str, Stored]]
+    folder: Path | None = None
+    buckets: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, folder: Path, pieces: Path | None = None) -> "FeatureCache":
-        """Of finished features, which count only if every file that samples.parquet names is there, and of pieces."""
+    def of(cls, folder: Path, pieces: Path | None = None, latents: str = "float16") -> "FeatureCache":
+        """Of finished features, which count only if every file that samples.parquet names is there, and of pieces; rows that were
+        rounded to 8 bits are none where `latents` is float16."""
         stored: dict[str, dict[str, Stored]] = {part: {} for part in PARTS}
         for path in sorted(pieces.glob("*.safetensors")) if pieces is not None else []:
             for part, keys in _keys_of_piece(path).items():
-                stored[part] |= {key: (path, row) for row, key in enumerate(keys)}
+                stored[part] |= {key: (Piece(path), row) for row, key in enumerate(keys)}
         if not (folder / "samples.parquet").is_file():
             return cls((), stored)
         table = read_table(folder / "samples.parquet")
         if not {"bucket", "row"} <= set(table.columns):  # made before there were buckets
             return cls((), stored)
-        if not all(features_file(folder, bucket).is_file() for bucket in table["bucket"].unique()):
+        buckets = tuple(sorted(table["bucket"].unique()))
+        named = read_table_metadata(folder / "samples.parquet").get("files", {})
+        if not all(file_named(folder, name).is_file() for name in named) or not all(
+            parts_of(folder, bucket) for bucket in buckets
+        ):
             return cls((), stored)
-        rows = [(features_file(folder, b), row) for b, row in zip(table["bucket"], table["row"].tolist(), strict=True)]
+        shard = ShardRows(folder, OpenFiles())
+        sources = {bucket: BucketSource(shard, bucket) for bucket in buckets}
+        rounded = {bucket for bucket in buckets if latents == "float16" and shard.latents_dtype(bucket) != "float16"}
+        rows: list[Stored] = [(sources[b], row) for b, row in zip(table["bucket"], table["row"].tolist(), strict=True)]
         for part in PARTS:
+            gone = table["bucket"].isin(rounded if part == "latents" else ()).tolist()
             # A sample's whole key stands for each of its parts: a table that was made before there were parts has no other.
             for column in (name for name in ("feature_key", f"{part}_key") if name in table):
-                stored[part] |= dict(zip(table[column], rows, strict=True))
-        return cls(tuple(table["feature_key"]), stored)
+                pairs = zip(table[column], rows, gone, strict=True)
+                stored[part] |= {key: place for key, place, lost in pairs if not lost}
+        return cls(tuple(table["feature_key"]), stored, folder, buckets)
 
     def find(self, part: str, sample: Sample) -> Stored | None:
         """Where this part of a sample stands, if it does."""
@@ -67,20 +123,39 @@ class FeatureCache:
         """The parts that are to be computed."""
         return frozenset(part for part in PARTS if self.find(part, sample) is None)
 
-    def copy(self, samples: Iterable[Sample], arrays: Mapping[str, np.ndarray]) -> None:
-        """Bring every part that stands into the row of its sample; `samples` are in the order of the rows."""
-        found: dict[tuple[Path, str], list[tuple[int, int]]] = {}
+    def null_text(self) -> np.ndarray | None:
+        """`(L, D)` states of the empty prompt in the finished features, if there are any."""
+        if self.folder is None or not self.buckets:
+            return None
+        return ShardRows(self.folder, OpenFiles()).null_text(self.buckets[0])
+
+    def copy(self, samples: Iterable[Sample], writer: BucketWriter) -> None:
+        """Bring every part that stands, but text, into the row of its sample; `samples` are in the order of the rows."""
+        found: dict[tuple[Source, str], list[tuple[int, int]]] = {}
         for row, sample in enumerate(samples):
-            for part in PARTS:
+            for part in DECODED:
                 place = self.find(part, sample)
                 if place is not None:
                     found.setdefault((place[0], part), []).append((row, place[1]))
-        for (path, part), rows in found.items():
-            with safe_open(path, "np") as file:
-                for name in PARTS[part]:
-                    old = file.get_slice(name)
-                    for row, old_row in rows:
-                        arrays[name][row] = old[old_row : old_row + 1][0]
+        for (source, part), rows in found.items():
+            for start in range(0, len(rows), ROWS_AT_ONCE):
+                new, old = zip(*rows[start : start + ROWS_AT_ONCE], strict=True)
+                writer.put(new, source.read(part, old))
+
+    def text(self, sample: Sample) -> np.ndarray | None:
+        """`(L, D)` states of a sample's caption, if they stand."""
+        place = self.find("text", sample)
+        return None if place is None else place[0].read("text", [place[1]])["text"][0]
+
+    def shapes(self, sample: Sample) -> RowShapes:
+        """Shapes of a sample of which no part is lacking, from where its parts stand; keypoints are not of them."""
+        found: dict[str, tuple[int, ...]] = {}
+        for part in DECODED:
+            place = self.find(part, sample)
+            assert place is not None, "asked for with nothing lacking"
+            tensors = place[0].read(part, [place[1]])
+            found |= {name: values.shape[1:] for name, values in tensors.items()}
+        return found
 
 
 def _keys_of_piece(path: Path) -> dict[str, list[str]]:
@@ -93,20 +168,21 @@ def _keys_of_piece(path: Path) -> dict[str, list[str]]:
 
 
 class PieceKeeper:
-    """Writes what was computed of one bucket into a piece whenever a minute has passed."""
+    """Writes what was computed into a piece whenever a minute has passed."""
 
-    def __init__(self, folder: Path, bucket: str):
-        self._folder, self._bucket = folder, bucket
+    def __init__(self, folder: Path, name: str):
+        """`name` begins the pieces' names: a bucket's, or that of the texts."""
+        self._folder, self._name = folder, name
         self._clear()
 
-    def add(self, part: str, samples: Iterable[Sample], tensors: Mapping[str, np.ndarray]) -> None:
-        """Keep the rows of one part of these samples."""
-        self._keys.setdefault(part, []).extend(sample.part_keys[part] for sample in samples)
+    def add(self, part: str, keys: Iterable[str], tensors: Mapping[str, np.ndarray]) -> None:
+        """Keep rows of one part under their keys, numbers in float16."""
+        self._keys.setdefault(part, []).extend(keys)
         for name, rows in tensors.items():
-            self._tensors.setdefault(name, []).append(rows)
+            self._tensors.setdefault(name, []).append(rows.astype(np.float16) if rows.dtype.kind == "f" else rows)
         if time.monotonic() - self._since >= PIECE_SECONDS:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with whole_file(self._folder / f"{self._bucket}-{time.time_ns()}.safetensors") as temporary:
+            with whole_file(self._folder / f"{self._name}-{time.time_ns()}.safetensors") as temporary:
                 whole = {name: np.concatenate(rows) for name, rows in self._tensors.items()}
                 save_file(whole, temporary, {KEYS: json.dumps(self._keys)})
             self._clear()

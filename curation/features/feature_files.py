@@ -1,9 +1,8 @@
-"""Where a shard's features stand and what their table holds. No torch: the snapshot reads with this alone."""
+"""What the table of a shard's features holds. No torch: the snapshot reads with this alone."""
 
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -25,11 +24,6 @@ SAMPLES_SCHEMA = pa.schema(
 )
 
 
-def features_file(folder: Path, bucket: str) -> Path:
-    """The rows of one bucket: a tensor's rows have one shape, so each bucket has a file."""
-    return folder / f"features-{bucket}.safetensors"
-
-
 def features_digest(files: Mapping[str, str]) -> str:
-    """One sha256 for bucket to sha256 of its file."""
+    """One sha256 for the name of each file to its sha256."""
     return hashlib.sha256(json.dumps(sorted(files.items())).encode()).hexdigest()

@@ -1,11 +1,14 @@
 """Condition features of a shard: every frozen encoder run once per sample, each one's part cached under a key of all it depends on.
 
-Rows of one bucket stand in one file, `features-<bucket>.safetensors`: a tensor's rows have one shape.
+Rows of one bucket stand in files of their own, `features-<bucket>-<first row>.safetensors`: a tensor's rows have one shape. Texts, of
+any length, stand in `text-<first>.safetensors` for all buckets.
 """
 
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache as once
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +17,17 @@ import pandas as pd
 from curation.features.bucket_features import BucketWork, Counted, Place
 from curation.features.encoders import ConditionEncoders, encoder_identity, load_encoders
 from curation.features.feature_cache import PARTS, FeatureCache
-from curation.features.feature_files import SAMPLES_SCHEMA, features_digest, features_file
+from curation.features.feature_files import SAMPLES_SCHEMA, features_digest
+from curation.features.text_features import write_texts
 from curation.features.training_samples import ClipRequest, Sample, plan_samples
 from curation.tables.contracts import SAMPLES
 from curation.tables.failures import Failure, failure_rows, refuse_if_all_fail_alike
 from curation.tables.quarantine import quarantined_clips, split_by_contract, write_quarantine
 from curation.tables.storage import CurationError, read_table, read_table_metadata, write_table
 from curation.workers import Progress
-from media import sha256_of_file, whole_directory
+from media import whole_directory
+from media.features.places import LAYOUT
+from media.hash_store import HashStore
 from media.records import EncodersRecord
 from omnihuman.conditions.prompts import clean_prompt
 from profiles import Profile
@@ -54,13 +60,14 @@ def build_features(
     progress: Progress | None = None,
     encoders: ConditionEncoders | None = None,
     pieces: Path | None = None,
+    hashes: Path | None = None,
 ) -> FeatureReport:
-    """Write `destination/` samples.parquet, quarantine.parquet, encoders.json and a features file per bucket that has samples.
+    """Write `destination/` samples.parquet, quarantine.parquet, encoders.json, texts and features files of each bucket that has samples.
 
     A planned sample that breaks the contract of samples.parquet is quarantined before anything is encoded for it; a clip that
     cannot be decoded or encoded, however it fails, is quarantined with the failure as its reason, and the others go on.
-    What stands in `destination` already under the key of its part is copied; when every row does, nothing is written and no
-    encoder is loaded. A clip of which only the caption changed is not decoded.
+    What stands in `destination` already under the key of its part is copied, out of the first layout too; when every row does, no
+    encoder is loaded, and where it stands as it would be written nothing is. A clip of which only the caption changed is not decoded.
 
     Args:
         shard_dir: the raw shard.
@@ -71,6 +78,7 @@ def build_features(
         encoders: loaded already, when several shards follow one another.
         pieces: folder of this shard alone, where what is encoded is kept until all is: a build that was killed goes on from
             there. None keeps nothing.
+        hashes: file that keeps the hashes of what is written (`media.hash_store`), so that nobody after hashes it again.
 
     Raises:
         CurationError: inputs are incomplete or do not belong together, or all of many clips fail alike.
@@ -90,41 +98,47 @@ def build_features(
     requests = plan_samples(clips.drop(columns="caption").merge(scores[columns], on="clip_id"), profile.video, identity)
     requests, refused = _keeping_the_contract(requests, clips)
     samples = [sample for request in requests for sample in request.samples]
-    cache = FeatureCache.of(destination, pieces)
+    cache = FeatureCache.of(destination, pieces, profile.encoders.latents)
     lacking = {sample.sample_id: cache.lacking(sample) for sample in samples}
     computed = {part: sum(part in parts for parts in lacking.values()) for part in PARTS}
     total = sum(map(bool, lacking.values()))
     reused = len(samples) - total
-    listed = (destination / "quarantine.parquet").is_file()
-    if (
-        listed
-        and cache.order == tuple(s.feature_key for s in samples)
-        and EncodersRecord.read_if_there(destination) == EncodersRecord(identity)
-    ):
-        made = read_table_metadata(destination / "samples.parquet")
+    table = destination / "samples.parquet"
+    made = read_table_metadata(table) if table.is_file() else {}
+    same = cache.order == tuple(s.feature_key for s in samples)
+    same = same and EncodersRecord.read_if_there(destination) == EncodersRecord(identity)
+    if same and made.get("layout") == LAYOUT and (destination / "quarantine.parquet").is_file():
         seconds = time.monotonic() - started
         sizes = made["features_sha256"], made["features_bytes"]
         return FeatureReport(destination, len(samples), reused, 0, seconds, *sizes, computed)
     counted, failed = Counted(total, progress), dict[str, Failure]()
+    loaded: Callable[[], ConditionEncoders] = once(lambda: encoders or load_encoders(profile))
     with whole_directory(destination) as folder:
         files: dict[str, Path] = {}
         places: dict[str, Place] = {}
         if samples:
-            encoders = encoders or load_encoders(profile)
+            null_text = cache.null_text() if _same_text_encoder(destination, identity) else None
+            tokens = profile.encoders.text_tokens
+            texts = write_texts(folder, samples, cache, tokens, loaded, null_text, pieces)
+            files |= texts.files
+            counted.add(sum(parts == {"text"} for parts in lacking.values()))
         for bucket in profile.video.all_buckets:
             mine = [r for r in requests if r.samples and r.samples[0].bucket == bucket]
             if not mine:
                 continue
-            assert encoders is not None
-            work = BucketWork(shard_dir, scores_dir, cache, lacking, encoders, profile.video, bucket, pieces)
-            path = features_file(folder, work.name)
-            written, lost = work.write(path, mine, counted)
-            places, failed = places | written, failed | lost
-            files[work.name] = path
-        hashes = {name: sha256_of_file(path) for name, path in files.items()}
+            work = BucketWork(
+                shard_dir, scores_dir, cache, lacking, loaded, profile.video, bucket, pieces, profile.encoders.latents
+            )
+            written, placed, lost = work.write(folder, mine, texts, counted)
+            files, places, failed = files | written, places | placed, failed | lost
+        kept = HashStore(hashes)
+        made_files = {name: kept.sha256(path) for name, path in files.items()}
         size = sum(path.stat().st_size for path in files.values())
-        digest = features_digest(hashes)
-        metadata = {"features_sha256": digest, "features_bytes": size, "files": hashes}
+        # Another layout of the same numbers: the digest stays that of the files that they were first in, so that a snapshot of them,
+        # and what was trained on it, stays what it was.
+        unchanged = same and total == 0 and "features_sha256" in made
+        digest = made["features_sha256"] if unchanged else features_digest(made_files)
+        metadata = {"layout": LAYOUT, "features_sha256": digest, "features_bytes": size, "files": made_files}
         samples = [sample for sample in samples if sample.sample_id in places]
         failures = {failure.clip_id: failure for failure in failed.values()}
         refuse_if_all_fail_alike(failures, sum(bool(r.samples) for r in requests), shard_dir.name)
@@ -136,6 +150,13 @@ def build_features(
         shutil.rmtree(pieces, ignore_errors=True)
     seconds, failed_clips = time.monotonic() - started, tuple(failures.values())
     return FeatureReport(destination, len(samples), reused, total, seconds, digest, size, computed, failed_clips)
+
+
+def _same_text_encoder(folder: Path, identity: dict[str, Any]) -> bool:
+    """Whether what stands was made with this text encoder, so that its empty prompt is today's."""
+    record = EncodersRecord.read_if_there(folder)
+    keys = ("text", "text_tokens", "dtype", "row")
+    return record is not None and all(record.values.get(key) == identity[key] for key in keys)
 
 
 def _keeping_the_contract(requests: list[ClipRequest], clips: pd.DataFrame) -> tuple[list[ClipRequest], pd.DataFrame]:

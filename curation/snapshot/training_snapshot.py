@@ -12,14 +12,16 @@ import pandas as pd
 import pyarrow as pa
 
 from curation.bucket import bucket_names
-from curation.features.feature_files import features_digest, features_file
+from curation.features.feature_files import features_digest
 from curation.snapshot.held_out_people import HeldOutPeople, clip_tables, find_held_out
 from curation.snapshot.withdrawals import Tombstone, withdrawn
 from curation.subsets.nested_subsets import made_with, predicates_of
 from curation.tables.contracts import SNAPSHOT
 from curation.tables.quarantine import quarantined_clips, violations_in
 from curation.tables.storage import CurationError, read_table, read_table_metadata, write_table
-from media import sha256_of_file, whole_directory
+from media import whole_directory
+from media.features.places import file_named
+from media.hash_store import HashStore
 from media.records import EncodersRecord, RecordError, SnapshotRecord
 from profiles import Profile
 from profiles.conditions import SUBSETS
@@ -64,6 +66,7 @@ def freeze_snapshot(
     profile: Profile,
     tombstones: Sequence[Tombstone] = (),
     held_out_share: float = 0.0,
+    hashes: Path | None = None,
 ) -> str:
     """Write `destination/` snapshot.json, samples.parquet and card.md; returns the digest.
 
@@ -78,15 +81,17 @@ def freeze_snapshot(
         tombstones: withdrawals; the clips they name are left out.
         held_out_share: of all people, whose clips are left out, so that models can be judged by them
             (`curation.snapshot.held_out_people`).
+        hashes: file in which hashes of feature files are kept, so that one that nobody touched is hashed once in its life; None
+            hashes all.
 
     Raises:
         CurationError: not one sample is left; the message lists why.
     """
-    usable, excluded = [], []
+    usable, excluded, known = [], [], HashStore(hashes)
     people = find_held_out(clip_tables(raw_root, shards) if held_out_share else (), held_out_share)
     for name in sorted(set(shards)):
         try:
-            shard = _read_shard(name, raw_root / name, subsets_root / name, features_root / name, profile)
+            shard = _read_shard(name, raw_root / name, subsets_root / name, features_root / name, profile, known)
             usable.append(_without(shard, raw_root / name, tombstones, people))
         except CurationError as error:
             excluded.append(
@@ -131,7 +136,7 @@ def _without_roots(message: str, *roots: Path) -> str:
     return message
 
 
-def _read_shard(name: str, raw: Path, subsets_dir: Path, features: Path, profile: Profile) -> _Shard:
+def _read_shard(name: str, raw: Path, subsets_dir: Path, features: Path, profile: Profile, hashes: HashStore) -> _Shard:
     clips = read_table(raw / "clips.parquet")
     subsets = read_table(subsets_dir / "subsets.parquet")
     samples = read_table(features / "samples.parquet")
@@ -149,7 +154,7 @@ def _read_shard(name: str, raw: Path, subsets_dir: Path, features: Path, profile
     buckets, wanted = encoders.buckets, bucket_names(profile.video)
     if buckets != wanted:
         raise CurationError(f"its features have buckets {buckets}, the profile {wanted}; build them again")
-    digest = _checked_features(features)
+    digest = _checked_features(features, hashes)
     samples["shard"] = name
     joined = samples.merge(subsets[["clip_id", *SUBSETS]], on="clip_id", validate="many_to_one")
     listed = joined.loc[joined["text"], SNAPSHOT_SCHEMA.names]
@@ -170,15 +175,15 @@ def _read_encoders(features: Path) -> EncodersRecord:
         raise CurationError(f"{EncodersRecord.FILE} cannot be read ({error}); build the features again") from error
 
 
-def _checked_features(features: Path) -> str:
+def _checked_features(features: Path, hashes: HashStore) -> str:
     made = read_table_metadata(features / "samples.parquet")
-    for bucket, expected in made.get("files", {}).items():
-        path = features_file(features, bucket)
-        if not path.is_file() or sha256_of_file(path) != expected:
+    for name, expected in made.get("files", {}).items():
+        path = file_named(features, name)
+        if not path.is_file() or hashes.sha256(path) != expected:
             raise CurationError(
                 f"{path.name} is missing or is not the file that samples.parquet describes; build it again"
             )
-    return features_digest(made.get("files", {}))
+    return made.get("features_sha256") or features_digest({})
 
 
 def _usual_encoders(shards: list[_Shard]) -> dict[str, Any]:

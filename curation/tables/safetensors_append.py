@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-_DTYPES = {"float32": "F32", "int32": "I32"}
+_DTYPES = {"float16": "F16", "float32": "F32", "int32": "I32", "int64": "I64"}
 _COPY_BYTES = 1 << 20
 
 
@@ -21,7 +21,7 @@ class GrowingTensors:
     """
 
     def __init__(self, path: Path, rows: Mapping[str, tuple[tuple[int, ...], str]]):
-        """`rows` gives name to (shape of one row, numpy dtype name: float32 or int32)."""
+        """`rows` gives name to (shape of one row, numpy dtype name: float16, float32, int32 or int64)."""
         self._path, self._rows = path, dict(rows)
         self._lengths = dict.fromkeys(rows, 0)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,18 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from safetensors.numpy import load_file
 
 from curation.bucket import TILE, is_tiled
-from curation.features import bucket_features, feature_cache
+from curation.features import bucket_features, feature_cache, text_features
 from curation.features import shard_features as features
 from curation.features.encoders import ConditionEncoders
 from curation.features.training_samples import part_keys
 from curation.features.windows import choose_windows
 from omnihuman.autoencoder import encode_video
 from profiles.schema import Bucket
-
-FILE = "features-64x64x17@16.safetensors"
+from tests.curation.shard_workspace import stored
 
 
 @pytest.fixture
@@ -48,9 +46,9 @@ def test_unchanged_features_are_reused_and_of_a_changed_caption_the_text_alone_i
     table.loc[0, "caption"] = "Somebody else."
     table.to_parquet(clips)
     workspace.score(name)
-    before = load_file(workspace.root / "features" / name / FILE)
+    before = stored(workspace.root / "features" / name)
     changed = workspace.features(name)
-    after = load_file(workspace.root / "features" / name / FILE)
+    after = stored(workspace.root / "features" / name)
     assert (changed.reused, changed.encoded, changed.computed) == (1, 1, {"latents": 0, "audio": 0, "text": 1})
     assert asked == ["text"], "no clip is decoded"
     assert (before["text"][1] == after["text"][1]).all() and (before["text"][0] != after["text"][0]).any()
@@ -77,13 +75,13 @@ def test_a_changed_encoder_computes_what_depends_on_it_and_nothing_else(changed,
     workspace, name, asked = encoded
     identity = features.encoder_identity
     monkeypatch.setattr(features, "encoder_identity", lambda *of: identity(*of) | changed)
-    before = load_file(workspace.root / "features" / name / FILE)
+    before = stored(workspace.root / "features" / name)
     report = workspace.features(name)
     assert report.computed == expected and report.encoded == max(expected.values())
     assert set(asked) == {part for part, count in expected.items() if count} | (
         {"clip"} if expected["latents"] or expected["audio"] else set()
     )
-    after = load_file(workspace.root / "features" / name / FILE)
+    after = stored(workspace.root / "features" / name)
     assert all((before[tensor] == after[tensor]).all() for tensor in before), "these encoders only claim to be others"
     assert json.loads((workspace.root / "features" / name / "encoders.json").read_text()).items() >= changed.items()
 
@@ -109,27 +107,30 @@ def test_a_killed_build_goes_on_from_what_it_had_encoded(workspace, put_puppet, 
     whole = workspace.features(name)
     shutil.rmtree(workspace.root / "features")
     monkeypatch.setattr(bucket_features, "BATCH", 1)
+    monkeypatch.setattr(text_features, "BATCH", 1)
     monkeypatch.setattr(feature_cache, "PIECE_SECONDS", 0.0)
     encode, calls = ConditionEncoders.encode, []
 
     def killed(self, part, *rest):
         calls.append(part)
-        if len(calls) == 6:  # the text of the second of three samples
+        if len(calls) == 4:  # the sound of the second of three samples
             raise KeyboardInterrupt
         return encode(self, part, *rest)
 
     monkeypatch.setattr(ConditionEncoders, "encode", killed)
     with pytest.raises(KeyboardInterrupt):
         workspace.features(name, pieces)
-    assert not (workspace.root / "features" / name).exists() and len(list(pieces.iterdir())) == 5
-    sorted(pieces.iterdir())[0].write_bytes(b"half")  # the first one's latents
+    assert not (workspace.root / "features" / name).exists() and len(list(pieces.iterdir())) == 3 + 3
+    sorted(pieces.iterdir())[0].write_bytes(
+        b"half"
+    )  # the first one's latents; texts come after, and are encoded before
     report = workspace.features(name, pieces)
-    assert report.computed == {"latents": 1 + 1, "audio": 1, "text": 2} and not pieces.exists()
-    again = load_file(workspace.root / "features" / name / FILE)
+    assert report.computed == {"latents": 1 + 1, "audio": 2, "text": 0} and not pieces.exists()
+    again = stored(workspace.root / "features" / name)
     shutil.rmtree(workspace.root / "features")
     monkeypatch.undo()
     assert workspace.features(name).features_sha256 == whole.features_sha256
-    once = load_file(workspace.root / "features" / name / FILE)
+    once = stored(workspace.root / "features" / name)
     assert all(np.abs(again[tensor].astype(float) - once[tensor]).max() < 0.02 for tensor in once), (
         "batches of one round otherwise"
     )

@@ -22,8 +22,9 @@ from media import encode_clip, whole_directory
 from omnihuman.autoencoder import encode_video, to_pixels
 from profiles import load_profile
 from profiles.schema import Bucket
+from tests.curation.shard_workspace import stored
 
-FILE = "features-64x64x17@16.safetensors"
+FILE = "features-64x64x17@16-000000.safetensors"
 
 
 def sha256_of(seed: int) -> str:
@@ -106,7 +107,7 @@ def test_a_shards_tables_and_features_line_up(workspace, put_puppet):
     table = pd.read_parquet(scores / "scores.parquet")
     columns = columns_of(workspace.profile.curation.scores)
     assert table["keypoints_frames"].tolist() == [25] * 4 and set(columns) <= set(table.columns)
-    samples, data = pd.read_parquet(features / "samples.parquet"), load_file(features / FILE)
+    samples, data = pd.read_parquet(features / "samples.parquet"), stored(features)
     assert report.samples == report.encoded == len(samples) == 4
     assert data["latents"].shape == (4, 16, 5, 8, 8) and data["latents"].dtype == np.float16
     assert data["reference_latents"].shape == (4, 16, 1, 8, 8)
@@ -136,7 +137,7 @@ def test_motion_latents_are_the_five_frames_before_the_window_encoded_alone(work
     name = workspace.ingest()
     workspace.features(name)
     samples = pd.read_parquet(workspace.root / "features" / name / "samples.parquet")
-    data = load_file(workspace.root / "features" / name / FILE)
+    data = stored(workspace.root / "features" / name)
     assert (
         data["has_motion"].tolist()
         == samples["has_motion"].tolist()
@@ -194,7 +195,7 @@ def test_clips_go_to_the_bucket_of_their_shape_and_length(workspace):
     wide, short = "64x96x17@16", "64x64x9@16"
     assert placed["square.mp4"] == ("64x64x17@16", 0) and placed["wide.mp4"] == (wide, 0)
     assert {placed["short.mp4"], placed["short wide.mp4"]} == {(short, 0), (short, 1)}
-    data = {bucket: load_file(folder / f"features-{bucket}.safetensors") for bucket in (wide, short, "64x64x17@16")}
+    data = {bucket: stored(folder, bucket) for bucket in (wide, short, "64x64x17@16")}
     assert data[wide]["latents"].shape == (1, 16, 5, 8, 12) and data[short]["latents"].shape == (2, 16, 3, 8, 8)
     assert data[short]["audio"].shape[1] == data[short]["keypoints"].shape[1] == 9
     # The bright box is centred at 5/8 of the width and 3/8 of the height, whatever the bucket.

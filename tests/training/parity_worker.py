@@ -61,7 +61,7 @@ def draws_of(case, config, update, rank, ranks, parts):
     if case["images"]:
         batch = replace(batch.as_images(), given=frozenset({"reference"}))
     share = BATCH // ranks
-    return draw_parts(narrow_batch(batch, rank * share, share), config, parts)
+    return list(draw_parts(narrow_batch(batch, rank * share, share), config, parts))
 
 
 def train(g_engine, d_engine, case, config, rank, ranks, parts, cosine=None):

@@ -111,7 +111,7 @@ def test_adversarial_training_in_bfloat16_asks_at_the_times_of_float32(section):
     asked, rows, config = [], [], getattr(PROFILE, section)
     for dtype in DTYPES:
         network, critic = generator(dtype), Asked(tiny_discriminator(TINY).to(dtype))
-        engines, draws = (PlainEngine(network), PlainEngine(critic)), draw_parts(random_batch(8), config, 1)
+        engines, draws = (PlainEngine(network), PlainEngine(critic)), list(draw_parts(random_batch(8), config, 1))
         rows.append(discriminator_step(*engines, draws, config) | generator_step(*engines, draws, config))
         asked.append(network.latents + network.times + critic.times)
         real, _, perturbed = critic.latents[0].chunk(3)

@@ -79,7 +79,7 @@ def test_the_generators_gradient_equals_central_finite_differences(monkeypatch):
 def test_clean_and_perturbed_samples_share_timestep_and_conditions_and_differ_by_sigma_n():
     seen = Seen(tiny_discriminator(PROFILE))
     given = config(objective="relativistic", penalty_sigma=0.25)
-    draws = draw_parts(random_batch(4), given, 1)
+    draws = list(draw_parts(random_batch(4), given, 1))
     discriminator_step(PlainEngine(tiny_generator(PROFILE)), PlainEngine(seen), draws, given)
     ((x, t, conditions),) = seen.calls
     real, fake, real_perturbed, fake_perturbed = x.chunk(4)
@@ -96,21 +96,21 @@ def test_clean_and_perturbed_samples_share_timestep_and_conditions_and_differ_by
 
 def test_the_timestep_is_shifted_once_and_stays_in_the_unit_interval():
     batch = random_batch(64)
-    t = draw_parts(batch, config(timestep_shift=12.0), 1)[0].t
+    t = next(draw_parts(batch, config(timestep_shift=12.0), 1)).t
     torch.testing.assert_close(t, 12 * batch.uniform / (1 + 11 * batch.uniform))
-    assert torch.equal(draw_parts(batch, config(timestep_shift=1.0), 1)[0].t, batch.uniform)
+    assert torch.equal(next(draw_parts(batch, config(timestep_shift=1.0), 1)).t, batch.uniform)
 
 
 def test_ranks_and_accumulation_see_the_same_samples_with_the_same_noise():
     batch, given = random_batch(8), CONFIG
     (whole,) = draw_parts(batch, given, 1)
-    parts = draw_parts(batch, given, 4)
+    parts = list(draw_parts(batch, given, 4))
     assert torch.equal(torch.cat([p.perturbation for p in parts], dim=1), whole.perturbation)
     assert torch.equal(torch.cat([p.t for p in parts]), whole.t)
     assert torch.equal(torch.cat([p.batch.latents for p in parts]), batch.latents)
     (second_rank,) = draw_parts(narrow_batch(batch, 4, 4), given, 1)
     assert torch.equal(second_rank.perturbation, whole.perturbation[:, 4:])
-    assert not torch.equal(draw_parts(random_batch(8, 1), given, 1)[0].perturbation, whole.perturbation)
+    assert not torch.equal(next(draw_parts(random_batch(8, 1), given, 1)).perturbation, whole.perturbation)
 
 
 def test_approximated_r1_over_sigma_squared_tends_to_the_exact_gradient_penalty():

@@ -112,11 +112,17 @@ class Batch:
         """Move tensors, conditions in `dtype`; what stays float32 is `EXACT`."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         moved: dict[str, Any] = {
-            name: value.to(device) if name in EXACT else value.to(device, dtype)
+            name: value.to(device, None if name in EXACT else dtype, non_blocking=True)
             for name, value in values.items()
             if isinstance(value, Tensor)
         }
         return replace(self, **moved)
+
+    def pinned(self) -> "Batch":
+        """The same in page-locked memory, from which a GPU copies while the CPU goes on."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        pinned: dict[str, Any] = {k: v.contiguous().pin_memory() for k, v in values.items() if isinstance(v, Tensor)}
+        return replace(self, **pinned)
 
     def conditions(self) -> ConditionInputs:
         """For `OmniHumanTransformer3DModel`: text and what is in `given`."""

@@ -1,49 +1,33 @@
-"""Rows of feature files by memory map: one gather per tensor and file, whatever the batch."""
+"""Rows of feature files by byte range, in either layout: what is resident is what was asked for."""
 
-from collections import OrderedDict
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
+from media.features.rows import ShardRows
+from media.features.tensor_file import OpenFiles
 from training.data.compatibility import SnapshotError
-
-# Files held open at once: a snapshot may have ten thousand shards, a process rarely that many descriptors.
-OPEN_FILES = 256
 
 
 class FeatureRows:
-    """Reads rows out of `ROOT/<shard>/features-<bucket>.safetensors`."""
+    """Reads rows out of `ROOT/<shard>/`. Threads may share it."""
 
     def __init__(self, root: Path):
         self.root = root
-        self._open: OrderedDict[tuple[str, str], dict[str, Tensor]] = OrderedDict()
+        self._files, self._shards = OpenFiles(), dict[str, ShardRows]()
+        self._lock = threading.Lock()
 
-    def path(self, shard: str, bucket: str) -> Path:
-        """Where rows of a shard's bucket stand."""
-        return self.root / shard / f"features-{bucket}.safetensors"
-
-    def tensors(self, shard: str, bucket: str) -> dict[str, Tensor]:
-        """Every tensor of a file, mapped: pages are read when rows are.
+    def shapes(self, shard: str, bucket: str) -> dict[str, tuple[int, ...]]:
+        """Shape of each tensor's row.
 
         Raises:
-            SnapshotError: no such file, with the asset that makes it.
+            SnapshotError: no such features, with the asset that makes them.
         """
-        key = (shard, bucket)
-        if key not in self._open:
-            path = self.path(shard, bucket)
-            if not path.is_file():
-                raise SnapshotError(
-                    f"the snapshot names shard {shard}, but {path} is missing; re-run condition_features --shard {shard}"
-                )
-            with safe_open(path, framework="pt") as file:
-                self._open[key] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-            while len(self._open) > OPEN_FILES:
-                self._open.popitem(last=False)
-        self._open.move_to_end(key)
-        return self._open[key]
+        with self._lock:
+            return self._shard(shard, bucket).shapes(bucket)
 
     def gather(
         self, places: Sequence[tuple[str, int]], bucket: str, name: str, cut: tuple[int, int] | None = None
@@ -53,7 +37,7 @@ class FeatureRows:
         Args:
             places: shard and row of each.
             bucket: of all.
-            name: of the tensor; `null_text`, which a file has once, is every row's.
+            name: of the tensor; `null_text` is every row's.
             cut: (axis, length): read only so much of that axis.
         """
         by_shard: dict[str, list[int]] = {}
@@ -70,9 +54,22 @@ class FeatureRows:
         return rows
 
     def _rows(self, shard: str, bucket: str, name: str, rows: list[int], cut: tuple[int, int] | None) -> Tensor:
-        source = self.tensors(shard, bucket)[name]
-        if name == "null_text":
-            return source.float()[None].expand(len(rows), *source.shape)
-        if cut is not None:
-            source = source.narrow(cut[0], 0, cut[1])
-        return source[torch.tensor(rows)].float()
+        with self._lock:
+            stored = self._shard(shard, bucket)
+            if name == "null_text":
+                null = torch.from_numpy(stored.null_text(bucket)).float()
+                return null[None].expand(len(rows), *null.shape)
+            kept, scale = stored.read(bucket, name, rows, cut)
+        values = torch.from_numpy(kept).float()
+        return values if scale is None else values.mul_(torch.from_numpy(scale)[..., None, None])
+
+    def _shard(self, shard: str, bucket: str) -> ShardRows:
+        if shard not in self._shards:
+            self._shards[shard] = ShardRows(self.root / shard, self._files)
+        try:
+            self._shards[shard].parts(bucket)
+        except FileNotFoundError as error:
+            raise SnapshotError(
+                f"the snapshot names shard {shard}, but there are {error}; re-run condition_features --shard {shard}"
+            ) from error
+        return self._shards[shard]

@@ -6,7 +6,8 @@ another number of ranks sees the same data in the same order.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ from training.data.compatibility import SnapshotError as SnapshotError
 from training.data.compatibility import check_encoders, check_shapes, check_table
 from training.data.conditions import Conditions, draw_conditions
 from training.data.feature_rows import FeatureRows
+from training.data.prefetch import Prefetch
+from training.data.rank_batch import Part, RankBatch
 from training.data.realised_ratios import RealisedRatios
 
 MOTION_LATENTS = 2
@@ -80,6 +83,9 @@ class SnapshotData:
         self._check_buckets(snapshot)
         self.order = BatchOrder(self._streams(batch_size, image_share), image_share)
         self._drawn: tuple[int, tuple[SampleDraw, ...]] | None = None
+        self._drawing = threading.RLock()  # of draws and order, which what is loaded ahead asks for too
+        self.ahead: Prefetch[Part, Batch] = Prefetch(self._part, self._following, profile.engine.prefetch)
+        self._asked, self._step = -1, 1
 
     def _check_buckets(self, snapshot: Path) -> None:
         for bucket, rows in self.table.groupby("bucket", sort=True).indices.items():
@@ -90,8 +96,8 @@ class SnapshotData:
                     f"{', '.join(self._buckets)}; re-run condition_features and training_snapshot with this profile"
                 )
             shard = str(self._column["shard"][rows[0]])
-            tensors = self.rows.tensors(shard, name)
-            check_shapes(tensors, self._buckets[name], self.profile, self.rows.path(shard, name))
+            shapes = self.rows.shapes(shard, name)
+            check_shapes(shapes, self._buckets[name], self.profile, self.rows.root / shard)
 
     def _streams(self, batch_size: int, image_share: float) -> list[Stream]:
         video = self.profile.video
@@ -122,6 +128,10 @@ class SnapshotData:
 
     def draws(self, number: int) -> tuple[SampleDraw, ...]:
         """Every sample of batch `number`, over all ranks: which and with what."""
+        with self._drawing:
+            return self._draws(number)
+
+    def _draws(self, number: int) -> tuple[SampleDraw, ...]:
         if self._drawn is None or self._drawn[0] != number:
             stream, first = self.order.place(number)
             rows = stream.rows_at(first, stream.batch_size, self.seed)
@@ -153,6 +163,39 @@ class SnapshotData:
         Raises:
             SnapshotError: the batch does not divide by ranks and accumulation steps.
         """
+        return self._load(*self._share(number, rank, ranks))
+
+    def rank_batch(self, number: int, rank: int = 0, ranks: int = 1, images: bool = False) -> RankBatch:
+        """As `batch`, to be loaded a micro-batch at a time, the next one while a step runs; `images` are first latents alone
+        (`Batch.as_images`), and nothing else of a video is read.
+
+        Raises:
+            SnapshotError: the batch does not divide by ranks and accumulation steps.
+        """
+        draws, given = self._share(number, rank, ranks)
+        if number != self._asked:
+            self._asked, self._step = number, number - self._asked if self._asked >= 0 else 1
+        shapes = dict(self.rows.shapes(draws[0].shard, draws[0].bucket))
+        if images or draws[0].image:
+            channels, _, *grid = shapes["latents"]
+            shapes["latents"] = (channels, 1, *grid)
+
+        def load(index: int, parts: int) -> Batch:
+            return self.ahead.get(Part(number, rank, ranks, images, index, parts))
+
+        return RankBatch(draws, given - {"motion"} if images else given, shapes, load)
+
+    def _following(self, part: Part) -> Iterator[Part]:
+        return part.following(self._step)
+
+    def _part(self, part: Part) -> Batch:
+        draws, given = self._share(part.number, part.rank, part.ranks)
+        size = len(draws) // part.parts
+        batch = self._load(draws[part.index * size : (part.index + 1) * size], given, part.images)
+        return batch.pinned() if torch.cuda.is_available() else batch
+
+    def _share(self, number: int, rank: int, ranks: int) -> tuple[tuple[SampleDraw, ...], frozenset[str]]:
+        """A rank's samples of a batch, and what the model is given of them."""
         draws = self.draws(number)
         parts = ranks * self.profile.engine.gradient_accumulation
         if len(draws) % parts:
@@ -166,7 +209,7 @@ class SnapshotData:
         masked = [row for row in TABLE if row.name in MASKED and not (row.moves and draws[0].image)]
         given: set[str] = {row.name for row in masked if getattr(self.ratios, row.name) > 0}
         given |= {"motion"} if any(draw.motion for draw in draws) else set()
-        return self._load(draws[rank * share : (rank + 1) * share], frozenset(given))
+        return draws[rank * share : (rank + 1) * share], frozenset(given)
 
     def chosen(self, rows: Sequence[int], on: Conditions) -> Batch:
         """These rows of `table`, of one bucket, under the given conditions and always with the same noise."""
@@ -192,8 +235,11 @@ class SnapshotData:
             )
         return self._load(tuple(draws), frozenset(on.active) - {"text"})
 
-    def _load(self, draws: tuple[SampleDraw, ...], given: frozenset[str]) -> Batch:
-        places, bucket, image = [(d.shard, d.row) for d in draws], draws[0].bucket, draws[0].image
+    def _load(self, draws: tuple[SampleDraw, ...], given: frozenset[str], images: bool = False) -> Batch:
+        """Tensors of these samples; with `images` as `Batch.as_images` gives them, without reading what that leaves out."""
+        places, bucket, image = [(d.shard, d.row) for d in draws], draws[0].bucket, draws[0].image or images
+        # The noise of an image is the first frame's of the video's, as it is where a whole video was loaded.
+        shape = self.rows.shapes(*places[0][:1], bucket)["latents"] if images else None
 
         def gather(name: str, axis: int | None = None) -> Tensor:
             return self.rows.gather(places, bucket, name, (axis, 1) if image and axis is not None else None)
@@ -202,31 +248,35 @@ class SnapshotData:
         with_text = _mask(d.on.text for d in draws).bool()[:, None, None]
         return Batch(
             latents=latents,
-            noise=torch.stack([_noise(latents.shape[1:], d.noise_seed) for d in draws]),
+            noise=torch.stack([_noise(shape or latents.shape[1:], d.noise_seed)[:, : latents.shape[2]] for d in draws]),
             uniform=torch.tensor([d.uniform for d in draws], dtype=torch.float32),
             text=torch.where(with_text, gather("text"), null_text),
             null_text=null_text,
             audio=gather("audio", 1),
             keypoints=gather("keypoints", 1)[:, :, list(self.profile.transformer.pose_keypoints)],
             reference=gather("reference_latents"),
-            motion=gather("motion_latents"),
+            motion=torch.zeros_like(gather("reference_latents")).repeat(1, 1, MOTION_LATENTS, 1, 1)
+            if images
+            else gather("motion_latents"),
             **{f"{name}_mask": _mask(getattr(d.on, name) for d in draws) for name in MASKED},
-            motion_mask=_mask(d.motion for d in draws),
+            motion_mask=_mask(d.motion and not images for d in draws),
             samples=draws,
-            given=given,
+            given=given - {"motion"} if images else given,
             stride=self.profile.video.stride,
         )
 
     def numbers(self, number: int) -> dict[str, float]:
         """What a step logs of batch `number`, over all ranks: tokens, packed ones counted too, and realised ratios."""
-        realised, (stream, _) = RealisedRatios(), self.order.place(number)
-        realised.add(self.draws(number))
+        with self._drawing:
+            realised, (stream, _) = RealisedRatios(), self.order.place(number)
+            realised.add(self.draws(number))
         return {"tokens": stream.tokens * stream.batch_size, **realised.marginals()}
 
     def state(self, number: int) -> dict[str, int]:
         """Where the loader stands before batch `number`: seed, samples consumed over all ranks, and epoch, which counts
         how often they are the whole subset."""
-        samples = self.order.consumed(number)
+        with self._drawing:
+            samples = self.order.consumed(number)
         return {"seed": self.seed, "samples_consumed": samples, "epoch": samples // len(self)}
 
 
@@ -246,5 +296,5 @@ def _mask(flags: Iterable[bool]) -> Tensor:
     return torch.tensor([float(flag) for flag in flags])
 
 
-def _noise(shape: torch.Size, seed: int) -> Tensor:
+def _noise(shape: Sequence[int], seed: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))

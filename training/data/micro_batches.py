@@ -1,15 +1,19 @@
 """A rank's batch in parts: one for each accumulation step."""
 
+from collections.abc import Iterable
 from dataclasses import fields, replace
 from typing import Any
 
 from torch import Tensor
 
 from training.data.batch import Batch
+from training.data.rank_batch import RankBatch
 
 
-def split_batch(batch: Batch, parts: int) -> list[Batch]:
-    """Cut a rank's batch into `parts` micro-batches of equal size, in order."""
+def split_batch(batch: Batch | RankBatch, parts: int) -> Iterable[Batch]:
+    """Cut a rank's batch into `parts` micro-batches of equal size, in order; what is not loaded is loaded part by part."""
+    if isinstance(batch, RankBatch):
+        return batch.split(parts)
     if parts == 1:
         return [batch]
     size = len(batch.labels) // parts

@@ -1,6 +1,7 @@
 """Adversarial post-training of the one-step generator against real data, images then videos (APT section 4)."""
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,10 @@ from torch import Tensor
 
 from omnihuman.transformer import OmniHumanTransformer3DModel
 from profiles.schema import AdversarialConfig
-from training.data.batch import Batch
 from training.data.compatibility import SnapshotError
 from training.data.conditions import Conditions
 from training.data.loader import SnapshotData
+from training.data.rank_batch import RankBatch
 from training.distillation.critic_probe import Probe, probe_conditions
 from training.distillation.discriminator import Discriminator
 from training.distillation.distillation_card import write_card
@@ -143,13 +144,12 @@ class AdversarialPhase(Training):
         row = mean_over_ranks(row, g_engine.device)
         return Step(row, f"D {row['discriminator_loss']:.3f} gap {row['logit_gap']:+.2f}", engines, tokens)
 
-    def _load(self, number: int) -> Batch:
+    def _load(self, number: int) -> RankBatch:
         # After a roll-back other samples with other noise: the same ones would end where they ended.
         number += 2 * self.steps * len(self.validation.watch.rollbacks)
-        batch = self.data.batch(number, self.replica, self.replicas)
-        return batch.as_images() if self.images else batch
+        return self.data.rank_batch(number, self.replica, self.replicas, self.images)
 
-    def _draws(self, batch: Batch) -> list[Draw]:
+    def _draws(self, batch: RankBatch) -> Iterator[Draw]:
         return draw_parts(batch, self.config, self.g_engine.gradient_accumulation_steps())
 
     def record(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from profiles.schema import ConsistencyConfig, GuidanceConfig
 from training.data.batch import Batch
 from training.data.loader import SnapshotData
 from training.data.micro_batches import split_batch
+from training.data.rank_batch import RankBatch
 from training.distillation.distillation_card import write_card
 from training.distillation.guidance import teacher_velocity
 from training.distillation.single_engine import SingleEngineDistillation
@@ -105,13 +106,13 @@ class ConsistencyDistillation(SingleEngineDistillation):
         self.consistency, self.grid = config, time_grid(config.grid, config.grid_shift)
         super().__init__(job, config, data, engine, self.student)
 
-    def losses(self, number: int, batch: Batch) -> Iterator[Tensor]:
+    def losses(self, number: int, batch: RankBatch) -> Iterator[Tensor]:
         """One per accumulation step."""
         for part in split_batch(batch, self.engine.gradient_accumulation_steps()):
             part = part.to(self.engine.device, next(self.student.parameters()).dtype)
             yield batch_loss(self.engine, self.teacher, part, self.grid, self.consistency.guidance).mean()
 
-    def tokens(self, batch: Batch) -> int:
+    def tokens(self, batch: RankBatch) -> int:
         """Of the student's forward that is learned from."""
         return batch_flops(self.student.config, batch)[0]
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from profiles.schema import ConsistencyConfig, SlimDecoderConfig
-from training.data.batch import Batch
 from training.data.loader import SnapshotData
+from training.data.rank_batch import RankBatch
 from training.engine.deepspeed_engine import backward, data_replicas, rate_factor, set_rate, take_step
 from training.engine.ema import ExponentialMovingAverage
 from training.engine.loop import Step, Training
@@ -45,16 +45,16 @@ class SingleEngineDistillation(Training):
         self.rank, self.ranks = rank // shared, data_replicas(shared)
 
     @abstractmethod
-    def losses(self, number: int, batch: Batch) -> Iterator[Tensor]:
+    def losses(self, number: int, batch: RankBatch) -> Iterator[Tensor]:
         """Of step `number`, one per accumulation step, each computed when it is asked for."""
 
-    def tokens(self, batch: Batch) -> int:
+    def tokens(self, batch: RankBatch) -> int:
         """What the transformer reads of this rank's batch; 0 where the student is none."""
         return 0
 
     def step(self, number: int) -> Step:
         """One optimiser step on this rank's part of batch `number`."""
-        batch = self.data.batch(number, self.rank, self.ranks)
+        batch = self.data.rank_batch(number, self.rank, self.ranks)
         set_rate(self.engine, rate_factor(number, self.steps, self.config.warmup_steps, self.decay_to))
         values, norm = [], 0.0
         for loss in self.losses(number, batch):

@@ -1,6 +1,6 @@
 """One update of the discriminator and one of the generator, each through its own DeepSpeed engine (APT section 4)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,7 @@ from omnihuman.conditions.inputs import ConditionInputs
 from profiles.schema import AdversarialConfig
 from training.data.batch import Batch
 from training.data.micro_batches import split_batch
+from training.data.rank_batch import RankBatch
 from training.distillation.objectives import approximated_r1, discriminator_loss, generator_loss
 from training.distillation.one_step import one_step
 from training.engine.deepspeed_engine import backward, take_step
@@ -33,18 +34,13 @@ class Draw:
     perturbation: Tensor
 
 
-def draw_parts(batch: Batch, config: AdversarialConfig, parts: int) -> list[Draw]:
+def draw_parts(batch: Batch | RankBatch, config: AdversarialConfig, parts: int) -> Iterator[Draw]:
     """Cut a rank's batch into `parts` micro-batches; timestep and perturbation of a sample depend on its own draw alone."""
-    size = len(batch.labels) // parts
-    t = shift_timestep(batch.uniform, config.timestep_shift)  # once, in [0, 1] (APT section 4.3)
-    shape = (2, *batch.latents.shape[1:])
-    normal = torch.stack(
-        [torch.randn(shape, generator=_generator(sample.noise_seed)) for sample in batch.samples], dim=1
-    )
-    return [
-        Draw(part, t.narrow(0, i * size, size), normal.narrow(1, i * size, size))
-        for i, part in enumerate(split_batch(batch, parts))
-    ]
+    for part in split_batch(batch, parts):
+        t = shift_timestep(part.uniform, config.timestep_shift)  # once, in [0, 1] (APT section 4.3)
+        shape = (2, *part.latents.shape[1:])
+        normal = [torch.randn(shape, generator=_generator(sample.noise_seed)) for sample in part.samples]
+        yield Draw(part, t, torch.stack(normal, dim=1))
 
 
 def _generator(noise_seed: int) -> torch.Generator:
@@ -68,7 +64,7 @@ def frozen(module: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def discriminator_step(g_engine: Any, d_engine: Any, draws: list[Draw], config: AdversarialConfig) -> dict[str, float]:
+def discriminator_step(g_engine: Any, d_engine: Any, draws: Iterable[Draw], config: AdversarialConfig) -> dict[str, float]:
     """One optimiser step of the discriminator: real against generated, with R1 (and R2 when relativistic)."""
     rows, norm = [], 0.0
     for draw in draws:
@@ -143,7 +139,7 @@ def _losses(logits: Sequence[Tensor], config: AdversarialConfig) -> tuple[Tensor
     return loss + config.penalty_weight * (r1 + r2), row
 
 
-def generator_step(g_engine: Any, d_engine: Any, draws: list[Draw], config: AdversarialConfig) -> dict[str, float]:
+def generator_step(g_engine: Any, d_engine: Any, draws: Iterable[Draw], config: AdversarialConfig) -> dict[str, float]:
     """One optimiser step of the generator through the frozen discriminator."""
     rows, norm = [], 0.0
     with frozen(d_engine.module):

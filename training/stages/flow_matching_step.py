@@ -12,6 +12,7 @@ from profiles.schema import StageConfig
 from training.data.batch import Batch
 from training.data.conditions import Conditions
 from training.data.micro_batches import split_batch
+from training.data.rank_batch import RankBatch
 from training.engine.deepspeed_engine import backward, take_step
 from training.flow_matching import interpolate, per_sample_loss, sample_timesteps
 
@@ -37,7 +38,7 @@ class StageLosses:
         }
 
 
-def optimizer_step(engine: Any, batch: Batch, stage: StageConfig) -> StageLosses:
+def optimizer_step(engine: Any, batch: Batch | RankBatch, stage: StageConfig) -> StageLosses:
     """One optimiser step over all accumulation micro-steps; one that is not finite is skipped on all ranks alike."""
     dtype = next(engine.module.parameters()).dtype
     sums, norm = torch.zeros(2, len(LABELS), dtype=torch.float64), 0.0

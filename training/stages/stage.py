@@ -53,7 +53,7 @@ class Stage(Training):
 
     def step(self, number: int) -> Step:
         """One optimiser step on this replica's part of batch `number`."""
-        config, batch = self.config, self.data.batch(number, self.replica, self.replicas)
+        config, batch = self.config, self.data.rank_batch(number, self.replica, self.replicas)
         set_rate(self.engine, rate_factor(number, config.steps, config.warmup_steps, config.decay_to))
         losses = optimizer_step(self.engine, batch, config)
         row, note = losses.row() | self.data.numbers(number), f"loss {losses.loss:.4f}"

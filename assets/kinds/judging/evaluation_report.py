@@ -20,6 +20,7 @@ from evaluation.scoring.error_analysis import TrainingClips, analyse_errors, lat
 from evaluation.scoring.per_clip import BADNESS, ranked_samples
 from evaluation.scoring.score_table import of_benchmark
 from evaluation.scoring.tables import Tables
+from media.features.places import parts_of
 from omnihuman.autoencoder import encode_video, load_autoencoder, to_pixels
 from profiles import Profile, resolve_source
 from profiles.judging import benchmark_folder
@@ -74,11 +75,7 @@ def training_clips(workspace: Workspace) -> tuple[TrainingClips | None, str]:
     bucket = workspace.profile.video.name_of(workspace.profile.video.main)
     samples = pd.read_parquet(file)
     clips = samples[samples["bucket"] == bucket].drop_duplicates("clip_id").reset_index(drop=True)
-    absent = [
-        s
-        for s in clips["shard"].unique()
-        if not (workspace.data("condition_features", s) / f"features-{bucket}.safetensors").is_file()
-    ]
+    absent = [s for s in clips["shard"].unique() if not parts_of(workspace.data("condition_features", s), bucket)]
     if absent or clips.empty:
         return (
             None,
