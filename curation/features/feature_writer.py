@@ -116,7 +116,7 @@ class BucketWriter:
                 heard = tensors["has_audio"] == 1
                 arrays["audio"][rows[heard]] = values[heard]
                 arrays["audio" + ROW][rows] = np.where(heard, rows, -1)
-            elif name in arrays:
+            elif name in arrays and not name.endswith(SCALE):
                 arrays[name][rows] = values
 
     def _put_latents(

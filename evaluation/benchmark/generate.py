@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from safetensors.torch import save
+from safetensors.numpy import save
 from torch import Tensor
 
 from evaluation.benchmark.benchmark import Benchmark, BenchmarkSample
@@ -29,6 +29,7 @@ from evaluation.benchmark.benchmark_plan import (
 from evaluation.benchmark.cost import Cost, CostMeter, cost_of
 from evaluation.benchmark.generated import COST, Generated, GenerationError, open_generated
 from media import encode_clip, whole_directory, write_atomically
+from media.lossless import encode_lossless
 from omnihuman.autoencoder import decode_video, encode_video, to_frames, to_pixels
 from profiles.schema import EvaluationConfig
 
@@ -115,7 +116,7 @@ def generate_videos(
             heard = [_heard(benchmark, clips, clip, sample, mode) for clip, sample in zip(batch, samples, strict=True)]
             posed = [_posed(benchmark, clips, clip, sample, mode) for clip, sample in zip(batch, samples, strict=True)]
             made, cost = _generate_batch(pipeline, batch, samples, heard, posed, settings)
-            _keep(file, samples, made, {COST: json.dumps(cost.as_dict())})
+            _keep(file, samples, made, benchmark.fps, {COST: json.dumps(cost.as_dict())})
         done += len(batch)
         if progress is not None:
             progress(done, len(clips), f"{settings['model']} {mode}")
@@ -155,7 +156,7 @@ def reconstruct(
         samples = [benchmark.sample(clip) for clip in batch]
         pixels = to_pixels(torch.stack([sample.frames for sample in samples]))
         made = to_frames(decode_video(autoencoder, encode_video(autoencoder, pixels)))
-        _keep(work / f"videos-{batch[0]:06d}.safetensors", samples, made, {})
+        _keep(work / f"videos-{batch[0]:06d}.safetensors", samples, made, benchmark.fps, {})
         done += len(batch)
         if progress is not None:
             progress(done, len(clips), "reconstruction")
@@ -248,8 +249,11 @@ def _stacked(parts: Sequence[Tensor | None]) -> Tensor | None:
     return torch.stack(there) if there else None
 
 
-def _keep(file: Path, samples: Sequence[BenchmarkSample], frames: Tensor, metadata: dict[str, str]) -> None:
-    videos = {sample.name: made.contiguous() for sample, made in zip(samples, frames, strict=True)}
+def _keep(file: Path, samples: Sequence[BenchmarkSample], frames: Tensor, fps: float, metadata: dict[str, str]) -> None:
+    videos = {
+        sample.name: np.frombuffer(encode_lossless(made, fps), np.uint8)
+        for sample, made in zip(samples, frames.numpy(), strict=True)
+    }
     write_atomically(file, save(videos, metadata=metadata))
 
 

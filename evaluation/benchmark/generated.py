@@ -11,6 +11,7 @@ from safetensors import safe_open
 
 from evaluation.benchmark.benchmark import Benchmark
 from evaluation.benchmark.benchmark_plan import GROUND_TRUTH
+from media.lossless import decode_lossless
 from media.user_error import UserError
 
 COST = "cost"  # in the metadata of a file of videos: what its batch cost
@@ -21,7 +22,7 @@ class GenerationError(UserError):
 
 
 class Generated:
-    """`videos-*.safetensors` of a folder: `(T, H, W, 3)` uint8 frames by the names of the benchmark's samples.
+    """`videos-*.safetensors` of a folder: bytes of lossless videos (`media.lossless`) by the names of the benchmark's samples.
 
     Attributes:
         meta: the record that generation wrote.
@@ -60,8 +61,9 @@ class Generated:
                 f"{self.folder} holds no video of {name}; run `python -m assets generated_videos` again"
             )
         with safe_open(file, "np") as stored:
-            frames: np.ndarray = stored.get_tensor(name)
-        return frames
+            kept: np.ndarray = stored.get_tensor(name)
+        # Files of an earlier version hold the frames as they are.
+        return kept if kept.ndim == 4 else decode_lossless(kept.tobytes())
 
     def parts(self) -> list[dict[str, str]]:
         """The metadata of each file."""
