@@ -20,6 +20,11 @@ class EncoderConfig(Strict):
     # folder of a COCO-WholeBody-133 detector's two ONNX files (DWPose, RTMW).
     keypoints: str = "puppet"
 
+    @model_serializer(mode="wrap")
+    def _as_before_latents_could_be_rounded(self, values: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """float16 goes unsaid: what was made of such features stays current."""
+        return {key: value for key, value in values(self).items() if (key, value) != ("latents", "float16")}
+
 
 class TransformerConfig(Strict):
     """Wan's own sizes and OmniHuman's new parts. With `base`, Wan's sizes come from that checkpoint.

@@ -20,7 +20,7 @@ FINGERPRINTS = {
     "raw_clips": "3c5c3976906a63476e669e4f2ae63a5a96baa5f44537c35288d27a7be7a3bc38",
     "clip_scores": "02648a660627dae4fe475e61b3625294913e7f6eede0960420026527d03257c1",
     "filtered_subsets": "3efffed0d1f9fffd6d55025c3f24dbd59435cfab7ad9d475f025e5c487ec5b38",
-    "condition_features": "241433354e42cbbcc484695e0f2606f06c983169023075f105049e2a70b1665b",
+    "condition_features": "f1edec0362f60b540d79a6270d36ec32fe439def838fb188dc2f1ec453cafedd",
     "training_snapshot": "0e5a16438cef5d0f184caaf2ef754898310bd3b23bf2a131e0cca21e985dc051",
     "stage_1_checkpoint": "8094837d79a2b2eaf7a73c24d840cba854583a0670ea6611f7916e254a4cfc57",
     "stage_2_checkpoint": "e2c4bf32df9e516425c6a498b6ef4519283811fc56f8b56cbd7aa4531773b43c",
