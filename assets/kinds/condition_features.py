@@ -1,8 +1,11 @@
 """Cached latents and condition features of each shard, keyed by content."""
 
 from assets.core.steps import Execution, Metadata
+from assets.core.workspace import Workspace
 from curation.features.shard_features import build_features
 from curation.pages.features_page import write_features_page
+from curation.tables.storage import read_table_metadata
+from media.features.places import LAYOUT
 from media.records import EncodersRecord
 
 
@@ -32,3 +35,15 @@ def make_condition_features(execution: Execution) -> Metadata:
         ),
         "encoders": dict(EncodersRecord.read(destination).values),
     }
+
+
+def laid_out_otherwise(workspace: Workspace) -> list[str]:
+    """Shards whose features an earlier version laid out, or keep latents in another dtype than the profile says."""
+    found, wanted = [], workspace.profile.encoders.latents
+    for shard in workspace.shards("condition_features"):
+        folder = workspace.data("condition_features", shard)
+        record = EncodersRecord.read_if_there(folder)
+        kept = "float16" if record is None else record.values.get("latents", "float16")
+        if read_table_metadata(folder / "samples.parquet").get("layout") != LAYOUT or kept != wanted:
+            found.append(shard)
+    return found

@@ -47,12 +47,16 @@ TRAININGS = (
 )
 
 
-def train_all(root: Path) -> None:
+def train_all(root: Path, second_layout: bool = False) -> None:
     """Run every training in this process, one after another; its imports find whichever checkout is first on PYTHONPATH."""
     from tests.training.synthetic import make_job, write_snapshot
     from training import train
 
     write_snapshot(root)
+    if second_layout:
+        from tests.training.synthetic import lay_out_anew
+
+        lay_out_anew(root)
     train.start_process_group()
     for training in TRAININGS:
         parents = {"parent": str(root / training.parent)} if training.parent else {}
@@ -71,8 +75,9 @@ def train_all(root: Path) -> None:
         )
 
 
-def train_in(checkout: Path, root: Path) -> None:
-    """Run every training by the code of `checkout`, in a process that sees no other.
+def train_in(checkout: Path, root: Path, second_layout: bool = False) -> None:
+    """Run every training by the code of `checkout`, in a process that sees no other; its features in the layout that its tests write, or
+    in the second one.
 
     Raises:
         RuntimeError: it failed; with the end of what it printed.
@@ -91,6 +96,7 @@ def train_in(checkout: Path, root: Path) -> None:
     }
     # -P keeps this folder off the path of the child, which must import from `checkout` alone.
     command = [sys.executable, "-P", str(Path(__file__).resolve()), "--train", str(root)]
+    command += ["--second-layout"] if second_layout else []
     done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"training by {checkout} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
@@ -143,6 +149,9 @@ def parse(arguments: list[str] | None = None) -> Any:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--against", type=Path, help="another checkout of this project")
     what.add_argument("--train", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--second-layout", action="store_true", help="this checkout reads features in the second layout"
+    )
     return parser.parse_args(arguments)
 
 
@@ -150,13 +159,13 @@ def main() -> int:
     """Train in both checkouts and compare; 1 where a bit differs."""
     given = parse()
     if given.train:
-        train_all(given.train)
+        train_all(given.train, given.second_layout)
         return 0
     with tempfile.TemporaryDirectory() as folder:
         roots = [Path(folder) / "this", Path(folder) / "other"]
         for checkout, root in zip((HERE, given.against.resolve()), roots, strict=True):
             root.mkdir()
-            train_in(checkout, root)
+            train_in(checkout, root, given.second_layout and checkout == HERE)
         lines, equal = report(*roots)
     print("\n".join(lines))
     print(json.dumps({"equal": equal, "this": str(HERE), "other": str(given.against.resolve())}))

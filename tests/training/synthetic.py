@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
+from safetensors.numpy import load_file as numpy_tensors
 from safetensors.torch import load_file, save_file
 
+from curation.features.feature_writer import BucketWriter, TextWriter
 from profiles import load_profile
 from tests.forked import WarmTraining
 from training.run.jobs import TrainingJob
@@ -98,6 +101,21 @@ def _features(part: Rows, generator: torch.Generator) -> dict[str, torch.Tensor]
         "has_audio": torch.ones(n, dtype=torch.uint8),
         "keypoints": torch.rand((n, part.frames, 133, 3), generator=generator) * 32,
     }
+
+
+def lay_out_anew(root) -> None:
+    """Write the synthetic snapshot's features in the second layout."""
+    for old in sorted((root / "features").glob("*/features-*.safetensors")):
+        rows, bucket = numpy_tensors(old), old.stem.removeprefix("features-")
+        old.unlink()
+        null, texts = rows.pop("null_text"), rows.pop("text")
+        with TextWriter(old.parent, texts.shape[1]) as writer:
+            writer.add(null)
+            numbers = [writer.add(text) for text in texts]
+        shapes = {name: values.shape[1:] for name, values in rows.items()}
+        made = BucketWriter(old.parent, bucket, shapes, rows["has_motion"] == 1, "float16")
+        made.put(range(len(texts)), rows | {"text_row": np.array(numbers)})
+        made.close()
 
 
 def make_job(

@@ -5,34 +5,16 @@ import threading
 from itertools import count
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file
 
-from curation.features.feature_writer import BucketWriter, TextWriter
-from tests.training.synthetic import Rows, write_snapshot
+from tests.training.synthetic import Rows, lay_out_anew, write_snapshot
 from tests.training.test_data import open_data
 from training.data.batch import Batch
 from training.data.micro_batches import split_batch
 from training.data.prefetch import Prefetch
 from training.data.rank_batch import Part
 from training.engine.throughput import batch_flops
-
-
-def lay_out_anew(root) -> None:
-    """Write the synthetic snapshot's features in the second layout."""
-    for old in sorted((root / "features").glob("*/features-*.safetensors")):
-        rows, bucket = load_file(old), old.stem.removeprefix("features-")
-        old.unlink()
-        null, texts = rows.pop("null_text"), rows.pop("text")
-        with TextWriter(old.parent, texts.shape[1]) as writer:
-            writer.add(null)
-            numbers = [writer.add(text) for text in texts]
-        shapes = {name: values.shape[1:] for name, values in rows.items()}
-        made = BucketWriter(old.parent, bucket, shapes, rows["has_motion"] == 1, "float16")
-        made.put(range(len(texts)), rows | {"text_row": np.array(numbers)})
-        made.close()
 
 
 @pytest.fixture(scope="module")
