@@ -153,7 +153,9 @@ def main() -> None:
     parser.add_argument("profile", nargs="?", default="wan2.1-1.3b")
     parser.add_argument("--tokens", type=int, default=TOKENS, help="of a caption")
     parser.add_argument("--samples", type=int, default=2000)
-    parser.add_argument("--batches", type=int, default=12, help="of eight micro-batches of one sample; 0 leaves the loader out")
+    parser.add_argument(
+        "--batches", type=int, default=12, help="of eight micro-batches of one sample; 0 leaves the loader out"
+    )
     parser.add_argument("--step-seconds", type=float, default=1.0)
     given = parser.parse_args()
     profile = load_profile(given.profile, [])
