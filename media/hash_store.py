@@ -1,5 +1,6 @@
 """Hashes of large files, kept with what tells that nobody touched them: size, time, and the file's number on its disk, as DVC does."""
 
+import logging
 import os
 import sqlite3
 from contextlib import closing
@@ -12,6 +13,8 @@ create table if not exists hashes (device integer, inode integer, size integer, 
 primary key (device, inode))
 """
 WAIT_SECONDS = 60.0  # for another process that writes
+
+_log = logging.getLogger(__name__)
 
 
 class HashStore:
@@ -32,28 +35,28 @@ class HashStore:
                 self._keep(status, found)
         return found
 
-    def keep(self, file: Path, sha256: str) -> None:
-        """Note what was hashed as it was written."""
-        self._keep(file.stat(), sha256)
-
     def _find(self, status: os.stat_result) -> str | None:
         if self._path is None or not self._path.is_file():
             return None
-        with closing(sqlite3.connect(self._path, timeout=WAIT_SECONDS)) as store:
-            store.execute(_TABLE)
-            device, inode, *rest = _identity(status)
-            row = store.execute(
-                "select size, modified, sha256 from hashes where device = ? and inode = ?", (device, inode)
-            ).fetchone()
+        device, inode, *rest = _identity(status)
+        asked = "select size, modified, sha256 from hashes where device = ? and inode = ?"
+        try:
+            with closing(sqlite3.connect(self._path, timeout=WAIT_SECONDS)) as store:
+                row = store.execute(asked, (device, inode)).fetchone()
+        except sqlite3.DatabaseError:  # damaged, or of nobody here: it holds only what can be computed again
+            return None
         return row[2] if row is not None and list(row[:2]) == rest else None
 
     def _keep(self, status: os.stat_result, sha256: str) -> None:
         if self._path is None:
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(self._path, timeout=WAIT_SECONDS)) as store, store:
-            store.execute(_TABLE)
-            store.execute("replace into hashes values (?, ?, ?, ?, ?)", (*_identity(status), sha256))
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(self._path, timeout=WAIT_SECONDS)) as store, store:
+                store.execute(_TABLE)
+                store.execute("replace into hashes values (?, ?, ?, ?, ?)", (*_identity(status), sha256))
+        except (sqlite3.DatabaseError, OSError) as error:  # a home that is read only is read all the same
+            _log.warning("hashes are not kept in %s: %s; files are hashed again each time", self._path, error)
 
 
 def _identity(status: os.stat_result) -> tuple[int, int, int, int]:

@@ -167,6 +167,8 @@ def test_a_file_is_hashed_once_for_as_long_as_nobody_touches_it(tmp_path, monkey
     (tmp_path / "b").write_bytes(b"two")
     assert store.sha256(tmp_path / "b") == "two" and HashStore(None).sha256(tmp_path / "b") == "two"
     assert hashed == ["a", "b", "b"]
+    (tmp_path / "var" / "hashes.db").write_text("no database")
+    assert store.sha256(tmp_path / "b") == "two", "a damaged store costs a reading"
 
 
 def test_features_of_the_first_layout_are_laid_out_anew_without_an_encoder_and_stay_the_same_snapshot(
