@@ -1,4 +1,4 @@
-"""Write one clip as mp4 (H.264 + AAC)."""
+"""Write one clip as mp4 (H.264 + AAC), or without loss (FFV1)."""
 
 import io
 from fractions import Fraction
@@ -11,6 +11,11 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from av.video.stream import VideoStream
 
 from media.pictures import untagged_matrix
+
+# Every frame alone, four slices with checksums; one thread and no identifiers, so that the same frames are the same bytes.
+LOSSLESS = {"level": "3", "coder": "1", "context": "0", "g": "1", "slices": "4", "slicecrc": "1", "threads": "1"}
+SAME_BYTES = {"fflags": "+bitexact"}
+LOSSLESS_PIXELS = "bgr0"  # FFV1's 8-bit RGB
 
 
 def encode_clip(
@@ -91,3 +96,29 @@ def encode_samples(
         frame.pts = first + start
         frame.time_base = Fraction(1, sample_rate)
         container.mux(stream.encode(frame))
+
+
+def encode_lossless(frames: np.ndarray, fps: float) -> bytes:
+    """Encode `(T, H, W, 3)` uint8 RGB frames into bytes from which `decode_lossless` gives the same frames.
+
+    FFV1 (RFC 9043) in Matroska: of the codecs that PyAV brings and that keep 8-bit RGB it gave the fewest bytes,
+    docs/results/2026-11-29-features.md.
+    """
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="matroska", container_options=SAME_BYTES) as container:
+        video = container.add_stream("ffv1", rate=Fraction(fps).limit_denominator(1001))
+        assert isinstance(video, VideoStream)
+        video.width, video.height = frames.shape[2], frames.shape[1]
+        video.pix_fmt = LOSSLESS_PIXELS
+        video.options = LOSSLESS
+        for image in frames:
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+            container.mux(video.encode(picture.reformat(format=LOSSLESS_PIXELS)))
+        container.mux(video.encode())
+    return buffer.getvalue()
+
+
+def decode_lossless(data: bytes) -> np.ndarray:
+    """`(T, H, W, 3)` uint8 RGB frames of what `encode_lossless` gave."""
+    with av.open(io.BytesIO(data)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(container.streams.video[0])])

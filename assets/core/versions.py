@@ -11,7 +11,7 @@ from assets.core.workspace import Workspace
 from curation.errors import CurationError
 from curation.scores.registry import switched_on
 from media import sha256_of_file, sha256_while_unchanged
-from media.hash_store import HashStore
+from media.features.hash_store import HashStore
 from media.records import ProductRecord, SnapshotRecord
 from profiles import Profile, resolve_source
 

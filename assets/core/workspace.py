@@ -88,7 +88,7 @@ class Workspace:
 
     @property
     def file_hashes(self) -> Path:
-        """Hashes of large files, see `media.hash_store`."""
+        """Hashes of large files, see `media.features.hash_store`."""
         return self.var / "file_hashes.db"
 
     @property

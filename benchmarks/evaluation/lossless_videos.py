@@ -8,12 +8,13 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.stream import VideoStream
 
-from media.lossless import OPTIONS, decode_lossless
+from media.encode import LOSSLESS, decode_lossless
 
 CODECS = {
-    "FFV1, range coder": ("ffv1", "bgr0", OPTIONS),
-    "FFV1, Golomb-Rice": ("ffv1", "bgr0", OPTIONS | {"coder": "0"}),
+    "FFV1, range coder": ("ffv1", "bgr0", LOSSLESS),
+    "FFV1, Golomb-Rice": ("ffv1", "bgr0", LOSSLESS | {"coder": "0"}),
     "x264 RGB lossless, ultrafast": ("libx264rgb", "rgb24", {"qp": "0", "preset": "ultrafast", "threads": "1"}),
     "x264 RGB lossless, veryfast": (
         "libx264rgb", "rgb24", {"qp": "0", "preset": "veryfast", "threads": "1", "mbtree": "0"},
@@ -24,7 +25,7 @@ CODECS = {
 def first_frames(path: Path, count: int, height: int, width: int) -> np.ndarray:
     """`(T, H, W, 3)` of every second frame, scaled."""
     with av.open(str(path)) as container:
-        shown = (frame for number, frame in enumerate(container.decode(video=0)) if number % 2 == 0)
+        shown = (frame for number, frame in enumerate(container.decode(container.streams.video[0])) if number % 2 == 0)
         return np.stack([next(shown).reformat(width, height, "rgb24").to_ndarray() for _ in range(count)])
 
 
@@ -32,6 +33,7 @@ def encode(frames: np.ndarray, codec: str, pixels: str, options: dict[str, str])
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="matroska") as container:
         video = container.add_stream(codec, rate=16)
+        assert isinstance(video, VideoStream)
         video.width, video.height, video.pix_fmt, video.options = frames.shape[2], frames.shape[1], pixels, options
         for image in frames:
             container.mux(video.encode(av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format=pixels)))

@@ -124,15 +124,17 @@ def held_out_losses(root: Path, latents: str, profile: Profile, model: torch.nn.
 def main() -> None:
     """Print errors, then a table of held-out losses."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--puppets", type=int, default=192)
+    parser.add_argument("--puppets", type=int, default=96)
     parser.add_argument("--steps", type=int, default=120)
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--set", action="append", default=[], help="KEY=VALUE of the profile")
     given = parser.parse_args()
-    profile = load_profile("laptop", ["curation.held_out_share=0.15"])
+    profile = load_profile("laptop", ["curation.held_out_share=0.25", *given.set])
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         rows, texts, null, error = encode(profile, given.puppets)
         write(root, profile, rows, texts, null)
+        print(f"{given.puppets} puppets encoded", flush=True)
         for name, value in error.items():
             print(f"{name}: {value:.5f}", flush=True)
         start, losses = build_transformer(profile, None, 0), {}

@@ -50,7 +50,7 @@ class BucketSource:
 
     def read(self, part: str, rows: Sequence[int]) -> dict[str, np.ndarray]:
         """The tensors of a part, latents of 8 bits with their scales."""
-        found = {}
+        found: dict[str, np.ndarray] = {}
         for name in PARTS[part]:
             found[name], scale = self.shard.read(self.bucket, name, rows)
             if scale is not None:

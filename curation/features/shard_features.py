@@ -26,8 +26,8 @@ from curation.tables.quarantine import quarantined_clips, split_by_contract, wri
 from curation.tables.storage import CurationError, read_table, read_table_metadata, write_table
 from curation.workers import Progress
 from media import whole_directory
+from media.features.hash_store import HashStore
 from media.features.places import LAYOUT
-from media.hash_store import HashStore
 from media.records import EncodersRecord
 from omnihuman.conditions.prompts import clean_prompt
 from profiles import Profile
@@ -78,7 +78,7 @@ def build_features(
         encoders: loaded already, when several shards follow one another.
         pieces: folder of this shard alone, where what is encoded is kept until all is: a build that was killed goes on from
             there. None keeps nothing.
-        hashes: file that keeps the hashes of what is written (`media.hash_store`), so that nobody after hashes it again.
+        hashes: file that keeps the hashes of what is written (`media.features.hash_store`), so that nobody after hashes it again.
 
     Raises:
         CurationError: inputs are incomplete or do not belong together, or all of many clips fail alike.

@@ -20,8 +20,8 @@ from curation.tables.contracts import SNAPSHOT
 from curation.tables.quarantine import quarantined_clips, violations_in
 from curation.tables.storage import CurationError, read_table, read_table_metadata, write_table
 from media import whole_directory
+from media.features.hash_store import HashStore
 from media.features.places import file_named
-from media.hash_store import HashStore
 from media.records import EncodersRecord, RecordError, SnapshotRecord
 from profiles import Profile
 from profiles.conditions import SUBSETS

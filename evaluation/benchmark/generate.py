@@ -29,7 +29,7 @@ from evaluation.benchmark.benchmark_plan import (
 from evaluation.benchmark.cost import Cost, CostMeter, cost_of
 from evaluation.benchmark.generated import COST, Generated, GenerationError, open_generated
 from media import encode_clip, whole_directory, write_atomically
-from media.lossless import encode_lossless
+from media.encode import encode_lossless
 from omnihuman.autoencoder import decode_video, encode_video, to_frames, to_pixels
 from profiles.schema import EvaluationConfig
 

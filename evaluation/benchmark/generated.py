@@ -11,7 +11,7 @@ from safetensors import safe_open
 
 from evaluation.benchmark.benchmark import Benchmark
 from evaluation.benchmark.benchmark_plan import GROUND_TRUTH
-from media.lossless import decode_lossless
+from media.encode import decode_lossless
 from media.user_error import UserError
 
 COST = "cost"  # in the metadata of a file of videos: what its batch cost
@@ -22,7 +22,7 @@ class GenerationError(UserError):
 
 
 class Generated:
-    """`videos-*.safetensors` of a folder: bytes of lossless videos (`media.lossless`) by the names of the benchmark's samples.
+    """`videos-*.safetensors` of a folder: bytes of lossless videos (`media.encode.encode_lossless`) by the names of the benchmark's samples.
 
     Attributes:
         meta: the record that generation wrote.

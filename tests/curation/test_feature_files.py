@@ -6,11 +6,11 @@ from safetensors.numpy import load_file, save_file
 
 from curation.features import feature_writer
 from curation.features.feature_writer import BucketWriter, TextWriter, without_padding
+from media.features.hash_store import HashStore
 from media.features.places import parts_of
 from media.features.rounding import from_int8, to_int8
 from media.features.rows import ShardRows
 from media.features.tensor_file import LocalBytes, OpenFiles, TensorFile
-from media.hash_store import HashStore
 from tests.curation.shard_workspace import FIRST_LAYOUT, in_the_first_layout
 
 BUCKET, ROWS, TOKENS = "16x32x9@16", 7, 6
@@ -160,7 +160,9 @@ def test_a_file_is_hashed_once_for_as_long_as_nobody_touches_it(tmp_path, monkey
     file, store = tmp_path / "a", HashStore(tmp_path / "var" / "hashes.db")
     file.write_bytes(b"one")
     hashed = []
-    monkeypatch.setattr("media.hash_store.sha256_of_file", lambda path: hashed.append(path.name) or path.read_text())
+    monkeypatch.setattr(
+        "media.features.hash_store.sha256_of_file", lambda path: hashed.append(path.name) or path.read_text()
+    )
     assert [store.sha256(file), HashStore(tmp_path / "var" / "hashes.db").sha256(file)] == ["one", "one"]
     file.rename(tmp_path / "b")
     assert store.sha256(tmp_path / "b") == "one" and hashed == ["a"], "a renamed file is the same file"

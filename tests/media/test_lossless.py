@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from media.lossless import decode_lossless, encode_lossless
+from media.encode import decode_lossless, encode_lossless
 
 
 @pytest.mark.parametrize("shape", [(3, 64, 64), (2, 7, 13), (2, 34, 66)])

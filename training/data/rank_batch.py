@@ -64,10 +64,22 @@ class RankBatch:
         """`parts` micro-batches of equal size, in order, each loaded when it is asked for or a little before."""
         return (self.load(index, parts) for index in range(parts))
 
-    latents = property(lambda self: self._empty("latents"))
-    reference = property(lambda self: self._empty("reference_latents"))
-    motion = property(lambda self: self._empty("motion_latents"))
-    text = property(lambda self: self._empty("text"))
+    @property
+    def latents(self) -> Tensor:
+        """Their shape alone, as of the three that follow."""
+        return self._empty("latents")
+
+    @property
+    def reference(self) -> Tensor:
+        return self._empty("reference_latents")
+
+    @property
+    def motion(self) -> Tensor:
+        return self._empty("motion_latents")
+
+    @property
+    def text(self) -> Tensor:
+        return self._empty("text")
 
     def _empty(self, name: str) -> Tensor:
         """A tensor of the right shape and no contents."""
