@@ -110,7 +110,7 @@ def encode_lossless(frames: np.ndarray, fps: float) -> bytes:
         assert isinstance(video, VideoStream)
         video.width, video.height = frames.shape[2], frames.shape[1]
         video.pix_fmt = LOSSLESS_PIXELS
-        video.options = LOSSLESS
+        video.options = {**LOSSLESS}
         for image in frames:
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
             container.mux(video.encode(picture.reformat(format=LOSSLESS_PIXELS)))
@@ -120,5 +120,5 @@ def encode_lossless(frames: np.ndarray, fps: float) -> bytes:
 
 def decode_lossless(data: bytes) -> np.ndarray:
     """`(T, H, W, 3)` uint8 RGB frames of what `encode_lossless` gave."""
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(container.streams.video[0])])

@@ -61,7 +61,7 @@ class TensorFile:
     def __init__(self, source: ByteSource):
         self._source = source
         size = np.zeros(1, "<u8")
-        source.read_into(0, memoryview(size).cast("B"))
+        source.read_into(0, size.view(np.uint8).data)
         header = bytearray(int(size[0]))
         source.read_into(8, memoryview(header))
         found: dict[str, Any] = json.loads(header.decode())
@@ -105,7 +105,7 @@ class TensorFile:
 
     def _read(self, offset: int, out: np.ndarray) -> None:
         if out.size:
-            self._source.read_into(offset, memoryview(out.reshape(-1).view(np.uint8)))
+            self._source.read_into(offset, out.reshape(-1).view(np.uint8).data)
 
 
 class OpenFiles:

@@ -64,7 +64,9 @@ def frozen(module: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def discriminator_step(g_engine: Any, d_engine: Any, draws: Iterable[Draw], config: AdversarialConfig) -> dict[str, float]:
+def discriminator_step(
+    g_engine: Any, d_engine: Any, draws: Iterable[Draw], config: AdversarialConfig
+) -> dict[str, float]:
     """One optimiser step of the discriminator: real against generated, with R1 (and R2 when relativistic)."""
     rows, norm = [], 0.0
     for draw in draws:
