@@ -17,12 +17,13 @@ import torch
 
 from benchmarks.evaluation.metrics_on_trial import packaged_instruments
 from evaluation.baselines import folder_samples
+from evaluation.trial.aspects import ASPECTS
 from evaluation.trial.aspects import OF_FILM as FILM_FAMILIES
 from evaluation.trial.ladder import LADDER, OF_FILM
 from evaluation.trial.pages import trial_picture, trial_table
 from evaluation.trial.record import write_standings
 from evaluation.trial.run import Trial, try_metrics
-from evaluation.trial.scenes import MARGIN, FilmedScene, rendered_scenes
+from evaluation.trial.scenes import FRAMINGS, MARGIN, FilmedScene, Scene, rendered_scenes
 from evaluation.trial.verdict import find
 from media import decode_clip, write_atomically
 from omnihuman.autoencoder import decode_video, encode_video, load_autoencoder, to_frames, to_pixels
@@ -77,7 +78,13 @@ def main() -> None:
     """Print the table, or write it, its picture and the verdicts to files."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.evaluation.metrics_against_truth", description=__doc__)
     parser.add_argument("--profile", default="people", help="whose size, length and autoencoder are taken")
-    parser.add_argument("--clips", type=int, default=12)
+    parser.add_argument("--clips", type=int, default=8)
+    parser.add_argument("--first", type=int, default=0, help="number of the first clip")
+    parser.add_argument("--framings", nargs="+", default=FRAMINGS, choices=FRAMINGS, help="in turn")
+    parser.add_argument(
+        "--aspects", nargs="+", choices=tuple(ASPECTS), help="only the metrics that are to follow these"
+    )
+    parser.add_argument("--steps", nargs="+", choices=[s.name for s in LADDER], help="only this damage, none among it")
     parser.add_argument("--films", type=Path, metavar="FOLDER", help="real clips instead of rendered people")
     parser.add_argument("--pieces", type=int, default=3, help="windows of each real clip")
     parser.add_argument("--work", type=Path, help="folder that keeps finished steps; default is a temporary one")
@@ -92,21 +99,21 @@ def main() -> None:
     def progress(done: int, total: int, step: str) -> None:
         print(f"[{done}/{total}] {step}, {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
 
+    steps = [step for step in LADDER if options.steps is None or step.name in options.steps]
     with tempfile.TemporaryDirectory(prefix="metrics-against-truth-") as scratch:
         work = options.work or Path(scratch)
         instruments = packaged_instruments(work / "features")
         if options.films:
-            scenes = filmed_scenes(options.films, options.pieces, video.frames)
-            steps = [step for step in LADDER if step.family in OF_FILM]
-            trial = try_metrics(scenes, steps, instruments, work, progress)
+            scenes: list[Scene] = [*filmed_scenes(options.films, options.pieces, video.frames)]
+            steps = [step for step in steps if step.family in OF_FILM]
+            trial = try_metrics(scenes, steps, instruments, work, progress, options.aspects)
             findings, of = find(trial, FILM_FAMILIES), f"{len(scenes)} windows of real clips"
         else:
             reconstruct = autoencoder_of(load_profile(options.profile, []).encoders.autoencoder)
             # Every second seed: the one between lends its face, mouth and voice.
-            seeds = range(SEED, SEED + 2 * options.clips, 2)
-            trial = try_metrics(
-                rendered_scenes(seeds, video.height, video.frames, reconstruct), LADDER, instruments, work, progress
-            )
+            seeds = range(SEED + 2 * options.first, SEED + 2 * (options.first + options.clips), 2)
+            scenes = [*rendered_scenes(seeds, video.height, video.frames, reconstruct, options.framings)]
+            trial = try_metrics(scenes, steps, instruments, work, progress, options.aspects)
             findings, of = find(trial), f"{options.clips} rendered people at {video.height} px"
     picture = options.picture or Path("trial.png")
     text = report(trial, f"{of}, {video.frames} frames each", findings, picture.name)

@@ -43,6 +43,7 @@ ASPECTS: Mapping[str, Aspect] = {
     "mouth": Aspect("1 - r of the opening that is shown and that of the clip", SHOWN),
     "speech": Aspect("1 - r of the opening that is shown and that of the given sound", (*SHOWN, *SOUNDS)),
     "sync": Aspect("frames between picture and sound", (NONE, LATE, SOUND_LATE)),
+    "out of sync": Aspect("1 where picture and sound are frames apart", (NONE, LATE, SOUND_LATE)),
     "identity": Aspect("share of the frames that show somebody else", SHOWN),
     "identity drift": Aspect("somebody else at the end", SHOWN),
     "face points": Aspect("mean distance of 68 points, eye distances", SHOWN),
@@ -76,6 +77,7 @@ def errors_of_step(step: Step, height: int) -> dict[str, float]:
     family, strength = step.family, step.strength
     return {
         "sync": strength if family in (LATE, SOUND_LATE) else 0.0,
+        "out of sync": float(family in (LATE, SOUND_LATE)),
         "identity": {PERSON: 1.0, MIDWAY: 0.5}.get(family, 0.0),
         "identity drift": float(family == MIDWAY),
         "smeared hands": strength if family == SMEAR else 0.0,

@@ -18,15 +18,15 @@ _PLACE = {FOLLOWS: 0, PARTLY: 1}
 def trial_table(findings: Mapping[str, Finding]) -> str:
     """A row per metric as markdown, those that follow the truth first."""
     lines = [
-        "| metric | is to follow | rank r | within a clip | order | undamaged | worst | defined on | moved by other damage | verdict |",
-        "| --- | --- | ---: | ---: | ---: | ---: | --- | ---: | --- | --- |",
+        "| metric | is to follow | rank r | within a clip | order | undamaged | autoencoder | worst | defined on | moved by other damage | verdict |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- | ---: | --- | --- |",
     ]
     for one in in_order(findings):
         moved = "–" if np.isnan(one.disturbance) else f"{one.disturbance:.0%}, {one.disturber}"
         clear = "" if one.clear else " (not clear)"
         cells = [
             f"{METRICS[one.metric].directed_title()} `{one.metric}`", one.aspect, f"{one.rank:.2f}", f"{one.rank_of_clip:.2f}", f"{one.order:.0%}",
-            f"{one.ceiling:.3g}", f"{one.floor:.3g}, {one.worst}{clear}", f"{one.coverage:.0%} of {one.videos}", moved, one.verdict,
+            f"{one.ceiling:.3g}", f"{one.reconstructed:.3g}", f"{one.floor:.3g}, {one.worst}{clear}", f"{one.coverage:.0%} of {one.videos}", moved, one.verdict,
         ]  # fmt: skip
         lines.append("| " + " | ".join(cell.replace("nan", "–") for cell in cells) + " |")
     return "\n".join(lines)

@@ -9,7 +9,7 @@ from pathlib import Path
 from media import write_atomically
 
 FILE = Path(__file__).with_name("findings.json")
-FOLLOWS, PARTLY, DOES_NOT, UNTRIED = "follows truth", "partly", "does not", "not tried"
+FOLLOWS, PARTLY, DOES_NOT, TOO_FEW, UNTRIED = "follows truth", "partly", "does not", "too few clips", "not tried"
 PAGE = "docs/results/2026-11-29-metrics-on-trial.md"
 
 
@@ -27,17 +27,17 @@ class Standing:
     @property
     def doubt(self) -> str:
         """Why to read the metric with care; empty where it follows the truth or was not tried."""
-        if self.verdict in (FOLLOWS, UNTRIED):
+        if self.verdict in (FOLLOWS, TOO_FEW, UNTRIED):
             return ""
         return f"on rendered people it {'partly follows' if self.verdict == PARTLY else 'does not follow'} the true {self.aspect} ({PAGE})"
 
 
 def write_standings(standings: Mapping[str, Standing], samples: str) -> None:
-    """Keep what a trial found.
+    """Keep what a trial found; what it did not look at stays as it was kept.
 
     Args:
         standings: by metric.
-        samples: on what, for people.
+        samples: on what, for people; kept from the first trial that is written.
     """
     kept = {
         name: {
@@ -47,7 +47,9 @@ def write_standings(standings: Mapping[str, Standing], samples: str) -> None:
         }
         for name, one in standings.items()
     }
-    write_atomically(FILE, (json.dumps({"samples": samples, "metrics": kept}, indent=1) + "\n").encode())
+    before = _kept()
+    told = {"samples": before["samples"] if before["metrics"] else samples, "metrics": before["metrics"] | kept}
+    write_atomically(FILE, (json.dumps(told, indent=1) + "\n").encode())
     _kept.cache_clear()
 
 

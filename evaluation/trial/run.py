@@ -67,6 +67,7 @@ def try_metrics(
     instruments: Instruments,
     work: Path,
     progress: Callable[[int, int, str], None] | None = None,
+    aspects: Collection[str] | None = None,
 ) -> Trial:
     """Damage each scene in each way and score it.
 
@@ -76,13 +77,15 @@ def try_metrics(
         instruments: what looks; with a cache on disk a picture is read once.
         work: folder where finished steps are kept under everything that they depend on.
         progress: called with (steps done, steps, name).
+        aspects: only metrics that are to follow one of these; None is all.
     """
     rendered = all(isinstance(scene, RenderedScene) for scene in scenes)
     has: set[Need] = {"truth_frames", "reference", "sound"}
     if rendered:
         has |= {"person_truth"}
     measured, unmeasured = measurable(instruments, has)
-    names = [metric.name for metric in measured if METRICS[metric.name].aspect]
+    wanted: Collection[str] = ASPECTS if aspects is None else aspects
+    names = [metric.name for metric in measured if METRICS[metric.name].aspect in wanted]
     values: list[dict[str, object]] = []
     errors: list[dict[str, object]] = []
     for done, step in enumerate(steps, start=1):
@@ -95,14 +98,14 @@ def try_metrics(
         errors += kept["errors"]
         if progress is not None:
             progress(done, len(steps), step.name)
-    untried = {one.metric: one.reason for one in unmeasured if METRICS[one.metric].aspect}
+    untried = {one.metric: one.reason for one in unmeasured if METRICS[one.metric].aspect in wanted}
     return Trial(pd.DataFrame(values), pd.DataFrame(errors), untried)
 
 
 def asked_of(step: Step, names: Collection[str]) -> list[str]:
     """The metrics that are scored on a step: where only the sound changes those that a sound can change."""
     if step.family in SOUNDS:
-        return [name for name in names if METRICS[name].aspect in ("speech", "sync")]
+        return [name for name in names if METRICS[name].aspect in ("speech", "sync", "out of sync")]
     return [
         name for name in names if all(step.family in DEAR.get(need, (step.family,)) for need in METRICS[name].needs)
     ]
@@ -140,6 +143,5 @@ def _numbers(metric: StreamingMetric) -> dict[str, float]:
 def _key(scenes: Sequence[Scene], step: Step, asked: Collection[str], instruments: Instruments) -> str:
     pixels = [hashlib.sha256(np.ascontiguousarray(scene.real).data).hexdigest() for scene in scenes]
     networks = [f"{n.architecture} {n.sha256} {n.protocol}" for n in instruments.networks()]
-    facts = [sorted(METRICS[name].aspect for name in asked), [aspect for aspect in ASPECTS]]
-    told = json.dumps([step.name, [scene.name for scene in scenes], pixels, sorted(asked), networks, facts])
+    told = json.dumps([step.name, [scene.name for scene in scenes], pixels, sorted(asked), networks, [*ASPECTS]])
     return hashlib.sha256(told.encode()).hexdigest()[:24]

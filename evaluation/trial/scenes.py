@@ -205,10 +205,14 @@ Scene = RenderedScene | FilmedScene
 
 
 def rendered_scenes(
-    seeds: Sequence[int], size: int, frames: int, reconstruct: Reconstruct | None = None
+    seeds: Sequence[int],
+    size: int,
+    frames: int,
+    reconstruct: Reconstruct | None = None,
+    framings: Sequence[str] = FRAMINGS,
 ) -> list[RenderedScene]:
-    """A scene of each seed, in close, portrait, half and upper framing in turn, so that half of them show hands."""
-    return [RenderedScene(seed, FRAMINGS[k % len(FRAMINGS)], size, frames, reconstruct) for k, seed in enumerate(seeds)]
+    """A scene of each seed, in the framings in turn; of close, portrait, half and upper the last two may show hands."""
+    return [RenderedScene(seed, framings[k % len(framings)], size, frames, reconstruct) for k, seed in enumerate(seeds)]
 
 
 def truth_of(clip: people.Person, start: int, frames: int) -> PersonTruth:

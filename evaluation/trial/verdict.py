@@ -9,13 +9,14 @@ import pandas as pd
 from evaluation.metrics.facts import MetricFacts
 from evaluation.metrics.registry import METRICS
 from evaluation.trial.aspects import ASPECTS
-from evaluation.trial.ladder import LADDER, NONE, PIXELS
-from evaluation.trial.record import DOES_NOT, FOLLOWS, PARTLY, Standing
+from evaluation.trial.ladder import LADDER, NONE, PIXELS, RECONSTRUCTION
+from evaluation.trial.record import DOES_NOT, FOLLOWS, PARTLY, TOO_FEW, Standing
 from evaluation.trial.run import WHOLE, Trial
 
 # Of rank correlation, order and coverage.
 TO_FOLLOW, TO_FOLLOW_PARTLY = (0.7, 0.9, 0.9), (0.4, 0.7, 0.5)
-ALIKE = 0.05  # of the range of the steps' true errors: steps that are nearer are in no order
+ALIKE = 0.05  # of the range of the true errors: videos, and steps, that are nearer are in no order
+FEWEST_CLIPS = 5  # that show what a metric is to follow; of fewer nothing is said
 RESAMPLES = 500
 
 
@@ -31,9 +32,10 @@ class Finding:
         ceiling, floor, worst: the undamaged videos' mean, that of the step with the greatest true error, and its name.
         clear: the floor lies outside the ceiling's 95 % bootstrap interval.
         coverage: share of the videos with a true error on which it is defined.
+        reconstructed: the mean on videos that went through the autoencoder, whose true error nobody knows.
         disturbance, disturber: how far damage that leaves the aspect as it is moves it towards its floor, 1 all the way, and the damage that does most.
         videos: how many were read.
-        verdict: `FOLLOWS`, `PARTLY` or `DOES_NOT`.
+        verdict: `FOLLOWS`, `PARTLY`, `DOES_NOT` or `TOO_FEW`.
     """
 
     metric: str
@@ -46,6 +48,7 @@ class Finding:
     worst: str
     clear: bool
     coverage: float
+    reconstructed: float
     disturbance: float
     disturber: str
     videos: int
@@ -79,14 +82,18 @@ def badness(kind: type[MetricFacts], values: np.ndarray) -> np.ndarray:
     return -values if kind.higher_is_better or kind.higher_is_better is None else values
 
 
-def rank_correlation(errors: np.ndarray, badness: np.ndarray, group: np.ndarray | None = None) -> float:
+def rank_correlation(
+    errors: np.ndarray, badness: np.ndarray, group: np.ndarray | None = None, alike: float = ALIKE
+) -> float:
     """Goodman and Kruskal's gamma over pairs of unequal error; a tie of the metric counts as half right. NaN without such a pair.
 
     Args:
         errors, badness: `(N,)` finite, or infinite, numbers.
+        alike: share of the errors' range by which a pair must differ to be in an order.
         group: `(N,)` labels; only pairs within a group count.
     """
-    more = errors[:, None] > errors[None, :]
+    least = alike * (errors.max() - errors.min()) if len(errors) else 0.0
+    more = errors[:, None] - errors[None, :] > least
     if group is not None:
         more &= group[:, None] == group[None, :]
     pairs = int(more.sum())
@@ -120,10 +127,13 @@ def _judged(kind: type[MetricFacts], values: pd.DataFrame, errors: pd.DataFrame,
     clear = _clear(ceiling["bad"].to_numpy(float), float(means["bad"].get(worst, float("nan"))))
     rank, order = rank_correlation(errors_, bad), _order(means)
     coverage = len(read) / len(own) if len(own) else 0.0
+    said = verdict(rank, order, clear, coverage)
+    if WHOLE not in set(own["clip"]) and own["clip"].nunique() < FEWEST_CLIPS:
+        said = TOO_FEW
     disturbance, disturber = _disturbed(known, ceiling["bad"].mean(), means["bad"].get(worst, float("nan")), families)
     return Finding(
         kind.name, kind.aspect, rank, rank_correlation(errors_, bad, clips), order, float(ceiling["value"].mean()), floor,
-        worst, clear, coverage, disturbance, disturber, len(read), verdict(rank, order, clear, coverage),
+        worst, clear, coverage, float(known[known["family"] == RECONSTRUCTION]["value"].mean()), disturbance, disturber, len(read), said,
     )  # fmt: skip
 
 
@@ -149,7 +159,7 @@ def _clear(ceiling: np.ndarray, floor: float) -> bool:
 
 def _disturbed(known: pd.DataFrame, ceiling: float, floor: float, families: tuple[str, ...]) -> tuple[float, str]:
     """How far what harms the pixels alone moves it from ceiling to floor; what is no longer defined is no number."""
-    others = known[known["family"].isin(PIXELS) & ~known["family"].isin(families)]
+    others = known[known["family"].isin(set(PIXELS) - {RECONSTRUCTION} - set(families))]
     if others.empty or not np.isfinite(ceiling) or not np.isfinite(floor) or floor <= ceiling:
         return float("nan"), ""
     moved = (others.groupby("step")["bad"].mean() - ceiling) / (floor - ceiling)

@@ -29,7 +29,7 @@ from evaluation.trial.ladder import (
     damage_pixels,
 )
 from evaluation.trial.pages import trial_picture, trial_table
-from evaluation.trial.record import DOES_NOT, FOLLOWS, PARTLY
+from evaluation.trial.record import DOES_NOT, FOLLOWS, PARTLY, TOO_FEW
 from evaluation.trial.run import Trial, try_metrics
 from evaluation.trial.scenes import FilmedScene, RenderedScene, rendered_scenes
 from evaluation.trial.verdict import find, rank_correlation, verdict
@@ -136,6 +136,8 @@ def test_one_that_is_undefined_on_many_videos_follows_at_most_partly():
 def test_rank_correlation_counts_pairs_of_unequal_error():
     truth = np.array([0.0, 0.0, 1.0, 2.0])
     assert rank_correlation(truth, truth) == 1.0 and rank_correlation(truth, -truth) == -1.0
+    assert rank_correlation(truth, np.array([1.0, 0.0, 2.0, 3.0])) == 1.0, "equal errors are in no order"
+    assert rank_correlation(np.array([0.0, 0.01, 1.0]), np.array([1.0, 0.0, 2.0])) == 1.0, "nor are nearly equal ones"
     assert rank_correlation(truth, np.zeros(4)) == 0.0 and np.isnan(rank_correlation(np.zeros(3), truth[:3]))
     assert rank_correlation(truth, np.array([0.0, 0.0, 5.0, 3.0]), np.array([0, 1, 0, 1])) == 1.0
 
@@ -147,7 +149,8 @@ def test_a_trial_reads_each_step_once_and_goes_on_after_a_kill(tmp_path, scene):
     trial = try_metrics(scenes, steps, Instruments(), tmp_path, lambda done, total, name: said.append(name))
     assert said == ["none", "flicker 0.05", "flicker 0.2"] and "akd" in trial.untried
     found = find(trial)["flicker"]
-    assert found.verdict == FOLLOWS and found.worst == "flicker 0.2" and found.videos == 6
+    assert found.rank == found.order == 1.0 and found.worst == "flicker 0.2" and found.videos == 6
+    assert found.verdict == TOO_FEW, "two clips are no trial"
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     again = try_metrics(scenes, steps, Instruments(), tmp_path)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == kept
@@ -170,6 +173,9 @@ def test_who_does_not_follow_is_marked_wherever_it_is_measured(tmp_path, monkeyp
         assert record.standing("flicker") == record.Standing(record.UNTRIED) and not record.standing("flicker").doubt
         panel = Panel(Instruments(), {"truth_frames"}, {"flicker"})
         panel.metrics["akd"] = panel.metrics["flicker"]
+        record.write_standings({"hkc": record.Standing(TOO_FEW, "smeared hands")}, "hands")
+        assert record.standing("akd").verdict == DOES_NOT, "kept"
+        assert not record.standing("hkc").doubt and record.tried_on() == "six planted clips"
         assert set(panel.doubts) == {"akd"} and "does not follow the true keypoints" in panel.doubts["akd"]
     finally:
         record._kept.cache_clear()

@@ -66,7 +66,7 @@ class InSyncWithTruth(TrueSyncOffset):
     unit = "share"
     higher_is_better = True
     title = "in sync with the truth"
-    aspect = "sync"
+    aspect = "out of sync"
     reading = Reading(AUDIO, 16)
 
     def update(self, clip: str, opening: np.ndarray, truth: np.ndarray) -> None:
