@@ -46,7 +46,7 @@ SKIPPED = {
     "omnihuman restore VERSION --into": "makes a worktree of the code: tests/orchestration/test_demo.py does",
     "omnihuman restore VERSION": "changes the home it works in: tests/orchestration/test_restore.py",
     "omnihuman push": "writes into the DVC remote: tests/orchestration/test_restore.py",
-    "omnihuman plan wan2.1": "a minute or more of one core each",
+    "omnihuman plan wan2.1": "a minute or more of one core each: tests/docs/test_plan_page.py",
     ".venv/bin/omnihuman page": "a page for a browser: tests/orchestration/test_page.py",
 }
 # What takes minutes, or serves until it is ended.

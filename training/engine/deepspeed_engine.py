@@ -98,14 +98,13 @@ def accumulation_of(engine: EngineConfig, config: Any, replicas: int) -> int:
     Raises:
         TrainingError: the batch does not divide by ranks and what a pass takes; all numbers are named.
     """
-    own = getattr(config, "micro_batch", None), getattr(config, "gradient_accumulation", None)
-    micro, stated = own if any(own) else (engine.micro_batch, engine.gradient_accumulation)
+    micro, stated = _passes_asked_for(engine, config)
     if micro is None:
         if config.batch_size % (replicas * stated):
             raise TrainingError(
                 f"batch_size {config.batch_size} does not divide by {replicas} data-parallel ranks x {stated} accumulation steps"
             )
-        return int(stated)
+        return stated
     passes, rest = divmod(config.batch_size, replicas * micro)
     if rest or not passes:
         fitting = [number for number in range(1, 1025) if config.batch_size % (number * micro) == 0]
@@ -116,10 +115,17 @@ def accumulation_of(engine: EngineConfig, config: Any, replicas: int) -> int:
     return passes
 
 
+def _passes_asked_for(engine: EngineConfig, config: Any) -> tuple[int | None, int]:
+    """Samples of a pass, or None, and then the number of passes; a section's own word counts before the engine's."""
+    micro, stated = getattr(config, "micro_batch", None), getattr(config, "gradient_accumulation", None)
+    if micro is None and stated is None:
+        return engine.micro_batch, engine.gradient_accumulation
+    return micro, stated or 1
+
+
 def cut_into_passes(engine: EngineConfig, config: Any, replicas: int) -> EngineConfig:
     """The engine's settings with as many accumulation steps as an update of this training has passes."""
-    own = getattr(config, "micro_batch", None), getattr(config, "gradient_accumulation", None)
-    micro = own[0] if any(own) else engine.micro_batch
+    micro, _ = _passes_asked_for(engine, config)
     changed = {"gradient_accumulation": accumulation_of(engine, config, replicas), "micro_batch": micro}
     return engine.model_copy(update=changed)
 
