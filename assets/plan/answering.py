@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def encoding(profile: Profile) -> list[Answer]:
 def _in_depth(profile: Profile, name: str, network: Callable[[int], Any], run: Callable[[Any], None]) -> Answer:
     with without_bytes():
         models = {depth: network(depth) for depth in (1, 2)}
-        traced = {depth: trace(lambda m=model: run(m), [model]) for depth, model in models.items()}
+        traced = {depth: trace(partial(run, model), [model]) for depth, model in models.items()}
         depth, sizes = _depth(profile, name), {d: _bytes(model) for d, model in models.items()}
     weights = sizes[1] + (sizes[2] - sizes[1]) * (depth - 1)
     return Answer("condition_features", f"{name}, {BATCH} windows", weights, at_depth(traced, depth), BATCH)
@@ -120,7 +121,7 @@ def _autoencoder(profile: Profile, bucket: Bucket, count: int, encodes: bool) ->
                 shape = profile_grid(profile).shape(4 * latents - 3, bucket.height, bucket.width)
                 decode_video(model, torch.empty(count, *shape))
 
-        traced = {latents: trace(lambda n=latents: run(n), [model]) for latents in FRAMES}
+        traced = {latents: trace(partial(run, latents), [model]) for latents in FRAMES}
     return at_depth(traced, bucket.latent_frames), _bytes(model)
 
 

@@ -1,6 +1,7 @@
 """The slim decoder's training, traced, and the autoencoder of a profile without bytes."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def decoder_passes(profile: Profile, config: SlimDecoderConfig, micro: int) -> P
             loss.backward()
 
         # Latents are decoded one after another, each from what is left of those before: from the third on each takes the same.
-        traced = {frames: trace(lambda frames=frames: run(frames), [teacher, student]) for frames in FRAMES}
+        traced = {frames: trace(partial(run, frames), [teacher, student]) for frames in FRAMES}
         learning = {"model": at_depth(traced, bucket.latent_frames)}
         answering = sum(p.numel() * p.element_size() for p in teacher.parameters())
         counted = {"model": count_parameters(student, config.optimizer)}

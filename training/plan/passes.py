@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -148,9 +149,7 @@ def adversarial_passes(profile: Profile, section: str, micro: int) -> Passes:
     least = next(depth for depth in range(1, 99) if _has_heads(depth, config))
     depths = (least, least + 1)
     with without_bytes():
-        counted = {
-            name: _counted(profile, lambda depth, name=name: parts.counted(depth)[name], depths) for name in ADVERSARIES
-        }
+        counted = {name: _counted(profile, partial(parts.counted_of, name), depths) for name in ADVERSARIES}
         width = FakeEngine(fake_transformer(profile, 1), profile.engine).dtype.itemsize
     probe = _at_full_depth(profile, parts.probe, depths)
     teacher = float(counted["generator"].trained * width)  # once, at the start, beside the engines
@@ -199,6 +198,9 @@ class _Adversaries:
             "generator": count_parameters(generator, self.config.generator),
             "discriminator": count_parameters(discriminator, self.config.discriminator),
         }
+
+    def counted_of(self, name: str, depth: int) -> Counted:
+        return self.counted(depth)[name]
 
     def engines(self, depth: int, mesh: Any, again: bool = True) -> tuple[FakeEngine, FakeEngine]:
         generator, discriminator = self.networks(depth, mesh, again)

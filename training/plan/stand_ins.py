@@ -69,7 +69,7 @@ def fake_transformer(profile: Profile, depth: int, mesh: Any = None, again: bool
 
     With a mesh its ranks share a sample's tokens; `again`: it computes activations again where the profile says so.
     """
-    sizes = {"base": None, "num_layers": depth}
+    sizes: dict[str, Any] = {"base": None, "num_layers": depth}
     if profile.transformer.audio_blocks is not None:
         sizes["audio_blocks"] = tuple(block for block in profile.transformer.audio_blocks if block < depth)
     cut = profile.model_copy(update={"transformer": profile.transformer.model_copy(update=sizes)})
@@ -130,6 +130,6 @@ def fake_batch(profile: Profile, bucket: Bucket, samples: int, ratios: Ratios, d
     }
     on = Conditions(True, True, True, True)
     draw = SampleDraw("", "", profile.video.name_of(bucket), 0, False, on, on, True, ratios.motion > 0, True, 0.5, 0)
-    given = {row.name for row in TABLE if row.name in MASKED and getattr(ratios, row.name) > 0}
+    given: set[str] = {row.name for row in TABLE if row.name in MASKED and getattr(ratios, row.name) > 0}
     given |= {"motion"} if ratios.motion > 0 else set()
     return Batch(**tensors, samples=(draw,) * samples, given=frozenset(given), stride=profile.video.stride)

@@ -169,7 +169,9 @@ def _unsplit(profile: Profile, section: str) -> str:
     if heads % ranks:
         return f"{heads} attention heads do not divide by sequence_parallel = {ranks}"
     images, ratios = section == "adversarial_images", getattr(getattr(profile, section), "ratios", None)
-    for bucket in profile.video.all_buckets if ratios and ranks > 1 else ():
+    if ratios is None or ranks == 1:
+        return ""
+    for bucket in profile.video.all_buckets:
         for motion in {0.0, ratios.motion}:
             tokens = tokens_of(bucket, ratios.model_copy(update={"motion": motion}), images)
             if tokens % ranks:

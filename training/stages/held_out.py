@@ -63,7 +63,7 @@ class HeldOutValidation(Validation):
 
         Quantiles are those of the stage's timestep law, so that the mean estimates its loss on these sets.
         """
-        row = {}
+        row: dict[str, float] = {}
         for label, conditions, rows in self.sets:
             losses: dict[float, list[Tensor]] = {quantile: [] for quantile in self.config.quantiles}
             for part in self._parts(rows, conditions):
