@@ -5,6 +5,7 @@ from training.data.loader import MOTION_LATENTS
 from training.plan.passes import largest_bucket
 
 HALF, FLOAT = 2, 4
+CAPTION = 100  # tokens of a caption; nobody counted them on a corpus
 
 
 def windows_per_hour(profile: Profile) -> float:
@@ -14,12 +15,15 @@ def windows_per_hour(profile: Profile) -> float:
 
 
 def feature_bytes(profile: Profile) -> float:
-    """Of one window in a features file: latents, text and sound in float16, keypoints in float32."""
+    """Of one window in a features file (docs/reference/on-disk.md): latents in float16 or 8 bits, sound in float16, keypoints in float32, and
+    its share of a caption, which a clip has once."""
     bucket, model = largest_bucket(profile), profile.transformer
     latent = model.latent_channels * (bucket.height // bucket.stride) * (bucket.width // bucket.stride)
-    half = latent * (bucket.latent_frames + 1 + MOTION_LATENTS)
-    half += profile.encoders.text_tokens * model.text_dim + bucket.frames * model.audio_layers * model.audio_dim
-    return HALF * half + FLOAT * bucket.frames * 133 * 3
+    width = 1 if profile.encoders.latents == "int8" else HALF
+    text = min(CAPTION, profile.encoders.text_tokens) * model.text_dim / profile.video.windows_per_clip
+    sound = bucket.frames * model.audio_layers * model.audio_dim
+    seen = width * latent * (bucket.latent_frames + 1 + MOTION_LATENTS)
+    return seen + HALF * (text + sound) + FLOAT * bucket.frames * 133 * 3
 
 
 def checkpoint_bytes(profile: Profile, trained: float, networks: int) -> float:

@@ -35,7 +35,10 @@ def print_plan(plan: Plan) -> None:
 
 def _memory(plan: Plan) -> Table:
     names = ("params", "weights", "grads", "optim", "average", "buffers", "others", "activ", "plain")
-    table = _table("GiB of each rank at its peak (host: of each machine); activ: activations, plain: those without checkpointing", "training")
+    table = _table(
+        "GiB of each rank at its peak (host: of each machine); activ: activations, plain: those without checkpointing",
+        "training",
+    )
     for name in (*names, "peak", "host", ""):
         table.add_column(name, justify="right")
     for one in plan.trainings:

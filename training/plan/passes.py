@@ -59,10 +59,11 @@ def tokens_of(bucket: Bucket, ratios: Ratios, images: bool) -> int:
     return bucket.frame_tokens * ((1 if images else bucket.latent_frames) + packed)
 
 
-def host_bytes(profile: Profile, ratios: Ratios) -> float:
-    """Bytes of one sample as the loader gives it: all float32, whole videos also where first frames alone are trained on."""
+def host_bytes(profile: Profile, ratios: Ratios, images: bool = False) -> float:
+    """Bytes of one sample as the loader gives it, all float32."""
     with without_bytes():
         batch = fake_batch(profile, largest_bucket(profile), 1, ratios, torch.float32)
+        batch = batch.as_images() if images else batch
     tensors = [value for value in vars(batch).values() if isinstance(value, Tensor)]
     return float(sum(tensor.numel() * tensor.element_size() for tensor in tensors))
 
@@ -159,7 +160,7 @@ def adversarial_passes(profile: Profile, section: str, micro: int) -> Passes:
         {name: _plain(profile, one, depths) for name, one in learn.items()},
         counted,
         {"probe": probe, "teacher's trajectories": Traced(probe.peak + teacher)},
-        host=host_bytes(profile, config.ratios) + _perturbation(profile, bucket),
+        host=host_bytes(profile, config.ratios, images) + _perturbation(profile, bucket, images),
         tokens=tokens_of(bucket, config.ratios, images),
     )
 
@@ -173,8 +174,8 @@ def _has_heads(depth: int, config: AdversarialConfig) -> bool:
         return False
 
 
-def _perturbation(profile: Profile, bucket: Bucket) -> float:
-    cells = bucket.latent_frames * (bucket.height // bucket.stride) * (bucket.width // bucket.stride)
+def _perturbation(profile: Profile, bucket: Bucket, images: bool) -> float:
+    cells = (1 if images else bucket.latent_frames) * (bucket.height // bucket.stride) * (bucket.width // bucket.stride)
     return 2 * 4.0 * profile.transformer.latent_channels * cells
 
 

@@ -108,11 +108,10 @@ def plan_training(
     phases = {f"{name} learns" if len(learning) > 1 else "learning": kept + peak for name, peak in learning.items()}
     phases["optimiser steps"] = kept + states.stepping
     phases |= {name: kept + one.peak for name, one in traced.looking.items()}
-    replicas = ranks // engine.sequence_parallel or 1
     here = min(ranks, ranks_per_node or ranks)
     trained = [one.trained + one.frozen for one in traced.counted.values()]
-    running = here * (states.host + teacher_on_host + traced.host * config.batch_size / replicas)
-    # Every rank reads whole networks before DeepSpeed cuts them; later rank 0 alone gathers one.
+    running = here * (states.host + teacher_on_host + traced.host * micro * (1 + engine.prefetch))
+    # Micro-batches that are loaded ahead count; every rank reads whole networks before DeepSpeed cuts them; later rank 0 alone gathers one.
     loading = here * (FLOAT * sum(trained) + traced.answering)
     host = here * PROCESS + max(running + FLOAT * max(trained, default=0), loading)
     passes = accumulation * len(traced.learning)  # every adversary learns from a batch of its own
