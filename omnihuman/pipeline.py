@@ -23,11 +23,12 @@ from omnihuman.conditions.text import TextEncoder
 from omnihuman.deferred_imports import deferring
 from omnihuman.errors import InputError, MissingWeights, reading_weights
 from omnihuman.guidance import OmniHumanGuidance
-from omnihuman.sampling import StepEnd
+from omnihuman.sampling import StepEnd, build_scheduler
 from omnihuman.saved_encoders import load_encoders
 from omnihuman.talking import OmniHumanOutput, Talking
 from omnihuman.transformer import OmniHumanTransformer3DModel
 from profiles import Profile, resolve_source
+from profiles.judging import SamplingConfig
 
 # Of diffusers' `from_pretrained`, those that say what is downloaded and from where.
 HUB_OPTIONS = (
@@ -238,7 +239,7 @@ def build_pipeline(
     Args:
         profile: names the encoders.
         transformer: a diffusers folder (`config.json` beside the safetensors) or a model.
-        num_inference_steps: what the pipeline samples with by default; 1 for a student.
+        num_inference_steps: what the pipeline samples with by default; 1 for a student, whose few steps are not shifted.
 
     Raises:
         MissingWeights: the checkpoint folder does not exist.
@@ -257,7 +258,7 @@ def build_pipeline(
         tokenizer=text.tokenizer,
         audio_encoder=sound.model,
         normalise_sound=sound.hearing.normalised,
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=1.0),
+        scheduler=build_scheduler(SamplingConfig() if num_inference_steps == 1 else profile.evaluation.sampling),
         num_inference_steps=num_inference_steps,
         fps=profile.video.fps,
         buckets=[[bucket.frames, bucket.height, bucket.width] for bucket in profile.video.all_buckets],

@@ -12,9 +12,38 @@ from omnihuman.conditions.inputs import FORWARD_NAMES, ConditionInputs
 from omnihuman.errors import InputError
 from omnihuman.guidance import OmniHumanGuidance
 from omnihuman.transformer import OmniHumanTransformer3DModel
+from profiles.judging import SamplingConfig
 
 # Called after each step with (pipeline, step, timestep, {"latents": ...}); may return {"latents": ...} to go on from.
 StepEnd = Callable[[Any, int, Tensor, dict[str, Tensor]], dict[str, Tensor] | None]
+
+
+def build_scheduler(sampling: SamplingConfig) -> FlowMatchEulerDiscreteScheduler | UniPCMultistepScheduler:
+    """The sampler that a profile asks for, as Wan's pipelines configure it."""
+    if sampling.solver == "euler":
+        return FlowMatchEulerDiscreteScheduler(shift=sampling.shift)
+    return UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=sampling.shift)
+
+
+def sampling_of(scheduler: FlowMatchEulerDiscreteScheduler | UniPCMultistepScheduler) -> SamplingConfig:
+    """Solver and shift of a saved sampler.
+
+    Raises:
+        InputError: one that does not sample a velocity at shifted times.
+    """
+    config = scheduler.config
+    euler = isinstance(scheduler, FlowMatchEulerDiscreteScheduler)
+    fits = (
+        not config.use_dynamic_shifting
+        if euler
+        else config.use_flow_sigmas and config.prediction_type == "flow_prediction"
+    )
+    if not fits:
+        raise InputError(
+            f"the pipeline's {type(scheduler).__name__} has no fixed shift of a flow's times, with which this model samples; "
+            "take Wan2.1's: FlowMatchEulerDiscreteScheduler(shift=3.0), or UniPCMultistepScheduler with flow_prediction, use_flow_sigmas and flow_shift"
+        )
+    return SamplingConfig(solver="euler" if euler else "unipc", shift=config.shift if euler else config.flow_shift)
 
 
 class Sampling:
@@ -114,8 +143,9 @@ class Sampling:
         return guidance(branches).pred
 
     def _set_timesteps(self, steps: int, device: torch.device) -> None:
+        sampling_of(self.scheduler)
         if isinstance(self.scheduler, FlowMatchEulerDiscreteScheduler):
-            # From pure noise in equal steps to the data, as in training; the scheduler's own list ends one step short of it.
+            # From pure noise in equal steps, which the scheduler shifts, to the data; its own list ends one step short of it.
             self.scheduler.set_timesteps(sigmas=torch.linspace(1.0, 0.0, steps + 1)[:-1].tolist(), device=device)
         else:
             self.scheduler.set_timesteps(steps, device=device)

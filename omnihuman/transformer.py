@@ -41,6 +41,7 @@ from omnihuman.deferred_imports import deferring
 from omnihuman.digests import forget_source
 from omnihuman.errors import InputError
 from omnihuman.positions import MOTION, REFERENCE, rotary_of_packed
+from omnihuman.precision import compute_by_dtype, edge_dtype
 from omnihuman.wan.checkpoint import WanLoadReport
 from omnihuman.wan.weights import (
     REMEDY,
@@ -54,6 +55,8 @@ from omnihuman.wan.weights import (
 # For peft's LoraConfig(target_modules=...): every attention projection, the audio attention's too.
 LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "audio_attn.to_out")
 _I2V_TEXT_TOKENS = 512
+# Wan2.1's code computes these in float32 (`autocast(dtype=float32)` around them), and so does a training here.
+_EXACT = ("condition_embedder.time_embedder", "condition_embedder.time_proj", "proj_out")
 logger = logging.get_logger(__name__)
 
 
@@ -151,6 +154,7 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
         )
         self._build_new_parts()
         self.sequence_entry, self.sequence_exit = SequenceEntry(), SequenceExit()
+        compute_by_dtype(self, _EXACT)
 
     def _build_new_parts(self) -> None:
         """OmniHuman's own modules outside the blocks, with the values that training starts from."""
@@ -286,7 +290,7 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
         """Predict the velocity eps - x_0. Every condition is optional; with none this is `WanTransformer3DModel.forward`.
 
         Args:
-            hidden_states: `(B, in_channels, F, h, w)` noisy latents, rounded here to the weights' dtype; for Wan I2V 36 channels:
+            hidden_states: `(B, in_channels, F, h, w)` noisy latents, rounded here to the dtype it computes in, as conditions are; for Wan I2V 36 channels:
                 latents, mask and image latents.
             timestep: `(B,)` in [0, 1000], float32 or whole numbers.
             encoder_hidden_states: `(B, L, text_dim)`.
@@ -354,35 +358,40 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
         """Embed everything and lay video, motion and reference tokens into one sequence; also the timestep's embedding."""
         if timestep.dtype in (torch.bfloat16, torch.float16):
             raise InputError(f"timestep is {timestep.dtype}, in which neighbouring times are one: give it in float32")
-        # The network's edge: latents, like times, are exact until here.
-        hidden_states = hidden_states.to(self.patch_embedding.weight.dtype)
+        # The network's edge: latents are exact until here, times further, into the modulation.
+        hidden_states = hidden_states.to(edge_dtype(self.patch_embedding.weight))
         grid = self._grid(hidden_states)
         self._check_conditions(grid[0], inputs)
         video = self._embed_video(hidden_states, inputs)
-        temb, modulation, text, image = self.condition_embedder(timestep, inputs.text, inputs.image_tokens)
-        modulation = modulation.unflatten(1, (6, -1))
-        if image is not None:
+        temb, modulation = self._modulation(timestep)
+        text = self.condition_embedder.text_embedder(inputs.text.to(hidden_states))
+        if inputs.image_tokens is not None:
+            embed = self.condition_embedder.image_embedder
+            if embed is None:
+                raise InputError(
+                    "image tokens are given, and this model takes none: it was built without image_dim (Wan I2V has 1280)"
+                )
+            image = embed(inputs.image_tokens.to(hidden_states))
             text = torch.cat([image, text], dim=1)
 
-        rotary = [self.rope(hidden_states)]
-        pieces: list[Tensor] = [video]
-        masks: list[Tensor | None] = [None]
-        packed_kinds = (
-            (inputs.motion, MOTION, inputs.motion_mask),
-            (inputs.reference, REFERENCE, inputs.reference_mask),
-        )
-        for latents, kind, mask in packed_kinds:
-            if latents is not None:
-                embedded = self.patch_embedding(self._widened(latents.to(hidden_states))).flatten(2).transpose(1, 2)
-                pieces.append(embedded + self.token_types[kind].to(embedded))
-                masks.append(mask)
-                rotary.append(self._packed_rotary(latents, kind, hidden_states))
-        tokens, packed_modulation, tables = video, None, rotary[0]
-        if len(pieces) > 1:
-            packed_modulation = self._modulation_at_zero(timestep, text).unflatten(1, (6, -1))
-            tokens = torch.cat(pieces, dim=1)
-            tables = (torch.cat([r[0] for r in rotary], dim=1), torch.cat([r[1] for r in rotary], dim=1))
-        key_mask = _key_mask(pieces, masks)
+        pieces, masks, rotary, unseen = self._packed_pieces(hidden_states, inputs)
+        packed_modulation: Tensor | None = None
+        if pieces or unseen:
+            # Reference and motion tokens are clean, so they are modulated as at timestep 0 (Wan2.2-S2V).
+            still = packed_modulation = self._modulation(torch.zeros_like(timestep))[1]
+            if unseen and torch.is_grad_enabled():
+                # What nobody is shown is no part of the sequence, but takes part without weight: on other ranks it may be shown, and
+                # gradients are waited for by module (docs/decisions/0009-same-conditions-on-every-rank.md).
+                means = torch.stack([part.float().mean() for part in (*unseen, still)])
+                video = video + 0 * means.sum().to(video)
+        tokens, tables = video, self.rope(hidden_states)
+        if pieces:
+            tokens = torch.cat([video, *pieces], dim=1)
+            tables = (
+                torch.cat([tables[0], *(r[0] for r in rotary)], dim=1),
+                torch.cat([tables[1], *(r[1] for r in rotary)], dim=1),
+            )
+        key_mask = _key_mask([video, *pieces], [None, *masks])
         heard = None if inputs.audio is None else self.audio_projection(inputs.audio.to(hidden_states))
         total, n = tokens.shape[1], video.shape[1]
         tokens, tables, first = self._slice_of_rank(tokens, tables, n)
@@ -400,6 +409,33 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
             audio_mask=inputs.audio_mask,
         )
         return tokens, packed, temb
+
+    def _packed_pieces(
+        self, hidden_states: Tensor, inputs: ConditionInputs
+    ) -> tuple[list[Tensor], list[Tensor | None], list[tuple[Tensor, Tensor]], list[Tensor]]:
+        """Motion and reference tokens, their masks and rotary tables, as far as a sample is shown them; the tokens that none is shown."""
+        pieces: list[Tensor] = []
+        masks: list[Tensor | None] = []
+        rotary: list[tuple[Tensor, Tensor]] = []
+        unseen: list[Tensor] = []
+        packed_kinds = (
+            (inputs.motion, MOTION, inputs.motion_mask),
+            (inputs.reference, REFERENCE, inputs.reference_mask),
+        )
+        for latents, kind, mask in packed_kinds:
+            if latents is None:
+                continue
+            embedded = self.patch_embedding(self._widened(latents.to(hidden_states))).flatten(2).transpose(1, 2)
+            embedded = embedded + self.token_types[kind].to(embedded)
+            hidden = 0 if mask is None else int((mask == 0).count_nonzero())
+            # Ranks that share a sequence have checked its length, which stays.
+            if hidden == len(latents) and context_parallel(self._parallel_config) is None:
+                unseen.append(embedded)
+                continue
+            pieces.append(embedded)
+            masks.append(mask if hidden else None)
+            rotary.append(self._packed_rotary(latents, kind, hidden_states))
+        return pieces, masks, rotary, unseen
 
     def _embed_video(self, hidden_states: Tensor, inputs: ConditionInputs) -> Tensor:
         """`(B, N, dim)` tokens of the noisy latents, with the pose stacked on their channels."""
@@ -447,11 +483,12 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
         tokens, cosine, sine, positions = self.sequence_entry(tokens, *tables, positions)
         return tokens, (cosine, sine), int(positions[0])
 
-    def _modulation_at_zero(self, timestep: Tensor, text: Tensor) -> Tensor:
-        """`(B, 6 dim)`: reference and motion tokens are clean, so they are modulated as at timestep 0 (Wan2.2-S2V)."""
+    def _modulation(self, timestep: Tensor) -> tuple[Tensor, Tensor]:
+        """`(B, dim)` and `(B, 6, dim)` of a timestep, as `WanTimeTextImageEmbedding` makes them where weights are in one dtype."""
         embedder = self.condition_embedder
-        projected = embedder.timesteps_proj(torch.zeros_like(timestep)).to(embedder.time_embedder.linear_1.weight.dtype)
-        return embedder.time_proj(embedder.act_fn(embedder.time_embedder(projected).type_as(text)))
+        # Wan's embedder is float32 and its projection may be bfloat16, to which diffusers rounds; where that is float32 nothing is rounded.
+        temb = embedder.time_embedder(embedder.timesteps_proj(timestep)).to(embedder.time_proj.weight.dtype)
+        return temb, embedder.time_proj(embedder.act_fn(temb)).unflatten(1, (6, -1))
 
     def _packed_rotary(self, latents: Tensor, kind: int, video: Tensor) -> tuple[Tensor, Tensor]:
         return rotary_of_packed(
@@ -477,8 +514,7 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
         # A rank's slice is projected whole and cut after joining: behind the joint no weight may stand.
         tokens = tokens if parallel else _front(tokens, video)
         shift, scale = (self.scale_shift_table.to(temb.device) + temb.unsqueeze(1)).chunk(2, dim=1)
-        tokens = (self.norm_out(tokens.float()) * (1 + scale) + shift).type_as(tokens)
-        tokens = self.proj_out(tokens)
+        tokens = self.proj_out(self.norm_out(tokens.float()) * (1 + scale) + shift)
         if parallel:
             tokens = _front(join_slices(self.sequence_exit, tokens, total, parallel.ulysses_degree or 1), video)
         grid = tokens.reshape(batch, frames // p_t, rows, columns, p_t, p_h, p_w, -1)

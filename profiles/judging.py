@@ -1,8 +1,8 @@
 """What judges a model: frozen benchmarks, the networks that look at videos, and what a challenger must reach on them."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from profiles.base import Positive, Strict
 
@@ -47,6 +47,19 @@ class JudgesConfig(Strict):
     qalign: str | None = None
 
 
+class SamplingConfig(Strict):
+    """How a model of many steps is sampled; saved with its pipeline, and said of everything that is made with it.
+
+    Attributes:
+        solver: `euler`, or the `unipc` that Wan's own pipelines hold.
+        shift: s of the steps' times, s t / (1 + (s - 1) t): steps where little is decided are longer. Wan2.1 samples at 3 for 480p and
+            at 5 for 720p. At 1, which is none, 25 steps make 57 % of the deviation of what all positions share, at 3 they make 83 %, at 5 88 %.
+    """
+
+    solver: Literal["euler", "unipc"] = "euler"
+    shift: Annotated[float, Field(gt=0.0)] = 1.0
+
+
 class EvaluationConfig(Strict):
     """The held-out benchmarks and how each model samples on them.
 
@@ -57,6 +70,7 @@ class EvaluationConfig(Strict):
         clips: samples of each benchmark at most; of puppets and rendered people exactly.
         seed: of puppets and rendered people, the noise and the bootstrap.
         networks: published networks that look at videos.
+        sampling: solver and shift of the teacher.
     """
 
     benchmarks: Annotated[list[BenchmarkName], Field(min_length=1), AfterValidator(_each_once)] = [PUPPETS]
@@ -68,6 +82,14 @@ class EvaluationConfig(Strict):
     guidance_scale: float = 1.0
     bootstrap: Positive = 500
     networks: JudgesConfig = JudgesConfig()
+    sampling: SamplingConfig = SamplingConfig()
+
+    @model_serializer(mode="wrap")
+    def _as_before_sampling_was_said(self, values: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Unshifted Euler goes unsaid: what was made so stays current."""
+        return {
+            key: value for key, value in values(self).items() if key != "sampling" or self.sampling != SamplingConfig()
+        }
 
     @model_validator(mode="after")
     def _somebody_is_held_out(self) -> Self:

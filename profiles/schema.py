@@ -17,7 +17,7 @@ from profiles.distillation import (
     ProbeConfig,
     SlimDecoderConfig,
 )
-from profiles.judging import PUPPETS, Criterion, EvaluationConfig, GateConfig, JudgesConfig
+from profiles.judging import PUPPETS, Criterion, EvaluationConfig, GateConfig, JudgesConfig, SamplingConfig
 from profiles.networks import EncoderConfig, TransformerConfig
 from profiles.scores import ScoresConfig
 from profiles.stages import (
@@ -34,7 +34,7 @@ from profiles.video import Bucket, VideoConfig
 __all__ = [
     "CONDITIONS", "RATIO_PRESETS", "AdversarialConfig", "Bucket", "CollapseConfig", "ConsistencyConfig", "Criterion", "CurationConfig",
     "DemoConfig", "EncoderConfig", "EngineConfig", "EvaluationConfig", "GateConfig", "GuidanceConfig", "JudgesConfig", "LoraConfig", "OptimizerConfig", "ProbeConfig",
-    "Profile", "Ratios", "RefreshConfig", "ScoresConfig", "SlimDecoderConfig", "StageConfig", "TransformerConfig", "VideoConfig", "WatchConfig",
+    "Profile", "Ratios", "RefreshConfig", "SamplingConfig", "ScoresConfig", "SlimDecoderConfig", "StageConfig", "TransformerConfig", "VideoConfig", "WatchConfig",
 ]  # fmt: skip
 
 

@@ -10,7 +10,8 @@ from diffusers import AutoencoderKLWan, WanTransformer3DModel
 from benchmarks.gpu.cases import Case, Shape
 from benchmarks.training.process_group import start_alone
 from omnihuman import OmniHumanTransformer3DModel
-from omnihuman.autoencoder import LAPTOP_CONFIG, decode_video, use_rsqrt_norm, with_narrower_decoder
+from omnihuman.autoencoder import LAPTOP_CONFIG, decode_video, use_fast_layers, with_narrower_decoder
+from omnihuman.precision import cast_weights
 from profiles import Profile, load_profile
 from training.data.batch import Batch, SampleDraw
 from training.data.conditions import Conditions
@@ -20,7 +21,7 @@ from training.engine.deepspeed_engine import build_engine
 from training.engine.ema import ExponentialMovingAverage
 from training.engine.throughput import batch_flops, peak_memory, peak_tflops
 from training.stages.flow_matching_step import optimizer_step
-from training.stages.model import build_transformer, cast_weights
+from training.stages.model import build_transformer
 
 Row = dict[str, float | str]
 
@@ -121,7 +122,7 @@ def _generation(case: Case, shape: Shape, profile: Profile, device: torch.device
     conditions, frames = batch.conditions(), profile.video.frames
     # On a card Wan2.1's published autoencoder, which is diffusers' default; its laptop sizes elsewhere.
     config: dict[str, Any] = {} if device.type == "cuda" else LAPTOP_CONFIG
-    decoder = use_rsqrt_norm(AutoencoderKLWan(**config)).to(device, torch.bfloat16).eval().requires_grad_(False)
+    decoder = use_fast_layers(AutoencoderKLWan(**config)).to(device, torch.bfloat16).eval().requires_grad_(False)
     narrow = with_narrower_decoder(decoder, shape.slim_decoder).to(device, torch.bfloat16).eval().requires_grad_(False)
     time_one = torch.full((1,), 1000.0, device=device)
 

@@ -31,6 +31,7 @@ from evaluation.benchmark.generated import COST, Generated, GenerationError, ope
 from media import encode_clip, whole_directory, write_atomically
 from media.encode import encode_lossless
 from omnihuman.autoencoder import decode_video, encode_video, to_frames, to_pixels
+from omnihuman.sampling import sampling_of
 from profiles.schema import EvaluationConfig
 
 PREVIEWS = 4
@@ -43,9 +44,10 @@ Progress = Callable[[int, int, str], None]
 class VideoPipeline(Protocol):
     """What `omnihuman.OmniHumanPipeline` offers here; the result has `frames`, `(B, T, H, W, 3)` uint8.
 
-    Its `transformer` and the `decode` of its `vae` are timed.
+    Its `transformer` and the `decode` of its `vae` are timed, and its `scheduler` says how it samples.
     """
 
+    scheduler: Any
     transformer: Any
     vae: Any
 
@@ -99,6 +101,7 @@ def generate_videos(
         "mode": mode,
         "steps": steps,
         "guidance_scale": None if steps is None else config.guidance_scale,
+        "sampling": sampling_of(pipeline.scheduler).model_dump(),
         "batch_size": config.batch_size,
         "seed": config.seed,
         "clips": len(clips),

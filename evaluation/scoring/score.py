@@ -10,6 +10,7 @@ from evaluation.benchmark.benchmark import Benchmark
 from evaluation.benchmark.benchmark_plan import ModelPlan, generation_plan
 from evaluation.benchmark.clip_benchmark import ClipBenchmark
 from evaluation.benchmark.generate import Progress
+from evaluation.benchmark.generated import sampling_note
 from evaluation.benchmark.puppet_benchmark import PuppetBenchmark
 from evaluation.metrics.observation.instruments import Instruments
 from evaluation.scoring.score_clips import score_clips
@@ -54,6 +55,10 @@ def score_benchmark(
     else:
         assert isinstance(benchmark, ClipBenchmark)
         tables = score_clips(generated_root, benchmark, config, plan, instruments or Instruments(), progress)
+    tables.scores["sampling"] = [
+        sampling_note(generated_root / model / mode)
+        for model, mode in zip(tables.scores["model"], tables.scores["mode"], strict=True)
+    ]
     with whole_directory(destination) as folder:
         tables.write(folder)
     return tables.scores

@@ -12,18 +12,18 @@ from media.user_error import UserError
 from profiles.judging import PUPPETS
 
 NUMBER = tuple(field.name for field in fields(MetricScore))
-COLUMNS = ("benchmark", "model", "mode", *NUMBER, "network", "warning")
+COLUMNS = ("benchmark", "model", "mode", *NUMBER, "network", "warning", "sampling")
 SLICE_COLUMNS = ("benchmark", "model", "mode", "slice", *NUMBER)
 CLIP_COLUMNS = ("benchmark", "model", "mode", "clip", "metric", "value")  # of samples.parquet
 FITNESS_COLUMNS = ("benchmark", "metric", "unit", "ceiling", "floor", "order", "usable", "reason")  # of fitness.parquet
 UNMEASURED_COLUMNS = ("benchmark", "metric", "reason", "remedy")  # of unmeasured.parquet
 # What tables of versions up to 0.2 do not have, and what it was for all of them.
-SINCE = {"benchmark": PUPPETS, "coverage": 1.0, "network": "", "warning": ""}
+SINCE = {"benchmark": PUPPETS, "coverage": 1.0, "network": "", "warning": "", "sampling": ""}
 
 
 def score_row(benchmark: str, model: str, mode: str, score: MetricScore, **place: str) -> dict[str, Any]:
-    """One row as a record; `place` says of which slice it is."""
-    row = {"benchmark": benchmark, "model": model, "mode": mode, **place, "network": "", "warning": ""}
+    """One row as a record; `place` says of which slice it is. How the videos were sampled is added where they are at hand."""
+    row = {"benchmark": benchmark, "model": model, "mode": mode, **place, "network": "", "warning": "", "sampling": ""}
     if isinstance(score, Score):
         row["warning"] = score.warning
         row["network"] = "" if score.network is None else f"{score.network.architecture} {score.network.sha256[:12]}"

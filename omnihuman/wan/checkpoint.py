@@ -22,6 +22,7 @@ from torch import Tensor
 from media.user_error import UserError
 from media.weights import eight_bits
 from omnihuman.errors import MissingWeights
+from omnihuman.precision import stays_float32
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 WAN_CONFIG = tuple(name for name in inspect.signature(WanTransformer3DModel.__init__).parameters if name != "self")
@@ -95,7 +96,7 @@ class WanCheckpoint:
 
     def dtype_of(self, key: str, dtype: torch.dtype | None) -> torch.dtype:
         """In which dtype a weight is loaded."""
-        if set(key.split(".")) & set(WanTransformer3DModel._keep_in_fp32_modules):
+        if stays_float32(key):
             return torch.float32
         return dtype or _DTYPES[self.tensors[key].dtype]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
 from torch import Tensor, nn
 
 from evaluation.benchmark.puppet_benchmark import Benchmark, build_puppets
@@ -32,6 +33,7 @@ class ObedientPipeline:
     noise: float = 0.0
     fail_at: int | None = None
     calls: list[dict[str, Any]] = field(default_factory=list)
+    scheduler: FlowMatchEulerDiscreteScheduler = field(default_factory=FlowMatchEulerDiscreteScheduler)
     transformer: nn.Module = field(default_factory=nn.Identity)
     vae: Decoder = field(default_factory=Decoder)
 

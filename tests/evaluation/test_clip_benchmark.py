@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
 
 import puppets
 from assets.kinds.judging.judges import DetectorJudge
@@ -60,7 +61,7 @@ class Echo:
     def __init__(self, benchmark: ClipBenchmark, noise: float = 0.0):
         self.samples = [benchmark.sample(clip) for clip in range(len(benchmark))]
         self.noise, self.calls = noise, []
-        self.transformer = torch.nn.Identity()
+        self.scheduler, self.transformer = FlowMatchEulerDiscreteScheduler(), torch.nn.Identity()
         self.vae = SimpleNamespace(decode=lambda frames: frames)
 
     def __call__(self, **inputs):

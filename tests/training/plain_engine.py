@@ -9,23 +9,36 @@ from tests.training.synthetic import TINY
 from training.data.batch import Batch, SampleDraw
 from training.data.conditions import Conditions
 from training.distillation.discriminator import Discriminator
+from training.engine.deepspeed_engine import computing
 from training.engine.optimizer import build_optimizer
 from training.stages.model import build_transformer
 
 
 class PlainEngine:
-    """One process, one optimiser, gradients accumulated by autograd."""
+    """One process, one optimiser, gradients accumulated by autograd; in bf16 under autocast."""
 
-    def __init__(self, module: nn.Module, optimizer: OptimizerConfig | None = None, accumulation: int = 1):
+    def __init__(
+        self, module: nn.Module, optimizer: OptimizerConfig | None = None, accumulation: int = 1, bf16: bool = False
+    ):
         self.module, self.accumulation, self.micro_steps = module, accumulation, 0
         self.optimizer = optimizer and build_optimizer(module.named_parameters(), optimizer)
-        self.device, self.loss_factor = torch.device("cpu"), 1
+        self.device, self.loss_factor, self.bf16 = torch.device("cpu"), 1, bf16
 
     def __call__(self, *inputs, **named):
-        return self.module(*inputs, **named)
+        with computing(self):
+            return self.module(*inputs, **named)
+
+    def torch_autocast_enabled(self):
+        return self.bf16
+
+    def torch_autocast_dtype(self):
+        return torch.bfloat16
 
     def gradient_accumulation_steps(self):
         return self.accumulation
+
+    def train_micro_batch_size_per_gpu(self):
+        return 4
 
     def is_gradient_accumulation_boundary(self):
         return (self.micro_steps + 1) % self.accumulation == 0

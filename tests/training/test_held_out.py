@@ -39,6 +39,9 @@ class Exact(torch.nn.Module):
     def train_micro_batch_size_per_gpu(self):
         return 3
 
+    def torch_autocast_enabled(self):
+        return False
+
     def forward(self, x_t, timestep, **conditions):
         return ((x_t - self.latents) / (timestep / 1000).view(-1, 1, 1, 1, 1),)
 

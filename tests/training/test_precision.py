@@ -13,6 +13,7 @@ from torch import nn
 
 from omnihuman.errors import InputError
 from omnihuman.pipeline import OmniHumanPipeline
+from omnihuman.precision import cast_weights
 from profiles import load_profile
 from tests.training.plain_engine import PlainEngine, random_batch, tiny_discriminator, tiny_generator, tiny_profile
 from training.data.conditions import Conditions
@@ -23,7 +24,6 @@ from training.distillation.updates import discriminator_step, draw_parts, genera
 from training.flow_matching import sample_timesteps
 from training.stages.flow_matching_step import optimizer_step
 from training.stages.held_out import HeldOutValidation, sample
-from training.stages.model import cast_weights
 
 PROFILE = load_profile("wan2.1-1.3b")
 DTYPES = (torch.float32, torch.bfloat16)
@@ -54,9 +54,16 @@ def group(tmp_path_factory):
 
 
 def generator(dtype: torch.dtype) -> Asked:
+    """That only answers, as a teacher."""
     network = tiny_generator(TINY)
     cast_weights(network, dtype)
     return Asked(network)
+
+
+def trained(dtype: torch.dtype) -> tuple[PlainEngine, Asked]:
+    """That learns: weights in float32, products in `dtype`."""
+    network = Asked(tiny_generator(TINY))
+    return PlainEngine(network, bf16=dtype == torch.bfloat16), network
 
 
 def equal(ours: list[torch.Tensor], theirs: list[torch.Tensor]) -> bool:
@@ -80,8 +87,8 @@ def test_consistency_in_bfloat16_takes_the_steps_of_float32_and_no_loss_is_zero(
     asked, losses = {}, {}
     for dtype in DTYPES:
         part = replace(random_batch(32), uniform=(torch.arange(32) + 0.5) / 32).to(CPU, dtype)
-        student, teacher = generator(dtype), generator(dtype)
-        losses[dtype] = batch_loss(student, teacher, part, grid, config.guidance).detach()
+        (engine, student), teacher = trained(dtype), generator(dtype)
+        losses[dtype] = batch_loss(engine, teacher, part, grid, config.guidance).detach()
         (x_s, x_t), (s, t) = student.latents, student.times
         assert torch.equal(t, grid[1:] * 1000) and torch.equal(s, grid[:-1] * 1000)
         assert all(torch.equal(time, t) for time in teacher.times)
@@ -97,8 +104,8 @@ def test_consistency_in_bfloat16_takes_the_steps_of_float32_and_no_loss_is_zero(
 def test_a_stage_in_bfloat16_asks_at_the_times_of_float32(group):
     asked, losses, config = [], [], PROFILE.stage_3
     for dtype in DTYPES:
-        network = generator(dtype)
-        losses.append(optimizer_step(PlainEngine(network), random_batch(8), config).loss)
+        engine, network = trained(dtype)
+        losses.append(optimizer_step(engine, random_batch(8), config).loss)
         asked.append(network.latents + network.times)
     assert equal(*asked)
     expected = sample_timesteps(random_batch(8).uniform, config.timestep_law, config.timestep_shift)
@@ -110,8 +117,9 @@ def test_a_stage_in_bfloat16_asks_at_the_times_of_float32(group):
 def test_adversarial_training_in_bfloat16_asks_at_the_times_of_float32(section):
     asked, rows, config = [], [], getattr(PROFILE, section)
     for dtype in DTYPES:
-        network, critic = generator(dtype), Asked(tiny_discriminator(TINY).to(dtype))
-        engines, draws = (PlainEngine(network), PlainEngine(critic)), list(draw_parts(random_batch(8), config, 1))
+        (engine, network), critic = trained(dtype), Asked(tiny_discriminator(TINY))
+        engines = engine, PlainEngine(critic, bf16=dtype == torch.bfloat16)
+        draws = list(draw_parts(random_batch(8), config, 1))
         rows.append(discriminator_step(*engines, draws, config) | generator_step(*engines, draws, config))
         asked.append(network.latents + network.times + critic.times)
         real, _, perturbed = critic.latents[0].chunk(3)
@@ -139,13 +147,13 @@ def test_a_look_in_bfloat16_asks_at_the_times_of_float32():
     stage, times, losses = PROFILE.stage_3, [], []
     every = Conditions(True, True, True, True)
     for dtype in DTYPES:
-        network = generator(dtype)
+        engine, network = trained(dtype)
         look = HeldOutValidation.__new__(HeldOutValidation)
-        look.stage, look.config, look.engine = stage, stage.watch, PlainEngine(network)
+        look.stage, look.config, look.engine = stage, stage.watch, engine
         look.data = SimpleNamespace(chosen=lambda rows, on: random_batch(4))
         look.sets = [("pose", every, [0, 1, 2, 3])]
         losses.append(look.held_out_losses()["held_out/loss"])
-        assert sample(network, random_batch(4).to(CPU, dtype), stage.watch.video_steps).dtype == torch.float32
+        assert sample(engine, random_batch(4).to(CPU, dtype), stage.watch.video_steps).dtype == torch.float32
         times.append(network.times)
     assert equal(*times)
     steps = torch.linspace(1, 0, stage.watch.video_steps + 1)[:-1] * 1000
@@ -155,7 +163,7 @@ def test_a_look_in_bfloat16_asks_at_the_times_of_float32():
 
 def test_rotary_tables_stay_exact_in_a_teacher_of_bfloat16():
     network, exact = generator(torch.bfloat16).network, tiny_generator(TINY)
-    assert next(network.parameters()).dtype == torch.bfloat16
+    assert network.proj_out.weight.dtype == torch.bfloat16 and network.scale_shift_table.dtype == torch.float32
     assert torch.equal(network.rope.freqs_cos, exact.rope.freqs_cos) and network.rope.freqs_sin.dtype == torch.float32
 
 

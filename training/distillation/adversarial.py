@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from omnihuman.precision import cast_weights
 from omnihuman.transformer import OmniHumanTransformer3DModel
 from profiles.schema import AdversarialConfig
 from training.data.compatibility import SnapshotError
@@ -20,7 +21,7 @@ from training.distillation.distillation_card import write_card
 from training.distillation.gradient_cosine import GradientCosine
 from training.distillation.probe_validation import ProbeValidation
 from training.distillation.updates import Draw, discriminator_step, draw_parts, generator_step, samples_judged
-from training.engine.deepspeed_engine import build_engine, cut_into_passes, data_replicas
+from training.engine.deepspeed_engine import build_engine, compute_dtype, cut_into_passes, data_replicas
 from training.engine.ema import ExponentialMovingAverage
 from training.engine.loop import Loop, Step, Training
 from training.engine.process_group import mean_over_ranks
@@ -31,7 +32,7 @@ from training.run.fingerprint import job_fingerprint
 from training.run.jobs import TrainingJob
 from training.run.product import write_transformer
 from training.run.recorder import Recorder
-from training.stages.model import build_transformer, cast_weights
+from training.stages.model import build_transformer
 
 
 def train_adversarial(job: TrainingJob) -> dict[str, Any]:
@@ -118,11 +119,14 @@ class AdversarialPhase(Training):
             wanted = Conditions(wanted.text, wanted.reference)
         rows = rows[(rows["bucket"] == rows["bucket"].iloc[0]) & (rows["audio"] | (not wanted.audio))]
         batch = data.chosen(list(rows.index[: self.config.probe.conditions]), wanted)
-        probe = Probe(self.config, batch.as_images() if self.images else batch)
+        shift = self.job.profile.evaluation.sampling.shift
+        probe = Probe(self.config, batch.as_images() if self.images else batch, shift)
         teacher = self._transformer(self.job.diffusion_parent).eval().requires_grad_(False)
-        cast_weights(teacher.to(self.g_engine.device), next(self.generator.parameters()).dtype)
+        cast_weights(teacher.to(self.g_engine.device), compute_dtype(self.g_engine))
         path, fingerprint = Path(self.job.work) / "probe.safetensors", job_fingerprint(self.job, self.digest)
-        probe.follow(teacher, path, fingerprint, write=self.rank == 0)
+        probe.follow(
+            teacher, path, fingerprint if shift == 1.0 else f"{fingerprint}-shift-{shift:g}", write=self.rank == 0
+        )
         return ProbeValidation(self.config, probe, self.g_engine, self.average)
 
     def step(self, number: int) -> Step:

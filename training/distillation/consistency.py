@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from omnihuman.precision import cast_weights
 from profiles.schema import ConsistencyConfig, GuidanceConfig
 from training.data.batch import Batch
 from training.data.loader import SnapshotData
@@ -20,7 +21,7 @@ from training.data.rank_batch import RankBatch
 from training.distillation.distillation_card import write_card
 from training.distillation.guidance import teacher_velocity
 from training.distillation.single_engine import SingleEngineDistillation
-from training.engine.deepspeed_engine import answering, build_engine, in_passes
+from training.engine.deepspeed_engine import answering, build_engine, compute_dtype, in_passes
 from training.engine.loop import Loop
 from training.engine.sequence_parallel import share_tokens
 from training.engine.throughput import batch_flops
@@ -28,7 +29,7 @@ from training.flow_matching import euler_step, interpolate, shift_timestep
 from training.run.jobs import TrainingJob
 from training.run.product import write_transformer
 from training.run.recorder import Recorder
-from training.stages.model import build_transformer, cast_weights
+from training.stages.model import build_transformer
 
 Velocity = Callable[[Tensor, Tensor], Tensor]
 
@@ -101,7 +102,7 @@ class ConsistencyDistillation(SingleEngineDistillation):
             for model in (teacher, self.student):
                 share_tokens(model, profile.engine.sequence_parallel)
         engine = build_engine(self.student, config.optimizer, profile.engine, config.batch_size)
-        cast_weights(teacher, next(self.student.parameters()).dtype)
+        cast_weights(teacher, compute_dtype(engine))
         self.teacher = answering(teacher, profile.engine, engine.device)
         self.consistency, self.grid = config, time_grid(config.grid, config.grid_shift)
         super().__init__(job, config, data, engine, self.student)
@@ -109,7 +110,7 @@ class ConsistencyDistillation(SingleEngineDistillation):
     def losses(self, number: int, batch: RankBatch) -> Iterator[Tensor]:
         """One per accumulation step."""
         for part in split_batch(batch, self.engine.gradient_accumulation_steps()):
-            part = part.to(self.engine.device, next(self.student.parameters()).dtype)
+            part = part.to(self.engine.device, compute_dtype(self.engine))
             yield batch_loss(self.engine, self.teacher, part, self.grid, self.consistency.guidance).mean()
 
     def tokens(self, batch: RankBatch) -> int:

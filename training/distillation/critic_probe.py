@@ -23,7 +23,7 @@ from training.data.batch import Batch
 from training.data.conditions import Conditions
 from training.distillation.one_step import one_step
 from training.distillation.updates import spread
-from training.flow_matching import euler_step
+from training.flow_matching import euler_step, shift_timestep
 
 EXCHANGED = ("reference", "audio")
 Sample = Callable[[Tensor, ConditionInputs], Tensor]
@@ -32,14 +32,14 @@ Sample = Callable[[Tensor, ConditionInputs], Tensor]
 class Probe:
     """`config.probe.conditions` condition sets and `config.probe.seeds` noises that stay the same through a run."""
 
-    def __init__(self, config: AdversarialConfig, batch: Batch):
-        """`batch`: the condition sets, as `probe_conditions` asks for them."""
+    def __init__(self, config: AdversarialConfig, batch: Batch, shift: float = 1.0):
+        """`batch`: the condition sets, as `probe_conditions` asks for them. `shift`: of the times of the teacher's trajectories."""
         self.conditions = batch.conditions()
         shape = batch.latents.shape[1:]
         self.noise = torch.randn(
             (config.probe.seeds, *shape), generator=torch.Generator().manual_seed(config.seed + 17)
         )
-        self.size, self.teacher_steps = len(batch.labels), config.probe.teacher_steps
+        self.size, self.teacher_steps, self.shift = len(batch.labels), config.probe.teacher_steps, shift
         self.teacher: dict[str, Tensor] = {}
 
     @torch.no_grad()
@@ -61,7 +61,9 @@ class Probe:
                 if (stored.metadata() or {}).get("fingerprint") == fingerprint:
                     self.teacher = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - no mapping
                     return
-        self.teacher = self._moves(teacher, lambda z, given: trajectory_end(teacher, z, given, self.teacher_steps))
+        self.teacher = self._moves(
+            teacher, lambda z, given: trajectory_end(teacher, z, given, self.teacher_steps, self.shift)
+        )
         if write:
             write_atomically(path, save(self.teacher, metadata={"fingerprint": fingerprint}))
 
@@ -108,9 +110,11 @@ def probe_conditions(config: AdversarialConfig) -> Conditions:
 
 
 @torch.no_grad()
-def trajectory_end(model: nn.Module, noise: Tensor, conditions: ConditionInputs, steps: int) -> Tensor:
+def trajectory_end(
+    model: nn.Module, noise: Tensor, conditions: ConditionInputs, steps: int, shift: float = 1.0
+) -> Tensor:
     """Latents after `steps` Euler steps from `(B, 16, F, h, w)` float32 noise at t = 1 to t = 0."""
-    x, grid = noise, torch.linspace(1, 0, steps + 1).to(noise.device)
+    x, grid = noise, shift_timestep(torch.linspace(1, 0, steps + 1), shift).to(noise.device)
     for now, then in zip(grid[:-1], grid[1:], strict=True):
         t, s = now.expand(len(x)), then.expand(len(x))
         x = euler_step(x, model(x, t * 1000, return_dict=False, **conditions)[0], t, s)

@@ -4,6 +4,7 @@ The input is a clean sample; the timestep given to the backbone is drawn by `shi
 26/36 and 36/36 of APT's 36 layers: blocks 13, 22, 30 of Wan-1.3B and 18, 29, 40 of Wan-14B.
 """
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from omnihuman.conditions.inputs import ConditionInputs
+from omnihuman.precision import compute_by_dtype, without_autocast
 from omnihuman.transformer import OmniHumanTransformer3DModel
 from training.errors import TrainingError
 
@@ -63,7 +65,8 @@ class Float32Linear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """`(B, in)` to `(B, out)` float32."""
-        return F.linear(input.float(), self.weight.float(), self.bias.float())
+        with without_autocast(input.device):
+            return F.linear(input.float(), self.weight.float(), self.bias.float())
 
 
 class ScaledGradient(torch.autograd.Function):
@@ -97,14 +100,20 @@ class Discriminator(nn.Module):
         self.query_heads = nn.ModuleList(QueryHead(dim, attention_heads) for _ in self.blocks)
         self.norm_logit = FP32LayerNorm(dim * len(self.blocks))
         self.logit = Float32Linear(dim * len(self.blocks), 1)
+        compute_by_dtype(self.query_heads, ())
 
-    def forward(self, x: Tensor, t: Tensor, conditions: ConditionInputs) -> Tensor:
-        """`(B,)` float32 logits of clean latents `(B, 16, F, h, w)` at t `(B,)` float32 in [0, 1]."""
-        seen = self.backbone.features(self.blocks, x, t * 1000, conditions)
-        ranks = self.backbone.tokens_are_shared_by
-        if ranks > 1:
-            # Gradients of ranks that share tokens are summed. The heads read all tokens on each of them, so each gives its share.
-            seen = [ScaledGradient.apply(features, float(ranks)) for features in seen]
-        tokens = [head(features) for head, features in zip(self.query_heads, seen, strict=True)]
-        logits = self.logit(self.norm_logit(torch.cat(tokens, dim=-1).float())).squeeze(-1)
-        return ScaledGradient.apply(logits, 1.0 / ranks) if ranks > 1 else logits
+    def forward(self, x: Tensor, t: Tensor, conditions: ConditionInputs, exact: bool = False) -> Tensor:
+        """`(B,)` float32 logits of clean latents `(B, 16, F, h, w)` at t `(B,)` float32 in [0, 1].
+
+        With `exact` everything is computed in the weights' dtype, of a training float32: the penalty is a small difference of two
+        logits, and of it rounding to bfloat16 leaves nothing (docs/reference/precision.md).
+        """
+        with without_autocast(x.device) if exact else nullcontext():
+            seen = self.backbone.features(self.blocks, x, t * 1000, conditions)
+            ranks = self.backbone.tokens_are_shared_by
+            if ranks > 1:
+                # Gradients of ranks that share tokens are summed. The heads read all tokens on each of them, so each gives its share.
+                seen = [ScaledGradient.apply(features, float(ranks)) for features in seen]
+            tokens = [head(features) for head, features in zip(self.query_heads, seen, strict=True)]
+            logits = self.logit(self.norm_logit(torch.cat(tokens, dim=-1).float())).squeeze(-1)
+            return ScaledGradient.apply(logits, 1.0 / ranks) if ranks > 1 else logits

@@ -5,6 +5,7 @@ from typing import Any
 from profiles.schema import AdversarialConfig
 from training.distillation.collapse import CollapseWatch
 from training.distillation.critic_probe import Probe
+from training.engine.deepspeed_engine import computing
 from training.engine.ema import ExponentialMovingAverage
 from training.engine.process_group import mean_over_ranks
 from training.run.recorder import Recorder
@@ -28,7 +29,7 @@ class ProbeValidation(Validation):
         """Measure the diversity that the phase starts with, once; the start is the first checkpoint to go back to."""
         if self.watch.start:
             return False
-        self.watch.start = self.probe.diversity(self.engine.module)
+        self.watch.start = self._diversity()
         return self.rolls_back
 
     def measure(self, done: int, saving: bool, recorder: Recorder) -> dict[str, float]:
@@ -39,9 +40,13 @@ class ProbeValidation(Validation):
         row = mean_over_ranks(self._probe(), self.engine.device) if due else {}
         return row | {"rollbacks": float(len(self.watch.rollbacks))}
 
+    def _diversity(self) -> dict[str, float]:
+        with computing(self.engine):
+            return self.probe.diversity(self.engine.module)
+
     def _probe(self) -> dict[str, float]:
-        diversity = self.probe.diversity(self.engine.module)
-        with self.average.in_place(self.engine):
+        diversity = self._diversity()
+        with self.average.in_place(self.engine), computing(self.engine):
             following = self.probe.following(self.engine.module)
         return {name: value / self.watch.start[name] for name, value in diversity.items()} | following
 

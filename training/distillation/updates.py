@@ -9,14 +9,18 @@ import torch
 from torch import Tensor, nn
 
 from omnihuman.conditions.inputs import ConditionInputs
+from omnihuman.precision import float32_products
 from profiles.schema import AdversarialConfig
 from training.data.batch import Batch
 from training.data.micro_batches import split_batch
 from training.data.rank_batch import RankBatch
 from training.distillation.objectives import approximated_r1, discriminator_loss, generator_loss
 from training.distillation.one_step import one_step
-from training.engine.deepspeed_engine import backward, take_step
+from training.engine.deepspeed_engine import backward, compute_dtype, computing, take_step
 from training.flow_matching import shift_timestep
+
+# From this perturbation on TF32 measures the penalty within 3 % of float32; at 0.01 it does not (docs/results/2026-11-29-precision.md).
+TF32_SIGMA = 0.05
 
 
 @dataclass(frozen=True)
@@ -79,16 +83,17 @@ def discriminator_pass(
     g_engine: Any, d_engine: Any, draw: Draw, config: AdversarialConfig
 ) -> tuple[dict[str, Tensor], float]:
     """One micro-batch of `discriminator_step`: its numbers, and the gradient norm where the engine then stepped."""
-    part = draw.batch.to(d_engine.device, next(g_engine.module.parameters()).dtype)
+    part = draw.batch.to(d_engine.device, compute_dtype(d_engine))
     conditions = part.conditions()
-    with torch.no_grad():
+    with torch.no_grad(), computing(g_engine):
         fake = one_step(g_engine.module, part.noise, conditions)
     perturbation = config.penalty_sigma * draw.perturbation.to(fake)
     samples = [part.latents, fake, part.latents + perturbation[0]]
     if config.objective == "relativistic":
         samples.append(fake + perturbation[1])
     judged = _together if config.stacked else _one_by_one
-    row, norm = judged(d_engine, samples, draw.t.to(d_engine.device), conditions, config)
+    with float32_products("high" if config.penalty_sigma >= TF32_SIGMA else "highest"):
+        row, norm = judged(d_engine, samples, draw.t.to(d_engine.device), conditions, config)
     return row | {"batch_diversity": spread(fake) / spread(part.latents)}, norm
 
 
@@ -102,7 +107,7 @@ def _together(
 ) -> tuple[dict[str, Tensor], float]:
     """One forward for all: the same t for clean and perturbed, and one backward through the engine."""
     count = len(samples)
-    logits = d_engine(torch.cat(samples), t.repeat(count), conditions.repeated(count)).chunk(count)
+    logits = d_engine(torch.cat(samples), t.repeat(count), conditions.repeated(count), exact=True).chunk(count)
     loss, row = _losses(logits, config)
     backward(d_engine, loss)
     return row, take_step(d_engine)
@@ -114,12 +119,12 @@ def _one_by_one(
     """The same gradient with the activations of one sample: the loss knows them by one number each, so its derivative by these is
     taken first, and then sent through one sample after another. The engine counts each as a pass of its own."""
     with torch.no_grad():
-        logits = [d_engine(x, t, conditions).requires_grad_() for x in samples]
+        logits = [d_engine(x, t, conditions, exact=True).requires_grad_() for x in samples]
     loss, row = _losses(logits, config)
     norm = 0.0
     for x, slope in zip(samples, torch.autograd.grad(loss, logits), strict=True):
         # The engine takes the mean over its passes, of which there are so many more.
-        backward(d_engine, len(samples) * (d_engine(x, t, conditions) * slope).sum())
+        backward(d_engine, len(samples) * (d_engine(x, t, conditions, exact=True) * slope).sum())
         norm = take_step(d_engine)
     return row, norm
 
@@ -157,13 +162,15 @@ def generator_step(g_engine: Any, d_engine: Any, draws: Iterable[Draw], config: 
 
 def generator_pass(g_engine: Any, d_engine: Any, draw: Draw, config: AdversarialConfig) -> tuple[Tensor, float]:
     """One micro-batch of `generator_step`, inside `frozen`: its loss, and the gradient norm where the engine then stepped."""
-    part = draw.batch.to(g_engine.device, next(g_engine.module.parameters()).dtype)
+    part = draw.batch.to(g_engine.device, compute_dtype(g_engine))
     conditions, t = part.conditions(), draw.t.to(g_engine.device)
     real = None
     if config.objective == "relativistic":
-        with torch.no_grad():
+        with torch.no_grad(), computing(d_engine):
             real = d_engine.module(part.latents, t, conditions)
-    fake = d_engine.module(one_step(g_engine, part.noise, conditions), t, conditions)
+    made = one_step(g_engine, part.noise, conditions)
+    with computing(d_engine):
+        fake = d_engine.module(made, t, conditions)
     loss = generator_loss(real, fake, config.objective)
     backward(g_engine, loss)
     return loss, take_step(g_engine)

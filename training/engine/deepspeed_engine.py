@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -15,6 +15,9 @@ from training.errors import TrainingError
 
 def build_engine(model: nn.Module, optimizer: OptimizerConfig, engine: EngineConfig, batch_size: int) -> Any:
     """Wrap `model` in a DeepSpeed engine.
+
+    In bf16 weights are float32 all the same, and torch's autocast rounds what goes into matrix products
+    (docs/decisions/0055-weights-in-float32-under-autocast.md).
 
     Args:
         model: its trainable parameters get the optimiser.
@@ -39,6 +42,7 @@ def build_engine(model: nn.Module, optimizer: OptimizerConfig, engine: EngineCon
         raise TrainingError(
             f"batch_size {batch_size} does not divide by {replicas} data-parallel ranks x {engine.gradient_accumulation} accumulation steps"
         )
+    model.float()
     built = build_optimizer(model.named_parameters(), optimizer)
     wrapped, *_ = deepspeed.initialize(
         model=model, optimizer=built, config=engine_configuration(engine, micro, optimizer.name)
@@ -82,7 +86,7 @@ def engine_configuration(engine: EngineConfig, micro_batch: int, optimizer: str)
         "zero_optimization": zero,
         "zero_allow_untested_optimizer": True,
         "zero_force_ds_cpu_optimizer": False,
-        "bf16": {"enabled": engine.precision == "bf16", "check_grad_overflow": True},
+        "torch_autocast": {"enabled": engine.precision == "bf16", "dtype": "bfloat16"},
         "steps_per_print": 10**9,
     }
 
@@ -134,6 +138,17 @@ def in_passes(profile: Profile, config: Any) -> Profile:
     """The profile as a training of this section takes it on the ranks that there are (`cut_into_passes`)."""
     engine = cut_into_passes(profile.engine, config, data_replicas(profile.engine.sequence_parallel))
     return profile.model_copy(update={"engine": engine})
+
+
+def computing(engine: Any) -> AbstractContextManager[Any]:
+    """What `engine(...)` runs its module in; for calls of `engine.module` itself."""
+    enabled = engine.torch_autocast_enabled()
+    return torch.autocast(engine.device.type, engine.torch_autocast_dtype() if enabled else None, enabled=enabled)
+
+
+def compute_dtype(engine: Any) -> torch.dtype:
+    """In which dtype the engine's matrix products run, and networks beside it, which only answer, hold their weights."""
+    return engine.torch_autocast_dtype() if engine.torch_autocast_enabled() else torch.float32
 
 
 def data_replicas(sequence_parallel: int) -> int:

@@ -17,6 +17,8 @@ def job_fingerprint(job: TrainingJob, snapshot_digest: str) -> str:
         for k, v in values["engine"].items()
         if k not in ("checkpoint_every", "checkpoint_minutes", "keep_checkpoints", "hostfile", "ranks")
     }
+    if engine["precision"] == "bf16":
+        engine["weights"] = "float32"  # before, DeepSpeed's bf16 mode rounded them: such a training is not gone on with
     data = [values["video"], values["curation"]["held_out_share"], snapshot_digest]
     parts = [job.kind, job.section, values["transformer"], values[job.section], engine, data, parents]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

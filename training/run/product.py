@@ -12,6 +12,7 @@ from media import whole_directory
 from media.records import ProductRecord
 from media.weights import fill
 from omnihuman.digests import weights_digest
+from omnihuman.precision import cast_weights
 from omnihuman.transformer import OmniHumanTransformer3DModel
 from training.run.finished import remember_finished
 from training.run.jobs import TrainingJob
@@ -42,8 +43,8 @@ def write_transformer(
         record: numbers of this kind of job.
         extra: adds files to the folder before it appears; it gets the folder, the job, the record and the curve.
     """
-    dtype = next(model.parameters()).dtype
-    finished = rebuild(model, {name: weight.to(dtype) for name, weight in merged(weights, model).items()})
+    finished = rebuild(model, merged(weights, model))
+    cast_weights(finished, torch.bfloat16 if job.profile.engine.precision == "bf16" else torch.float32)
     return write_product(job, finished, TRANSFORMER, recorder, record, extra)
 
 

@@ -13,7 +13,7 @@ from training.data.batch import Batch
 from training.data.conditions import Conditions
 from training.data.micro_batches import split_batch
 from training.data.rank_batch import RankBatch
-from training.engine.deepspeed_engine import backward, take_step
+from training.engine.deepspeed_engine import backward, compute_dtype, take_step
 from training.flow_matching import interpolate, per_sample_loss, sample_timesteps
 
 # Every condition set, nested or not, in one order for all ranks.
@@ -40,7 +40,7 @@ class StageLosses:
 
 def optimizer_step(engine: Any, batch: Batch | RankBatch, stage: StageConfig) -> StageLosses:
     """One optimiser step over all accumulation micro-steps; one that is not finite is skipped on all ranks alike."""
-    dtype = next(engine.module.parameters()).dtype
+    dtype = compute_dtype(engine)
     sums, norm = torch.zeros(2, len(LABELS), dtype=torch.float64), 0.0
     for part in split_batch(batch, engine.gradient_accumulation_steps()):
         part = part.to(engine.device, dtype)

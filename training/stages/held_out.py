@@ -19,7 +19,8 @@ from profiles.conditions import CONDITIONS, SUBSETS
 from profiles.schema import StageConfig
 from training.data.conditions import Conditions
 from training.data.loader import Batch, SnapshotData
-from training.flow_matching import euler_step, sample_timesteps
+from training.engine.deepspeed_engine import compute_dtype
+from training.flow_matching import euler_step, sample_timesteps, shift_timestep
 from training.run.jobs import TrainingJob
 from training.run.recorder import Recorder
 from training.run.validation import Validation
@@ -88,7 +89,7 @@ class HeldOutValidation(Validation):
 
     def _batch(self, rows: list[int], conditions: Conditions) -> Batch:
         assert self.data is not None, "there are no sets without data"
-        return self.data.chosen(rows, conditions).to(self.engine.device, next(self.engine.module.parameters()).dtype)
+        return self.data.chosen(rows, conditions).to(self.engine.device, compute_dtype(self.engine))
 
     def _parts(self, rows: list[int], conditions: Conditions) -> Iterator[Batch]:
         """As many samples at a time as are trained on at a time: more might not fit."""
@@ -100,8 +101,9 @@ class HeldOutValidation(Validation):
     def videos(self, step: int, recorder: Recorder) -> Path:
         """Sample `videos` clips under the strongest set of the stage; mp4s and a contact sheet beside the truth."""
         label, conditions, rows = self.sets[-1]
+        shift = self.job.profile.evaluation.sampling.shift
         parts = list(self._parts(rows[: self.config.videos], conditions))
-        latents = torch.cat([sample(self.engine, part, self.config.video_steps) for part in parts])
+        latents = torch.cat([sample(self.engine, part, self.config.video_steps, shift) for part in parts])
         clips, shown = [clip for part in parts for clip in part.clip_ids], torch.cat([part.latents for part in parts])
         autoencoder = load_autoencoder(resolve_source(self.job.profile.encoders.autoencoder)).to(self.engine.device)
         made, truth = (_decoded(autoencoder, x) for x in (latents, shown))
@@ -113,7 +115,7 @@ class HeldOutValidation(Validation):
                     big, self.job.profile.video.fps, None, self.job.profile.video.sample_rate, pixel_format="yuv420p"
                 )
                 write_atomically(folder / f"{clip}.mp4", data)
-            title = f"{self.job.name}, step {step}, driven by {label}, {self.config.video_steps} Euler steps"
+            title = f"{self.job.name}, step {step}, driven by {label}, {self.config.video_steps} Euler steps, shift {shift:g}"
             write_atomically(folder / "contact_sheet.png", contact_sheet(truth, made, title))
             recorder.artifact(folder, f"videos/{folder.name}")
         return folder
@@ -124,10 +126,10 @@ def _decoded(autoencoder: Any, latents: Tensor) -> np.ndarray:
     return torch.cat([to_frames(decode_video(autoencoder, one[None])).cpu() for one in latents]).numpy()
 
 
-def sample(model: Any, batch: Batch, steps: int) -> Tensor:
+def sample(model: Any, batch: Batch, steps: int, shift: float = 1.0) -> Tensor:
     """Euler from the batch's noise at t = 1 to t = 0, without guidance; latents of the batch's shape."""
     latents, count = batch.noise, len(batch.labels)
-    times = torch.linspace(1, 0, steps + 1).to(latents.device)
+    times = shift_timestep(torch.linspace(1, 0, steps + 1), shift).to(latents.device)
     for now, then in zip(times[:-1], times[1:], strict=True):
         t, t_next = now.expand(count), then.expand(count)
         velocity = model(latents, t * 1000, return_dict=False, **batch.conditions())[0]

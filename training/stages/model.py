@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from omnihuman.pipeline import load_transformer
 from omnihuman.transformer import OmniHumanTransformer3DModel
@@ -52,12 +51,6 @@ def build_transformer(profile: Profile, parent: str | None, seed: int) -> OmniHu
         out_channels=config.latent_channels,
         **new_parts,
     )
-
-
-def cast_weights(model: nn.Module, dtype: torch.dtype) -> None:
-    """Parameters in `dtype`, as DeepSpeed casts them; `model.to(dtype)` would round the rotary tables too, which Wan keeps in float32."""
-    for parameter in model.parameters():
-        parameter.data = parameter.data.to(dtype)
 
 
 def own_configuration(profile: Profile) -> dict[str, Any]:

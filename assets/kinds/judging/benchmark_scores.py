@@ -15,6 +15,7 @@ from assets.core.workspace import Workspace
 from assets.kinds.judging.benchmark_sets import joint_digest, load_benchmarks
 from assets.kinds.judging.evaluation_report import write_report
 from assets.kinds.judging.evaluation_runs import evaluation_run
+from assets.kinds.judging.generated_videos import teacher_sampling
 from assets.kinds.judging.instruments import profile_instruments
 from evaluation.benchmark.benchmark import Benchmark
 from evaluation.benchmark.benchmark_plan import CONSISTENCY_STUDENT, STUDENT, TEACHER, generation_plan
@@ -38,7 +39,7 @@ def make_benchmark_scores(execution: Execution) -> Metadata:
     workspace = execution.workspace
     destination, config = workspace.data("benchmark_scores"), workspace.profile.evaluation
     benchmarks = load_benchmarks(workspace)
-    params = {"benchmark": joint_digest(benchmarks), "bootstrap": config.bootstrap}
+    params = {"benchmark": joint_digest(benchmarks), "bootstrap": config.bootstrap, **teacher_sampling(config)}
     with evaluation_run(execution, params=params) as run:
         parts = [_scored(execution, benchmark) for benchmark in benchmarks]
         tables = join_tables(parts, destination)

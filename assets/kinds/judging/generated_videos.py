@@ -24,7 +24,7 @@ from omnihuman.autoencoder import load_autoencoder
 from omnihuman.pipeline import OmniHumanPipeline, build_pipeline
 from omnihuman.transformer import OmniHumanTransformer3DModel
 from profiles import Profile, resolve_source
-from profiles.judging import benchmark_folder
+from profiles.judging import EvaluationConfig, SamplingConfig, benchmark_folder
 
 
 def make_generated_videos(execution: Execution) -> Metadata:
@@ -32,7 +32,7 @@ def make_generated_videos(execution: Execution) -> Metadata:
     workspace = execution.workspace
     config, root = workspace.profile.evaluation, workspace.data("generated_videos")
     benchmarks = load_benchmarks(workspace)
-    params = {"benchmark": joint_digest(benchmarks), "clips": sum(map(len, benchmarks))}
+    params = {"benchmark": joint_digest(benchmarks), "clips": sum(map(len, benchmarks)), **teacher_sampling(config)}
     with evaluation_run(execution, params=params) as run:
         for benchmark in benchmarks:
             _reconstruct(execution, benchmark)
@@ -63,6 +63,17 @@ def make_generated_videos(execution: Execution) -> Metadata:
         "videos": Fixed(sum(1 for _ in root.glob("*/*/*/*.mp4"))),
         "seconds_per_clip": seconds,
         "mlflow_run_id": run.run_id,
+    }
+
+
+def teacher_sampling(config: EvaluationConfig) -> dict[str, Any]:
+    """How teachers are sampled, as parameters of a run."""
+    sampling = config.sampling
+    return {
+        "teacher_steps": config.teacher_steps,
+        "guidance_scale": config.guidance_scale,
+        "solver": sampling.solver,
+        "shift": sampling.shift,
     }
 
 
@@ -124,6 +135,7 @@ def _generate(pipelines: _Pipelines, benchmark: Benchmark, model: ModelPlan, mod
         "benchmark": benchmark.digest,
         "steps": model.steps,
         "guidance_scale": None if model.steps is None else config.guidance_scale,
+        "sampling": (config.sampling if model.steps is not None else SamplingConfig()).model_dump(),
         "batch_size": config.batch_size,
         "seed": config.seed,
     }
@@ -154,6 +166,7 @@ def _is_done(folder: Path, wanted: dict[str, Any]) -> bool:
     if not meta.is_file():
         return False
     found = json.loads(meta.read_text())
+    found.setdefault("sampling", SamplingConfig().model_dump())  # what it was before it was said
     return all(found.get(key) == value for key, value in wanted.items())
 
 

@@ -56,6 +56,7 @@ def model_card(
         f"Trained on {clips}. Snapshot `{snapshot.digest[:DIGITS]}`: {snapshot.counts['clips']} clips in {len(snapshot.shards)} shards; samples: {counts}.",
         *([f"Goes on from {record.continued_from}."] if record.continued_from is not None else []),
         "\n## Scores\n" + markdown_table(_rows(scores)),
+        *[f"Sampled in {note}." for note in dict.fromkeys(scores.get("sampling", [])) if note],
     ]
     return "\n".join(lines)
 

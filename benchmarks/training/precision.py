@@ -1,0 +1,275 @@
+"""`python -m benchmarks.training.precision`: every kind of training of a cut-down Wan in bfloat16 beside float32, from the same weights and draws.
+
+Published are width of heads, grids, shifts, penalties, guidance and optimisers; cut are depth (3), heads (2), pixels and steps. Weights are
+random, and what training starts from at zero is awake. Three ways of bfloat16 are compared: `autocast` is how the product trains; `modules`
+holds weights in bfloat16 but for those that Wan keeps in float32; `rounded` holds all of them in it, as DeepSpeed's bf16 mode does.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKLWan
+from torch import Tensor, nn
+
+from omnihuman.autoencoder import use_fast_layers, with_narrower_decoder
+from omnihuman.precision import cast_weights
+from profiles import Profile, load_profile
+from tests.training.plain_engine import PlainEngine, awake
+from training.data.batch import Batch, SampleDraw
+from training.data.conditions import Conditions
+from training.distillation.consistency import batch_loss, time_grid
+from training.distillation.decoder import Decoder, DecoderDistillation
+from training.distillation.discriminator import Discriminator
+from training.distillation.updates import discriminator_step, draw_parts, generator_step
+from training.engine.deepspeed_engine import backward, compute_dtype, take_step
+from training.stages.flow_matching_step import optimizer_step
+from training.stages.model import build_transformer
+
+FLOAT32, AUTOCAST, MODULES, ROUNDED = "float32", "autocast", "modules", "rounded"
+STAGES = ("stage_1", "stage_2", "stage_3")
+PHASES = ("adversarial_images", "adversarial_videos")
+KINDS = (*STAGES, "consistency", *PHASES, "slim_decoder")
+LATE = 0.97  # times after which consistency compares what lies nearer together than bfloat16 tells apart
+CUT = [
+    "transformer.base=null", "transformer.num_layers=3", "transformer.num_attention_heads=2", "transformer.ffn_dim=1493",
+    "transformer.text_dim=64", "transformer.audio_dim=32", "transformer.audio_layers=3", "transformer.pose_channels=16",
+]  # fmt: skip
+
+
+@dataclass
+class Seen:
+    """What one training showed.
+
+    Attributes:
+        losses: by name, one value a step.
+        gradients: of each engine, flat, one a step.
+        pairs: `(32,)` consistency losses of the grid's pairs before the first step.
+    """
+
+    losses: dict[str, list[float]] = field(default_factory=dict)
+    gradients: dict[str, list[Tensor]] = field(default_factory=dict)
+    pairs: Tensor | None = None
+
+    def add(self, row: dict[str, float]) -> None:
+        """One step's numbers."""
+        for name, value in row.items():
+            self.losses.setdefault(name, []).append(value)
+
+
+def cut_down(name: str = "wan2.1-1.3b") -> Profile:
+    """The published profile with fewer and narrower layers."""
+    return load_profile(name, CUT)
+
+
+def make_batch(profile: Profile, size: int, seed: int) -> Batch:
+    """Random samples of 9 frames of 64 x 96 pixels, every condition on."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator)
+
+    points, every, ones = len(profile.transformer.pose_keypoints), Conditions(True, True, True, True), torch.ones(size)
+    places = 64 * torch.rand((size, 9, points, 2), generator=generator)
+    return Batch(
+        latents=normal(size, 16, 3, 8, 12),
+        noise=normal(size, 16, 3, 8, 12),
+        uniform=(torch.arange(size) + torch.rand(size, generator=generator)) / size,
+        text=normal(size, 16, 64),
+        null_text=normal(1, 16, 64).expand(size, -1, -1),
+        audio=normal(size, 9, 3, 32),
+        keypoints=torch.cat([places, torch.ones(size, 9, points, 1)], dim=-1),
+        reference=normal(size, 16, 1, 8, 12),
+        motion=normal(size, 16, 2, 8, 12),
+        audio_mask=ones, pose_mask=ones, reference_mask=ones, motion_mask=ones,
+        samples=tuple(SampleDraw(f"c{i}", "s", "64x96x9@16", i, False, every, every, True, True, True, 0.5, 1000 * seed + i) for i in range(size)),
+        given=frozenset({"audio", "pose", "reference", "motion"}),
+    )  # fmt: skip
+
+
+class Watched(PlainEngine):
+    """A plain engine in one of the four ways, which keeps the gradient of each step."""
+
+    def __init__(self, module: nn.Module, optimizer: Any, way: str):
+        if way == ROUNDED:
+            for parameter in module.parameters():
+                parameter.data = parameter.data.bfloat16()
+        elif way == MODULES:
+            cast_weights(module, torch.bfloat16)
+        super().__init__(module, optimizer, bf16=way == AUTOCAST)
+        self.gradients: list[Tensor] = []
+        assert self.optimizer is not None
+        self.optimizer.register_step_pre_hook(lambda *_: self.gradients.append(self._gradient()))
+
+    def _gradient(self) -> Tensor:
+        return torch.cat([p.grad.float().flatten() for p in self.module.parameters() if p.grad is not None])
+
+
+def network(profile: Profile, seed: int) -> nn.Module:
+    """The transformer with random weights, awake."""
+    return awake(build_transformer(profile, None, seed))
+
+
+def train(profile: Profile, kind: str, way: str, steps: int = 1) -> Seen:
+    """Some steps of one kind of training, through the product's own losses and updates."""
+    trainers: dict[str, Callable[..., Seen]] = dict.fromkeys(STAGES, _stage) | dict.fromkeys(PHASES, _adversarial)
+    trainers |= {"consistency": _consistency, "slim_decoder": _decoder}
+    return trainers[kind](profile, kind, way, steps)
+
+
+def _stage(profile: Profile, kind: str, way: str, steps: int) -> Seen:
+    config, seen = getattr(profile, kind), Seen()
+    engine = Watched(network(profile, 0), config.optimizer, way)
+    given = {"stage_1": {"reference"}, "stage_2": {"reference", "audio"}}.get(kind)
+    for step in range(steps):
+        batch = make_batch(profile, 8, step)
+        batch = batch if given is None else replace(batch, given=frozenset(given))
+        seen.add({"loss": optimizer_step(engine, batch, config).loss})
+    seen.gradients["model"] = engine.gradients
+    return seen
+
+
+def _consistency(profile: Profile, kind: str, way: str, steps: int) -> Seen:
+    config, seen = profile.consistency, Seen()
+    engine = Watched(network(profile, 0), config.optimizer, way)
+    teacher = network(profile, 0).requires_grad_(False)
+    if way != FLOAT32:
+        cast_weights(teacher, torch.bfloat16)
+    grid = time_grid(config.grid, config.grid_shift)
+    for step in range(steps):
+        # One sample for each pair of the grid.
+        part = make_batch(profile, config.grid, step).to(engine.device, compute_dtype(engine))
+        each = batch_loss(engine, teacher, part, grid, config.guidance)
+        seen.pairs = each.detach() if seen.pairs is None else seen.pairs
+        backward(engine, each.mean())
+        take_step(engine)
+        seen.add({"loss": float(each.detach().mean())})
+    seen.gradients["model"] = engine.gradients
+    return seen
+
+
+def _adversarial(profile: Profile, kind: str, way: str, steps: int) -> Seen:
+    config, seen = getattr(profile, kind), Seen()
+    torch.manual_seed(2)
+    critic = Discriminator(network(profile, 1), config.heads)
+    engines = Watched(network(profile, 0), config.generator, way), Watched(critic, config.discriminator, way)
+    for step in range(steps):
+        draws = []
+        for half in range(2):
+            batch = make_batch(profile, 8, 2 * step + half)
+            draws.append(list(draw_parts(batch.as_images() if kind == PHASES[0] else batch, config, 1)))
+        row = discriminator_step(*engines, draws[0], config) | generator_step(*engines, draws[1], config)
+        seen.add({name: row[name] for name in ("discriminator_loss", "r1", "generator_loss")})
+    seen.gradients = {"generator": engines[0].gradients, "discriminator": engines[1].gradients}
+    return seen
+
+
+def _decoder(profile: Profile, kind: str, way: str, steps: int) -> Seen:
+    config, seen = profile.slim_decoder, Seen()
+    assert config is not None
+    torch.manual_seed(3)
+    wide = AutoencoderKLWan(base_dim=16, dim_mult=[1, 2, 2], num_res_blocks=1, temperal_downsample=[True, True])
+    training = DecoderDistillation.__new__(DecoderDistillation)
+    training.teacher = use_fast_layers(wide).eval().requires_grad_(False)
+    training.engine = Watched(Decoder(with_narrower_decoder(training.teacher, 8)), config.optimizer, way)
+    training.decoder, training.rank, training.ranks = config, 0, 1
+    for step in range(steps):
+        batch = make_batch(profile, 2, step)
+        for loss in training.losses(step, replace(batch, latents=batch.latents[:, :, :2])):
+            backward(training.engine, loss)
+            take_step(training.engine)
+            seen.add({"loss": float(loss.detach())})
+    seen.gradients["model"] = training.engine.gradients
+    return seen
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kind in one way beside float32: of `quantity` the largest deviation over the steps, or a cosine or count."""
+
+    kind: str
+    way: str
+    quantity: str
+    value: float
+
+
+def compare(kind: str, way: str, ours: Seen, exact: Seen) -> Iterator[Row]:
+    """What the table and the test look at.
+
+    Relative deviations of losses and of R1, the smallest cosine between gradients, and of consistency the pairs whose loss is
+    0, and how far the losses of the late pairs lie above those of float32.
+    """
+    for name, values in ours.losses.items():
+        off = max(abs(a / b - 1) for a, b in zip(values, exact.losses[name], strict=True))
+        yield Row(kind, way, f"{name}, relative", off)
+    for name, gradients in ours.gradients.items():
+        cosines = [cosine(a, b) for a, b in zip(gradients, exact.gradients[name], strict=True)]
+        yield Row(kind, way, f"gradient of the {name}, cosine", min(cosines))
+    if ours.pairs is not None and exact.pairs is not None:
+        late = time_grid(32, 24.0)[1:] > LATE
+        yield Row(kind, way, "pairs with loss 0", int((ours.pairs == 0).sum()))
+        yield Row(
+            kind,
+            way,
+            f"loss of pairs after t = {LATE}, ratio",
+            float(ours.pairs[late].mean() / exact.pairs[late].mean()),
+        )
+        yield Row(
+            kind, way, "loss of the others, relative", float((ours.pairs[~late] / exact.pairs[~late] - 1).abs().max())
+        )
+
+
+def cosine(first: Tensor, second: Tensor) -> float:
+    """Between two flat gradients, in float64."""
+    return float(torch.cosine_similarity(first.double(), second.double(), dim=0))
+
+
+def table(steps: int, profile: Profile) -> list[Row]:
+    """All kinds in all ways."""
+    rows = []
+    for kind in KINDS:
+        exact = train(profile, kind, FLOAT32, steps)
+        for way in (AUTOCAST, MODULES, ROUNDED):
+            rows += compare(kind, way, train(profile, kind, way, steps), exact)
+            print(f"{kind} {way}", flush=True)
+    return rows
+
+
+def markdown(rows: list[Row]) -> str:
+    """Kind and quantity down, ways across."""
+    ways = (AUTOCAST, MODULES, ROUNDED)
+    values = {(row.kind, row.quantity, row.way): row.value for row in rows}
+    lines = [
+        "| kind | quantity | " + " | ".join(ways) + " |",
+        "| --- | --- | " + " | ".join("---:" for _ in ways) + " |",
+    ]
+    for kind, quantity in dict.fromkeys((row.kind, row.quantity) for row in rows):
+        cells = [
+            f"{values[kind, quantity, way]:.3g}" if "cosine" not in quantity else f"{values[kind, quantity, way]:.5f}"
+            for way in ways
+        ]
+        lines.append(f"| {kind} | {quantity} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--profile", default="wan2.1-1.3b")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        store = torch.distributed.FileStore(str(Path(folder) / "store"), 1)
+        torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+        try:
+            print(markdown(table(arguments.steps, cut_down(arguments.profile))))
+        finally:
+            torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()
