@@ -29,9 +29,9 @@ os.umask(UMASK)
 def pytest_configure(config: pytest.Config) -> None:
     """One server for the whole session, whose workers find it by its address; it starts when a test asks for a process."""
     if not hasattr(config, "workerinput"):
-        from tests.forked import IMPORTED, LISTED, ServerOnDemand
+        from tests.forked import IMPORTED, ServerOnDemand, listed
 
-        server = ServerOnDemand((*IMPORTED, *LISTED) if config.getoption("tx", None) else IMPORTED)
+        server = ServerOnDemand(listed() if config.getoption("tx", None) else IMPORTED)
         config.add_cleanup(server.close)
 
 

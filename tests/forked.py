@@ -4,6 +4,7 @@
 a real process. The session's workers are such processes too. A test that is about how a process starts, or about other code than this, uses `subprocess` itself.
 """
 
+import importlib.util
 import os
 import runpy
 import select
@@ -38,6 +39,11 @@ LISTED = (
     "moto.server", "onnx", "peft", "prometheus_client", "pytest", "s3fs", "scipy.optimize", "scipy.signal", "scipy.stats",
     "uvicorn", "websockets", "xdist.remote",
 )  # fmt: skip
+
+
+def listed() -> tuple[str, ...]:
+    """What workers share: of `LISTED` what is installed, for tests of absent packages are skipped."""
+    return (*IMPORTED, *(name for name in LISTED if importlib.util.find_spec(name.partition(".")[0])))
 
 
 class ServerOnDemand:
