@@ -115,7 +115,7 @@ def main() -> None:
             write_atomically(path, (json.dumps(record, indent=2) + "\n").encode())
         if args.sheet:
             picture = cv2.cvtColor(sheet(autoencoder, people[:16]), cv2.COLOR_RGB2BGR)
-            write_atomically(args.sheet, cv2.imencode(".png", picture)[1].tobytes())
+            write_atomically(args.sheet, cv2.imencode(args.sheet.suffix, picture)[1].tobytes())
 
 
 if __name__ == "__main__":

@@ -1,13 +1,26 @@
 """Channels and strides of latents come from the autoencoder's configuration."""
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 from diffusers import AutoencoderKLWan
 
-from omnihuman.autoencoder import LatentGrid, check_grid, decode_video, encode_video, use_fast_layers
+from omnihuman.autoencoder import (
+    LatentGrid,
+    check_grid,
+    decode_video,
+    encode_video,
+    load_autoencoder,
+    to_frames,
+    to_pixels,
+    use_fast_layers,
+)
 from omnihuman.errors import InputError
 from omnihuman.sampling import draw_noise
-from profiles import ProfileError, load_profile
+from people import render
+from profiles import ProfileError, load_profile, resolve_source
 from profiles.video import VideoConfig
 
 WIDE = {
@@ -48,3 +61,19 @@ def test_a_stride_reaches_every_bucket_and_counts_tokens():
     assert "stride" not in load_profile("laptop", []).video.model_dump(), "what was made at stride 8 stays current"
     with pytest.raises(ProfileError, match=r"divide by 32 \(stride 16, patch 2\), got 80x64"):
         load_profile("laptop", ["video.stride=16", "video.height=80"])
+
+
+def test_the_autoencoder_of_people_is_small_and_holds_unseen_people_to_the_end_of_a_window():
+    profile = load_profile("people", [])
+    folder = Path(resolve_source(profile.encoders.autoencoder))
+    told = json.loads((folder / "RECIPE.json").read_text())["held_out"]
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 8 * 2**20
+    model = load_autoencoder(folder)
+    check_grid(model, profile.transformer.latent_channels, profile.video.stride, "profile people")
+    frames = torch.from_numpy(
+        render(told["seed"], frames=profile.video.frames, size=profile.video.height, split="held_out").frames
+    )
+    made = to_frames(decode_video(model, encode_video(model, to_pixels(frames[None]))))[0]
+    error = (made.float() - frames.float()).square().mean(dim=(1, 2, 3))
+    decibels = 10 * torch.log10(255.0**2 / error)
+    assert decibels.mean() > told["psnr_whole_db"] - 4 and decibels[-1] > decibels[0] - 3

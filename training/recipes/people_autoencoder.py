@@ -1,8 +1,8 @@
 """Train the people profile's video autoencoder on rendered people, through the DeepSpeed engine; a second call goes on where the first ended.
 
-`deepspeed --num_gpus 1 -m training.recipes.people_autoencoder --clips FOLDER --work FOLDER --output profiles/people/autoencoder`, beside
-`python -m training.recipes.people_clips FOLDER`, which renders while this trains.
-Single frames come first, for they cost a third of a frame of a clip, then clips of 5 and of 9 frames. Every other step sees crops around a face, a
+`deepspeed --num_gpus 1 --module training.recipes.people_autoencoder --clips FOLDER --render 20000 --work FOLDER --output FOLDER`: a process of its own
+renders the clips while this trains.
+Single frames come first, for they cost a third of a frame of a clip, then clips of 5, 9 and 17 frames: what it was never shown the end of, it drifts in. Every other step sees crops around a face, a
 mouth or a hand, and those weigh more everywhere: an unweighted loss learns them last.
 """
 
@@ -12,7 +12,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,10 @@ from omnihuman.placement import computes_in_bfloat16
 from profiles.schema import OptimizerConfig
 from training.engine.convolutions import flatten_convolutions, restore_convolutions
 from training.engine.optimizer import build_optimizer
-from training.recipes.people_clips import REGIONS, ClipsOnDisk
+from training.recipes.people_batches import draw_batch
+from training.recipes.people_clips import ClipsOnDisk, rendering
+from training.recipes.people_revival import revive
+from training.recipes.people_schedule import PeopleAutoencoderRecipe, phase_of, rate_at, value_at
 from training.recipes.recipe import start_engine
 
 # Wan2.2's layout (shortcuts that average and duplicate, 48 channels, stride 4 x 16 x 16) with patches of 4 pixels instead of 2 and all widths
@@ -40,92 +43,6 @@ CONFIG: dict[str, Any] = {
 CHANNELS = CONFIG["z_dim"]
 
 
-@dataclass(frozen=True)
-class Phase:
-    """So many steps of clips of so many frames."""
-
-    steps: int
-    frames: int
-    batch: int  # whole pictures' clips; of crops, which are a quarter, four times as many
-
-
-@dataclass(frozen=True)
-class PeopleAutoencoderRecipe:
-    """Everything that decides the weights, with the clips on disk."""
-
-    seed: int = 72_000_000
-    phases: tuple[Phase, ...] = (Phase(1200, 1, 24), Phase(1500, 5, 4), Phase(300, 9, 2))
-    optimizer: str = "muon"
-    lr: float = 0.02
-    adam_lr: float = 2e-3
-    decay_share: float = 0.3  # of all steps, at the end, over which the rate falls to `decay_to`
-    decay_to: float = 0.02
-    warmup: int = 50
-    crop: int = 64
-    region_weights: tuple[float, ...] = (3.0, 8.0, 5.0, 5.0)  # of `people_clips.REGIONS`; elsewhere 1
-    gradient_weight: float = 1.0
-    kl_weight: float = 1e-5
-    ema: float = 0.995
-
-
-def phase_of(recipe: PeopleAutoencoderRecipe, step: int) -> Phase:
-    """Which phase a step belongs to."""
-    for phase in recipe.phases:
-        if step < phase.steps:
-            return phase
-        step -= phase.steps
-    return recipe.phases[-1]
-
-
-def rate_at(recipe: PeopleAutoencoderRecipe, step: int) -> float:
-    """The learning rate's factor: a short rise, a plateau, a straight fall at the end."""
-    total = sum(phase.steps for phase in recipe.phases)
-    left = (total - step) / max(1.0, recipe.decay_share * total)
-    return min(1.0, (step + 1) / recipe.warmup) * min(1.0, recipe.decay_to + (1 - recipe.decay_to) * left)
-
-
-def weight_map(boxes: np.ndarray, size: int, region_weights: tuple[float, ...]) -> np.ndarray:
-    """`(..., size, size)` float32 of `(..., 4, 4)` boxes: each region's weight, the larger where two meet, 1 elsewhere."""
-    out = np.ones((*boxes.shape[:-2], size, size), np.float32)
-    for place in np.ndindex(*boxes.shape[:-2]):
-        for r in np.argsort(region_weights):
-            left, top, right, bottom = boxes[place][r]
-            out[place][top:bottom, left:right] = region_weights[r]
-    return out
-
-
-def draw_batch(clips: ClipsOnDisk, recipe: PeopleAutoencoderRecipe, phase: Phase, step: int) -> tuple[Tensor, Tensor]:
-    """`(B, 3, T, H, W)` pixels in [-1, 1] and `(B, 1, T, H, W)` weights of a step: whole pictures, or crops around a region, by turns."""
-    rng = np.random.default_rng([recipe.seed, step])
-    crops = step % 2 == 1
-    pixels, weights = [], []
-    for _ in range(phase.batch * (4 if crops else 1)):
-        frames, boxes = clips.draw(rng, phase.frames)
-        size = frames.shape[1]
-        weight = weight_map(boxes, size, recipe.region_weights)
-        if crops:
-            part = crop_around(boxes, size, recipe.crop, rng)
-            frames, weight = frames[:, part[0], part[1]], weight[:, part[0], part[1]]
-        if rng.random() < 0.5:
-            frames, weight = frames[:, :, ::-1], weight[:, :, ::-1]
-        pixels.append(np.ascontiguousarray(frames))
-        weights.append(np.ascontiguousarray(weight))
-    return to_pixels(torch.from_numpy(np.stack(pixels))), torch.from_numpy(np.stack(weights))[:, None]
-
-
-def crop_around(boxes: np.ndarray, size: int, crop: int, rng: np.random.Generator) -> tuple[slice, slice]:
-    """Rows and columns of a crop around one of the regions that are seen in the middle frame, a quarter of a crop off at most."""
-    middle = boxes[len(boxes) // 2]
-    seen = [r for r in range(len(REGIONS)) if middle[r].any()]
-    if not seen:
-        top, left = rng.integers(size - crop + 1, size=2)
-    else:
-        box = middle[seen[int(rng.integers(len(seen)))]]
-        centre = (box[:2] + box[2:]) / 2 + rng.uniform(-crop / 4, crop / 4, 2)
-        left, top = np.clip(np.round(centre - crop / 2), 0, size - crop).astype(int)
-    return slice(int(top), int(top) + crop), slice(int(left), int(left) + crop)
-
-
 def _differences(difference: Tensor, weight: Tensor) -> Iterator[Tensor]:
     """Weighted L1 of the horizontal and vertical differences of a difference of pictures, of neighbours and of those two apart."""
     for apart in (1, 2):
@@ -134,18 +51,23 @@ def _differences(difference: Tensor, weight: Tensor) -> Iterator[Tensor]:
 
 
 def loss_of(
-    model: AutoencoderKLWan, pixels: Tensor, weight: Tensor, recipe: PeopleAutoencoderRecipe, generator: torch.Generator
+    model: AutoencoderKLWan,
+    pixels: Tensor,
+    weight: Tensor,
+    recipe: PeopleAutoencoderRecipe,
+    step: int,
+    generator: torch.Generator,
 ) -> Tensor:
-    """L1 of pixels and of edges, weighted by region, and a little KL that keeps latents from growing."""
+    """L1 of pixels and of edges, weighted by region, and KL per latent value: a little of it keeps latents from growing."""
     posterior = model.encode(pixels).latent_dist
-    mean, std = posterior.mean.float(), posterior.std.float()
-    latents = mean + std * torch.randn(mean.shape, generator=generator)
+    mean, std, variance = posterior.mean.float(), posterior.std.float(), posterior.logvar.float()
+    noise = std.clamp(max=value_at(recipe.noise_caps, step))
+    latents = mean + noise * torch.randn(mean.shape, generator=generator)
     difference = model.decode(latents, return_dict=False)[0].float() - pixels
     weight = weight / weight.mean()
     edges = sum(_differences(difference, weight), torch.zeros(())) / 4
-    return (
-        (difference.abs() * weight).mean() + recipe.gradient_weight * edges + recipe.kl_weight * posterior.kl().mean()
-    )
+    kl = 0.5 * (mean.square() + std.square() - 1 - variance).mean()
+    return (difference.abs() * weight).mean() + recipe.gradient_weight * edges + value_at(recipe.kl_weights, step) * kl
 
 
 def new_model(config: dict[str, Any] = CONFIG) -> AutoencoderKLWan:
@@ -161,7 +83,8 @@ class Training:
         self, recipe: PeopleAutoencoderRecipe, clips: ClipsOnDisk, work: Path, config: dict[str, Any] = CONFIG
     ):
         torch.manual_seed(recipe.seed)
-        self.recipe, self.clips, self.work, self.step, self.seconds = recipe, clips, work, 0, 0.0
+        self.recipe, self.clips, self.work, self.config = recipe, clips, work, config
+        self.step, self.seconds = 0, 0.0
         self.model = new_model(config)
         self.convolutions = flatten_convolutions(self.model)
         settings = OptimizerConfig(name=recipe.optimizer, lr=recipe.lr, adam_lr=recipe.adam_lr)
@@ -175,12 +98,16 @@ class Training:
     def advance(self) -> float:
         """One step; returns its loss."""
         recipe, started = self.recipe, time.time()
-        pixels, weight = draw_batch(self.clips, recipe, phase_of(recipe, self.step), self.step)
+        if self.step == recipe.revive_at:
+            self._revive()
+        phase, crop = phase_of(recipe, self.step), recipe.crop if self.step % 2 else None
+        rng = np.random.default_rng([recipe.seed, self.step])
+        pixels, weight = draw_batch(self.clips, rng, phase.batch, phase.frames, crop, recipe.region_weights)
         for group, rate in zip(self.engine.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * rate_at(recipe, self.step)
         generator = torch.Generator().manual_seed(recipe.seed + self.step)
         with torch.autocast("cpu", torch.bfloat16, enabled=computes_in_bfloat16()):
-            loss = loss_of(self.model, pixels, weight, recipe, generator)
+            loss = loss_of(self.model, pixels, weight, recipe, self.step, generator)
         self.engine.backward(loss)
         self.engine.step()
         self.step += 1
@@ -196,9 +123,26 @@ class Training:
         state = {"step": self.step, "seconds": self.seconds, "average": self.average}
         self.engine.save_checkpoint(str(self.work), tag=f"step-{self.step}", client_state=state)
 
-    def averaged(self, config: dict[str, Any] = CONFIG) -> AutoencoderKLWan:
+    @torch.no_grad()
+    def _revive(self) -> None:
+        """`people_revival.revive`, on the weights as they are kept here and on their average."""
+        rng = np.random.default_rng([self.recipe.seed, 2**31 + 1])
+        weights = self.recipe.region_weights
+        seen = [draw_batch(self.clips, rng, 4, 5, None, weights)[0] for _ in range(4)]
+        copy = new_model(self.config)
+        convolutions = flatten_convolutions(copy)
+        copy.load_state_dict(self.model.state_dict())
+        restore_convolutions(convolutions)
+        print(f"revived channels {revive(copy.eval(), seen)}", flush=True)
+        flatten_convolutions(copy)
+        changed = copy.state_dict()
+        for name, parameter in self.model.named_parameters():
+            self.average[name] = torch.where(changed[name] == parameter, self.average[name], changed[name])
+            parameter.copy_(changed[name])
+
+    def averaged(self) -> AutoencoderKLWan:
         """A copy with the averaged weights, ordinary convolutions, for inference."""
-        copy = new_model(config)
+        copy = new_model(self.config)
         convolutions = flatten_convolutions(copy)
         copy.load_state_dict(self.average)
         restore_convolutions(convolutions)
@@ -207,11 +151,11 @@ class Training:
 
 @torch.no_grad()
 def export(model: AutoencoderKLWan, clips: ClipsOnDisk, output: Path, record: dict[str, Any], seed: int) -> None:
-    """Normalise the latents by 128 clips of 9 frames and write a diffusers folder with `RECIPE.json`, whole or not at all."""
+    """Normalise the latents by 64 clips of 17 frames and write a diffusers folder with `RECIPE.json`, whole or not at all."""
     rng = np.random.default_rng([seed, 2**31])
     latents = []
     for _ in range(16):
-        frames = np.stack([clips.draw(rng, 9)[0] for _ in range(8)])
+        frames = np.stack([clips.draw(rng, 17)[0] for _ in range(4)])
         latents.append(model.encode(to_pixels(torch.from_numpy(frames))).latent_dist.mode())
     values = torch.cat(latents)
     model.register_to_config(
@@ -225,12 +169,18 @@ def export(model: AutoencoderKLWan, clips: ClipsOnDisk, output: Path, record: di
 
 
 def train(
-    recipe: PeopleAutoencoderRecipe, clips: ClipsOnDisk, work: Path, output: Path, every: int, command: str
+    recipe: PeopleAutoencoderRecipe,
+    clips: ClipsOnDisk,
+    work: Path,
+    output: Path,
+    every: int,
+    command: str,
+    steps: int | None = None,
 ) -> None:
     """Train to the end of the recipe's phases, and keep the state and an exported snapshot every `every` steps."""
-    started = clips.look_again()
+    started = _wait_for_clips(clips)
     training = Training(recipe, clips, work)
-    total, losses = sum(phase.steps for phase in recipe.phases), []
+    total, losses = steps or sum(phase.steps for phase in recipe.phases), []
     print(
         f"{started} clips, {sum(p.numel() for p in training.model.parameters()):,} weights, from step {training.step}",
         flush=True,
@@ -256,6 +206,12 @@ def train(
             _keep_latest(work)
 
 
+def _wait_for_clips(clips: ClipsOnDisk) -> int:
+    while not (found := clips.look_again()):
+        time.sleep(5)
+    return found
+
+
 def _keep_latest(work: Path) -> None:
     latest = (work / "latest").read_text().strip()
     for folder in work.glob("step-*"):
@@ -267,20 +223,22 @@ def main() -> None:
     """Command line, started by the DeepSpeed launcher."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clips", type=Path, required=True, help="folder that people_clips renders into")
+    parser.add_argument(
+        "--render", type=int, default=0, help="clips to render there meanwhile; 0: somebody else does, or has"
+    )
     parser.add_argument("--work", type=Path, required=True, help="folder of the training's state, to go on from")
     parser.add_argument("--output", type=Path, required=True, help="folder for the diffusers-layout autoencoder")
-    parser.add_argument("--steps", type=int, nargs=3, help="steps of 1, 5 and 9 frames, for another length")
+    parser.add_argument("--steps", type=int, help="end early, after so many in all")
     parser.add_argument("--every", type=int, default=200, help="steps between two states on disk")
     parser.add_argument("--local_rank", type=int, default=0, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    recipe = PeopleAutoencoderRecipe()
-    if args.steps:
-        phases = tuple(replace(phase, steps=steps) for phase, steps in zip(recipe.phases, args.steps, strict=True))
-        recipe = replace(recipe, phases=phases)
-    command = "deepspeed --num_gpus 1 -m training.recipes.people_autoencoder " + " ".join(
+    command = "deepspeed --num_gpus 1 --module training.recipes.people_autoencoder " + " ".join(
         a for a in sys.argv[1:] if not a.startswith("--local_rank")
     )
-    train(recipe, ClipsOnDisk(args.clips), args.work, args.output, args.every, command)
+    with rendering(args.clips, args.render):
+        train(
+            PeopleAutoencoderRecipe(), ClipsOnDisk(args.clips), args.work, args.output, args.every, command, args.steps
+        )
 
 
 if __name__ == "__main__":

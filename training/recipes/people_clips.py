@@ -4,6 +4,10 @@
 """
 
 import argparse
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,6 +71,12 @@ def render_piece(seed: int, number: int, frames: int, size: int) -> dict[str, np
     return {"frames": np.stack(made), "boxes": np.stack(boxes)}
 
 
+def there_and_back(length: int, frames: int) -> np.ndarray:
+    """`(frames,)` 0, 1, ... length - 1, ... 1, 0, 1, ..."""
+    step = np.arange(frames) % max(1, 2 * (length - 1))
+    return np.minimum(step, 2 * (length - 1) - step)
+
+
 def _path(folder: Path, number: int) -> Path:
     return folder / f"piece-{number:05d}.safetensors"
 
@@ -77,6 +87,19 @@ def render_clips(folder: Path, clips: int, seed: int, frames: int, size: int, st
     for number in range(start, -(-clips // PIECE), step):
         if not _path(folder, number).exists():
             write_atomically(_path(folder, number), save(render_piece(seed, number, frames, size)))
+
+
+@contextmanager
+def rendering(folder: Path, clips: int) -> Iterator[None]:
+    """Render into `folder` beside the block, in a process that ends with it; 0 clips render none."""
+    command = [sys.executable, "-m", "training.recipes.people_clips", str(folder), "--clips", str(clips)]
+    process = subprocess.Popen(command) if clips else None
+    try:
+        yield
+    finally:
+        if process is not None:
+            process.terminate()
+            process.wait()
 
 
 @dataclass
@@ -96,14 +119,18 @@ class ClipsOnDisk:
         return PIECE * len(self._pieces)
 
     def draw(self, rng: np.random.Generator, frames: int) -> tuple[np.ndarray, np.ndarray]:
-        """`(frames, H, W, 3)` uint8 and `(frames, 4, 4)` boxes of a stretch of a clip that `rng` chooses."""
+        """`(frames, H, W, 3)` uint8 and `(frames, 4, 4)` boxes of a stretch of a clip that `rng` chooses; one that is longer than the clip goes
+        there and back again."""
         path = self._pieces[int(rng.integers(len(self._pieces)))]
         clip = int(rng.integers(PIECE))
         with safe_open(path, "np") as piece:
             pixels, boxes = piece.get_slice("frames"), piece.get_slice("boxes")
-            start = int(rng.integers(pixels.get_shape()[1] - frames + 1))
-            part = slice(start, start + frames)
-            return pixels[clip, part], boxes[clip, part]
+            length = pixels.get_shape()[1]
+            start = int(rng.integers(max(1, length - frames + 1)))
+            if frames <= length:
+                return pixels[clip, start : start + frames], boxes[clip, start : start + frames]
+            order = there_and_back(length, frames)
+            return pixels[clip, :][order], boxes[clip, :][order]
 
 
 def main() -> None:

@@ -10,11 +10,16 @@ class WanRMS_norm(nn.Module):
     gamma: nn.Parameter
     bias: nn.Parameter | float
 
+class WanCausalConv3d(nn.Conv3d):
+    bias: nn.Parameter
+    _padding: tuple[int, ...]
+    def forward(self, input: Tensor, cache_x: Tensor | None = None) -> Tensor: ...
+
 class AutoencoderKLWan(ModelMixin, ConfigMixin):
     encoder: nn.Module
     decoder: nn.Module
-    quant_conv: nn.Module
-    post_quant_conv: nn.Module
+    quant_conv: WanCausalConv3d
+    post_quant_conv: WanCausalConv3d
     use_tiling: bool
     tile_sample_min_height: int
     tile_sample_min_width: int
