@@ -149,9 +149,10 @@ def _generation(case: Case, shape: Shape, profile: Profile, device: torch.device
 def random_batch(profile: Profile) -> Batch:
     """One sample of the main bucket with every condition on, standard normal where the encoders' output would be."""
     video, model = profile.video, profile.transformer
-    bucket, rows, columns = video.main, video.height // 8, video.width // 8
+    bucket, rows, columns = video.main, video.height // video.stride, video.width // video.stride
     on, everything = torch.ones(1), Conditions(True, True, True, True)
-    latents = (1, 16, video.latent_frames, rows, columns)
+    channels = model.latent_channels
+    latents = (1, channels, video.latent_frames, rows, columns)
     text = torch.randn(1, profile.encoders.text_tokens, model.text_dim)
     sample = SampleDraw("c", "s", video.name_of(bucket), 0, False, everything, everything, True, True, True, 0.5, 0)
     return Batch(
@@ -162,14 +163,15 @@ def random_batch(profile: Profile) -> Batch:
         null_text=text,
         audio=torch.randn(1, video.frames, model.audio_layers, model.audio_dim),
         keypoints=torch.rand(1, video.frames, len(model.pose_keypoints), 3) * video.height,
-        reference=torch.randn(1, 16, 1, rows, columns),
-        motion=torch.randn(1, 16, 2, rows, columns),
+        reference=torch.randn(1, channels, 1, rows, columns),
+        motion=torch.randn(1, channels, 2, rows, columns),
         audio_mask=on,
         pose_mask=on,
         reference_mask=on,
         motion_mask=on,
         samples=(sample,),
         given=frozenset({"audio", "pose", "reference", "motion"}),
+        stride=video.stride,
     )
 
 
