@@ -87,7 +87,7 @@ def load_autoencoder(path: str | Path, dtype: torch.dtype | None = None) -> Auto
     """
     if str(path).startswith((".", "/")) and not Path(path).is_dir():
         raise MissingWeights(
-            f"no autoencoder at {path}; train the laptop one with `python -m assets autoencoder`, or download "
+            f"no autoencoder at {path}; train the laptop one with `python -m assets laptop_autoencoder`, or download "
             "the `vae` folder of Wan-AI/Wan2.1-T2V-1.3B-Diffusers and point the profile's autoencoder.path at it"
         )
     with reading_weights(path):

@@ -41,7 +41,7 @@ def adversarial_update(batch_size: int = 16) -> Comparison:
         with torch.no_grad():
             fake = one_step(bare_generator, batch.noise, conditions)
         samples = torch.cat([batch.latents, fake, batch.latents])
-        bare_discriminator(samples, t.repeat(3)(conditions, 3)).square().mean().backward()
+        bare_discriminator(samples, t.repeat(3), conditions.repeated(3)).square().mean().backward()
         with frozen(bare_discriminator):
             bare_discriminator(
                 one_step(bare_generator, batch.noise, conditions), t, conditions
