@@ -67,6 +67,8 @@ def float32_products(precision: str) -> Iterator[None]:
 def edge_dtype(weight: Tensor) -> torch.dtype:
     """What a network rounds its inputs to: its weight's dtype, or that of autocast where it is on."""
     kind = weight.device.type
+    if kind == "meta":  # it waits on the host until its module is called
+        return weight.dtype
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
 
 

@@ -51,9 +51,7 @@ class Shape:
 ALONE = (
     "transformer.base=null",
     "engine.ranks=1",
-    "engine.gradient_accumulation=1",
-    "adversarial_images.gradient_accumulation=1",
-    "adversarial_videos.gradient_accumulation=1",
+    "engine.micro_batch=1",
 )
 WHOLE = Shape("wan2.1-1.3b", ALONE, repeats=3)
 # The same code in seconds on a CPU: head width, dtype and accumulation stay, depth, width and pixels are cut.

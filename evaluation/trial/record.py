@@ -47,6 +47,7 @@ def write_standings(standings: Mapping[str, Standing], samples: str) -> None:
         }
         for name, one in standings.items()
     }
+    _kept.cache_clear()
     before = _kept()
     told = {"samples": before["samples"] if before["metrics"] else samples, "metrics": before["metrics"] | kept}
     write_atomically(FILE, (json.dumps(told, indent=1) + "\n").encode())

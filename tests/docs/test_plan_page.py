@@ -21,7 +21,7 @@ PLANS = [("wan2.1-1.3b", "8xH100"), ("wan2.1-14b", "64xH100")]
 
 
 def block(name: str, gpus: str) -> str:
-    return rf"(<!-- plan: {re.escape(name)} {gpus} -->\n```\n)(.*?)(```)"
+    return rf"(<!-- plan: {re.escape(name)} {gpus} -->\n```text\n)(.*?)(```)"
 
 
 def printed(name: str, gpus: str) -> list[str]:
@@ -47,12 +47,12 @@ def test_stages_of_the_page_are_as_planned(name, gpus, capsys):
 
 
 @pytest.mark.end_to_end
-@pytest.mark.parametrize(("name", "gpus"), PLANS)
-def test_the_page_is_what_the_command_prints(name, gpus, capsys):
+def test_the_page_is_what_the_command_prints(capsys):
+    """Of 1.3B; all of 14B takes three minutes of a core, and its stages are held above."""
+    name, gpus = PLANS[0]
     plan = make_plan(load_profile(name, []), read_cluster(gpus), MFU, HOURS)
     assert said(plan, capsys) == printed(name, gpus)
-    if name == "wan2.1-1.3b":
-        assert all(training.fits(plan.cluster.gpu) for training in plan.trainings)
+    assert all(training.fits(plan.cluster.gpu) for training in plan.trainings)
 
 
 def main(names: list[str]) -> None:

@@ -28,7 +28,9 @@ from omnihuman.autoencoder import (
 from omnihuman.placement import computes_in_bfloat16
 from profiles import resolve_source
 from profiles.schema import Ratios, SlimDecoderConfig
+from training.data.batch import Batch
 from training.data.loader import SnapshotData
+from training.data.micro_batches import split_batch
 from training.data.rank_batch import RankBatch
 from training.distillation.single_engine import SingleEngineDistillation
 from training.engine.convolutions import flatten_convolutions, restore_convolutions
@@ -110,11 +112,11 @@ class DecoderDistillation(SingleEngineDistillation):
         self.decoder = config
         super().__init__(job, config, data, engine, model)
 
-    def losses(self, number: int, batch: RankBatch) -> Iterator[Tensor]:
+    def losses(self, number: int, batch: Batch | RankBatch) -> Iterator[Tensor]:
         """One per accumulation step."""
         config, engine = self.decoder, self.engine
         generator = torch.Generator().manual_seed(config.seed + number * self.ranks + self.rank)
-        for part in batch.split(engine.gradient_accumulation_steps()):
+        for part in split_batch(batch, engine.gradient_accumulation_steps()):
             latents = pieces(part.latents, config, generator).to(engine.device)
             # Decoders run in bfloat16, so this one also learns in it, with weights in the engine's precision.
             with torch.autocast(engine.device.type, torch.bfloat16, enabled=computes_in_bfloat16()):

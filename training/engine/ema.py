@@ -73,7 +73,7 @@ class ExponentialMovingAverage:
                 local.copy_(average)
                 average.copy_(weights)
             else:
-                left[name] = local.cpu()
+                left[name] = local.to("cpu", copy=True)  # `cpu()` of a tensor there is the tensor itself
                 local.copy_(average)
         if engine.zero_optimization_stage() == 3:
             engine.optimizer.empty_partition_cache()

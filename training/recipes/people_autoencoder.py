@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from media.files import whole_directory
+from media.weights import fill
 from omnihuman.autoencoder import to_pixels, use_fast_layers
 from omnihuman.placement import computes_in_bfloat16
 from profiles.schema import OptimizerConfig
@@ -41,6 +42,7 @@ CONFIG: dict[str, Any] = {
     "is_residual": True, "patch_size": 4, "in_channels": 48, "out_channels": 48, "scale_factor_spatial": 16, "scale_factor_temporal": 4,
 }  # fmt: skip
 CHANNELS = CONFIG["z_dim"]
+REMEDY = "begin again with an empty --work folder"
 
 
 def _differences(difference: Tensor, weight: Tensor) -> Iterator[Tensor]:
@@ -131,7 +133,7 @@ class Training:
         seen = [draw_batch(self.clips, rng, 4, 5, None, weights)[0] for _ in range(4)]
         copy = new_model(self.config)
         convolutions = flatten_convolutions(copy)
-        copy.load_state_dict(self.model.state_dict())
+        fill(copy, self.model.state_dict(), "the model in training", REMEDY)
         restore_convolutions(convolutions)
         print(f"revived channels {revive(copy.eval(), seen)}", flush=True)
         flatten_convolutions(copy)
@@ -144,7 +146,7 @@ class Training:
         """A copy with the averaged weights, ordinary convolutions, for inference."""
         copy = new_model(self.config)
         convolutions = flatten_convolutions(copy)
-        copy.load_state_dict(self.average)
+        fill(copy, self.average, "the averaged weights", REMEDY)
         restore_convolutions(convolutions)
         return copy.eval().requires_grad_(False)
 

@@ -13,7 +13,7 @@ class WanRMS_norm(nn.Module):
 class WanCausalConv3d(nn.Conv3d):
     bias: nn.Parameter
     _padding: tuple[int, ...]
-    def forward(self, input: Tensor, cache_x: Tensor | None = None) -> Tensor: ...
+    def forward(self, x: Tensor, cache_x: Tensor | None = None) -> Tensor: ...
 
 class AutoencoderKLWan(ModelMixin, ConfigMixin):
     encoder: nn.Module
