@@ -34,6 +34,8 @@ PERSON = 90_000_001
 SKIPPED = {
     "make test": "every test there is; CI runs them",
     "make page": "installs packages",
+    "make people-and-text": "installs packages",
+    "export OMNIHUMAN_PROFILE=people": "a shell's own; what follows runs in this log's home and profile",
     ".venv/bin/pip": "installs packages",
     "pip install": "installs packages",
     "OMNIHUMAN_DAGSTER_CHART": "needs Dagster's Helm chart",
@@ -47,6 +49,7 @@ SKIPPED = {
     "omnihuman restore VERSION": "changes the home it works in: tests/orchestration/test_restore.py",
     "omnihuman push": "writes into the DVC remote: tests/orchestration/test_restore.py",
     "omnihuman plan wan2.1": "a minute or more of one core each: tests/docs/test_plan_page.py",
+    "python -m benchmarks.gpu": "measures a card: tests/benchmarks/test_gpu.py",
     ".venv/bin/omnihuman page": "a page for a browser: tests/orchestration/test_page.py",
 }
 # What takes minutes, or serves until it is ended.
