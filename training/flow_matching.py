@@ -7,8 +7,13 @@ Times are float32 and so is what is computed from them, whatever the network com
 nothing between, and six pairs of APT2's grid of 32 would be one time twice. The network rounds what it is given.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
+
+from omnihuman.conditions.inputs import ConditionInputs
 
 
 def sample_timesteps(uniform: Tensor, law: str, shift: float) -> Tensor:
@@ -52,6 +57,18 @@ def velocity_target(x_0: Tensor, noise: Tensor) -> Tensor:
 def euler_step(x_t: Tensor, velocity: Tensor, t: Tensor, t_next: Tensor) -> Tensor:
     """x at `t_next` along a straight line: x_t + (t_next - t) v; both times `(B,)` float32, and x then at least."""
     return x_t + (t_next - t).view(-1, *[1] * (x_t.ndim - 1)) * velocity
+
+
+@torch.no_grad()
+def trajectory_end(
+    model: Callable[..., Any], noise: Tensor, conditions: ConditionInputs, steps: int, shift: float = 1.0
+) -> Tensor:
+    """Latents after `steps` Euler steps, without guidance, from `(B, C, F, h, w)` float32 noise at t = 1 to t = 0."""
+    x, grid = noise, shift_timestep(torch.linspace(1, 0, steps + 1), shift).to(noise.device)
+    for now, then in zip(grid[:-1], grid[1:], strict=True):
+        t, t_next = now.expand(len(x)), then.expand(len(x))
+        x = euler_step(x, model(x, t * 1000, return_dict=False, **conditions)[0], t, t_next)
+    return x
 
 
 def per_sample_loss(velocity: Tensor, x_0: Tensor, noise: Tensor) -> Tensor:

@@ -92,13 +92,19 @@ def rank_correlation(
         alike: share of the errors' range by which a pair must differ to be in an order.
         group: `(N,)` labels; only pairs within a group count.
     """
-    least = alike * (errors.max() - errors.min()) if len(errors) else 0.0
-    more = errors[:, None] - errors[None, :] > least
+    more = _truly_worse(errors, alike)
     if group is not None:
         more &= group[:, None] == group[None, :]
     pairs = int(more.sum())
     worse, better = (badness[:, None] > badness[None, :])[more].sum(), (badness[:, None] < badness[None, :])[more].sum()
     return float((int(worse) - int(better)) / pairs) if pairs else float("nan")
+
+
+def _truly_worse(errors: np.ndarray, alike: float) -> np.ndarray:
+    """`(N, N)` whether a row's error is greater than a column's by more than `alike` of their range."""
+    least = alike * (errors.max() - errors.min()) if len(errors) else 0.0
+    worse: np.ndarray = errors[:, None] - errors[None, :] > least
+    return worse
 
 
 def verdict(rank: float, order: float, clear: bool, coverage: float) -> str:
@@ -143,8 +149,7 @@ _FAMILY = {step.name: step.family for step in LADDER}
 def _order(means: pd.DataFrame) -> float:
     """Share of the pairs of steps that are in the right order."""
     errors, bad = means["error"].to_numpy(), means["bad"].to_numpy()
-    least = ALIKE * (errors.max() - errors.min()) if len(errors) else 0.0
-    more = errors[:, None] - errors[None, :] > least
+    more = _truly_worse(errors, ALIKE)
     return float((bad[:, None] > bad[None, :])[more].mean()) if more.any() else float("nan")
 
 

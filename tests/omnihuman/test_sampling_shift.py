@@ -10,7 +10,7 @@ from omnihuman.pipeline import OmniHumanPipeline
 from omnihuman.sampling import build_scheduler, sampling_of
 from profiles import load_profile
 from profiles.judging import SamplingConfig
-from training.distillation.critic_probe import trajectory_end
+from training.flow_matching import trajectory_end
 
 VARIANCE = 1000.0  # of what all positions of a video share, light and layout
 

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from tests.training.plain_engine import PlainEngine, random_batch, tiny_discriminator, tiny_generator, tiny_profile
-from training.distillation.critic_probe import Probe, probe_conditions, trajectory_end
+from training.distillation.critic_probe import Probe, probe_conditions
 from training.distillation.gradient_cosine import GradientCosine
 from training.distillation.updates import draw_parts, generator_step, spread
+from training.flow_matching import trajectory_end
 
 CONFIG = tiny_profile().adversarial_videos
 

@@ -43,8 +43,29 @@ class SampleDraw:
     noise_seed: int
 
 
+class OfSamples:
+    """What a batch says of its samples, whether it is loaded or not."""
+
+    samples: tuple[SampleDraw, ...]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Each sample's condition set."""
+        return tuple(sample.on.label for sample in self.samples)
+
+    @property
+    def clip_ids(self) -> tuple[str, ...]:
+        """For errors: whom a bad step was computed from."""
+        return tuple(sample.clip_id for sample in self.samples)
+
+    @property
+    def bucket(self) -> str:
+        """The name of the bucket that all samples are in."""
+        return self.samples[0].bucket
+
+
 @dataclass(frozen=True)
-class Batch:
+class Batch(OfSamples):
     """One rank's samples, all of one bucket. Masks are `(B,)` floats.
 
     Attributes:
@@ -80,21 +101,6 @@ class Batch:
     samples: tuple[SampleDraw, ...]
     given: frozenset[str]
     stride: int = 8
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Each sample's condition set."""
-        return tuple(sample.on.label for sample in self.samples)
-
-    @property
-    def clip_ids(self) -> tuple[str, ...]:
-        """For errors: whom a bad step was computed from."""
-        return tuple(sample.clip_id for sample in self.samples)
-
-    @property
-    def bucket(self) -> str:
-        """The name of the bucket that all samples are in."""
-        return self.samples[0].bucket
 
     @property
     def tokens(self) -> int:

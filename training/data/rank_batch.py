@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from training.data.batch import Batch, SampleDraw
+from training.data.batch import Batch, OfSamples, SampleDraw
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class RankBatch:
+class RankBatch(OfSamples):
     """What a training asks of its share of a batch: `split` loads it.
 
     Attributes:
@@ -44,21 +44,6 @@ class RankBatch:
     given: frozenset[str]
     outline: dict[str, tuple[int, ...]]
     load: Callable[[int, int], Batch]
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Each sample's condition set."""
-        return tuple(sample.on.label for sample in self.samples)
-
-    @property
-    def clip_ids(self) -> tuple[str, ...]:
-        """For errors: whom a bad step was computed from."""
-        return tuple(sample.clip_id for sample in self.samples)
-
-    @property
-    def bucket(self) -> str:
-        """The name of the bucket that all samples are in."""
-        return self.samples[0].bucket
 
     def split(self, parts: int) -> Iterator[Batch]:
         """`parts` micro-batches of equal size, in order, each loaded when it is asked for or a little before."""

@@ -23,7 +23,7 @@ from training.data.batch import Batch
 from training.data.conditions import Conditions
 from training.distillation.one_step import one_step
 from training.distillation.updates import spread
-from training.flow_matching import euler_step, shift_timestep
+from training.flow_matching import trajectory_end
 
 EXCHANGED = ("reference", "audio")
 Sample = Callable[[Tensor, ConditionInputs], Tensor]
@@ -107,15 +107,3 @@ def probe_conditions(config: AdversarialConfig) -> Conditions:
     """Text, reference and audio, as far as the phase trains with them; pose, which leaves nothing free, off."""
     used = config.ratios
     return Conditions(text=used.text > 0, reference=used.reference > 0, audio=used.audio > 0)
-
-
-@torch.no_grad()
-def trajectory_end(
-    model: nn.Module, noise: Tensor, conditions: ConditionInputs, steps: int, shift: float = 1.0
-) -> Tensor:
-    """Latents after `steps` Euler steps from `(B, 16, F, h, w)` float32 noise at t = 1 to t = 0."""
-    x, grid = noise, shift_timestep(torch.linspace(1, 0, steps + 1), shift).to(noise.device)
-    for now, then in zip(grid[:-1], grid[1:], strict=True):
-        t, s = now.expand(len(x)), then.expand(len(x))
-        x = euler_step(x, model(x, t * 1000, return_dict=False, **conditions)[0], t, s)
-    return x

@@ -20,7 +20,7 @@ from profiles.schema import StageConfig
 from training.data.conditions import Conditions
 from training.data.loader import Batch, SnapshotData
 from training.engine.deepspeed_engine import compute_dtype
-from training.flow_matching import euler_step, sample_timesteps, shift_timestep
+from training.flow_matching import sample_timesteps, trajectory_end
 from training.run.jobs import TrainingJob
 from training.run.recorder import Recorder
 from training.run.validation import Validation
@@ -103,7 +103,9 @@ class HeldOutValidation(Validation):
         label, conditions, rows = self.sets[-1]
         shift = self.job.profile.evaluation.sampling.shift
         parts = list(self._parts(rows[: self.config.videos], conditions))
-        latents = torch.cat([sample(self.engine, part, self.config.video_steps, shift) for part in parts])
+        steps = self.config.video_steps
+        ends = [trajectory_end(self.engine, part.noise, part.conditions(), steps, shift) for part in parts]
+        latents = torch.cat(ends)
         clips, shown = [clip for part in parts for clip in part.clip_ids], torch.cat([part.latents for part in parts])
         autoencoder = load_autoencoder(resolve_source(self.job.profile.encoders.autoencoder)).to(self.engine.device)
         made, truth = (_decoded(autoencoder, x) for x in (latents, shown))
@@ -124,17 +126,6 @@ class HeldOutValidation(Validation):
 def _decoded(autoencoder: Any, latents: Tensor) -> np.ndarray:
     """`(N, T, H, W, 3)` uint8, one video after another."""
     return torch.cat([to_frames(decode_video(autoencoder, one[None])).cpu() for one in latents]).numpy()
-
-
-def sample(model: Any, batch: Batch, steps: int, shift: float = 1.0) -> Tensor:
-    """Euler from the batch's noise at t = 1 to t = 0, without guidance; latents of the batch's shape."""
-    latents, count = batch.noise, len(batch.labels)
-    times = shift_timestep(torch.linspace(1, 0, steps + 1), shift).to(latents.device)
-    for now, then in zip(times[:-1], times[1:], strict=True):
-        t, t_next = now.expand(count), then.expand(count)
-        velocity = model(latents, t * 1000, return_dict=False, **batch.conditions())[0]
-        latents = euler_step(latents, velocity, t, t_next)
-    return latents
 
 
 def contact_sheet(truth: np.ndarray, made: np.ndarray, title: str) -> bytes:

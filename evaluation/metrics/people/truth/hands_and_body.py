@@ -1,5 +1,6 @@
 """Are hands and joints where they were drawn, and are those found that are to be seen."""
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,8 +31,9 @@ class _OfPose(AgainstTruth):
         """`(T, 133, 3)` as read and as drawn. NaN where nothing of it is both drawn and read."""
         self._add(clip, self.of_clip(keypoints, truth))
 
+    @abstractmethod
     def of_clip(self, keypoints: np.ndarray, truth: np.ndarray) -> float:
-        raise NotImplementedError
+        """The clip's number out of `(T, 133, 3)` as read and as drawn, or NaN."""
 
 
 class TrueHandErrorPixels(_OfPose):
