@@ -77,6 +77,26 @@ def _umask() -> Iterator[None]:
     os.umask(UMASK)
 
 
+def _of_the_whole_process() -> dict[str, Any]:
+    """What torch and diffusers keep once per process, of those that are imported."""
+    group = sys.modules.get("torch.distributed")
+    attention = sys.modules.get("diffusers.models.attention_dispatch")
+    return {
+        "torch.distributed's process group": group is not None and group.is_initialized(),
+        "diffusers' attention backend": attention and attention._AttentionBackendRegistry._active_backend.value,
+    }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A worker runs many files in one process: the one that leaves such a thing behind fails, not one that meets it."""
+    before = _of_the_whole_process()
+    yield
+    after = _of_the_whole_process()
+    left = [name for name, value in after.items() if value != before[name] and before[name] is not None]
+    assert not left, f"{request.node.name} leaves {', '.join(left)} changed for the files that follow it"
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _migrated_mlflow() -> None:
     """New databases are copies; where no test of this session imports MLflow at its head, there are none."""

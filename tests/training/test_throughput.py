@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from diffusers.models.attention_dispatch import attention_backend
 from torch.utils.flop_counter import FlopCounterMode
 
 from omnihuman import OmniHumanTransformer3DModel
@@ -23,8 +24,8 @@ def test_forward_flops_agree_with_torchs_counter(audio_blocks):
         "reference": torch.randn(1, 16, 1, 16, 16),
         "motion": torch.randn(1, 16, 2, 16, 16),
     }
-    model.set_attention_backend("_native_math")  # the counter does not know the fused CPU kernel
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    # The counter does not know the fused CPU kernel.
+    with attention_backend("_native_math"), torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(**given)
     ours = forward_flops(model.config, 3, 16, 16, packed=3 * 64, text=20, audio=True)
     # Embeddings and the read-out, which are not counted, are a small part even of a small model.
