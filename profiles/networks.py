@@ -30,6 +30,7 @@ class TransformerConfig(Strict):
     """Wan's own sizes and OmniHuman's new parts. With `base`, Wan's sizes come from that checkpoint.
 
     Attributes:
+        base: where the first stage begins: a Wan2.1 transformer, or one of OmniHuman's own, whose conditions are trained already.
         latent_channels: of the autoencoder; checked against it where it is loaded.
     """
 

@@ -19,7 +19,7 @@ def profile_findings(workspace: Workspace) -> Iterator[Finding]:
     yield _found("keypoints", lambda: _detector(profile))
     yield from _scores(profile)
     if profile.transformer.base is not None:
-        yield _found("Wan base", lambda: _wan(profile))
+        yield _found("base", lambda: _base(profile))
     yield _found("benchmarks and gate", lambda: _judged(workspace))
 
 
@@ -48,14 +48,16 @@ def _scores(profile: Profile) -> Iterator[Finding]:
             yield finding
 
 
-def _wan(profile: Profile) -> str:
+def _base(profile: Profile) -> str:
     """Compare the base's headers with its configuration; a hub id is left alone, for looking would download it."""
     source = resolve_source(profile.transformer.base or "")
     if not Path(source).exists():
         return f"{source}: a hub id, fetched when training starts"
     from omnihuman import OmniHumanTransformer3DModel
-    from training.stages.model import own_configuration
+    from training.stages.model import is_omnihuman, own_configuration
 
+    if is_omnihuman(source):
+        return f"{source}: an OmniHuman model, whose conditions are trained already"
     return str(OmniHumanTransformer3DModel.inspect_wan(source, **own_configuration(profile)))
 
 

@@ -27,7 +27,7 @@ def base(tmp_path):
 def finding(folder, source):
     profile = load_profile("laptop")
     profile = profile.model_copy(update={"transformer": profile.transformer.model_copy(update={"base": source})})
-    return next(f for f in examine(SimpleNamespace(profile=profile, root=folder)) if f.name == "Wan base")
+    return next(f for f in examine(SimpleNamespace(profile=profile, root=folder)) if f.name == "base")
 
 
 def test_a_whole_base_is_reported_with_what_is_loaded_and_what_is_new(base):

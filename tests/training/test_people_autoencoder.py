@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from media import write_atomically
 from tests import forked
-from training.recipes.people_autoencoder import CONFIG, new_model
+from training.recipes.people_autoencoder import CONFIG, WEIGHTS, _changes, new_model
 from training.recipes.people_batches import crop_around, draw_batch, weight_map
 from training.recipes.people_clips import REGIONS, ClipsOnDisk, region_boxes, render_piece
 from training.recipes.people_revival import revive
@@ -64,6 +65,31 @@ def test_a_batch_is_whole_pictures_or_four_times_as_many_crops(clips):
     assert whole.shape == (1, 3, 5, 64, 64) and weight.shape == (1, 1, 5, 64, 64) and crops.shape == (4, 3, 5, 32, 32)
     again, _ = draw_batch(source, np.random.default_rng(4), 1, 5, None, RECIPE.region_weights)
     assert torch.equal(again, whole), "the same step sees the same clips"
+
+
+def test_odds_decide_which_region_a_crop_shows():
+    boxes = np.zeros((1, 4, 4), np.int16)
+    boxes[0, 1], boxes[0, 2] = (2, 2, 6, 6), (58, 58, 62, 62)
+    for odds, corner in (((0, 1, 0, 0), 0), ((5, 0, 1, 0), 32)):
+        parts = [crop_around(boxes, 64, 32, np.random.default_rng(seed), odds) for seed in range(8)]
+        assert {(rows.start, columns.start) for rows, columns in parts} == {(corner, corner)}
+
+
+def test_what_changes_alike_in_both_costs_nothing():
+    still = torch.rand(1, 3, 1, 8, 8).expand(1, 3, 5, 8, 8)
+    weight = torch.ones(1, 1, 5, 8, 8)
+    assert _changes(still, weight) == 0, "a difference that stays is no change"
+    steps = torch.arange(5.0).view(1, 1, 5, 1, 1).expand(1, 3, 5, 8, 8)
+    assert _changes(steps, weight) == pytest.approx((1 + 2 + 4) / 3)
+    assert _changes(still[:, :, :1], weight[:, :, :1]) == 0
+
+
+def test_a_second_recipe_begins_with_the_weights_of_the_first(clips, tmp_path):
+    first = new_model(SMALL)
+    (tmp_path / "first").mkdir()
+    save_file(first.state_dict(), tmp_path / "first" / WEIGHTS)
+    done = in_a_world_of_one(BEGUN, clips, tmp_path)
+    assert done == [0, True, True]
 
 
 def test_rendered_boxes_hold_what_they_name(monkeypatch):
@@ -121,14 +147,35 @@ RESUMABLE = replace(RECIPE, phases=(Phase(1, 1, 1), Phase(5, 5, 1)), optimizer="
 SMALL = CONFIG | {"base_dim": 8, "decoder_base_dim": 8, "z_dim": 4}
 
 
-def test_a_training_that_was_stopped_goes_on_to_the_same_weights(clips, tmp_path):
+BEGUN = """
+import json, sys
+from dataclasses import replace
+from pathlib import Path
+from safetensors.torch import load_file
+from tests.training.test_people_autoencoder import RESUMABLE, SMALL
+from training.recipes.people_autoencoder import WEIGHTS, Training
+from training.recipes.people_clips import ClipsOnDisk
+clips, folder = ClipsOnDisk(Path(sys.argv[1])), Path(sys.argv[2])
+clips.look_again()
+weighed = replace(RESUMABLE, phases=RESUMABLE.phases[1:], motion_weight=1.0)
+losses, stored = [], load_file(folder / "first" / WEIGHTS)
+for recipe in (weighed, replace(weighed, motion_weight=0.0)):
+    training = Training(recipe, clips, folder / "work", SMALL, start=folder / "first")
+    begun = training.step, all(value.equal(stored[name]) for name, value in training.averaged().state_dict().items())
+    losses.append(training.advance())
+print("RESULT", json.dumps([*begun, losses[0] > losses[1]]))
+"""
+
+
+def in_a_world_of_one(code, *arguments):
+    """What `code` prints behind RESULT, run as a rank that is alone."""
     world = {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29677"}
-    done = forked.run(
-        [sys.executable, "-c", RESUMED, str(clips), str(tmp_path)],
-        capture_output=True,
-        text=True,
-        env=os.environ | world,
-    )
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = forked.run(command, capture_output=True, text=True, env=os.environ | world)
     result = [line for line in done.stdout.splitlines() if line.startswith("RESULT")]
     assert result, done.stdout + done.stderr
-    assert json.loads(result[0].removeprefix("RESULT ")) == [2, True, True, True]
+    return json.loads(result[0].removeprefix("RESULT "))
+
+
+def test_a_training_that_was_stopped_goes_on_to_the_same_weights(clips, tmp_path):
+    assert in_a_world_of_one(RESUMED, clips, tmp_path) == [2, True, True, True]

@@ -4,6 +4,8 @@
 renders the clips while this trains.
 Single frames come first, for they cost a third of a frame of a clip, then clips of 5, 9 and 17 frames: what it was never shown the end of, it drifts in. Every other step sees crops around a face, a
 mouth or a hand, and those weigh more everywhere: an unweighted loss learns them last.
+
+`--recipe mouths --start FOLDER` goes on from an exported autoencoder, with mouths before all else.
 """
 
 import argparse
@@ -19,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import AutoencoderKLWan
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from media.files import whole_directory
@@ -32,7 +34,7 @@ from training.engine.optimizer import build_optimizer
 from training.recipes.people_batches import draw_batch
 from training.recipes.people_clips import ClipsOnDisk, rendering
 from training.recipes.people_revival import revive
-from training.recipes.people_schedule import PeopleAutoencoderRecipe, phase_of, rate_at, value_at
+from training.recipes.people_schedule import RECIPES, PeopleAutoencoderRecipe, phase_of, rate_at, value_at
 from training.recipes.recipe import start_engine
 
 # Wan2.2's layout (shortcuts that average and duplicate, 48 channels, stride 4 x 16 x 16) with patches of 4 pixels instead of 2 and all widths
@@ -42,6 +44,7 @@ CONFIG: dict[str, Any] = {
     "is_residual": True, "patch_size": 4, "in_channels": 48, "out_channels": 48, "scale_factor_spatial": 16, "scale_factor_temporal": 4,
 }  # fmt: skip
 CHANNELS = CONFIG["z_dim"]
+WEIGHTS = "diffusion_pytorch_model.safetensors"
 REMEDY = "begin again with an empty --work folder"
 
 
@@ -52,6 +55,16 @@ def _differences(difference: Tensor, weight: Tensor) -> Iterator[Tensor]:
         yield ((difference[..., apart:, :] - difference[..., :-apart, :]).abs() * weight[..., apart:, :]).mean()
 
 
+def _changes(difference: Tensor, weight: Tensor) -> Tensor:
+    """Weighted L1 of how a difference of pictures changes over one, two and four frames: 0 for what stands still alike in both."""
+    changes = (
+        ((difference[:, :, apart:] - difference[:, :, :-apart]).abs() * weight[:, :, apart:]).mean()
+        for apart in (1, 2, 4)
+        if apart < difference.shape[2]
+    )
+    return sum(changes, torch.zeros(())) / 3
+
+
 def loss_of(
     model: AutoencoderKLWan,
     pixels: Tensor,
@@ -60,7 +73,7 @@ def loss_of(
     step: int,
     generator: torch.Generator,
 ) -> Tensor:
-    """L1 of pixels and of edges, weighted by region, and KL per latent value: a little of it keeps latents from growing."""
+    """L1 of pixels, of edges and of changes over time, weighted by region, and KL per latent value: a little of it keeps latents from growing."""
     posterior = model.encode(pixels).latent_dist
     mean, std, variance = posterior.mean.float(), posterior.std.float(), posterior.logvar.float()
     noise = std.clamp(max=value_at(recipe.noise_caps, step))
@@ -69,7 +82,8 @@ def loss_of(
     weight = weight / weight.mean()
     edges = sum(_differences(difference, weight), torch.zeros(())) / 4
     kl = 0.5 * (mean.square() + std.square() - 1 - variance).mean()
-    return (difference.abs() * weight).mean() + recipe.gradient_weight * edges + value_at(recipe.kl_weights, step) * kl
+    loss = (difference.abs() * weight).mean() + recipe.gradient_weight * edges + value_at(recipe.kl_weights, step) * kl
+    return loss + recipe.motion_weight * _changes(difference, weight) if recipe.motion_weight else loss
 
 
 def new_model(config: dict[str, Any] = CONFIG) -> AutoencoderKLWan:
@@ -82,12 +96,24 @@ class Training:
     """A training that can be interrupted: model, average, optimiser, step and seconds lie in `work`."""
 
     def __init__(
-        self, recipe: PeopleAutoencoderRecipe, clips: ClipsOnDisk, work: Path, config: dict[str, Any] = CONFIG
+        self,
+        recipe: PeopleAutoencoderRecipe,
+        clips: ClipsOnDisk,
+        work: Path,
+        config: dict[str, Any] = CONFIG,
+        start: Path | None = None,
     ):
         torch.manual_seed(recipe.seed)
         self.recipe, self.clips, self.work, self.config = recipe, clips, work, config
         self.step, self.seconds = 0, 0.0
         self.model = new_model(config)
+        if start is not None:
+            fill(
+                self.model,
+                load_file(start / WEIGHTS),
+                str(start / WEIGHTS),
+                "name the folder of an exported autoencoder",
+            )
         self.convolutions = flatten_convolutions(self.model)
         settings = OptimizerConfig(name=recipe.optimizer, lr=recipe.lr, adam_lr=recipe.adam_lr)
         self.engine = start_engine(self.model, build_optimizer(self.model.named_parameters(), settings), 4)
@@ -104,7 +130,9 @@ class Training:
             self._revive()
         phase, crop = phase_of(recipe, self.step), recipe.crop if self.step % 2 else None
         rng = np.random.default_rng([recipe.seed, self.step])
-        pixels, weight = draw_batch(self.clips, rng, phase.batch, phase.frames, crop, recipe.region_weights)
+        pixels, weight = draw_batch(
+            self.clips, rng, phase.batch, phase.frames, crop, recipe.region_weights, recipe.crop_odds
+        )
         for group, rate in zip(self.engine.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * rate_at(recipe, self.step)
         generator = torch.Generator().manual_seed(recipe.seed + self.step)
@@ -166,7 +194,7 @@ def export(model: AutoencoderKLWan, clips: ClipsOnDisk, output: Path, record: di
     with whole_directory(output) as folder:
         model.save_config(folder)
         weights = {name: value.to(torch.bfloat16).contiguous() for name, value in model.state_dict().items()}
-        save_file(weights, folder / "diffusion_pytorch_model.safetensors", metadata={"format": "pt"})
+        save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
         (folder / "RECIPE.json").write_text(json.dumps(record, indent=2) + "\n")
 
 
@@ -178,10 +206,11 @@ def train(
     every: int,
     command: str,
     steps: int | None = None,
+    start: Path | None = None,
 ) -> None:
     """Train to the end of the recipe's phases, and keep the state and an exported snapshot every `every` steps."""
     started = _wait_for_clips(clips)
-    training = Training(recipe, clips, work)
+    training = Training(recipe, clips, work, start=start)
     total, losses = steps or sum(phase.steps for phase in recipe.phases), []
     print(
         f"{started} clips, {sum(p.numel() for p in training.model.parameters()):,} weights, from step {training.step}",
@@ -230,6 +259,10 @@ def main() -> None:
     )
     parser.add_argument("--work", type=Path, required=True, help="folder of the training's state, to go on from")
     parser.add_argument("--output", type=Path, required=True, help="folder for the diffusers-layout autoencoder")
+    parser.add_argument(
+        "--recipe", choices=RECIPES, default="people", help="people: from scratch; mouths: what follows"
+    )
+    parser.add_argument("--start", type=Path, help="exported autoencoder whose weights it begins with")
     parser.add_argument("--steps", type=int, help="end early, after so many in all")
     parser.add_argument("--every", type=int, default=200, help="steps between two states on disk")
     parser.add_argument("--local_rank", type=int, default=0, help=argparse.SUPPRESS)
@@ -238,9 +271,8 @@ def main() -> None:
         a for a in sys.argv[1:] if not a.startswith("--local_rank")
     )
     with rendering(args.clips, args.render):
-        train(
-            PeopleAutoencoderRecipe(), ClipsOnDisk(args.clips), args.work, args.output, args.every, command, args.steps
-        )
+        recipe, clips = RECIPES[args.recipe], ClipsOnDisk(args.clips)
+        train(recipe, clips, args.work, args.output, args.every, command, args.steps, args.start)
 
 
 if __name__ == "__main__":

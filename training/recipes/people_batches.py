@@ -25,6 +25,7 @@ def draw_batch(
     length: int,
     crop: int | None,
     region_weights: tuple[float, ...],
+    crop_odds: tuple[float, ...] = (1.0,) * len(REGIONS),
 ) -> tuple[Tensor, Tensor]:
     """Draw a step's clips, every other one mirrored.
 
@@ -35,6 +36,7 @@ def draw_batch(
         length: frames of each.
         crop: side of the crops in pixels, None for whole pictures.
         region_weights: of `people_clips.REGIONS`.
+        crop_odds: of them too: how much likelier a crop shows one than another.
 
     Returns:
         `(B, 3, T, H, W)` pixels in [-1, 1] and `(B, 1, T, H, W)` weights.
@@ -45,7 +47,7 @@ def draw_batch(
         size = frames.shape[1]
         weight = weight_map(boxes, size, region_weights)
         if crop:
-            part = crop_around(boxes, size, crop, rng)
+            part = crop_around(boxes, size, crop, rng, crop_odds)
             frames, weight = frames[:, part[0], part[1]], weight[:, part[0], part[1]]
         if rng.random() < 0.5:
             frames, weight = frames[:, :, ::-1], weight[:, :, ::-1]
@@ -54,14 +56,21 @@ def draw_batch(
     return to_pixels(torch.from_numpy(np.stack(pixels))), torch.from_numpy(np.stack(weights))[:, None]
 
 
-def crop_around(boxes: np.ndarray, size: int, crop: int, rng: np.random.Generator) -> tuple[slice, slice]:
+def crop_around(
+    boxes: np.ndarray,
+    size: int,
+    crop: int,
+    rng: np.random.Generator,
+    odds: tuple[float, ...] = (1.0,) * len(REGIONS),
+) -> tuple[slice, slice]:
     """Rows and columns of a crop around one of the regions that are seen in the middle frame, a quarter of a crop off at most."""
     middle = boxes[len(boxes) // 2]
     seen = [r for r in range(len(REGIONS)) if middle[r].any()]
     if not seen:
         top, left = rng.integers(size - crop + 1, size=2)
     else:
-        box = middle[seen[int(rng.integers(len(seen)))]]
+        shares = np.cumsum([odds[r] for r in seen])
+        box = middle[seen[int(np.searchsorted(shares, rng.random() * shares[-1], side="right"))]]
         centre = (box[:2] + box[2:]) / 2 + rng.uniform(-crop / 4, crop / 4, 2)
         left, top = np.clip(np.round(centre - crop / 2), 0, size - crop).astype(int)
     return slice(int(top), int(top) + crop), slice(int(left), int(left) + crop)

@@ -36,13 +36,32 @@ class PeopleAutoencoderRecipe:
     warmup: int = 50  # steps at the beginning of each
     crop: int = 64
     region_weights: tuple[float, ...] = (3.0, 8.0, 5.0, 5.0)  # of `people_clips.REGIONS`; elsewhere 1
+    crop_odds: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)  # which region a crop shows, of those that are seen
     gradient_weight: float = 1.0
+    motion_weight: float = 0.0  # of what changes between frames one, two and four apart
     # Per latent value, and the most noise that the decoder is shown, each from a step on. The weights that ship began with too much of both: after 1,000
     # steps 20 of 48 channels were in use (48 bits a cell). Less of either brought none back in 400 steps; `people_revival` did.
     kl_weights: tuple[tuple[int, float], ...] = ((0, 7.68e-3), (1000, 1e-4))
     noise_caps: tuple[tuple[int, float], ...] = ((0, 1e9), (1200, 0.1), (1600, 0.05))
     revive_at: int | None = 1600
     ema: float = 0.995
+
+
+# What follows, from the weights that the first ended with: mouths, for a loss of whole pictures all but ignores how far they open.
+MOUTHS = PeopleAutoencoderRecipe(
+    seed=73_000_000,
+    phases=(Phase(2400, 17, 1),),
+    lr=0.01,
+    adam_lr=1e-3,
+    cycles=(Cycle(2400, 1.0, 0.6),),
+    region_weights=(3.0, 40.0, 5.0, 5.0),
+    crop_odds=(1.0, 6.0, 1.0, 1.0),
+    motion_weight=1.0,
+    kl_weights=((0, 1e-4),),
+    noise_caps=((0, 0.05),),
+    revive_at=None,
+)
+RECIPES = {"people": PeopleAutoencoderRecipe(), "mouths": MOUTHS}
 
 
 def phase_of(recipe: PeopleAutoencoderRecipe, step: int) -> Phase:

@@ -1,6 +1,8 @@
-"""Where a job's transformer comes from: the previous stage's checkpoint, an official Wan2.1, or the profile's own sizes."""
+"""Where a job's transformer comes from: the previous stage's checkpoint, a base (an official Wan2.1, or one of OmniHuman's own), or the
+profile's own sizes."""
 
 import inspect
+import json
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +21,17 @@ def build_transformer(profile: Profile, parent: str | None, seed: int) -> OmniHu
 
     Raises:
         FileNotFoundError: the parent checkpoint does not exist.
-        TrainingError: the parent was made with another model configuration; both sides are named.
+        TrainingError: the parent, or a base of OmniHuman's own, was made with another model configuration; both sides are named.
     """
     config, new_parts = profile.transformer, own_configuration(profile)
     torch.manual_seed(seed)
     if parent is not None:
-        model = load_transformer(Path(parent) / "transformer")
-        expected = new_parts if config.base is not None else new_parts | {"in_channels": config.latent_channels}
-        different = {k: (model.config[k], v) for k, v in expected.items() if _plain(model.config[k]) != _plain(v)}
-        if different:
-            raise TrainingError(
-                f"checkpoint {parent} and profile {profile.name} disagree (checkpoint, profile): {different}"
-            )
-        return model
+        return _agreeing(Path(parent) / "transformer", f"checkpoint {parent}", profile)
     if config.base is not None:
-        model, report = OmniHumanTransformer3DModel.from_wan(
-            resolve_source(config.base), **new_parts, return_report=True
-        )
+        source = resolve_source(config.base)
+        if is_omnihuman(source):
+            return _agreeing(Path(source), f"base {config.base}", profile)
+        model, report = OmniHumanTransformer3DModel.from_wan(source, **new_parts, return_report=True)
         if not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
             print(report, flush=True)
         return model
@@ -51,6 +47,25 @@ def build_transformer(profile: Profile, parent: str | None, seed: int) -> OmniHu
         out_channels=config.latent_channels,
         **new_parts,
     )
+
+
+def is_omnihuman(source: str) -> bool:
+    """Whether a base is a folder of OmniHuman's own transformer, which knows its conditions already; False for Wan's and for hub ids."""
+    config = Path(source) / "config.json"
+    return (
+        config.is_file() and json.loads(config.read_text()).get("_class_name") == OmniHumanTransformer3DModel.__name__
+    )
+
+
+def _agreeing(folder: Path, name: str, profile: Profile) -> OmniHumanTransformer3DModel:
+    """The transformer of `folder`, which has the parts that the profile asks for."""
+    model, expected = load_transformer(folder), own_configuration(profile)
+    if profile.transformer.base is None:
+        expected |= {"in_channels": profile.transformer.latent_channels}
+    different = {k: (model.config[k], v) for k, v in expected.items() if _plain(model.config[k]) != _plain(v)}
+    if different:
+        raise TrainingError(f"{name} and profile {profile.name} disagree ({name.split()[0]}, profile): {different}")
+    return model
 
 
 def own_configuration(profile: Profile) -> dict[str, Any]:
