@@ -44,7 +44,7 @@ CONFIG: dict[str, Any] = {
     "is_residual": True, "patch_size": 4, "in_channels": 48, "out_channels": 48, "scale_factor_spatial": 16, "scale_factor_temporal": 4,
 }  # fmt: skip
 CHANNELS = CONFIG["z_dim"]
-WEIGHTS = "diffusion_pytorch_model.safetensors"
+WEIGHTS, RECORD = "diffusion_pytorch_model.safetensors", "RECIPE.json"
 REMEDY = "begin again with an empty --work folder"
 
 
@@ -195,7 +195,7 @@ def export(model: AutoencoderKLWan, clips: ClipsOnDisk, output: Path, record: di
         model.save_config(folder)
         weights = {name: value.to(torch.bfloat16).contiguous() for name, value in model.state_dict().items()}
         save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
-        (folder / "RECIPE.json").write_text(json.dumps(record, indent=2) + "\n")
+        (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n")
 
 
 def train(
@@ -210,6 +210,7 @@ def train(
 ) -> None:
     """Train to the end of the recipe's phases, and keep the state and an exported snapshot every `every` steps."""
     started = _wait_for_clips(clips)
+    begun_with = json.loads((start / RECORD).read_text()) if start is not None else None
     training = Training(recipe, clips, work, start=start)
     total, losses = steps or sum(phase.steps for phase in recipe.phases), []
     print(
@@ -229,7 +230,7 @@ def train(
             training.save()
             record = {
                 "command": command, "recipe": asdict(recipe), "config": CONFIG, "clips": seen, "steps": training.step,
-                "seconds": round(training.seconds), "stored_as": "bfloat16",
+                "seconds": round(training.seconds), "stored_as": "bfloat16", "begun_with": begun_with,
             }  # fmt: skip
             export(
                 training.averaged(), clips, work / "snapshot" if training.step < total else output, record, recipe.seed
