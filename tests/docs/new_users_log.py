@@ -1,8 +1,9 @@
 """A new user's log: every command that README.md and docs/guide print, run as it stands, with what came of it.
 
 `python -m tests.docs.new_users_log [--all] [--home HOME]` clones the project into a temporary folder and works there, in the clone itself or in the
-finished home that is named; `--all` also runs what takes minutes, `make demo` first of all. The log says of each command that it does not
-run why not. `tests/orchestration/test_demo.py` runs the short ones in the home of its tiny demo.
+finished home that is named; `--all` also runs what takes minutes, `make demo` first of all. Each command's outcome is said as it ends, the log at the
+end; it says of each command that it does not run why not. `tests/orchestration/test_demo.py` runs the short ones in the home of its tiny demo, and
+docs/results/2026-11-29-new-users-log.md has the last one of all of them.
 """
 
 import argparse
@@ -48,14 +49,13 @@ SKIPPED = {
     "omnihuman restore VERSION --into": "makes a worktree of the code: tests/orchestration/test_demo.py does",
     "omnihuman restore VERSION": "changes the home it works in: tests/orchestration/test_restore.py",
     "omnihuman push": "writes into the DVC remote: tests/orchestration/test_restore.py",
-    "omnihuman plan wan2.1": "a minute or more of one core each: tests/docs/test_plan_page.py",
     "python -m benchmarks.gpu": "measures a card: tests/benchmarks/test_gpu.py",
     ".venv/bin/omnihuman page": "a page for a browser: tests/orchestration/test_page.py",
 }
 # What takes minutes, or serves until it is ended.
 LONG = (
     "make demo", ".venv/bin/omnihuman demo", ".venv/bin/omnihuman ingest", ".venv/bin/omnihuman drift", ".venv/bin/omnihuman driving",
-    "omnihuman subsets accuracy", ".venv/bin/omnihuman curate", ".venv/bin/omnihuman generate --image face.png --audio voice.wav --model", ".venv/bin/omnihuman serve", "curl",
+    "omnihuman subsets accuracy", "omnihuman plan", ".venv/bin/omnihuman curate", ".venv/bin/omnihuman generate --image face.png --audio voice.wav --model", ".venv/bin/omnihuman serve", "curl",
 )  # fmt: skip
 
 
@@ -87,8 +87,7 @@ def printed_commands(with_long: bool) -> list[Command]:
     for path in (ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))):
         for language, block in FENCE.findall(path.read_text()):
             for line in [] if language else block.replace("\\\n", " ").splitlines():
-                text = re.sub(r"\s+#.*$", "", line).strip()
-                if text:
+                for text in filter(None, re.sub(r"\s+#.*$", "", line).strip().split(" && ")):
                     found.append(Command(path.relative_to(ROOT).as_posix(), text, _why_not(text, with_long)))
     return found
 
@@ -96,13 +95,13 @@ def printed_commands(with_long: bool) -> list[Command]:
 def _why_not(text: str, with_long: bool) -> str:
     general = re.sub(r"\b3\b(?=$|\s+--code|\s+--into \S+ --code)", "VERSION", text)
     for beginning, why in SKIPPED.items():
-        if general.startswith(beginning) and not text.endswith("--dry-run"):
+        if general.startswith(beginning) and "--dry-run" not in text.split():
             return why
     return "takes minutes, or serves; --all runs it" if not with_long and text.startswith(LONG) else ""
 
 
-def own_things(home: Path, place: Path) -> dict[str, str]:
-    """What stands in the commands for something of the reader's own, to what this log puts there; files are made in `place`."""
+def own_files(place: Path) -> None:
+    """Make in `place` what a reader has: a picture, voices, a pose video, clips."""
     person = render(PERSON, frames=49)
     Image.fromarray(person.frames[0]).save(place / "face.png")
     for name in ("speech", "voice", "a", "b"):
@@ -116,6 +115,10 @@ def own_things(home: Path, place: Path) -> dict[str, str]:
         write_atomically(
             place / "talkers" / name / "monday.mp4", encode_clip(talker.frames, 16.0, talker.audio, 16_000)
         )
+
+
+def own_words(home: Path, place: Path) -> dict[str, str]:
+    """What stands in the commands for something of the reader's own, to what this log puts there, as `home` is now."""
     sample = sha256_of_file(place / "talkers" / "ann" / "monday.mp4")[:16]
     subsets = next((home / "data" / "filtered_subsets").glob("*/subsets.parquet"), None)
     clip = "0123456789abcdef" if subsets is None else str(pd.read_parquet(subsets)["clip_id"].iloc[0])
@@ -143,9 +146,9 @@ def run_all(commands: Sequence[Command], home: Path, place: Path, runner: Runner
         place: where the reader's own files lie.
         runner: runs the words of a command in a folder under variables.
     """
-    words = own_things(home, place)
+    own_files(place)
     environment = {"OMNIHUMAN_HOME": str(home)}
-    page = ""
+    page, job = "", ""
     with ExitStack() as servers:
         for command in commands:
             if command.why:
@@ -153,22 +156,23 @@ def run_all(commands: Sequence[Command], home: Path, place: Path, runner: Runner
             if command.page != page:
                 servers.close()
                 page = command.page
+            words = own_words(home, place)
             text = [words.get(word, word) for word in shlex.split(command.text)]
-            text = [word.replace("/ID", f"/{words['ID']}") if "ID" in words else word for word in text]
+            text = [word.replace("/ID", f"/{job}") for word in text]
             text = [
                 str(home / word.replace("SAMPLE", words["SAMPLE"])) if word.startswith("data/test_sets/") else word
                 for word in text
             ]
             began = time.monotonic()
             if "serve" in text:
-                servers.enter_context(_serving(text, place, environment))
-                yield Outcome(command, 0, time.monotonic() - began, "serves")
+                serves = servers.enter_context(_serving(text, place, environment))
+                yield Outcome(command, int(not serves), time.monotonic() - began, "serves" if serves else "ended")
                 continue
             if text[0] == "curl" and text[-1].endswith("video.mp4"):
                 _await_video(text[-1].removesuffix("/video.mp4"))
             done = runner(text, place, environment)
             if text[0] == "curl" and done.stdout.startswith("{") and "id" in json.loads(done.stdout):
-                words["ID"] = json.loads(done.stdout)["id"]
+                job = json.loads(done.stdout)["id"]
             printed = (done.stdout + done.stderr).strip().splitlines()
             refused = text[0] == "curl" and done.stdout.startswith('{"detail"')
             yield Outcome(
@@ -177,12 +181,12 @@ def run_all(commands: Sequence[Command], home: Path, place: Path, runner: Runner
 
 
 @contextmanager
-def _serving(words: Sequence[str], place: Path, environment: Mapping[str, str]) -> Iterator[None]:
+def _serving(words: Sequence[str], place: Path, environment: Mapping[str, str]) -> Iterator[bool]:
+    """Whether it came to serve."""
     with subprocess.Popen(words, cwd=place, env=os.environ | environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
-            next(line for line in process.stdout if "Ctrl-C ends it" in line)
-            yield
+            yield any("Ctrl-C ends it" in line for line in process.stdout)
         finally:
             process.terminate()
 
@@ -204,17 +208,36 @@ def as_lines(commands: Sequence[Command], outcomes: Sequence[Outcome]) -> Iterat
         if outcome is None:
             yield f"skipped          {command.page}: {command.text}\n                 {command.why}"
         else:
-            mark = "ok    " if outcome.code == 0 else "FAILED"
-            yield f"{mark} {outcome.seconds:7.1f} s {command.page}: {command.text}"
-            if outcome.code:
-                yield from (f"                 {line}" for line in outcome.end.splitlines())
+            yield from _said(outcome)
     ran, failed = len(outcomes), sum(outcome.code != 0 for outcome in outcomes)
     yield f"{len(commands)} commands: {ran} run, {failed} failed, {len(commands) - ran} skipped"
 
 
+def _said(outcome: Outcome) -> Iterator[str]:
+    mark = "ok    " if outcome.code == 0 else "FAILED"
+    yield f"{mark} {outcome.seconds:7.1f} s {outcome.command.page}: {outcome.command.text}"
+    if outcome.code:
+        yield from (f"                 {line}" for line in outcome.end.splitlines())
+
+
 def _run(words: Sequence[str], place: Path, environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
-    own = [".venv/bin/omnihuman", *words[1:]] if words[0] == "omnihuman" else list(words)
+    own = [f".venv/bin/{words[0]}", *words[1:]] if words[0] in ("omnihuman", "python") else list(words)
     return subprocess.run(own, cwd=place, env=os.environ | environment, capture_output=True, text=True, check=False)
+
+
+def _lend_environment(clone: Path) -> None:
+    """Give the clone the environment that runs this: an install takes minutes, and `make` would begin with one, were the clone's files younger.
+
+    Raises:
+        SystemExit: it was not made by `make`.
+    """
+    (clone / ".venv").symlink_to(Path(sys.prefix))
+    stamps = [clone / ".venv" / name for name in (".installed", ".installed-tests")]
+    if not all(stamp.exists() for stamp in stamps):
+        sys.exit(f"{sys.prefix} was not made by `make`; run `make lint` once")
+    installed = min(stamp.stat().st_mtime for stamp in stamps) - 1
+    for name in ("pyproject.toml", "constraints.txt"):
+        os.utime(clone / name, (installed, installed))
 
 
 def main() -> int:
@@ -226,13 +249,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="omnihuman-new-user-") as scratch:
         clone = Path(scratch) / "project"
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
-        (clone / ".venv").symlink_to(Path(sys.prefix))  # an install takes minutes, and `make` would begin with it
-        for stamp in (".installed", ".installed-tests"):
-            if not (clone / ".venv" / stamp).exists():
-                sys.exit(f"{clone / '.venv'} was not made by `make`; run `make lint` once")
+        _lend_environment(clone)
         os.environ["PYTHONPATH"] = str(clone)
         commands = printed_commands(given.all)
-        outcomes = list(run_all(commands, (given.home or clone).resolve(), clone, _run))
+        outcomes = []
+        for outcome in run_all(commands, (given.home or clone).resolve(), clone, _run):
+            outcomes.append(outcome)
+            print("\n".join(_said(outcome)), file=sys.stderr, flush=True)
         print("\n".join(as_lines(commands, outcomes)))
     return int(any(outcome.code for outcome in outcomes))
 
