@@ -49,13 +49,14 @@ SKIPPED = {
     "omnihuman restore VERSION --into": "makes a worktree of the code: tests/orchestration/test_demo.py does",
     "omnihuman restore VERSION": "changes the home it works in: tests/orchestration/test_restore.py",
     "omnihuman push": "writes into the DVC remote: tests/orchestration/test_restore.py",
+    "omnihuman plan wan2.1": "a minute or more of one core each: tests/docs/test_plan_page.py",
     "python -m benchmarks.gpu": "measures a card: tests/benchmarks/test_gpu.py",
     ".venv/bin/omnihuman page": "a page for a browser: tests/orchestration/test_page.py",
 }
 # What takes minutes, or serves until it is ended.
 LONG = (
     "make demo", ".venv/bin/omnihuman demo", ".venv/bin/omnihuman ingest", ".venv/bin/omnihuman drift", ".venv/bin/omnihuman driving",
-    "omnihuman subsets accuracy", "omnihuman plan", ".venv/bin/omnihuman curate", ".venv/bin/omnihuman generate --image face.png --audio voice.wav --model", ".venv/bin/omnihuman serve", "curl",
+    "omnihuman subsets accuracy", "python -m benchmarks.gpu", ".venv/bin/omnihuman curate", ".venv/bin/omnihuman generate --image face.png --audio voice.wav --model", ".venv/bin/omnihuman serve", "curl",
 )  # fmt: skip
 
 

@@ -120,6 +120,21 @@ def test_a_dissolve_keeps_detail_where_the_segments_differ_and_where_the_decoder
     torch.testing.assert_close(dissolve(still[:, :, :5], still), still)
 
 
+def detail_of(pictures):
+    return pictures.diff(dim=-1).square().mean(dim=(0, 1, 3, 4)).sqrt()
+
+
+def test_a_dissolve_levels_what_alternates_and_leaves_what_changes():
+    noise = torch.randn(2, 3, 1, 32, 32, generator=torch.Generator().manual_seed(0)).expand(-1, -1, 17, -1, -1)
+    alternating = noise * (1 + 0.02 * (-1.0) ** torch.arange(17)).view(1, 1, -1, 1, 1)
+    found = detail_of(dissolve(alternating[:, :, 12:], alternating))
+    assert found[1:-1].std() / found.mean() < 0.005 < 0.018 < detail_of(alternating).std() / found.mean()
+    jump = torch.cat([noise[:, :, :10], 2 * noise[:, :, 10:]], dim=2)
+    changed = detail_of(dissolve(jump[:, :, :5], jump)) / detail_of(jump)
+    torch.testing.assert_close(changed[[9, 10]], torch.tensor([1.05, 0.95]), atol=0.005, rtol=0)
+    torch.testing.assert_close(changed[[3, 7, 12]], torch.ones(3), atol=0.005, rtol=0)
+
+
 def test_the_overlap_is_the_old_segments_dissolved_into_the_new(pipeline, segments):
     old, new = (decode_video(pipeline.vae, s.latents) for s in segments[:2])
     assert torch.equal(segments[0].handover.overlap, old[:, :, 12:])
