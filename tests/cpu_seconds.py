@@ -1,6 +1,7 @@
-"""`pytest -p tests.cpu_seconds`: the files whose tests took most CPU seconds, which other work on the machine does not blur as it blurs durations.
+"""`pytest -p tests.cpu_seconds`: files and tests that took most CPU seconds, which other work on the machine does not blur as it blurs durations.
 
-Counted are the test's process and the children that it waited for; what the session's fork server starts counts nowhere but in its total.
+Counted are the test's process and the children that it waited for, with what it was the first to ask of shared fixtures; what the session's
+fork server starts counts nowhere but in its total.
 """
 
 import os
@@ -29,16 +30,18 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Itera
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """A line per file, the most expensive first."""
+    """A line per file and one per test, the most expensive first."""
     files: Counter[str] = Counter()
+    tests: Counter[str] = Counter()
     for reports in terminalreporter.stats.values():
         for report in reports:
             for name, value in getattr(report, "user_properties", ()):
                 if name == PROPERTY and report.when == "teardown":
                     files[report.nodeid.partition("::")[0]] += value
+                    tests[report.nodeid] += value
     terminalreporter.section(f"CPU seconds: {sum(files.values()):.0f} in tests")
-    for file, seconds in files.most_common(SHOWN):
-        terminalreporter.write_line(f"{seconds:8.1f}  {file}")
+    for name, seconds in (*files.most_common(SHOWN), *tests.most_common(SHOWN)):
+        terminalreporter.write_line(f"{seconds:8.1f}  {name}")
 
 
 def _seconds() -> float:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from assets.core.dvc_yaml import parse_text
 from assets.core.steps import AssetError
 
-LOCK = "dvc.lock"
 SCHEMA = "2.0"
 PARAMS = "params.yaml"
 
@@ -60,10 +60,10 @@ class DvcLock:
         Raises:
             AssetError: it is no lock, or a stage of it made nothing.
         """
-        from dvc.utils.serialize import YAMLError, parse_yaml  # YAML 1.2, as DVC reads it: 1e-08 is a number
+        from dvc.utils.serialize import YAMLError
 
         try:
-            stages = {key: LockedStage.parse(key, entry) for key, entry in parse_yaml(text, name)["stages"].items()}
+            stages = {key: LockedStage.parse(key, entry) for key, entry in parse_text(text, name)["stages"].items()}
             nothing = [key for key, stage in stages.items() if not stage.outs]
             if nothing:
                 raise KeyError(f"outs of {', '.join(nothing)}")

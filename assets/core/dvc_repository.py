@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assets.core.dvc_yaml import read_once
+
 if TYPE_CHECKING:
     from dvc.repo import Repo
 
@@ -11,6 +13,7 @@ def open_repository(root: Path, wait: bool = False) -> "Repo":
     """DVC's repository in `root`; `wait` for another process's lock instead of giving up after seconds."""
     from dvc.repo import Repo
 
+    read_once()
     leave_git_out(root)
     return Repo(str(root), _wait_for_lock=wait)
 

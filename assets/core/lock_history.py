@@ -4,7 +4,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from assets.core.dvc_lock import LOCK, DvcLock, LockedStage
+from assets.core.dvc_lock import DvcLock, LockedStage
+from assets.core.names import LOCK
 from assets.core.steps import AssetError
 from assets.core.workspace import Workspace
 

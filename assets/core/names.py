@@ -7,6 +7,7 @@ STUDENT, TEACHER = "omnihuman-student", "omnihuman-teacher"
 MODELS = {STUDENT: "distilled_student", TEACHER: "stage_3_checkpoint"}
 
 TRANSFORMER = "transformer"  # folder of a checkpoint and of a pipeline
+LOCK = "dvc.lock"  # beside dvc.yaml, in a home's root
 
 # Where the training stages begin: `from` of start.json.
 SCRATCH, CHAMPION = "scratch", "champion"

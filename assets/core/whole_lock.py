@@ -5,7 +5,8 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from assets.core.dvc_lock import LOCK, DvcLock
+from assets.core.dvc_lock import DvcLock
+from assets.core.names import LOCK
 from assets.core.steps import AssetError
 from assets.core.workspace import Workspace
 from media import write_atomically

@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dvc.repo import Repo
-from dvc.utils.serialize import dumps_yaml, parse_yaml
+from dvc.utils.serialize import dumps_yaml
 
 from assets.core.dvc_cache import cache_folder, committed_folder
-from assets.core.dvc_lock import LOCK
 from assets.core.dvc_repository import open_repository
 from assets.core.dvc_stages import SETTINGS
+from assets.core.dvc_yaml import parse_text
+from assets.core.names import LOCK
 from assets.core.steps import AssetError
 from assets.core.workspace import Workspace
 from assets.past.restore_points import STAGES, RestorePoint, restore_points
@@ -164,7 +165,7 @@ def point_repository(workspace: Workspace, point: RestorePoint) -> Iterator[Repo
     folder = Path(tempfile.mkdtemp(prefix=".tmp-point-", dir=workspace.var))
     try:
         lay_out(workspace, point, folder)
-        stages = parse_yaml((point.folder / STAGES).read_text(), str(point.folder / STAGES))["stages"]
+        stages = parse_text((point.folder / STAGES).read_text(), str(point.folder / STAGES))["stages"]
         own = {"stages": {name: stages[name] for name in point.outputs}}
         write_atomically(folder / "dvc.yaml", dumps_yaml(own).encode())
         with Repo(str(folder)) as made, made.config.edit("local") as config:

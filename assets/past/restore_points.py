@@ -18,10 +18,10 @@ import yaml
 
 from assets.core.catalogue import FLOW, STEPS
 from assets.core.dvc_cache import CommittedFolder, cache_folder, committed_folder
-from assets.core.dvc_lock import LOCK, DvcLock, LockedStage
+from assets.core.dvc_lock import DvcLock, LockedStage
 from assets.core.dvc_stages import params_text, stages_text
+from assets.core.names import LOCK, TEACHER
 from assets.core.names import STUDENT as STUDENT_MODEL
-from assets.core.names import TEACHER
 from assets.core.steps import AssetError
 from assets.core.workspace import START, Workspace
 from media import write_atomically

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from filelock import AcquireReturnProxy, BaseFileLock, Timeout
 
 from assets.core.catalogue import FLOW, STEPS
-from assets.core.dvc_lock import LOCK
+from assets.core.names import LOCK
 from assets.core.workspace import Workspace
 from assets.make.execute import is_current
 from media.file_lock import file_lock

@@ -66,7 +66,8 @@ def _champion(workspace: Workspace) -> Finding:
 
 
 def _dvc(workspace: Workspace) -> Finding:
-    from assets.core.dvc_lock import LOCK, DvcLock
+    from assets.core.dvc_lock import DvcLock
+    from assets.core.names import LOCK
 
     if not (workspace.root / ".dvc").is_dir():
         return Finding("DVC", True, f"{workspace.root} is no repository yet; `omnihuman demo` makes it")

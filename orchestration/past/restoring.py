@@ -11,9 +11,9 @@ from pathlib import Path
 from filelock import Timeout
 
 from assets.core.catalogue import STEPS
-from assets.core.dvc_lock import LOCK
 from assets.core.dvc_repository import open_repository
 from assets.core.dvc_stages import ensure_repository, one_writer, record_waiting, write_params
+from assets.core.names import LOCK
 from assets.core.workspace import START, Workspace
 from assets.make.mark_current import adopt
 from assets.past.dvc_remote import fetch_point, lay_out

@@ -96,9 +96,10 @@ def stage_passes(profile: Profile, section: str, micro: int) -> Passes:
         counted = _counted(
             profile, lambda depth: count_parameters(_trained(profile, stage, depth, None), stage.optimizer)
         )
+    learning = {"model": _at_full_depth(profile, learn)}
     return Passes(
-        {"model": _at_full_depth(profile, learn)},
-        {"model": _plain(profile, learn)},
+        learning,
+        _plain(profile, learning, {"model": learn}),
         {"model": counted},
         {"held-out look": _at_full_depth(profile, look)},
         host=host_bytes(profile, stage.ratios),
@@ -132,9 +133,10 @@ def consistency_passes(profile: Profile, section: str, micro: int) -> Passes:
     with without_bytes():
         counted = _counted(profile, lambda depth: count_parameters(fake_transformer(profile, depth), config.optimizer))
         dtype = FakeEngine(fake_transformer(profile, 1), profile.engine).dtype
+    learning = {"model": _at_full_depth(profile, learn)}
     return Passes(
-        {"model": _at_full_depth(profile, learn)},
-        {"model": _plain(profile, learn)},
+        learning,
+        _plain(profile, learning, {"model": learn}),
         {"model": counted},
         answering=float(counted.trained * dtype.itemsize),
         host=host_bytes(profile, config.ratios),
@@ -154,10 +156,11 @@ def adversarial_passes(profile: Profile, section: str, micro: int) -> Passes:
         width = FakeEngine(fake_transformer(profile, 1), profile.engine).dtype.itemsize
     probe = _at_full_depth(profile, parts.probe, depths)
     teacher = float(counted["generator"].trained * width)  # once, at the start, beside the engines
-    learn = {"discriminator": parts.discriminator, "generator": parts.generator}
+    learn: dict[str, Callable[..., Traced]] = {"discriminator": parts.discriminator, "generator": parts.generator}
+    learning = {name: _at_full_depth(profile, one, depths) for name, one in learn.items()}
     return Passes(
-        {name: _at_full_depth(profile, one, depths) for name, one in learn.items()},
-        {name: _plain(profile, one, depths) for name, one in learn.items()},
+        learning,
+        _plain(profile, learning, learn, depths),
         counted,
         {"probe": probe, "teacher's trajectories": Traced(probe.peak + teacher)},
         host=host_bytes(profile, config.ratios, images) + _perturbation(profile, bucket, images),
@@ -261,8 +264,16 @@ def _counted(profile: Profile, count: Callable[[int], Counted], depths: tuple[in
     )
 
 
-def _plain(profile: Profile, traced: Callable[..., Traced], depths: tuple[int, int] = (1, 2)) -> Traced:
-    return _at_full_depth(profile, lambda depth, mesh: traced(depth, mesh, again=False), depths)
+def _plain(
+    profile: Profile,
+    learning: dict[str, Traced],
+    traced: dict[str, Callable[..., Traced]],
+    depths: tuple[int, int] = (1, 2),
+) -> dict[str, Traced]:
+    """`learning` without activation checkpointing, which it is already where the profile has none."""
+    if not profile.engine.activation_checkpointing:
+        return learning
+    return {name: _at_full_depth(profile, partial(one, again=False), depths) for name, one in traced.items()}
 
 
 def _at_full_depth(profile: Profile, traced: Callable[..., Traced], depths: tuple[int, int] = (1, 2)) -> Traced:
