@@ -135,6 +135,10 @@ def test_the_distance_without_covariances_is_the_one_with_them():
     a, b = np.zeros((2, 100)), np.zeros((2, 100))
     a[:, 0], b[:, 1], b[:, 2] = (1, -1), (2, -2), 3
     assert frechet_distance_of_features(a, b) == pytest.approx(9 + 2 + 8)
+    # A resample: rows that are there several times are told once, with how often.
+    often = rng.integers(1, 4, 50), rng.integers(1, 3, 70)
+    repeated = np.repeat(first, often[0], axis=0), np.repeat(second, often[1], axis=0)
+    assert frechet_distance_of_features(first, second, often) == pytest.approx(frechet_distance_of_samples(*repeated))
 
 
 def test_an_interval_of_a_frechet_distance_holds_it_although_repeats_enlarge_it():

@@ -3,6 +3,7 @@
 The arithmetic is the same on any features; the class names the network, and refuses another one's features.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -72,10 +73,17 @@ class _Frechet(_SetDistance):
 
     def over(self, records: Sequence[Features]) -> float:
         """NaN with fewer than two rows on a side."""
-        real, generated = (np.concatenate([getattr(r, side) for r in records]) for side in ("real", "generated"))
-        if min(len(real), len(generated)) < 2:
+        often = Counter(map(id, records))  # a clip that a resample holds twice is the same object twice
+        clips = list({id(record): record for record in records}.values())
+        repeats = np.array([often[id(clip)] for clip in clips])
+        real, generated = (np.concatenate([getattr(clip, side) for clip in clips]) for side in ("real", "generated"))
+        counts = (
+            np.repeat(repeats, [len(clip.real) for clip in clips]),
+            np.repeat(repeats, [len(clip.generated) for clip in clips]),
+        )
+        if min(counts[0].sum(), counts[1].sum()) < 2:
             return float("nan")
-        return frechet_distance_of_features(real, generated)
+        return frechet_distance_of_features(real, generated, counts)
 
     def warning(self) -> str:
         """A covariance of fewer samples than dimensions is singular and makes the distance too large."""

@@ -60,7 +60,9 @@ def frechet_distance_of_samples(first: np.ndarray, second: np.ndarray) -> float:
     return frechet_distance(*moments)
 
 
-def frechet_distance_of_features(first: np.ndarray, second: np.ndarray) -> float:
+def frechet_distance_of_features(
+    first: np.ndarray, second: np.ndarray, counts: tuple[np.ndarray, np.ndarray] | None = None
+) -> float:
     """The same distance for any number of samples, without forming a covariance.
 
     With A_i the centred features over sqrt(n_i - 1), S_i = A_i^T A_i and tr (S1^1/2 S2 S1^1/2)^1/2 = |A1 A2^T|_*, the sum of
@@ -69,22 +71,25 @@ def frechet_distance_of_features(first: np.ndarray, second: np.ndarray) -> float
 
     Args:
         first, second: `(N, D)` and `(M, D)` features, N and M at least 2.
+        counts: `(N,)` and `(M,)`, how often each row is there, for a resample; once where there are none. A row that is there twice is
+            one row times sqrt(2) in A, which has the same A^T A and is smaller.
 
     Raises:
         ValueError: other shapes, or values that are not finite.
     """
     means, traces = [], []
     factors: list[np.ndarray] = []
-    for features in (first, second):
+    for side, features in enumerate((first, second)):
         features = np.asarray(features, np.float64)
-        if features.ndim != 2 or len(features) < 2 or features.shape[1] != np.shape(first)[-1]:
+        often = np.ones(len(features)) if counts is None else np.asarray(counts[side], np.float64)
+        if features.ndim != 2 or often.sum() < 2 or features.shape[1] != np.shape(first)[-1]:
             raise MetricError(
                 f"features must be (N, D) with N of 2 or more, got {np.shape(first)} and {np.shape(second)}"
             )
         if not np.isfinite(features).all():
             raise MetricError("features must be finite; look for NaN or infinity in the videos or the network")
-        means.append(features.mean(axis=0))
-        centred = (features - means[-1]) / np.sqrt(len(features) - 1)
+        means.append(often @ features / often.sum())
+        centred = np.sqrt(often / (often.sum() - 1))[:, None] * (features - means[-1])
         traces.append(np.square(centred).sum())
         tall = len(centred) > centred.shape[1]
         factors.append(np.asarray(np.linalg.qr(centred, mode="r")) if tall else centred)
