@@ -25,7 +25,6 @@ from omnihuman.sampling import Sampling, draw_noise
 
 MOTION_FRAMES = 5
 OVERLAP = 5  # frames that two segments share where nothing else is asked for
-MOST_LEVELLED = 0.05  # of a frame's detail, where it differs from its neighbours'
 
 
 class SegmentMaker(ConditionEncoding, Sampling):
@@ -236,58 +235,38 @@ def generate_segments(
 def dissolve(old: Tensor, new: Tensor) -> Tensor:
     """`new` `(B, 3, T, H, W)` with its first frames mixed with `old` `(B, 3, n, H, W)`; n = 0 leaves it as it is.
 
-    Frame i of n is `new` by i / n: in n equal steps from the old, whose decoder has long begun, to the first frame that is new alone. Three
-    things would show as sharpness that comes and goes: a mean of two pictures is softer than either where they differ, the causal
-    decoder draws the first frames of a segment softer than what follows, and of each two frames that its last layers make of one it draws
-    one softer. So the detail of a mixed frame is brought to what the old frame and the first new latent's four have, in the same steps, and every frame's to the
-    mean with its neighbours (docs/results/2026-11-29-joints-of-long-videos.md).
+    Frame i of n is `new` by i / n: in n equal steps from the old, whose decoder has long begun, to the first frame that is new alone. Two
+    things would show as softness that comes with every joint: a mean of two pictures is softer than either where they differ, and the causal
+    decoder draws the first frames of a segment softer than what follows. So the detail of a mixed frame is brought to what the old frame and
+    the first four that are new alone have, a latent's, in the same steps (docs/results/2026-11-29-joints-of-long-videos.md).
     """
     shared = old.shape[2]
     if not shared:
         return new
     weight = (torch.arange(shared, device=new.device) / shared).view(1, 1, -1, 1, 1)
-    first = old.to(new.device).float()
-    strengths = _strengths(new)
-    fresh = strengths[:, :, shared : shared + 4].mean(dim=2, keepdim=True)
-    wanted = torch.cat([torch.lerp(_strengths(first), fresh, weight), strengths[:, :, shared:]], dim=2)
-    mixed = first.lerp(new[:, :, :shared].float(), weight).to(new.dtype)
-    return _with_detail(torch.cat([mixed, new[:, :, shared:]], dim=2), _levelled(wanted))
+    first, second = old.to(new.device).float(), new[:, :, : shared + 4].float()
+    fresh = _strength(second[:, :, shared:]).mean(dim=2, keepdim=True)
+    mixed = _with_detail(first.lerp(second[:, :, :shared], weight), torch.lerp(_strength(first), fresh, weight))
+    return torch.cat([mixed.to(new.dtype), new[:, :, shared:]], dim=2)
 
 
-def _levelled(strengths: Tensor) -> Tensor:
-    """`(B, 1, T, 1, 1)` without what alternates from frame to frame: a quarter of either neighbour, the first frame as it is.
-
-    No frame changes by more than `MOST_LEVELLED`, for what changes more is in the pictures: a hand that comes up, a cut.
-    """
-    before, after = strengths[:, :, :-1], torch.cat([strengths[:, :, 2:], strengths[:, :, -1:]], dim=2)
-    own = strengths[:, :, 1:]
-    mean = (before + 2 * own + after) / 4
-    return torch.cat([strengths[:, :, :1], mean.clamp(own * (1 - MOST_LEVELLED), own * (1 + MOST_LEVELLED))], dim=2)
+def _with_detail(pictures: Tensor, strength: Tensor) -> Tensor:
+    """`(B, 3, T, H, W)` whose detail has this strength `(B, 1, T, 1, 1)`."""
+    detail = _detail(pictures)
+    return pictures + detail * (strength / _strength(pictures).clamp_min(1e-6) - 1)
 
 
-def _with_detail(pictures: Tensor, strengths: Tensor) -> Tensor:
-    """`(B, 3, T, H, W)` whose detail has these strengths `(B, 1, T, 1, 1)`; a frame at a time, for a segment may be large."""
-    made = torch.empty_like(pictures)
-    for frame in range(pictures.shape[2]):
-        own = pictures[:, :, frame].float()
-        detail = _detail(own)
-        made[:, :, frame] = own + detail * (strengths[:, :, frame] / _strength(detail).clamp_min(1e-6) - 1)
-    return made
-
-
-def _strengths(pictures: Tensor) -> Tensor:
-    """`(B, 1, T, 1, 1)`: of each frame's detail."""
-    return torch.stack([_strength(_detail(picture.float())) for picture in pictures.unbind(dim=2)], dim=2)
-
-
-def _strength(detail: Tensor) -> Tensor:
-    """`(B, 1, 1, 1)`: root mean square of `(B, 3, H, W)`."""
-    return detail.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+def _strength(pictures: Tensor) -> Tensor:
+    """`(B, 1, T, 1, 1)`: root mean square of each picture's detail."""
+    return _detail(pictures).square().mean(dim=(1, 3, 4), keepdim=True).sqrt()
 
 
 def _detail(pictures: Tensor) -> Tensor:
-    """`(B, 3, H, W)` less what is left of it in pictures of half the size."""
-    return pictures - functional.interpolate(functional.avg_pool2d(pictures, 2), scale_factor=2, mode="bilinear")
+    """`(B, 3, T, H, W)` less what is left of it in pictures of half the size."""
+    batch, _, frames = pictures.shape[:3]
+    flat = pictures.transpose(1, 2).flatten(0, 1)
+    soft = functional.interpolate(functional.avg_pool2d(flat, 2), scale_factor=2, mode="bilinear")
+    return (flat - soft).unflatten(0, (batch, frames)).transpose(1, 2)
 
 
 def segment_noise(video: LongVideo, index: int, grid: LatentGrid = WAN_GRID) -> Tensor:

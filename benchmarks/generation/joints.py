@@ -8,6 +8,8 @@ videos are measured. All joints join the same windows; each clip is another pers
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -35,23 +37,14 @@ def plain_dissolve(old: Tensor, new: Tensor) -> Tensor:
     return torch.cat([old.float().lerp(new[:, :, :shared].float(), weight).to(new.dtype), new[:, :, shared:]], dim=2)
 
 
-def unlevelled(old: Tensor, new: Tensor) -> Tensor:
-    """With the detail of the mixed frames restored, and every frame's left at what its decoder drew."""
-    most, long_video.MOST_LEVELLED = long_video.MOST_LEVELLED, 0.0
-    try:
-        return long_video.dissolve(old, new)
-    finally:
-        long_video.MOST_LEVELLED = most
-
-
 def hard_cut(old: Tensor, new: Tensor) -> Tensor:
     """The new one from its first frame on: no joint could be sharper."""
     return new
 
 
+ALONE = "a window alone"
 JOINTS: dict[str, Joint] = {
     "plain dissolve": plain_dissolve,
-    "not levelled": unlevelled,
     "as it is now": long_video.dissolve,
     "hard cut": hard_cut,
 }
@@ -90,23 +83,39 @@ def _sharpness(clips: np.ndarray) -> np.ndarray:
     return np.sqrt(np.stack([high_frequency_energy(clip[:, None]) for clip in clips]))
 
 
-def by_position(video: LongVideo, people: Sequence[Puppet], windows: Sequence[Tensor]) -> dict[str, np.ndarray]:
-    """Sharpness over the truth's: of each joint `(B, stride)`, of all segments but the first and the last, and of windows without a joint
-    `(B, segment_frames)`."""
+@dataclass(frozen=True)
+class Positions:
+    """What B clips have at each position of the stride, means over all segments but the first and the last.
+
+    Attributes:
+        sharpness: `(B, stride)`, over the truth's.
+        change: `(B, stride)`, of the same pictures over those of a window that no joint touched, less 1: of the mixed frames the old segment's
+            last, of the others the new one's own. What is in the pictures, and what the decoder makes of it, is in both.
+    """
+
+    sharpness: np.ndarray
+    change: np.ndarray
+
+
+def by_position(video: LongVideo, people: Sequence[Puppet], windows: Sequence[Tensor]) -> dict[str, Positions]:
+    """Each joint, and windows alone."""
     stride = video.segment_frames - video.shared
     inner = slice(stride, (video.segments - 1) * stride)
-    truth = _sharpness(np.stack([person.frames for person in people]))
-    found = {
-        name: (_sharpness(joined(windows, video, joint)) / truth[:, : video.frames])[:, inner]
-        .reshape(len(people), -1, stride)
-        .mean(axis=1)
-        for name, joint in JOINTS.items()
-    }
-    alone = []
-    for index, window in enumerate(windows[1:-1], 1):
-        start, _ = video.span(index)
-        alone.append(_sharpness(to_frames(window).numpy()) / truth[:, start : start + video.segment_frames])
-    return found | {"a window alone": np.mean(alone, axis=0)}
+    shape = (len(people), video.segments - 2, stride)
+    truth = _sharpness(np.stack([person.frames[: video.frames] for person in people]))[:, inner].reshape(shape)
+    single = [_sharpness(to_frames(window).numpy()) for window in windows]
+    alone = np.stack(
+        [
+            np.concatenate([old[:, stride:], new[:, video.shared : stride]], axis=1)
+            for old, new in pairwise(single[: video.segments - 1])
+        ],
+        axis=1,
+    )
+    found = {ALONE: Positions((alone / truth).mean(axis=1), np.zeros((len(people), stride)))}
+    for name, joint in JOINTS.items():
+        own = _sharpness(joined(windows, video, joint))[:, inner].reshape(shape)
+        found[name] = Positions((own / truth).mean(axis=1), (own / alone).mean(axis=1) - 1)
+    return found
 
 
 def spread(clips: np.ndarray) -> tuple[float, float]:
@@ -137,7 +146,7 @@ def _halved(relative: np.ndarray) -> float:
 
 
 def main() -> None:
-    """Print a table: each joint, how its frames differ from the rest of the stride, how far all go up and down, and every position."""
+    """Print a table: each joint, how its mixed frames differ from those of a window alone, how far all go up and down, and every position."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.generation.joints", description=__doc__)
     parser.add_argument("--model", type=Path, help="folder of a trained pipeline of puppets")
     parser.add_argument("--clips", type=int, default=48)
@@ -147,23 +156,24 @@ def main() -> None:
     )
     given = parser.parse_args()
     pipeline = OmniHumanPipeline.from_pretrained(given.model) if given.model else None
-    found: dict[str, list[np.ndarray]] = {}
+    found: dict[str, list[Positions]] = {}
     for first in range(0, given.clips, AT_ONCE):
         video, people = puppet_video(min(AT_ONCE, given.clips - first), given.segments, 17, SEED + first, None)
         windows = list(drawn(video, people, given.error) if pipeline is None else made(video, pipeline))
-        for name, ratios in by_position(video, people, windows).items():
-            found.setdefault(name, []).append(ratios)
+        for name, positions in by_position(video, people, windows).items():
+            found.setdefault(name, []).append(positions)
     for name, parts in found.items():
-        _say(name, np.concatenate(parts))
+        _say(name, np.concatenate([part.sharpness for part in parts]), np.concatenate([part.change for part in parts]))
 
 
-def _say(title: str, clips: np.ndarray) -> None:
-    mean = clips.mean(axis=0)
-    joint = mean[:OVERLAP].mean() / mean[OVERLAP:].mean() - 1
-    value, half = spread(clips if title in JOINTS else clips[:, OVERLAP:])
+def _say(title: str, sharpness: np.ndarray, change: np.ndarray) -> None:
+    mean, changed = sharpness.mean(axis=0), change[:, :OVERLAP].mean(axis=0)
+    most = int(np.abs(changed).argmax())
+    deviation = change[:, most].std(ddof=1) / np.sqrt(len(change))
+    value, half = spread(sharpness)
     print(
-        f"{title:<16}{joint:>+7.1%}{value:>7.1%} ± {half:.1%}{np.ptp(mean) / mean.mean():>7.1%}  "
-        + " ".join(f"{position:.3f}" for position in mean),
+        f"{title:<16} mixed {changed.mean():>+6.1%}, most {changed[most]:>+6.1%} ± {1.96 * deviation:.1%} at {most}; positions differ by {value:>5.1%} ± {half:.1%} "
+        f"(highest less lowest {np.ptp(mean) / mean.mean():.1%})  " + " ".join(f"{position:.3f}" for position in mean),
         flush=True,
     )
 

@@ -120,19 +120,12 @@ def test_a_dissolve_keeps_detail_where_the_segments_differ_and_where_the_decoder
     torch.testing.assert_close(dissolve(still[:, :, :5], still), still)
 
 
-def detail_of(pictures):
-    return pictures.diff(dim=-1).square().mean(dim=(0, 1, 3, 4)).sqrt()
-
-
-def test_a_dissolve_levels_what_alternates_and_leaves_what_changes():
+def test_a_dissolve_is_as_sharp_as_a_whole_new_latent_not_as_its_first_frame():
+    """A decoder makes two frames of one and draws one of them softer."""
     noise = torch.randn(2, 3, 1, 32, 32, generator=torch.Generator().manual_seed(0)).expand(-1, -1, 17, -1, -1)
-    alternating = noise * (1 + 0.02 * (-1.0) ** torch.arange(17)).view(1, 1, -1, 1, 1)
-    found = detail_of(dissolve(alternating[:, :, 12:], alternating))
-    assert found[1:-1].std() / found.mean() < 0.005 < 0.018 < detail_of(alternating).std() / found.mean()
-    jump = torch.cat([noise[:, :, :10], 2 * noise[:, :, 10:]], dim=2)
-    changed = detail_of(dissolve(jump[:, :, :5], jump)) / detail_of(jump)
-    torch.testing.assert_close(changed[[9, 10]], torch.tensor([1.05, 0.95]), atol=0.005, rtol=0)
-    torch.testing.assert_close(changed[[3, 7, 12]], torch.ones(3), atol=0.005, rtol=0)
+    alternating = noise * (1 - 0.1 * (torch.arange(17) % 2)).view(1, 1, -1, 1, 1)
+    found = dissolve(noise[:, :, 12:] * 0.95, alternating)[:, :, :5].diff(dim=-1).square().mean(dim=(0, 1, 3, 4)).sqrt()
+    torch.testing.assert_close(found / found.mean(), torch.ones(5), atol=0.005, rtol=0)
 
 
 def test_the_overlap_is_the_old_segments_dissolved_into_the_new(pipeline, segments):
