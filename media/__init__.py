@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from media.audio.hearing import read_audio
     from media.containers import MediaError, Span
-    from media.decode import Clip, decode_clip
+    from media.decode import Clip, decode_clip, decode_frames
     from media.encode import encode_clip
     from media.figures import in_few_colours, png_bytes
     from media.files import (
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "containers": ("MediaError", "Span"),
-    "decode": ("Clip", "decode_clip"),
+    "decode": ("Clip", "decode_clip", "decode_frames"),
     "encode": ("encode_clip",),
     "figures": ("in_few_colours", "png_bytes"),
     "files": (
@@ -49,6 +49,7 @@ __all__ = [
     "Span",
     "cut_unfinished_line",
     "decode_clip",
+    "decode_frames",
     "encode_clip",
     "flush_to_disk",
     "in_few_colours",

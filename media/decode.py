@@ -54,14 +54,25 @@ def decode_clip(
     Raises:
         MediaError: the file cannot be used.
     """
-    try:
-        shown = _shown(source, fps, max_seconds, transform)
-    except NotSeekable:
-        shown = _shown(source, fps, max_seconds, transform, seek=False)
+    shown = _looked_at(source, fps, max_seconds, transform)
     seconds = len(shown.frames) / fps
     heard = sound_of_span(source, sample_rate, shown.start, seconds, clipping) if shown.has_audio else None
     sound, audio = heard or (None, None)
     return Clip(shown.frames, fps, audio, sample_rate, sound)
+
+
+def decode_frames(
+    source: Source, fps: float, max_seconds: float | None = None, transform: Transform | None = None
+) -> np.ndarray:
+    """`frames` of `decode_clip`, without listening to the sound.
+
+    Args:
+        source, fps, max_seconds, transform: as there.
+
+    Raises:
+        MediaError: its pictures cannot be used.
+    """
+    return _looked_at(source, fps, max_seconds, transform).frames
 
 
 @dataclass(frozen=True)
@@ -71,6 +82,13 @@ class _Shown:
     frames: np.ndarray
     start: float
     has_audio: bool
+
+
+def _looked_at(source: Source, fps: float, max_seconds: float | None, transform: Transform | None) -> _Shown:
+    try:
+        return _shown(source, fps, max_seconds, transform)
+    except NotSeekable:
+        return _shown(source, fps, max_seconds, transform, seek=False)
 
 
 def _shown(

@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import soundfile
 
-from media.decode import decode_clip
+from media.decode import decode_frames
 from media.files import sha256_of_file, write_atomically
 from media.keypoints.keypoint_file import read_keypoints
 from media.records.json_record import JsonRecord
@@ -176,7 +176,7 @@ class FrozenSet:
 
     def frames(self, sample: FrozenSample) -> np.ndarray:
         """`(window_frames, height, width, 3)` uint8 RGB: what a generated video is held against."""
-        return decode_clip(self.path / sample.clip, sample.fps).frames
+        return decode_frames(self.path / sample.clip, sample.fps)
 
     def reference(self, sample: FrozenSample) -> np.ndarray:
         """`(height, width, 3)` uint8 RGB."""

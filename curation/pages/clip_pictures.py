@@ -10,7 +10,7 @@ import pandas as pd
 from curation.errors import CurationError
 from curation.intake.archive import read_clip
 from curation.pages.figures import contact_sheet
-from media import MediaError, decode_clip
+from media import MediaError, decode_frames
 from media.hiding import Hide, as_it_is
 
 SHOWN = 8  # pictures in a row
@@ -41,7 +41,7 @@ def middle_picture(shard_dir: Path, row: dict[str, Any]) -> np.ndarray | None:
     says what is broken."""
     try:
         data = read_clip(shard_dir, row["clip_id"])
-        return decode_clip(data, FPS, max_seconds=min(row["seconds"] / 2, LONGEST_SECONDS)).frames[-1]
+        return decode_frames(data, FPS, min(row["seconds"] / 2, LONGEST_SECONDS))[-1]
     except (MediaError, CurationError):
         return None
 

@@ -12,7 +12,7 @@ import soundfile
 from curation.bucket import choose_bucket, into_bucket
 from curation.people.keypoints import CONFIDENT, KeypointDetector, detect
 from curation.snapshot.sample_facts import measure_facts
-from media import MediaError, Span, decode_clip, encode_clip, read_audio, sha256_of_file
+from media import MediaError, Span, decode_clip, decode_frames, encode_clip, read_audio, sha256_of_file
 from media.audio.hearing import SILENT_PEAK
 from media.frozen_set import FrozenSample, file_in_set
 from media.keypoints.keypoint_file import Keypoints, write_keypoints
@@ -123,7 +123,7 @@ def _write_window(
     taken = _decode(data, window.start, bucket.frames, bucket, video)
     made = encode_clip(taken, video.fps, heard, video.sample_rate, crf=LOSSLESS_TO_THE_EYE, audio_bitrate=AUDIO_BITRATE)
     # What models are held against is what the file says, not what went into it.
-    frames = decode_clip(made, video.fps).frames
+    frames = decode_frames(made, video.fps)
     if frames.shape != taken.shape:
         raise MediaError(
             "frames", f"its window of {len(taken)} frames became {len(frames)} when it was encoded; report it"

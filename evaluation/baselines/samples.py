@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from evaluation.metrics.observation.needs import Need
-from media import MediaError, Probe, decode_clip, probe_clip, read_audio, sha256_of_file
+from media import MediaError, Probe, decode_frames, probe_clip, read_audio, sha256_of_file
 from media.framing import crop_to
 from media.user_error import UserError
 
@@ -46,7 +46,7 @@ class Sample:
         return None if self.reference_frame is None else self._decoded()[self.reference_frame]
 
     def _decoded(self) -> np.ndarray:
-        return decode_clip(self.path, self.fps, transform=lambda image: crop_to(image, self.height, self.width)).frames
+        return decode_frames(self.path, self.fps, transform=lambda image: crop_to(image, self.height, self.width))
 
     def sound(self) -> np.ndarray | None:
         """`(S,)` float32 at `SAMPLE_RATE` over the frames that count; None where the clip has none."""

@@ -10,7 +10,7 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from torch import Tensor, nn
 
-from evaluation.benchmark.puppet_benchmark import Benchmark, build_puppets
+from evaluation.benchmark.puppet_benchmark import Benchmark, build_puppets, load_puppets
 from profiles import load_profile
 from profiles.schema import EvaluationConfig
 
@@ -64,8 +64,16 @@ def video():
 
 
 @pytest.fixture(scope="session")
-def benchmark(tmp_path_factory, config, video) -> Benchmark:
-    return build_puppets(tmp_path_factory.mktemp("benchmark") / "benchmark_sets", config, video)
+def benchmark_folder(tmp_path_factory, config, video) -> Path:
+    """To be read, or copied."""
+    folder = tmp_path_factory.mktemp("benchmark") / "benchmark_sets"
+    build_puppets(folder, config, video)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def benchmark(benchmark_folder) -> Benchmark:
+    return load_puppets(benchmark_folder)
 
 
 @pytest.fixture

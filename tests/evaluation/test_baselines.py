@@ -44,15 +44,6 @@ class SoundJudge:
 
 
 @pytest.fixture(scope="module")
-def benchmark_folder(tmp_path_factory, config, video):
-    from evaluation.benchmark.puppet_benchmark import build_puppets
-
-    folder = tmp_path_factory.mktemp("b") / "benchmark_sets"
-    build_puppets(folder, config, video)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def samples(benchmark_folder):
     return puppet_samples(benchmark_folder)
 
@@ -222,11 +213,13 @@ def test_distances_of_a_network_by_path_order_damage_and_say_that_clips_are_few(
 
 
 @pytest.mark.end_to_end
-def test_fid_through_inceptions_whole_path_orders_blur(inception_file, benchmark_folder):
+def test_fid_through_inceptions_whole_path_orders_blur(inception_file, benchmark_folder, tmp_path):
     from evaluation.baselines.sanity import judge_metrics
+    from evaluation.networks.feature_cache import FeatureCache
     from evaluation.networks.inception import InceptionFeatures
 
-    instruments = Instruments(inception=InceptionFeatures(inception_file))
+    cache = FeatureCache(tmp_path / "cache")  # as in the pipeline: real clips go through the network once
+    instruments = Instruments(inception=InceptionFeatures(inception_file), cache=cache)
     verdicts = judge_metrics(instruments, puppet_samples(benchmark_folder, 2), resamples=5)
     order = list(verdicts["fid"].order.values())
     assert order[0] == pytest.approx(0.0, abs=1e-9) and order[0] < order[1] < order[2]

@@ -18,16 +18,13 @@ from evaluation.baselines import (
 )
 from evaluation.baselines.samples import Sample
 from evaluation.baselines.videos import in_one_frame
-from evaluation.benchmark.puppet_benchmark import build_puppets
 from evaluation.networks.i3d import I3DFeatures
 from tests.evaluation.methods import Detector, RandomConvolution, write
 
 
 @pytest.fixture(scope="module")
-def samples(tmp_path_factory, config, video):
-    folder = tmp_path_factory.mktemp("b") / "benchmark_sets"
-    build_puppets(folder, config, video)
-    return puppet_samples(folder)
+def samples(benchmark_folder):
+    return puppet_samples(benchmark_folder)
 
 
 def test_other_lengths_are_refused_and_fit_cuts_but_never_stretches(tmp_path, samples, benchmark):

@@ -8,10 +8,9 @@ from benchmarks.readme import BAND, results_table, sheet, write_pictures
 
 
 @pytest.fixture
-def data(tmp_path, benchmark, generated_root, config, video):
-    from evaluation.benchmark.puppet_benchmark import build_puppets
-
-    build_puppets(tmp_path / "benchmark_sets" / "puppets", config, video)
+def data(tmp_path, benchmark_folder, generated_root):
+    (tmp_path / "benchmark_sets").mkdir()
+    (tmp_path / "benchmark_sets" / "puppets").symlink_to(benchmark_folder)
     (tmp_path / "generated_videos").mkdir()
     (tmp_path / "generated_videos" / "puppets").symlink_to(generated_root)
     return tmp_path

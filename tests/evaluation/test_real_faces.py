@@ -7,7 +7,6 @@ import pytest
 
 from evaluation.baselines import Instruments, folder_samples, puppet_samples
 from evaluation.baselines.sanity import judge_metrics
-from evaluation.benchmark.puppet_benchmark import build_puppets
 from evaluation.metrics import Network
 from evaluation.networks import dlib_face, packaged
 from evaluation.networks.dlib_face import DlibFaceEmbedding
@@ -92,11 +91,10 @@ def test_a_face_that_turns_and_grows_stays_the_same_person_and_a_cartoon_has_non
     assert np.isnan(embed(cartoon, mediapipe(cartoon))).all()
 
 
-def test_puppets_have_no_face_that_this_network_could_judge(embed, tmp_path, config, video):
-    build_puppets(tmp_path / "benchmark_sets", config, video)
+def test_puppets_have_no_face_that_this_network_could_judge(embed, benchmark_folder):
     puppets = Detector(PuppetKeypoints(), Network("puppet-colours", "1", "whole frames"))
     verdicts = judge_metrics(
-        Instruments(keypoints=puppets, dlib_face=embed), puppet_samples(tmp_path / "benchmark_sets", 2), resamples=5
+        Instruments(keypoints=puppets, dlib_face=embed), puppet_samples(benchmark_folder, 2), resamples=5
     )
     for name in ("dlib_face_distance", "dlib_face_drift"):
         assert not verdicts[name].usable and verdicts[name].reason == "defined on 0% of the real clips only"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from media import MediaError, decode_clip, encode_clip, in_few_colours, probe_clip, write_atomically
+from media import MediaError, decode_clip, decode_frames, encode_clip, in_few_colours, probe_clip, write_atomically
 from puppets import render
 
 
@@ -205,3 +205,13 @@ def test_a_contact_sheet_in_few_colours_looks_the_same_in_half_the_bytes():
     after = np.asarray(Image.open(io.BytesIO(small)).convert("RGB"))
     assert len(small) < len(buffer.getvalue()) / 2
     assert after.shape == before.shape and np.abs(after.astype(int) - before).mean() < 8
+
+
+def test_frames_alone_are_those_of_the_clip_and_its_sound_is_not_listened_to(tmp_path, monkeypatch):
+    frames = np.random.default_rng(0).integers(0, 256, (10, 32, 48, 3), np.uint8)
+    (tmp_path / "clip.mp4").write_bytes(encode_clip(frames, 10.0, np.zeros(16_000, np.float32)))
+    whole = decode_clip(tmp_path / "clip.mp4", 5.0, max_seconds=0.6, transform=lambda image: image[:16])
+    assert whole.audio is not None and whole.frames.shape[1:] == (16, 48, 3)
+    monkeypatch.setattr("media.decode.sound_of_span", None)
+    alone = decode_frames(tmp_path / "clip.mp4", 5.0, 0.6, lambda image: image[:16])
+    np.testing.assert_array_equal(alone, whole.frames)

@@ -20,7 +20,7 @@ from curation.intake.video_hash import Thumbnails, video_hash
 from curation.snapshot.frozen_windows import AUDIO_BITRATE, LOSSLESS_TO_THE_EYE
 from curation.snapshot.sample_facts import measure_facts
 from evaluation.benchmark.people_truth import HASHES, truth_file
-from media import decode_clip, encode_clip, sha256_of_file, whole_directory, write_atomically
+from media import decode_frames, encode_clip, sha256_of_file, whole_directory, write_atomically
 from media.frozen_set import FILES, FrozenSample, FrozenSet, file_in_set, load_frozen_set, write_manifest
 from media.keypoints.keypoint_file import Keypoints, write_keypoints
 from people.render import OTHER
@@ -116,7 +116,7 @@ def _write(seed: int, folder: Path, video: VideoConfig) -> FrozenSample:
     write_keypoints(folder / files["pose"], Keypoints(keypoints, video.width, video.height, video.fps))
     write_atomically(truth_file(folder, name), _truth_of(clip, window))
     # What models are held against is what the file says, not what went into it.
-    frames = decode_clip(made, video.fps).frames
+    frames = decode_frames(made, video.fps)
     facts = measure_facts(frames, video.fps, keypoints, None, heard)
     return FrozenSample(
         sample_id=name, name=f"{clip.name}.mp4", sha256=sha256,
