@@ -1,8 +1,76 @@
-"""Where a network's inputs go."""
+"""Where networks and their inputs go: on which device, in which dtype."""
+
+from typing import Any
 
 import torch
 from diffusers.utils.torch_utils import get_module_execution_device
 from torch import nn
+
+from media.user_error import UserError
+from omnihuman.precision import cast_weights
+from profiles import Profile
+
+AUTO, CPU = "auto", "cpu"
+
+
+class NoSuchDevice(UserError):
+    """A device that this machine does not have; the message lists those that it has."""
+
+    exit_code = 2
+
+
+def devices() -> list[str]:
+    """Names of what this machine computes on, the processor first."""
+    return [CPU, *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
+
+
+def choose_device(asked: str) -> torch.device:
+    """The device of a name: `auto` is the first GPU if there is one, else the processor; `cuda` the first GPU.
+
+    Raises:
+        NoSuchDevice: it is not there.
+    """
+    there = devices()
+    if asked == AUTO:
+        return torch.device(there[1] if len(there) > 1 else CPU)
+    name = "cuda:0" if asked == "cuda" else asked
+    if name not in there:
+        raise NoSuchDevice(
+            f"evaluation.device is {asked}, and this machine has {', '.join(there)}; choose one of them, or auto"
+        )
+    return torch.device(name)
+
+
+def choose_dtype(profile: Profile, device: torch.device) -> torch.dtype:
+    """In which dtype the profile's models compute there: as `evaluation.dtype` says; by default float32 on a processor, and on a GPU the
+    dtype that they were trained in, if it computes in it."""
+    asked = profile.evaluation.dtype
+    if asked != AUTO:
+        return torch.bfloat16 if asked == "bfloat16" else torch.float32
+    trained = profile.engine.precision == "bf16" and device.type == "cuda"
+    return torch.bfloat16 if trained and torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+
+
+def place_pipeline(pipeline: Any, profile: Profile, keep_dtype: bool = False) -> Any:
+    """Bring a pipeline to where the profile's models compute, and return it.
+
+    In bfloat16 are then the weights of transformer and text encoder, but for those that Wan keeps in float32; sound is encoded in float32,
+    and the autoencoder in what it was loaded in.
+
+    Args:
+        pipeline: an `OmniHumanPipeline`.
+        profile: `evaluation.device`, `evaluation.dtype`, and what was trained in.
+        keep_dtype: only move it, because its weights are still to be saved.
+
+    Raises:
+        NoSuchDevice: as `choose_device`.
+    """
+    device = choose_device(profile.evaluation.device)
+    if not keep_dtype:
+        dtype = choose_dtype(profile, device)
+        cast_weights(pipeline.transformer, dtype)
+        pipeline.text_encoder.to(dtype)
+    return pipeline.to(device)
 
 
 def execution_device(module: nn.Module) -> torch.device:

@@ -71,6 +71,8 @@ class EvaluationConfig(Strict):
         seed: of puppets and rendered people, the noise and the bootstrap.
         networks: published networks that look at videos.
         sampling: solver and shift of the teacher.
+        device: where models generate and networks judge: `cpu`, `cuda`, `cuda:1` and so on; `auto` is the first GPU if there is one.
+        dtype: in which models compute; `auto` is float32 on a processor, and on a GPU `engine.precision`. Judges compute in float32.
     """
 
     benchmarks: Annotated[list[BenchmarkName], Field(min_length=1), AfterValidator(_each_once)] = [PUPPETS]
@@ -83,13 +85,14 @@ class EvaluationConfig(Strict):
     bootstrap: Positive = 500
     networks: JudgesConfig = JudgesConfig()
     sampling: SamplingConfig = SamplingConfig()
+    device: Annotated[str, Field(pattern=r"^[a-z]+(:\d+)?$")] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
 
     @model_serializer(mode="wrap")
-    def _as_before_sampling_was_said(self, values: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Unshifted Euler goes unsaid: what was made so stays current."""
-        return {
-            key: value for key, value in values(self).items() if key != "sampling" or self.sampling != SamplingConfig()
-        }
+    def _as_before(self, values: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Unshifted Euler, and a device and dtype that nobody chose, go unsaid: what was made so stays current."""
+        unsaid = (("sampling", SamplingConfig().model_dump()), ("device", "auto"), ("dtype", "auto"))
+        return {key: value for key, value in values(self).items() if (key, value) not in unsaid}
 
     @model_validator(mode="after")
     def _somebody_is_held_out(self) -> Self:

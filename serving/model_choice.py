@@ -17,6 +17,7 @@ from omnihuman import OmniHumanPipeline
 from omnihuman.autoencoder import has_the_same_latents, load_autoencoder
 from omnihuman.digests import weights_digest
 from omnihuman.pipeline import build_pipeline
+from omnihuman.placement import choose_device, place_pipeline
 from omnihuman.wan.pipeline import is_wan_pipeline, pipeline_from_wan
 from profiles import Profile, resolve_source
 from serving.inputs import GenerateError
@@ -69,15 +70,18 @@ class Checkpoint:
         return self.record.kind in ("consistency", "adversarial")
 
 
-def load_model(workspace: Workspace, model: str) -> LoadedModel:
+def load_model(workspace: Workspace, model: str, keep_dtype: bool = False) -> LoadedModel:
     """A pipeline by alias (`champion`), from the registry (`models:/NAME@ALIAS`, `models:/NAME/VERSION`), or from a folder: a whole
-    pipeline's, or a training's (data/distilled_student).
+    pipeline's, or a training's (data/distilled_student). It is where `evaluation.device` of the profile says, and computes in `evaluation.dtype`;
+    with `keep_dtype` in that of its files, so that it can be saved again.
 
     Raises:
         GenerateError: no such folder, one whose files cannot be read, or a training of another profile.
         tracking.registry.RegistryError: no such model, version or alias.
+        omnihuman.placement.NoSuchDevice: a device that is not there.
     """
-    return _load(workspace, _find(workspace, model))
+    choose_device(workspace.profile.evaluation.device)  # before minutes are spent on reading
+    return _load(workspace, _find(workspace, model), keep_dtype)
 
 
 def with_decoder(model: LoadedModel, folder: Path) -> LoadedModel:
@@ -158,7 +162,13 @@ def _registered(workspace: Workspace, model: str) -> "Version":
         raise GenerateError(str(error)) from error
 
 
-def _load(workspace: Workspace, found: "Path | Checkpoint | Version") -> LoadedModel:
+def _load(workspace: Workspace, found: "Path | Checkpoint | Version", keep_dtype: bool = False) -> LoadedModel:
+    loaded = _read(workspace, found)
+    place_pipeline(loaded.pipeline, workspace.profile, keep_dtype)
+    return loaded
+
+
+def _read(workspace: Workspace, found: "Path | Checkpoint | Version") -> LoadedModel:
     if isinstance(found, Checkpoint):
         joined = _joined(workspace.profile, found)
         return dataclasses.replace(joined, trained_on=_clips_of(workspace, joined.snapshot))

@@ -20,6 +20,7 @@ from assets.core.steps import AssetError, Launcher
 from assets.core.training_recipes import RECIPES
 from assets.core.workspace import Workspace
 from assets.kinds.checkpoints import training_job
+from assets.kinds.judging.generated_videos import computed_in
 from assets.make.execute import run_process
 from evaluation.benchmark.benchmark_plan import AUDIO, POSE, RECONSTRUCTION, SECOND_SEED, ModelPlan
 from evaluation.benchmark.generate import generate_videos
@@ -34,6 +35,7 @@ from media import whole_directory, write_atomically
 from media.records import ProductRecord, SnapshotRecord
 from omnihuman.autoencoder import load_autoencoder
 from omnihuman.pipeline import build_pipeline
+from omnihuman.placement import choose_device, place_pipeline
 from profiles import changed_profile, resolve_source
 from profiles.judging import PUPPETS
 from tracking.code_version import git_commit
@@ -214,7 +216,8 @@ def _scored(workspace: Workspace, study: Study, weights: Path) -> Path:
     benchmark, config = _benchmark(workspace), workspace.profile.evaluation
     digest = ProductRecord.read(weights).weights_digest
     steps, modes = None if study.one_step else config.teacher_steps, (AUDIO, POSE, SECOND_SEED)
-    parts = [digest, benchmark.digest, steps, config.model_dump(mode="json")]
+    parts: list[Any] = [digest, benchmark.digest, steps, config.model_dump(mode="json")]
+    parts += [] if computed_in(workspace.profile) == "float32" else [computed_in(workspace.profile)]
     root = (
         workspace.var
         / "ablation"
@@ -222,13 +225,19 @@ def _scored(workspace: Workspace, study: Study, weights: Path) -> Path:
         / hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
     )
     if not (root / "scores" / "scores.parquet").is_file():
-        pipeline = build_pipeline(workspace.profile, weights / "transformer", steps or 1)
+        pipeline = place_pipeline(
+            build_pipeline(workspace.profile, weights / "transformer", steps or 1), workspace.profile
+        )
+        dtype = computed_in(workspace.profile)
         for mode in modes:
             if not (root / MODEL / mode / "meta.json").is_file():
-                generate_videos(pipeline, benchmark, root / MODEL / mode, mode, steps, config, weights=digest)
+                generate_videos(
+                    pipeline, benchmark, root / MODEL / mode, mode, steps, config, weights=digest, dtype=dtype
+                )
         if not (root / RECONSTRUCTION).exists():
             (root / RECONSTRUCTION).symlink_to(workspace.of_benchmark("generated_videos", PUPPETS) / RECONSTRUCTION)
         autoencoder = load_autoencoder(resolve_source(workspace.profile.encoders.autoencoder))
+        autoencoder.to(choose_device(config.device))
         score_benchmark(
             root,
             benchmark,

@@ -7,8 +7,9 @@ holds weights in bfloat16 but for those that Wan keeps in float32; `rounded` hol
 
 import argparse
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ import torch
 from diffusers import AutoencoderKLWan
 from torch import Tensor, nn
 
+from benchmarks.training.plain_engine import PlainEngine, awake
 from omnihuman.autoencoder import use_fast_layers, with_narrower_decoder
 from omnihuman.precision import cast_weights
 from profiles import Profile, load_profile
-from tests.training.plain_engine import PlainEngine, awake
 from training.data.batch import Batch, SampleDraw
 from training.data.conditions import Conditions
 from training.distillation.consistency import batch_loss, time_grid
@@ -47,13 +48,18 @@ class Seen:
 
     Attributes:
         losses: by name, one value a step.
-        gradients: of each engine, flat, one a step.
+        engines: by name; each kept its first and its last gradient, and how far its weights came.
         pairs: `(32,)` consistency losses of the grid's pairs before the first step.
     """
 
     losses: dict[str, list[float]] = field(default_factory=dict)
-    gradients: dict[str, list[Tensor]] = field(default_factory=dict)
+    engines: dict[str, "Watched"] = field(default_factory=dict)
     pairs: Tensor | None = None
+
+    @property
+    def steps(self) -> int:
+        """How many were taken."""
+        return max(len(values) for values in self.losses.values())
 
     def add(self, row: dict[str, float]) -> None:
         """One step's numbers."""
@@ -92,7 +98,11 @@ def make_batch(profile: Profile, size: int, seed: int) -> Batch:
 
 
 class Watched(PlainEngine):
-    """A plain engine in one of the four ways, which keeps the gradient of each step."""
+    """A plain engine in one of the four ways.
+
+    Attributes:
+        first, last: the gradients of the first step and of the last one taken, flat.
+    """
 
     def __init__(self, module: nn.Module, optimizer: Any, way: str):
         if way == ROUNDED:
@@ -101,12 +111,22 @@ class Watched(PlainEngine):
         elif way == MODULES:
             cast_weights(module, torch.bfloat16)
         super().__init__(module, optimizer, bf16=way == AUTOCAST)
-        self.gradients: list[Tensor] = []
+        self.first: Tensor | None = None
+        self.last: Tensor | None = None
+        self._start = self._weights()
         assert self.optimizer is not None
-        self.optimizer.register_step_pre_hook(lambda *_: self.gradients.append(self._gradient()))
+        self.optimizer.register_step_pre_hook(lambda *_: self._note())
 
-    def _gradient(self) -> Tensor:
-        return torch.cat([p.grad.float().flatten() for p in self.module.parameters() if p.grad is not None])
+    def _note(self) -> None:
+        self.last = torch.cat([p.grad.float().flatten() for p in self.module.parameters() if p.grad is not None])
+        self.first = self.last if self.first is None else self.first
+
+    def _weights(self) -> Tensor:
+        return torch.cat([p.detach().float().flatten() for p in self.module.parameters() if p.requires_grad])
+
+    def moved(self) -> Tensor:
+        """How far all weights came since the start, flat."""
+        return self._weights() - self._start
 
 
 def network(profile: Profile, seed: int) -> nn.Module:
@@ -114,22 +134,23 @@ def network(profile: Profile, seed: int) -> nn.Module:
     return awake(build_transformer(profile, None, seed))
 
 
-def train(profile: Profile, kind: str, way: str, steps: int = 1) -> Seen:
-    """Some steps of one kind of training, through the product's own losses and updates."""
-    trainers: dict[str, Callable[..., Seen]] = dict.fromkeys(STAGES, _stage) | dict.fromkeys(PHASES, _adversarial)
-    trainers |= {"consistency": _consistency, "slim_decoder": _decoder}
+def train(profile: Profile, kind: str, way: str, steps: int = 1, samples: int = 8) -> Seen:
+    """Some steps of one kind of training, through the product's own losses and updates; `samples` a step in stages and adversarial phases."""
+    trainers: dict[str, Callable[..., Seen]] = {"consistency": _consistency, "slim_decoder": _decoder}
+    trainers |= dict.fromkeys(STAGES, partial(_stage, samples=samples))
+    trainers |= dict.fromkeys(PHASES, partial(_adversarial, samples=samples))
     return trainers[kind](profile, kind, way, steps)
 
 
-def _stage(profile: Profile, kind: str, way: str, steps: int) -> Seen:
+def _stage(profile: Profile, kind: str, way: str, steps: int, samples: int) -> Seen:
     config, seen = getattr(profile, kind), Seen()
     engine = Watched(network(profile, 0), config.optimizer, way)
     given = {"stage_1": {"reference"}, "stage_2": {"reference", "audio"}}.get(kind)
     for step in range(steps):
-        batch = make_batch(profile, 8, step)
+        batch = make_batch(profile, samples, step)
         batch = batch if given is None else replace(batch, given=frozenset(given))
         seen.add({"loss": optimizer_step(engine, batch, config).loss})
-    seen.gradients["model"] = engine.gradients
+    seen.engines["model"] = engine
     return seen
 
 
@@ -148,11 +169,11 @@ def _consistency(profile: Profile, kind: str, way: str, steps: int) -> Seen:
         backward(engine, each.mean())
         take_step(engine)
         seen.add({"loss": float(each.detach().mean())})
-    seen.gradients["model"] = engine.gradients
+    seen.engines["model"] = engine
     return seen
 
 
-def _adversarial(profile: Profile, kind: str, way: str, steps: int) -> Seen:
+def _adversarial(profile: Profile, kind: str, way: str, steps: int, samples: int) -> Seen:
     config, seen = getattr(profile, kind), Seen()
     torch.manual_seed(2)
     critic = Discriminator(network(profile, 1), config.heads)
@@ -160,11 +181,11 @@ def _adversarial(profile: Profile, kind: str, way: str, steps: int) -> Seen:
     for step in range(steps):
         draws = []
         for half in range(2):
-            batch = make_batch(profile, 8, 2 * step + half)
+            batch = make_batch(profile, samples, 2 * step + half)
             draws.append(list(draw_parts(batch.as_images() if kind == PHASES[0] else batch, config, 1)))
         row = discriminator_step(*engines, draws[0], config) | generator_step(*engines, draws[1], config)
         seen.add({name: row[name] for name in ("discriminator_loss", "r1", "generator_loss")})
-    seen.gradients = {"generator": engines[0].gradients, "discriminator": engines[1].gradients}
+    seen.engines = {"generator": engines[0], "discriminator": engines[1]}
     return seen
 
 
@@ -175,15 +196,15 @@ def _decoder(profile: Profile, kind: str, way: str, steps: int) -> Seen:
     wide = AutoencoderKLWan(base_dim=16, dim_mult=[1, 2, 2], num_res_blocks=1, temperal_downsample=[True, True])
     training = DecoderDistillation.__new__(DecoderDistillation)
     training.teacher = use_fast_layers(wide).eval().requires_grad_(False)
-    training.engine = Watched(Decoder(with_narrower_decoder(training.teacher, 8)), config.optimizer, way)
+    engine = training.engine = Watched(Decoder(with_narrower_decoder(training.teacher, 8)), config.optimizer, way)
     training.decoder, training.rank, training.ranks = config, 0, 1
     for step in range(steps):
         batch = make_batch(profile, 2, step)
         for loss in training.losses(step, replace(batch, latents=batch.latents[:, :, :2])):
-            backward(training.engine, loss)
-            take_step(training.engine)
+            backward(engine, loss)
+            take_step(engine)
             seen.add({"loss": float(loss.detach())})
-    seen.gradients["model"] = training.engine.gradients
+    seen.engines["model"] = engine
     return seen
 
 
@@ -200,15 +221,26 @@ class Row:
 def compare(kind: str, way: str, ours: Seen, exact: Seen) -> Iterator[Row]:
     """What the table and the test look at.
 
-    Relative deviations of losses and of R1, the smallest cosine between gradients, and of consistency the pairs whose loss is
-    0, and how far the losses of the late pairs lie above those of float32.
+    Relative deviations of losses and of R1, the largest over the steps; cosines between the gradients of the first step and of the last,
+    which are those of networks that went their own ways meanwhile, and between the ways; and of consistency the pairs whose loss is 0, and
+    how far the losses of the late pairs lie above those of float32.
     """
     for name, values in ours.losses.items():
         off = max(abs(a / b - 1) for a, b in zip(values, exact.losses[name], strict=True))
         yield Row(kind, way, f"{name}, relative", off)
-    for name, gradients in ours.gradients.items():
-        cosines = [cosine(a, b) for a, b in zip(gradients, exact.gradients[name], strict=True)]
-        yield Row(kind, way, f"gradient of the {name}, cosine", min(cosines))
+    for name, engine in ours.engines.items():
+        other = exact.engines[name]
+        assert (
+            engine.first is not None and other.first is not None and engine.last is not None and other.last is not None
+        )
+        yield Row(kind, way, f"gradient of the {name}, cosine", cosine(engine.first, other.first))
+        if ours.steps > 1:
+            yield Row(
+                kind, way, f"gradient of the {name} at step {ours.steps}, cosine", cosine(engine.last, other.last)
+            )
+            yield Row(
+                kind, way, f"way of the {name} in {ours.steps} steps, cosine", cosine(engine.moved(), other.moved())
+            )
     if ours.pairs is not None and exact.pairs is not None:
         late = time_grid(32, 24.0)[1:] > LATE
         yield Row(kind, way, "pairs with loss 0", int((ours.pairs == 0).sum()))
@@ -228,45 +260,45 @@ def cosine(first: Tensor, second: Tensor) -> float:
     return float(torch.cosine_similarity(first.double(), second.double(), dim=0))
 
 
-def table(steps: int, profile: Profile) -> list[Row]:
-    """All kinds in all ways."""
-    rows = []
-    for kind in KINDS:
-        exact = train(profile, kind, FLOAT32, steps)
-        for way in (AUTOCAST, MODULES, ROUNDED):
-            rows += compare(kind, way, train(profile, kind, way, steps), exact)
-            print(f"{kind} {way}", flush=True)
-    return rows
+def rows_of(kind: str, steps: int, samples: int, profile: Profile, ways: Sequence[str]) -> list[Row]:
+    """One kind in these ways."""
+    exact = train(profile, kind, FLOAT32, steps, samples)
+    return [row for way in ways for row in compare(kind, way, train(profile, kind, way, steps, samples), exact)]
 
 
-def markdown(rows: list[Row]) -> str:
+def head(ways: Sequence[str]) -> list[str]:
+    """Of the table."""
+    return [f"| kind | quantity | {' | '.join(ways)} |", f"| --- | --- | {' | '.join('---:' for _ in ways)} |"]
+
+
+def lines(rows: list[Row], ways: Sequence[str]) -> Iterator[str]:
     """Kind and quantity down, ways across."""
-    ways = (AUTOCAST, MODULES, ROUNDED)
     values = {(row.kind, row.quantity, row.way): row.value for row in rows}
-    lines = [
-        "| kind | quantity | " + " | ".join(ways) + " |",
-        "| --- | --- | " + " | ".join("---:" for _ in ways) + " |",
-    ]
     for kind, quantity in dict.fromkeys((row.kind, row.quantity) for row in rows):
         cells = [
             f"{values[kind, quantity, way]:.3g}" if "cosine" not in quantity else f"{values[kind, quantity, way]:.5f}"
             for way in ways
         ]
-        lines.append(f"| {kind} | {quantity} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        yield f"| {kind} | {quantity} | {' | '.join(cells)} |"
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the table, each kind as soon as it is done."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--samples", type=int, default=8, help="of a step, in stages and adversarial phases")
     parser.add_argument("--profile", default="wan2.1-1.3b")
+    parser.add_argument("--ways", nargs="+", choices=(AUTOCAST, MODULES, ROUNDED), default=(AUTOCAST,))
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         store = torch.distributed.FileStore(str(Path(folder) / "store"), 1)
         torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
         try:
-            print(markdown(table(arguments.steps, cut_down(arguments.profile))))
+            print("\n".join(head(arguments.ways)), flush=True)
+            for kind in arguments.kinds:
+                rows = rows_of(kind, arguments.steps, arguments.samples, cut_down(arguments.profile), arguments.ways)
+                print("\n".join(lines(rows, arguments.ways)), flush=True)
         finally:
             torch.distributed.destroy_process_group()
 

@@ -64,6 +64,7 @@ def generate_videos(
     progress: Progress | None = None,
     *,
     weights: str,
+    dtype: str = "float32",
 ) -> Path:
     """Generate the clips that `mode` can be asked of; write `videos-*.safetensors`, `meta.json` and four mp4s.
 
@@ -76,6 +77,7 @@ def generate_videos(
         config: batch size, guidance scale, seed.
         progress: called with (clips done, clips, note).
         weights: digest of the pipeline's weights. Unfinished batches of other weights are never used.
+        dtype: that it computes in, for the record; nor are those of another.
 
     Raises:
         GenerationError: an unknown mode, a benchmark of which it cannot be asked, or output of the wrong shape.
@@ -107,6 +109,7 @@ def generate_videos(
         "clips": len(clips),
         "weights": weights,
         "benchmark": benchmark.digest,
+        "dtype": dtype,
     }
     key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
     work = destination.parent / f".batches-{mode}-{key}"

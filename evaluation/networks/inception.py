@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from evaluation.metrics.distances.distributions import INCEPTION
 from media.weights import fill
+from networks.on_device import CPU, OnDevice
 from networks.weights import NetworkError, identify, opened, read_weights
 
 FEATURES, CLASSES, SIDE = 2048, 1008, 299
@@ -166,15 +167,15 @@ def resized(frames: np.ndarray) -> Tensor:
 class InceptionFeatures:
     """Features of frames. `network` names the weights."""
 
-    def __init__(self, path: Path, batch_size: int = 32):
-        """Load by path.
+    def __init__(self, path: Path, batch_size: int = 32, device: torch.device = CPU):
+        """Load by path, onto `device`.
 
         Raises:
             NetworkError: no such file, or other weights in it.
         """
         self.network = identify(path, INCEPTION, PROTOCOL, REMEDY)
         self._batch_size = batch_size
-        self._model = opened(path, INCEPTION, REMEDY, lambda: load_inception(path))
+        self._model = opened(path, INCEPTION, REMEDY, lambda: OnDevice(load_inception(path), device))
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:
         """`(T, H, W, 3)` uint8 RGB to `(T, 2048)` float32."""

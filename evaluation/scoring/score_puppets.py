@@ -166,4 +166,6 @@ class _LatentFrechet:
 
     def _latents(self, frames: np.ndarray) -> np.ndarray:
         batches = torch.from_numpy(frames).split(16)
-        return np.concatenate([encode_video(self.autoencoder, to_pixels(batch)).float().numpy() for batch in batches])
+        return np.concatenate(
+            [encode_video(self.autoencoder, to_pixels(batch)).float().cpu().numpy() for batch in batches]
+        )

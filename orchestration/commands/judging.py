@@ -91,12 +91,13 @@ def sensitivity(
     from evaluation.benchmark.puppet_benchmark import load_puppets
     from evaluation.questions.sensitivity import as_markdown, measure_sensitivity
     from omnihuman.pipeline import build_pipeline
+    from omnihuman.placement import place_pipeline
     from profiles.judging import PUPPETS
 
     workspace = open_with()
     profile = workspace.profile
     steps = 1 if "student" in model else profile.evaluation.teacher_steps
-    pipeline = build_pipeline(profile, workspace.data(model) / "transformer", steps)
+    pipeline = place_pipeline(build_pipeline(profile, workspace.data(model) / "transformer", steps), profile)
     benchmark = load_puppets(workspace.of_benchmark("benchmark_sets", PUPPETS))
     with typer.progressbar(length=7, label=model, file=sys.stderr) as bar:
         rows = measure_sensitivity(

@@ -16,18 +16,24 @@ if TYPE_CHECKING:
 
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="override a profile key: --set stage_1.steps=10")]
 ProfileOption = Annotated[str | None, typer.Option(help="laptop, people, wan2.1-1.3b, wan2.1-14b, or a .yaml path")]
+DeviceOption = Annotated[
+    str | None, typer.Option(help="cpu, cuda, cuda:1 or auto; default the profile's evaluation.device")
+]
 
 
 class CommandError(UserError, ValueError):
     """Options that cannot be followed, or something missing that a command reads; the message says what to do."""
 
 
-def open_with(profile: str | None = None, overrides: list[str] | None = None, writes: bool = True) -> "Workspace":
+def open_with(
+    profile: str | None = None, overrides: list[str] | None = None, writes: bool = True, device: str | None = None
+) -> "Workspace":
     """The workspace, profile and overrides also in the environment, where processes that this one starts find them.
 
     Args:
         profile, overrides: as options name them.
         writes: the command makes files in the home; one that only looks goes on where it may not be written.
+        device: in place of `evaluation.device`.
 
     Raises:
         assets.core.home.HomeError: it writes, and no file can be made there.
@@ -37,6 +43,7 @@ def open_with(profile: str | None = None, overrides: list[str] | None = None, wr
 
     if profile:
         os.environ["OMNIHUMAN_PROFILE"] = profile
+    overrides = [*(overrides or ()), *([] if device is None else [f"evaluation.device={device}"])]
     if overrides:
         os.environ["OMNIHUMAN_SET"] = " ".join([os.environ.get("OMNIHUMAN_SET", ""), *overrides]).strip()
     workspace = open_workspace()

@@ -124,7 +124,7 @@ def register(
     from serving.model_choice import load_model
 
     workspace = open_with(profile, overrides)
-    loaded = load_model(workspace, model)
+    loaded = load_model(workspace, model, keep_dtype=True)
 
     def report(done: int, total: int, note: str) -> None:
         print(f"[{done}/{total}] {note}", flush=True)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from assets.core.addresses import LOOPBACK
-from orchestration.commands.options import ProfileOption, need, open_with
+from orchestration.commands.options import DeviceOption, ProfileOption, need, open_with
 
 PANEL = "Videos"
 
@@ -81,6 +81,7 @@ def generate(
         typer.Option(help='visible "AI-generated" on the pictures; without it you are answerable for telling viewers'),
     ] = True,
     face_check: Annotated[bool, typer.Option(help="refuse a picture without a face, or with several people")] = True,
+    device: DeviceOption = None,
     profile: ProfileOption = None,
 ) -> None:
     """Make a talking video of any length from a picture and a sound. Stopped and started again, it goes on."""
@@ -89,7 +90,7 @@ def generate(
     from serving.generation import Request, generate_videos, one_request_per_sound, parse_guidance
     from serving.model_choice import load_model, with_decoder
 
-    workspace = open_with(profile, writes=False)
+    workspace = open_with(profile, writes=False, device=device)
     sounds = audio or []
     request = Request(
         output,
@@ -148,6 +149,7 @@ def page(
     upload_mib: Annotated[int, typer.Option(min=1, help="largest file")] = 100,
     waiting: Annotated[int, typer.Option(min=1, help="requests that may wait")] = 8,
     may_drop: MayDropOption = None,
+    device: DeviceOption = None,
     profile: ProfileOption = None,
 ) -> None:
     """A web page to try the models on: picture and voice in, video with its scores out. Needs `make page`."""
@@ -156,7 +158,7 @@ def page(
     from serving.http.request_limits import Limits
 
     limits = Limits(longest, upload_mib * 1024**2, waiting, may_drop=_names(may_drop))
-    raise typer.Exit(serve_page(open_with(profile), host, port, limits, expose))
+    raise typer.Exit(serve_page(open_with(profile, device=device), host, port, limits, expose))
 
 
 @app.command(rich_help_panel=PANEL)
@@ -180,6 +182,7 @@ def serve(
     grace: Annotated[
         float, typer.Option(min=0, help="seconds that the segment being made gets when the server ends")
     ] = 60.0,
+    device: DeviceOption = None,
     profile: ProfileOption = None,
 ) -> None:
     """Make videos over HTTP, one after another, as jobs that outlive the process. Needs the extra `serve`."""
@@ -192,7 +195,9 @@ def serve(
     known = None if tokens is None else read_tokens(tokens)
     limits = Limits(longest, upload_mib * 1024**2, waiting, per_client, _names(may_drop))
     quota = Quota(keep_hours * 3600, keep_jobs, keep_mib * 1024**2)
-    raise typer.Exit(serve_videos(open_with(profile), model, host, port, limits, expose, quota, grace, known))
+    raise typer.Exit(
+        serve_videos(open_with(profile, device=device), model, host, port, limits, expose, quota, grace, known)
+    )
 
 
 def _names(droppable: list[Droppable] | None) -> frozenset[str]:

@@ -31,7 +31,7 @@ from omnihuman.conditions.text import load_text_model
 from omnihuman.pipeline import OmniHumanPipeline
 from omnihuman.saved_encoders import load_encoders
 from omnihuman.transformer import OmniHumanTransformer3DModel
-from tests.training.plain_engine import tiny_profile
+from tests.training.tiny_networks import tiny_profile
 from training.stages.model import build_transformer
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,7 +12,8 @@ from unittest.mock import patch
 import deepspeed
 import torch
 
-from tests.training.plain_engine import PlainEngine, random_batch, tiny_discriminator, tiny_generator, tiny_profile
+from benchmarks.training.plain_engine import PlainEngine
+from tests.training.tiny_networks import random_batch, tiny_discriminator, tiny_generator, tiny_profile
 from training.data.micro_batches import narrow_batch
 from training.distillation import updates
 from training.distillation.gradient_cosine import GradientCosine

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.training.plain_engine import random_batch, tiny_discriminator, tiny_profile
+from tests.training.tiny_networks import random_batch, tiny_discriminator, tiny_profile
 from training.distillation.discriminator import Discriminator, head_blocks
 from training.errors import TrainingError
 from training.stages.model import build_transformer

@@ -11,11 +11,12 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks.training.plain_engine import PlainEngine
 from omnihuman.errors import InputError
 from omnihuman.pipeline import OmniHumanPipeline
 from omnihuman.precision import cast_weights
 from profiles import load_profile
-from tests.training.plain_engine import PlainEngine, random_batch, tiny_discriminator, tiny_generator, tiny_profile
+from tests.training.tiny_networks import random_batch, tiny_discriminator, tiny_generator, tiny_profile
 from training.data.conditions import Conditions
 from training.distillation.consistency import batch_loss, grid_pair, time_grid
 from training.distillation.critic_probe import Probe

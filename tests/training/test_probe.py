@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from tests.training.plain_engine import PlainEngine, random_batch, tiny_discriminator, tiny_generator, tiny_profile
+from benchmarks.training.plain_engine import PlainEngine
+from tests.training.tiny_networks import random_batch, tiny_discriminator, tiny_generator, tiny_profile
 from training.distillation.critic_probe import Probe, probe_conditions
 from training.distillation.gradient_cosine import GradientCosine
 from training.distillation.updates import draw_parts, generator_step, spread

@@ -2,8 +2,9 @@
 
 import torch
 
+from benchmarks.training.plain_engine import PlainEngine
 from profiles.schema import AdversarialConfig
-from tests.training.plain_engine import PlainEngine, random_batch, tiny_discriminator, tiny_generator, tiny_profile
+from tests.training.tiny_networks import random_batch, tiny_discriminator, tiny_generator, tiny_profile
 from training.data.micro_batches import narrow_batch
 from training.distillation.objectives import approximated_r1, generator_loss
 from training.distillation.one_step import one_step

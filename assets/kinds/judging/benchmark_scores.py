@@ -28,6 +28,7 @@ from evaluation.scoring.score_table import of_benchmark
 from media import write_atomically
 from media.records import ProductRecord
 from omnihuman.autoencoder import load_autoencoder
+from omnihuman.placement import choose_device
 from profiles import resolve_source
 from profiles.judging import benchmark_folder
 
@@ -83,6 +84,8 @@ def _scored(execution: Execution, benchmark: Benchmark) -> Path:
     if (part / MADE_OF).is_file() and (part / MADE_OF).read_text() == made_of:
         return part
     autoencoder = load_autoencoder(resolve_source(workspace.profile.encoders.autoencoder)) if puppets else None
+    if autoencoder is not None:
+        autoencoder.to(choose_device(config.device))
     score_benchmark(
         videos,
         benchmark,

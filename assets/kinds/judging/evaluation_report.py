@@ -22,6 +22,7 @@ from evaluation.scoring.score_table import of_benchmark
 from evaluation.scoring.tables import Tables
 from media.features.places import parts_of
 from omnihuman.autoencoder import encode_video, load_autoencoder, to_pixels
+from omnihuman.placement import choose_device
 from profiles import Profile, resolve_source
 from profiles.judging import benchmark_folder
 from training.data.feature_rows import FeatureRows
@@ -60,8 +61,9 @@ def write_report(workspace: Workspace, benchmark: Benchmark, tables: Tables) -> 
 def _features_of(profile: Profile, benchmark: Benchmark, clips: Sequence[int]) -> np.ndarray:
     """`(N, D)` of the samples' true clips, one at a time."""
     autoencoder = load_autoencoder(resolve_source(profile.encoders.autoencoder))
+    autoencoder.to(choose_device(profile.evaluation.device))
     features = [
-        latent_features(encode_video(autoencoder, to_pixels(benchmark.sample(clip).frames[None])).float().numpy())
+        latent_features(encode_video(autoencoder, to_pixels(benchmark.sample(clip).frames[None])).float().cpu().numpy())
         for clip in clips
     ]
     return np.concatenate(features)

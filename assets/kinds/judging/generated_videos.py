@@ -22,6 +22,7 @@ from media import write_atomically
 from media.records import ProductRecord
 from omnihuman.autoencoder import load_autoencoder
 from omnihuman.pipeline import OmniHumanPipeline, build_pipeline
+from omnihuman.placement import choose_device, choose_dtype, place_pipeline
 from omnihuman.transformer import OmniHumanTransformer3DModel
 from profiles import Profile, resolve_source
 from profiles.judging import EvaluationConfig, SamplingConfig, benchmark_folder
@@ -45,8 +46,8 @@ def make_generated_videos(execution: Execution) -> Metadata:
             for mode in model.modes
         ]
         pipelines = _Pipelines(execution)
-        for place, (model, benchmark, mode) in enumerate(sets):
-            _generate(pipelines, benchmark, model, mode, _share(execution, place, len(sets)))
+        for number, (model, benchmark, mode) in enumerate(sets):
+            _generate(pipelines, benchmark, model, mode, _share(execution, number, len(sets)))
         seconds = _seconds(root, config.benchmarks)
         run.log({f"seconds_per_clip.{name}": value for name, value in seconds.items()})
         for benchmark in benchmarks:
@@ -98,8 +99,8 @@ def _reconstruct(execution: Execution, benchmark: Benchmark) -> None:
     maker, autoencoder = pixels / "autoencoder.txt", source_version(profile.encoders.autoencoder)
     if _is_done(pixels, {"benchmark": benchmark.digest}) and maker.is_file() and maker.read_text() == autoencoder:
         return
-    source = resolve_source(profile.encoders.autoencoder)
-    reconstruct(load_autoencoder(source), benchmark, pixels, profile.evaluation.batch_size)
+    source, device = resolve_source(profile.encoders.autoencoder), choose_device(profile.evaluation.device)
+    reconstruct(load_autoencoder(source).to(device), benchmark, pixels, profile.evaluation.batch_size)
     write_atomically(maker, autoencoder.encode())
 
 
@@ -121,8 +122,10 @@ class _Pipelines:
 def planned_pipeline(
     profile: Profile, transformer: str | Path | OmniHumanTransformer3DModel, model: ModelPlan
 ) -> OmniHumanPipeline:
-    """The pipeline of a planned model: a student by its own single step; a teacher as one, and guided, even where a single step is planned."""
-    return build_pipeline(profile, transformer, 1 if model.steps is None else profile.evaluation.teacher_steps)
+    """The pipeline of a planned model, where it is to compute: a student by its own single step; a teacher as one, and guided, even where a
+    single step is planned."""
+    steps = 1 if model.steps is None else profile.evaluation.teacher_steps
+    return place_pipeline(build_pipeline(profile, transformer, steps), profile)
 
 
 def _generate(pipelines: _Pipelines, benchmark: Benchmark, model: ModelPlan, mode: str, report: Report) -> None:
@@ -138,15 +141,22 @@ def _generate(pipelines: _Pipelines, benchmark: Benchmark, model: ModelPlan, mod
         "sampling": (config.sampling if model.steps is not None else SamplingConfig()).model_dump(),
         "batch_size": config.batch_size,
         "seed": config.seed,
+        "dtype": computed_in(workspace.profile),
     }
     if not _is_done(folder, wanted):
         pipeline = pipelines.get(model)
-        generate_videos(pipeline, benchmark, folder, mode, model.steps, config, report, weights=weights)
+        dtype = wanted["dtype"]
+        generate_videos(pipeline, benchmark, folder, mode, model.steps, config, report, weights=weights, dtype=dtype)
 
 
-def _share(execution: Execution, place: int, sets: int) -> Report:
+def computed_in(profile: Profile) -> str:
+    """Name of the dtype that models generate in here."""
+    return str(choose_dtype(profile, choose_device(profile.evaluation.device))).removeprefix("torch.")
+
+
+def _share(execution: Execution, number: int, sets: int) -> Report:
     """Progress within one of `sets` sets as progress in all of them."""
-    return lambda clips, total, note: execution.report(place * total + clips, sets * total, note)
+    return lambda clips, total, note: execution.report(number * total + clips, sets * total, note)
 
 
 def pipeline_digest(workspace: Workspace, weights: str) -> str:
@@ -166,7 +176,8 @@ def _is_done(folder: Path, wanted: dict[str, Any]) -> bool:
     if not meta.is_file():
         return False
     found = json.loads(meta.read_text())
-    found.setdefault("sampling", SamplingConfig().model_dump())  # what it was before it was said
+    # What they were before they were said.
+    found = {"sampling": SamplingConfig().model_dump(), "dtype": "float32"} | found
     return all(found.get(key) == value for key, value in wanted.items())
 
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import torch
+
 from assets.core.workspace import Workspace
 from assets.kinds.detectors import PUPPETS, keypoint_detector
 from assets.kinds.judging.judges import DetectorJudge, SyncNetJudge
@@ -14,8 +16,10 @@ from evaluation.networks.feature_cache import FeatureCache
 from evaluation.networks.i3d import I3DFeatures
 from evaluation.networks.inception import InceptionFeatures
 from evaluation.networks.packaged import if_installed
+from networks.on_device import CPU
 from networks.qalign import QAlign
 from networks.weights import NetworkError
+from omnihuman.placement import choose_device
 from profiles.judging import JudgesConfig
 
 CACHE = "feature_cache"  # below var
@@ -27,19 +31,25 @@ def profile_instruments(workspace: Workspace) -> Instruments:
     Raises:
         networks.weights.NetworkError: a named file that is missing or is another network.
         AssetError: a keypoint detector that is not there.
+        omnihuman.placement.NoSuchDevice: a device that is not there.
         curation.errors.CurationError: as `keypoint_detector`.
     """
     profile = workspace.profile
     named: JudgesConfig = profile.evaluation.networks
     # The detector of puppets sees nobody else: better no keypoints than those.
     seen = None if profile.encoders.keypoints == PUPPETS else DetectorJudge(keypoint_detector(profile))
-    return open_instruments(named, seen, _installed_dlib(seen), workspace.var / CACHE)
+    device = choose_device(profile.evaluation.device)
+    return open_instruments(named, seen, _installed_dlib(seen), workspace.var / CACHE, device)
 
 
 def open_instruments(
-    named: JudgesConfig, keypoints: DetectorJudge | None, dlib_face: DlibFaceEmbedding | None, cache: Path
+    named: JudgesConfig,
+    keypoints: DetectorJudge | None,
+    dlib_face: DlibFaceEmbedding | None,
+    cache: Path,
+    device: torch.device = CPU,
 ) -> Instruments:
-    """Open the networks that have a path; those that look at faces need keypoints to find them by.
+    """Open the networks that have a path; those that look at faces need keypoints to find them by. Those of torch are on `device`.
 
     Raises:
         networks.weights.NetworkError: a file that is missing or is another network, or a network of faces without keypoints.
@@ -50,15 +60,15 @@ def open_instruments(
             "folder of a published detector"
         )
     return Instruments(
-        inception=InceptionFeatures(Path(named.inception)) if named.inception else None,
-        i3d=I3DFeatures(Path(named.i3d)) if named.i3d else None,
+        inception=InceptionFeatures(Path(named.inception), device=device) if named.inception else None,
+        i3d=I3DFeatures(Path(named.i3d), device=device) if named.i3d else None,
         arcface=ArcFaceEmbedding(Path(named.arcface)) if named.arcface else None,
         dlib_face=dlib_face,
-        qalign=QAlign(Path(named.qalign)) if named.qalign else None,
+        qalign=QAlign(Path(named.qalign), str(device)) if named.qalign else None,
         keypoints=keypoints,
-        imagenet=if_installed(EfficientNetFeatures),
+        imagenet=if_installed(lambda: EfficientNetFeatures(device)),
         dnsmos=if_installed(Dnsmos),
-        syncnet=SyncNetJudge(Path(named.syncnet), keypoints) if named.syncnet and keypoints else None,
+        syncnet=SyncNetJudge(Path(named.syncnet), keypoints, device) if named.syncnet and keypoints else None,
         cache=FeatureCache(cache),
     )
 

@@ -38,8 +38,10 @@ def score_pipeline(
         The folder of the tables (`evaluation.scoring.tables.Tables`).
     """
     config = workspace.profile.evaluation
+    dtype = str(pipeline.transformer.dtype).removeprefix("torch.")
     for mode in modes:
-        generate_videos(pipeline, benchmark, root / STUDENT / mode, mode, None, config, report, weights=weights)
+        folder = root / STUDENT / mode
+        generate_videos(pipeline, benchmark, folder, mode, None, config, report, weights=weights, dtype=dtype)
     reconstruct(pipeline.vae, benchmark, root / RECONSTRUCTION / PIXELS, config.batch_size)
     puppets = isinstance(benchmark, PuppetBenchmark)
     score_benchmark(

@@ -33,6 +33,7 @@ from media import in_few_colours, write_atomically
 from media.records import ProductRecord, SnapshotRecord
 from omnihuman.digests import weights_digest
 from omnihuman.pipeline import OmniHumanPipeline, build_pipeline
+from omnihuman.placement import place_pipeline
 from tracking.code_version import git_commit
 from tracking.model_address import CHALLENGER
 from tracking.version_origin import VersionOrigin
@@ -55,8 +56,8 @@ def make_registered_model(execution: Execution) -> Metadata:
     generated, mode = workspace.of_benchmark("generated_videos", benchmark.name), shown_mode(benchmark)
     hide = shown_faces(workspace, benchmark)
     clips = trained_on(workspace)
-    for place, (name, asset) in enumerate(MODELS.items()):
-        execution.report(place, len(MODELS), name)
+    for number, (name, asset) in enumerate(MODELS.items()):
+        execution.report(number, len(MODELS), name)
         record = ProductRecord.read(workspace.data(asset))
         steps = 1 if name == STUDENT else workspace.profile.evaluation.teacher_steps
         rows = ROWS[name]
@@ -170,7 +171,7 @@ def champion_scores(workspace: Workspace, version: int, report: Report) -> pd.Da
         stored = read_scores(folder / SCORES)
         if {(d.benchmark, d.metric) for d in wanted} <= set(zip(stored["benchmark"], stored["metric"], strict=True)):
             return stored
-    pipeline = OmniHumanPipeline.from_pretrained(str(folder))
+    pipeline = place_pipeline(OmniHumanPipeline.from_pretrained(str(folder)), workspace.profile)
     tables = [
         _champion_on(workspace, load_benchmark(workspace.data("benchmark_sets"), name), pipeline, version, report)
         for name in dict.fromkeys(demand.benchmark for demand in wanted)
