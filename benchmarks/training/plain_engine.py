@@ -18,7 +18,7 @@ class PlainEngine:
     ):
         """`accumulation`: passes of an update. Without an optimiser it takes no step."""
         self.module, self.accumulation, self.micro_steps = module, accumulation, 0
-        self.optimizer = optimizer and build_optimizer(module.named_parameters(), optimizer)
+        self.optimizer = None if optimizer is None else build_optimizer(module.named_parameters(), optimizer)
         self.device, self.loss_factor, self.bf16 = torch.device("cpu"), 1, bf16
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
