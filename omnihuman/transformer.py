@@ -395,6 +395,13 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
         heard = None if inputs.audio is None else self.audio_projection(inputs.audio.to(hidden_states))
         total, n = tokens.shape[1], video.shape[1]
         tokens, tables, first = self._slice_of_rank(tokens, tables, n)
+        if (
+            packed_modulation is not None
+            and torch.is_grad_enabled()
+            and context_parallel(self._parallel_config) is not None
+        ):
+            # A rank's slice may have tokens of one of the two times alone, and under ZeRO-3 every rank must go back through the same modules.
+            tokens = tokens + 0 * (modulation.float().mean() + packed_modulation.float().mean()).to(tokens)
         packed = PackedSequence(
             video_tokens=min(max(n - first, 0), tokens.shape[1]),
             first=first,

@@ -77,6 +77,7 @@ class AdversarialConfig(Strict):
         critic_warmup: updates of the discriminator alone before them.
         batch_size: samples per update over all ranks and accumulation steps.
         micro_batch, gradient_accumulation: of this phase, one of them; None is the engine's.
+        sequence_parallel: how many ranks share one sample's tokens in this phase; None is the engine's.
         penalty_weight: lambda of the approximated R1 (and R2); 0 trains without, and still records them.
         penalty_sigma: size of the perturbation.
         timestep_shift: s of the discriminator's timestep: 1 for images, 12 for videos.
@@ -92,6 +93,7 @@ class AdversarialConfig(Strict):
     batch_size: Positive = 16
     micro_batch: Positive | None = None
     gradient_accumulation: Positive | None = None
+    sequence_parallel: Positive | None = None
     objective: Literal["non_saturating", "relativistic"] = "non_saturating"
     penalty_weight: Annotated[float, Field(ge=0.0)] = 100.0
     penalty_sigma: Annotated[float, Field(gt=0.0)] = 0.1
@@ -117,7 +119,7 @@ class AdversarialConfig(Strict):
     @model_serializer(mode="wrap")
     def _as_before(self, values: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """How an update is cut into passes goes unsaid where nothing is asked for: what was made before stays current."""
-        unsaid = (("micro_batch", None), ("stacked", True))
+        unsaid = (("micro_batch", None), ("sequence_parallel", None), ("stacked", True))
         return {key: value for key, value in values(self).items() if (key, value) not in unsaid}
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from profiles import Profile, ProfileError, changed_profile
+from training.engine.deepspeed_engine import ranks_of_a_sample
 from training.plan.gpus import GIB, Cluster
 from training.plan.training_plan import USABLE, TrainingPlan, plan_training
 
@@ -40,9 +41,10 @@ def _changes(profile: Profile, planned: TrainingPlan) -> Iterator[str]:
     if planned.micro > 1:
         yield f"{section if adversarial else 'engine'}.micro_batch=1"
     if section != "slim_decoder":
+        shared = ranks_of_a_sample(engine, getattr(profile, section))
         for ranks in (2, 4, 8):
-            if ranks > engine.sequence_parallel and profile.transformer.num_attention_heads % ranks == 0:
-                yield f"engine.sequence_parallel={ranks}"
+            if ranks > shared and profile.transformer.num_attention_heads % ranks == 0:
+                yield f"{section if adversarial else 'engine'}.sequence_parallel={ranks}"
     if engine.offload == "none":
         yield "engine.offload=optimizer"
     if engine.offload != "parameters":

@@ -125,7 +125,8 @@ def print_settings(profile: Profile, section: str, cluster: Cluster) -> None:
 
 def _at(profile: Profile, section: str, cluster: Cluster, setting: tuple[bool, int, int, str]) -> TrainingPlan | None:
     again, ranks, stage, offload = setting
-    changes = [f"engine.activation_checkpointing={str(again).lower()}", f"engine.sequence_parallel={ranks}"]
+    where = section if section.startswith("adversarial") else "engine"
+    changes = [f"engine.activation_checkpointing={str(again).lower()}", f"{where}.sequence_parallel={ranks}"]
     changes += [f"engine.zero_stage={stage}", f"engine.offload={offload}"]
     try:
         changed = changed_profile(profile, changes)

@@ -12,6 +12,7 @@ from assets.plan.plan import Plan, make_plan
 from assets.plan.tables import print_plan
 from profiles import load_profile
 from training.plan.gpus import read_cluster
+from training.plan.training_plan import trainings_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "guide" / "planning.md"
 MFU, HOURS = 0.3, 1000.0  # the command's own
@@ -44,6 +45,13 @@ def test_stages_of_the_page_are_as_planned(name, gpus, capsys):
     shown = [line.split() for line in printed(name, gpus) if line.strip().startswith("stage_1")]
     assert len(rows) == 2 and rows == shown[:2]
     assert plan.trainings[0].fits(plan.cluster.gpu)
+
+
+@pytest.mark.parametrize(("name", "gpus"), PLANS)
+def test_the_page_shows_that_every_training_fits(name, gpus):
+    trainings = trainings_of(load_profile(name, []))
+    held = [words[0] for words in map(str.split, printed(name, gpus)) if words and words[-1] == "fits"]
+    assert held == list(trainings)
 
 
 @pytest.mark.end_to_end

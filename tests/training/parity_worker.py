@@ -44,6 +44,18 @@ CASES += [
     {"zero": zero, "accumulation": 1, "objective": "relativistic", "images": False, "freeze": True, "shared": 2}
     for zero in (0, 2)
 ]
+# As the 14B profile trains on videos.
+CASES += [
+    {
+        "zero": 3,
+        "accumulation": 1,
+        "objective": "non_saturating",
+        "images": False,
+        "freeze": True,
+        "shared": 2,
+        "stacked": False,
+    }
+]
 # diffusers counts accelerators before it splits a sequence; two processes on a CPU split it as well.
 torch.accelerator.device_count = lambda: 1
 
@@ -133,7 +145,7 @@ def run_case(case, rank, ranks):
     found = [weights(e.module, case["zero"] == 3) for e in (g_engine, d_engine)]
     for engine in (g_engine, d_engine):
         engine.destroy()
-    answers = answered(profile, engine_config) if case["zero"] == 3 and parts == 1 else None
+    answers = answered(profile, engine_config) if case["zero"] == 3 and parts == shared == 1 else None
     if rank:
         return None
     plain = [

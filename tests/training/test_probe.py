@@ -5,7 +5,7 @@ import torch
 
 from benchmarks.training.plain_engine import PlainEngine
 from tests.training.tiny_networks import random_batch, tiny_discriminator, tiny_generator, tiny_profile
-from training.distillation.critic_probe import Probe, probe_conditions
+from training.distillation.critic_probe import Probe, kept_for, probe_conditions
 from training.distillation.gradient_cosine import GradientCosine
 from training.distillation.updates import draw_parts, generator_step, spread
 from training.flow_matching import trajectory_end
@@ -42,10 +42,10 @@ def test_diversity_tells_seeds_from_prompts(probe):
     )
 
 
-def test_following_is_one_for_the_teachers_moves_and_falls_with_a_condition_that_is_ignored(probe, tmp_path):
+def test_following_is_one_for_the_teachers_moves_and_falls_with_a_condition_that_is_ignored(probe):
     teacher = Known(1, 1)
     probe.teacher_steps = 1  # one Euler step of an affine velocity is one_step itself
-    probe.follow(teacher, tmp_path / "probe.safetensors", "a", write=True)
+    probe.follow(teacher)
     same = probe.following(teacher)
     assert same["following/audio"] == pytest.approx(1) and same["following/reference"] == pytest.approx(1)
     assert same["teacher_distance"] == pytest.approx(0, abs=1e-6)
@@ -55,14 +55,15 @@ def test_following_is_one_for_the_teachers_moves_and_falls_with_a_condition_that
     assert ignoring["following/audio"] == 0 and ignoring["teacher_distance"] > 0.1
 
 
-def test_the_teachers_trajectories_are_made_once_for_a_run_and_again_for_another(probe, tmp_path):
+def test_the_teachers_trajectories_are_kept_for_a_run_and_no_other(probe, tmp_path):
     path = tmp_path / "probe.safetensors"
-    probe.follow(Known(1, 1), path, "a", write=True)
-    first = probe.teacher["audio"]
-    probe.follow(Known(1, -1), path, "a", write=True)
-    assert torch.equal(probe.teacher["audio"], first)
-    probe.follow(Known(1, -1), path, "b", write=True)
-    assert not torch.equal(probe.teacher["audio"], first)
+    assert not kept_for(path, "a")
+    probe.follow(Known(1, 1))
+    probe.keep(path, "a")
+    assert kept_for(path, "a") and not kept_for(path, "b")
+    first, probe.teacher = probe.teacher, {}
+    probe.recall(path)
+    assert probe.teacher.keys() == first.keys() and all(torch.equal(probe.teacher[name], first[name]) for name in first)
 
 
 def test_the_images_phase_exchanges_no_sound():

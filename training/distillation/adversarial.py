@@ -15,13 +15,20 @@ from training.data.compatibility import SnapshotError
 from training.data.conditions import Conditions
 from training.data.loader import SnapshotData
 from training.data.rank_batch import RankBatch
-from training.distillation.critic_probe import Probe, probe_conditions
+from training.distillation.critic_probe import Probe, kept_for, probe_conditions
 from training.distillation.discriminator import Discriminator
 from training.distillation.distillation_card import write_card
 from training.distillation.gradient_cosine import GradientCosine
 from training.distillation.probe_validation import ProbeValidation
 from training.distillation.updates import Draw, discriminator_step, draw_parts, generator_step, samples_judged
-from training.engine.deepspeed_engine import build_engine, compute_dtype, cut_into_passes, data_replicas
+from training.engine.deepspeed_engine import (
+    answering_dtype,
+    build_engine,
+    cut_into_passes,
+    data_replicas,
+    device_of_rank,
+    ranks_of_a_sample,
+)
 from training.engine.ema import ExponentialMovingAverage
 from training.engine.loop import Loop, Step, Training
 from training.engine.process_group import mean_over_ranks
@@ -32,6 +39,7 @@ from training.run.fingerprint import job_fingerprint
 from training.run.jobs import TrainingJob
 from training.run.product import write_transformer
 from training.run.recorder import Recorder
+from training.run.stopping import of_rank_0
 from training.stages.model import build_transformer
 
 
@@ -55,16 +63,19 @@ class AdversarialPhase(Training):
         self.config: AdversarialConfig = getattr(profile, job.section)
         self.images = job.section == "adversarial_images"
         self.rank = torch.distributed.get_rank()
-        shared = profile.engine.sequence_parallel
+        shared = ranks_of_a_sample(profile.engine, self.config)
         self.replica, self.replicas = self.rank // shared, data_replicas(shared)
         self.steps = self.config.critic_warmup + self.config.steps
         # APT section 4.4: no clipping.
         engine = cut_into_passes(profile.engine, self.config, self.replicas)
-        self.engine_config = engine.model_copy(update={"gradient_clipping": 0.0})
+        self.engine_config = engine.model_copy(update={"gradient_clipping": 0.0, "sequence_parallel": shared})
         self.data = self._open()
         self.digest = self.data.digest
+        probe = (
+            self._build_probe()
+        )  # before the engines: its teacher is whole on every rank, and gone when they are built
         self._build_engines()
-        self.validation = self._build_validation()
+        self.validation = ProbeValidation(self.config, probe, self.g_engine, self.average)
 
     def _open(self, held_out: bool = False) -> SnapshotData:
         job, config, seed = self.job, self.config, self.config.seed + (201 if self.images else 301)
@@ -107,8 +118,8 @@ class AdversarialPhase(Training):
             share_tokens(model, shared)
         return model
 
-    def _build_validation(self) -> ProbeValidation:
-        """The teacher is loaded for its trajectories, and let go."""
+    def _build_probe(self) -> Probe:
+        """With the ends of the teacher's trajectories; where they are not kept from an earlier start, it is loaded for them, and let go."""
         try:
             data = self._open(held_out=True)
         except SnapshotError as error:
@@ -121,13 +132,17 @@ class AdversarialPhase(Training):
         batch = data.chosen(list(rows.index[: self.config.probe.conditions]), wanted)
         shift = self.job.profile.evaluation.sampling.shift
         probe = Probe(self.config, batch.as_images() if self.images else batch, shift)
-        teacher = self._transformer(self.job.diffusion_parent).eval().requires_grad_(False)
-        cast_weights(teacher.to(self.g_engine.device), compute_dtype(self.g_engine))
         path, fingerprint = Path(self.job.work) / "probe.safetensors", job_fingerprint(self.job, self.digest)
-        probe.follow(
-            teacher, path, fingerprint if shift == 1.0 else f"{fingerprint}-shift-{shift:g}", write=self.rank == 0
-        )
-        return ProbeValidation(self.config, probe, self.g_engine, self.average)
+        fingerprint = fingerprint if shift == 1.0 else f"{fingerprint}-shift-{shift:g}"
+        if of_rank_0(lambda: kept_for(path, fingerprint)):
+            probe.recall(path)
+            return probe
+        teacher = self._transformer(self.job.diffusion_parent).eval().requires_grad_(False)
+        cast_weights(teacher, answering_dtype(self.engine_config))
+        probe.follow(teacher.to(device_of_rank()))
+        if self.rank == 0:
+            probe.keep(path, fingerprint)
+        return probe
 
     def step(self, number: int) -> Step:
         """One update of the discriminator, and after the warm-up one of the generator.

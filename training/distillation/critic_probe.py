@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
@@ -54,18 +54,19 @@ class Probe:
             "diversity/prompts": sum(across_prompts) / len(across_prompts),
         }
 
-    def follow(self, teacher: nn.Module, path: Path, fingerprint: str, write: bool) -> None:
-        """Take the teacher's trajectories from `path`, or make them (and, with `write`, keep them there)."""
-        if path.is_file():
-            with safe_open(path, "pt") as stored:
-                if (stored.metadata() or {}).get("fingerprint") == fingerprint:
-                    self.teacher = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - no mapping
-                    return
+    def follow(self, teacher: nn.Module) -> None:
+        """Make the teacher's trajectories."""
         self.teacher = self._moves(
             teacher, lambda z, given: trajectory_end(teacher, z, given, self.teacher_steps, self.shift)
         )
-        if write:
-            write_atomically(path, save(self.teacher, metadata={"fingerprint": fingerprint}))
+
+    def keep(self, path: Path, fingerprint: str) -> None:
+        """Write what `follow` made, for `recall` after an interruption."""
+        write_atomically(path, save(self.teacher, metadata={"fingerprint": fingerprint}))
+
+    def recall(self, path: Path) -> None:
+        """Take the trajectories that were kept there."""
+        self.teacher = load_file(path)
 
     def following(self, student: nn.Module) -> dict[str, float]:
         """`following/<condition>` in [-1, 1], and `teacher_distance`: how far the student's samples lie from the ends of
@@ -101,6 +102,14 @@ class Probe:
     def _on(self, model: nn.Module) -> tuple[Tensor, ConditionInputs]:
         parameter = next(model.parameters())
         return self.noise.to(parameter.device), self.conditions.each(lambda value: value.to(parameter))
+
+
+def kept_for(path: Path, fingerprint: str) -> bool:
+    """Whether trajectories lie there, and are this training's."""
+    if not path.is_file():
+        return False
+    with safe_open(path, "pt") as stored:
+        return (stored.metadata() or {}).get("fingerprint") == fingerprint
 
 
 def probe_conditions(config: AdversarialConfig) -> Conditions:

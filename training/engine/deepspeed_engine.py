@@ -1,6 +1,7 @@
 """DeepSpeed engines: built from the profile, stepped with a learning rate that depends on the step alone."""
 
 import math
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -44,9 +45,11 @@ def build_engine(model: nn.Module, optimizer: OptimizerConfig, engine: EngineCon
         )
     model.float()
     built = build_optimizer(model.named_parameters(), optimizer)
-    wrapped, *_ = deepspeed.initialize(
-        model=model, optimizer=built, config=engine_configuration(engine, micro, optimizer.name)
-    )
+    configuration = engine_configuration(engine, micro, optimizer.name)
+    if engine.zero_stage == 3:
+        _cut(model, configuration)
+    wrapped, *_ = deepspeed.initialize(model=model, optimizer=built, config=configuration)
+    _keep_no_rounded_weights(wrapped)
     # DeepSpeed averages over all ranks, but ranks that share a sample's tokens hold parts of its gradient, to be summed.
     # (Its own `mesh_param` would do the sum, but in 0.19 then reduces over the data axis alone.)
     wrapped.loss_factor = engine.sequence_parallel
@@ -68,7 +71,35 @@ def answering(model: nn.Module, engine: EngineConfig, device: torch.device) -> A
         zero["offload_param"] = {"device": "cpu", "pin_memory": torch.cuda.is_available()}
     # Without a precision of its own the engine leaves weights in the dtypes that they have.
     configuration = {"train_micro_batch_size_per_gpu": 1, "zero_optimization": zero, "steps_per_print": 10**9}
+    _cut(model, configuration)
     return deepspeed.initialize(model=model, config=configuration)[0]
+
+
+def _cut(model: nn.Module, configuration: dict[str, Any]) -> None:
+    """Weights go to the device and are cut over the ranks one after another; left to itself DeepSpeed moves the whole network there first,
+    in float32, which of 14 billion weights no card of 80 GB holds beside another engine."""
+    import deepspeed
+
+    deepspeed.zero.Init(module=model, config_dict_or_path=configuration)
+    device = device_of_rank()
+    for module in model.modules():
+        module._buffers.update({name: b if b is None else b.to(device) for name, b in module._buffers.items()})
+
+
+def _keep_no_rounded_weights(engine: Any) -> None:
+    """Autocast would keep a bfloat16 copy of every weight until the engine's forward pass ends, of gathered ones too. Nearly each is used once."""
+
+    def stop_caching(*_: Any) -> None:
+        if torch.is_autocast_enabled(engine.device.type):
+            torch.set_autocast_cache_enabled(False)  # until this autocast ends, which puts back what was before
+
+    engine.module.register_forward_pre_hook(stop_caching)
+
+
+def device_of_rank() -> torch.device:
+    """Where this rank's engines are."""
+    kind = torch.accelerator.current_accelerator()
+    return torch.device("cpu") if kind is None else torch.device(kind.type, int(os.environ.get("LOCAL_RANK", "0")))
 
 
 def engine_configuration(engine: EngineConfig, micro_batch: int, optimizer: str) -> dict[str, Any]:
@@ -127,6 +158,11 @@ def _passes_asked_for(engine: EngineConfig, config: Any) -> tuple[int | None, in
     return micro, stated or 1
 
 
+def ranks_of_a_sample(engine: EngineConfig, config: Any) -> int:
+    """How many ranks share a sample's tokens; a section's own word counts before the engine's."""
+    return getattr(config, "sequence_parallel", None) or engine.sequence_parallel
+
+
 def cut_into_passes(engine: EngineConfig, config: Any, replicas: int) -> EngineConfig:
     """The engine's settings with as many accumulation steps as an update of this training has passes."""
     micro, _ = _passes_asked_for(engine, config)
@@ -143,12 +179,18 @@ def in_passes(profile: Profile, config: Any) -> Profile:
 def computing(engine: Any) -> AbstractContextManager[Any]:
     """What `engine(...)` runs its module in; for calls of `engine.module` itself."""
     enabled = engine.torch_autocast_enabled()
-    return torch.autocast(engine.device.type, engine.torch_autocast_dtype() if enabled else None, enabled=enabled)
+    dtype = engine.torch_autocast_dtype() if enabled else None
+    return torch.autocast(engine.device.type, dtype, enabled=enabled, cache_enabled=False)
 
 
 def compute_dtype(engine: Any) -> torch.dtype:
     """In which dtype the engine's matrix products run, and networks beside it, which only answer, hold their weights."""
     return engine.torch_autocast_dtype() if engine.torch_autocast_enabled() else torch.float32
+
+
+def answering_dtype(engine: EngineConfig) -> torch.dtype:
+    """The same, by the settings of an engine that is not built yet."""
+    return torch.bfloat16 if engine.precision == "bf16" else torch.float32
 
 
 def data_replicas(sequence_parallel: int) -> int:

@@ -100,7 +100,7 @@ class Loop:
         self.recorder = Recorder(job, training.steps, training.digest)
         self.recorder.resume_at(self.step)
         self.guard = StepGuard(engine, self.recorder, state.get("guard", {}))
-        self.replicas = data_replicas(engine.sequence_parallel)
+        self.replicas = data_replicas(training.engines[training.averaged].loss_factor)
         self.written = time.monotonic()  # the last checkpoint of this attempt
         self.throughput = Throughput(peak_tflops(engine.peak_tflops), torch.distributed.get_world_size())
 

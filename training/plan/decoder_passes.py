@@ -58,7 +58,7 @@ def decoder_passes(profile: Profile, config: SlimDecoderConfig, micro: int) -> P
         def run(frames: int) -> None:
             shape = (micro, *profile_grid(profile).shape(4 * frames - 3, bucket.height, bucket.width))
             latents = pieces(torch.empty(shape), config, torch.Generator())
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
                 made, wanted = student(latents), decode_video(teacher, latents)
                 loss = decoder_loss(made, wanted, config.edges, config.squares)
             loss.backward()

@@ -9,13 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from omnihuman.precision import cast_weights
 from profiles.schema import AdversarialConfig, Bucket, Profile, Ratios, StageConfig
+from training.data.batch import Batch
 from training.distillation.consistency import batch_loss, time_grid
 from training.distillation.critic_probe import probe_conditions
 from training.distillation.discriminator import Discriminator, head_blocks
 from training.distillation.one_step import one_step
 from training.distillation.updates import Draw, discriminator_pass, frozen, generator_pass
-from training.engine.deepspeed_engine import backward
+from training.engine.deepspeed_engine import answering_dtype, backward
+from training.flow_matching import trajectory_end
 from training.plan.stand_ins import FakeEngine, cast, fake_batch, fake_transformer, sequence_mesh
 from training.plan.states import Counted, count_parameters
 from training.plan.trace import Traced, at_depth, trace, without_bytes
@@ -33,6 +36,7 @@ class Passes:
         learning: by engine, what it takes to learn from one micro-batch.
         plain: the same without activation checkpointing: what the model itself computes, and what is saved by computing it twice.
         looking: what is looked at now and then, by name; nothing learns meanwhile.
+        before: what is done once, before there are engines, by name; networks that are loaded for it count.
         counted: by engine, parameters.
         answering: bytes of networks beside the engines that only answer.
         host: bytes of one sample as the loader gives it.
@@ -43,6 +47,7 @@ class Passes:
     plain: dict[str, Traced]
     counted: dict[str, Counted]
     looking: dict[str, Traced] = field(default_factory=dict)
+    before: dict[str, Traced] = field(default_factory=dict)
     answering: float = 0.0
     host: float = 0.0
     tokens: int = 0
@@ -153,16 +158,14 @@ def adversarial_passes(profile: Profile, section: str, micro: int) -> Passes:
     depths = (least, least + 1)
     with without_bytes():
         counted = {name: _counted(profile, partial(parts.counted_of, name), depths) for name in ADVERSARIES}
-        width = FakeEngine(fake_transformer(profile, 1), profile.engine).dtype.itemsize
-    probe = _at_full_depth(profile, parts.probe, depths)
-    teacher = float(counted["generator"].trained * width)  # once, at the start, beside the engines
     learn: dict[str, Callable[..., Traced]] = {"discriminator": parts.discriminator, "generator": parts.generator}
     learning = {name: _at_full_depth(profile, one, depths) for name, one in learn.items()}
     return Passes(
         learning,
         _plain(profile, learning, learn, depths),
         counted,
-        {"probe": probe, "teacher's trajectories": Traced(probe.peak + teacher)},
+        {"probe": _at_full_depth(profile, parts.probe, depths)},
+        {"teacher's trajectories": _at_full_depth(profile, parts.trajectories, depths)},
         host=host_bytes(profile, config.ratios, images) + _perturbation(profile, bucket, images),
         tokens=tokens_of(bucket, config.ratios, images),
     )
@@ -232,19 +235,36 @@ class _Adversaries:
 
         return trace(run, [g_engine.module, d_engine.module])
 
-    def probe(self, depth: int, mesh: Any) -> Traced:
-        engine, wanted, size = self.engines(depth, mesh)[0], probe_conditions(self.config), self.config.probe.conditions
+    def probed(self, dtype: torch.dtype) -> Batch:
+        wanted, size = probe_conditions(self.config), self.config.probe.conditions
         on = {name: float(getattr(wanted, name)) for name in ("text", "reference", "audio")}
         ratios = self.config.ratios.model_copy(update={**on, "pose": 0.0, "motion": 0.0})
-        config = replace(self, config=self.config.model_copy(update={"ratios": ratios}))
+        config = self.config.model_copy(update={"ratios": ratios})
+        return replace(self, config=config).draw(size, dtype).batch
+
+    def probe(self, depth: int, mesh: Any) -> Traced:
+        engine = self.engines(depth, mesh)[0]
 
         @torch.no_grad()
         def run() -> None:
-            batch = config.draw(size, engine.dtype).batch
+            batch = self.probed(engine.dtype)
             kept = [one_step(engine, batch.noise, batch.conditions()) for _ in range(self.config.probe.seeds)]
             torch.stack(kept)
 
         return trace(run, [engine.module])
+
+    def trajectories(self, depth: int, mesh: Any) -> Traced:
+        dtype = answering_dtype(self.profile.engine)
+
+        teacher = fake_transformer(self.profile, depth, mesh).eval().requires_grad_(False)
+        cast_weights(teacher, dtype)
+
+        def run() -> None:
+            batch = self.probed(dtype)
+            trajectory_end(teacher, batch.noise, batch.conditions(), 1)
+
+        weights = sum(parameter.numel() * parameter.element_size() for parameter in teacher.parameters())
+        return Traced(trace(run, [teacher]).peak + weights)
 
 
 def _counted(profile: Profile, count: Callable[[int], Counted], depths: tuple[int, int] = (1, 2)) -> Counted:

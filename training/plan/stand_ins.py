@@ -1,7 +1,7 @@
 """What real training code is traced with: networks of a profile's shapes, batches, and what a loss sees of DeepSpeed's engine."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from profiles.schema import Bucket, EngineConfig, Profile, Ratios
 from training.data.batch import EXACT, Batch, SampleDraw
 from training.data.conditions import Conditions
 from training.data.loader import MOTION_LATENTS
+from training.engine.deepspeed_engine import computing
 from training.plan.states import autocast, width_of_weights
 from training.stages.model import build_transformer
 
@@ -31,7 +32,7 @@ class FakeEngine:
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
         """The module's forward pass, as DeepSpeed runs it."""
-        with torch.autocast("cpu", torch.bfloat16) if self.autocast else nullcontext():
+        with computing(self):
             return self.module(*inputs, **named)
 
     def torch_autocast_enabled(self) -> bool:

@@ -103,29 +103,25 @@ def _drop(parameter: Tensor) -> None:
     parameter.grad = None
 
 
-class _Counter(TorchDispatchMode):
+class Counting(TorchDispatchMode):
+    """Live bytes of tensors, as an allocator counts them.
+
+    Attributes:
+        now, peak: bytes.
+    """
+
     def __init__(self) -> None:
         super().__init__()
         self.now, self.peak = 0, 0
-        self.flops: Counter[str] = Counter()
         self._known: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def ignore(self, tensors: Iterable[Tensor]) -> None:
+        """Their bytes were there before."""
         for tensor in tensors:
             self._known.add(tensor.untyped_storage())
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is torch.ops.aten._local_scalar_dense.default:
-            # A number that nobody has computed: no check fails by it, and the first rank's part begins at it.
-            return False if args[0].dtype == torch.bool else (0.0 if args[0].dtype.is_floating_point else 0)
-        out = func(*args, **(kwargs or {}))
-        tensors = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
-        self._multiplied(func, args, kwargs or {}, out, tensors)
-        for tensor in tensors:
-            self._hold(tensor)
-        return out
-
-    def _hold(self, tensor: Tensor) -> None:
+    def hold(self, tensor: Tensor) -> None:
+        """Count its storage, once, until the last tensor of it is gone."""
         storage = tensor.untyped_storage()
         if storage in self._known:
             return
@@ -137,6 +133,23 @@ class _Counter(TorchDispatchMode):
 
     def _let_go(self, size: int) -> None:
         self.now -= size
+
+
+class _Counter(Counting):
+    def __init__(self) -> None:
+        super().__init__()
+        self.flops: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten._local_scalar_dense.default:
+            # A number that nobody has computed: no check fails by it, and the first rank's part begins at it.
+            return False if args[0].dtype == torch.bool else (0.0 if args[0].dtype.is_floating_point else 0)
+        out = func(*args, **(kwargs or {}))
+        tensors = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
+        self._multiplied(func, args, kwargs or {}, out, tensors)
+        for tensor in tensors:
+            self.hold(tensor)
+        return out
 
     def _multiplied(self, func: Any, args: Any, kwargs: Any, out: Any, tensors: list[Tensor]) -> None:
         packet = func._overloadpacket

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from profiles.schema import EngineConfig, Profile
-from training.engine.deepspeed_engine import accumulation_of
+from training.engine.deepspeed_engine import accumulation_of, ranks_of_a_sample
 from training.errors import TrainingError
 from training.plan.decoder_passes import decoder_passes
 from training.plan.gpus import GIB, Gpu
@@ -96,7 +96,7 @@ def plan_training(
         bucket: elements that DeepSpeed reduces together.
     """
     kind, config = trainings_of(profile)[section], getattr(profile, section)
-    engine = engine_of(profile.engine, kind)
+    engine = engine_of(profile.engine, kind, config)
     profile = profile.model_copy(update={"engine": engine})
     micro, accumulation, problem = _cut(engine, config, ranks)
     traced = _passes(profile, section, kind, micro)
@@ -108,6 +108,7 @@ def plan_training(
     phases = {f"{name} learns" if len(learning) > 1 else "learning": kept + peak for name, peak in learning.items()}
     phases["optimiser steps"] = kept + states.stepping
     phases |= {name: kept + one.peak for name, one in traced.looking.items()}
+    phases |= {name: one.peak for name, one in traced.before.items()}
     here = min(ranks, ranks_per_node or ranks)
     trained = [one.trained + one.frozen for one in traced.counted.values()]
     running = here * (states.host + teacher_on_host + traced.host * micro * (1 + engine.prefetch))
@@ -136,9 +137,10 @@ def plan_training(
     )
 
 
-def engine_of(engine: EngineConfig, kind: str) -> EngineConfig:
-    """The engine's settings as a kind of training takes them: a decoder has no tokens that ranks could share."""
-    return engine.model_copy(update={"sequence_parallel": 1}) if kind == "decoder" else engine
+def engine_of(engine: EngineConfig, kind: str, config: Any) -> EngineConfig:
+    """The engine's settings as a training takes them: a section may say how many ranks share tokens, and a decoder has none to share."""
+    shared = 1 if kind == "decoder" else ranks_of_a_sample(engine, config)
+    return engine.model_copy(update={"sequence_parallel": shared})
 
 
 def _answering(size: float, engine: EngineConfig, ranks: int) -> tuple[float, float]:
