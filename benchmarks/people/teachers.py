@@ -56,8 +56,9 @@ def main() -> None:
             generate_videos(pipeline, benchmark, videos / model.name / mode, mode, model.steps, config, weights=weights)
     if args.sheet:
         write_atomically(args.sheet, models_sheet(benchmark, {name: videos / name / AUDIO for name in folders}))
+    looking = profile_instruments(workspace)
     scores = score_benchmark(
-        videos, benchmark, args.output / "scores", config, plan=plan, instruments=profile_instruments(workspace)
+        videos, benchmark, args.output / "scores", config, plan=plan, instruments=looking, try_damage=False
     )
     shown = scores[scores["metric"].isin(METRICS)]
     wide = shown.pivot_table(index=["model", "mode"], columns="metric", values="value", sort=False)

@@ -30,6 +30,7 @@ def score_benchmark(
     autoencoder: Any | None = None,
     instruments: Instruments | None = None,
     progress: Progress | None = None,
+    try_damage: bool = True,
 ) -> pd.DataFrame:
     """Score the clips themselves, their reconstruction and every planned model; write the tables of `Tables`.
 
@@ -42,6 +43,7 @@ def score_benchmark(
         autoencoder: with it, latent Fréchet distances of puppets are measured too.
         instruments: what looks at real clips; None is nothing but pixels.
         progress: called with (sets done, sets, note).
+        try_damage: of real clips, as in `score_clips`.
 
     Returns:
         Long table of `score_table.COLUMNS`.
@@ -54,7 +56,9 @@ def score_benchmark(
         tables = score_puppets(generated_root, benchmark, config, plan, autoencoder, progress)
     else:
         assert isinstance(benchmark, ClipBenchmark)
-        tables = score_clips(generated_root, benchmark, config, plan, instruments or Instruments(), progress)
+        tables = score_clips(
+            generated_root, benchmark, config, plan, instruments or Instruments(), progress, try_damage
+        )
     tables.scores["sampling"] = [
         sampling_note(generated_root / model / mode)
         for model, mode in zip(tables.scores["model"], tables.scores["mode"], strict=True)

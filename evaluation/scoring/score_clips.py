@@ -55,6 +55,7 @@ def score_clips(
     plan: Sequence[ModelPlan],
     instruments: Instruments,
     progress: Progress | None = None,
+    try_damage: bool = True,
 ) -> Tables:
     """Score the clips themselves, their reconstruction and every planned model with every metric that can be had.
 
@@ -65,6 +66,7 @@ def score_clips(
         plan: models and modes.
         instruments: what looks.
         progress: called with (sets done, sets, note).
+        try_damage: also measure which metrics notice known damage to these clips, which takes as long as five sets.
 
     Raises:
         evaluation.benchmark.generated.GenerationError: videos that are missing or belong to another benchmark.
@@ -101,7 +103,7 @@ def score_clips(
         scores=rows,
         samples=samples,
         slices=slices,
-        fitness=_fitness(benchmark, instruments, config, progress),
+        fitness=_fitness(benchmark, instruments, config, progress) if try_damage else [],
         unmeasured=[
             row for name, row in unmeasured.items() if name not in measured and not OF_PUPPETS & {*METRICS[name].needs}
         ],

@@ -186,7 +186,7 @@ def test_the_profile_people_asks_for_what_packages_and_its_benchmarks_can_measur
     assert {demand.benchmark for demand in demands(profile.gate)} == {"rendered_people", "packaged"}
     predicates = parse_predicates(profile.curation)
     assert "mouth_speech_lag_frames <= 1" in predicates["audio"].clauses and profile.curation.silent_pose
-    assert len(corpus(demo_of(profile), profile.video)) == 640 + 8 * 11
+    assert len(corpus(demo_of(profile), profile.video)) == 240 + 8 * 11
 
 
 def test_what_a_kind_of_person_belongs_to_follows_from_the_rule_that_it_breaks():
