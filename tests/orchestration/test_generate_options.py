@@ -41,6 +41,7 @@ class Made:
     model: LoadedModel
     prepared: list[Prepared]
     said: str
+    device: str = ""  # that the profile says in the end
 
     @property
     def one(self) -> Prepared:
@@ -89,6 +90,7 @@ CASES = [
     Case("--overlap 0", lambda made, here: made.one.video.shared == 0),
     Case("--no-mark", lambda made, here: made.one.provenance.marked is False and "is up to you" in made.said),
     Case("--mark", lambda made, here: made.one.provenance.marked is True and "is up to you" not in made.said),
+    Case("--device cpu", lambda made, here: made.device == "cpu"),
     Case("--profile {here}/fast.yaml", refused="profile fast has 25"),
 ]  # fmt: skip
 
@@ -148,7 +150,7 @@ def call(here, loaded, tmp_path, monkeypatch, capsys) -> Callable[[Case], Made]:
     handed: list = []
 
     def keep(workspace, model, prepared, progress=None) -> list[Path]:
-        handed.append((model, prepared))
+        handed.append((model, prepared, workspace.profile.evaluation.device))
         return [one.request.output for one in prepared]
 
     monkeypatch.setattr(
@@ -168,8 +170,8 @@ def call(here, loaded, tmp_path, monkeypatch, capsys) -> Callable[[Case], Made]:
         if case.refused:
             assert case.refused in said and not handed
             return Made(loaded, [], said)
-        [(model, prepared)] = handed
-        return Made(model, prepared, said)
+        [(model, prepared, device)] = handed
+        return Made(model, prepared, said, device)
 
     yield run
     loaded.pipeline.register_modules(vae=own_decoder)
