@@ -29,22 +29,27 @@ def remedy(profile: Profile, planned: TrainingPlan, cluster: Cluster) -> str:
     return f"{left} a rank at best{said}: {USABLE * cluster.gpu.memory:.0f} GiB can be used; more or larger GPUs"
 
 
+def group_of(section: str) -> str:
+    """Where a profile says how a training is cut into passes and over ranks: an adversarial phase has its own words for it."""
+    return section if section.startswith("adversarial") else "engine"
+
+
 def _changes(profile: Profile, planned: TrainingPlan) -> Iterator[str]:
     engine, section = profile.engine, planned.section
-    adversarial = section.startswith("adversarial")
+    group = group_of(section)
     if not engine.activation_checkpointing:
         yield "engine.activation_checkpointing=true"
     for stage in range(max(2, engine.zero_stage + 1), 4):
         yield f"engine.zero_stage={stage}"
-    if adversarial and getattr(profile, section).stacked:
+    if group == section and getattr(profile, section).stacked:
         yield f"{section}.stacked=false"
     if planned.micro > 1:
-        yield f"{section if adversarial else 'engine'}.micro_batch=1"
+        yield f"{group}.micro_batch=1"
     if section != "slim_decoder":
         shared = ranks_of_a_sample(engine, getattr(profile, section))
         for ranks in (2, 4, 8):
             if ranks > shared and profile.transformer.num_attention_heads % ranks == 0:
-                yield f"{section if adversarial else 'engine'}.sequence_parallel={ranks}"
+                yield f"{group}.sequence_parallel={ranks}"
     if engine.offload == "none":
         yield "engine.offload=optimizer"
     if engine.offload != "parameters":

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from assets.plan.plan import Plan
+from assets.plan.remedy import group_of
 from profiles import Profile, ProfileError, changed_profile
 from training.plan.gpus import GIB, Cluster
 from training.plan.training_plan import USABLE, TrainingPlan, plan_training
@@ -125,8 +126,10 @@ def print_settings(profile: Profile, section: str, cluster: Cluster) -> None:
 
 def _at(profile: Profile, section: str, cluster: Cluster, setting: tuple[bool, int, int, str]) -> TrainingPlan | None:
     again, ranks, stage, offload = setting
-    where = section if section.startswith("adversarial") else "engine"
-    changes = [f"engine.activation_checkpointing={str(again).lower()}", f"{where}.sequence_parallel={ranks}"]
+    changes = [
+        f"engine.activation_checkpointing={str(again).lower()}",
+        f"{group_of(section)}.sequence_parallel={ranks}",
+    ]
     changes += [f"engine.zero_stage={stage}", f"engine.offload={offload}"]
     try:
         changed = changed_profile(profile, changes)

@@ -33,10 +33,9 @@ from evaluation.scoring.score import score_benchmark
 from evaluation.scoring.score_table import load_scores
 from media import whole_directory, write_atomically
 from media.records import ProductRecord, SnapshotRecord
-from omnihuman.autoencoder import load_autoencoder
 from omnihuman.pipeline import build_pipeline
-from omnihuman.placement import choose_device, place_pipeline
-from profiles import changed_profile, resolve_source
+from omnihuman.placement import place_pipeline
+from profiles import changed_profile
 from profiles.judging import PUPPETS
 from tracking.code_version import git_commit
 from tracking.runs import Run, open_run
@@ -217,7 +216,8 @@ def _scored(workspace: Workspace, study: Study, weights: Path) -> Path:
     digest = ProductRecord.read(weights).weights_digest
     steps, modes = None if study.one_step else config.teacher_steps, (AUDIO, POSE, SECOND_SEED)
     parts: list[Any] = [digest, benchmark.digest, steps, config.model_dump(mode="json")]
-    parts += [] if computed_in(workspace.profile) == "float32" else [computed_in(workspace.profile)]
+    dtype = computed_in(workspace.profile)
+    parts += [] if dtype == "float32" else [dtype]
     root = (
         workspace.var
         / "ablation"
@@ -228,7 +228,6 @@ def _scored(workspace: Workspace, study: Study, weights: Path) -> Path:
         pipeline = place_pipeline(
             build_pipeline(workspace.profile, weights / "transformer", steps or 1), workspace.profile
         )
-        dtype = computed_in(workspace.profile)
         for mode in modes:
             if not (root / MODEL / mode / "meta.json").is_file():
                 generate_videos(
@@ -236,14 +235,12 @@ def _scored(workspace: Workspace, study: Study, weights: Path) -> Path:
                 )
         if not (root / RECONSTRUCTION).exists():
             (root / RECONSTRUCTION).symlink_to(workspace.of_benchmark("generated_videos", PUPPETS) / RECONSTRUCTION)
-        autoencoder = load_autoencoder(resolve_source(workspace.profile.encoders.autoencoder))
-        autoencoder.to(choose_device(config.device))
         score_benchmark(
             root,
             benchmark,
             root / "scores",
             config,
             plan=[ModelPlan(MODEL, MODEL, modes, steps)],
-            autoencoder=autoencoder,
+            autoencoder=pipeline.vae,
         )
     return root

@@ -11,7 +11,7 @@ import torch
 
 from assets.core.markdown import markdown_table
 from assets.core.workspace import Workspace
-from assets.kinds.judging.generated_videos import planned_pipeline
+from assets.kinds.judging.generated_videos import computed_in, judging_autoencoder, planned_pipeline
 from assets.kinds.judging.instruments import profile_instruments
 from evaluation.benchmark.benchmark_plan import AUDIO, POSE, SHUFFLED_AUDIO, ModelPlan
 from evaluation.benchmark.generate import generate_videos, reconstruct
@@ -20,8 +20,7 @@ from evaluation.pages.pictures import models_sheet
 from evaluation.scoring.score import score_benchmark
 from media import write_atomically
 from media.files import sha256_of_file
-from omnihuman.autoencoder import load_autoencoder
-from profiles import load_profile, resolve_source
+from profiles import load_profile
 
 METRICS = (
     "faces_found", "dlib_face_distance", "mouth_opening_r", "true_mouth_r", "mouth_sound_r", "akd", "missing_keypoints", "high_frequency_ratio",
@@ -46,14 +45,17 @@ def main() -> None:
     modes = tuple(mode for mode in (AUDIO, SHUFFLED_AUDIO, POSE) if benchmark.driven_by(mode))
     plan = [ModelPlan(name, name, modes, config.teacher_steps) for name in folders]
     videos = args.output / "videos"
-    autoencoder = load_autoencoder(resolve_source(workspace.profile.encoders.autoencoder))
-    reconstruct(autoencoder, benchmark, videos / "reconstruction" / "pixels", config.batch_size)
+    dtype = computed_in(workspace.profile)
+    reconstruct(
+        judging_autoencoder(workspace.profile), benchmark, videos / "reconstruction" / "pixels", config.batch_size
+    )
     for model in plan:
         folder = Path(folders[model.name])
         pipeline = planned_pipeline(workspace.profile, folder, model)
         weights = sha256_of_file(folder / "diffusion_pytorch_model.safetensors")
         for mode in model.modes:
-            generate_videos(pipeline, benchmark, videos / model.name / mode, mode, model.steps, config, weights=weights)
+            made = videos / model.name / mode
+            generate_videos(pipeline, benchmark, made, mode, model.steps, config, weights=weights, dtype=dtype)
     if args.sheet:
         write_atomically(args.sheet, models_sheet(benchmark, {name: videos / name / AUDIO for name in folders}))
     looking = profile_instruments(workspace)

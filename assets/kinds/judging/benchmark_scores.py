@@ -15,7 +15,7 @@ from assets.core.workspace import Workspace
 from assets.kinds.judging.benchmark_sets import joint_digest, load_benchmarks
 from assets.kinds.judging.evaluation_report import write_report
 from assets.kinds.judging.evaluation_runs import evaluation_run
-from assets.kinds.judging.generated_videos import teacher_sampling
+from assets.kinds.judging.generated_videos import judging_autoencoder, teacher_sampling
 from assets.kinds.judging.instruments import profile_instruments
 from evaluation.benchmark.benchmark import Benchmark
 from evaluation.benchmark.benchmark_plan import CONSISTENCY_STUDENT, STUDENT, TEACHER, generation_plan
@@ -27,9 +27,6 @@ from evaluation.scoring.score import join_tables, score_benchmark
 from evaluation.scoring.score_table import of_benchmark
 from media import write_atomically
 from media.records import ProductRecord
-from omnihuman.autoencoder import load_autoencoder
-from omnihuman.placement import choose_device
-from profiles import resolve_source
 from profiles.judging import benchmark_folder
 
 MADE_OF = "made_of.txt"  # beside a benchmark's tables: what they were measured from
@@ -83,15 +80,12 @@ def _scored(execution: Execution, benchmark: Benchmark) -> Path:
     made_of = _made_of(workspace, benchmark, videos, instruments)
     if (part / MADE_OF).is_file() and (part / MADE_OF).read_text() == made_of:
         return part
-    autoencoder = load_autoencoder(resolve_source(workspace.profile.encoders.autoencoder)) if puppets else None
-    if autoencoder is not None:
-        autoencoder.to(choose_device(config.device))
     score_benchmark(
         videos,
         benchmark,
         part,
         config,
-        autoencoder=autoencoder,
+        autoencoder=judging_autoencoder(workspace.profile) if puppets else None,
         instruments=instruments,
         progress=lambda done, total, note: execution.report(done, total, f"{benchmark.name}: {note}"),
     )

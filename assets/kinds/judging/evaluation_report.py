@@ -10,7 +10,7 @@ import pandas as pd
 
 from assets.core.workspace import Workspace
 from assets.kinds.judging.benchmark_sets import shown_faces
-from assets.kinds.judging.generated_videos import shown_mode
+from assets.kinds.judging.generated_videos import judging_autoencoder, shown_mode
 from curation.pages.figures import thresholds
 from evaluation.benchmark.benchmark import Benchmark
 from evaluation.benchmark.benchmark_plan import STUDENT, generation_plan
@@ -21,9 +21,8 @@ from evaluation.scoring.per_clip import BADNESS, ranked_samples
 from evaluation.scoring.score_table import of_benchmark
 from evaluation.scoring.tables import Tables
 from media.features.places import parts_of
-from omnihuman.autoencoder import encode_video, load_autoencoder, to_pixels
-from omnihuman.placement import choose_device
-from profiles import Profile, resolve_source
+from omnihuman.autoencoder import encode_video, to_pixels
+from profiles import Profile
 from profiles.judging import benchmark_folder
 from training.data.feature_rows import FeatureRows
 
@@ -60,8 +59,7 @@ def write_report(workspace: Workspace, benchmark: Benchmark, tables: Tables) -> 
 
 def _features_of(profile: Profile, benchmark: Benchmark, clips: Sequence[int]) -> np.ndarray:
     """`(N, D)` of the samples' true clips, one at a time."""
-    autoencoder = load_autoencoder(resolve_source(profile.encoders.autoencoder))
-    autoencoder.to(choose_device(profile.evaluation.device))
+    autoencoder = judging_autoencoder(profile)
     features = [
         latent_features(encode_video(autoencoder, to_pixels(benchmark.sample(clip).frames[None])).float().cpu().numpy())
         for clip in clips

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from diffusers import AutoencoderKLWan
+
 from assets.core.catalogue import STEPS
 from assets.core.names import SOURCES
 from assets.core.steps import AssetError, Execution, Fixed, Metadata, Png, Report
@@ -99,8 +101,7 @@ def _reconstruct(execution: Execution, benchmark: Benchmark) -> None:
     maker, autoencoder = pixels / "autoencoder.txt", source_version(profile.encoders.autoencoder)
     if _is_done(pixels, {"benchmark": benchmark.digest}) and maker.is_file() and maker.read_text() == autoencoder:
         return
-    source, device = resolve_source(profile.encoders.autoencoder), choose_device(profile.evaluation.device)
-    reconstruct(load_autoencoder(source).to(device), benchmark, pixels, profile.evaluation.batch_size)
+    reconstruct(judging_autoencoder(profile), benchmark, pixels, profile.evaluation.batch_size)
     write_atomically(maker, autoencoder.encode())
 
 
@@ -144,9 +145,14 @@ def _generate(pipelines: _Pipelines, benchmark: Benchmark, model: ModelPlan, mod
         "dtype": computed_in(workspace.profile),
     }
     if not _is_done(folder, wanted):
-        pipeline = pipelines.get(model)
-        dtype = wanted["dtype"]
+        pipeline, dtype = pipelines.get(model), wanted["dtype"]
         generate_videos(pipeline, benchmark, folder, mode, model.steps, config, report, weights=weights, dtype=dtype)
+
+
+def judging_autoencoder(profile: Profile) -> AutoencoderKLWan:
+    """The profile's own, where its models compute: for reconstructions and for distances of latents."""
+    autoencoder = load_autoencoder(resolve_source(profile.encoders.autoencoder))
+    return autoencoder.to(choose_device(profile.evaluation.device))
 
 
 def computed_in(profile: Profile) -> str:

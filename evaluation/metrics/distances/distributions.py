@@ -73,9 +73,9 @@ class _Frechet(_SetDistance):
 
     def over(self, records: Sequence[Features]) -> float:
         """NaN with fewer than two rows on a side."""
-        often = Counter(map(id, records))  # a clip that a resample holds twice is the same object twice
+        # A clip that a resample holds twice is the same object twice; both count in the order of first sight.
         clips = list({id(record): record for record in records}.values())
-        repeats = np.array([often[id(clip)] for clip in clips])
+        repeats = np.array(list(Counter(map(id, records)).values()))
         real, generated = (np.concatenate([getattr(clip, side) for clip in clips]) for side in ("real", "generated"))
         counts = (
             np.repeat(repeats, [len(clip.real) for clip in clips]),
