@@ -25,7 +25,7 @@ from assets.retraining.refresh_decision import RefreshDecision, RefreshFacts, de
 from curation.errors import CurationError
 from curation.scores.registry import columns_of
 from curation.snapshot.held_out_people import held_out_clips
-from curation.subsets.nested_subsets import parse_predicates
+from curation.subsets.nested_subsets import nest, parse_predicates
 from curation.subsets.selection import check_predicates
 from profiles.conditions import SUBSETS
 
@@ -114,10 +114,10 @@ def _today(scores: ds.Dataset, workspace: Workspace) -> pd.DataFrame:
     table = scores.to_table(columns=columns).to_pandas().drop_duplicates("clip_id").set_index("clip_id")
     share, shards = workspace.profile.evaluation.held_out_people, workspace.shards("raw_clips")
     left_out = withdrawn_clips(workspace) | held_out_clips(workspace.data("raw_clips"), shards, share)
-    inside = ~table.index.isin(left_out)
-    for name in SUBSETS:
-        inside = inside & table[name].fillna(False).astype(bool)
-        table[name] = inside
+    kept = ~table.index.isin(left_out)
+    meets = {name: table[name].fillna(False).astype(bool).to_numpy() for name in SUBSETS}
+    for name, inside in nest(meets, config).items():
+        table[name] = inside & kept
     table["finished"] = table["shard"].isin(workspace.shards("condition_features"))
     return table
 

@@ -3,6 +3,7 @@ unnests pose from audio."""
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,22 +81,29 @@ def join_tables(clips: pd.DataFrame | Path, scores: pd.DataFrame | Path) -> pd.D
     return clips[own].merge(scores, on="clip_id", validate="one_to_one").sort_values("clip_id")
 
 
+def nest(meets: Mapping[str, np.ndarray], config: CurationConfig) -> dict[str, np.ndarray]:
+    """Which clips lie in each subset, of those that meet each predicate by itself: `(clips,)` bools by name, outermost first."""
+    inside: dict[str, np.ndarray] = {}
+    for name in SUBSETS:
+        outer = "text" if name == "pose" and config.silent_pose else next(reversed(inside), None)
+        inside[name] = meets[name] if outer is None else meets[name] & inside[outer]
+    return inside
+
+
 def assign_subsets(table: pd.DataFrame, config: CurationConfig) -> pd.DataFrame:
     """`clip_id`, nested bools `text`, `audio`, `pose`, and `rejected_by`: `subset: clause` of the first subset missed,
     clauses joined by `; `, empty for a clip that is in all three. With `silent_pose` the pose subset lies in the text subset alone."""
     predicates = parse_predicates(config)
     holds = _clauses_on(table, predicates)
-    inside = np.ones(len(table), bool)
+    meets = {name: np.all([holds[clause] for clause in predicates[name].clauses], axis=0) for name in SUBSETS}
+    inside = nest(meets, config)
     rejected = np.full(len(table), "", dtype=object)
-    columns: dict[str, Any] = {"clip_id": table["clip_id"].to_numpy()}
-    for name, predicate in predicates.items():
-        if name == "pose" and config.silent_pose:
-            inside = columns["text"]
-        passes = inside & np.all([holds[clause] for clause in predicate.clauses], axis=0)
-        for row in np.flatnonzero(inside & ~passes & (rejected == "")):
-            missed = [clause for clause in predicate.clauses if not holds[clause][row]]
+    for name in SUBSETS:
+        asked = nest({**meets, name: np.ones(len(table), bool)}, config)[name]
+        for row in np.flatnonzero(asked & ~meets[name] & (rejected == "")):
+            missed = [clause for clause in predicates[name].clauses if not holds[clause][row]]
             rejected[row] = f"{name}: " + "; ".join(missed)
-        columns[name] = inside = passes
+    columns: dict[str, Any] = {"clip_id": table["clip_id"].to_numpy(), **inside}
     return pd.DataFrame({**columns, "rejected_by": rejected}, columns=SUBSETS_SCHEMA.names)
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from curation.errors import CurationError
-from curation.subsets.nested_subsets import known_columns, parse_predicates
+from curation.subsets.nested_subsets import known_columns, nest, parse_predicates
 from curation.subsets.predicates import check_types, parse_predicate
 from profiles.conditions import SUBSETS
 from profiles.schema import CurationConfig
@@ -99,30 +99,29 @@ def select(dataset: ds.Dataset, config: CurationConfig) -> Selection:
     projection = {name: predicate.expression for name, predicate in predicates.items()}
     tally = Tally()
     for batch in batches(dataset, {**projection, "seconds": ds.field("seconds")}):
-        level, inside = np.zeros(len(batch), np.int8), np.ones(len(batch), bool)
-        for name in SUBSETS:
-            inside = inside & column(batch, name)
-            level += inside
-        tally.add(level, column(batch, "seconds"))
+        tally.add(nest({name: column(batch, name) for name in SUBSETS}, config), column(batch, "seconds"))
     return tally.selection()
 
 
 class Tally:
-    """Clips and seconds by level: 0 for a clip in no subset, 1 for one in the outermost alone, and so on inwards."""
+    """Clips and seconds, of all and of each subset."""
 
     def __init__(self) -> None:
-        self.clips, self.seconds = np.zeros(len(SUBSETS) + 1), np.zeros(len(SUBSETS) + 1)
+        self.clips, self.seconds = 0, 0.0
+        self.inside, self.seconds_inside = dict.fromkeys(SUBSETS, 0), dict.fromkeys(SUBSETS, 0.0)
 
-    def add(self, level: np.ndarray, seconds: np.ndarray) -> None:
-        """Count `(rows,)` levels with their clips' lengths."""
-        self.clips += np.bincount(level, minlength=len(self.clips))
-        self.seconds += np.bincount(level, seconds, minlength=len(self.seconds))
+    def add(self, subsets: Mapping[str, np.ndarray], seconds: np.ndarray) -> None:
+        """Count `(rows,)` bools of each subset with their clips' lengths."""
+        self.clips += len(seconds)
+        self.seconds += float(seconds.sum())
+        for name, inside in subsets.items():
+            self.inside[name] += int(np.count_nonzero(inside))
+            self.seconds_inside[name] += float(seconds[inside].sum())
 
     def selection(self) -> Selection:
         """What was counted so far."""
-        clips = {name: int(self.clips[i:].sum()) for i, name in enumerate(SUBSETS, start=1)}
-        hours = {name: float(self.seconds[i:].sum()) / SECONDS_PER_HOUR for i, name in enumerate(SUBSETS, start=1)}
-        return Selection(int(self.clips.sum()), float(self.seconds.sum()) / SECONDS_PER_HOUR, clips, hours)
+        hours = {name: seconds / SECONDS_PER_HOUR for name, seconds in self.seconds_inside.items()}
+        return Selection(self.clips, self.seconds / SECONDS_PER_HOUR, dict(self.inside), hours)
 
 
 @dataclass(frozen=True)

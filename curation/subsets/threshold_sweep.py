@@ -91,7 +91,7 @@ def sweep(dataset: ds.Dataset, config: CurationConfig) -> Sweep:
             for i, counter in counters.items()
         }
         with lock:
-            tally.add(own, seconds)
+            tally.add({name: own > place for place, name in enumerate(SUBSETS)}, seconds)
             for i, counted in found.items():
                 counters[i].add(*counted)
 

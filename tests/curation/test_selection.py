@@ -57,7 +57,9 @@ def shards(tmp_path, config):
     return paths
 
 
-def test_counts_over_all_shards_are_the_sum_of_each_shards(shards, config, tmp_path):
+@pytest.mark.parametrize("silent_pose", [False, True])
+def test_counts_over_all_shards_are_the_sum_of_each_shards(shards, config, tmp_path, silent_pose):
+    config = config.model_copy(update={"silent_pose": silent_pose})
     found = select(open_scores(gather_scores(shards, tmp_path / "gathered")), config)
     tables = [pd.read_parquet(path) for path in shards.values()]
     subsets = [assign_subsets(table, config) for table in tables]

@@ -153,6 +153,17 @@ def test_clips_of_held_out_people_are_no_growth_whoever_they_are(workspace):
     assert left_out.changed == ("evaluation.held_out_people 0.0 -> 0.05",)
 
 
+def test_silent_clips_that_show_a_pose_are_growth_of_pose_where_they_may_train_it(workspace):
+    put_shard(workspace, "s-000000000002", ids_of("cc", 40), seed=2)
+    scores = workspace.data("clip_scores", "s-000000000002") / "scores.parquet"
+    pd.read_parquet(scores).assign(mouth_audio_correlation=0.0).to_parquet(scores)
+    silent = Workspace(workspace.root, load_profile("laptop", ["curation.silent_pose=true"]))
+    before, now = ask(workspace).facts, ask(silent).facts
+    assert before.new_hours["audio"] == before.new_hours["pose"] == now.new_hours["audio"] == 0.0
+    assert now.new_hours["pose"] == now.new_hours["text"] == pytest.approx(40 * 1.25 / 3600)
+    assert before.usable != now.usable
+
+
 def test_other_settings_and_other_code_than_the_champions_are_named(workspace, monkeypatch):
     other = Workspace(workspace.root, load_profile("laptop", ["stage_1.steps=81"]))
     assert ask(other).facts.changed == ("stage_1.steps 80 -> 81",)
