@@ -7,7 +7,7 @@ latent is one frame by itself, as the model learned it, where a state would make
 """
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,7 +41,8 @@ class LongVideo:
         prompts: B captions.
         reference: `(B, H, W, 3)` uint8 or None.
         audio: `(B, S)` float at `sample_rate`, or None; past its end there is silence.
-        keypoints: `(B, T, 133, 3)` or None; past their end the last pose stays.
+        tracks: `(B, T, ...)` by condition, one value per frame of the video, such as keypoints `(B, T, 133, 3)` under "pose"; past its end
+            the last value stays.
         frames: of the whole video.
         segment_frames: of one segment, 4n+1; what the model was trained on.
         seeds: B; segment 0 starts from `torch.Generator().manual_seed(seed)`, as a single clip does.
@@ -56,7 +57,7 @@ class LongVideo:
     prompts: Sequence[str]
     reference: Tensor | None
     audio: Tensor | None
-    keypoints: Tensor | None
+    tracks: Mapping[str, Tensor]
     frames: int
     segment_frames: int
     seeds: Sequence[int]
@@ -117,16 +118,19 @@ def as_batch(videos: Sequence[LongVideo]) -> LongVideo:
     """Videos that differ in people, words, sound, pose and length as one batch, as long as its longest.
 
     Raises:
-        InputError: they differ in anything else, or only some have a reference, a sound or a pose.
+        InputError: they differ in anything else, or only some have a reference, a sound or one of the tracks.
     """
-    own = ("prompts", "reference", "audio", "keypoints", "frames", "seeds")
+    own = ("prompts", "reference", "audio", "tracks", "frames", "seeds")
     first = videos[0]
     for field in dataclasses.fields(LongVideo):
         values = [getattr(video, field.name) for video in videos]
         if field.name not in own and any(value != values[0] for value in values):
             raise InputError(f"videos of one batch have the same {field.name}, got {', '.join(map(str, values))}")
-        if field.name in ("reference", "audio", "keypoints") and len({value is None for value in values}) == 2:
+        if field.name in ("reference", "audio") and len({value is None for value in values}) == 2:
             raise InputError(f"either all videos of one batch have {field.name} or none")
+    for name in {name for video in videos for name in video.tracks}:
+        if any(name not in video.tracks for video in videos):
+            raise InputError(f"either all videos of one batch have {name} or none")
     return dataclasses.replace(
         first,
         prompts=[prompt for video in videos for prompt in video.prompts],
@@ -134,20 +138,17 @@ def as_batch(videos: Sequence[LongVideo]) -> LongVideo:
         reference=None
         if first.reference is None
         else torch.cat([v.reference for v in videos if v.reference is not None]),
-        audio=_joined([video.audio for video in videos], silent=True),
-        keypoints=_joined([video.keypoints for video in videos], silent=False),
+        audio=None if first.audio is None else _padded([v.audio for v in videos if v.audio is not None], silent=True),
+        tracks={name: _padded([video.tracks[name] for video in videos], silent=False) for name in first.tracks},
         frames=max(video.frames for video in videos),
     )
 
 
-def _joined(parts: Sequence[Tensor | None], silent: bool) -> Tensor | None:
+def _padded(parts: Sequence[Tensor], silent: bool) -> Tensor:
     """`(B, T, ...)` of other T as one batch; what is shorter ends in zeros (`silent`) or stays at its last."""
-    given = [part for part in parts if part is not None]
-    if not given:
-        return None
-    longest = max(part.shape[1] for part in given)
+    longest = max(part.shape[1] for part in parts)
     padded = []
-    for part in given:
+    for part in parts:
         end = part[:, -1:].expand(-1, longest - part.shape[1], *part.shape[2:])
         padded.append(torch.cat([part, torch.zeros_like(end) if silent else end], dim=1))
     return torch.cat(padded)
@@ -292,13 +293,9 @@ def segment_seed(seed: int, index: int) -> int:
 
 
 def _movement(pipeline: SegmentMaker, person: ConditionInputs, video: LongVideo, index: int) -> ConditionInputs:
-    """The person with sound and pose of one segment; of the whole sound each segment's window is encoded alone, as in training."""
+    """The person with sound and tracks of one segment; of the whole sound each segment's window is encoded alone, as in training."""
     start, _ = video.span(index)
-    keypoints = None
     begin = round(start / pipeline.config.fps * video.sample_rate)
-    if video.keypoints is not None:
-        rows = torch.arange(start, start + video.segment_frames).clamp_max(video.keypoints.shape[1] - 1)
-        keypoints = video.keypoints[:, rows]
-    return pipeline.encode_movement(
-        person, video.audio, keypoints, video.segment_frames, video.height, video.width, begin
-    )
+    rows = torch.arange(start, start + video.segment_frames)
+    tracks = {name: track[:, rows.clamp_max(track.shape[1] - 1)] for name, track in video.tracks.items()}
+    return pipeline.encode_movement(person, video.audio, tracks, video.segment_frames, video.height, video.width, begin)

@@ -28,6 +28,7 @@ from omnihuman.saved_encoders import load_encoders
 from omnihuman.talking import OmniHumanOutput, Talking
 from omnihuman.transformer import OmniHumanTransformer3DModel
 from profiles import Profile, resolve_source
+from profiles.conditions import TRACKS
 from profiles.judging import SamplingConfig
 
 # Of diffusers' `from_pretrained`, those that say what is downloaded and from where.
@@ -185,23 +186,21 @@ class OmniHumanPipeline(Talking, DiffusionPipeline):
         given_reference, (height, width) = fit_reference(
             _one_of(reference, image), height, width, self.shapes(), self.multiple
         )
-        clips = max(len(prompts), *(len(value) for value in (given_reference, keypoints) if value is not None), 0)
-        sound = None if audio is None else to_sounds(audio, sample_rate, clips, round(RATE / self.config.fps))
-        prompts, reference, sound, keypoints = share_out(prompts, given_reference, sound, keypoints)
-        num_frames = self.frames_for(sound, num_frames, height, width)
-        inputs = {"reference": reference, "audio": sound, "pose": keypoints}
-        given = [name for name, value in inputs.items() if value is not None] + ["text"] * any(
-            clean_prompt(p) for p in prompts
-        )
-        active = activate_conditions(given, activate, without)
-        reference, sound, keypoints = (inputs[k] if k in active.on else None for k in ("reference", "audio", "pose"))
+        inputs = {"reference": given_reference, "pose": keypoints}
+        given = {name: value for name, value in inputs.items() if value is not None}
+        if audio is not None:
+            clips = max(len(prompts), *(len(value) for value in given.values()), 0)
+            given["audio"] = to_sounds(audio, sample_rate, clips, round(RATE / self.config.fps))
+        prompts, given = share_out(prompts, given)
+        num_frames = self.frames_for(given.get("audio"), num_frames, height, width)
+        active = activate_conditions([*given, *["text"] * any(map(clean_prompt, prompts))], activate, without)
         steps = num_inference_steps or self.config.num_inference_steps
         guidance = self.choose_guidance(steps, guidance_scale, guidance_scale_end, guidance)
         conditions = self.encode_conditions(
             prompts if "text" in active.on else [""] * len(prompts),
-            reference,
-            sound,
-            keypoints,
+            given["reference"] if "reference" in active.on else None,
+            given["audio"] if "audio" in active.on else None,
+            {name: given[name] for name in TRACKS if name in active.on},
             num_frames,
             height,
             width,

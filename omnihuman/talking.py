@@ -79,7 +79,7 @@ class Talking(SegmentMaker):
             [prompt],
             reference,
             sound,
-            None,
+            {},
             frames_of_sound(sound.shape[1], fps, RATE) if seconds is None else max(1, round(seconds * fps)),
             self._window(height, width),
             [seed],

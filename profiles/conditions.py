@@ -26,6 +26,7 @@ class Condition:
         subset: clips are chosen for it by a predicate `curation.<name>`, and tables have a column of that name. Every clip has a reference.
         moves: it goes on with the frames; a picture has none of it.
         file: a person gives it as a file.
+        asked: what the page calls that file.
     """
 
     name: ConditionName
@@ -35,13 +36,14 @@ class Condition:
     subset: bool = True
     moves: bool = True
     file: bool = True
+    asked: str = ""
 
 
 TABLE = (
     Condition("text", "prompt", "stage_1", "#4477aa", moves=False, file=False),
-    Condition("reference", "image", "stage_1", "#aa3377", subset=False, moves=False),
-    Condition("audio", "audio", "stage_2", "#ee7733"),
-    Condition("pose", "pose", "stage_3", "#228833"),
+    Condition("reference", "image", "stage_1", "#aa3377", subset=False, moves=False, asked="Picture of one person"),
+    Condition("audio", "audio", "stage_2", "#ee7733", asked="Voice"),
+    Condition("pose", "pose", "stage_3", "#228833", asked="Video whose pose drives the body"),
 )
 CONDITIONS: tuple[str, ...] = tuple(row.name for row in TABLE)
 SUBSETS: tuple[str, ...] = get_args(SubsetName)
@@ -49,6 +51,8 @@ SUBSETS: tuple[str, ...] = get_args(SubsetName)
 MASKED: tuple[str, ...] = CONDITIONS[1:]
 # The files that a person may give, by their options.
 FILES: tuple[str, ...] = tuple(row.option for row in TABLE if row.file)
+# Given as one value for each frame of the video; sound has a clock of its own.
+TRACKS: tuple[str, ...] = tuple(row.name for row in TABLE if row.moves and row.name != "audio")
 # What each stage is the first to train with: the strongest of its conditions.
 STRONGEST: dict[str, str] = {row.stage: row.name for row in TABLE}
 

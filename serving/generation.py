@@ -1,7 +1,7 @@
 """`omnihuman generate`, the page and the server: one video from files, of any length, with any registered or local model."""
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,14 +15,14 @@ from omnihuman.conditions.activation import ActiveConditions, activate_condition
 from omnihuman.exports import Export, LatentsExport, Mp4Export, PngExport, Progress, Provenance, Target, export_segments
 from omnihuman.guidance import OmniHumanGuidance
 from omnihuman.long_video import Handover, LongVideo, Segment, as_batch, generate_segments
-from profiles.conditions import TABLE
+from profiles.conditions import TABLE, TRACKS
 from serving.inputs import (
+    READERS,
     GenerateError,
-    Pose,
     Reference,
     SoundTrack,
+    Track,
     frames_wanted,
-    read_pose,
     read_reference,
     read_sound,
 )
@@ -34,15 +34,14 @@ DEFAULT_ANNEALING = "linear"
 
 @dataclass(frozen=True)
 class Request:
-    """What a person asks for. A path left None is a condition that is off; `seconds` None takes the sound's or pose's length.
+    """What a person asks for.
 
-    `overlap` is of segments, in frames; None is `LongVideo`'s own. `longest` bounds the video and how much of sound and pose is read, in seconds: for people who ask over a network.
+    `files` are by their options (`profiles.conditions.FILES`); a file that is not there is a condition that is off. `seconds` None takes the
+    sound's length or a track's. `overlap` is of segments, in frames; None is `LongVideo`'s own. `longest` bounds the video and how much of sound and pose is read, in seconds: for people who ask over a network.
     """
 
     output: Path
-    image: Path | None
-    audio: Path | None
-    pose: Path | None
+    files: Mapping[str, Path]
     prompt: str
     seconds: float | None = None
     seed: int = 0
@@ -62,11 +61,12 @@ class Inputs:
 
     reference: Reference | None
     sound: SoundTrack | None
-    pose: Pose | None
+    tracks: Mapping[str, Track]
 
     def notes(self) -> list[str]:
         """For people, such as what of the picture is cut off."""
-        return [note for part in (self.reference, self.sound, self.pose) if part is not None for note in part.notes]
+        parts = (self.reference, self.sound, *self.tracks.values())
+        return [note for part in parts if part is not None for note in part.notes]
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,11 @@ def one_request_per_sound(request: Request, sounds: Sequence[Path]) -> list[Requ
         )
     output = request.output
     return [
-        dataclasses.replace(request, audio=sound, output=output.with_name(f"{output.stem}-{name}{output.suffix}"))
+        dataclasses.replace(
+            request,
+            files={**request.files, "audio": sound},
+            output=output.with_name(f"{output.stem}-{name}{output.suffix}"),
+        )
         for sound, name in zip(sounds, names, strict=True)
     ]
 
@@ -155,7 +159,8 @@ def one_request_per_sound(request: Request, sounds: Sequence[Path]) -> list[Requ
 def prepare_video(workspace: Workspace, model: LoadedModel, request: Request) -> Prepared:
     """Read and check everything; nothing is made yet. Raises as `generate_videos`."""
     _check_output(request.output)
-    active = activate_conditions(_given(request), request.activate, request.without)
+    given = [*_files(request), *["text"] * bool(request.prompt.strip())]
+    active = activate_conditions(given, request.activate, request.without)
     inputs = _read_inputs(workspace, model, request, active)
     video = _long_video(workspace, model.pipeline, request, active, inputs)
     return Prepared(request, inputs, video, _provenance(model, request, active, video))
@@ -190,35 +195,32 @@ def write_videos(
     return export_segments(make, video.segments, targets, settings, progress)
 
 
-def _given(request: Request) -> list[str]:
-    inputs = {row.name: getattr(request, row.option) for row in TABLE}
-    return [name for name, value in inputs.items() if (value.strip() if isinstance(value, str) else value)]
+def _files(request: Request) -> dict[str, Path]:
+    """What was given, by condition."""
+    return {row.name: request.files[row.option] for row in TABLE if row.option in request.files}
 
 
 def _read_inputs(workspace: Workspace, model: LoadedModel, request: Request, active: ActiveConditions) -> Inputs:
     from assets.kinds.detectors import keypoint_detector
 
     profile = workspace.profile
-    reference = sound = pose = None
-    if request.image is not None and "reference" in active.on:
-        reference = read_reference(
-            request.image, profile.video, keypoint_detector(profile) if request.face_check else None
-        )
+    files = {name: path for name, path in _files(request).items() if name in active.on}
+    reference = sound = None
+    if "reference" in files:
+        detector = keypoint_detector(profile) if request.face_check else None
+        reference = read_reference(files["reference"], profile.video, detector)
         if unlike := model.unlike(reference.shows):
-            reference = dataclasses.replace(reference, notes=(*reference.notes, f"{request.image}: {unlike}"))
-    if request.audio is not None and "audio" in active.on:
-        sound = read_sound(request.audio, profile.video, request.seconds, request.longest)
-    if request.pose is not None and "pose" in active.on:
-        bucket = reference.bucket if reference else profile.video.main
-        pose = read_pose(
-            request.pose,
-            profile.video,
-            bucket,
-            keypoint_detector(profile),
-            list(model.pipeline.config.pose_keypoints),
-            request.longest,
-        )
-    return Inputs(reference, sound, pose)
+            reference = dataclasses.replace(reference, notes=(*reference.notes, f"{files['reference']}: {unlike}"))
+    if "audio" in files:
+        sound = read_sound(files["audio"], profile.video, request.seconds, request.longest)
+    bucket = reference.bucket if reference else profile.video.main
+    drawn = list(model.pipeline.config.pose_keypoints)
+    tracks = {
+        name: READERS[name](files[name], profile.video, bucket, keypoint_detector(profile), drawn, request.longest)
+        for name in TRACKS
+        if name in files
+    }
+    return Inputs(reference, sound, tracks)
 
 
 def _long_video(
@@ -234,8 +236,8 @@ def _long_video(
         prompts=[request.prompt if "text" in active.on else ""],
         reference=None if inputs.reference is None else torch.from_numpy(inputs.reference.image)[None],
         audio=None if inputs.sound is None else torch.from_numpy(inputs.sound.samples)[None],
-        keypoints=None if inputs.pose is None else torch.from_numpy(inputs.pose.keypoints)[None],
-        frames=frames_wanted(config, request.seconds, inputs.sound, inputs.pose, bucket.frames, request.longest),
+        tracks={name: torch.from_numpy(track.values)[None] for name, track in inputs.tracks.items()},
+        frames=frames_wanted(config, request.seconds, inputs.sound, inputs.tracks, bucket.frames, request.longest),
         segment_frames=bucket.frames,
         seeds=[request.seed],
         height=bucket.height,
@@ -250,7 +252,6 @@ def _long_video(
 def _provenance(model: LoadedModel, request: Request, active: ActiveConditions, video: LongVideo) -> Provenance:
     steps = video.steps or model.pipeline.config.num_inference_steps
     guidance = model.pipeline.choose_guidance(steps, guidance=video.guidance)
-    files = {row.name: getattr(request, row.option) for row in TABLE if row.file}
     return Provenance(
         model=model.name,
         weights=model.weights,
@@ -260,7 +261,7 @@ def _provenance(model: LoadedModel, request: Request, active: ActiveConditions, 
         guidance={} if guidance is None else {k: v for k, v in guidance.config.items() if not k.startswith("_")},
         prompt=request.prompt,
         conditions=active.record(),
-        inputs={name: sha256_of_file(path) for name, path in files.items() if path is not None and name in active.on},
+        inputs={name: sha256_of_file(path) for name, path in _files(request).items() if name in active.on},
         marked=request.mark,
         decoder=model.decoder,
     )

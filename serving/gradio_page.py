@@ -8,7 +8,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from assets.core.workspace import Workspace
 from assets.kinds.detectors import keypoint_detector
 from media.pages import render
 from omnihuman.exports import read_provenance
+from profiles.conditions import FILES, TABLE, TRACKS
 from serving.clip_measures import ClipMeasure, measure_video
 from serving.generation import Request, prepare_video, write_video
 from serving.http.request_limits import (
@@ -104,39 +105,33 @@ class VideoMaker:
         self._workspace, self._limits, self._folder = workspace, limits, folder
         self._shelf = ModelShelf(workspace)
 
-    def make(
-        self,
-        image: str | None,
-        audio: str | None,
-        pose: str | None,
-        prompt: str,
-        model: str,
-        seconds: float | None,
-        seed: float | None,
-        steps: float | None,
-        guidance: str,
-        face_check: bool,
-        progress: gr.Progress = gr.Progress(),  # noqa: B008 - gradio's way
-    ) -> Made:
-        """Path of the video, then status, measures and provenance to show. Raises gr.Error with one sentence for the visitor."""
+    def make(self, given: Mapping[str, Any], progress: gr.Progress) -> Made:
+        """Path of the video, then status, measures and provenance to show.
+
+        Args:
+            given: values of `_inputs`'s controls, by their names.
+            progress: bar over the video.
+
+        Raises:
+            gr.Error: with one sentence for the visitor.
+        """
         self._forget_old()
         place = Path(tempfile.mkdtemp(prefix="made-", dir=self._folder))
         request: Request | None = None
         try:
             # 0 and not an empty field: Gradio makes a 0 of an empty number as soon as it is shown.
             settings = _settings(
-                prompt=prompt,
-                seconds=seconds or None,
-                seed=seed or 0,
-                steps=steps or None,
-                guidance=guidance.strip() or None,
-                face_check=face_check,
+                prompt=given["prompt"],
+                seconds=given["seconds"] or None,
+                seed=given["seed"] or 0,
+                steps=given["steps"] or None,
+                guidance=given["guidance"].strip() or None,
+                face_check=given["face_check"],
             )
             self._limits.refuse_dropped(settings.mark, settings.face_check)
-            request = settings.request(
-                place / "video.mp4", _keep(place, image=image, audio=audio, pose=pose), self._limits.seconds
-            )
-            return self._run(request, model, progress)
+            files = _keep(place, {option: given[option] for option in FILES})
+            request = settings.request(place / "video.mp4", files, self._limits.seconds)
+            return self._run(request, given["model"], progress)
         except (*BAD_INPUT, NotAllowedError, RegistryError) as error:
             shutil.rmtree(place)
             raise gr.Error(
@@ -198,9 +193,13 @@ def build_page(
                 measures = gr.HTML(elem_id="measures")
                 with gr.Accordion("Where it comes from (also inside the file)", open=False):
                     provenance = gr.JSON(show_label=False, elem_id="provenance")
+
+        def make(values: dict[Any, Any], progress: gr.Progress = gr.Progress()) -> Made:  # noqa: B008 - gradio's way
+            return maker.make({name: values[control] for name, control in inputs.items()}, progress)
+
         button.click(
-            maker.make,
-            inputs,
+            make,
+            set(inputs.values()),
             [video, status, measures, provenance],
             show_progress_on=[video],
             api_visibility="private",
@@ -210,10 +209,12 @@ def build_page(
 
 def _inputs(
     choices: Sequence[ModelChoice], limits: Limits, examples: Sequence[PageExample]
-) -> tuple[list[Any], gr.Button]:
+) -> tuple[dict[str, Any], gr.Button]:
+    """The controls by name: files by their options, settings as `VideoSettings` calls them; and the button."""
+    asked = {row.option: row.asked for row in TABLE}
     with gr.Row():
         image = gr.Image(
-            label="Picture of one person",
+            label=asked["image"],
             type="filepath",
             image_mode=None,
             sources=["upload", "clipboard"],
@@ -224,7 +225,11 @@ def _inputs(
         )
         with gr.Column(min_width=200):
             audio = gr.Audio(
-                label="Voice", type="filepath", sources=["upload", "microphone"], buttons=["download"], elem_id="audio"
+                label=asked["audio"],
+                type="filepath",
+                sources=["upload", "microphone"],
+                buttons=["download"],
+                elem_id="audio",
             )
             prompt = gr.Textbox("A person talks.", label="Text", lines=2, max_length=4000, elem_id="prompt")
     if examples:
@@ -233,34 +238,37 @@ def _inputs(
     model = gr.Dropdown(
         [(choice.label, choice.address) for choice in choices], value=choices[0].address, label="Model", elem_id="model"
     )
-    with gr.Accordion("Pose from a video", open=False):
-        pose = gr.Video(label="Video whose pose drives the body", sources=["upload"], height=200, elem_id="pose")
+    controls = {"image": image, "audio": audio, "prompt": prompt, "model": model}
+    for option in (row.option for row in TABLE if row.name in TRACKS):
+        with gr.Accordion(f"{option.capitalize()} from a video", open=False):
+            controls[option] = gr.Video(label=asked[option], sources=["upload"], height=200, elem_id=option)
     with gr.Accordion("Settings", open=False, elem_id="settings"):
         with gr.Row():
-            seconds = gr.Number(
+            controls["seconds"] = gr.Number(
                 0,
                 label="Seconds",
                 info=f"0: as long as the voice; at most {limits.seconds:g}",
                 minimum=0,
                 elem_id="seconds",
             )
-            seed = gr.Number(0, label="Seed", precision=0, minimum=0, elem_id="seed")
+            controls["seed"] = gr.Number(0, label="Seed", precision=0, minimum=0, elem_id="seed")
         with gr.Row():
-            steps = gr.Number(0, label="Steps", info="0: the model's own", precision=0, minimum=0, elem_id="steps")
-            guidance = gr.Textbox(
+            controls["steps"] = gr.Number(
+                0, label="Steps", info="0: the model's own", precision=0, minimum=0, elem_id="steps"
+            )
+            controls["guidance"] = gr.Textbox(
                 "",
                 label="Guidance",
                 info="a scale, or START:END such as 6.5:3.5; not for a one-step student",
                 elem_id="guidance",
             )
-        face_check = gr.Checkbox(
+        controls["face_check"] = gr.Checkbox(
             True,
             label="Refuse a picture without a face, or with several people",
             elem_id="face",
             visible="face_check" in limits.may_drop,
         )
-    button = gr.Button("Make the video", variant="primary", elem_id="make")
-    return [image, audio, pose, prompt, model, seconds, seed, steps, guidance, face_check], button
+    return controls, gr.Button("Make the video", variant="primary", elem_id="make")
 
 
 def _offer(examples: Sequence[PageExample], inputs: list[Any]) -> None:
@@ -300,7 +308,7 @@ def _settings(**values: Any) -> VideoSettings:
         raise GenerateError("; ".join(f"{found['loc'][0]}: {found['msg']}" for found in error.errors())) from error
 
 
-def _keep(place: Path, **files: str | None) -> dict[str, Path]:
+def _keep(place: Path, files: Mapping[str, str | None]) -> dict[str, Path]:
     """Copies under their own names: Gradio's may be removed while a long video is made."""
     kept = {}
     for kind, path in files.items():

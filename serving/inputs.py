@@ -1,7 +1,9 @@
 """Pictures, sound and pose as people have them, to what the model takes; each bad input is one error that says what to do."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -108,11 +110,38 @@ def read_sound(path: Path, video: VideoConfig, seconds: float | None, longest: f
 
 
 @dataclass(frozen=True)
-class Pose:
-    """`keypoints` `(T, 133, 3)` float32 in the bucket's pixels; `notes` for people."""
+class Track:
+    """`values` `(T, ...)` float32, one for each frame, in the bucket's pixels; `notes` for people."""
 
-    keypoints: np.ndarray
+    values: np.ndarray
     notes: tuple[str, ...]
+
+
+class TrackReader(Protocol):
+    """What reads the file of a condition that is given as one value per frame (`profiles.conditions.TRACKS`)."""
+
+    def __call__(
+        self,
+        path: Path,
+        video: VideoConfig,
+        bucket: Bucket,
+        detector: KeypointDetector,
+        drawn: list[int],
+        longest: float | None = None,
+    ) -> Track:
+        """Read it.
+
+        Args:
+            path: of the file.
+            video: the rate wanted.
+            bucket: the shape that is generated.
+            detector: of keypoints.
+            drawn: keypoints that the model is shown as pose.
+            longest: read about so many seconds at most; None reads all.
+
+        Raises:
+            GenerateError: a file that cannot be used.
+        """
 
 
 def read_pose(
@@ -122,17 +151,11 @@ def read_pose(
     detector: KeypointDetector,
     drawn: list[int],
     longest: float | None = None,
-) -> Pose:
-    """Keypoints of a video of any length, of which memory holds `CHUNK` pictures of the bucket's size, or of a file of keypoints.
+) -> Track:
+    """Keypoints `(T, 133, 3)` of a video of any length, of which memory holds `CHUNK` pictures of the bucket's size, or of a file of keypoints.
 
-    Args:
-        path: of the video, or of what `media.keypoints.keypoint_file` wrote, such as a frozen set's poses.
-        video: the rate wanted.
-        bucket: the shape that is generated.
-        detector: of keypoints.
-        drawn: keypoints that the model is shown. One that is missing in a frame leaves its map empty there, and the model
-            chooses.
-        longest: read about so many seconds at most; None reads all.
+    Arguments are `TrackReader`'s; the file is a video, or what `media.keypoints.keypoint_file` wrote, such as a frozen set's poses. A
+    keypoint that is missing in a frame leaves its map empty there, and the model chooses.
 
     Raises:
         GenerateError: no such file, no video, no keypoints, or none of those wanted in any frame.
@@ -150,7 +173,10 @@ def read_pose(
             f"{path}: none of the joints that the model knows is seen in any frame{by}; give a video in which the arms can be seen"
         )
     missing = f"{path}: {1 - seen.mean():.0%} of the joints are not seen; there the model chooses"
-    return Pose(keypoints, (missing,) if not seen.all() else ())
+    return Track(keypoints, (missing,) if not seen.all() else ())
+
+
+READERS: dict[str, TrackReader] = {"pose": read_pose}
 
 
 def _stored_keypoints(path: Path, video: VideoConfig, bucket: Bucket, most: float | None) -> np.ndarray:
@@ -204,39 +230,41 @@ def frames_wanted(
     video: VideoConfig,
     seconds: float | None,
     sound: SoundTrack | None,
-    pose: Pose | None,
+    tracks: Mapping[str, Track],
     default: int,
     longest: float | None = None,
 ) -> int:
-    """Length of the video: as asked, else of the sound, else of the pose, else one segment.
+    """Length of the video: as asked, else of the sound, else of the shortest track, else one segment.
 
-    Sound that ends earlier goes on in silence, sound or pose that goes on is cut; pose that ends earlier is refused, unless by the
+    Sound that ends earlier goes on in silence, sound or a track that goes on is cut; a track that ends earlier is refused, unless by the
     rest of the sound's last frame.
 
     Raises:
-        GenerateError: no length at all, longer than `longest` seconds, or a pose that is too short.
+        GenerateError: no length at all, longer than `longest` seconds, or a track that is too short.
     """
+    shortest = min((len(track.values) for track in tracks.values()), default=None)
     if seconds is not None and not np.isfinite(seconds):
         raise GenerateError(f"--seconds {seconds:g} is no length; give a number of seconds")
     if seconds is not None:
         frames = round(seconds * video.fps)
     elif sound is not None:
         frames = frames_of_sound(len(sound.samples), video.fps, video.sample_rate)
-        if pose is not None and 0 < frames - len(pose.keypoints) <= SAME_END:
-            frames = len(pose.keypoints)
+        if shortest is not None and 0 < frames - shortest <= SAME_END:
+            frames = shortest
     else:
-        frames = default if pose is None else len(pose.keypoints)
+        frames = default if shortest is None else shortest
     if frames < 1:
         raise GenerateError(f"--seconds {seconds:g} is less than one frame ({1 / video.fps:.4f} s); ask for more")
     if longest is not None and frames > longest * video.fps:
         raise GenerateError(
             f"the video would be longer than {longest:g} s, the most that is made here; set --seconds, or give a shorter sound or pose"
         )
-    if pose is not None and len(pose.keypoints) < frames:
-        raise GenerateError(
-            f"the pose video has {len(pose.keypoints)} frames at {video.fps:g} fps and {frames} are to be made; give a longer one, "
-            f"or --seconds {len(pose.keypoints) / video.fps:g}"
-        )
+    for name, track in tracks.items():
+        if len(track.values) < frames:
+            raise GenerateError(
+                f"the {name} video has {len(track.values)} frames at {video.fps:g} fps and {frames} are to be made; give a longer one, "
+                f"or --seconds {len(track.values) / video.fps:g}"
+            )
     return frames
 
 

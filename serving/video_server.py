@@ -6,11 +6,12 @@ minutes, comes in and goes out as files, must outlive a restart, and has to be r
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import FastAPI, Form, HTTPException, Request, Response, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
+from pydantic import create_model
 
 from assets.core.addresses import LOOPBACK_NAMES
 from assets.core.workspace import Workspace
@@ -32,12 +33,10 @@ DRAIN_SECONDS = 10  # for answers under way when the server ends
 RETRY_SECONDS = "30"
 
 
-class VideoForm(VideoSettings):
-    """`POST /v1/videos`: the settings and up to three files."""
-
-    image: UploadFile | None = None
-    audio: UploadFile | None = None
-    pose: UploadFile | None = None
+if TYPE_CHECKING:
+    VideoForm = VideoSettings
+else:  # `POST /v1/videos`: the settings and the files that a person may give.
+    VideoForm = create_model("VideoForm", __base__=VideoSettings, **dict.fromkeys(FILES, (UploadFile | None, None)))
 
 
 def serve(
@@ -117,7 +116,9 @@ def _add_videos(app: FastAPI, worker: VideoWorker, lists_by_address: bool) -> No
 
     @app.post("/v1/videos", status_code=202)
     def create(
-        form: Annotated[VideoForm, Form(media_type="multipart/form-data")], request: Request, response: Response
+        form: Annotated[VideoForm, Form(media_type="multipart/form-data")],
+        request: Request,
+        response: Response,
     ) -> dict[str, Any]:
         """Queue a video. 403: not the caller's to set; 413: too large; 422: an input that cannot be used; 429: too many wait."""
         if not worker.ready:

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from omnihuman.guidance import Annealing
-from profiles.conditions import FILES, ConditionWord
+from profiles.conditions import ConditionWord
 from serving.generation import Request, parse_guidance
 
 
@@ -34,16 +34,15 @@ class VideoSettings(BaseModel):
 
         Args:
             output: the mp4.
-            files: paths under the names of `FILES`, as far as given.
+            files: paths under the names of `profiles.conditions.FILES`, as far as given.
             longest: of the video, in seconds.
 
         Raises:
             GenerateError: guidance that is no number.
         """
-        given: dict[str, Any] = {option: files.get(option) for option in FILES}
         return Request(
             output=output,
-            **given,
+            files=files,
             longest=longest,
             guidance=parse_guidance(self.guidance, self.audio_guidance, self.annealing),
             **self.model_dump(exclude={"guidance", "audio_guidance", "annealing"}),

@@ -56,7 +56,7 @@ def one_step(side: int = 64, rounds: int = 25) -> OneStep:
     generator = torch.Generator().manual_seed(0)
     image = torch.randint(0, 255, (1, side, side, 3), dtype=torch.uint8, generator=generator)
     sound = torch.randn(1, 17_000, generator=generator) * 0.1
-    given = pipeline.encode_conditions([PROMPT], image, sound, None, frames, side, side)
+    given = pipeline.encode_conditions([PROMPT], image, sound, {}, frames, side, side)
     noise, time = torch.randn(1, 16, 5, side // 8, side // 8, generator=generator), torch.full((1,), 1000.0)
 
     @torch.no_grad()

@@ -94,12 +94,11 @@ def measure_condition_following(
 
 
 def _driven(video: LongVideo, people: list[Puppet], by_sound: bool, by_pose: bool) -> LongVideo:
-    pose = (
-        torch.from_numpy(np.stack([PuppetKeypoints()(person.frames[: video.frames]) for person in people]))
-        if by_pose
-        else None
-    )
-    return dataclasses.replace(video, audio=video.audio if by_sound else None, keypoints=pose)
+    tracks = {}
+    if by_pose:
+        seen = [PuppetKeypoints()(person.frames[: video.frames]) for person in people]
+        tracks["pose"] = torch.from_numpy(np.stack(seen))
+    return dataclasses.replace(video, audio=video.audio if by_sound else None, tracks=tracks)
 
 
 def _scores(name: str, segments: int, frames: np.ndarray, people: list[Puppet]) -> Iterator[FollowingScore]:

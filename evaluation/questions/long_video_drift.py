@@ -103,7 +103,7 @@ def puppet_video(
         prompts=[""] * clips,
         reference=None,
         audio=None,
-        keypoints=None,
+        tracks={},
         frames=segment_frames,
         segment_frames=segment_frames,
         seeds=[seed + i for i in range(clips)],

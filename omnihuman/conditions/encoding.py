@@ -1,6 +1,6 @@
 """Prompt, picture, sound and keypoints to what the transformer takes: the half of the pipeline that runs once, not at every step."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -42,13 +42,13 @@ class ConditionEncoding:
         prompts: Sequence[str],
         reference: Tensor | None,
         audio: Tensor | None,
-        keypoints: Tensor | None,
+        tracks: Mapping[str, Tensor],
         frames: int,
         height: int,
         width: int,
     ) -> ConditionInputs:
-        """Everything of one clip."""
-        given = self._person(prompts, reference) | self._movement(audio, keypoints, frames, height, width)
+        """Everything of one clip; `tracks` are `(B, frames, ...)` by condition, for example keypoints under "pose"."""
+        given = self._person(prompts, reference) | self._movement(audio, tracks, frames, height, width)
         return ConditionInputs(**self._for_transformer(given))
 
     def encode_person(self, prompts: Sequence[str], reference: Tensor | None) -> ConditionInputs:
@@ -59,15 +59,15 @@ class ConditionEncoding:
         self,
         person: ConditionInputs,
         audio: Tensor | None,
-        keypoints: Tensor | None,
+        tracks: Mapping[str, Tensor],
         frames: int,
         height: int,
         width: int,
         begin: int = 0,
     ) -> ConditionInputs:
-        """The person with audio and pose of one segment: the whole sound, in which the segment begins at the sample `begin`, and the
-        segment's own keypoints."""
-        given = self._movement(audio, keypoints, frames, height, width, begin)
+        """The person with sound and tracks of one segment: the whole sound, in which the segment begins at the sample `begin`, and the
+        segment's own part of each track."""
+        given = self._movement(audio, tracks, frames, height, width, begin)
         return replace(person, **self._for_transformer(given))
 
     def _person(self, prompts: Sequence[str], reference: Tensor | None) -> dict[str, Tensor]:
@@ -88,8 +88,9 @@ class ConditionEncoding:
         return conditions
 
     def _movement(
-        self, audio: Tensor | None, keypoints: Tensor | None, frames: int, height: int, width: int, begin: int = 0
+        self, audio: Tensor | None, tracks: Mapping[str, Tensor], frames: int, height: int, width: int, begin: int = 0
     ) -> dict[str, Tensor]:
+        encode_track = {"pose": self._heatmaps}
         conditions = {}
         if audio is not None:
             fps = self.config.fps
@@ -97,9 +98,7 @@ class ConditionEncoding:
             conditions["audio"] = self.encoding_cache.get(
                 self.audio_encoder, sound, (frames, fps), lambda: encode_audio(self.audio_encoder, sound, frames, fps)
             )
-        if keypoints is not None:
-            conditions["pose"] = self._heatmaps(keypoints, height, width)
-        return conditions
+        return conditions | {name: encode_track[name](track, height, width) for name, track in tracks.items()}
 
     def _heatmaps(self, keypoints: Tensor, height: int, width: int) -> Tensor:
         grid = LatentGrid.of(self.vae)

@@ -1,7 +1,7 @@
 """Sound as people have it, several sounds as one batch, and one picture, prompt or pose for all of them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 from media import read_audio
 from media.speech.level import RATE
 from omnihuman.errors import InputError
+from profiles.conditions import options_of
 
 logger = logging.get_logger(__name__)
 
@@ -112,32 +113,22 @@ def _mixed(samples: Tensor) -> Tensor:
     return samples.mean(channels)
 
 
-def share_out(
-    prompts: list[str], reference: Tensor | None, audio: Tensor | None, keypoints: Tensor | None
-) -> tuple[list[str], Tensor | None, Tensor | None, Tensor | None]:
-    """Everything for as many clips as the largest has; what there is one of is repeated, the picture as a view.
+def share_out(prompts: list[str], given: Mapping[str, Tensor]) -> tuple[list[str], dict[str, Tensor]]:
+    """Everything for as many clips as the largest has; what there is one of is repeated, tensors as views.
+
+    Args:
+        prompts: captions.
+        given: `(clips, ...)` each, by condition.
 
     Raises:
         InputError: two of them have other numbers, neither of them 1.
     """
-    counts = {"prompts": len(prompts)} | {
-        name: len(value)
-        for name, value in (("references", reference), ("sounds", audio), ("poses", keypoints))
-        if value is not None
-    }
+    counts = {"text": len(prompts)} | {name: len(value) for name, value in given.items()}
     clips = max(counts.values())
     check_clips(clips)
     if not prompts or any(count not in (1, clips) for count in counts.values()):
         raise InputError(
-            f"one of each, or as many as there are clips; got {', '.join(f'{count} {name}' for name, count in counts.items())}"
+            f"one of each, or as many as there are clips; got {', '.join(f'{options_of([name])}: {count}' for name, count in counts.items())}"
         )
-    return (
-        prompts * (clips // len(prompts)),
-        _repeated(reference, clips),
-        _repeated(audio, clips),
-        _repeated(keypoints, clips),
-    )
-
-
-def _repeated(value: Tensor | None, clips: int) -> Tensor | None:
-    return None if value is None else value.expand(clips, *value.shape[1:])
+    repeated = {name: value.expand(clips, *value.shape[1:]) for name, value in given.items()}
+    return prompts * (clips // len(prompts)), repeated

@@ -92,11 +92,10 @@ def generate(
 
     workspace = open_with(profile, writes=False, device=device)
     sounds = audio or []
+    files = {"image": image, "audio": sounds[0] if sounds else None, "pose": pose}
     request = Request(
         output,
-        image,
-        sounds[0] if sounds else None,
-        pose,
+        {option: path for option, path in files.items() if path is not None},
         prompt,
         seconds,
         seed,

@@ -10,7 +10,6 @@ from typing import BinaryIO
 from media import MediaError
 from media.user_error import UserError
 from omnihuman.errors import InputError
-from profiles.conditions import FILES
 from serving.generation import Request
 from serving.inputs import GenerateError
 
@@ -86,8 +85,8 @@ def in_visitor_words(error: BaseException, request: Request, limits: Limits) -> 
     message = str(error)
     if "face_check" not in limits.may_drop:
         message = message.replace(", or pass --no-face-check", "")
-    for path in (getattr(request, option) for option in FILES):
-        message = message if path is None else message.replace(str(path), path.name)
+    for path in request.files.values():
+        message = message.replace(str(path), path.name)
     message = message.replace(f"{request.output.parent}/", "")
     message = re.sub(r"--no-([a-z-]+)", lambda found: f"{found[1].replace('-', '_')}=false", message)
     return re.sub(r"--([a-z-]+)", lambda found: found[1].replace("-", "_"), message)

@@ -26,9 +26,9 @@ def rows(monkeypatch, given):
     truth = np.stack([render(SEED + i, frames=FRAMES).frames for i in range(CLIPS)])
 
     def generate(pipeline, video):
-        given.append((video.audio is not None, video.keypoints is not None))
+        given.append((video.audio is not None, "pose" in video.tracks))
         assert video.frames == FRAMES and video.reference.shape == (CLIPS, 64, 64, 3) and all(video.prompts)
-        shown = truth if video.keypoints is not None else np.roll(truth, -1, axis=0)
+        shown = truth if "pose" in video.tracks else np.roll(truth, -1, axis=0)
         for index in range(video.segments):
             start, stop = video.span(index)
             yield SimpleNamespace(start=start, frames=torch.from_numpy(shown[:, start:stop]))

@@ -27,7 +27,7 @@ GENERATOR = torch.Generator().manual_seed(0)
 IMAGE = torch.randint(0, 255, (1, 64, 64, 3), dtype=torch.uint8, generator=GENERATOR)
 SOUND = torch.randn(1, 45_000, generator=GENERATOR) * 0.1
 KEYPOINTS = torch.rand(1, 45, 133, 3, generator=GENERATOR) * 60
-VIDEO = LongVideo(["A person talks."], IMAGE, SOUND, None, 45, 17, [7], 64, 64)
+VIDEO = LongVideo(["A person talks."], IMAGE, SOUND, {}, 45, 17, [7], 64, 64)
 
 
 @pytest.fixture(scope="module")
@@ -177,12 +177,12 @@ def test_going_on_from_the_handover_makes_the_same(pipeline, segments):
 
 def test_a_segment_hears_and_follows_its_own_stretch(pipeline):
     person = pipeline.encode_person(VIDEO.prompts, VIDEO.reference)
-    moved = _movement(pipeline, person, dataclasses.replace(VIDEO, keypoints=KEYPOINTS[:, :35]), 2)
+    moved = _movement(pipeline, person, dataclasses.replace(VIDEO, tracks={"pose": KEYPOINTS[:, :35]}), 2)
     expected = encode_audio(pipeline.audio_encoder, SOUND[:, 24_000:41_000], 17, 16.0)
     torch.testing.assert_close(moved["audio"], expected)
     # 11 poses are left for 17 frames: the last one stays.
     rows = [*range(24, 35), *[34] * 6]
-    shown = pipeline.encode_movement(person, None, KEYPOINTS[:, rows], 17, 64, 64)
+    shown = pipeline.encode_movement(person, None, {"pose": KEYPOINTS[:, rows]}, 17, 64, 64)
     torch.testing.assert_close(moved["pose"], shown["pose"])
     assert "audio" not in shown and torch.equal(shown.text, person.text)
 
@@ -212,16 +212,18 @@ def test_nothing_of_an_earlier_segment_is_kept(pipeline):
 
 def test_videos_of_other_lengths_are_one_batch():
     short = dataclasses.replace(
-        VIDEO, audio=SOUND[:, :20_000], frames=20, prompts=["B"], seeds=[8], keypoints=KEYPOINTS[:, :20]
+        VIDEO, audio=SOUND[:, :20_000], frames=20, prompts=["B"], seeds=[8], tracks={"pose": KEYPOINTS[:, :20]}
     )
-    both = as_batch([short, dataclasses.replace(VIDEO, keypoints=KEYPOINTS)])
+    both = as_batch([short, dataclasses.replace(VIDEO, tracks={"pose": KEYPOINTS})])
     assert (both.prompts, both.seeds, both.frames) == (["B", "A person talks."], [8, 7], 45)
     assert (
         torch.equal(both.audio[1], SOUND[0])
         and torch.equal(both.audio[0, :20_000], SOUND[0, :20_000])
         and not both.audio[0, 20_000:].any()
     )
-    assert torch.equal(both.keypoints[0, 19:], KEYPOINTS[0, 19:20].expand(26, -1, -1)) and both.reference.shape == (
+    assert torch.equal(
+        both.tracks["pose"][0, 19:], KEYPOINTS[0, 19:20].expand(26, -1, -1)
+    ) and both.reference.shape == (
         2,
         64,
         64,
@@ -230,7 +232,12 @@ def test_videos_of_other_lengths_are_one_batch():
 
 
 @pytest.mark.parametrize(
-    ("change", "message"), [({"height": 32}, "the same height, got 64, 32"), ({"audio": None}, "have audio or none")]
+    ("change", "message"),
+    [
+        ({"height": 32}, "the same height, got 64, 32"),
+        ({"audio": None}, "have audio or none"),
+        ({"tracks": {"pose": KEYPOINTS}}, "have pose or none"),
+    ],
 )
 def test_videos_that_make_no_batch_are_refused(change, message):
     with pytest.raises(ValueError, match=message):

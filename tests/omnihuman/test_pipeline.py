@@ -88,7 +88,7 @@ def test_the_output_says_which_conditions_were_on(pipeline):
 
 
 def test_guided_velocity_is_the_weighted_sum_of_the_branches(pipeline):
-    conditions = pipeline.encode_conditions(["A person."], inputs()["reference"], inputs()["audio"], None, 17, 64, 64)
+    conditions = pipeline.encode_conditions(["A person."], inputs()["reference"], inputs()["audio"], {}, 17, 64, 64)
     conditions |= {"audio": conditions["audio"] + 1}
     for block in pipeline.transformer.blocks:
         torch.nn.init.normal_(block.audio_attn.to_out.weight, std=0.1)

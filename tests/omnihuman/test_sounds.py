@@ -20,12 +20,14 @@ def test_other_shapes_are_refused(audio):
 
 
 def test_one_picture_and_prompt_serve_all_sounds():
-    prompts, reference, audio, keypoints = share_out(["a"], torch.zeros(1, 64, 64, 3), torch.ones(3, 7), None)
-    assert prompts == ["a"] * 3 and reference.shape == (3, 64, 64, 3) and audio.shape == (3, 7) and keypoints is None
+    prompts, given = share_out(["a"], {"reference": torch.zeros(1, 64, 64, 3), "audio": torch.ones(3, 7)})
+    assert prompts == ["a"] * 3 and {name: value.shape for name, value in given.items()} == {
+        "reference": (3, 64, 64, 3), "audio": (3, 7),
+    }  # fmt: skip
 
 
 def test_numbers_that_do_not_fit_are_refused():
-    with pytest.raises(ValueError, match="2 prompts, 3 sounds"):
-        share_out(["a", "b"], None, torch.ones(3, 7), None)
-    with pytest.raises(ValueError, match="0 prompts"):
-        share_out([], None, None, None)
+    with pytest.raises(ValueError, match="prompt: 2, audio: 3"):
+        share_out(["a", "b"], {"audio": torch.ones(3, 7)})
+    with pytest.raises(ValueError, match="prompt: 0"):
+        share_out([], {})

@@ -315,7 +315,7 @@ def everything() -> dict:
 def long_video(pipeline) -> torch.Tensor:
     given = everything()
     video = LongVideo(
-        ["a person talks"], given["image"], given["audio"], given["keypoints"], 25, 17, [1], 32, 32, steps=1
+        ["a person talks"], given["image"], given["audio"], {"pose": given["keypoints"]}, 25, 17, [1], 32, 32, steps=1
     )
     return torch.cat([segment.frames for segment in generate_segments(pipeline, video)], dim=1)
 

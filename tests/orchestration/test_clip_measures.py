@@ -23,10 +23,10 @@ ENLARGED = PERSON.frames.repeat(4, axis=1).repeat(4, axis=2)
 def measured(tmp_path, frames, reference=PERSON.frames[0], sound=PERSON.audio) -> dict[str, float]:
     write_atomically(tmp_path / "made.mp4", encode_clip(mark_frames(frames), 16.0, pixel_format="yuv420p"))
     inputs = Inputs(
-        None if reference is None else Reference(reference, VIDEO.main, ()), None if sound is None else SoundTrack(sound, ()), None,
+        None if reference is None else Reference(reference, VIDEO.main, ()), None if sound is None else SoundTrack(sound, ()), {},
     )  # fmt: skip
-    video = LongVideo(["a"], None, None, None, len(frames), 17, [0], 64, 64)
-    prepared = Prepared(Request(tmp_path / "made.mp4", None, None, None, "a"), inputs, video, None)  # type: ignore[arg-type]
+    video = LongVideo(["a"], None, None, {}, len(frames), 17, [0], 64, 64)
+    prepared = Prepared(Request(tmp_path / "made.mp4", {}, "a"), inputs, video, None)  # type: ignore[arg-type]
     found = measure_video(tmp_path / "made.mp4", prepared, PuppetKeypoints(), VIDEO)
     assert torch.tensor([m.value for m in found]).isfinite().all() == all("–" not in m.shown() for m in found)
     return {measure.name: measure.value for measure in found}

@@ -22,6 +22,7 @@ from omnihuman.exports import read_provenance
 from omnihuman.pipeline import build_pipeline
 from orchestration.commands import cli
 from profiles import load_profile
+from profiles.conditions import FILES
 from puppets import PuppetKeypoints, measure, render
 from serving import inputs
 from serving.generation import (
@@ -70,16 +71,11 @@ def files(tmp_path_factory):
 
 
 def ask(files, output, **change) -> Request:
-    return Request(
-        **{
-            "output": output,
-            "image": files / "face.png",
-            "audio": files / "voice.wav",
-            "pose": None,
-            "prompt": "A person talks.",
-        }
-        | change
-    )
+    given = {"image": files / "face.png", "audio": files / "voice.wav"} | {
+        k: change.pop(k) for k in FILES if k in change
+    }
+    given = {option: path for option, path in given.items() if path is not None}
+    return Request(output, given, **{"prompt": "A person talks."} | change)
 
 
 def made(workspace, model, request) -> tuple[list[str], object]:
@@ -163,13 +159,13 @@ def test_a_video_is_a_source_of_picture_sound_and_pose(workspace, model, files, 
 def test_keypoints_of_a_pose_video_are_those_of_its_frames(files):
     pose = read_pose(files / "pose.mp4", VIDEO, VIDEO.main, PuppetKeypoints(), list(PROFILE.transformer.pose_keypoints))
     clip = decode_clip(files / "pose.mp4", 16.0)
-    assert np.array_equal(pose.keypoints, PuppetKeypoints()(clip.frames)) and pose.notes == ()
+    assert np.array_equal(pose.values, PuppetKeypoints()(clip.frames)) and pose.notes == ()
 
 
 def test_a_slow_pose_video_repeats_its_pictures(files, tmp_path):
     write_atomically(tmp_path / "slow.mp4", encode_clip(PUPPET.frames[:9], 8.0))
     pose = read_pose(tmp_path / "slow.mp4", VIDEO, VIDEO.main, PuppetKeypoints(), [7, 8, 9, 10])
-    assert len(pose.keypoints) == 18 and np.array_equal(pose.keypoints[0::2], pose.keypoints[1::2])
+    assert len(pose.values) == 18 and np.array_equal(pose.values[0::2], pose.values[1::2])
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(8_000, 1), (22_050, 2), (44_100, 1), (48_000, 6)])
@@ -272,14 +268,12 @@ def test_lengths_that_do_not_match_are_refused_with_both(files):
     pose = read_pose(files / "pose.mp4", VIDEO, VIDEO.main, PuppetKeypoints(), [7, 8, 9, 10])
     sound = SoundTrack(np.zeros(2 * RATE, np.float32), ())
     with pytest.raises(GenerateError, match="25 frames at 16 fps and 32 are to be made.*--seconds 1.5625"):
-        frames_wanted(VIDEO, None, sound, pose, 17)
-    assert frames_wanted(VIDEO, 1.5625, sound, pose, 17) == 25
+        frames_wanted(VIDEO, None, sound, {"pose": pose}, 17)
+    assert frames_wanted(VIDEO, 1.5625, sound, {"pose": pose}, 17) == 25
     lengths = {16_000: 16, 16_016: 16, 16_100: 17}  # a millisecond past a frame is no frame
-    assert {
-        n: frames_wanted(VIDEO, None, SoundTrack(np.zeros(n, np.float32), ()), None, 17) for n in lengths
-    } == lengths
+    assert {n: frames_wanted(VIDEO, None, SoundTrack(np.zeros(n, np.float32), ()), {}, 17) for n in lengths} == lengths
     with pytest.raises(GenerateError, match="less than one frame"):
-        frames_wanted(VIDEO, 0.01, sound, None, 17)
+        frames_wanted(VIDEO, 0.01, sound, {}, 17)
 
 
 def test_png_and_latents_are_chosen_by_the_name(workspace, model, files, tmp_path):

@@ -69,7 +69,7 @@ CASES = [
     Case("--image {here}/wall.png --face-check", refused="shows no face"),
     Case("--audio {here}/short.wav", lambda made, here: made.one.video.audio.shape == (1, 12_000) and made.one.video.frames == 12),
     Case("--audio {here}/voice.wav --audio {here}/short.wav", lambda made, here: [(str(one.request.output), one.video.frames) for one in made.prepared] == [("out-voice.mp4", 25), ("out-short.mp4", 12)]),
-    Case("--pose {here}/pose.mp4", lambda made, here: made.one.video.keypoints.shape == (1, 25, 133, 3)),
+    Case("--pose {here}/pose.mp4", lambda made, here: made.one.video.tracks["pose"].shape == (1, 25, 133, 3)),
     Case("--image {here}/late.mp4 --audio {here}/late.mp4 --pose {here}/late.mp4 --seconds 1.5", lambda made, here: follows_the_clock(made.one)),
     Case("--prompt Sing!", lambda made, here: made.one.video.prompts == ["Sing!"] and made.one.provenance.prompt == "Sing!"),
     Case("--seconds 0.5", lambda made, here: made.one.video.frames == 8),
@@ -105,7 +105,7 @@ def scales(made: Made) -> tuple:
 
 def follows_the_clock(prepared: Prepared) -> bool:
     """Sound and pose of a film whose sound begins half a second after its picture stand where the film shows and plays them."""
-    heard, keypoints = prepared.video.audio[0].numpy(), prepared.video.keypoints[0].numpy()
+    heard, keypoints = prepared.video.audio[0].numpy(), prepared.video.tracks["pose"][0].numpy()
     assert np.abs(heard[: RATE // 2 - 1600]).max() < 1e-3
     spoken = PUPPET.audio[: len(heard) - RATE // 2]
     assert np.corrcoef(heard[RATE // 2 :][: len(spoken)], spoken)[0, 1] > 0.9

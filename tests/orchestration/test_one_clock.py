@@ -27,7 +27,7 @@ def test_late_sound_and_pose_of_one_film_stay_together(tmp_path, puppet, contain
     pose = read_pose(path, video, video.main, puppets.PuppetKeypoints(), [7, 8, 9, 10])
     errors = errors_ms(sound.samples, file, late=LATE)
     assert len(errors) >= 3 and np.abs(errors).max() <= 1.0, "milliseconds from the first picture on"
-    found = pose.keypoints[: len(puppet.joints), [7, 9, 8, 10], :2]
+    found = pose.values[: len(puppet.joints), [7, 9, 8, 10], :2]
     assert np.nanmedian(np.abs(found - puppet.joints)) < 0.7, "each picture's arms stand at its own number"
 
 
@@ -38,5 +38,5 @@ def test_the_rest_of_a_codecs_last_frame_asks_for_no_further_picture(tmp_path, p
     path.write_bytes(sound_file("matroska", "aac", 16_000, frames=puppet.frames).data)
     sound = read_sound(path, video, None)
     pose = read_pose(path, video, video.main, puppets.PuppetKeypoints(), [7, 8, 9, 10])
-    assert len(sound.samples) > len(pose.keypoints) * 1000
-    assert frames_wanted(video, None, sound, pose, 17) == len(pose.keypoints) == 33
+    assert len(sound.samples) > len(pose.values) * 1000
+    assert frames_wanted(video, None, sound, {"pose": pose}, 17) == len(pose.values) == 33

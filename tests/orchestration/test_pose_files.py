@@ -16,6 +16,7 @@ from media.keypoints.keypoint_file import Keypoints, fit_keypoints, write_keypoi
 from omnihuman.exports import read_provenance
 from omnihuman.pipeline import build_pipeline
 from profiles import load_profile
+from profiles.conditions import FILES
 from puppets import PuppetKeypoints, render
 from serving.generation import GenerateError, Request, generate_videos
 from serving.inputs import read_pose
@@ -52,9 +53,8 @@ def frozen(tmp_path_factory):
 
 
 def made(workspace, model, output, **given):
-    request = Request(
-        **{"output": output, "image": None, "audio": None, "pose": None, "prompt": "A person talks."} | given
-    )
+    files = {option: given.pop(option) for option in FILES if option in given}
+    request = Request(output, files, **{"prompt": "A person talks."} | given)
     notes: list[str] = []
     return generate_videos(workspace, model, [request], notes.append)[0], notes
 
@@ -79,12 +79,12 @@ def test_keypoints_of_another_size_and_rate_come_where_those_of_the_film_do(tmp_
     small = render(90_000_001).frames
     wide = np.repeat(np.stack([np.pad(np.kron(i, np.ones((2, 2, 1), np.uint8)), ((0, 0), (32, 32), (0, 0))) for i in small]), 2, axis=0)  # fmt: skip
     (tmp_path / "wide.mp4").write_bytes(encode_clip(wide, 32.0, crf=4))
-    film = read_pose(tmp_path / "wide.mp4", VIDEO, VIDEO.main, PuppetKeypoints(), ARMS).keypoints
+    film = read_pose(tmp_path / "wide.mp4", VIDEO, VIDEO.main, PuppetKeypoints(), ARMS).values
     points = PuppetKeypoints()(np.stack([crop_to(image, 64, 64) for image in wide]))
     # As a detector would have said them of the wide picture, whose pixels are half as large.
     points[..., :2] = np.where(points[..., 2:] > 0, (points[..., :2] + 0.5) * 2 - 0.5 + [32, 0], 0)
     write_keypoints(tmp_path / "pose.safetensors", Keypoints(points, 192, 128, 32.0))
-    kept = read_pose(tmp_path / "pose.safetensors", VIDEO, VIDEO.main, PuppetKeypoints(), ARMS).keypoints
+    kept = read_pose(tmp_path / "pose.safetensors", VIDEO, VIDEO.main, PuppetKeypoints(), ARMS).values
     assert kept.shape == film.shape == (25, 133, 3)
     both = (kept[..., 2] >= 0.5) & (film[..., 2] >= 0.5)
     assert both.any() and np.abs(kept - film)[both][:, :2].max() < 0.2
@@ -109,7 +109,7 @@ def test_a_file_that_came_without_its_name_is_known_by_its_bytes(frozen, tmp_pat
         read_pose(path, VIDEO, VIDEO.main, PuppetKeypoints(), ARMS)
         for path in (frozen.path / frozen.samples[0].pose, tmp_path / "pose")
     )
-    assert np.array_equal(named.keypoints, unnamed.keypoints)
+    assert np.array_equal(named.values, unnamed.values)
 
 
 def test_bad_keypoint_files_are_one_error_each(workspace, model, frozen, tmp_path):
@@ -140,4 +140,4 @@ def test_a_pose_that_is_shorter_than_the_sound_names_both(workspace, model, froz
 def test_no_more_than_the_longest_video_is_taken(tmp_path):
     write_keypoints(tmp_path / "long.safetensors", Keypoints(np.ones((1600, 133, 3), np.float32), 64, 64, 16.0))
     pose = read_pose(tmp_path / "long.safetensors", VIDEO, VIDEO.main, PuppetKeypoints(), ARMS, longest=2.0)
-    assert len(pose.keypoints) == 48
+    assert len(pose.values) == 48

@@ -1,12 +1,26 @@
 """The one table of the conditions, and what must have a field for each of its rows."""
 
+import inspect
 from dataclasses import fields
 from itertools import pairwise
 from typing import get_args
 
+from omnihuman.pipeline import OmniHumanPipeline
+from orchestration.commands.video import generate
 from profiles import load_profile
-from profiles.conditions import CONDITIONS, STRONGEST, SUBSETS, TABLE, ConditionName, ConditionWord, condition_named
+from profiles.conditions import (
+    CONDITIONS,
+    MASKED,
+    STRONGEST,
+    SUBSETS,
+    TABLE,
+    TRACKS,
+    ConditionName,
+    ConditionWord,
+    condition_named,
+)
 from profiles.stages import RATIO_PRESETS, Ratios
+from serving.inputs import READERS
 from training.data.conditions import Conditions
 
 
@@ -37,6 +51,13 @@ def test_people_and_project_mean_the_same_condition_by_either_word():
     }
     assert meant.items() >= words.items() and set(meant.values()) == set(CONDITIONS)
     assert condition_named("sound") is None
+
+
+def test_people_can_give_every_row():
+    assert {row.option for row in TABLE} <= inspect.signature(OmniHumanPipeline.__call__).parameters.keys()
+    assert {row.option for row in TABLE} <= inspect.signature(generate).parameters.keys()
+    assert set(READERS) == set(TRACKS) == set(MASKED) - {"reference", "audio"}
+    assert all(row.asked for row in TABLE if row.file)
 
 
 def test_no_two_conditions_share_a_colour_or_an_option():

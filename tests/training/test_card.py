@@ -86,7 +86,7 @@ def test_diffusers_loads_the_folder_for_one_step_and_two_steps_are_two_euler_ste
     def sample(**more):
         return pipe(**given, generator=torch.Generator().manual_seed(1), **more).frames
 
-    conditions = pipe.encode_conditions(["A person talks."], image, torch.zeros(1, 17_000), None, 17, 64, 64)
+    conditions = pipe.encode_conditions(["A person talks."], image, torch.zeros(1, 17_000), {}, 17, 64, 64)
     noise = torch.randn((1, 16, 5, 8, 8), generator=torch.Generator().manual_seed(1))
 
     def velocity(x, t):
