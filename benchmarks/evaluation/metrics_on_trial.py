@@ -73,8 +73,8 @@ def trial_table(verdicts: Mapping[str, Verdict]) -> str:
 def try_metrics(samples: Samples, instruments: Instruments, resamples: int) -> str:
     """Score every damage, and write the result down as markdown."""
 
-    def report(done: int, total: int, damage: str) -> None:
-        print(f"[{done}/{total}] {damage}", file=sys.stderr, flush=True)
+    def report(done: int, total: int, clip: str) -> None:
+        print(f"[{done}/{total}] {clip}", file=sys.stderr, flush=True)
 
     verdicts = judge_metrics(instruments, samples, resamples, progress=report)
     networks = {

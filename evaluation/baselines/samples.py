@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -39,13 +40,14 @@ class Sample:
 
     def read(self) -> np.ndarray:
         """`(T, H, W, 3)` uint8 RGB."""
-        return self._decoded()[: self.frames]
+        return self.decoded()[: self.frames]
 
     def reference(self) -> np.ndarray | None:
         """`(H, W, 3)` uint8 RGB; None where it is not known."""
-        return None if self.reference_frame is None else self._decoded()[self.reference_frame]
+        return None if self.reference_frame is None else self.decoded()[self.reference_frame]
 
-    def _decoded(self) -> np.ndarray:
+    def decoded(self) -> np.ndarray:
+        """`(N, H, W, 3)` uint8 RGB, every frame of the file."""
         return decode_frames(self.path, self.fps, transform=lambda image: crop_to(image, self.height, self.width))
 
     def sound(self) -> np.ndarray | None:
@@ -59,6 +61,33 @@ class Sample:
             return None
         sound, wanted = read_audio(self.path, SAMPLE_RATE), round(self.frames / self.fps * SAMPLE_RATE)
         return np.pad(sound, (0, max(0, wanted - len(sound))))
+
+
+class OpenSample:
+    """A real clip that several look at: its frames and its sound are read when somebody first asks, once, and are gone with it."""
+
+    def __init__(self, sample: Sample):
+        self.sample = sample
+
+    @property
+    def frames(self) -> np.ndarray:
+        """`(T, H, W, 3)` uint8 RGB, the frames that count; nobody writes into them."""
+        return self._decoded[: self.sample.frames]
+
+    @property
+    def reference(self) -> np.ndarray | None:
+        """`(H, W, 3)` uint8 RGB; None where it is not known."""
+        number = self.sample.reference_frame
+        return None if number is None else self._decoded[number]
+
+    @cached_property
+    def _decoded(self) -> np.ndarray:
+        return self.sample.decoded()
+
+    @cached_property
+    def sound(self) -> np.ndarray | None:
+        """`(S,)` of the whole file; None where the clip has none."""
+        return self.sample.whole_sound()
 
 
 @dataclass(frozen=True)

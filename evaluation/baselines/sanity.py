@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 from math import isfinite
 
-from evaluation.baselines.damage import NONE, DamagedVideos
-from evaluation.baselines.samples import SAMPLE_RATE, Samples
+from evaluation.baselines.damage import NONE, DamagedClip
+from evaluation.baselines.samples import SAMPLE_RATE, OpenSample, Samples
 from evaluation.baselines.videos import Videos
 from evaluation.metrics import Score
 from evaluation.metrics.facts import MetricFacts
@@ -51,14 +51,14 @@ def judge_metrics(
     seed: int = 0,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> dict[str, Verdict]:
-    """Score the samples with each damage, with the metrics that are asked about it.
+    """Score each sample with each damage, with the metrics that are asked about it.
 
     Args:
         instruments: what looks.
         samples: real clips, two or more: one damage is the next sample.
         resamples: of the bootstrap.
         seed: of the bootstrap.
-        progress: called with (damages done, damages, name).
+        progress: called with (clips done, clips, name).
     """
     has = material(samples, instruments)
     names = [metric.name for metric in measurable(instruments, has)[0]]
@@ -66,13 +66,34 @@ def judge_metrics(
     for name in names:
         for damage in order_of_damage(name):
             asked.setdefault(damage, set()).add(name)
-    scores: dict[str, dict[str, Score]] = {}
-    for done, (damage, few) in enumerate(asked.items(), start=1):
-        panel = score_videos(DamagedVideos(damage, samples), samples, instruments, few)
-        scores[damage] = {name: panel.metrics[name].compute(resamples, seed) for name in few}
+    panels = {damage: Panel(instruments, has, few) for damage, few in asked.items()}
+    following = OpenSample(samples.samples[0])
+    for done in range(1, len(samples) + 1):
+        # A clip is decoded once for all damage; that of the last is the first, opened again, so that two are held at most.
+        clip, following = following, OpenSample(samples.samples[done % len(samples)])
+        for damage, panel in panels.items():
+            panel.update(_observed(DamagedClip(damage, clip, following), clip, instruments))
         if progress is not None:
-            progress(done, len(asked), damage)
+            progress(done, len(samples), clip.sample.name)
+    scores = {
+        damage: {name: panels[damage].metrics[name].compute(resamples, seed) for name in few}
+        for damage, few in asked.items()
+    }
     return {name: judged(name, {d: scores[d][name] for d in order_of_damage(name)}) for name in names}
+
+
+def _observed(damaged: DamagedClip, clip: OpenSample, instruments: Instruments) -> Observed:
+    return Observed(
+        clip.sample.name,
+        clip.sample.fps,
+        damaged.frames,
+        instruments,
+        real=lambda: clip.frames,
+        reference=lambda: clip.reference,
+        sound=damaged.sound,
+        sample_rate=SAMPLE_RATE,
+        file=damaged.file,
+    )
 
 
 def material(samples: Samples, instruments: Instruments) -> frozenset[Need]:

@@ -212,6 +212,22 @@ def test_distances_of_a_network_by_path_order_damage_and_say_that_clips_are_few(
     assert "singular" in page and found.scores["blurred"]["fvd"].network.sha256[:12] in page
 
 
+def test_a_clip_is_decoded_once_for_all_known_damage(benchmark_folder, monkeypatch):
+    """And the first once more, which is the other sample of the last."""
+    from evaluation.baselines import samples
+    from evaluation.baselines.damage import DAMAGES
+    from evaluation.baselines.sanity import judge_metrics
+
+    decoded, decode = [], samples.decode_frames
+    monkeypatch.setattr(
+        samples, "decode_frames", lambda path, *a, **k: decoded.append(path.name) or decode(path, *a, **k)
+    )
+    three = puppet_samples(benchmark_folder, 3)
+    verdicts = judge_metrics(Instruments(keypoints=Detector(), syncnet=SoundJudge()), three, resamples=2)
+    assert len({damage for found in verdicts.values() for damage in found.order} & {*DAMAGES}) > 7
+    assert decoded == [sample.path.name for sample in (*three.samples, three.samples[0])]
+
+
 @pytest.mark.end_to_end
 def test_fid_through_inceptions_whole_path_orders_blur(inception_file, benchmark_folder, tmp_path):
     from evaluation.baselines.sanity import judge_metrics
