@@ -4,18 +4,17 @@ import json
 
 from assets.core.steps import AssetError, Execution, Markdown, Metadata
 from assets.kinds.checkpoints import describe, make_checkpoint
-from evaluation.benchmark.puppet_benchmark import load_puppets
+from assets.kinds.judging.benchmark_sets import load_benchmarks
 from evaluation.questions.decoders import as_markdown, compare_decoders
 from media import write_atomically
 from omnihuman.autoencoder import load_autoencoder
 from profiles import resolve_source
-from profiles.judging import PUPPETS
 
 NAME = "slim_decoder"
 
 
 def make_slim_decoder(execution: Execution) -> Metadata:
-    """Distil it through DeepSpeed, then measure on the benchmark what it loses and saves."""
+    """Distil it through DeepSpeed, then measure on the profile's first benchmark what it loses and saves."""
     workspace = execution.workspace
     if workspace.profile.slim_decoder is None:
         raise AssetError(
@@ -30,7 +29,7 @@ def make_slim_decoder(execution: Execution) -> Metadata:
     rows = compare_decoders(
         own,
         slim,
-        load_puppets(workspace.of_benchmark("benchmark_sets", PUPPETS)),
+        load_benchmarks(workspace)[0],
         workspace.profile.evaluation.batch_size,
     )
     write_atomically(folder / "fidelity.json", json.dumps([vars(row) for row in rows], indent=1).encode())

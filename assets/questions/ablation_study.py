@@ -20,11 +20,15 @@ from assets.core.steps import AssetError, Launcher
 from assets.core.training_recipes import RECIPES
 from assets.core.workspace import Workspace
 from assets.kinds.checkpoints import training_job
-from assets.kinds.judging.generated_videos import computed_in
+from assets.kinds.judging.benchmark_sets import shown_faces
+from assets.kinds.judging.generated_videos import computed_in, shown_mode
+from assets.kinds.judging.instruments import profile_instruments
 from assets.make.execute import run_process
+from evaluation.benchmark.benchmark import Benchmark
 from evaluation.benchmark.benchmark_plan import AUDIO, POSE, RECONSTRUCTION, SECOND_SEED, ModelPlan
 from evaluation.benchmark.generate import generate_videos
-from evaluation.benchmark.puppet_benchmark import PuppetBenchmark, load_puppets
+from evaluation.benchmark.puppet_benchmark import PuppetBenchmark
+from evaluation.benchmark.read import load_benchmark
 from evaluation.pages.pictures import models_sheet
 from evaluation.questions.ablation import ablation_markdown, ablation_row, in_order
 from evaluation.questions.ablation_pictures import study_plot
@@ -36,7 +40,6 @@ from media.records import ProductRecord, SnapshotRecord
 from omnihuman.pipeline import build_pipeline
 from omnihuman.placement import place_pipeline
 from profiles import changed_profile
-from profiles.judging import PUPPETS
 from tracking.code_version import git_commit
 from tracking.runs import Run, open_run
 from training.run.fingerprint import job_fingerprint
@@ -119,11 +122,14 @@ def _run(
 def _write(
     workspace: Workspace, destination: Path, study: Study, table: pd.DataFrame, videos: dict[str, Path], command: str
 ) -> None:
+    benchmark = _benchmark(workspace)
     with whole_directory(destination) as folder:
         table.to_parquet(folder / "ablation.parquet", index=False)
         write_atomically(folder / "ablation.md", ablation_markdown(table, study, command, git_commit()).encode())
         write_atomically(folder / "scores.png", study_plot(table, study))
-        write_atomically(folder / "contact_sheet.png", models_sheet(_benchmark(workspace), videos))
+        write_atomically(
+            folder / "contact_sheet.png", models_sheet(benchmark, videos, hide=shown_faces(workspace, benchmark))
+        )
         places = {title: str(place.relative_to(workspace.root)) for title, place in videos.items()}
         write_atomically(folder / "videos.json", json.dumps(places, indent=1, ensure_ascii=False).encode())
 
@@ -134,7 +140,7 @@ def _beside(workspace: Workspace, study: Study) -> tuple[list[dict[str, Any]], d
         return [], {}
     root = _scored(workspace, study, workspace.data(study.beside))
     row = ablation_row(study.beside, None, MODEL, _scores(root), None)
-    return [row], {study.beside.replace("_", " "): _audio(root)}
+    return [row], {study.beside.replace("_", " "): _shown(workspace, root)}
 
 
 def _variant_row(
@@ -146,9 +152,8 @@ def _variant_row(
     except AssetError as error:
         return {"variant": variant.name, "seed": seed, "status": f"failed: {error}"}, None
     root = _scored(workspace, study, weights)
-    return ablation_row(variant.name, seed, MODEL, _scores(root), pd.read_parquet(weights / "losses.parquet")), _audio(
-        root
-    )
+    curve = pd.read_parquet(weights / "losses.parquet")
+    return ablation_row(variant.name, seed, MODEL, _scores(root), curve), _shown(workspace, root)
 
 
 def _train_variant(workspace: Workspace, study: Study, variant: Variant, seed: int, launch: Launcher) -> Path:
@@ -198,23 +203,25 @@ def _train(workspace: Workspace, name: str, folder_of: Callable[[str], Path], la
     return output
 
 
-def _benchmark(workspace: Workspace) -> PuppetBenchmark:
-    return load_puppets(workspace.of_benchmark("benchmark_sets", PUPPETS))
+def _benchmark(workspace: Workspace) -> Benchmark:
+    """The profile's first: puppets or people."""
+    return load_benchmark(workspace.data("benchmark_sets"), workspace.profile.evaluation.benchmarks[0])
 
 
 def _scores(root: Path) -> pd.DataFrame:
     return load_scores(root / "scores")
 
 
-def _audio(root: Path) -> Path:
-    return root / MODEL / AUDIO
+def _shown(workspace: Workspace, root: Path) -> Path:
+    return root / MODEL / shown_mode(_benchmark(workspace))
 
 
 def _scored(workspace: Workspace, study: Study, weights: Path) -> Path:
     """The folder with videos and scores of one model, made once per weights, benchmark, number of steps and settings."""
     benchmark, config = _benchmark(workspace), workspace.profile.evaluation
     digest = ProductRecord.read(weights).weights_digest
-    steps, modes = None if study.one_step else config.teacher_steps, (AUDIO, POSE, SECOND_SEED)
+    steps = None if study.one_step else config.teacher_steps
+    modes = tuple(mode for mode in (AUDIO, POSE, SECOND_SEED) if benchmark.driven_by(mode))
     parts: list[Any] = [digest, benchmark.digest, steps, config.model_dump(mode="json")]
     dtype = computed_in(workspace.profile)
     parts += [] if dtype == "float32" else [dtype]
@@ -225,6 +232,7 @@ def _scored(workspace: Workspace, study: Study, weights: Path) -> Path:
         / hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
     )
     if not (root / "scores" / "scores.parquet").is_file():
+        puppets = isinstance(benchmark, PuppetBenchmark)
         pipeline = place_pipeline(
             build_pipeline(workspace.profile, weights / "transformer", steps or 1), workspace.profile
         )
@@ -234,13 +242,15 @@ def _scored(workspace: Workspace, study: Study, weights: Path) -> Path:
                     pipeline, benchmark, root / MODEL / mode, mode, steps, config, weights=digest, dtype=dtype
                 )
         if not (root / RECONSTRUCTION).exists():
-            (root / RECONSTRUCTION).symlink_to(workspace.of_benchmark("generated_videos", PUPPETS) / RECONSTRUCTION)
+            (root / RECONSTRUCTION).symlink_to(workspace.of_benchmark("generated_videos") / RECONSTRUCTION)
         score_benchmark(
             root,
             benchmark,
             root / "scores",
             config,
             plan=[ModelPlan(MODEL, MODEL, modes, steps)],
-            autoencoder=pipeline.vae,
+            autoencoder=pipeline.vae if puppets else None,
+            instruments=None if puppets else profile_instruments(workspace),
+            try_damage=False,
         )
     return root

@@ -115,7 +115,7 @@ def generate_videos(
     work = destination.parent / f".batches-{mode}-{key}"
     _forget_other_work(destination.parent, mode, work)
     done = 0
-    for batch in _batches(benchmark, clips, config.batch_size):
+    for batch in batches_alike(benchmark, clips, config.batch_size):
         file = work / f"videos-{batch[0]:06d}.safetensors"
         if not file.is_file():
             samples = [benchmark.sample(clip) for clip in batch]
@@ -130,7 +130,7 @@ def generate_videos(
     costs = [Cost(**json.loads(part[COST])) for part in made_videos.parts()]
     seconds = [
         sum(benchmark.shape(clip)[0] for clip in batch) / benchmark.fps
-        for batch in _batches(benchmark, clips, config.batch_size)
+        for batch in batches_alike(benchmark, clips, config.batch_size)
     ]
     measured = {"seconds_per_clip": sum(one.seconds for one in costs) / len(clips), "cost": cost_of(costs, seconds)}
     _publish(work, benchmark, clips, destination, settings | measured)
@@ -158,7 +158,7 @@ def reconstruct(
     clips, began, done = tuple(range(len(benchmark))), time.perf_counter(), 0
     work = destination.parent / f".batches-{PIXELS}-{benchmark.digest[:16]}"
     shutil.rmtree(work, ignore_errors=True)
-    for batch in _batches(benchmark, clips, batch_size):
+    for batch in batches_alike(benchmark, clips, batch_size):
         samples = [benchmark.sample(clip) for clip in batch]
         pixels = to_pixels(torch.stack([sample.frames for sample in samples]))
         made = to_frames(decode_video(autoencoder, encode_video(autoencoder, pixels)))
@@ -210,7 +210,7 @@ def _posed(benchmark: Benchmark, clips: Sequence[int], clip: int, sample: Benchm
     return sample.keypoints if mode in POSED else None
 
 
-def _batches(benchmark: Benchmark, clips: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:
+def batches_alike(benchmark: Benchmark, clips: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:
     """Clips of one shape and with the same conditions, in their order, at most `size` at a time."""
     for _, alike in groupby(clips, lambda clip: (benchmark.shape(clip), benchmark.heard(clip), benchmark.posed(clip))):
         members = tuple(alike)

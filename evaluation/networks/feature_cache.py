@@ -22,8 +22,8 @@ class FeatureCache:
 
         Args:
             network: its hash and protocol are part of the key.
-            frames: `(T, H, W, 3)` uint8, part of the key.
-                compute: called when nothing is kept.
+            frames: `(T, H, W, 3)` uint8, or a file's bytes where a network reads that; part of the key.
+            compute: called when nothing is kept.
         """
         if self._folder is None:
             return compute()

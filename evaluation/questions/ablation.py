@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from evaluation.benchmark.benchmark_plan import AUDIO, POSE, SECOND_SEED
-from evaluation.metrics.registry import PUPPET_READINGS
+from evaluation.metrics.registry import PUPPET_READINGS, READINGS
 from evaluation.questions.studies import Study
 from evaluation.scoring.score_table import find_score
 
@@ -25,7 +25,15 @@ _NAMED = {
     "latent_frechet_arms": ("latent_frechet_arms", AUDIO),
 }
 _GATED = {f"{kind.name}_{reading.mode}": (kind.name, reading.mode) for kind, reading in PUPPET_READINGS.items()}
-SCORES = _NAMED | {column: score for column, score in _GATED.items() if score not in _NAMED.values()}
+_OF_PUPPETS = _NAMED | {column: score for column, score in _GATED.items() if score not in _NAMED.values()}
+# Of people a metric stands in the mode that its benchmark's tables show it in.
+_OF_PEOPLE = {
+    f"{kind.name}_{mode}": (kind.name, mode)
+    for kind, reading in READINGS.items()
+    if kind not in PUPPET_READINGS
+    for mode in dict.fromkeys((reading.mode, POSE))
+}
+SCORES = _OF_PUPPETS | _OF_PEOPLE
 # Columns of a training's curve, of which the mean over the last quarter is shown.
 CURVES = ("loss", "discriminator_loss", "logit_gap", "r1")
 SCORED = "scored"
@@ -43,6 +51,8 @@ def ablation_row(
     row: dict[str, Any] = {"variant": variant, "seed": seed, "status": SCORED}
     for column, (metric, mode) in SCORES.items():
         score = find_score(scores, model, mode, metric)
+        if score is None and column in _OF_PEOPLE:
+            continue
         ends = (float("nan"),) * 3 if score is None else (score.value, score.ci_low, score.ci_high)
         row |= dict(zip((column, f"{column}_low", f"{column}_high"), ends, strict=True))
     if curve is not None:

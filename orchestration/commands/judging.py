@@ -4,13 +4,18 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from evaluation.questions.studies import STUDIES
 from orchestration.commands.light_group import LightGroup
 from orchestration.commands.options import CommandError, ProfileOption, SetOption, need, open_with
+
+if TYPE_CHECKING:
+    from assets.core.workspace import Workspace
+    from evaluation.benchmark.puppet_benchmark import PuppetBenchmark
+    from omnihuman import OmniHumanPipeline
 
 PANEL = "Judging"
 app = typer.Typer()
@@ -88,17 +93,14 @@ def sensitivity(
     clips: int = 32,
 ) -> None:
     """Swap one condition at a time and measure on benchmark puppets what changes: mouth, joints, identity."""
-    from evaluation.benchmark.puppet_benchmark import load_puppets
     from evaluation.questions.sensitivity import as_markdown, measure_sensitivity
     from omnihuman.pipeline import build_pipeline
     from omnihuman.placement import place_pipeline
-    from profiles.judging import PUPPETS
 
     workspace = open_with()
-    profile = workspace.profile
+    profile, benchmark = workspace.profile, _benchmark_of_puppets(workspace)
     steps = 1 if "student" in model else profile.evaluation.teacher_steps
     pipeline = place_pipeline(build_pipeline(profile, workspace.data(model) / "transformer", steps), profile)
-    benchmark = load_puppets(workspace.of_benchmark("benchmark_sets", PUPPETS))
     with typer.progressbar(length=7, label=model, file=sys.stderr) as bar:
         rows = measure_sensitivity(
             pipeline,
@@ -110,6 +112,42 @@ def sensitivity(
             lambda done, total, title: bar.update(1),
         )
     print(as_markdown(rows))
+
+
+def _pipeline_of_puppets(workspace: "Workspace", address: str) -> "OmniHumanPipeline":
+    """Load a model that has seen puppets.
+
+    Raises:
+        CommandError: its record says that it was trained on others.
+    """
+    from media.records.trained_on import PUPPETS
+    from serving.model_choice import load_model
+
+    loaded = load_model(workspace, address)
+    if loaded.trained_on is not None and not loaded.trained_on.knows(PUPPETS):
+        raise CommandError(
+            f"{loaded.name} was trained on {loaded.trained_on}, and this makes puppets and reads them by their exact truth; what it makes of people "
+            "`python -m assets benchmark_scores` measures, on the benchmarks of the profile, beside floors"
+        )
+    return loaded.pipeline
+
+
+def _benchmark_of_puppets(workspace: "Workspace") -> "PuppetBenchmark":
+    """Open the puppets that the profile is judged by.
+
+    Raises:
+        CommandError: it is judged by others alone.
+    """
+    from evaluation.benchmark.puppet_benchmark import load_puppets
+    from profiles.judging import PUPPETS
+
+    judges = workspace.profile.evaluation.benchmarks
+    if PUPPETS not in judges:
+        raise CommandError(
+            f"this reads puppets by their exact truth, and profile {workspace.profile.name} is judged by {', '.join(judges)}; on those "
+            "`python -m assets benchmark_scores` measures every model, beside floors"
+        )
+    return load_puppets(workspace.of_benchmark("benchmark_sets", PUPPETS))
 
 
 @contextmanager
@@ -137,11 +175,10 @@ def drift(
 
     from evaluation.questions.long_video_drift import as_markdown, measure_drift
     from media import write_atomically
-    from serving.model_choice import load_model
 
     workspace = open_with()
     config = workspace.profile
-    pipeline = load_model(workspace, model).pipeline
+    pipeline = _pipeline_of_puppets(workspace, model)
     with _bar("segments") as show:
         rows = measure_drift(pipeline, clips, segments, config.video.frames, config.evaluation.seed, steps, show)
     if output is not None:
@@ -158,11 +195,10 @@ def driving(
 ) -> None:
     """Drive puppets by sound, pose, both and words alone, over one segment and over many, and measure what is followed, beside floors."""
     from evaluation.questions.condition_following import as_markdown, measure_condition_following
-    from serving.model_choice import load_model
 
     workspace = open_with()
     config = workspace.profile
-    pipeline = load_model(workspace, model).pipeline
+    pipeline = _pipeline_of_puppets(workspace, model)
     with _bar() as show:
         rows = measure_condition_following(
             pipeline, clips, segments, config.video.frames, config.evaluation.seed, steps, show
@@ -188,18 +224,12 @@ def guidance_sweep(
     """Sample benchmark puppets under guidance scales and annealings: does lip-sync trade against artefacts."""
     import pandas as pd
 
-    from evaluation.benchmark.puppet_benchmark import load_puppets
     from evaluation.questions.guidance_sweep import as_markdown, draw, sweep_guidance
     from media import write_atomically
-    from profiles.judging import PUPPETS
-    from serving.model_choice import load_model
 
     workspace = open_with()
     config = workspace.profile.evaluation
-    pipeline, benchmark = (
-        load_model(workspace, model).pipeline,
-        load_puppets(workspace.of_benchmark("benchmark_sets", PUPPETS)),
-    )
+    benchmark, pipeline = _benchmark_of_puppets(workspace), _pipeline_of_puppets(workspace, model)
     with _bar("guidance") as show:
         rows = sweep_guidance(
             pipeline, benchmark, clips, steps, config.seed, config.batch_size, apart=apart, progress=show

@@ -55,7 +55,8 @@ class SyncNetJudge:
         Raises:
             networks.weights.NetworkError: no such file, or another network.
         """
-        protocol = f"25 fps, 16 kHz, vshift 15, face box from 68 points of {detector.network.architecture}"
+        seen = f"{detector.network.architecture} {detector.network.sha256}"
+        protocol = f"25 fps, 16 kHz, vshift 15, face box from 68 points of {seen}"
         self.network = identify(path, SYNCNET, protocol, REMEDY)
         self._model = opened(path, SYNCNET, REMEDY, lambda: _Streams(OnDevice(load_syncnet(path), device)))
         self._config, self._detector = LipSyncConfig(weights=str(path)), detector

@@ -230,8 +230,10 @@ class Observed:
     @cached_property
     def sync(self) -> Sync | None:
         """What SyncNet says of the generated video with its sound; None where it cannot judge."""
-        judge = self._judge("syncnet", self.instruments.syncnet)
-        return judge(self.file)
+        judge, file = self._judge("syncnet", self.instruments.syncnet), self.file
+        written = np.frombuffer(file if isinstance(file, bytes) else file.read_bytes(), np.uint8)
+        values = self.instruments.cache.get(judge.network, written, lambda: _numbers(judge(file)))
+        return None if np.isnan(values).all() else Sync(*map(float, values))
 
     @cached_property
     def speech_opinions(self) -> np.ndarray:
@@ -267,3 +269,7 @@ class Observed:
         if judge is None:
             raise MetricError(f"no instrument meets {need}; ask `measurable` which metrics can be had")
         return judge
+
+
+def _numbers(sync: Sync | None) -> np.ndarray:
+    return np.full(3, np.nan) if sync is None else np.array([sync.confidence, sync.distance, sync.offset])
