@@ -89,10 +89,11 @@ class ContentDetector:
         """Frames where the change d stands out: (d - m) / (d + m) d / (d + floor), m the largest change near it."""
         single = np.asarray(self._differences)
         across = np.asarray(self._across)
-        found = {int(place) + 1 for place in np.flatnonzero(_standing_out(single, single, 1) >= CONTENT_THRESHOLD)}
+        found = {int(place) + 1 for place in np.flatnonzero(_standing_out(single, 1) >= CONTENT_THRESHOLD)}
         if len(across):
             blended = np.minimum(single[:-1], single[1:]) >= BLENDED_SHARE * across
-            stands_out = _standing_out(across, single, 2) >= CONTENT_THRESHOLD
+            # Like with like: a head that turns changes twice as much over two frames as over one, and at an end of the film nothing else is seen of it.
+            stands_out = _standing_out(across, 2) >= CONTENT_THRESHOLD
             # Beside a cut that stands out alone, and one frame further, the same cut shows again.
             places = [int(place) + 1 for place in np.flatnonzero(blended & stands_out)]
             for place in places:
@@ -101,12 +102,12 @@ class ContentDetector:
         return sorted(found)
 
 
-def _standing_out(changes: np.ndarray, around: np.ndarray, width: int) -> np.ndarray:
-    """`changes[t]`, which spans `around[t : t + width]`, against the largest of the three on either side of that."""
-    usual = np.zeros(len(changes))
-    padded = np.pad(around, NEIGHBOURS)
-    for shift in [*range(NEIGHBOURS), *range(NEIGHBOURS + width, 2 * NEIGHBOURS + width)]:
-        usual = np.maximum(usual, padded[shift : shift + len(changes)])
+def _standing_out(changes: np.ndarray, over: int) -> np.ndarray:
+    """`changes[t]`, from frame t to t + `over`, against the largest of the three on either side that share no step with it."""
+    usual, count = np.zeros(len(changes)), len(changes)
+    padded = np.pad(changes, reach := NEIGHBOURS + over - 1)
+    for apart in range(over, reach + 1):
+        usual = np.maximum(usual, np.maximum(padded[reach - apart :][:count], padded[reach + apart :][:count]))
     contrast = np.clip((changes - usual) / np.maximum(changes + usual, 1e-6), 0.0, 1.0)
     return contrast * changes / (changes + FLOOR)
 

@@ -17,7 +17,7 @@ SHARD = "s-0123456789ab"
 # Of the workspace below, computed with the version before steps were data (e0e4a73). One that differs has every home make that
 # asset, and all that follows, anew: record another only together with a change that is meant to do so.
 FINGERPRINTS = {
-    "raw_clips": "3c5c3976906a63476e669e4f2ae63a5a96baa5f44537c35288d27a7be7a3bc38",
+    "raw_clips": "ec1780297d0b4d11ed16b5b877975196bab303e2f11be7d34035777122c81fa7",
     "clip_scores": "02648a660627dae4fe475e61b3625294913e7f6eede0960420026527d03257c1",
     "filtered_subsets": "3efffed0d1f9fffd6d55025c3f24dbd59435cfab7ad9d475f025e5c487ec5b38",
     "condition_features": "f1edec0362f60b540d79a6270d36ec32fe439def838fb188dc2f1ec453cafedd",

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import people
 import puppets
 from curation.bucket import load_bucket_clip
 from curation.intake.archive import read_clip
@@ -50,6 +51,32 @@ def test_a_flash_a_pan_and_a_still_are_no_cuts():
     wall = rng.integers(0, 255, (64, 400, 3), np.uint8)
     pan = np.stack([wall[:, 6 * t : 6 * t + 64] for t in range(40)])
     assert cuts_of(still) == cuts_of(flash) == cuts_of(pan) == []
+
+
+def scrolled(speeds: list[float]) -> np.ndarray:
+    """A soft wall that the camera passes at so many pixels a frame; a pixel changes every picture by about two grey levels."""
+    places = np.cumsum([0.0, *speeds])[:, None] + np.arange(64)
+    wall = (128 + 100 * np.sin(2 * np.pi * places / 200)).round().astype(np.uint8)
+    return np.repeat(np.repeat(wall[:, None, :, None], 64, axis=1), 3, axis=3)
+
+
+@pytest.mark.parametrize("end", ["first", "last"])
+def test_a_quick_turn_in_the_outermost_frames_is_no_cut(end):
+    """Over two frames it changes twice as much as over one: held against changes over one it was a blended cut."""
+    slowing = [2.5, 2.4, 1.3, 0.8, *[0.6] * 20]
+    assert cuts_of(scrolled(slowing if end == "first" else slowing[::-1])) == []
+
+
+def test_a_person_who_turns_in_the_first_frames_stays_one_shot():
+    turning = people.render(10, frames=25, size=128)
+    assert cuts_of(turning.frames) == []
+
+
+@pytest.mark.parametrize("at", [1, 2, 28, 29])
+def test_a_blended_cut_in_the_outermost_frames_is_found(at):
+    frames = film((1, at), (2, 31 - at))
+    frames[at] = frames[[at - 1, at + 1]].mean(axis=0)
+    assert cuts_of(frames) == [at]
 
 
 @pytest.mark.parametrize("between", ["blended", "black"])
