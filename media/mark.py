@@ -4,8 +4,6 @@ import cv2
 import numpy as np
 
 TEXT = "AI-generated"
-# IPTC's term for media that a trained model made; C2PA manifests use the same.
-SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 _FONT, _MARGIN, _HEIGHT_SHARE, _WIDTH_SHARE = cv2.FONT_HERSHEY_SIMPLEX, 0.02, 0.045, 0.6
 
 

@@ -264,11 +264,19 @@ def _provenance(model: LoadedModel, request: Request, active: ActiveConditions, 
         inputs={name: sha256_of_file(path) for name, path in _files(request).items() if name in active.on},
         marked=request.mark,
         decoder=model.decoder,
+        version=model.version,
     )
+
+
+def _files(request: Request) -> dict[str, Path]:
+    """What was given, by condition."""
+    given = {row.name: getattr(request, row.option) for row in TABLE if row.file}
+    return {name: path for name, path in given.items() if path is not None}
 
 
 def _export(workspace: Workspace, prepared: Prepared) -> Export:
     output, provenance = prepared.request.output, prepared.provenance
+    files = {name: path for name, path in _files(prepared.request).items() if name in provenance.inputs}
     if output.suffix == ".safetensors":
         return LatentsExport(provenance, prepared.video.shared)
     if output.suffix == ".mp4":
@@ -278,8 +286,8 @@ def _export(workspace: Workspace, prepared: Prepared) -> Export:
             if heard is None
             else _fitted(heard.samples, round(prepared.video.frames / config.fps * config.sample_rate))
         )
-        return Mp4Export(output, provenance, config.fps, sound, config.sample_rate)
-    return PngExport(provenance)
+        return Mp4Export(output, provenance, config.fps, sound, config.sample_rate, files)
+    return PngExport(provenance, files)
 
 
 def _fitted(samples: np.ndarray, length: int) -> np.ndarray:

@@ -32,7 +32,7 @@ KINDS = (PUPPETS, PEOPLE)
 @dataclass(frozen=True)
 class LoadedModel:
     """A pipeline and what is known of where it came from; `snapshot` is "" where that is not known, `decoder` with its own, `trained_on` None
-    for a folder without that record."""
+    for a folder without that record, `version` 0 for a folder."""
 
     pipeline: OmniHumanPipeline
     name: str
@@ -40,6 +40,7 @@ class LoadedModel:
     snapshot: str
     decoder: str = ""
     trained_on: TrainedOnRecord | None = None
+    version: int = 0
 
     def unlike(self, whom: str) -> str:
         """Say what the model was trained on where that is not `whom`, puppets or people; empty where it is, or where no record says."""
@@ -180,7 +181,9 @@ def _read(workspace: Workspace, found: "Path | Checkpoint | Version") -> LoadedM
         return LoadedModel(_read_pipeline(found, audio), str(found), weights, snapshot, trained_on=clips)
     folder, origin = workspace.registry.folder(found.name, found.version), found.origin
     clips, name = TrainedOnRecord.read_if_there(folder), f"{found.name} version {found.version}"
-    return LoadedModel(_read_pipeline(folder), name, origin.weights_digest, origin.snapshot_digest, trained_on=clips)
+    return LoadedModel(
+        _read_pipeline(folder), name, origin.weights_digest, origin.snapshot_digest, "", clips, found.version
+    )
 
 
 def _clips_of(workspace: Workspace, snapshot: str) -> TrainedOnRecord | None:

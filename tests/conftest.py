@@ -4,6 +4,7 @@ import gc
 import os
 import shlex
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
 os.environ.setdefault(
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false"
 )  # else each server brings seven processes that import all of MLflow
+# One development certificate for all tests, apart from the user's own.
+os.environ["OMNIHUMAN_KEYS"] = os.path.join(tempfile.gettempdir(), f"omnihuman-tests-{os.getuid()}")
 os.environ.pop("MLFLOW_TRACKING_URI", None)  # each test has its own store
 
 

@@ -11,6 +11,7 @@ from orchestration.commands import data as data_commands
 from orchestration.commands import judging as judging_commands
 from orchestration.commands import planning as planning_commands
 from orchestration.commands import registry as registry_commands
+from orchestration.commands import verifying as verifying_commands
 from orchestration.commands import video as video_commands
 from orchestration.commands.light_group import LightGroup
 from orchestration.commands.options import ProfileOption, SetOption, open_with
@@ -57,7 +58,14 @@ def doctor(profile: ProfileOption = None) -> None:
 
 
 # After the commands above, so that help begins with them.
-for group in (data_commands, planning_commands, video_commands, judging_commands, registry_commands):
+for group in (
+    data_commands,
+    planning_commands,
+    video_commands,
+    verifying_commands,
+    judging_commands,
+    registry_commands,
+):
     app.add_typer(group.app)
 
 

@@ -107,6 +107,7 @@ def generate(
         face_check,
         overlap=overlap,
     )
+    _say_what_is_off()
     if not mark:
         print(
             "note: no visible mark; telling viewers that a model made this, as law and decency ask, is up to you",
@@ -156,6 +157,7 @@ def page(
     from serving.gradio_page import serve_page
     from serving.http.request_limits import Limits
 
+    _say_what_is_off()
     limits = Limits(longest, upload_mib * 1024**2, waiting, may_drop=_names(may_drop))
     raise typer.Exit(serve_page(open_with(profile, device=device), host, port, limits, expose))
 
@@ -191,12 +193,21 @@ def serve(
     from serving.video_jobs import Quota
     from serving.video_server import serve as serve_videos
 
+    _say_what_is_off()
     known = None if tokens is None else read_tokens(tokens)
     limits = Limits(longest, upload_mib * 1024**2, waiting, per_client, _names(may_drop))
     quota = Quota(keep_hours * 3600, keep_jobs, keep_mib * 1024**2)
     raise typer.Exit(
         serve_videos(open_with(profile, device=device), model, host, port, limits, expose, quota, grace, known)
     )
+
+
+def _say_what_is_off() -> None:
+    """Signing or the invisible mark, where a setting switched it off."""
+    from provenance.settings import notes, read_settings
+
+    for note in notes(read_settings()):
+        print(note, file=sys.stderr)
 
 
 def _names(droppable: list[Droppable] | None) -> frozenset[str]:

@@ -16,6 +16,10 @@ from media.mark import mark_frames
 from media.photographs import read_photograph
 from omnihuman.exports import LatentsExport, Mp4Export, PngExport, Provenance, Target, export_segments, read_provenance
 from omnihuman.long_video import Handover, Segment
+from provenance.outcomes import UNTOUCHED
+from provenance.settings import ProvenanceError
+from provenance.signature import read_signature
+from provenance.verify import verify_files, whom_we_trust
 
 FPS, RATE, FRAMES, LENGTH = 16.0, 16_000, 45, 17
 PROVENANCE = Provenance(
@@ -30,6 +34,12 @@ PROVENANCE = Provenance(
     {"audio": "ef56"},
     False,
 )
+
+
+@pytest.fixture(autouse=True)
+def pictures_as_they_are(monkeypatch) -> None:
+    """Without the invisible mark, so that greys can be told to the level; its own test puts it back."""
+    monkeypatch.setenv("OMNIHUMAN_WATERMARK", "off")
 
 
 def pictures() -> np.ndarray:
@@ -128,7 +138,11 @@ def test_a_killed_export_goes_on_after_the_last_finished_segment(tmp_path):
     assert len(growing.frames) >= LENGTH
     export_one(make, 3, mp4(tmp_path / "out.mp4"), tmp_path / "out.mp4", {"seed": 1})
     assert asked == [(0, None), (2, (1.0, 0.25, torch.bfloat16))]
-    assert (tmp_path / "out.mp4").read_bytes() == whole.read_bytes()
+    # A manifest has a name of its own each time.
+    for name in ("out.mp4", "whole.mp4"):
+        assert verify_files([tmp_path / name])[0].layers[0].outcome == UNTOUCHED
+    assert (decode_clip(tmp_path / "out.mp4", FPS).frames == decode_clip(whole, FPS).frames).all()
+    assert (read_audio(tmp_path / "out.mp4", RATE) == read_audio(whole, RATE)).all()
 
 
 def test_unfinished_work_of_other_settings_is_not_used(tmp_path):
@@ -241,3 +255,44 @@ def test_exports_are_marked_unless_switched_off(tmp_path):
         name = f"frame-{number:06d}.png"
         difference = (read_photograph(plain / name) != read_photograph(marked / name)).any(axis=-1)
         assert difference.any() and not difference[:210].any()
+
+
+def test_every_frame_of_a_folder_is_signed(tmp_path):
+    folder = export_one(segments, 3, PngExport(PROVENANCE), tmp_path / "frames", {})
+    trust = whom_we_trust()
+    found = [read_signature(path, trust) for path in sorted(folder.iterdir())]
+    assert len(found) == FRAMES and {one.outcome for one in found} == {UNTOUCHED}
+    assert found[30].says["snapshot"] == "cd34"
+
+
+def test_what_cannot_be_signed_is_refused_before_the_first_segment_is_made(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMNIHUMAN_CERTIFICATE", str(tmp_path / "nowhere.pem"))
+    monkeypatch.setenv("OMNIHUMAN_KEY", str(tmp_path / "nowhere.key"))
+
+    def make(first, before):
+        raise AssertionError("made in vain")
+
+    with pytest.raises(ProvenanceError, match="no certificate can be read"):
+        export_one(make, 3, mp4(tmp_path / "out.mp4"), tmp_path / "out.mp4", {})
+    assert not list(tmp_path.glob("*.mp4"))
+
+
+def test_signing_is_switched_off_by_a_setting(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMNIHUMAN_SIGNING", "off")
+    path = export_one(segments, 3, mp4(tmp_path / "out.mp4"), tmp_path / "out.mp4", {})
+    assert verify_files([path])[0].layers[0].reason == "none" and read_provenance(path)["seed"] == 7
+
+
+@pytest.mark.parametrize("kind", ["mp4", "png"])
+def test_pictures_carry_the_invisible_mark_and_the_statement_says_so(kind, tmp_path, monkeypatch):
+    monkeypatch.setenv("OMNIHUMAN_WATERMARK", "on")
+    ours = dataclasses.replace(PROVENANCE, version=3, marked=True)
+    if kind == "mp4":
+        path = export_one(
+            segments, 3, Mp4Export(tmp_path / "out.mp4", ours, FPS, sound(), RATE), tmp_path / "out.mp4", {}
+        )
+    else:
+        path = export_one(segments, 3, PngExport(ours), tmp_path / "frames", {}) / "frame-000040.png"
+    signature, watermark = verify_files([path])[0].layers
+    assert signature.outcome == watermark.outcome == UNTOUCHED
+    assert watermark.says["version"] == 3 and signature.says["watermark"] == dict(watermark.says)

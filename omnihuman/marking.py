@@ -1,0 +1,70 @@
+"""What goes onto an export's pictures and into its files: the visible mark, the invisible one, the signature."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from media.mark import mark_frames
+from provenance.settings import read_settings
+from provenance.signing import Signer, Statement
+from provenance.watermark.mark import mark
+from provenance.watermark.payload import Payload
+
+# Pictures lower than this are enlarged by repeating pixels, so that players do not blur them and the mark can be read.
+SMALL, ENLARGE = 128, 4
+
+
+@dataclass(frozen=True)
+class Marking:
+    """How one export is marked.
+
+    Attributes:
+        visible: "AI-generated" is written on the pictures.
+        payload: of the invisible mark; None where a setting switched it off.
+        signer: None where a setting switched it off.
+    """
+
+    visible: bool
+    payload: Payload | None
+    signer: Signer | None
+
+    @classmethod
+    def begin(cls, visible: bool, version: int, day: date | None = None) -> "Marking":
+        """By the environment's settings.
+
+        Args:
+            visible: as asked for.
+            version: of the registered model, 0 for one from a folder.
+            day: on which the export began; default today, in UTC.
+
+        Raises:
+            provenance.settings.ProvenanceError: the export could not be signed.
+        """
+        payload = Payload(version, day or datetime.now(UTC).date()) if read_settings().watermark else None
+        return cls(visible, payload, Signer.open())
+
+    def pictures(self, frames: Tensor) -> np.ndarray:
+        """`(T, H, W, 3)` uint8 frames as they are written: enlarged where they are small, then marked."""
+        pictures = frames.cpu().numpy()
+        if pictures.shape[1] < SMALL:
+            pictures = pictures.repeat(ENLARGE, axis=1).repeat(ENLARGE, axis=2)
+        if self.visible:
+            pictures = mark_frames(pictures)
+        return pictures if self.payload is None else mark(pictures, self.payload)
+
+    def statement(self, record: Mapping[str, object], title: str, inputs: Mapping[str, Path]) -> Statement:
+        """What is signed of a file."""
+        if self.payload is None:
+            return Statement(record, title, inputs)
+        said = {"version": self.payload.version, "day": self.payload.day.isoformat()}
+        return Statement({**record, "watermark": said}, title, inputs, watermarked=True)
+
+
+def day_begun(work: Path) -> date | None:
+    """The day on which unfinished work was begun: what goes on after midnight carries one mark throughout."""
+    settings = work / "settings.json"
+    return datetime.fromtimestamp(settings.stat().st_mtime, UTC).date() if settings.is_file() else None

@@ -1,0 +1,32 @@
+"""`omnihuman verify`: did we make this file, and is it as we made it?"""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+PANEL = "Videos"
+app = typer.Typer()
+
+
+@app.command(rich_help_panel=PANEL)
+def verify(
+    files: Annotated[list[Path], typer.Argument(help="mp4, PNG, or any other files")],
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON list, for programs")] = False,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(help="PEM of whose signatures are ours; default this machine's and $OMNIHUMAN_TRUSTED"),
+    ] = None,
+) -> None:
+    """Say of each file whether we made it and whether it was changed since. Exit code 0: all untouched; 3: some changed; 4: no mark found, which proves nothing."""
+    from provenance.outcomes import exit_code
+    from provenance.verify import verify_files
+
+    verdicts = verify_files(files, certificate)
+    if as_json:
+        print(json.dumps([verdict.record() for verdict in verdicts], indent=1))
+    else:
+        for verdict in verdicts:
+            print("\n".join(verdict.lines()))
+    raise typer.Exit(exit_code(verdicts))

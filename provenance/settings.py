@@ -1,0 +1,86 @@
+"""How this machine signs and marks, from the environment: keys belong to a place, not to a profile that goes with the data."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from media.user_error import UserError
+
+SIGNING, CERTIFICATE, KEY = "OMNIHUMAN_SIGNING", "OMNIHUMAN_CERTIFICATE", "OMNIHUMAN_KEY"
+TIME_STAMPS, TRUSTED, KEYS = "OMNIHUMAN_TIME_STAMPS", "OMNIHUMAN_TRUSTED", "OMNIHUMAN_KEYS"
+WATERMARK = "OMNIHUMAN_WATERMARK"
+REQUIRED, ON, OFF = "required", "on", "off"
+UNSIGNED_NOTE = (
+    f"note: {SIGNING}=off, so this file says nowhere in a way that can be checked that a model made it; where the law asks for that "
+    "(in the European Union, Article 50 of the AI Act), answering for it is up to you"
+)
+UNMARKED_NOTE = f"note: {WATERMARK}=off, so the pictures carry no invisible mark; what a re-encoding leaves of this file says nothing"
+
+
+class ProvenanceError(UserError, RuntimeError):
+    """Something that cannot be signed, or settings of signing that cannot be followed; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class SigningSettings:
+    """Where the keys are and what is asked for.
+
+    Attributes:
+        required: an export that cannot be signed fails; False signs nothing.
+        watermark: whether exported pictures carry the invisible mark.
+        certificate, key: PEM files of the operator's own; None for the development certificate.
+        folder: where the development certificate lives.
+        time_stamps: address of an RFC 3161 time-stamping authority, or None.
+        trusted: a PEM file of certificates that count as ours beside the own one, or None.
+    """
+
+    required: bool = True
+    watermark: bool = True
+    certificate: Path | None = None
+    key: Path | None = None
+    folder: Path = Path()
+    time_stamps: str | None = None
+    trusted: Path | None = None
+
+
+def read_settings() -> SigningSettings:
+    """What the environment says.
+
+    Raises:
+        ProvenanceError: a value that means nothing, or a certificate without its key.
+    """
+    certificate, key, trusted = (_path(name) for name in (CERTIFICATE, KEY, TRUSTED))
+    if (certificate is None) != (key is None):
+        there, missing = (CERTIFICATE, KEY) if key is None else (KEY, CERTIFICATE)
+        raise ProvenanceError(f"{there} is set and {missing} is not; a certificate and its key go together: set both")
+    return SigningSettings(
+        _one_of(SIGNING, REQUIRED, OFF) == REQUIRED,
+        _one_of(WATERMARK, ON, OFF) == ON,
+        certificate,
+        key,
+        _path(KEYS) or _configuration() / "omnihuman" / "signing",
+        os.environ.get(TIME_STAMPS) or None,
+        trusted,
+    )
+
+
+def notes(settings: SigningSettings) -> list[str]:
+    """What a person is told who switched something off."""
+    return [UNSIGNED_NOTE] * (not settings.required) + [UNMARKED_NOTE] * (not settings.watermark)
+
+
+def _one_of(name: str, default: str, other: str) -> str:
+    value = os.environ.get(name) or default
+    if value not in (default, other):
+        raise ProvenanceError(f"{name} is {value!r}; set it to {default} or {other}")
+    return value
+
+
+def _path(name: str) -> Path | None:
+    value = os.environ.get(name)
+    return Path(value).expanduser() if value else None
+
+
+def _configuration() -> Path:
+    """The user's folder of settings, by the XDG base directories."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")

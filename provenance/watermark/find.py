@@ -1,0 +1,125 @@
+"""Look for the mark: bring what may be a cut and scaled picture back into register, then read the payload."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import cv2
+import numpy as np
+
+from provenance.watermark.pattern import SIDE, TILE, carriers
+from provenance.watermark.payload import CODED, Payload, decode, encode
+
+# How much smaller the pattern's pixels are looked for than the picture says: one that was cut shows less of the pattern on as many pixels.
+SCALES = np.exp(0.01 * np.arange(-36, 6))
+REFINED = (-0.005, -0.0025, 0.0, 0.0025, 0.005)
+TRIED = 4  # best registers whose payload is read
+# Of the correlation between what was read and what it decodes to, in standard deviations of noise.
+THRESHOLD = 9.0
+
+
+@dataclass(frozen=True)
+class Found:
+    """The best register.
+
+    Attributes:
+        score: how far the whole mark stands out of noise, in its standard deviations; meaningless without a payload.
+        payload: None where no check sum fits.
+        scale: of the pattern beside that of an uncut picture.
+        shift: of its origin, rows and columns of the tile.
+    """
+
+    score: float
+    payload: Payload | None
+    scale: float
+    shift: tuple[int, int]
+
+    @property
+    def marked(self) -> bool:
+        """Whether the mark is there."""
+        return self.payload is not None and self.score >= THRESHOLD
+
+    @property
+    def in_place(self) -> bool:
+        """Whether it lies as it was put in: the picture was not cut."""
+        return abs(self.scale - 1) < 0.006 and all(min(step, TILE - step) <= 1 for step in self.shift)
+
+
+def find(frames: Iterable[np.ndarray]) -> Found:
+    """Look for the mark in `(H, W, 3)` uint8 RGB frames of one size."""
+    total: Any = 0.0
+    count = 0
+    for frame in frames:
+        luminance = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        total = total + luminance
+        count += 1
+    if count == 0:
+        return Found(0.0, None, 1.0, (0, 0))
+    picture = _whitened(_to_side(total / count))
+    coarse = sorted(((*_register(_spectrum(picture, scale)), scale) for scale in SCALES), key=lambda row: -row[0])
+    best = Found(0.0, None, 1.0, (0, 0))
+    for _, _, scale in coarse[:TRIED]:
+        fine = [(*_register(_spectrum(picture, scale * np.exp(step))), scale * np.exp(step)) for step in REFINED]
+        _, shift, exact = max(fine, key=lambda row: row[0])
+        found = _read(_spectrum(picture, exact), shift, float(exact))
+        if (found.payload is not None, found.score) > (best.payload is not None, best.score):
+            best = found
+    return best
+
+
+def _to_side(luminance: np.ndarray) -> np.ndarray:
+    height, width = luminance.shape
+    scale = SIDE / min(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.resize(luminance, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+
+
+def _whitened(picture: np.ndarray) -> np.ndarray:
+    """What is left of the mark's own frequencies, everywhere as loud as anywhere: hair and edges would drown it."""
+    band = cv2.GaussianBlur(picture, (0, 0), 0.8) - cv2.GaussianBlur(picture, (0, 0), 4.0)
+    loudness = np.sqrt(cv2.GaussianBlur(band * band, (0, 0), 5.0)) + 0.7
+    return np.clip(band / loudness, -2.5, 2.5)
+
+
+def _spectrum(picture: np.ndarray, scale: float) -> np.ndarray:
+    """`(TILE, TILE)` complex of the picture laid over itself tile by tile, with every frequency equally loud."""
+    height, width = (round(side * scale) for side in picture.shape)
+    scaled = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    down, across = -(-height // TILE), -(-width // TILE)
+    padded = np.zeros((down * TILE, across * TILE), np.float32)
+    padded[:height, :width] = scaled
+    folded = padded.reshape(down, TILE, across, TILE).sum(axis=(0, 2))
+    spectrum = np.fft.fft2(folded)
+    used = np.abs(spectrum[carriers().rows, carriers().columns])
+    return spectrum / (np.abs(spectrum) + 0.5 * np.median(used) + 1e-6)  # a blank picture has none at all
+
+
+def _register(spectrum: np.ndarray) -> tuple[float, tuple[int, int]]:
+    """How well the constant frequencies fit at the best shift, in standard deviations, and that shift."""
+    correlation = np.fft.ifft2(spectrum * _constant()).real
+    place = int(correlation.argmax())
+    return float(correlation.flat[place] / (correlation.std() + 1e-12)), (place // TILE, place % TILE)
+
+
+@cache
+def _constant() -> np.ndarray:
+    chosen = carriers()
+    same = chosen.symbols < 0
+    spectrum = np.zeros((TILE, TILE), np.complex128)
+    spectrum[chosen.rows[same], chosen.columns[same]] = chosen.phases[same].conj()
+    spectrum[-chosen.rows[same], -chosen.columns[same]] = chosen.phases[same]
+    return spectrum
+
+
+def _read(spectrum: np.ndarray, shift: tuple[int, int], scale: float) -> Found:
+    chosen = carriers()
+    turned = np.exp(2j * np.pi * (chosen.rows * shift[0] + chosen.columns * shift[1]) / TILE)
+    values = (spectrum[chosen.rows, chosen.columns] * turned * chosen.phases.conj()).real
+    coded = chosen.symbols >= 0
+    soft = np.bincount(chosen.symbols[coded], values[coded], CODED)
+    bits = decode(soft)
+    payload = Payload.from_bits(bits)
+    signs = np.where(coded, encode(bits)[chosen.symbols], 1.0)
+    noise = np.sqrt((values * values).sum()) + 1e-12
+    return Found(float((signs * values).sum() / noise), payload, scale, shift)

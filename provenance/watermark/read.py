@@ -1,0 +1,67 @@
+"""The second layer, read: is our mark in the pictures of a file?"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from provenance.media_types import media_type
+from provenance.outcomes import CHANGED, NO_MARK, UNTOUCHED, LayerVerdict
+
+if TYPE_CHECKING:
+    import numpy as np
+
+LAYER = "watermark"
+FRAMES = 240  # looked at, from the beginning: more say no more
+
+
+def read_watermark(path: Path) -> LayerVerdict:
+    """What the pictures of a film or of a still picture say."""
+    kind = media_type(path) or ""
+    if kind.partition("/")[0] not in ("video", "image"):
+        return LayerVerdict(LAYER, NO_MARK, "no_media", "it has no pictures to look at")
+    from media import MediaError
+    from provenance.watermark.find import find
+
+    try:
+        found = find(_still(path) if kind.startswith("image/") else _film(path))
+    except MediaError as error:
+        return LayerVerdict(LAYER, NO_MARK, "unreadable", f"its pictures cannot be read ({error})")
+    if not found.marked or found.payload is None:
+        return LayerVerdict(
+            LAYER, NO_MARK, "none", "no invisible mark was found: never put in, or edited until it could not be read"
+        )
+    says = {"version": found.payload.version, "day": found.payload.day.isoformat()}
+    told = f"our invisible mark: model version {says['version']}, {says['day']}"
+    if found.in_place:
+        return LayerVerdict(
+            LAYER,
+            UNTOUCHED,
+            "found",
+            f"{told}; it lies as it was put in, which says nothing of how the file was encoded",
+            says,
+        )
+    return LayerVerdict(LAYER, CHANGED, "found", f"{told}; the pictures were cut since", says)
+
+
+def _film(path: Path) -> "Iterator[np.ndarray]":
+    import av
+
+    from media import MediaError
+
+    seen = 0
+    try:
+        with av.open(str(path)) as container:
+            for frame in container.decode(video=0) if container.streams.video else ():
+                yield frame.to_ndarray(format="rgb24")
+                seen += 1
+                if seen == FRAMES:
+                    return
+    except av.FFmpegError as error:
+        if not seen:  # of a film that is cut off, its beginning is enough
+            raise MediaError("unreadable", f"{path} cannot be decoded ({error}); it is cut off or damaged") from error
+
+
+def _still(path: Path) -> "Iterator[np.ndarray]":
+    from media.photographs import read_photograph
+
+    yield read_photograph(path)

@@ -1,0 +1,241 @@
+"""Every way a signed file can meet `verify`, each with its own outcome; and C2PA's own reader in a process of its own."""
+
+import errno
+import json
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import pytest
+
+from media.decode import decode_clip
+from provenance.outcomes import CHANGED, NO_MARK, UNTOUCHED, exit_code
+from provenance.settings import ProvenanceError
+from provenance.signing import SOURCE_TYPE, Signer, Statement
+from provenance.verify import verify_files
+from tests.provenance.cases import STATEMENT, issue, save_mp4, save_pair, save_png, signed
+
+ROOT = Path(__file__).parents[2]
+# Nothing of this project: what any other reader of C2PA manifests would see.
+PUBLIC_READER = "import c2pa, sys; print(c2pa.Reader(sys.argv[1], open(sys.argv[2], 'rb')).json())"
+
+
+@pytest.fixture(autouse=True)
+def settings(monkeypatch, tmp_path) -> None:
+    for name in ("SIGNING", "CERTIFICATE", "KEY", "TIME_STAMPS", "TRUSTED"):
+        monkeypatch.delenv(f"OMNIHUMAN_{name}", raising=False)
+    monkeypatch.setenv("OMNIHUMAN_KEYS", str(tmp_path / "keys"))
+
+
+def signature(path: Path, certificate: Path | None = None):
+    return verify_files([path], certificate)[0].layers[0]
+
+
+@pytest.mark.parametrize(("save", "name", "kind"), [(save_mp4, "a.mp4", "video/mp4"), (save_png, "a.png", "image/png")])
+def test_a_public_reader_validates_what_we_signed(save, name, kind, tmp_path):
+    path = signed(save(tmp_path / name))
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", PUBLIC_READER, kind, path], capture_output=True, text=True, check=True
+    )
+    store = json.loads(done.stdout)
+    manifest = store["manifests"][store["active_manifest"]]
+    assert store["validation_state"] == "Valid"
+    assert [found["code"] for found in store["validation_results"]["activeManifest"]["failure"]] == [
+        "signingCredential.untrusted"
+    ]
+    said = {part["label"]: part["data"] for part in manifest["assertions"]}
+    assert said["c2pa.actions.v2"]["actions"][0]["action"] == "c2pa.created"
+    assert said["c2pa.actions.v2"]["actions"][0]["digitalSourceType"] == SOURCE_TYPE
+    assert {key: said["omnihuman.generation"][key] for key in STATEMENT.record} == STATEMENT.record
+    assert manifest["claim_generator_info"][0]["name"] == "omnihuman-pipeline"
+
+
+def test_an_untouched_file_is_ours_and_says_what_made_it(tmp_path):
+    found = signature(signed(save_mp4(tmp_path / "a.mp4")))
+    assert (found.outcome, found.reason) == (UNTOUCHED, "intact") and found.says[
+        "model"
+    ] == "omnihuman-student version 3"
+
+
+def test_signing_leaves_pictures_and_sound_as_they_were(tmp_path):
+    plain = decode_clip(save_mp4(tmp_path / "a.mp4"), 16)
+    ours = decode_clip(signed(tmp_path / "a.mp4"), 16)
+    assert (plain.frames == ours.frames).all() and len(plain.frames) == 9
+
+
+@pytest.mark.parametrize(("save", "name"), [(save_mp4, "a.mp4"), (save_png, "a.png")])
+def test_one_flipped_byte_of_picture_data_is_changed(save, name, tmp_path):
+    path = signed(save(tmp_path / name))
+    data = bytearray(path.read_bytes())
+    data[len(data) * 3 // 4] ^= 1
+    path.write_bytes(data)
+    assert (signature(path).outcome, signature(path).reason) == (CHANGED, "changed")
+
+
+def test_a_changed_statement_is_changed(tmp_path):
+    path = signed(save_mp4(tmp_path / "a.mp4"))
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"student version 3", b"student version 4"))
+    assert signature(path).outcome == CHANGED
+
+
+def test_a_manifest_with_other_pixels_is_changed(tmp_path):
+    path, other = signed(save_png(tmp_path / "a.png")).read_bytes(), save_png(tmp_path / "b.png").read_bytes()
+    length = int.from_bytes(path[33:37]) + 12
+    assert path[37:41] == b"caBX"
+    flipped = bytearray(other)
+    flipped[-30] ^= 255
+    (tmp_path / "b.png").write_bytes(flipped[:33] + path[33 : 33 + length] + flipped[33:])
+    assert (signature(tmp_path / "b.png").outcome, signature(tmp_path / "b.png").reason) == (CHANGED, "changed")
+
+
+def test_a_file_that_another_tool_wrote_anew_carries_no_mark(tmp_path):
+    path = signed(save_mp4(tmp_path / "a.mp4"))
+    with av.open(str(path)) as source, av.open(str(tmp_path / "b.mp4"), "w") as target:
+        stream = source.streams.video[0]
+        copy = target.add_stream_from_template(stream)
+        for packet in source.demux(stream):
+            if packet.dts is not None:
+                packet.stream = copy
+                target.mux(packet)
+    assert (signature(tmp_path / "b.mp4").outcome, signature(tmp_path / "b.mp4").reason) == (NO_MARK, "none")
+
+
+@pytest.mark.parametrize(
+    ("left", "outcome", "reason"), [(0.9, CHANGED, "changed"), (100, NO_MARK, "unreadable"), (0, NO_MARK, "no_media")]
+)
+def test_a_truncated_video_is_never_untouched(left, outcome, reason, tmp_path):
+    path = signed(save_mp4(tmp_path / "a.mp4"))
+    data = path.read_bytes()
+    path.write_bytes(data[: left if isinstance(left, int) else int(left * len(data))])
+    assert (signature(path).outcome, signature(path).reason) == (outcome, reason)
+
+
+def test_a_truncated_picture_is_unreadable(tmp_path):
+    path = signed(save_png(tmp_path / "a.png"))
+    path.write_bytes(path.read_bytes()[:-40])
+    assert (signature(path).outcome, signature(path).reason) == (NO_MARK, "unreadable")
+
+
+def test_a_manifest_of_somebody_else_is_no_mark_of_ours(tmp_path, monkeypatch):
+    signed(save_mp4(tmp_path / "ours.mp4"))
+    theirs = save_pair(tmp_path / "theirs", issue("Another Studio"))
+    with monkeypatch.context() as other:
+        for name, value in theirs.items():
+            other.setenv(name, value)
+        path = signed(save_mp4(tmp_path / "theirs.mp4"))
+    found = signature(path)
+    assert (found.outcome, found.reason) == (NO_MARK, "others") and "Another Studio" in found.told
+    assert signature(path, Path(theirs["OMNIHUMAN_CERTIFICATE"])).outcome == UNTOUCHED
+    monkeypatch.setenv("OMNIHUMAN_TRUSTED", theirs["OMNIHUMAN_CERTIFICATE"])
+    assert signature(path).outcome == UNTOUCHED and signature(tmp_path / "ours.mp4").outcome == UNTOUCHED
+
+
+def test_another_certificate_of_the_same_authority_is_not_ours(tmp_path, monkeypatch):
+    root = issue("Root", authority=True)
+    for name, value in save_pair(tmp_path / "theirs", issue("Theirs", by=root), root[0]).items():
+        monkeypatch.setenv(name, value)
+    path = signed(save_png(tmp_path / "a.png"))
+    assert signature(path).outcome == UNTOUCHED
+    for name, value in save_pair(tmp_path / "ours", issue("Ours", by=root), root[0]).items():
+        monkeypatch.setenv(name, value)
+    assert (signature(path).outcome, signature(path).reason) == (NO_MARK, "others")
+
+
+def test_a_certificate_that_expired_after_signing_vouches_for_nothing(tmp_path, monkeypatch):
+    for name, value in save_pair(tmp_path / "own", issue("Short", days=(-1, 2 / 86_400))).items():
+        monkeypatch.setenv(name, value)
+    path = signed(save_png(tmp_path / "a.png"))
+    time.sleep(4)  # validity counts in whole seconds
+    assert (signature(path).outcome, signature(path).reason) == (NO_MARK, "expired")
+
+
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path):
+    path, target = save_mp4(tmp_path / "a.mp4"), tmp_path / "out.mp4"
+    target.write_bytes(b"old")
+    signer = Signer.open()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size // 2, hard))
+    try:
+        with pytest.raises(OSError) as caught:
+            signer.sign(path, target, STATEMENT)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    assert caught.value.errno == errno.EFBIG
+    assert target.read_bytes() == b"old" and sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4", "keys", "out.mp4"]
+
+
+def test_credentials_of_inputs_are_kept_and_their_names_are_not(tmp_path):
+    face = signed(save_png(tmp_path / "jane-doe.png"), Statement({"model": "another"}, "an earlier picture"))
+    (tmp_path / "notes.txt").write_text("hello")
+    (tmp_path / "cut.png").write_bytes(face.read_bytes()[:3000])
+    inputs = {"image": face, "audio": tmp_path / "notes.txt", "pose": tmp_path / "cut.png"}
+    path = signed(save_mp4(tmp_path / "a.mp4"), Statement({"model": "m"}, "made of it", inputs))
+    assert signature(path).says["inputs_without_credentials"] == ["audio", "pose"]
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", PUBLIC_READER, "video/mp4", path], capture_output=True, text=True, check=True
+    )
+    store = json.loads(done.stdout)
+    (kept,) = store["manifests"][store["active_manifest"]]["ingredients"]
+    assert (kept["title"], kept["relationship"]) == ("image", "inputTo")
+    assert any(part["title"] == "an earlier picture" for part in store["manifests"].values())
+    assert b"jane" not in path.read_bytes()
+
+
+def test_a_changed_ingredient_is_changed(tmp_path):
+    face = signed(save_png(tmp_path / "face.png"), Statement({"model": "another"}, "an earlier picture"))
+    path = signed(save_mp4(tmp_path / "a.mp4"), Statement({"model": "m"}, "made of it", {"image": face}))
+    path.write_bytes(path.read_bytes().replace(b"an earlier picture", b"an altered picture"))
+    assert signature(path).outcome == CHANGED
+
+
+def test_what_cannot_carry_a_manifest_is_refused(tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"nothing")
+    with pytest.raises(ProvenanceError, match="can carry"):
+        signed(tmp_path / "a.mp4")
+
+
+def verify(*arguments, environment=None):
+    command = [sys.executable, "-W", "ignore", "-m", "orchestration.commands.cli", "verify", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_command_says_it_in_words_codes_and_json(tmp_path):
+    ours, none, changed = (
+        signed(save_mp4(tmp_path / "ours.mp4")),
+        save_mp4(tmp_path / "none.mp4"),
+        tmp_path / "changed.png",
+    )
+    data = bytearray(signed(save_png(changed)).read_bytes())
+    data[-60] ^= 1
+    changed.write_bytes(data)
+    verdicts = verify_files([ours, none, changed])
+    assert [verdict.outcome for verdict in verdicts] == [UNTOUCHED, NO_MARK, CHANGED]
+    assert [exit_code(verdicts[:1]), exit_code(verdicts[:2]), exit_code(verdicts)] == [0, 4, 3]
+    done = verify("--json", ours, none)
+    assert done.returncode == 4 and [row["outcome"] for row in json.loads(done.stdout)] == [UNTOUCHED, NO_MARK], (
+        done.stderr
+    )
+    done = verify(none)
+    assert done.returncode == 4 and "proves nothing" in done.stdout
+    done = verify(tmp_path / "nowhere.mp4")
+    assert done.returncode == 1 and done.stderr.startswith("error: ") and len(done.stderr.splitlines()) == 1
+
+
+def test_verifying_needs_neither_torch_nor_the_model():
+    ask = "import sys; from orchestration.commands import cli; import provenance.verify; print(sorted({'torch', 'diffusers', 'pandas', 'mlflow', 'pydantic'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", ask], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_file_may_have_any_name(tmp_path):
+    path = signed(save_mp4(tmp_path / "a.mp4"))
+    shutil.copy(path, tmp_path / "download")
+    assert signature(tmp_path / "download").outcome == UNTOUCHED

@@ -1,0 +1,78 @@
+"""The invisible mark: what it says, what it costs, and which edits leave it."""
+
+from datetime import date
+
+import cv2
+import numpy as np
+import pytest
+
+from media import encode_clip
+from provenance.outcomes import CHANGED, NO_MARK, UNTOUCHED
+from provenance.verify import verify_files
+from provenance.watermark.find import find
+from provenance.watermark.mark import mark
+from provenance.watermark.payload import CODED, Payload, decode, encode
+
+PAYLOAD = Payload(3, date(2026, 11, 29))
+
+
+def film(frames: int = 8, height: int = 256, width: int = 256) -> np.ndarray:
+    """`(T, H, W, 3)` uint8: a disc that moves over soft clouds."""
+    random = np.random.default_rng(3)
+    clouds = cv2.GaussianBlur(random.normal(0, 1, (height, width, 3)), (0, 0), 12)
+    ground = np.clip(128 + 60 * clouds / clouds.std(), 0, 255).astype(np.uint8)
+    made = [
+        cv2.circle(ground.copy(), (width // 2 + 3 * step, height // 2), height // 5, (190, 140, 110), -1)
+        for step in range(frames)
+    ]
+    return np.stack(made)
+
+
+def test_a_payload_survives_a_fifth_of_its_coded_symbols_turned_round():
+    bits = PAYLOAD.bits()
+    sent = encode(bits)
+    assert sent.shape == (CODED,) == (162,)
+    sent[np.random.default_rng(0).choice(CODED, 20, replace=False)] *= -1
+    assert Payload.from_bits(decode(sent)) == PAYLOAD
+
+
+def test_a_check_sum_that_does_not_fit_is_no_payload():
+    bits = PAYLOAD.bits()
+    bits[5] ^= 1
+    assert Payload.from_bits(bits) is None
+
+
+@pytest.mark.parametrize("size", [(256, 256), (256, 456), (480, 272)])
+def test_the_mark_is_found_where_it_was_put_and_costs_at_most_forty_decibels(size):
+    plain = film(4, *size)
+    marked = mark(plain, PAYLOAD)
+    error = np.mean((marked.astype(float) - plain) ** 2)
+    assert 10 * np.log10(255**2 / error) >= 40
+    found = find(marked)
+    assert found.marked and found.in_place and found.payload == PAYLOAD
+
+
+def test_scaled_cut_and_both_it_is_still_read():
+    marked = mark(film(), PAYLOAD)
+    small = np.stack([cv2.resize(image, (192, 192), interpolation=cv2.INTER_AREA) for image in marked])
+    cut = marked[:, 11:241, 7:237]
+    assert find(small).payload == PAYLOAD and find(small).in_place
+    assert find(cut).payload == PAYLOAD and not find(cut).in_place
+    assert find(small[:, 11:184, 9:182]).payload == PAYLOAD
+
+
+@pytest.mark.parametrize("pictures", [film(), np.zeros((2, 64, 64, 3), np.uint8), np.zeros((0, 64, 64, 3), np.uint8)])
+def test_pictures_without_it_are_not_said_to_carry_it(pictures):
+    assert not find(pictures).marked
+
+
+def test_a_file_that_lost_its_signature_still_says_that_we_made_it(tmp_path):
+    marked = mark(film(), PAYLOAD)
+    (tmp_path / "again.mp4").write_bytes(encode_clip(marked, 16, crf=28, pixel_format="yuv420p"))
+    (tmp_path / "cut.mp4").write_bytes(encode_clip(marked[:, 10:240, 12:242], 16, crf=23, pixel_format="yuv420p"))
+    (tmp_path / "plain.mp4").write_bytes(encode_clip(film(), 16, crf=28, pixel_format="yuv420p"))
+    again, cut, plain = verify_files([tmp_path / name for name in ("again.mp4", "cut.mp4", "plain.mp4")])
+    assert [layer.outcome for layer in again.layers] == [NO_MARK, UNTOUCHED] and again.outcome == CHANGED
+    assert again.layers[1].says == {"version": 3, "day": "2026-11-29"}
+    assert [layer.outcome for layer in cut.layers] == [NO_MARK, CHANGED] and cut.outcome == CHANGED
+    assert plain.outcome == NO_MARK
