@@ -19,6 +19,12 @@ class NoSuchDevice(UserError):
     exit_code = 2
 
 
+class NoBfloat16(UserError):
+    """A GPU that does not compute in bfloat16, where a setting asks for it; the message names both."""
+
+    exit_code = 2
+
+
 def devices() -> list[str]:
     """Names of what this machine computes on, the processor first."""
     return [CPU, *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
@@ -43,12 +49,36 @@ def choose_device(asked: str) -> torch.device:
 
 def choose_dtype(profile: Profile, device: torch.device) -> torch.dtype:
     """In which dtype the profile's models compute there: as `evaluation.dtype` says; by default float32 on a processor, and on a GPU the
-    dtype that they were trained in, if it computes in it."""
+    dtype that they were trained in, if it computes in it.
+
+    Raises:
+        NoBfloat16: bfloat16 is asked for by name, and this GPU does not compute in it.
+    """
     asked = profile.evaluation.dtype
-    if asked != AUTO:
-        return torch.bfloat16 if asked == "bfloat16" else torch.float32
-    trained = profile.engine.precision == "bf16" and device.type == "cuda"
+    if asked == "bfloat16":
+        check_bfloat16("evaluation.dtype is bfloat16", "evaluation.dtype to float32", device)
+        return torch.bfloat16
+    trained = asked == AUTO and profile.engine.precision == "bf16" and device.type == "cuda"
     return torch.bfloat16 if trained and torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+
+
+def check_bfloat16(asked: str, remedy: str, device: torch.device) -> None:
+    """Nothing, unless `device` is a GPU that does not compute in bfloat16; a processor without it imitates it.
+
+    Args:
+        asked: the setting that wants it, with its value.
+        remedy: a setting and the value that does without.
+        device: on which.
+
+    Raises:
+        NoBfloat16: names the setting, the GPU and the remedy.
+    """
+    if device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False):
+        return
+    kind, capability = torch.cuda.get_device_name(device), ".".join(map(str, torch.cuda.get_device_capability(device)))
+    raise NoBfloat16(
+        f"{asked}, and {device} ({kind}, compute capability {capability}) does not compute in it: set {remedy}, or take a GPU of capability 8.0 or more"
+    )
 
 
 def place_pipeline(pipeline: Any, profile: Profile, keep_dtype: bool = False) -> Any:

@@ -539,7 +539,7 @@ def _key_mask(pieces: list[Tensor], masks: list[Tensor | None]) -> Tensor | None
         return None
     every = torch.ones(len(pieces[0]), dtype=torch.bool, device=pieces[0].device)
     shown = [
-        (every if mask is None else mask.bool())[:, None].expand(-1, piece.shape[1])
+        (every if mask is None else mask.to(every))[:, None].expand(-1, piece.shape[1])
         for mask, piece in zip(masks, pieces, strict=True)
     ]
     return torch.cat(shown, dim=1)[:, None, None, :]

@@ -101,8 +101,6 @@ class EngineConfig(Strict):
 
     @model_validator(mode="after")
     def _possible(self) -> "EngineConfig":
-        if self.precision == "bf16" and self.zero_stage == 0:
-            raise ValueError("bf16 needs zero_stage 1 to 3, whose optimisers keep float32 master weights")
         if self.offload == "optimizer" and self.zero_stage == 0:
             raise ValueError("offload: optimizer needs zero_stage 1 to 3")
         if self.offload == "parameters" and self.zero_stage != 3:

@@ -16,7 +16,10 @@ import torch
 
 from media.access import keep_private
 from media.user_error import exit_code
+from omnihuman.placement import check_bfloat16
+from training.engine.deepspeed_engine import device_of_rank
 from training.engine.process_group import start_process_group
+from training.errors import TrainingError
 from training.run.attempt_lock import hold_alone, stop_with_launcher
 from training.run.jobs import TrainingJob
 from training.run.stopping import STOPPED, Stopped
@@ -57,6 +60,8 @@ def main() -> int:
 
 def _train_alone(job: TrainingJob) -> int:
     stop_with_launcher()
+    if job.profile.engine.precision == "bf16":
+        check_bfloat16("engine.precision is bf16", "engine.precision to fp32", device_of_rank())
     if os.environ.get("RANK") == "0" and torch.cuda.is_available():
         from training.plan.warning import warn_at_start
 
@@ -71,6 +76,10 @@ def _train_alone(job: TrainingJob) -> int:
                 print(f"[rank0]: {job.name} {stopped}", flush=True)
             torch.distributed.barrier()  # the first rank to leave has the launcher end the others
             return STOPPED
+        except torch.OutOfMemoryError as error:
+            from training.plan.warning import out_of_memory
+
+            raise TrainingError(out_of_memory(job.profile, job.section, torch.distributed.get_world_size())) from error
     return 0
 
 

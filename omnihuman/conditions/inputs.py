@@ -23,7 +23,8 @@ class ConditionInputs(Mapping[str, Tensor]):
         audio: `(B, 4F-3, K, audio_dim)` wav2vec hidden states, one per video frame.
         pose: `(B, keypoints, 4F-3, 4h, 4w)` heatmaps.
         motion: `(B, C, M, h, w)` latents of the frames before this segment.
-        reference_mask, audio_mask, pose_mask, motion_mask: `(B,)`; 0 switches it off for that sample.
+        reference_mask, audio_mask, pose_mask, motion_mask: `(B,)`; 0 switches it off for that sample. Those of reference and motion are counted,
+            for what nobody is shown is no part of the sequence: on the processor that does not wait for a GPU.
         image_tokens: `(B, 257, image_dim)` of Wan I2V.
     """
 

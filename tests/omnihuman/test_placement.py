@@ -7,7 +7,7 @@ from torch import nn
 from networks.on_device import OnDevice
 from omnihuman import placement
 from omnihuman.pipeline import build_pipeline
-from omnihuman.placement import NoSuchDevice, choose_device, choose_dtype, place_pipeline
+from omnihuman.placement import NoBfloat16, NoSuchDevice, check_bfloat16, choose_device, choose_dtype, place_pipeline
 from profiles import load_profile
 from training.stages.model import build_transformer
 
@@ -42,6 +42,18 @@ def test_by_default_a_gpu_computes_as_was_trained_and_a_processor_in_float32(mon
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
     assert choose_dtype(wan, GPU) == torch.float32
     assert choose_dtype(load_profile("laptop", ["evaluation.dtype=bfloat16"]), CPU) == torch.bfloat16
+
+
+def test_a_gpu_without_bfloat16_is_one_error_that_names_the_setting_the_gpu_and_what_does_without(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
+    said = r"is bfloat16, and cuda:0 \(Tesla T4, compute capability 7.5\) .* set evaluation.dtype to float32, or take"
+    with pytest.raises(NoBfloat16, match=said):
+        choose_dtype(load_profile("laptop", ["evaluation.dtype=bfloat16"]), GPU)
+    check_bfloat16("engine.precision is bf16", "engine.precision to fp32", CPU)  # a processor imitates it
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
+    assert choose_dtype(load_profile("laptop", ["evaluation.dtype=bfloat16"]), GPU) == torch.bfloat16
 
 
 def test_in_bfloat16_a_processor_makes_nearly_the_same_latents():

@@ -1,6 +1,8 @@
 """Batches: which samples, in which order, with which draws, whoever asks and whenever."""
 
 import json
+from contextlib import nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,6 +20,7 @@ from training.data.batch import Batch
 from training.data.compatibility import check_conditions
 from training.data.loader import SnapshotData, SnapshotError
 from training.engine.throughput import batch_flops
+from training.stages.model import build_transformer
 
 RATIOS = Ratios(text=0.9, reference=0.7, audio=0.5, pose=0.25)
 SIZES = [
@@ -230,6 +233,19 @@ def test_moving_a_batch_keeps_latents_times_and_keypoints_exact_and_gives_heatma
         assert torch.equal(getattr(moved, name), getattr(batch, name)), name
     assert moved.text.dtype == moved.audio.dtype == moved.reference.dtype == torch.bfloat16
     assert torch.equal(moved.conditions()["pose"], batch.conditions()["pose"].bfloat16())
+
+
+def test_a_forward_pass_asks_a_device_for_no_number(one, monkeypatch):
+    """A tensor on `meta` has none to give: an answer that is waited for would be an error here."""
+    monkeypatch.setattr("omnihuman.precision.without_autocast", lambda device: nullcontext())  # which meta has not
+    batch = open_data(one, ratios=Ratios(text=1.0, reference=1.0, audio=1.0, pose=1.0, motion=1.0)).batch(0)
+    mixed = torch.ones_like(batch.motion_mask)
+    mixed[0] = 0
+    model = build_transformer(load_profile("laptop", list(TINY)), None, 0).to("meta")
+    moved = replace(batch, motion_mask=mixed).to(torch.device("meta"), torch.float32)
+    assert moved.motion_mask is mixed and moved.latents.is_meta
+    made = model(moved.latents, torch.full((len(mixed),), 500.0, device="meta"), **moved.conditions()).sample
+    assert made.shape == batch.latents.shape
 
 
 def test_counting_tokens_draws_no_heatmaps(one, monkeypatch):

@@ -17,7 +17,7 @@ CASES = [f"adamw-{zero}-{accumulation}" for zero in (0, 1, 2, 3) for accumulatio
     f"muon-{zero}-1" for zero in (0, 1, 2, 3)
 ]
 CASES += ["adamw-1-1-shared", "adamw-2-2-shared"]  # two ranks share one sample's tokens
-CASES += ["adamw-2-1-offload", "adamw-3-1-all_offloaded", "adamw-2-1-bf16", "adamw-3-1-bf16"]
+CASES += ["adamw-2-1-offload", "adamw-3-1-all_offloaded", "adamw-0-1-bf16", "adamw-2-1-bf16", "adamw-3-1-bf16"]
 ROOT = Path(__file__).parents[2]
 
 

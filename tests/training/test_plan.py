@@ -16,7 +16,7 @@ from training.plan.stand_ins import fake_transformer
 from training.plan.states import Counted, count_parameters, engine_states
 from training.plan.trace import Traced, at_depth, trace, without_bytes
 from training.plan.training_plan import plan_training, trainings_of
-from training.plan.warning import warning
+from training.plan.warning import out_of_memory, warning
 from training.stages.model import build_transformer
 
 ADAM = OptimizerConfig(name="adamw")
@@ -141,6 +141,18 @@ def test_a_training_that_its_gpus_do_not_hold_is_warned_of_in_a_sentence():
         warning(tiny(), "stage_3", small),
     )
     assert "does not divide by 8" in warning(tiny(), "stage_3", read_cluster("8xH100"))
+
+
+def test_a_training_without_memory_left_is_answered_by_the_plan(monkeypatch):
+    cluster = read_cluster("1xH100")
+    monkeypatch.setattr("training.plan.warning.here", lambda ranks: cluster)
+    fits = out_of_memory(tiny(), "stage_3", 1)
+    assert fits.startswith(
+        "stage_3 found no memory left on H100, of 79.2 GiB: it is planned to take 0.0 GiB and to fit"
+    )
+    small = replace(cluster, gpu=replace(cluster.gpu, memory=0.001))
+    monkeypatch.setattr("training.plan.warning.here", lambda ranks: small)
+    assert "is planned to take 0 GiB of each of 1xH100" in out_of_memory(tiny(), "stage_3", 1)
 
 
 def test_traces_add_up():

@@ -12,6 +12,8 @@ from training.data.conditions import Conditions
 
 # bfloat16 would round times, what is interpolated by them, and pixels.
 EXACT = ("latents", "noise", "uniform", "keypoints")
+# What decides which tokens there are stays on the processor: counted on a GPU it would have the processor wait for all that is queued there.
+COUNTED = ("reference_mask", "motion_mask")
 
 
 @dataclass(frozen=True)
@@ -115,8 +117,8 @@ class Batch(OfSamples):
         return drawn.to(self.text.dtype)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "Batch":
-        """Move tensors, conditions in `dtype`; what stays float32 is `EXACT`."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        """Move tensors but `COUNTED`, conditions in `dtype`; what stays float32 is `EXACT`."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in COUNTED}
         moved: dict[str, Any] = {
             name: value.to(device, None if name in EXACT else dtype, non_blocking=True)
             for name, value in values.items()
