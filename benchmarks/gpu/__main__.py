@@ -32,7 +32,9 @@ def main(given: list[str] | None = None) -> int:
         if "seconds" in results.get(case.name, {}):
             continue
         left = deadline - time.monotonic()
-        results[case.name] = _in_a_process(case, min(case.seconds, left), asked.dry_run) if left > 5 else _out_of_time()
+        # A dry run is about code: on a busy core a case may take whatever is left.
+        longest = left if asked.dry_run else min(case.seconds, left)
+        results[case.name] = _in_a_process(case, longest, asked.dry_run) if left > 5 else _out_of_time()
         write_atomically(kept, json.dumps(results, indent=1).encode())
         print(_line(case.name, results[case.name]), flush=True)
     table = "\n".join([*_head(), *(_row(case.name, results[case.name]) for case in wanted)]) + "\n"

@@ -40,24 +40,21 @@ SKIPPED = {
     ".venv/bin/pip": "installs packages",
     "pip install": "installs packages",
     "OMNIHUMAN_DAGSTER_CHART": "needs Dagster's Helm chart",
-    ".venv/bin/omnihuman testset build --kind packaged": "fetches packages: tests/curation/test_packaged_set.py",
-    "omnihuman compare --baseline": "needs another method's videos, and published networks: tests/orchestration/test_compare.py",
+    "omnihuman compare --baseline A=a": "needs published networks: tests/orchestration/test_compare.py",
     "omnihuman compare --truth": "needs videos of people and packages for them: tests/evaluation/test_real_faces.py",
-    ".venv/bin/omnihuman promote VERSION": "changes who is champion: tests/orchestration/test_promoting.py",
-    ".venv/bin/omnihuman register": "registers a version: tests/orchestration/test_people_flow.py",
-    ".venv/bin/omnihuman rollback": "needs a champion before this one: tests/orchestration/test_promoting.py",
-    "omnihuman restore VERSION --into": "makes a worktree of the code: tests/orchestration/test_demo.py does",
-    "omnihuman restore VERSION": "changes the home it works in: tests/orchestration/test_restore.py",
-    "omnihuman push": "writes into the DVC remote: tests/orchestration/test_restore.py",
     "omnihuman plan wan2.1": "a minute or more of one core each: tests/docs/test_plan_page.py",
     "python -m benchmarks.gpu": "measures a card: tests/benchmarks/test_gpu.py",
-    ".venv/bin/omnihuman page": "a page for a browser: tests/orchestration/test_page.py",
+    ".venv/bin/omnihuman page": "needs Gradio (`make page`): tests/orchestration/test_page.py",
 }
-# What takes minutes, or serves until it is ended.
+# What takes minutes, serves until it is ended, or changes the home that it works in.
 LONG = (
     "make demo", ".venv/bin/omnihuman demo", ".venv/bin/omnihuman ingest", ".venv/bin/omnihuman drift", ".venv/bin/omnihuman driving",
     "omnihuman subsets accuracy", "python -m benchmarks.gpu", ".venv/bin/omnihuman curate", ".venv/bin/omnihuman generate --image face.png --audio voice.wav --model", ".venv/bin/omnihuman serve", "curl",
+    "omnihuman restore 3", "omnihuman push", ".venv/bin/omnihuman promote 3", ".venv/bin/omnihuman rollback", ".venv/bin/omnihuman register",
+    ".venv/bin/omnihuman testset build --kind packaged", "omnihuman compare --baseline NAME",
 )  # fmt: skip
+QUICK = ".venv/bin/omnihuman promote 3 --dry-run"
+LAST = ".venv/bin/omnihuman rollback"  # there is a champion before this one only when the last page has trained anew
 
 
 @dataclass(frozen=True)
@@ -83,22 +80,24 @@ Runner = Callable[[Sequence[str], Path, Mapping[str, str]], "subprocess.Complete
 
 
 def printed_commands(with_long: bool) -> list[Command]:
-    """Every command of README.md and docs/guide, in the order in which they are read."""
+    """Every command of README.md and docs/guide, in the order in which they are read, but `LAST` at the end."""
     found = []
     for path in (ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))):
         for language, block in FENCE.findall(path.read_text()):
             for line in [] if language else block.replace("\\\n", " ").splitlines():
                 for text in filter(None, re.sub(r"\s+#.*$", "", line).strip().split(" && ")):
                     found.append(Command(path.relative_to(ROOT).as_posix(), text, _why_not(text, with_long)))
-    return found
+    return sorted(found, key=lambda command: command.text.startswith(LAST))
 
 
 def _why_not(text: str, with_long: bool) -> str:
-    general = re.sub(r"\b3\b(?=$|\s+--code|\s+--into \S+ --code)", "VERSION", text)
-    for beginning, why in SKIPPED.items():
-        if general.startswith(beginning) and "--dry-run" not in text.split():
+    dry = "--dry-run" in text.split()
+    for beginning, why in () if dry else SKIPPED.items():
+        if text.startswith(beginning):
             return why
-    return "takes minutes, or serves; --all runs it" if not with_long and text.startswith(LONG) else ""
+    if with_long or not text.startswith(LONG) or text.startswith(QUICK):
+        return ""
+    return "takes minutes, serves, or changes its home; --all runs it"
 
 
 def own_files(place: Path) -> None:
@@ -134,8 +133,10 @@ def own_words(home: Path, place: Path) -> dict[str, str]:
         "SAMPLE": sample,
         "TEXT": "too dark",
         "3": "1",
+        # Any folder with a video for each sample: here the real ones.
+        "NAME=FOLDER": f"Real={home / 'data' / 'benchmark_sets' / 'clips'}",
     }
-    return words | {"../past": str(place / "past"), "lineage.html": str(place / "lineage.html")}
+    return words | {"../code": str(place / "code"), "lineage.html": str(place / "lineage.html")}
 
 
 def run_all(commands: Sequence[Command], home: Path, place: Path, runner: Runner) -> Iterator[Outcome]:
@@ -149,7 +150,7 @@ def run_all(commands: Sequence[Command], home: Path, place: Path, runner: Runner
     """
     own_files(place)
     environment = {"OMNIHUMAN_HOME": str(home)}
-    page, job = "", ""
+    page, job, number = "", "", 0
     with ExitStack() as servers:
         for command in commands:
             if command.why:
@@ -157,7 +158,10 @@ def run_all(commands: Sequence[Command], home: Path, place: Path, runner: Runner
             if command.page != page:
                 servers.close()
                 page = command.page
-            words = own_words(home, place)
+            number += 1
+            words = own_words(home, place) | {"../past": str(place / f"past-{number}")}
+            if "register" in command.text:
+                words["FOLDER"] = str(home / "data" / "distilled_student")
             text = [words.get(word, word) for word in shlex.split(command.text)]
             text = [word.replace("/ID", f"/{job}") for word in text]
             text = [
@@ -192,7 +196,7 @@ def _serving(words: Sequence[str], place: Path, environment: Mapping[str, str]) 
             process.terminate()
 
 
-def _await_video(job: str, seconds: float = 300.0) -> None:
+def _await_video(job: str, seconds: float = 1800.0) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         asked = subprocess.run(["curl", "-s", job], capture_output=True, text=True, check=False)
