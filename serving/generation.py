@@ -291,8 +291,8 @@ def _export(workspace: Workspace, prepared: Prepared) -> Export:
 
 
 def _fitted(samples: np.ndarray, length: int) -> np.ndarray:
-    """Cut, or filled up with silence: the sound lasts exactly as long as the pictures."""
-    return np.pad(samples[:length], (0, max(0, length - len(samples))))
+    """Cut, or filled up with silence: the sound lasts exactly as long as the pictures. A sound that is long enough is not copied."""
+    return samples[:length] if len(samples) >= length else np.pad(samples, (0, length - len(samples)))
 
 
 def _check_output(output: Path) -> None:

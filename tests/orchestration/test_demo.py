@@ -203,6 +203,7 @@ def test_the_champions_page_in_the_registry_has_a_card_with_scores_and_verdict(d
 
     registry = Registry(Tracker(f"sqlite:///{demo[0] / 'var' / 'mlflow.db'}"))
     card = registry.description("omnihuman-student", registry.at_alias("omnihuman-student", "champion").version)
+    assert card.startswith("Asset `distilled_student`, profile `laptop`, "), "the list of versions shows how it begins"
     assert (
         "| audio | mouth_correlation |" in card
         and "## Gate\nPassed." in card

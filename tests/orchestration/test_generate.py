@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from orchestration.commands import cli
 from profiles import load_profile
 from profiles.conditions import FILES
 from puppets import PuppetKeypoints, measure, render
-from serving import inputs
+from serving import generation, inputs
 from serving.generation import (
     GenerateError,
     Request,
@@ -204,6 +205,18 @@ def test_sound_that_cannot_be_used_is_refused(tmp_path, monkeypatch, samples, me
 def test_of_an_hour_of_sound_no_more_is_decoded_than_the_video_is_long(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.full(3600 * 1000, 0.1), 1000)
     assert len(read_sound(tmp_path / "a.wav", VIDEO, 2.0).samples) == pytest.approx(3 * RATE, abs=0.1 * RATE)
+
+
+def test_a_long_sound_is_held_once(tmp_path):
+    """Beside it stands what was decoded, until all of it is laid out, and a minute of it in double precision."""
+    soundfile.write(tmp_path / "a.wav", np.tile(PUPPET.audio, 120)[: 180 * RATE], RATE)
+    tracemalloc.start()
+    samples = read_sound(tmp_path / "a.wav", VIDEO, 180.0).samples
+    held, peak = tracemalloc.get_traced_memory()
+    fitted = generation._fitted(samples, len(samples) - RATE)
+    tracemalloc.stop()
+    assert held < 1.2 * samples.nbytes and peak < 2.6 * samples.nbytes
+    assert np.shares_memory(fitted, samples) and len(generation._fitted(samples, len(samples) + 5)) == len(samples) + 5
 
 
 def test_a_file_without_sound_is_refused_by_name(tmp_path):

@@ -10,9 +10,9 @@ from media import png_bytes
 
 
 def loss_curves(losses: pd.DataFrame | Path) -> bytes:
-    """PNG with one panel per logged quantity over steps, from a table or its parquet file; dots where few were logged."""
+    """PNG with one panel per `curve_columns` over steps, from a table or its parquet file; dots where few were logged."""
     table = pd.read_parquet(losses) if isinstance(losses, Path) else losses
-    columns = [c for c in table.select_dtypes("number").columns if c != "step" and table[c].notna().any()]
+    columns = curve_columns(table)
     rows = max(1, -(-len(columns) // 3))
     height = 2.1 * rows
     figure = Figure(figsize=(9, height))  # a layout engine would draw every panel twice, and many ticks a third time
@@ -28,6 +28,12 @@ def loss_curves(losses: pd.DataFrame | Path) -> bytes:
         axes.xaxis.set_major_locator(MaxNLocator(6))
         axes.yaxis.set_major_locator(MaxNLocator(5))
     return png_bytes(figure)
+
+
+def curve_columns(table: pd.DataFrame) -> list[str]:
+    """Logged quantities that are worth a curve: a constant is none, unless everything is constant."""
+    logged = [c for c in table.select_dtypes("number").columns if c != "step" and table[c].notna().any()]
+    return [c for c in logged if table[c].nunique() > 1] or logged
 
 
 def last_losses(losses: Path) -> dict[str, float]:

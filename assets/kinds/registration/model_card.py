@@ -49,10 +49,11 @@ def model_card(
     snapshot = SnapshotRecord.read(workspace.data("training_snapshot"))
     counts = ", ".join(f"{snapshot.counts[kind]} {kind}" for kind in SUBSETS)
     lines = [
+        # The list of versions shows how a description begins: words, not a picture's address.
+        f"Asset `{record.name}`, profile `{workspace.profile.name}`, {record.parameters:,} parameters, {record.steps} steps.\n",
         samples(name, version, sheet, video),
         f"\n## Load\nIn the home's folder, or with `MLFLOW_TRACKING_URI` naming this server:\n```python\n{load_snippet(name, version)}```",
         "\n## Trained on",
-        f"Asset `{record.name}`, profile `{workspace.profile.name}`, {record.parameters:,} parameters, {record.steps} steps.",
         f"Trained on {clips}. Snapshot `{snapshot.digest[:DIGITS]}`: {snapshot.counts['clips']} clips in {len(snapshot.shards)} shards; samples: {counts}.",
         *([f"Goes on from {record.continued_from}."] if record.continued_from is not None else []),
         "\n## Scores\n" + markdown_table(_rows(scores)),
