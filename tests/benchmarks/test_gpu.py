@@ -81,6 +81,16 @@ def test_a_run_without_time_says_so_and_goes_on_from_what_it_has(tmp_path, capsy
     assert "out of time" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("dry", "longest"), [(["--dry-run"], 120.0), ([], CASES[0].seconds)])
+def test_on_a_busy_core_a_dry_run_may_take_all_that_is_left(tmp_path, monkeypatch, dry, longest):
+    given = []
+    monkeypatch.setattr(
+        "benchmarks.gpu.__main__._in_a_process", lambda case, seconds, dry: given.append(seconds) or {"seconds": 1.0}
+    )
+    assert main(["--out", str(tmp_path), "--minutes", "2", "--only", CASES[0].name, *dry]) == 0
+    assert given == [pytest.approx(longest, abs=5)]
+
+
 def test_a_case_that_is_not_there_is_named_with_those_that_are(tmp_path):
     with pytest.raises(SystemExit, match="no case .*'flash'.*; there are: ZeRO 1"):
         main(["--out", str(tmp_path), "--only", "flash"])
