@@ -1,6 +1,5 @@
 """`OmniHumanPipeline`: prompt, reference image, sound and keypoints in, video frames out."""
 
-import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from omnihuman.sampling import StepEnd, build_scheduler
 from omnihuman.saved_encoders import load_encoders
 from omnihuman.talking import OmniHumanOutput, Talking
 from omnihuman.transformer import OmniHumanTransformer3DModel
+from omnihuman.wan.checkpoint import OWN, class_name
 from profiles import Profile, resolve_source
 from profiles.conditions import TRACKS
 from profiles.judging import SamplingConfig
@@ -278,8 +278,7 @@ def load_transformer(folder: str | Path) -> OmniHumanTransformer3DModel:
         raise MissingWeights(
             f"no transformer at {path}; materialise the asset that writes it (see `python -m assets --help`)"
         )
-    kind = json.loads((path / "config.json").read_text()).get("_class_name")
-    if kind != "OmniHumanTransformer3DModel":
+    if (kind := class_name(path)) != OWN:
         raise InputError(f"{path} holds a {kind}; OmniHumanTransformer3DModel.from_wan reads an official Wan2.1 one")
     with reading_weights(path):
         return OmniHumanTransformer3DModel.from_pretrained(str(path), use_safetensors=True)

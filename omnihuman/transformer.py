@@ -8,22 +8,19 @@ the far reference index are Wan2.2-S2V's.
 import functools
 import math
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any
 
 import torch
 
 # ModelMixin is unused here, but diffusers looks for it in the module that a pipeline's model_index.json names; without it
 # `OmniHumanPipeline.from_pretrained` finds no way to load the transformer.
 from diffusers import ModelMixin as ModelMixin
-from diffusers import WanTransformer3DModel
 from diffusers.configuration_utils import register_to_config
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from diffusers.utils import apply_lora_scale, logging
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from media.weights import check_numbers, refuse_pickles
 from omnihuman.block import OmniHumanBlock, PackedSequence
 from omnihuman.conditions.audio import AudioProjection
 from omnihuman.conditions.inputs import ConditionInputs
@@ -37,20 +34,10 @@ from omnihuman.context_parallel import (
     context_parallel,
     join_slices,
 )
-from omnihuman.deferred_imports import deferring
-from omnihuman.digests import forget_source
 from omnihuman.errors import InputError
 from omnihuman.positions import MOTION, REFERENCE, rotary_of_packed
 from omnihuman.precision import compute_by_dtype, edge_dtype
-from omnihuman.wan.checkpoint import WanLoadReport
-from omnihuman.wan.weights import (
-    REMEDY,
-    check_loading_info,
-    empty_for_wan,
-    load_wan_part,
-    save_wan_part,
-    settle_new_parts,
-)
+from omnihuman.wan.stored import StoredTransformer
 
 # For peft's LoraConfig(target_modules=...): every attention projection, the audio attention's too.
 LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "audio_attn.to_out")
@@ -71,7 +58,7 @@ def _scale_lora_where_asked(forward: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-class OmniHumanTransformer3DModel(WanTransformer3DModel):
+class OmniHumanTransformer3DModel(StoredTransformer):
     """Text, reference, audio and pose on one Wan backbone. New configuration, beside Wan's own:
 
     Args:
@@ -169,93 +156,6 @@ class OmniHumanTransformer3DModel(WanTransformer3DModel):
         self.pose_patch_embedding = nn.Conv3d(self.pose_guider.out_channels, dim, patch, patch, bias=False)
         nn.init.zeros_(self.pose_patch_embedding.weight)
         self.token_types = nn.Parameter(torch.zeros(2, dim))
-
-    @overload
-    @classmethod
-    def from_wan(
-        cls,
-        path_or_id: str | Path,
-        *,
-        torch_dtype: torch.dtype | None = None,
-        return_report: Literal[False] = False,
-        **new_parts: Any,
-    ) -> "OmniHumanTransformer3DModel": ...
-
-    @overload
-    @classmethod
-    def from_wan(
-        cls,
-        path_or_id: str | Path,
-        *,
-        torch_dtype: torch.dtype | None = None,
-        return_report: Literal[True],
-        **new_parts: Any,
-    ) -> "tuple[OmniHumanTransformer3DModel, WanLoadReport]": ...
-
-    @classmethod
-    def from_wan(
-        cls,
-        path_or_id: str | Path,
-        *,
-        torch_dtype: torch.dtype | None = None,
-        return_report: bool = False,
-        **new_parts: Any,
-    ) -> "OmniHumanTransformer3DModel | tuple[OmniHumanTransformer3DModel, WanLoadReport]":
-        """Start from an official Wan2.1 transformer, key for key. Only the new parts are initialised.
-
-        Args:
-            path_or_id: diffusers' or Wan's original layout; see `omnihuman.wan.checkpoint.open_wan`.
-            torch_dtype: None keeps each weight's dtype in the file. What Wan keeps in float32 is float32 either way.
-            return_report: also return which keys were loaded and which are new.
-            new_parts: OmniHuman's own configuration (`audio_dim` and so on).
-
-        Raises:
-            FileNotFoundError: nothing there.
-            WanCheckpointError: (a ValueError) a published key is missing, left over or has another shape, a file is cut off
-                or absent, or it is another kind of model; all at once, with the remedy.
-        """
-        model, checkpoint, report = empty_for_wan(cls, path_or_id, new_parts)
-        load_wan_part(model, checkpoint, report, torch_dtype)
-        model._build_new_parts()
-        config = model.config
-        dim = config.num_attention_heads * config.attention_head_dim
-        for block in model.blocks:
-            assert isinstance(block, OmniHumanBlock)
-            block.build_new_parts(dim, config.num_attention_heads, config.eps, block.audio_attn is not None)
-        settle_new_parts(model, checkpoint.dtype_of("patch_embedding.weight", torch_dtype))
-        return (model, report) if return_report else model
-
-    @classmethod
-    def inspect_wan(cls, path_or_id: str | Path, **new_parts: Any) -> WanLoadReport:
-        """What `from_wan` would load, from the headers alone: seconds and no memory for 14B. Raises the same."""
-        return empty_for_wan(cls, path_or_id, new_parts)[2]
-
-    @classmethod
-    @deferring()
-    def from_pretrained(cls, pretrained_model_name_or_path: Any, **kwargs: Any) -> Any:
-        """As diffusers', but a key that is missing or left over is an error there and not a warning.
-
-        Raises:
-            WanCheckpointError: (a ValueError) with the place and the keys.
-            WrongWeights: pickles, numbers in eight bits, or a file that is cut off.
-        """
-        wanted = kwargs.pop("output_loading_info", False)
-        refuse_pickles(pretrained_model_name_or_path)
-        check_numbers(pretrained_model_name_or_path, REMEDY)
-        ours = {"output_loading_info": True, "ignore_mismatched_sizes": True, "use_safetensors": True}
-        model, info = super().from_pretrained(pretrained_model_name_or_path, **kwargs | ours)
-        check_loading_info(pretrained_model_name_or_path, info)
-        forget_source(model)
-        return (model, info) if wanted else model
-
-    def save_wan(self, folder: str | Path) -> None:
-        """Write Wan's part alone, so that diffusers' `WanTransformer3DModel.from_pretrained(folder)` reads it.
-
-        Raises:
-            FileExistsError: the folder holds something.
-            InputError: LoRA adapters are attached.
-        """
-        save_wan_part(self, Path(folder))
 
     def enable_parallelism(self, *, config: Any, cp_plan: Any = None) -> None:
         """As diffusers'; context parallelism is Ulysses over the packed sequence (`omnihuman.context_parallel`).

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.forked_worker import ADDRESS_VARIABLE
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("DS_ACCELERATOR", "cpu")
 os.environ.setdefault("TORCH_COMPILE_DISABLE", "1")
@@ -44,6 +46,24 @@ def pytest_xdist_setupnodes(specs: list[Any]) -> None:
     starter = Path(__file__).with_name("forked_worker.py")
     for spec in specs:
         spec.python = shlex.join([sys.executable, str(starter)])
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
+    """The first worker lists the tests alone and leaves the bytecode of all that it compiled; the others then read that, beside each other."""
+    if not hasattr(session.config, "workerinput"):
+        yield
+        return
+    from filelock import FileLock
+
+    folder = Path(os.environ[ADDRESS_VARIABLE]).parent
+    listed = folder / "listed"
+    with FileLock(folder / "listing"):
+        if not listed.exists():
+            yield
+            listed.touch()
+            return
+    yield
 
 
 # The files that take longest, longest first: what is left over at the end of a session is then short.

@@ -26,6 +26,7 @@ from omnihuman.precision import stays_float32
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 WAN_CONFIG = tuple(name for name in inspect.signature(WanTransformer3DModel.__init__).parameters if name != "self")
+OWN = "OmniHumanTransformer3DModel"
 # What the published classes are called in `_class_name`, and how such a folder is laid out.
 LAYOUTS = {"WanTransformer3DModel": "diffusers", "WanModel": "original"}
 SHOWN = 5
@@ -211,15 +212,29 @@ def _fetch(repository: str) -> Path:
         raise MissingWeights(f"{missing}. As a hub id it could not be fetched: {error}") from error
 
 
+def class_name(folder: str | Path) -> str | None:
+    """The class that a transformer's folder says it is of; None where there is no folder or its `config.json` names none.
+
+    Raises:
+        WanCheckpointError: the file is no JSON.
+    """
+    path = Path(folder) / "config.json"
+    return _read_configuration(path).get("_class_name") if path.is_file() else None
+
+
+def _read_configuration(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise WanCheckpointError(f"{path} is no JSON ({error}): download it again") from error
+
+
 def _configuration(path: Path) -> tuple[str, dict[str, Any]]:
     if not path.is_file():
         raise WanCheckpointError(f"{path} is missing: put the checkpoint's own config.json there")
-    try:
-        config = json.loads(path.read_text())
-    except ValueError as error:
-        raise WanCheckpointError(f"{path} is no JSON ({error}): download it again") from error
+    config = _read_configuration(path)
     name, kind = config.get("_class_name"), config.get("model_type", "t2v")
-    if name == "OmniHumanTransformer3DModel":
+    if name == OWN:
         raise WanCheckpointError(
             f"{path} is of an OmniHuman model already: OmniHumanTransformer3DModel.from_pretrained reads it"
         )

@@ -2,7 +2,6 @@
 profile's own sizes."""
 
 import inspect
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import torch
 
 from omnihuman.pipeline import load_transformer
 from omnihuman.transformer import OmniHumanTransformer3DModel
-from omnihuman.wan.checkpoint import WAN_CONFIG
+from omnihuman.wan.checkpoint import OWN, WAN_CONFIG, class_name
 from profiles import resolve_source
 from profiles.schema import Profile
 from training.errors import TrainingError
@@ -51,10 +50,7 @@ def build_transformer(profile: Profile, parent: str | None, seed: int) -> OmniHu
 
 def is_omnihuman(source: str) -> bool:
     """Whether a base is a folder of OmniHuman's own transformer, which knows its conditions already; False for Wan's and for hub ids."""
-    config = Path(source) / "config.json"
-    return (
-        config.is_file() and json.loads(config.read_text()).get("_class_name") == OmniHumanTransformer3DModel.__name__
-    )
+    return class_name(source) == OWN
 
 
 def _agreeing(folder: Path, name: str, profile: Profile) -> OmniHumanTransformer3DModel:
