@@ -2,7 +2,10 @@
 
 from profiles import Profile
 from training.data.loader import MOTION_LATENTS
-from training.plan.passes import largest_bucket
+from training.plan.passes import counted_at_full_depth, largest_bucket
+from training.plan.stand_ins import fake_transformer
+from training.plan.states import count_parameters
+from training.plan.trace import without_bytes
 
 HALF, FLOAT = 2, 4
 CAPTION = 100  # tokens of a caption; nobody counted them on a corpus
@@ -38,3 +41,13 @@ def checkpoint_bytes(profile: Profile, trained: float, networks: int) -> float:
     width = HALF if profile.engine.precision == "bf16" else FLOAT
     one = trained * (width + 3 * FLOAT) + trained / networks * FLOAT
     return one * (profile.engine.keep_checkpoints + 2)
+
+
+def checkpoint_bytes_of_all(profile: Profile) -> float:
+    """Of the training that keeps most, without tracing any: an adversarial one, of generator and discriminator, whose heads are small."""
+    optimizer = profile.stage_1.optimizer
+    with without_bytes():
+        one = counted_at_full_depth(
+            profile, lambda depth: count_parameters(fake_transformer(profile, depth), optimizer)
+        )
+    return checkpoint_bytes(profile, 2.0 * one.trained, 2)

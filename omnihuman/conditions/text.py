@@ -17,7 +17,7 @@ from transformers import (
 from media.weights import load_network
 from omnihuman.conditions.prompts import clean_prompt
 from omnihuman.deferred_imports import deferring
-from omnihuman.errors import reading_weights
+from omnihuman.errors import MissingWeights, reading_weights
 from omnihuman.placement import execution_device
 
 TEXT_REMEDY = "download the text encoder's folder again, or put the config.json there that belongs to the files"
@@ -33,7 +33,7 @@ class TextEncoder:
         """Raises MissingWeights naming the path when nothing is there that can be read."""
         with reading_weights(path):
             self.model = load_text_model(path, dtype)
-            self.tokenizer = AutoTokenizer.from_pretrained(str(_tokenizer_of(path)))
+            self.tokenizer = load_tokenizer(tokenizer_of(path))
         self.tokens = tokens
 
     def encode(self, prompts: Sequence[str]) -> Tensor:
@@ -41,7 +41,21 @@ class TextEncoder:
         return encode_text(self.model, self.tokenizer, prompts, self.tokens)
 
 
-def _tokenizer_of(path: str | Path) -> str | Path:
+def load_tokenizer(path: str | Path) -> PreTrainedTokenizerBase:
+    """Open a tokenizer by its folder or hub id; raises MissingWeights naming it when nothing is there that can be read."""
+    try:
+        with reading_weights(path):
+            return AutoTokenizer.from_pretrained(str(path))
+    except MissingWeights:
+        raise
+    except ValueError as error:  # what transformers says of a folder without one, in nine lines
+        raise MissingWeights(
+            f"no tokenizer could be read at {path}; put tokenizer.json there, or a folder `tokenizer` beside the text encoder's"
+        ) from error
+
+
+def tokenizer_of(path: str | Path) -> str | Path:
+    """Where a text encoder's tokenizer is: in its folder, or beside it, where diffusers has it."""
     beside = Path(path).parent / "tokenizer"
     here = any((Path(path) / name).is_file() for name in ("tokenizer_config.json", "tokenizer.json"))
     return beside if beside.is_dir() and not here else path

@@ -35,7 +35,7 @@ def machine_findings(workspace: Workspace) -> Iterator[Finding]:
         yield build_folder()
     yield permissions([workspace.root, workspace.inbox, workspace.root / "data", workspace.var])
     yield access(workspace)
-    yield disk(workspace.root)
+    yield disk(workspace.root, workspace.profile)
     yield version_control(workspace)
     for name, port in PORTS.items():
         yield free_port(name, port)
@@ -91,8 +91,11 @@ def opencv(installed: Iterable[str]) -> Finding:
     )
 
 
-def disk(root: Path) -> Finding:
-    """Bytes, and (where the file system counts them) entries; of a home that is not there yet, where it would be."""
+def disk(root: Path, profile: Profile) -> Finding:
+    """Bytes, against what the profile's largest training keeps, and (where the file system counts them) entries; of a home that is not there yet,
+    where it would be."""
+    from assets.plan.storage import checkpoint_bytes_of_all, feature_bytes, windows_per_hour
+
     root = next(place for place in (root, *root.parents) if os.path.isdir(place))
     usage, entries = shutil.disk_usage(root), os.statvfs(root)
     free = usage.free / 2**30
@@ -102,10 +105,12 @@ def disk(root: Path) -> Finding:
             False,
             f"{entries.f_favail} more files fit on the disk of {root}; remove some, or move OMNIHUMAN_HOME",
         )
-    remedy = (
-        "" if free >= NEEDED_GIB else "; make room, run `dvc gc -w` if old snapshots may go, or move OMNIHUMAN_HOME"
-    )
-    return Finding("disk", free >= NEEDED_GIB, f"{free:.1f} GiB free at {root}; {NEEDED_GIB:.0f} are needed{remedy}")
+    checkpoints = checkpoint_bytes_of_all(profile) / 2**30
+    hour = feature_bytes(profile) * windows_per_hour(profile) / 2**30
+    needed = NEEDED_GIB + checkpoints
+    said = f"{free:.1f} GiB free at {root}; {needed:.1f} are needed, {checkpoints:.1f} of them for a training's checkpoints, and {hour:.2f} for each hour of clips"
+    remedy = "; make room, run `dvc gc -w` if old snapshots may go, or move OMNIHUMAN_HOME"
+    return Finding("disk", free >= needed, said if free >= needed else said + remedy)
 
 
 def permissions(folders: Iterable[Path]) -> Finding:

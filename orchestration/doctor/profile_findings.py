@@ -15,6 +15,7 @@ def profile_findings(workspace: Workspace) -> Iterator[Finding]:
     encoders = profile.encoders
     yield _found("autoencoder", lambda: resolve_source(encoders.autoencoder))
     yield _found("text encoder", lambda: resolve_source(encoders.text))
+    yield _found("tokenizer", lambda: _tokenizer(encoders.text))
     yield _found("audio encoder", lambda: resolve_source(encoders.audio))
     yield _found("keypoints", lambda: _detector(profile))
     yield from _scores(profile)
@@ -28,6 +29,16 @@ def _found(name: str, look: Callable[[], str]) -> Finding:
         return Finding(name, True, look())
     except (UserError, OSError) as error:
         return Finding(name, False, str(error))
+
+
+def _tokenizer(text: str) -> str:
+    """Open it, for a folder without one is found out by the first caption else; a hub id is left alone."""
+    from omnihuman.conditions.text import load_tokenizer, tokenizer_of
+
+    source = tokenizer_of(resolve_source(text))
+    if not Path(source).exists():
+        return f"{source}: a hub id, fetched when the first caption is read"
+    return f"{source} ({len(load_tokenizer(source)):,} words)"
 
 
 def _detector(profile: Profile) -> str:

@@ -63,7 +63,9 @@ def test_a_file_in_the_way_is_refused_by_name_with_the_way_out(name, workspace):
         check_home(workspace)
     found = permissions([workspace.root, workspace.root / "data", workspace.var])
     assert not found.ok and str(way) in found.message and "OMNIHUMAN_HOME" in found.message
-    assert str(workspace.root.parent) in disk(workspace.root).message, "which is asked although there is no home yet"
+    assert str(workspace.root.parent) in disk(workspace.root, workspace.profile).message, (
+        "which is asked although there is no home yet"
+    )
 
 
 def test_a_users_folder_that_cannot_hold_the_operator_is_refused_with_the_way_out(tmp_path, monkeypatch):

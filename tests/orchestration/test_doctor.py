@@ -1,5 +1,6 @@
 """`omnihuman doctor` looks into a Wan base before anybody trains on it."""
 
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -8,9 +9,11 @@ from diffusers import WanTransformer3DModel
 from safetensors.torch import load_file, save_file
 
 from assets.core.workspace import Workspace
+from orchestration.doctor.finding import Finding
 from orchestration.doctor.profile_findings import profile_findings
 from orchestration.doctor.report import examine
 from profiles import load_profile
+from tests import published_networks
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -58,6 +61,19 @@ def test_a_profile_whose_models_nothing_can_judge_is_told_before_it_trains(tmp_p
     own = {finding.name: finding for finding in profile_findings(Workspace(tmp_path, load_profile("laptop")))}
     assert all(finding.ok for finding in own.values()), own
     assert own["benchmarks and gate"].message.startswith("64 puppets; gate: mouth_correlation (puppets, audio), ")
+
+
+def test_a_text_encoder_without_its_tokenizer_is_named_and_one_beside_it_is_found(tmp_path):
+    folder = published_networks.wan_folder(tmp_path / "wan")
+
+    def tokenizer() -> Finding:
+        profile = load_profile("laptop", [f"encoders.text={folder}/text_encoder"])
+        (found,) = (f for f in profile_findings(Workspace(tmp_path, profile)) if f.name == "tokenizer")
+        return found
+
+    assert tokenizer().ok and f"{folder}/tokenizer ({len(published_networks.WORDS)} words)" in tokenizer().message
+    shutil.rmtree(folder / "tokenizer")
+    assert not tokenizer().ok and f"{folder}/text_encoder" in tokenizer().message
 
 
 def test_a_network_of_a_score_that_is_not_there_is_named(tmp_path):

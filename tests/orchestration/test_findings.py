@@ -1,5 +1,6 @@
 """What doctor finds wrong with a machine or a store, and that it says what to do."""
 
+import re
 import socket
 import sqlite3
 from collections import namedtuple
@@ -14,6 +15,8 @@ from orchestration.doctor.store_findings import store_findings
 from profiles import load_profile
 from tests.orchestration.rounds import commit, put_snapshot
 from tracking.mlflow_store import sqlite_fault, store_health
+
+LAPTOP = load_profile("laptop", [])
 
 
 def found(workspace, name):
@@ -48,8 +51,21 @@ def test_exactly_one_opencv(names, ok):
 def test_a_full_disk_is_found(tmp_path, monkeypatch):
     Usage = namedtuple("Usage", "total used free")
     monkeypatch.setattr(machine.shutil, "disk_usage", lambda root: Usage(100, 99, 2**30))
-    finding = machine.disk(tmp_path)
+    finding = machine.disk(tmp_path, LAPTOP)
     assert not finding.ok and "1.0 GiB free" in finding.message and "dvc gc" in finding.message
+
+
+def test_a_disk_that_cannot_hold_a_trainings_checkpoints_is_found(tmp_path, monkeypatch):
+    """Of Wan2.1-1.3B a running adversarial training keeps some 250 GiB: five times weights, master weights, moments and an average of two networks."""
+    Usage = namedtuple("Usage", "total used free")
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda root: Usage(10**12, 0, 100 * 2**30))
+    assert machine.disk(tmp_path, LAPTOP).ok
+    finding = machine.disk(tmp_path, load_profile("wan2.1-1.3b"))
+    assert not finding.ok
+    needed, checkpoints = (
+        float(n) for n in re.search(r"; ([\d.]+) are needed, ([\d.]+) of them", finding.message).groups()
+    )
+    assert 200 < checkpoints < 350 and needed == pytest.approx(checkpoints + 5, abs=0.1)
 
 
 def test_a_disk_without_room_for_more_files_is_found(tmp_path, monkeypatch):
@@ -60,7 +76,7 @@ def test_a_disk_without_room_for_more_files_is_found(tmp_path, monkeypatch):
             f_files=1000, f_favail=7, f_bavail=1 << 30, f_blocks=1 << 30, f_bfree=1 << 30, f_frsize=4096
         ),
     )
-    assert not machine.disk(tmp_path).ok and "7 more files" in machine.disk(tmp_path).message
+    assert not machine.disk(tmp_path, LAPTOP).ok and "7 more files" in machine.disk(tmp_path, LAPTOP).message
 
 
 def test_a_folder_that_takes_no_file_is_named(tmp_path):

@@ -98,7 +98,7 @@ def stage_passes(profile: Profile, section: str, micro: int) -> Passes:
         return trace(run, [engine.module])
 
     with without_bytes():
-        counted = _counted(
+        counted = counted_at_full_depth(
             profile, lambda depth: count_parameters(_trained(profile, stage, depth, None), stage.optimizer)
         )
     learning = {"model": _at_full_depth(profile, learn)}
@@ -136,7 +136,9 @@ def consistency_passes(profile: Profile, section: str, micro: int) -> Passes:
         return trace(run, [engine.module, teacher])
 
     with without_bytes():
-        counted = _counted(profile, lambda depth: count_parameters(fake_transformer(profile, depth), config.optimizer))
+        counted = counted_at_full_depth(
+            profile, lambda depth: count_parameters(fake_transformer(profile, depth), config.optimizer)
+        )
         dtype = FakeEngine(fake_transformer(profile, 1), profile.engine).dtype
     learning = {"model": _at_full_depth(profile, learn)}
     return Passes(
@@ -157,7 +159,9 @@ def adversarial_passes(profile: Profile, section: str, micro: int) -> Passes:
     least = next(depth for depth in range(1, 99) if _has_heads(depth, config))
     depths = (least, least + 1)
     with without_bytes():
-        counted = {name: _counted(profile, partial(parts.counted_of, name), depths) for name in ADVERSARIES}
+        counted = {
+            name: counted_at_full_depth(profile, partial(parts.counted_of, name), depths) for name in ADVERSARIES
+        }
     learn: dict[str, Callable[..., Traced]] = {"discriminator": parts.discriminator, "generator": parts.generator}
     learning = {name: _at_full_depth(profile, one, depths) for name, one in learn.items()}
     return Passes(
@@ -267,7 +271,9 @@ class _Adversaries:
         return Traced(trace(run, [teacher]).peak + weights)
 
 
-def _counted(profile: Profile, count: Callable[[int], Counted], depths: tuple[int, int] = (1, 2)) -> Counted:
+def counted_at_full_depth(
+    profile: Profile, count: Callable[[int], Counted], depths: tuple[int, int] = (1, 2)
+) -> Counted:
     """Of the whole depth. Equal blocks are counted twice and no more: a 14B network takes seconds to build even without bytes."""
     depth = profile.transformer.num_layers
     if profile.transformer.audio_blocks is not None:
