@@ -62,6 +62,11 @@ def choose_dtype(profile: Profile, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if trained and torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
 
 
+def dtype_name(dtype: torch.dtype) -> str:
+    """`bfloat16` of `torch.bfloat16`: as profiles, records and scores say it."""
+    return str(dtype).removeprefix("torch.")
+
+
 def check_bfloat16(asked: str, remedy: str, device: torch.device) -> None:
     """Nothing, unless `device` is a GPU that does not compute in bfloat16; a processor without it imitates it.
 

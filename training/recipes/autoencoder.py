@@ -7,6 +7,7 @@ discs, 2 % of the picture) get their own weight in the second run, which starts 
 
 import argparse
 import json
+import multiprocessing
 import os
 import sys
 import time
@@ -62,8 +63,10 @@ def _render_clip(seed: int) -> np.ndarray:
 
 
 def _corpus(seed: int, clips: int) -> Tensor:
-    """`(clips, 17, 64, 64, 3)` uint8, rendered on all cores."""
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    """`(clips, 17, 64, 64, 3)` uint8, rendered on all cores, by processes of a server without torch's threads: forking those can deadlock."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["puppets"])
+    with ProcessPoolExecutor(os.cpu_count(), context) as pool:
         return torch.from_numpy(np.stack(list(pool.map(_render_clip, range(seed, seed + clips), chunksize=16))))
 
 

@@ -24,7 +24,7 @@ from media import write_atomically
 from media.records import ProductRecord
 from omnihuman.autoencoder import load_autoencoder
 from omnihuman.pipeline import OmniHumanPipeline, build_pipeline
-from omnihuman.placement import choose_device, choose_dtype, place_pipeline
+from omnihuman.placement import choose_device, choose_dtype, dtype_name, place_pipeline
 from omnihuman.transformer import OmniHumanTransformer3DModel
 from profiles import Profile, resolve_source
 from profiles.judging import EvaluationConfig, SamplingConfig, benchmark_folder
@@ -157,7 +157,7 @@ def judging_autoencoder(profile: Profile) -> AutoencoderKLWan:
 
 def computed_in(profile: Profile) -> str:
     """Name of the dtype that models generate in here."""
-    return str(choose_dtype(profile, choose_device(profile.evaluation.device))).removeprefix("torch.")
+    return dtype_name(choose_dtype(profile, choose_device(profile.evaluation.device)))
 
 
 def _share(execution: Execution, number: int, sets: int) -> Report:
