@@ -268,12 +268,6 @@ def _provenance(model: LoadedModel, request: Request, active: ActiveConditions, 
     )
 
 
-def _files(request: Request) -> dict[str, Path]:
-    """What was given, by condition."""
-    given = {row.name: getattr(request, row.option) for row in TABLE if row.file}
-    return {name: path for name, path in given.items() if path is not None}
-
-
 def _export(workspace: Workspace, prepared: Prepared) -> Export:
     output, provenance = prepared.request.output, prepared.provenance
     files = {name: path for name, path in _files(prepared.request).items() if name in provenance.inputs}
