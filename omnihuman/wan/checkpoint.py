@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from diffusers import WanTransformer3DModel
-from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError, safe_open
@@ -23,6 +22,7 @@ from media.user_error import UserError
 from media.weights import eight_bits
 from omnihuman.errors import MissingWeights
 from omnihuman.precision import stays_float32
+from omnihuman.wan.dialects.names import bare, key_to_diffusers
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 WAN_CONFIG = tuple(name for name in inspect.signature(WanTransformer3DModel.__init__).parameters if name != "self")
@@ -171,13 +171,11 @@ def open_wan(path_or_id: str | Path) -> WanCheckpoint:
     source = _locate(path_or_id)
     folder = source if source.is_dir() else source.parent
     layout, config = _configuration(folder / "config.json")
-    stored, problems = _headers(folder, _weight_files(source))
+    stored, problems = _headers(folder, weight_files(source))
     if problems:
         raise _refused(source, problems)
-    # The converter renames keys and never looks at what they hold.
-    names = {name: name for name in stored}
-    renamed = convert_wan_transformer_to_diffusers(names) if layout == "original" else names
-    return WanCheckpoint(source, layout, config, {key: stored[name] for key, name in renamed.items()})
+    renamed = {(key_to_diffusers(bare(n)) or n) if layout == "original" else n: part for n, part in stored.items()}
+    return WanCheckpoint(source, layout, config, renamed)
 
 
 def _locate(path_or_id: str | Path) -> Path:
@@ -244,11 +242,11 @@ def _configuration(path: Path) -> tuple[str, dict[str, Any]]:
             f"(_class_name one of {sorted(LAYOUTS)}, model_type 't2v' or 'i2v')"
         )
     if LAYOUTS[name] == "original":
-        return "original", _from_original(config, path)
+        return "original", from_original(config, path)
     return "diffusers", {k: v for k, v in config.items() if k in WAN_CONFIG}
 
 
-def _from_original(config: dict[str, Any], path: Path) -> dict[str, Any]:
+def from_original(config: dict[str, Any], path: Path) -> dict[str, Any]:
     """Wan's own argument names to diffusers'. What Wan2.1's code has as constants (CLIP width 1280) stays constant."""
     needed = ("dim", "num_heads", "num_layers", "ffn_dim")
     absent = [name for name in needed if name not in config]
@@ -273,8 +271,12 @@ def _from_original(config: dict[str, Any], path: Path) -> dict[str, Any]:
     }
 
 
-def _weight_files(source: Path) -> dict[Path, set[str] | None]:
-    """Files to read, each with the keys that an index promises of it, or None without an index."""
+def weight_files(source: Path) -> dict[Path, set[str] | None]:
+    """Files to read of a file or folder, each with the keys that an index promises of it, or None without an index.
+
+    Raises:
+        WanCheckpointError: no file, or several without an index.
+    """
     if source.is_file():
         return {source: None}
     index = source / f"{WEIGHTS}.index.json"

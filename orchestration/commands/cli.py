@@ -13,6 +13,7 @@ from orchestration.commands import planning as planning_commands
 from orchestration.commands import registry as registry_commands
 from orchestration.commands import verifying as verifying_commands
 from orchestration.commands import video as video_commands
+from orchestration.commands import weights as weights_commands
 from orchestration.commands.light_group import LightGroup
 from orchestration.commands.options import ProfileOption, SetOption, open_with
 
@@ -58,6 +59,7 @@ def doctor(profile: ProfileOption = None) -> None:
 
 
 # After the commands above, so that help begins with them.
+<<<<<<< HEAD
 for group in (
     data_commands,
     planning_commands,
@@ -66,6 +68,9 @@ for group in (
     judging_commands,
     registry_commands,
 ):
+=======
+for group in (data_commands, planning_commands, video_commands, judging_commands, registry_commands, weights_commands):
+>>>>>>> 9b75248 (Wan weights of other tools are told apart and written as another tool reads them: omnihuman weights inspect and convert, bytes as they are, alpha honoured, what has no name refused by its key)
     app.add_typer(group.app)
 
 
