@@ -59,7 +59,6 @@ def doctor(profile: ProfileOption = None) -> None:
 
 
 # After the commands above, so that help begins with them.
-<<<<<<< HEAD
 for group in (
     data_commands,
     planning_commands,
@@ -67,10 +66,8 @@ for group in (
     verifying_commands,
     judging_commands,
     registry_commands,
+    weights_commands,
 ):
-=======
-for group in (data_commands, planning_commands, video_commands, judging_commands, registry_commands, weights_commands):
->>>>>>> 9b75248 (Wan weights of other tools are told apart and written as another tool reads them: omnihuman weights inspect and convert, bytes as they are, alpha honoured, what has no name refused by its key)
     app.add_typer(group.app)
 
 
