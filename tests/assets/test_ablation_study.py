@@ -11,10 +11,18 @@ from assets.core.steps import AssetError
 from assets.core.training_recipes import RECIPES
 from assets.core.workspace import Workspace
 from assets.dagster import study_asset
+from assets.kinds.judging.benchmark_sets import load_benchmarks
+from assets.kinds.judging.generated_videos import judging_autoencoder
 from assets.launchers.resource import TrainingLauncher
 from assets.questions import ablation_study
-from evaluation.questions.studies import ADVERSARIAL, AUDIO_RATIO, STAGE_ORDER
+from evaluation.benchmark.benchmark_plan import AUDIO, PIXELS, RECONSTRUCTION
+from evaluation.benchmark.generate import reconstruct
+from evaluation.questions.ablation import ablation_row, columns_of, in_order
+from evaluation.questions.studies import ADVERSARIAL, AUDIO_RATIO, CONSISTENCY, STAGE_ORDER
 from profiles import load_profile
+from tests.assets.test_gate_on_people import SETTINGS as OF_CLIPS
+from tests.assets.test_gate_on_people import home as of_clips  # noqa: F401
+from training.stages.model import build_transformer
 
 
 @pytest.fixture
@@ -120,6 +128,25 @@ def test_a_training_that_fails_is_a_row_with_its_reason(workspace):
     assert (
         row == {"variant": "no_r1", "seed": 0, "status": "failed: job.json ended with exit code 1"} and videos is None
     )
+
+
+def test_a_study_of_a_profile_that_is_judged_by_clips_is_scored_on_them(of_clips):  # noqa: F811
+    """Of clips that are no puppets by name nothing is read but what any metric of people reads."""
+    profile = load_profile("laptop", [*OF_CLIPS, "transformer.num_layers=1", "evaluation.bootstrap=5"])
+    workspace = Workspace(of_clips, profile)
+    weights = of_clips / "variant"
+    build_transformer(profile, None, 0).save_pretrained(weights / "transformer")
+    (weights / "record.json").write_text(json.dumps({"weights_digest": "w"}))
+    (benchmark,) = load_benchmarks(workspace)
+    pixels = workspace.of_benchmark("generated_videos") / RECONSTRUCTION / PIXELS
+    reconstruct(judging_autoencoder(profile), benchmark, pixels, 4)
+    root = ablation_study._scored(workspace, CONSISTENCY, weights)
+    row = ablation_row("full", 0, ablation_study.MODEL, ablation_study._scores(root), None)
+    columns = columns_of(in_order([row], CONSISTENCY))
+    assert {"flicker_audio", "colour_drift_audio"} <= set(columns) and "mouth_r" not in columns
+    assert row["flicker_audio_low"] <= row["flicker_audio"] <= row["flicker_audio_high"]
+    assert ablation_study._shown(workspace, root) == root / ablation_study.MODEL / AUDIO
+    assert ablation_study._scored(workspace, CONSISTENCY, weights) == root
 
 
 def test_unknown_studies_and_variants_and_missing_parents_are_one_clear_error(workspace):
