@@ -7,19 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import av
 import numpy as np
 import torch
-from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
-from media import encode_clip, flush_to_disk, whole_directory, write_atomically
+from media import MediaError, encode_clip, flush_to_disk, whole_directory, write_atomically
 from media.photographs import png_with_text
 from media.segments import SegmentedVideo
 from omnihuman.errors import InputError
+from omnihuman.exporting.marking import Marking, day_begun
 from omnihuman.long_video import Handover, Segment
-from omnihuman.marking import Marking, day_begun
+from provenance.comment import read_comment
 from provenance.signing import SOURCE_TYPE
 
 NOTHING: Mapping[str, Path] = {}
@@ -34,7 +33,7 @@ class Provenance:
         model: registry name and version, or folder.
         weights: digest of the transformer.
         snapshot: digest of the training data, "" where the model's folder does not tell.
-        seed: of the noise.
+        seed: of the noise; None where a generator of the caller's had none.
         steps: sampling steps.
         guidance: `OmniHumanGuidance`'s configuration, empty without.
         prompt: caption.
@@ -48,7 +47,7 @@ class Provenance:
     model: str
     weights: str
     snapshot: str
-    seed: int
+    seed: int | None
     steps: int
     guidance: dict[str, Any]
     prompt: str
@@ -286,20 +285,14 @@ def read_provenance(path: Path) -> dict[str, Any]:
         InputError: it says nothing.
     """
     try:
-        if path.suffix == ".safetensors":
-            with safe_open(path, "pt") as file:
-                text = (file.metadata() or {}).get("provenance")
-        elif path.suffix == ".png":
-            with Image.open(path) as image:
-                text = image.info.get("comment")
-        else:
-            with av.open(str(path)) as container:
-                text = container.metadata.get("comment")
-        found = json.loads(text or "null")
+        if path.suffix != ".safetensors":
+            return read_comment(path)
+        with safe_open(path, "pt") as file:
+            found = json.loads((file.metadata() or {}).get("provenance") or "null")
+    except MediaError as error:
+        raise InputError(str(error)) from error
     except (ValueError, OSError, SafetensorError) as error:
-        raise InputError(f"{path} cannot be read as mp4, png or safetensors with provenance ({error})") from error
+        raise InputError(f"{path} cannot be read as safetensors with provenance ({error})") from error
     if not isinstance(found, dict):
-        raise InputError(
-            f"{path} carries no provenance; it was not made by `omnihuman generate`, or was re-encoded since"
-        )
+        raise InputError(f"{path} carries no provenance; it was not made by `omnihuman generate`")
     return found

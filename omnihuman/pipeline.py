@@ -212,7 +212,12 @@ class OmniHumanPipeline(Talking, DiffusionPipeline):
         made = latents if output_type in LATENTS else from_pixels(decode_video(self.vae, latents), output_type)
         self.forget_sound()
         self.maybe_free_model_hooks()
-        return OmniHumanOutput(frames=made, conditions=active.record())
+        making = None
+        if len(prompts) == 1 and output_type == "frames":
+            heard = given["audio"][0] if "audio" in active.on else None
+            seed = generator.initial_seed() if isinstance(generator, torch.Generator) else None
+            making = self.making(prompts[0] if "text" in active.on else "", heard, seed, steps, guidance)
+        return OmniHumanOutput(frames=made, conditions=active.record(), making=making)
 
 
 def _one_of(reference: Tensor | None, image: Pictures | None) -> Tensor | None:

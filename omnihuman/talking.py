@@ -1,6 +1,7 @@
 """Sizes and lengths: the windows that a model makes, and videos of many of them."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from omnihuman.conditions.activation import activate_conditions
 from omnihuman.conditions.pictures import Pictures, fit_reference, to_reference
 from omnihuman.conditions.prompts import clean_prompt
 from omnihuman.conditions.sounds import Sounds, to_sounds
+from omnihuman.digests import SOURCE
 from omnihuman.errors import InputError
 from omnihuman.guidance import OmniHumanGuidance
 from omnihuman.long_video import LongVideo, SegmentMaker, generate_segments
@@ -22,13 +24,51 @@ logger = logging.get_logger(__name__)
 WINDOW = 17  # frames of a clip where neither caller nor model says how many
 
 
+@dataclass(frozen=True)
+class Making:
+    """What `OmniHumanOutput.save` writes beside the pictures.
+
+    Attributes:
+        folder: from which the pipeline was loaded, "" of one that was put together in memory.
+        seed: of the noise, None where there was none.
+        steps, guidance, prompt: as sampled.
+        sound: `(S,)` float at `RATE`, or None.
+        fps: frames a second.
+    """
+
+    folder: str
+    seed: int | None
+    steps: int
+    guidance: dict[str, Any]
+    prompt: str
+    sound: Any
+    fps: float
+
+
 @dataclass
 class OmniHumanOutput(BaseOutput):
     """`frames`: as `output_type` says, by default `(B, T, H, W, 3)` uint8;
-    `conditions`: what was on, what was off and why, and by what the video is driven."""
+    `conditions`: what was on, what was off and why, and by what the video is driven;
+    `making`: how it was made, where it is one video."""
 
     frames: Any
     conditions: dict[str, object] = field(default_factory=dict)
+    making: Making | None = None
+
+    def save(self, path: str | Path, mark: bool = True) -> Path:
+        """Write one video as `omnihuman generate` does: marked, and signed as the last write.
+
+        Args:
+            path: FILE.mp4, or a folder for PNG frames.
+            mark: the visible "AI-generated"; without it you are answerable for telling viewers.
+
+        Raises:
+            InputError: several videos, latents, or frames of another `output_type`.
+            provenance.settings.ProvenanceError: it cannot be signed.
+        """
+        from omnihuman.exporting.saving import save_output
+
+        return save_output(self, Path(path), mark)
 
 
 class Talking(SegmentMaker):
@@ -91,7 +131,23 @@ class Talking(SegmentMaker):
         given = ["audio"] + ["reference"] * (reference is not None) + ["text"] * bool(clean_prompt(prompt))
         pipeline: Any = self  # a part of it
         frames = torch.cat([segment.frames.cpu() for segment in generate_segments(pipeline, video)], dim=1)
-        return OmniHumanOutput(frames=frames, conditions=activate_conditions(given).record())
+        steps = num_inference_steps or self.config.num_inference_steps
+        making = self.making(prompt, sound[0], seed, steps, self.choose_guidance(steps, guidance=guidance))
+        return OmniHumanOutput(frames=frames, conditions=activate_conditions(given).record(), making=making)
+
+    def making(
+        self, prompt: str, sound: Tensor | None, seed: int | None, steps: int, guidance: OmniHumanGuidance | None
+    ) -> Making:
+        """How one video was made, for its file."""
+        return Making(
+            str(self.config.get(SOURCE) or ""),
+            seed,
+            steps,
+            {} if guidance is None else {k: v for k, v in guidance.config.items() if not k.startswith("_")},
+            prompt,
+            None if sound is None else sound.float().cpu().numpy(),
+            self.config.fps,
+        )
 
     def shapes(self) -> list[tuple[int, int]]:
         return [(height, width) for _, height, width in self.config.buckets]

@@ -47,7 +47,7 @@ class Credentials:
     @property
     def development(self) -> bool:
         """Whether nobody but this machine vouches for it."""
-        return _common_name(self.certificate) == DEVELOPMENT
+        return is_development(self.certificate)
 
 
 def load_credentials(settings: SigningSettings) -> Credentials:
@@ -232,6 +232,12 @@ def _self_signed(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
     )
 
 
-def _common_name(certificate: x509.Certificate) -> str:
+def is_development(certificate: x509.Certificate) -> bool:
+    """Whether it calls itself one: a name that anybody can give himself, so it lets nobody in by itself."""
+    return common_name(certificate) == DEVELOPMENT
+
+
+def common_name(certificate: x509.Certificate) -> str:
+    """Of its subject; empty without one."""
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return str(names[0].value) if names else ""

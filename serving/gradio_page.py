@@ -39,6 +39,7 @@ from serving.model_choice import ModelChoice, ModelShelf, list_choices
 from serving.page_crop import add_crop_tool
 from serving.page_examples import PageExample, page_examples
 from serving.page_look import CSS, THEME, OnlyFromHere
+from serving.page_verify import add_drop_zone
 from serving.video_settings import VideoSettings
 from tracking.registry import RegistryError
 
@@ -193,6 +194,7 @@ def build_page(
                 measures = gr.HTML(elem_id="measures")
                 with gr.Accordion("Where it comes from (also inside the file)", open=False):
                     provenance = gr.JSON(show_label=False, elem_id="provenance")
+                add_drop_zone()
 
         def make(values: dict[Any, Any], progress: gr.Progress = gr.Progress()) -> Made:  # noqa: B008 - gradio's way
             return maker.make({name: values[control] for name, control in inputs.items()}, progress)

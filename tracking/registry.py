@@ -1,11 +1,17 @@
 """The MLflow model registry: versions made of plain folders (safetensors, no pickle), aliases that move."""
 
+import hashlib
+import logging
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from media.user_error import UserError
+from provenance.certificates import load_credentials
+from provenance.settings import read_settings
+from provenance.weights import FILE, sign_folder, verify_folder
 from tracking.mlflow_store import ADDRESS, point_mlflow_at  # first: it sets what mlflow reads at import
 from tracking.model_address import CHALLENGER as CHALLENGER
 from tracking.model_address import CHAMPION as CHAMPION
@@ -18,7 +24,9 @@ import mlflow  # isort: skip
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel  # isort: skip
 from mlflow.exceptions import MlflowException  # isort: skip
 
+logger = logging.getLogger(__name__)
 EXPERIMENT = "models"
+SIGNED = "signed"  # tag of a version: digest of the statement over its files
 ABSENT = "RESOURCE_DOES_NOT_EXIST"  # MLflow's word
 
 
@@ -57,7 +65,7 @@ class Registry:
     def register(
         self, name: str, folder: Path, run_id: str | None = None, origin: VersionOrigin | None = None, about: str = ""
     ) -> Version:
-        """Upload `folder` as a logged model and register it as the next version of `name`.
+        """Upload `folder` as a logged model and register it, signed, as the next version of `name`.
 
         Args:
             name: the registered model's name; made on first use.
@@ -68,14 +76,22 @@ class Registry:
 
         Raises:
             RegistryError: the folder does not exist.
+            provenance.settings.ProvenanceError: it cannot be signed, and signing is not switched off.
         """
         if not folder.is_dir():
             raise RegistryError(f"no folder {folder} to register; materialise registered_model again")
+        tags = {} if origin is None else origin.tags()
+        statement = _signed(name, folder, tags)
         client = self.tracker.client
         point_mlflow_at(self.tracker.uri)
         home = self.tracker.experiment_of(run_id) if run_id else self.tracker.experiment_id(EXPERIMENT)
         model = client.create_logged_model(home, name=name, source_run_id=run_id, model_type="video diffusion pipeline")
         client.log_model_artifacts(model.model_id, str(folder))
+        if statement is not None:
+            with tempfile.TemporaryDirectory() as place:
+                (Path(place) / FILE).write_bytes(statement)
+                client.log_model_artifacts(model.model_id, place)
+            tags[SIGNED] = hashlib.sha256(statement).hexdigest()
         client.finalize_logged_model(model.model_id, "READY")
         known = self._find_model(name)
         if known is None:
@@ -83,8 +99,9 @@ class Registry:
         elif about and known.description != about:
             client.update_registered_model(name, about)
         source = f"{SCHEME}{model.model_id}"
-        tags = None if origin is None else origin.tags()
-        made = client.create_model_version(name, source=source, run_id=run_id, tags=tags, model_id=model.model_id)
+        made = client.create_model_version(
+            name, source=source, run_id=run_id, tags=tags or None, model_id=model.model_id
+        )
         return self.version(name, int(made.version))
 
     def version(self, name: str, number: int) -> Version:
@@ -167,12 +184,20 @@ class Registry:
             self.tracker.client.delete_registered_model_tag(name, key)
 
     def folder(self, name: str, number: int) -> Path:
-        """The files of one version, on this machine; a remote artifact store is downloaded.
+        """The files of one version, on this machine, as they were signed at registration; a remote artifact store is downloaded.
 
         Raises:
             RegistryError: the registry has no such version, or its files are gone.
+            provenance.weights.TamperedWeights: a file is not the one that was signed, by its name.
         """
-        return self.file(name, number, "")
+        folder = self.file(name, number, "")
+        if (folder / FILE).is_file() or SIGNED in self.version(name, number).tags:
+            verify_folder(folder, read_settings())
+        else:
+            logger.warning(
+                f"version {number} of {name} is not signed (registered before versions were signed, or with OMNIHUMAN_SIGNING=off): nothing says whether its files are as they were"
+            )
+        return folder
 
     def file(self, name: str, number: int, path: str) -> Path:
         """One file, or folder, of a version, and of a remote artifact store no other; raises as `folder`."""
@@ -224,6 +249,12 @@ def champion_folder(tracking_uri: str, name: str, alias: str = CHAMPION) -> Path
     """
     registry = Registry(Tracker(tracking_uri))
     return registry.folder(name, registry.find(ModelAddress(name, alias)).version)
+
+
+def _signed(name: str, folder: Path, about: dict[str, str]) -> bytes | None:
+    """The statement over its files; None where signing is switched off."""
+    settings = read_settings()
+    return sign_folder(folder, {"model": name, **about}, load_credentials(settings)) if settings.required else None
 
 
 def _version(found: ModelVersion, aliases: dict[str, int]) -> Version:

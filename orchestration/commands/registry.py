@@ -15,15 +15,17 @@ app = typer.Typer()
 
 @app.command(rich_help_panel=PANEL)
 def lineage(
-    what: Annotated[str, typer.Argument(help="score, model or clip; or a version of the student")] = "model",
+    what: Annotated[str, typer.Argument(help="score, model, clip or video; or a version of the student")] = "model",
     name: Annotated[
         str,
-        typer.Argument(help="score: distilled_student, ...; model: version, alias, asset or weights digest; clip: id"),
+        typer.Argument(
+            help="score: distilled_student, ...; model: version, alias, asset or weights digest; clip: id; video: the file"
+        ),
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="nodes, links and all clips, for programs")] = False,
     page: Annotated[Path | None, typer.Option(help="draw it into this HTML file")] = None,
 ) -> None:
-    """From a score, a model or a clip to everything it was made from and everything that was made from it."""
+    """From a score, a model, a clip or a video to everything it was made from and everything that was made from it."""
     from orchestration.past.lineage_answers import as_json as view_as_json
     from orchestration.past.lineage_answers import as_lines, look_up
     from orchestration.past.lineage_page import write_lineage_page
@@ -31,6 +33,8 @@ def lineage(
     if what.isdigit():
         what, name = "model", what
     view = look_up(open_with(writes=False), what, name)
+    for note in view.notes:
+        print(f"note: {note}", file=sys.stderr)
     if page is not None:
         print(write_lineage_page(view, page), file=sys.stderr if as_json else sys.stdout)
     if as_json:

@@ -1,7 +1,9 @@
-"""`omnihuman lineage score|model|clip ID`: what a thing was made from and what it went into, as text and JSON."""
+"""`omnihuman lineage score|model|clip|video ID`: what a thing was made from and what it went into, as text and JSON."""
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import networkx as nx
@@ -12,8 +14,12 @@ from assets.core.workspace import Workspace
 from assets.past.lineage import KINDS, Lineage, Node, read_lineage
 from curation.errors import CurationError
 from curation.snapshot.withdrawals import find_clips, read_tombstones, withdrawn
+from media import MediaError
 from media.user_error import UserError
 from orchestration.past.withdrawing import all_clips
+from provenance.comment import read_comment
+from provenance.outcomes import NO_MARK
+from provenance.verify import verify_files
 from tracking.model_address import CHAMPION, ModelAddress, ModelAddressError
 
 CLIPS_SHOWN = 3
@@ -28,11 +34,12 @@ class LineageError(UserError):
 @dataclass(frozen=True)
 class View:
     """One thing (`asked`) with everything that it was made from and that was made from it; `number` is the one number of a
-    score that was asked for."""
+    score that was asked for, `notes` what a person should know of the answer."""
 
     lineage: Lineage
     asked: str
     number: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def sources(self) -> set[str]:
@@ -55,10 +62,10 @@ def look_up(workspace: Workspace, what: str, name: str) -> View:
 
     Args:
         workspace: whose data, DVC cache and MLflow store are read.
-        what: score, model or clip.
+        what: score, model, clip or video.
         name: of a score: a model of the benchmark, `distilled_student` by default. Of a model: a version (of the student),
             `NAME:VERSION`, an alias, `NAME@ALIAS`, an asset that holds weights, or the first digits of a weights digest;
-            the champion by default. Of a clip: its id or at least eight of its first digits.
+            the champion by default. Of a clip: its id or at least eight of its first digits. Of a video: the file.
 
     Raises:
         LineageError: there is no such thing, or more than one.
@@ -70,7 +77,10 @@ def look_up(workspace: Workspace, what: str, name: str) -> View:
         return View(lineage, _model(lineage, name or CHAMPION))
     if what == "score":
         return View(lineage, _score(lineage, name or "distilled_student"), name.partition(".")[2])
-    raise LineageError(f"lineage of a score, a model or a clip, not of {what!r}")
+    if what == "video":
+        key, notes = _video(lineage, Path(name))
+        return View(lineage, key, notes=notes)
+    raise LineageError(f"lineage of a score, a model, a clip or a video, not of {what!r}")
 
 
 def _clip(lineage: Lineage, workspace: Workspace, name: str) -> str:
@@ -104,6 +114,27 @@ def _model(lineage: Lineage, name: str) -> str:
         found,
         f"model {name}",
         [lineage.node(key).name for key in (*lineage.keys("version"), *lineage.keys("checkpoint"))],
+    )
+
+
+def _video(lineage: Lineage, path: Path) -> tuple[str, tuple[str, ...]]:
+    """The model that a file of ours names: by its signature, else by the comment, else by the invisible mark."""
+    verdict = verify_files([path])[0]
+    signature, watermark = verdict.layers
+    says, notes = dict(signature.says), [f"{path}: {layer.layer}: {layer.told}" for layer in verdict.layers]
+    if signature.outcome == NO_MARK:
+        try:
+            says = read_comment(path)
+            notes.append(f"{path}: its comment names the model; anybody can write one")
+        except MediaError:
+            says = dict(watermark.says)
+    for name in (says.get("weights"), says.get("version") and f"{STUDENT}:{says['version']}"):
+        if name:
+            with contextlib.suppress(LineageError):
+                return _model(lineage, str(name)), tuple(notes)
+    named = f"{says['model']}, weights {says['weights'][:DIGITS]}" if says.get("weights") else "none"
+    raise LineageError(
+        f"{path} names a model that this home does not know ({named}): {signature.told}; ask in the home that made it"
     )
 
 

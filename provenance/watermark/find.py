@@ -8,8 +8,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from provenance.watermark.pattern import SIDE, TILE, carriers
+from provenance.watermark.pattern import TILE, carriers
 from provenance.watermark.payload import CODED, Payload, decode, encode
+from provenance.watermark.whitening import tile_spectrum, to_side, whitened
 
 # How much smaller the pattern's pixels are looked for than the picture says: one that was cut shows less of the pattern on as many pixels.
 SCALES = np.exp(0.01 * np.arange(-36, 6))
@@ -42,8 +43,8 @@ class Found:
 
     @property
     def in_place(self) -> bool:
-        """Whether it lies as it was put in: the picture was not cut."""
-        return abs(self.scale - 1) < 0.006 and all(min(step, TILE - step) <= 1 for step in self.shift)
+        """Whether it lies as it was put in, to a hundredth and two of its pixels: the picture was not cut."""
+        return abs(self.scale - 1) < 0.012 and all(min(step, TILE - step) <= 2 for step in self.shift)
 
 
 def find(frames: Iterable[np.ndarray]) -> Found:
@@ -56,7 +57,7 @@ def find(frames: Iterable[np.ndarray]) -> Found:
         count += 1
     if count == 0:
         return Found(0.0, None, 1.0, (0, 0))
-    picture = _whitened(_to_side(total / count))
+    picture = whitened(to_side(total / count))
     coarse = sorted(((*_register(_spectrum(picture, scale)), scale) for scale in SCALES), key=lambda row: -row[0])
     best = Found(0.0, None, 1.0, (0, 0))
     for _, _, scale in coarse[:TRIED]:
@@ -68,29 +69,11 @@ def find(frames: Iterable[np.ndarray]) -> Found:
     return best
 
 
-def _to_side(luminance: np.ndarray) -> np.ndarray:
-    height, width = luminance.shape
-    scale = SIDE / min(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return cv2.resize(luminance, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-
-
-def _whitened(picture: np.ndarray) -> np.ndarray:
-    """What is left of the mark's own frequencies, everywhere as loud as anywhere: hair and edges would drown it."""
-    band = cv2.GaussianBlur(picture, (0, 0), 0.8) - cv2.GaussianBlur(picture, (0, 0), 4.0)
-    loudness = np.sqrt(cv2.GaussianBlur(band * band, (0, 0), 5.0)) + 0.7
-    return np.clip(band / loudness, -2.5, 2.5)
-
-
 def _spectrum(picture: np.ndarray, scale: float) -> np.ndarray:
     """`(TILE, TILE)` complex of the picture laid over itself tile by tile, with every frequency equally loud."""
     height, width = (round(side * scale) for side in picture.shape)
     scaled = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    down, across = -(-height // TILE), -(-width // TILE)
-    padded = np.zeros((down * TILE, across * TILE), np.float32)
-    padded[:height, :width] = scaled
-    folded = padded.reshape(down, TILE, across, TILE).sum(axis=(0, 2))
-    spectrum = np.fft.fft2(folded)
+    spectrum = tile_spectrum(scaled)
     used = np.abs(spectrum[carriers().rows, carriers().columns])
     return spectrum / (np.abs(spectrum) + 0.5 * np.median(used) + 1e-6)  # a blank picture has none at all
 

@@ -1,9 +1,8 @@
 """The tile that is repeated over the picture: which frequencies are always the same and which carry the payload."""
 
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 
-import cv2
 import numpy as np
 
 from provenance.watermark.payload import CODED, Payload, encode
@@ -12,7 +11,7 @@ SIDE = 256  # of the picture's shorter side, in the pattern's own pixels: a scal
 TILE = 128  # pixels after which it repeats
 # Cycles per tile: lower ones can be seen, higher ones are the first that an encoder or a smaller size takes away.
 LOWEST, HIGHEST = 7.0, 20.0
-SYNC_SHARE = 0.4  # of the frequencies
+SYNC_SHARE = 0.3  # of the frequencies
 STRENGTH = 2.45  # root mean square in levels of 255: 40.3 dB, less what clipping takes
 SEED = 0x0C2A  # of phases and shares; another one is another mark
 
@@ -50,25 +49,17 @@ def carriers() -> Carriers:
     return Carriers(rows, columns, phases, symbols)
 
 
-def tile(payload: Payload | None) -> np.ndarray:
-    """`(TILE, TILE)` float of root mean square 1; without a payload only what is always the same."""
+def signs(payload: Payload) -> np.ndarray:
+    """`(F,)` complex of modulus 1: what each frequency says."""
     chosen = carriers()
-    if payload is None:
-        signs = (chosen.symbols < 0).astype(np.float64)
-    else:
-        signs = np.where(chosen.symbols < 0, 1.0, encode(payload.bits())[chosen.symbols])
+    return np.where(chosen.symbols < 0, 1.0, encode(payload.bits())[chosen.symbols]) * chosen.phases
+
+
+def drawn(spoken: np.ndarray, height: int, width: int) -> np.ndarray:
+    """`(height, width)` float32, in the pattern's own pixels, of root mean square `STRENGTH`; `spoken` is `(F,)` complex, as `signs`."""
+    chosen = carriers()
     spectrum = np.zeros((TILE, TILE), np.complex128)
-    spectrum[chosen.rows, chosen.columns] = signs * chosen.phases
-    made = np.fft.ifft2(spectrum).real
-    return made / made.std()
-
-
-@lru_cache(maxsize=8)
-def pattern(payload: Payload, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """What is added and what is taken away, `(H, W, 3)` uint8 each: whole levels, so that a frame costs two saturated sums."""
-    scale = SIDE / min(height, width)
-    down, across = (max(1, round(side * scale)) for side in (height, width))
-    whole = np.tile(tile(payload), (-(-down // TILE), -(-across // TILE)))[:down, :across]
-    drawn = cv2.resize(whole.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
-    levels = np.rint(drawn * (STRENGTH / max(float(drawn.std()), 1e-6))).astype(np.int16)[..., None].repeat(3, axis=2)
-    return np.clip(levels, 0, 255).astype(np.uint8), np.clip(-levels, 0, 255).astype(np.uint8)
+    spectrum[chosen.rows, chosen.columns] = spoken
+    tile = np.fft.ifft2(spectrum).real
+    tile *= STRENGTH / tile.std()
+    return np.tile(tile.astype(np.float32), (-(-height // TILE), -(-width // TILE)))[:height, :width]

@@ -12,11 +12,14 @@ from assets.core.dvc_stages import ensure_repository
 from assets.core.workspace import Workspace
 from assets.past.who_saw import who_saw
 from curation.errors import CurationError
+from media.photographs import png_with_text
 from orchestration.commands.cli import app
 from orchestration.past.lineage_answers import LineageError, as_json, as_lines, look_up
 from orchestration.past.lineage_page import HEIGHT, WIDTH, write_lineage_page
 from profiles import load_profile
+from provenance.signing import Statement
 from tests.orchestration.rounds import CHAIN, SHARD, commit_lock, put_raw_clips, put_round
+from tests.provenance.cases import pictures, save_png, signed
 from tracking.model_address import CHAMPION
 
 A, B, C = "aaaaaaaaaaaa0001", "bbbbbbbbbbbb0002", "cccccccccccc0003"
@@ -108,12 +111,26 @@ def test_weights_have_names_too(workspace):
         ("score", "nobody", "no score nobody; there is: distilled_student, teacher"),
         ("score", "teacher.audio.beauty", "has no number audio.beauty; it has audio.mouth_correlation"),
         ("model", "new-stage_", "means 3 things"),
-        ("shard", SHARD, "lineage of a score, a model or a clip"),
+        ("shard", SHARD, "lineage of a score, a model, a clip or a video"),
     ],
 )
 def test_a_wrong_name_is_answered_with_those_that_are_there(workspace, what, name, message):
     with pytest.raises(LineageError, match=message):
         look_up(workspace, what, name)
+
+
+def test_a_video_leads_to_the_clips_that_its_model_saw(workspace, tmp_path):
+    """Signed, by the weights that it names; with the comment alone too, which is said; a file of nobody's is an error."""
+    weights = look_up(workspace, "model", "1").lineage.node(look_up(workspace, "model", "1").asked).facts
+    record = {"model": "omnihuman-student version 1", "version": 1, "weights": weights.get("weights_digest", "")}
+    path = signed(save_png(tmp_path / "frame.png"), Statement(record, "AI-generated"))
+    view = look_up(workspace, "video", str(path))
+    assert as_json(view)["clips"] == {f"shard:{SHARD}@{OLD}": [A, C]} and "not a byte was changed" in view.notes[0]
+    (tmp_path / "comment.png").write_bytes(png_with_text(pictures()[0], {"comment": json.dumps(record)}))
+    view = look_up(workspace, "video", str(tmp_path / "comment.png"))
+    assert as_json(view)["clips"] == {f"shard:{SHARD}@{OLD}": [A, C]} and "anybody can write" in view.notes[-1]
+    with pytest.raises(LineageError, match="does not know"):
+        look_up(workspace, "video", str(save_png(tmp_path / "nothing.png")))
 
 
 def test_an_unknown_clip_is_an_error(workspace):

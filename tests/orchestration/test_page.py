@@ -11,6 +11,7 @@ import pytest
 from media import probe_clip, read_audio
 from omnihuman.exports import read_provenance
 from tests.orchestration.serving import BROWSER, RATE, browser_page, save_inputs, save_model, started
+from tests.provenance.cases import save_mp4, save_png, signed
 from tracking.registry import Registry
 from tracking.tracker import Tracker
 
@@ -119,3 +120,22 @@ def test_a_picture_and_a_voice_become_a_video_beside_its_measures(home, shots, w
     assert asked == {"127.0.0.1"} and not failed
     assert not any((home / "tmp").glob("omnihuman-page-*"))  # uploads and videos go with the page
     assert {"page_before.png", "page_after.png"} <= {path.name for path in shots.iterdir()}
+
+
+def test_the_drop_zone_says_whether_we_made_a_file(home, window, shots, tmp_path):
+    """Untouched, changed by one byte, and nobody's."""
+    ours, none, changed = signed(save_mp4(tmp_path / "ours.mp4")), save_png(tmp_path / "none.png"), tmp_path / "x.mp4"
+    data = bytearray(ours.read_bytes())
+    data[len(data) * 3 // 4] ^= 1
+    changed.write_bytes(data)
+    with started(home, "page", "--port", "0") as (_, address):
+        for path, words in (
+            (ours, "made by us and untouched"),
+            (changed, "made by us and changed since"),
+            (none, "no mark found"),
+        ):
+            window.goto(address)
+            window.locator("#verify").get_by_text("Did we make this file?").first.click()
+            upload(window, "verify-file", path)
+            window.locator("#verify-answer").get_by_text(words).wait_for()
+            window.screenshot(path=shots / f"page_verify_{path.stem}.png", full_page=True)

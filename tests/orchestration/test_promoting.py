@@ -23,6 +23,7 @@ from evaluation.scoring.score_table import SLICE_COLUMNS
 from omnihuman.digests import weights_digest
 from orchestration.past.promoting import Refused, promote_version, roll_back
 from profiles import load_profile
+from provenance.weights import TamperedWeights
 from tracking.version_origin import VersionOrigin
 
 pytestmark = pytest.mark.end_to_end
@@ -195,11 +196,25 @@ def test_a_worse_challenger_is_refused_with_its_reason_alone(workspace, champion
     assert workspace.registry.at_alias(STUDENT, "champion").version == champion
 
 
-def test_weights_swapped_after_scoring_are_refused(workspace, server, champion, tmp_path):
-    version = register(workspace, tmp_path / "swapped", {"missing_joints": 0.17})
-    (stored,) = [path for path in server[1].rglob("model.safetensors") if path.read_text() == str(tmp_path / "swapped")]
+def swap(workspace, server, folder) -> int:
+    """Register, and put other weights in place of those that were."""
+    version = register(workspace, folder, {"missing_joints": 0.17})
+    (stored,) = [path for path in server[1].rglob("model.safetensors") if path.read_text() == str(folder)]
     stored.write_text("other weights")
-    said = refusal(workspace, version)
+    return version
+
+
+def test_weights_swapped_after_registration_are_refused_by_name(workspace, server, champion, tmp_path):
+    version = swap(workspace, server, tmp_path / "swapped")
+    with pytest.raises(TamperedWeights, match=r"model\.safetensors is not the file that was signed"):
+        promote_version(workspace, version)
+
+
+def test_weights_swapped_where_nothing_is_signed_are_refused_by_what_was_scored(
+    workspace, server, champion, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("OMNIHUMAN_SIGNING", "off")
+    said = refusal(workspace, swap(workspace, server, tmp_path / "swapped_unsigned"))
     assert "registered were" in said and len(said.splitlines()) == 2
 
 

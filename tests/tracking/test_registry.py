@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from provenance.settings import read_settings
+from provenance.weights import FILE, TamperedWeights, verify_folder
 from tracking.mlflow_store import connect
 from tracking.model_address import ModelAddress
 from tracking.registry import Registry, RegistryError, champion_folder
@@ -128,3 +130,29 @@ def test_mlflows_own_experiment_stays_where_somebody_uses_it(tmp_path: Path) -> 
     tracker.ensure()
     tracker.experiment_id("training")
     assert {found.name for found in tracker.client.search_experiments()} == {"Default", "training"}
+
+
+def test_one_changed_byte_of_a_version_is_refused_by_the_name_of_its_file(tracker: Tracker, tmp_path: Path) -> None:
+    registry = Registry(tracker)
+    version = registry.register(
+        "signed-test", save_folder(tmp_path / "model", "weights"), origin=VersionOrigin(snapshot_digest="cd34")
+    )
+    folder = registry.folder("signed-test", version.version)
+    assert verify_folder(folder, read_settings()).about == {"model": "signed-test", "snapshot_digest": "cd34"}
+    weights = folder / "transformer" / "weights.safetensors"
+    weights.write_text("wEights")
+    with pytest.raises(TamperedWeights, match=r"transformer/weights.safetensors is not the file that was signed"):
+        registry.folder("signed-test", version.version)
+    weights.write_text("weights")
+    (folder / FILE).unlink()  # the version's tag says that there was one
+    with pytest.raises(TamperedWeights, match="no signed list"):
+        registry.folder("signed-test", version.version)
+
+
+def test_a_version_without_a_signature_is_taken_with_a_warning(
+    tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry = Registry(tracker)
+    monkeypatch.setenv("OMNIHUMAN_SIGNING", "off")
+    version = registry.register("unsigned-test", save_folder(tmp_path / "model", "weights"))
+    assert registry.folder("unsigned-test", version.version).is_dir() and "is not signed" in caplog.text

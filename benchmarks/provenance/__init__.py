@@ -1,0 +1,1 @@
+"""What the marks of exported files survive, and what they cost."""

@@ -1,0 +1,1 @@
+"""What exports share: their marks, and the way out of Python."""

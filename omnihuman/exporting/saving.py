@@ -1,0 +1,64 @@
+"""Python's way out: what a pipeline returned, as the files that `omnihuman generate` writes."""
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from media.records import TrainedOnRecord
+from media.speech.level import RATE
+from omnihuman.digests import weights_digest
+from omnihuman.errors import InputError
+from omnihuman.exports import Export, Mp4Export, PngExport, Provenance
+from omnihuman.long_video import Handover, Segment
+
+if TYPE_CHECKING:
+    from omnihuman.talking import Making, OmniHumanOutput
+
+DIGITS = 12
+
+
+def save_output(output: "OmniHumanOutput", path: Path, visible: bool) -> Path:
+    """As `OmniHumanOutput.save`, and raises the same."""
+    frames, making = output.frames, output.making
+    if not isinstance(frames, torch.Tensor) or frames.dtype != torch.uint8 or frames.ndim != 5:
+        raise InputError('save writes frames; leave output_type at "frames"')
+    if len(frames) != 1 or making is None:
+        raise InputError(
+            f"save writes one video, and there are {len(frames)}; make each by itself, or write them by `omnihuman generate`"
+        )
+    provenance = _provenance(making, output.conditions, visible)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".tmp-save-") as place:
+        work, export = Path(place), _export(path, provenance, making, frames.shape[1])
+        export.open(work, 0)
+        nothing = torch.empty(0)
+        export.save(Segment(0, 0, frames, nothing, Handover(nothing, nothing)), work)
+        export.finish(work, path)
+    return path
+
+
+def _provenance(making: "Making", conditions: dict[str, object], visible: bool) -> Provenance:
+    folder, weights, snapshot = Path(making.folder), "", ""
+    if making.folder and (folder / "transformer" / "config.json").is_file():
+        weights, clips = weights_digest(folder / "transformer"), TrainedOnRecord.read_if_there(folder)
+        snapshot = "" if clips is None else clips.snapshot
+    # Not the folder's name: it may say whose machine this is.
+    model = f"OmniHumanPipeline, weights {weights[:DIGITS]}" if weights else "OmniHumanPipeline"
+    return Provenance(
+        model, weights, snapshot, making.seed, making.steps, making.guidance, making.prompt, conditions, {}, visible
+    )
+
+
+def _export(path: Path, provenance: Provenance, making: "Making", frames: int) -> Export:
+    if path.suffix == "":
+        return PngExport(provenance)
+    if path.suffix != ".mp4":
+        raise InputError(f"{path}: save writes FILE.mp4, or a folder of PNG frames")
+    sound = making.sound
+    if sound is not None:
+        length = round(frames / making.fps * RATE)
+        sound = np.pad(sound[:length], (0, max(0, length - len(sound))))
+    return Mp4Export(path, provenance, making.fps, sound, RATE)
