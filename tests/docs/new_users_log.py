@@ -24,6 +24,7 @@ import pandas as pd
 import soundfile
 from PIL import Image
 
+from evaluation.benchmark.puppet_benchmark import load_puppets
 from media import encode_clip, sha256_of_file, write_atomically
 from puppets import render
 
@@ -42,19 +43,19 @@ SKIPPED = {
     "OMNIHUMAN_DAGSTER_CHART": "needs Dagster's Helm chart",
     "omnihuman compare --baseline A=a": "needs published networks: tests/orchestration/test_compare.py",
     "omnihuman compare --truth": "needs videos of people and packages for them: tests/evaluation/test_real_faces.py",
-    "omnihuman plan wan2.1": "a minute or more of one core each: tests/docs/test_plan_page.py",
+    "omnihuman plan wan2.1-14b": "three minutes of a core of its own or more: tests/docs/test_plan_page.py",
     "python -m benchmarks.gpu": "measures a card: tests/benchmarks/test_gpu.py",
+    ".venv/bin/omnihuman rollback": "needs a champion before this one: tests/orchestration/test_promoting.py",
     ".venv/bin/omnihuman page": "needs Gradio (`make page`): tests/orchestration/test_page.py",
 }
 # What takes minutes, serves until it is ended, or changes the home that it works in.
 LONG = (
     "make demo", ".venv/bin/omnihuman demo", ".venv/bin/omnihuman ingest", ".venv/bin/omnihuman drift", ".venv/bin/omnihuman driving",
     "omnihuman subsets accuracy", "python -m benchmarks.gpu", ".venv/bin/omnihuman curate", ".venv/bin/omnihuman generate --image face.png --audio voice.wav --model", ".venv/bin/omnihuman serve", "curl",
-    "omnihuman restore 3", "omnihuman push", ".venv/bin/omnihuman promote 3", ".venv/bin/omnihuman rollback", ".venv/bin/omnihuman register",
-    ".venv/bin/omnihuman testset build --kind packaged", "omnihuman compare --baseline NAME",
+    "omnihuman restore 3", "omnihuman push", ".venv/bin/omnihuman promote 3", ".venv/bin/omnihuman register",
+    ".venv/bin/omnihuman testset build --kind packaged", "omnihuman compare --baseline NAME", "omnihuman plan",
 )  # fmt: skip
 QUICK = ".venv/bin/omnihuman promote 3 --dry-run"
-LAST = ".venv/bin/omnihuman rollback"  # there is a champion before this one only when the last page has trained anew
 
 
 @dataclass(frozen=True)
@@ -80,14 +81,14 @@ Runner = Callable[[Sequence[str], Path, Mapping[str, str]], "subprocess.Complete
 
 
 def printed_commands(with_long: bool) -> list[Command]:
-    """Every command of README.md and docs/guide, in the order in which they are read, but `LAST` at the end."""
+    """Every command of README.md and docs/guide, in the order in which they are read."""
     found = []
     for path in (ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))):
         for language, block in FENCE.findall(path.read_text()):
             for line in [] if language else block.replace("\\\n", " ").splitlines():
                 for text in filter(None, re.sub(r"\s+#.*$", "", line).strip().split(" && ")):
                     found.append(Command(path.relative_to(ROOT).as_posix(), text, _why_not(text, with_long)))
-    return sorted(found, key=lambda command: command.text.startswith(LAST))
+    return found
 
 
 def _why_not(text: str, with_long: bool) -> str:
@@ -133,10 +134,16 @@ def own_words(home: Path, place: Path) -> dict[str, str]:
         "SAMPLE": sample,
         "TEXT": "too dark",
         "3": "1",
-        # Any folder with a video for each sample: here the real ones.
-        "NAME=FOLDER": f"Real={home / 'data' / 'benchmark_sets' / 'clips'}",
+        "NAME=FOLDER": f"Real={place / 'real'}",
     }
     return words | {"../code": str(place / "code"), "lineage.html": str(place / "lineage.html")}
+
+
+def another_methods_videos(home: Path, folder: Path) -> None:
+    """A video for each sample of the home's puppet benchmark, here the real ones: what `compare --baseline` takes."""
+    benchmark = load_puppets(home / "data" / "benchmark_sets" / "puppets")
+    for name, frames, sound in zip(benchmark.names, benchmark.frames.numpy(), benchmark.audio.numpy(), strict=True):
+        write_atomically(folder / f"{name}.mp4", encode_clip(frames, benchmark.fps, sound))
 
 
 def run_all(commands: Sequence[Command], home: Path, place: Path, runner: Runner) -> Iterator[Outcome]:
@@ -162,6 +169,8 @@ def run_all(commands: Sequence[Command], home: Path, place: Path, runner: Runner
             words = own_words(home, place) | {"../past": str(place / f"past-{number}")}
             if "register" in command.text:
                 words["FOLDER"] = str(home / "data" / "distilled_student")
+            if "NAME=FOLDER" in command.text:
+                another_methods_videos(home, place / "real")
             text = [words.get(word, word) for word in shlex.split(command.text)]
             text = [word.replace("/ID", f"/{job}") for word in text]
             text = [
