@@ -193,7 +193,7 @@ EVALUATION = (
         group="evaluation",
         kinds=frozenset({"python", "mlflow", "parquet", "dvc"}),
         marker="slices.parquet",
-        version="4",  # on several benchmarks
+        version="5",  # motion of large pictures in 256 pixels
         cover="cost_against_quality",
     ),
     Step(

@@ -24,7 +24,8 @@ from evaluation.baselines.sanity import material, score_videos
 from evaluation.networks.efficientnet_lite import BATCH, prepared
 from evaluation.networks.feature_cache import FeatureCache
 from evaluation.panel import Panel
-from media import read_audio
+from media import decode_frames, encode_clip, read_audio
+from media.framing import crop_to
 
 
 class Stopwatch:
@@ -76,6 +77,15 @@ def scored(samples: Samples, instruments: Instruments, folder: Path) -> tuple[fl
     return spent + time.process_time() - began, peaks
 
 
+def scale(folder: Path, height: int) -> None:
+    """Write each clip of the folder anew, cut to 26:15 about its centre and so many pixels high."""
+    width = round(height * 26 / 15 / 2) * 2
+    for sample in folder_samples(folder).samples:
+        sound = read_audio(sample.path, RATE) if sample.has_audio else None
+        frames = decode_frames(sample.path, sample.fps, transform=lambda image: crop_to(image, height, width))
+        sample.path.write_bytes(encode_clip(frames, sample.fps, sound, RATE))
+
+
 def main() -> None:
     """Print the parts of the bare cost, the cost of scoring, their ratio, and peak memory by quarters."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.evaluation.scoring_people", description=__doc__)
@@ -83,6 +93,9 @@ def main() -> None:
         "--clips", type=int, default=8, help="how many; of two films, in windows that come again under other names"
     )
     parser.add_argument("--seconds", type=float, default=1.0, help="of a window")
+    parser.add_argument(
+        "--height", type=int, help="scale every window to it, 832 x 480 for 480; default the films' own"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="scoring-people-") as scratch:
@@ -91,6 +104,8 @@ def main() -> None:
         clips.mkdir()
         print(fetch_real_clips(films, BENCHMARK_CLIPS).note)
         cut_into_pieces(films, pieces, 4, options.seconds)
+        if options.height:
+            scale(pieces, options.height)
         files = sorted(pieces.iterdir())
         for number in range(options.clips):
             os.link(files[number % len(files)], clips / f"{number:04d}.mp4")

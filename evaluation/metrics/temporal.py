@@ -16,6 +16,7 @@ from evaluation.metrics.streaming import ClipMean
 if TYPE_CHECKING:
     from evaluation.metrics.observation.observed import Observed
 
+FLOW_SIDE = 256
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -83,7 +84,10 @@ class ColourDrift(ClipMean):
 
 
 class MotionMagnitude(ClipMean):
-    """Mean over pixels and frames of the length of Farneback's optical flow, in shares of the picture's height per second."""
+    """Mean over pixels and frames of the length of Farneback's optical flow, in shares of the picture's height per second.
+
+    A picture whose shorter side has more than 256 pixels is made that small first: at 480p the flow of the whole would take as long as a network.
+    """
 
     name = "motion_magnitude"
     unit = "heights/s"
@@ -100,12 +104,19 @@ class MotionMagnitude(ClipMean):
     def update(self, clip: str, frames: np.ndarray, fps: float) -> None:
         """`(T, H, W, 3)` uint8, two frames or more, at `fps`."""
         frames = _checked(frames, 2, self.name, clip)
-        before, total = cv2.cvtColor(frames[0], cv2.COLOR_RGB2GRAY), 0.0
+        before, total = _small_and_grey(frames[0]), 0.0
         for image in frames[1:]:
-            after = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+            after = _small_and_grey(image)
             flow = cv2.calcOpticalFlowFarneback(before, after, None, 0.5, 3, 15, 3, 5, 1.2, 0)  # type: ignore[call-overload]
             total, before = total + float(np.hypot(flow[..., 0], flow[..., 1]).mean()), after
-        self._add(clip, total / (len(frames) - 1) / frames.shape[1] * fps)
+        self._add(clip, total / (len(frames) - 1) / len(before) * fps)
+
+
+def _small_and_grey(image: np.ndarray) -> np.ndarray:
+    grey, (height, width) = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), image.shape[:2]
+    scale = FLOW_SIDE / min(height, width)
+    size = (round(width * scale), round(height * scale))
+    return grey if scale >= 1 else cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
 
 
 def _luma(image: np.ndarray) -> np.ndarray:

@@ -30,7 +30,7 @@ FINGERPRINTS = {
     "distilled_student": "cf97ece4c515146f0efa669bdb1fdf46227b17ce4bf6f8110b0ef72a7db5cb84",
     "benchmark_sets": "4c2991be6230638a59d959a4195704ba261f598b86b68b83e974e77bf0b7b467",
     "generated_videos": "db5f60fc5eea3c2823149dc760f73817ccafe7233f6fe174aad63affd7c38ce3",
-    "benchmark_scores": "9d16ec91a020967bfb3054d4ba2a52eb329004a298f95ddd5b5cc8339bf22911",
+    "benchmark_scores": "a3c21d37e352216550a7662e4ab09abdc5bf0488ec916e391447e79b0811e724",
     "baseline_comparison": "15ee1c74972e9df8afbd9e7486d1f92875f17bb05d4d22d77ef5a46bc314e84f",
     "registered_model": "b9707382f2fbfc457ef7b6602c9c7cd24cc27904e6535be30ad70466848fc79a",
     "promoted_champion": "1248c62a20f7e42a8c5777e3b53eccf876f55d25e5b7de41a88da5fc65ae3470",

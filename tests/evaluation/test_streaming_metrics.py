@@ -2,6 +2,7 @@
 
 import pickle
 
+import cv2
 import numpy as np
 import pytest
 
@@ -219,6 +220,16 @@ def test_colour_drift_is_the_change_from_first_to_last_segment():
     half = clip([100] * 8)
     half[6:, :4], half[6:, 4:] = 151, 49  # darker below, lighter above: no drift of the mean, but of the picture
     assert one(ColourDrift(), half) == pytest.approx(51 / 255, abs=1e-6)
+
+
+@pytest.mark.parametrize("side", [128, 512])
+def test_motion_is_the_same_share_of_a_small_and_of_a_large_picture(side):
+    """Soft noise panned by a hundred-and-twenty-eighth of the height a frame; the large one is looked at in 256 pixels."""
+    step = side // 128
+    noise = cv2.GaussianBlur(np.random.default_rng(0).normal(size=(side, side + 8 * step)), (0, 0), side / 64)
+    wall = np.clip(128 + 60 * noise / noise.std(), 0, 255).astype(np.uint8)
+    frames = np.stack([np.repeat(wall[:, step * t : step * t + side, None], 3, axis=2) for t in range(8)])
+    assert one(MotionMagnitude(), frames, 10.0) == pytest.approx(10 / 128, rel=0.02)
 
 
 def test_a_still_picture_does_not_move_and_too_short_ones_are_named():
