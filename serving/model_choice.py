@@ -20,6 +20,7 @@ from omnihuman.pipeline import build_pipeline
 from omnihuman.placement import choose_device, place_pipeline
 from omnihuman.wan.pipeline import is_wan_pipeline, pipeline_from_wan
 from profiles import Profile, resolve_source
+from serving.freed_memory import return_large_blocks
 from serving.inputs import GenerateError
 from tracking.model_address import CHAMPION, SCHEME, ModelAddress, ModelAddressError
 
@@ -74,7 +75,7 @@ class Checkpoint:
 def load_model(workspace: Workspace, model: str, keep_dtype: bool = False) -> LoadedModel:
     """A pipeline by alias (`champion`), from the registry (`models:/NAME@ALIAS`, `models:/NAME/VERSION`), or from a folder: a whole
     pipeline's, or a training's (data/distilled_student). It is where `evaluation.device` of the profile says, and computes in `evaluation.dtype`;
-    with `keep_dtype` in that of its files, so that it can be saved again.
+    with `keep_dtype` in that of its files, so that it can be saved again. From here on the process gives large blocks of memory back.
 
     Raises:
         GenerateError: no such folder, one whose files cannot be read, or a training of another profile.
@@ -82,6 +83,7 @@ def load_model(workspace: Workspace, model: str, keep_dtype: bool = False) -> Lo
         omnihuman.placement.NoSuchDevice: a device that is not there.
     """
     choose_device(workspace.profile.evaluation.device)  # before minutes are spent on reading
+    return_large_blocks()
     return _load(workspace, _find(workspace, model), keep_dtype)
 
 
