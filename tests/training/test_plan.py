@@ -2,14 +2,21 @@
 
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
+from diffusers import AutoencoderKLWan
 from torch import nn
 
+from benchmarks.training.plain_engine import PlainEngine
+from benchmarks.training.rounded_weights import Live
+from omnihuman.autoencoder import load_autoencoder, with_narrower_decoder
 from profiles import load_profile
 from profiles.schema import EngineConfig, OptimizerConfig
 from tests.training.synthetic import TINY
+from training.distillation.decoder import Decoder, DecoderDistillation
+from training.plan.decoder_passes import decoder_passes
 from training.plan.gpus import GIB, UnknownGpu, gpu_named, read_cluster
 from training.plan.passes import stage_passes
 from training.plan.stand_ins import fake_transformer
@@ -38,6 +45,7 @@ def test_bytes_and_flops_of_a_matrix_product_are_counted_and_let_go():
     # At the peak, in the backward pass, the output is gone: the input, the weight's gradient, and two single numbers.
     weights = 4 * 256 * 512
     assert traced.peak == 4 * 64 * 256 + weights + 8
+    assert traced.moved == pytest.approx(3 * 4 * 64 * 512, rel=0.01)  # outputs are read to be added up
     assert traced.flops == {
         "fp32": 3 * 2 * (2 * 64 * 256 * 512)
     }  # forward and the weight's gradient; the input asks for none
@@ -160,3 +168,27 @@ def test_traces_add_up():
     assert first.then(second) == Traced(5.0, {"bf16": 3.0, "fp32": 4.0})
     assert at_depth({1: Traced(1.0, {"bf16": 1.0}), 2: Traced(3.0, {"bf16": 5.0})}, 10) == Traced(19.0, {"bf16": 37.0})
     assert GIB == 2**30
+
+
+def test_the_slim_decoders_plan_is_what_its_losses_hold(tmp_path, monkeypatch):
+    """Live bytes of real tensors through the training's own losses, in the second pass, against the trace of two shorter clips."""
+    monkeypatch.setattr("training.distillation.decoder.computes_in_bfloat16", lambda: True)
+    torch.manual_seed(0)
+    AutoencoderKLWan(base_dim=8, dim_mult=[1, 1, 2, 2], num_res_blocks=1).to(torch.bfloat16).save_pretrained(tmp_path)
+    sizes = ["video.height=64", "video.width=64", "video.frames=21", "video.buckets=[]", "slim_decoder.base_dim=4"]
+    profile = load_profile("wan2.1-1.3b", [f"encoders.autoencoder={tmp_path}", *sizes])
+    said = decoder_passes(profile, profile.slim_decoder, 1).learning["model"].peak
+
+    training = DecoderDistillation.__new__(DecoderDistillation)
+    training.teacher = load_autoencoder(str(tmp_path)).to(torch.bfloat16).requires_grad_(False)
+    training.decoder, training.rank, training.ranks = profile.slim_decoder, 0, 1
+    engine = training.engine = PlainEngine(Decoder(with_narrower_decoder(training.teacher, 4)), bf16=True)
+    batch = SimpleNamespace(latents=torch.randn(1, 16, 6, 8, 8))
+    monkeypatch.setattr("training.distillation.decoder.split_batch", lambda batch, passes: [batch])
+    for live in (Live(), Live()):
+        before = (*engine.module.parameters(), *training.teacher.parameters())
+        live.ignore([*before, *(p.grad for p in before if p.grad is not None)])
+        with live:
+            for loss in training.losses(0, batch):
+                engine.backward(loss)
+    assert live.peak == pytest.approx(said, rel=0.04)

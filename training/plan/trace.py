@@ -23,6 +23,7 @@ BFLOAT16, TF32, FLOAT32 = "bf16", "tf32", "fp32"
 # What attention is on a processor; of it torch's table knows the accelerators' names only.
 _ATTENTION = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 _ATTENTION_BACKWARD = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
+_UNTOUCHED = (torch.ops.aten.empty, torch.ops.aten.empty_like, torch.ops.aten.detach, torch.ops.aten._unsafe_view)
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,12 @@ class Traced:
     Attributes:
         peak: bytes at its peak, beyond what was there before.
         flops: by what matrices are multiplied in: `bf16`, `tf32`, `fp32`.
+        moved: bytes that all other operations read and write, as if none of it stayed in a cache.
     """
 
     peak: float
     flops: Mapping[str, float] = field(default_factory=dict)
+    moved: float = 0.0
 
     @property
     def all_flops(self) -> float:
@@ -44,13 +47,13 @@ class Traced:
 
     def times(self, count: float) -> "Traced":
         """The same `count` times one after another."""
-        return Traced(self.peak, {kind: count * value for kind, value in self.flops.items()})
+        return Traced(self.peak, {kind: count * value for kind, value in self.flops.items()}, count * self.moved)
 
     def then(self, other: "Traced") -> "Traced":
         """This and after it another, which finds nothing left of it."""
         both = self.flops.keys() | other.flops.keys()
         flops = {kind: self.flops.get(kind, 0.0) + other.flops.get(kind, 0.0) for kind in both}
-        return Traced(max(self.peak, other.peak), flops)
+        return Traced(max(self.peak, other.peak), flops, self.moved + other.moved)
 
 
 def at_depth(traced: Mapping[int, Traced], depth: int) -> Traced:
@@ -65,7 +68,7 @@ def at_depth(traced: Mapping[int, Traced], depth: int) -> Traced:
 
     kinds = first.flops.keys() | second.flops.keys()
     flops = {kind: along(first.flops.get(kind, 0.0), second.flops.get(kind, 0.0)) for kind in kinds}
-    return Traced(along(first.peak, second.peak), flops)
+    return Traced(along(first.peak, second.peak), flops, along(first.moved, second.moved))
 
 
 def without_bytes() -> AbstractContextManager[Any]:
@@ -96,7 +99,7 @@ def trace(run: Callable[[], object], there_before: Iterable[nn.Module] = ()) -> 
     finally:
         for handle in handles:
             handle.remove()
-    return Traced(counter.peak, dict(counter.flops))
+    return Traced(counter.peak, dict(counter.flops), counter.moved)
 
 
 def _drop(parameter: Tensor) -> None:
@@ -139,6 +142,7 @@ class _Counter(Counting):
     def __init__(self) -> None:
         super().__init__()
         self.flops: Counter[str] = Counter()
+        self.moved = 0.0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.ops.aten._local_scalar_dense.default:
@@ -160,8 +164,17 @@ class _Counter(Counting):
         elif packet in flop_registry:
             count = flop_registry[packet](*args, **kwargs, out_val=out)
         else:
+            self.moved += _moved(func, tree_leaves((args, kwargs)), tensors)
             return
         self.flops[_kind(tensors[0].dtype)] += count
+
+
+def _moved(func: Any, given: list[Any], made: list[Tensor]) -> float:
+    """Bytes that an operation reads and writes; a view does neither, nor does a question about a tensor."""
+    if not made or func.is_view or func._overloadpacket in _UNTOUCHED:
+        return 0.0
+    read = [leaf for leaf in given if isinstance(leaf, Tensor)]
+    return float(sum(min(t.numel() * t.element_size(), t.untyped_storage().nbytes()) for t in (*read, *made)))
 
 
 def _kind(dtype: torch.dtype) -> str:

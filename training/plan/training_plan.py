@@ -34,6 +34,7 @@ class TrainingPlan:
         samples, micro, accumulation: of an update, of a pass, passes.
         tokens: of an update, over all ranks.
         flops: that one rank executes in an update, by precision; `model_flops` without what is computed a second time.
+        moved: bytes that one rank's operations beside those products read and write in an update.
         updates: of the whole training.
         problem: why it cannot be started, if it cannot.
     """
@@ -54,6 +55,7 @@ class TrainingPlan:
     model_flops: dict[str, float]
     updates: int
     problem: str = ""
+    moved: float = 0.0
     engines: dict[str, States] = field(default_factory=dict)
 
     @property
@@ -133,6 +135,7 @@ def plan_training(
         _flops(traced.plain, accumulation),
         config.steps + getattr(config, "critic_warmup", 0),
         problem or _unsplit(profile, section) or ("" if passes else _no_decoder(profile)),
+        accumulation * sum(one.moved for one in traced.learning.values()),
         engines,
     )
 
