@@ -135,8 +135,9 @@ def network(profile: Profile, seed: int) -> nn.Module:
 
 
 def train(profile: Profile, kind: str, way: str, steps: int = 1, samples: int = 8) -> Seen:
-    """Some steps of one kind of training, through the product's own losses and updates; `samples` a step in stages and adversarial phases."""
-    trainers: dict[str, Callable[..., Seen]] = {"consistency": _consistency, "slim_decoder": _decoder}
+    """Some steps of one kind of training, through the product's own losses and updates; `samples` a step, which the decoder has of its own."""
+    trainers: dict[str, Callable[..., Seen]] = {"slim_decoder": _decoder}
+    trainers["consistency"] = partial(_consistency, samples=samples)
     trainers |= dict.fromkeys(STAGES, partial(_stage, samples=samples))
     trainers |= dict.fromkeys(PHASES, partial(_adversarial, samples=samples))
     return trainers[kind](profile, kind, way, steps)
@@ -154,18 +155,22 @@ def _stage(profile: Profile, kind: str, way: str, steps: int, samples: int) -> S
     return seen
 
 
-def _consistency(profile: Profile, kind: str, way: str, steps: int) -> Seen:
+def _consistency(profile: Profile, kind: str, way: str, steps: int, samples: int) -> Seen:
     config, seen = profile.consistency, Seen()
     engine = Watched(network(profile, 0), config.optimizer, way)
     teacher = network(profile, 0).requires_grad_(False)
     if way != FLOAT32:
         cast_weights(teacher, torch.bfloat16)
     grid = time_grid(config.grid, config.grid_shift)
+
+    def losses(size: int, seed: int) -> Tensor:
+        part = make_batch(profile, size, seed).to(engine.device, compute_dtype(engine))
+        return batch_loss(engine, teacher, part, grid, config.guidance)
+
+    with torch.no_grad():
+        seen.pairs = losses(config.grid, steps)  # one sample for each
     for step in range(steps):
-        # One sample for each pair of the grid.
-        part = make_batch(profile, config.grid, step).to(engine.device, compute_dtype(engine))
-        each = batch_loss(engine, teacher, part, grid, config.guidance)
-        seen.pairs = each.detach() if seen.pairs is None else seen.pairs
+        each = losses(samples, step)
         backward(engine, each.mean())
         take_step(engine)
         seen.add({"loss": float(each.detach().mean())})
@@ -286,7 +291,7 @@ def main() -> None:
     """Print the table, each kind as soon as it is done."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--samples", type=int, default=8, help="of a step, in stages and adversarial phases")
+    parser.add_argument("--samples", type=int, default=8, help="of a step; the decoder has two")
     parser.add_argument("--profile", default="wan2.1-1.3b")
     parser.add_argument("--ways", nargs="+", choices=(AUTOCAST, MODULES, ROUNDED), default=(AUTOCAST,))
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)

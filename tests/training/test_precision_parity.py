@@ -33,43 +33,31 @@ def group(tmp_path_factory):
     torch.distributed.destroy_process_group()
 
 
-@pytest.fixture(scope="module")
-def exact():
-    return {kind: train(PROFILE, kind, FLOAT32) for kind in KINDS}
-
-
 @pytest.mark.parametrize("kind", KINDS)
-def test_bfloat16_learns_what_float32_learns(kind, exact):
-    for row in compare(kind, AUTOCAST, train(PROFILE, kind, AUTOCAST), exact[kind]):
-        if "cosine" in row.quantity:
+def test_twenty_steps_in_bfloat16_learn_what_float32_learns(kind):
+    """RMSProp divides by a gradient's own size, so a weight whose gradient is next to nothing may go either way: the images' generator's way differs most."""
+    ours, exact = (train(PROFILE, kind, way, steps=20, samples=2) for way in (AUTOCAST, FLOAT32))
+    for row in compare(kind, AUTOCAST, ours, exact):
+        if "way of" in row.quantity:
+            assert row.value > (0.95 if kind == "adversarial_images" else 0.99), row
+        elif "at step" in row.quantity:
+            assert row.value > 0.998, row
+        elif "cosine" in row.quantity:
             assert row.value > 0.999, row
         elif row.quantity == "pairs with loss 0":
             assert row.value == 0, row
         elif "ratio" in row.quantity:
             assert row.value == pytest.approx(1, abs=0.05), row
         else:
-            assert row.value < (0.05 if row.quantity.startswith("r1") else 0.01), row
-
-
-@pytest.mark.parametrize(("kind", "way_stays"), [("stage_3", 0.99), ("adversarial_images", 0.95)])
-def test_after_twenty_steps_both_have_come_the_same_way(kind, way_stays):
-    """RMSProp divides by a gradient's own size, so a weight whose gradient is next to nothing may go either way: the generator's way is the bound's."""
-    ours, theirs = (train(PROFILE, kind, way, steps=20, samples=2) for way in (AUTOCAST, FLOAT32))
-    for row in compare(kind, AUTOCAST, ours, theirs):
-        if "way of" in row.quantity:
-            assert row.value > way_stays, row
-        elif "cosine" in row.quantity:
-            assert row.value > 0.999, row
-        else:
             assert row.value < (0.05 if row.quantity.startswith("r1") else 0.02), row
 
 
-def test_the_penalty_is_lost_where_everything_is_rounded(exact):
+def test_the_penalty_is_lost_where_everything_is_rounded():
     """So the test above can fail: of the images' perturbation of 0.01 rounding makes a penalty a hundred times as large."""
-    found = compare(
-        "adversarial_images", ROUNDED, train(PROFILE, "adversarial_images", ROUNDED), exact["adversarial_images"]
+    ours, exact = (train(PROFILE, "adversarial_images", way, samples=2) for way in (ROUNDED, FLOAT32))
+    (penalty,) = (
+        row.value for row in compare("adversarial_images", ROUNDED, ours, exact) if row.quantity.startswith("r1")
     )
-    (penalty,) = (row.value for row in found if row.quantity.startswith("r1"))
     assert penalty > 1
 
 
