@@ -10,6 +10,7 @@ import resource
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import WanTransformer3DModel
@@ -20,7 +21,7 @@ from media.tensor_files import StoredBytes, write_tensors
 from omnihuman.wan.dialects.files import convert_file
 from omnihuman.wan.dialects.names import key_to_original
 
-SIZES = {"num_layers": 30, "num_attention_heads": 12, "attention_head_dim": 128, "ffn_dim": 8960}
+SIZES: dict[str, Any] = {"num_layers": 30, "num_attention_heads": 12, "attention_head_dim": 128, "ffn_dim": 8960}
 
 
 def write_random(path: Path) -> None:

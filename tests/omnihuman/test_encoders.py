@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -10,8 +11,11 @@ from omnihuman.autoencoder import RsqrtRMSNorm, load_autoencoder
 from omnihuman.conditions.audio import AudioEncoder
 from omnihuman.conditions.text import TextEncoder
 from omnihuman.digests import weights_digest
+from people.speech.pack import utterance
+from people.speech.visemes import JAW, TRACK_RATE, mouth_track
 from profiles import load_profile, resolve_source
 from training.recipes.autoencoder import score as autoencoder_score
+from training.recipes.people_speech_encoder import mouths_of, readout
 from training.recipes.speech_encoder import score as speech_score
 
 PROFILE = load_profile("laptop", [])
@@ -34,6 +38,24 @@ def test_the_shipped_speech_encoder_hears_mouth_opening():
     told = recipe(PROFILE.encoders.audio)["mouth_opening_linear_correlation"]
     heard = speech_score(Path(resolve_source(PROFILE.encoders.audio)))["mouth_opening_linear_correlation"]
     assert heard == pytest.approx(told, abs=0.01)
+
+
+def test_the_speech_encoder_of_people_hears_their_mouths_in_time():
+    told = recipe("profile:people/wav2vec2")
+    heard = readout(Path(resolve_source("profile:people/wav2vec2")), clips=40)
+    assert heard["mouth_opening_r"] == pytest.approx(told["mouth_opening_r"], abs=0.08)
+    assert heard["mouth_opening_r"] > 0.25 + max(heard["a_frame_before"], heard["a_frame_after"])
+
+
+def test_a_state_of_speech_is_paired_with_the_mouth_at_the_middle_of_what_it_hears():
+    said = utterance(5, 2.0)
+    mouths = mouths_of(said, 99)[:, JAW]
+    track = mouth_track(said)[:, JAW]
+    at = (320 * np.arange(99) + 200) / 16_000 * TRACK_RATE - 0.5
+    in_time, late = (
+        np.abs(mouths - np.interp(at + TRACK_RATE * shift, np.arange(len(track)), track)).mean() for shift in (0, 0.005)
+    )
+    assert in_time < 0.3 * late
 
 
 def test_the_fast_norm_is_the_stock_norm():
