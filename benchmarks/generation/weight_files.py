@@ -17,9 +17,9 @@ from diffusers import WanTransformer3DModel
 
 from benchmarks.interleaved import compare
 from media.files import whole_file
-from media.tensor_files import StoredBytes, write_tensors
 from omnihuman.wan.dialects.files import convert_file
 from omnihuman.wan.dialects.names import key_to_original
+from omnihuman.wan.dialects.tensor_files import StoredBytes, write_tensors
 
 SIZES: dict[str, Any] = {"num_layers": 30, "num_attention_heads": 12, "attention_head_dim": 128, "ffn_dim": 8960}
 

@@ -14,12 +14,12 @@ from diffusers.pipelines.wan.pipeline_wan import WanPipeline
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from media.tensor_files import TensorFileError, read_header
 from omnihuman.errors import InputError, MissingWeights
 from omnihuman.wan.checkpoint import open_wan
 from omnihuman.wan.dialects.adapters import ADAPTER_DIALECTS, METADATA, AdapterError, read_adapter
 from omnihuman.wan.dialects.files import convert_file, inspect_file
 from omnihuman.wan.dialects.names import flattened, key_to_diffusers, key_to_original, to_original, unflattened
+from omnihuman.wan.dialects.tensor_files import TensorFileError, read_header
 from omnihuman.wan.dialects.transformers import TRANSFORMER_DIALECTS, TransformerFileError
 
 TINY: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""LoRA files of Wan in four dialects: read into one form, and written in any of them with the same bytes.
+"""LoRA files of Wan in four dialects, read into one form.
 
 | dialect | who writes it | a key |
 | --- | --- | --- |
@@ -19,15 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from media.tensor_files import BYTES, StoredBytes, TensorFile, read_header
 from media.user_error import UserError
-from omnihuman.wan.dialects.names import flattened, to_diffusers, to_original, unflattened
+from omnihuman.wan.dialects.names import to_diffusers, to_original, unflattened
+from omnihuman.wan.dialects.tensor_files import StoredBytes, TensorFile, read_header
 
 AdapterDialect = Literal["diffusers", "peft", "kohya", "original"]
 ADAPTER_DIALECTS: tuple[AdapterDialect, ...] = get_args(AdapterDialect)
 PEFT_WEIGHTS, PEFT_CONFIG = "adapter_model.safetensors", "adapter_config.json"
 METADATA = "lora_adapter_metadata"  # diffusers' key for what peft keeps in adapter_config.json
-_PREFIX = {
+PREFIX = {
     "diffusers": "transformer.",
     "peft": "base_model.model.",
     "kohya": "lora_unet_",
@@ -158,14 +158,14 @@ def _sorted_keys(
 
 def _module_of(name: str) -> tuple[AdapterDialect, str] | None:
     """Dialect and Wan's own name of a module; names without a prefix are told apart by how they call the module."""
-    if name.startswith(_PREFIX["kohya"]):
-        own = unflattened(name.removeprefix(_PREFIX["kohya"]))
+    if name.startswith(PREFIX["kohya"]):
+        own = unflattened(name.removeprefix(PREFIX["kohya"]))
         return ("kohya", own) if own else None
     for dialect in ("peft", "diffusers"):
-        if name.startswith(_PREFIX[dialect]):
-            own = to_original(name.removeprefix(_PREFIX[dialect]))
+        if name.startswith(PREFIX[dialect]):
+            own = to_original(name.removeprefix(PREFIX[dialect]))
             return (dialect, own) if own else None
-    bare = name.removeprefix(_PREFIX["original"])
+    bare = name.removeprefix(PREFIX["original"])
     if to_diffusers(bare):
         return "original", bare
     own = to_original(name)
@@ -243,7 +243,7 @@ def _configuration(path: Path, file: TensorFile, dialect: AdapterDialect) -> tup
     try:
         if METADATA in file.metadata:
             held = json.loads(file.metadata[METADATA])
-            prefix = _PREFIX["diffusers"]
+            prefix = PREFIX["diffusers"]
             return {name.removeprefix(prefix): value for name, value in held.items()}, "metadata"
         if path.is_dir() or (dialect == "peft" and (path.parent / PEFT_CONFIG).is_file()):
             return json.loads(((path if path.is_dir() else path.parent) / PEFT_CONFIG).read_text()), PEFT_CONFIG
@@ -263,58 +263,3 @@ def _by_pattern(patterns: Mapping[str, float], module: str, otherwise: float) ->
 def _listed(names: list[str]) -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
-
-
-def written_as(adapter: Adapter, dialect: AdapterDialect) -> tuple[dict[str, StoredBytes], dict[str, str], dict[str, Any] | None]:  # fmt: skip
-    """An adapter's tensors by a dialect's keys, the metadata of the file, and peft's configuration where it has a file of its own.
-
-    The matrices keep their bytes. An alpha that gets a tensor has the kind of the matrices beside it, or float32 where that cannot hold it.
-    """
-    down_name, up_name = ("lora_down", "lora_up") if dialect == "kohya" else ("lora_A", "lora_B")
-    tensors: dict[str, StoredBytes] = {}
-    for module, update in adapter.updates.items():
-        named = module if dialect == "original" else flattened(module) if dialect == "kohya" else to_diffusers(module)
-        stem = f"{_PREFIX[dialect]}{named}"
-        tensors[f"{stem}.{down_name}.weight"] = update.down
-        tensors[f"{stem}.{up_name}.weight"] = update.up
-        if dialect in ("kohya", "original"):
-            tensors[f"{stem}.alpha"] = _one_number(update.alpha, update.down.dtype)
-    # Large kinds first, so that every tensor begins at a multiple of its numbers' size.
-    tensors = dict(sorted(tensors.items(), key=lambda item: (-BYTES[item[1].dtype], item[0])))
-    if dialect in ("kohya", "original"):
-        return tensors, {}, None
-    config = _peft_config(adapter)
-    if dialect == "peft":
-        return tensors, {}, config
-    prefix = _PREFIX["diffusers"]
-    return tensors, {METADATA: json.dumps({f"{prefix}{k}": v for k, v in config.items()}, sort_keys=True)}, None
-
-
-def _one_number(value: float, dtype: str) -> StoredBytes:
-    single = struct.pack("<f", value)
-    if dtype == "BF16" and single[:2] == b"\0\0":
-        return StoredBytes("BF16", (), held=single[2:])
-    if dtype == "F16" and abs(value) < 65504 and struct.unpack("<e", struct.pack("<e", value))[0] == value:
-        return StoredBytes("F16", (), held=struct.pack("<e", value))
-    return StoredBytes("F32", (), held=single)
-
-
-def _peft_config(adapter: Adapter) -> dict[str, Any]:
-    """Peft's `LoraConfig` of the adapter: the commonest rank and alpha, and patterns for modules that have others."""
-    ranks = {to_diffusers(module) or module: update.rank for module, update in adapter.updates.items()}
-    alphas = {to_diffusers(module) or module: update.alpha for module, update in adapter.updates.items()}
-    rank, alpha = (_commonest(list(values.values())) for values in (ranks, alphas))
-    return {
-        "peft_type": "LORA", "r": int(rank), "lora_alpha": alpha, "target_modules": sorted(ranks), "lora_dropout": 0.0, "bias": "none",
-        "rank_pattern": {_exactly(m): r for m, r in ranks.items() if r != rank},
-        "alpha_pattern": {_exactly(m): a for m, a in alphas.items() if a != alpha},
-    }  # fmt: skip
-
-
-def _exactly(module: str) -> str:
-    """A pattern that peft matches with this module alone."""
-    return module.replace(".", r"\.")
-
-
-def _commonest(values: list[float]) -> float:
-    return max(sorted(set(values)), key=values.count)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from media.files import whole_directory, write_atomically
-from media.tensor_files import read_header, write_tensors
 from omnihuman.errors import InputError, MissingWeights
 from omnihuman.wan.checkpoint import WAN_CONFIG, WEIGHTS, from_original, weight_files
+from omnihuman.wan.dialects.adapter_writing import written_as
 from omnihuman.wan.dialects.adapters import (
     ADAPTER_DIALECTS,
     PEFT_CONFIG,
@@ -19,8 +19,8 @@ from omnihuman.wan.dialects.adapters import (
     Adapter,
     is_adapter,
     read_adapter,
-    written_as,
 )
+from omnihuman.wan.dialects.tensor_files import read_header, write_tensors
 from omnihuman.wan.dialects.transformers import (
     HEAD_DIM,
     TRANSFORMER_DIALECTS,

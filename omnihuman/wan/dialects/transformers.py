@@ -16,10 +16,10 @@ from typing import Any, Literal, get_args
 import torch
 from diffusers import WanTransformer3DModel
 
-from media.tensor_files import StoredBytes, TensorFile
 from media.user_error import UserError
 from media.weights import eight_bits
 from omnihuman.wan.dialects.names import PREFIXES, bare, key_to_diffusers, key_to_original
+from omnihuman.wan.dialects.tensor_files import StoredBytes, TensorFile
 
 TransformerDialect = Literal["diffusers", "original", "comfy"]
 TRANSFORMER_DIALECTS: tuple[TransformerDialect, ...] = get_args(TransformerDialect)
