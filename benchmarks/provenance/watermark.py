@@ -94,10 +94,13 @@ def clips(count: int, frames: int, size: int, keep: Path | None = None) -> Itera
         yield made
 
 
-def real_clips(folder: Path, frames: int) -> Iterator[np.ndarray]:
-    """Pieces of so many frames of every film in a folder."""
+def real_clips(folder: Path, frames: int, size: int) -> Iterator[np.ndarray]:
+    """Pieces of so many frames of every film in a folder, `size` pixels on the shorter side."""
     for path in sorted(folder.glob("*.mp4")):
         whole = decode_clip(path, FPS).frames
+        scale = size / min(whole.shape[1:3])
+        height, width = (round(side * scale) for side in whole.shape[1:3])
+        whole = np.stack([cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA) for image in whole])
         yield from (whole[start : start + frames] for start in range(0, len(whole) - frames + 1, frames))
 
 
@@ -126,20 +129,21 @@ def marked_rows(
 
 
 def unmarked_rows(
-    rendered: list[np.ndarray], trials: int, frames: int, real: Path | None, scores: list[float]
+    rendered: list[np.ndarray], trials: int, frames: int, size: int, real: Path | None, scores: list[float]
 ) -> Iterator[str]:
     """False alarms: pieces of clips, each cut in its own way and encoded."""
     random = np.random.default_rng(1)
     kinds = {"rendered people": rendered}
     if real is not None:
-        kinds["real films"] = list(real_clips(real, frames))
+        kinds["real films"] = list(real_clips(real, frames, size))
     for kind, pictures in kinds.items():
-        share, alarms = trials // len(kinds), 0
+        share, alarms, own = trials // len(kinds), 0, []
         for trial in range(share):
             found: Found = find(encoded(cut(pictures[trial % len(pictures)], random)))
             alarms += found.marked
-            scores.append(found.score)
-        yield f"| {kind} | {len(pictures)} | {alarms} of {share} | {max(scores):.2f} |"
+            own.append(found.score)
+        scores += own
+        yield f"| {kind} | {len(pictures)} | {alarms} of {share} | {max(own):.2f} |"
 
 
 def plot(path: Path, marked: list[float], unmarked: list[float]) -> None:
@@ -188,7 +192,7 @@ def main() -> None:
     if arguments.unmarked:
         print("| without a mark | different | false alarms | highest score |\n| --- | ---: | --- | ---: |")
         for row in unmarked_rows(
-            arguments.clips, arguments.unmarked, arguments.frames, arguments.size, arguments.real, without
+            list(clips(*shape)), arguments.unmarked, arguments.frames, arguments.size, arguments.real, without
         ):
             print(row, flush=True)
     if arguments.plot:

@@ -18,6 +18,7 @@ from assets.core.workspace import HOME_VARIABLE, Workspace
 from assets.launchers.settings import LauncherError, check_mount, launcher_settings, missing
 from orchestration.doctor.access_findings import access
 from orchestration.doctor.finding import Finding
+from orchestration.doctor.signing_findings import signing
 from profiles import Profile
 
 NEEDED_GIB = 5.0
@@ -35,6 +36,7 @@ def machine_findings(workspace: Workspace) -> Iterator[Finding]:
         yield build_folder()
     yield permissions([workspace.root, workspace.inbox, workspace.root / "data", workspace.var])
     yield access(workspace)
+    yield signing()
     yield disk(workspace.root, workspace.profile)
     yield version_control(workspace)
     for name, port in PORTS.items():

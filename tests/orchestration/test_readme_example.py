@@ -19,6 +19,8 @@ from PIL import Image
 from media import probe_clip, read_audio, write_atomically
 from media.decode import decode_clip
 from omnihuman.exports import read_provenance
+from provenance.outcomes import UNTOUCHED
+from provenance.verify import verify_files
 from serving.example import Example, fetch_example
 from serving.inputs import GenerateError
 from tests import forked
@@ -55,8 +57,11 @@ def videos(tmp_path_factory) -> Path:
     return Path(os.environ.get("OMNIHUMAN_EXAMPLE_VIDEOS") or tmp_path_factory.mktemp("videos"))
 
 
-def check(path: Path, frames: int = SECONDS * FPS, spare: int = 0) -> None:
-    """Both streams are as long as was asked for, the sound to `spare` samples, and it is the voice, not silence."""
+def check(path: Path, frames: int = SECONDS * FPS, spare: int = 0, signed: bool = True) -> None:
+    """Both streams are as long as was asked for, the sound to `spare` samples, and it is the voice, not silence; and the file says of itself that
+    we made it, by its signature and in its pictures."""
+    if signed:
+        assert [layer.outcome for layer in verify_files([path])[0].layers] == [UNTOUCHED, UNTOUCHED]
     found, heard = probe_clip(path), read_audio(path, RATE)
     assert (found.frames, found.fps, found.video_codec, found.sound.codec) == (frames, FPS, "h264", "aac")
     assert 0 <= len(heard) - frames * RATE // FPS <= spare and abs(heard).max() > 0.05
@@ -98,13 +103,14 @@ def python_block(page: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("page", "made", "frames"), [("README.md", "talking.mp4", 17), ("docs/guide/generating.md", "long.mp4", 49)]
+    ("page", "made", "frames", "signed"),
+    [("README.md", "talking.mp4", 17, True), ("docs/guide/generating.md", "long.mp4", 49, False)],
 )
-def test_in_python_as_a_page_prints_it(page, made, frames, home, videos, monkeypatch):
+def test_in_python_as_a_page_prints_it(page, made, frames, signed, home, videos, monkeypatch):
     monkeypatch.chdir(home)
     exec(compile(python_block(page), page, "exec"), {"__name__": "__main__"})
     shutil.copy(made, videos)
-    check(videos / made, frames=frames, spare=RATE // 1000)  # `encode_clip` counts in milliseconds
+    check(videos / made, frames=frames, spare=RATE // 1000, signed=signed)  # `encode_clip` counts in milliseconds
 
 
 def test_on_the_page(example, home, videos, tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from orchestration.doctor.signing_findings import signing
 from provenance.certificates import _make_development, load_credentials, own_certificates
 from provenance.settings import ProvenanceError, SigningSettings, notes, read_settings
 from tests.provenance.cases import issue, save_pair
@@ -117,3 +118,14 @@ def test_to_ask_whom_we_trust_makes_nothing(monkeypatch, tmp_path):
     trusted = save_pair(tmp_path / "friend", issue("Friend"))["OMNIHUMAN_CERTIFICATE"]
     monkeypatch.setenv("OMNIHUMAN_TRUSTED", trusted)
     assert len(own_certificates(read_settings())) == 1
+
+
+def test_the_doctor_says_who_signs_and_makes_nothing(monkeypatch, tmp_path):
+    found = signing()
+    assert found.ok and "on first use" in found.message and not (tmp_path / "keys").exists()
+    load_credentials(read_settings())
+    assert "valid until" in signing().message
+    use(monkeypatch, save_pair(tmp_path / "own", issue(days=(-10, -1))))
+    assert not signing().ok and "not today" in signing().message
+    monkeypatch.setenv("OMNIHUMAN_SIGNING", "off")
+    assert signing().ok and "switched off" in signing().message
