@@ -73,6 +73,11 @@ def share_of_deviation(made: np.ndarray, real: np.ndarray) -> Callable[[np.ndarr
     return lambda clips: float(np.sqrt(made[clips].var(axis=0).sum() / real[clips].var(axis=0).sum()))
 
 
+def mean_of(values: np.ndarray) -> Callable[[np.ndarray], float]:
+    """Mean of `(clips,)` numbers."""
+    return lambda clips: float(values[clips].mean())
+
+
 def distance(made: np.ndarray, real: np.ndarray) -> np.ndarray:
     """`(clips,)` root mean square over channels of the difference."""
     return np.sqrt(np.square(made - real).mean(axis=1))
@@ -109,7 +114,7 @@ def light_rows(benchmark: Benchmark, videos: Path, names: Sequence[str], config:
         generated = open_generated(videos / name / (PIXELS if name == RECONSTRUCTION else AUDIO), benchmark)
         made = colours([generated.frames(benchmark.names[clip]) for clip in clips])
         off = distance(made, real)
-        numbers = {LIGHT: share_of_deviation(made, real), COLOUR: lambda chosen, off=off: float(off[chosen].mean())}
+        numbers = {LIGHT: share_of_deviation(made, real), COLOUR: mean_of(off)}
         for metric, of in numbers.items():
             number = estimate(OverClips(metric, len(clips), of), config.bootstrap, config.seed)  # type: ignore[attr-defined]
             rows.append({"model": name, "metric": metric, **vars(number), "each": off if metric == COLOUR else None})
@@ -141,9 +146,7 @@ def paired(each: dict[str, dict[str, np.ndarray]], reference: str, resamples: in
             there = np.flatnonzero(np.isfinite(values - each[reference][metric]))
             gap = (values - each[reference][metric])[there]
             if len(gap) and name != reference:
-                number = estimate(
-                    OverClips(metric, len(gap), lambda chosen, gap=gap: float(gap[chosen].mean())), resamples, seed
-                )
+                number = estimate(OverClips(metric, len(gap), mean_of(gap)), resamples, seed)
                 rows.append({"model": name, "metric": metric, **vars(number)})
     return pd.DataFrame(rows)
 
