@@ -4,7 +4,8 @@ import ctypes
 import os
 
 LARGE = 4 << 20  # bytes; a segment of the laptop's model has blocks of about 10 MiB
-MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of glibc's malloc.h
+KEPT = 64 << 20  # bytes at the heap's end that stay, for the smaller blocks of the next segment
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of glibc's malloc.h
 VARIABLE = "MALLOC_MMAP_THRESHOLD_"  # glibc's own, which is left alone where it is set
 
 
@@ -18,4 +19,4 @@ def return_large_blocks() -> bool:
     if os.environ.get(VARIABLE):
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    return mallopt is not None and bool(mallopt(MMAP_THRESHOLD, LARGE))
+    return mallopt is not None and bool(mallopt(MMAP_THRESHOLD, LARGE) and mallopt(TRIM_THRESHOLD, KEPT))
