@@ -19,6 +19,7 @@ from evaluation.scoring.score_table import FITNESS_COLUMNS, SLICE_COLUMNS
 from media import encode_clip
 from omnihuman.digests import weights_digest
 from profiles import load_profile
+from provenance.weights import TamperedWeights
 from tracking.version_origin import VersionOrigin
 
 NAME = "test_set:few"
@@ -142,10 +143,22 @@ def test_a_metric_that_is_defined_on_few_samples_may_not_judge(workspace, tmp_pa
     )
 
 
-def test_weights_that_were_swapped_in_the_registry_are_refused(workspace, tmp_path):
-    version = register(workspace, tmp_path / "swapped")
+def swap(workspace: Workspace, folder: Path) -> int:
+    """A version whose weights are others' since it was registered."""
+    version = register(workspace, folder)
     (workspace.registry.folder(STUDENT, version) / TRANSFORMER / "model.safetensors").write_text("others")
-    (reason,) = reasons(workspace, version)
+    return version
+
+
+def test_weights_that_were_swapped_in_the_registry_are_refused_by_their_signature(workspace, tmp_path):
+    version = swap(workspace, tmp_path / "swapped")
+    with pytest.raises(TamperedWeights, match=r"model\.safetensors is not the file that was signed"):
+        reasons(workspace, version)
+
+
+def test_where_nothing_is_signed_swapped_weights_are_refused_by_what_was_scored(workspace, tmp_path, monkeypatch):
+    monkeypatch.setenv("OMNIHUMAN_SIGNING", "off")
+    (reason,) = reasons(workspace, swap(workspace, tmp_path / "swapped"))
     assert "registered were" in reason
 
 
