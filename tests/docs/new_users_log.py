@@ -19,13 +19,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import soundfile
+import torch
+from diffusers import WanTransformer3DModel
 from PIL import Image
+from safetensors.torch import save_file
 
 from evaluation.benchmark.puppet_benchmark import load_puppets
 from media import encode_clip, sha256_of_file, write_atomically
+from omnihuman.wan.dialects.files import convert_file
 from puppets import render
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,7 +58,7 @@ LONG = (
     "make demo", ".venv/bin/omnihuman demo", ".venv/bin/omnihuman ingest", ".venv/bin/omnihuman drift", ".venv/bin/omnihuman driving",
     "omnihuman subsets accuracy", "python -m benchmarks.gpu", ".venv/bin/omnihuman curate", ".venv/bin/omnihuman generate --image face.png --audio voice.wav --model", ".venv/bin/omnihuman serve", "curl",
     "omnihuman restore 3", "omnihuman push", ".venv/bin/omnihuman promote 3", ".venv/bin/omnihuman register",
-    ".venv/bin/omnihuman testset build --kind packaged", "omnihuman compare --baseline NAME", "omnihuman plan",
+    ".venv/bin/omnihuman testset build --kind packaged", "omnihuman compare --baseline NAME", "omnihuman plan", ".venv/bin/omnihuman verify",
 )  # fmt: skip
 QUICK = ".venv/bin/omnihuman promote 3 --dry-run"
 
@@ -102,7 +107,8 @@ def _why_not(text: str, with_long: bool) -> str:
 
 
 def own_files(place: Path) -> None:
-    """Make in `place` what a reader has: a picture, voices, a pose video, clips."""
+    """Make in `place` what a reader has: a picture, voices, a pose video, clips, a small LoRA and a small Wan of other tools."""
+    weights_of_other_tools(place)
     person = render(PERSON, frames=49)
     Image.fromarray(person.frames[0]).save(place / "face.png")
     for name in ("speech", "voice", "a", "b"):
@@ -116,6 +122,16 @@ def own_files(place: Path) -> None:
         write_atomically(
             place / "talkers" / name / "monday.mp4", encode_clip(talker.frames, 16.0, talker.audio, 16_000)
         )
+
+
+def weights_of_other_tools(place: Path) -> None:
+    """A LoRA in kohya's keys, and a transformer as Wan's own repository lays it out."""
+    stem = "lora_unet_blocks_0_self_attn_q"
+    lora = {f"{stem}.lora_down.weight": torch.ones(2, 8), f"{stem}.lora_up.weight": torch.ones(8, 2)}
+    save_file(lora | {f"{stem}.alpha": torch.tensor(2.0)}, place / "lora.safetensors")
+    sizes: dict[str, Any] = {"num_layers": 1, "num_attention_heads": 1, "attention_head_dim": 8, "ffn_dim": 16}
+    WanTransformer3DModel(**sizes, text_dim=8, freq_dim=8).save_pretrained(place / "wan")
+    convert_file(place / "wan", "original", place / "Wan2.1-T2V-1.3B")
 
 
 def own_words(home: Path, place: Path) -> dict[str, str]:

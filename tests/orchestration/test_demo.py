@@ -25,7 +25,7 @@ SIZES = (
     "demo.clean=20 demo.broken_per_kind=1 stage_1.steps=3 stage_2.steps=12 engine.checkpoint_every=3 stage_3.steps=3 consistency.steps=3 "
     "adversarial_images.steps=2 adversarial_images.critic_warmup=1 adversarial_videos.steps=2 adversarial_videos.critic_warmup=1 "
     "stage_1.batch_size=4 stage_2.batch_size=4 stage_3.batch_size=4 consistency.batch_size=4 adversarial_images.batch_size=4 "
-    "adversarial_videos.batch_size=4 evaluation.clips=4 evaluation.batch_size=4 evaluation.teacher_steps=2 evaluation.bootstrap=20 "
+    "adversarial_videos.batch_size=4 evaluation.clips=2 evaluation.batch_size=2 evaluation.teacher_steps=2 evaluation.bootstrap=20 "
     # Three steps teach nothing: the gate of this test lets everything with numbers through.
     "gate.criteria.mouth_correlation.min=-1 gate.criteria.missing_joints.max=1 gate.criteria.missing_hands.max=1 "
     "gate.criteria.colour_error.max=1 gate.criteria.joint_error_median.max=1000"

@@ -32,7 +32,7 @@ SIZES = (
     "stage_1.steps=2 stage_2.steps=2 stage_3.steps=3 continuation.steps=2 consistency.steps=2 adversarial_images.steps=1 "
     "adversarial_images.critic_warmup=1 adversarial_videos.steps=1 adversarial_videos.critic_warmup=1 stage_1.batch_size=4 stage_2.batch_size=4 "
     "stage_3.batch_size=4 consistency.batch_size=4 adversarial_images.batch_size=4 adversarial_videos.batch_size=4 stage_3.watch.videos=0 "
-    "transformer.num_layers=3 evaluation.clips=4 evaluation.batch_size=4 evaluation.teacher_steps=1 evaluation.bootstrap=10 "
+    "transformer.num_layers=3 evaluation.clips=2 evaluation.batch_size=2 evaluation.teacher_steps=1 evaluation.bootstrap=10 "
     # Two steps teach nothing: the gate of this test lets everything with numbers through.
     "gate.criteria.mouth_correlation.min=-1 gate.criteria.missing_joints.max=1 gate.criteria.missing_hands.max=1 "
     "gate.criteria.colour_error.max=1 gate.criteria.joint_error_median.max=1000 gate.headline=null "
