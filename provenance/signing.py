@@ -20,8 +20,13 @@ GENERATOR = "omnihuman-pipeline"
 # IPTC's term for media that a trained model made; C2PA manifests use the same.
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 STATEMENT = "omnihuman.generation"  # our assertion beside C2PA's own
-# No thumbnails: an ingredient's would put a person's picture into every file.
-BUILDING = {"builder": {"thumbnail": {"enabled": False}}, "verify": {"verify_after_sign": False, "verify_trust": False}}
+# No thumbnails: an ingredient's would put a person's picture into every file. Pictures are hashed in pieces of 1 MiB (C2PA's Merkle trees) and what the library
+# keeps of a file beyond 8 MiB lies on disk: otherwise it holds a video twice in memory.
+BUILDING = {
+    "builder": {"thumbnail": {"enabled": False}},
+    "verify": {"verify_after_sign": False, "verify_trust": False},
+    "core": {"backing_store_memory_threshold_in_mb": 8, "merkle_tree_chunk_size_in_kb": 1024},
+}
 
 
 @dataclass(frozen=True)

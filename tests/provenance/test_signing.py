@@ -11,9 +11,12 @@ import time
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
+from media import encode_clip
 from media.decode import decode_clip
+from media.segments import SegmentedVideo
 from provenance.outcomes import CHANGED, NO_MARK, UNTOUCHED, exit_code
 from provenance.settings import ProvenanceError
 from provenance.signing import SOURCE_TYPE, Signer, Statement
@@ -239,3 +242,25 @@ def test_the_file_may_have_any_name(tmp_path):
     path = signed(save_mp4(tmp_path / "a.mp4"))
     shutil.copy(path, tmp_path / "download")
     assert signature(tmp_path / "download").outcome == UNTOUCHED
+
+
+def test_a_long_video_is_signed_in_pieces_and_a_byte_of_any_of_them_counts(tmp_path):
+    """A library that holds the file in memory would hold 24 MiB of pictures twice."""
+    noise = np.random.default_rng(0).integers(0, 255, (12, 64, 64, 3), np.uint8).repeat(4, axis=1).repeat(4, axis=2)
+    part, path = encode_clip(noise, 16.0, pixel_format="yuv420p"), tmp_path / "long.mp4"
+    with SegmentedVideo(path, 16.0, None, 16_000, {}) as video:
+        for _ in range(24 * 2**20 // len(part) + 1):
+            video.append(part)
+    # Not ru_maxrss, which begins at the size of the process that was forked.
+    program = (
+        "import re, sys; from pathlib import Path; from provenance.signing import Signer, Statement\n"
+        "def peak(): return int(re.search(r'VmHWM:\\s*(\\d+)', Path('/proc/self/status').read_text())[1])\n"
+        "before = peak(); path = Path(sys.argv[1]); Signer.open().sign(path, path, Statement({}, 'long')); print(peak() - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert int(done.stdout) / 2**10 < 24 and path.stat().st_size > 24 * 2**20
+    assert signature(path).outcome == UNTOUCHED
+    data = bytearray(path.read_bytes())
+    data[20 * 2**20] ^= 1
+    path.write_bytes(data)
+    assert signature(path).outcome == CHANGED
