@@ -64,8 +64,18 @@ def float32_products(precision: str) -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
-def edge_dtype(weight: Tensor) -> torch.dtype:
-    """What a network rounds its inputs to: its weight's dtype, or that of autocast where it is on."""
+def weight_dtype(module: nn.Module) -> torch.dtype:
+    """Dtype of a module's first weight.
+
+    `module.weight` would do in one process; under ZeRO-3 such an access from outside the module gathers the weight and makes it the asker's own, in
+    some passes and not in others, and then the order in which weights are fetched is no longer the one that was recorded.
+    """
+    return next(module.parameters()).dtype
+
+
+def edge_dtype(module: nn.Module) -> torch.dtype:
+    """What a network rounds its inputs to at this module: the dtype of its weight, or that of autocast where it is on."""
+    weight = next(module.parameters())
     kind = weight.device.type
     if kind == "meta":  # it waits on the host until its module is called
         return weight.dtype

@@ -36,7 +36,7 @@ from omnihuman.context_parallel import (
 )
 from omnihuman.errors import InputError
 from omnihuman.positions import MOTION, REFERENCE, rotary_of_packed
-from omnihuman.precision import compute_by_dtype, edge_dtype
+from omnihuman.precision import compute_by_dtype, edge_dtype, weight_dtype
 from omnihuman.wan.stored import StoredTransformer
 
 # For peft's LoraConfig(target_modules=...): every attention projection, the audio attention's too.
@@ -259,7 +259,7 @@ class OmniHumanTransformer3DModel(StoredTransformer):
         if timestep.dtype in (torch.bfloat16, torch.float16):
             raise InputError(f"timestep is {timestep.dtype}, in which neighbouring times are one: give it in float32")
         # The network's edge: latents are exact until here, times further, into the modulation.
-        hidden_states = hidden_states.to(edge_dtype(self.patch_embedding.weight))
+        hidden_states = hidden_states.to(edge_dtype(self.patch_embedding))
         grid = self._grid(hidden_states)
         self._check_conditions(grid[0], inputs)
         video = self._embed_video(hidden_states, inputs)
@@ -394,7 +394,7 @@ class OmniHumanTransformer3DModel(StoredTransformer):
         """`(B, dim)` and `(B, 6, dim)` of a timestep, as `WanTimeTextImageEmbedding` makes them where weights are in one dtype."""
         embedder = self.condition_embedder
         # Wan's embedder is float32 and its projection may be bfloat16, to which diffusers rounds; where that is float32 nothing is rounded.
-        temb = embedder.time_embedder(embedder.timesteps_proj(timestep)).to(embedder.time_proj.weight.dtype)
+        temb = embedder.time_embedder(embedder.timesteps_proj(timestep)).to(weight_dtype(embedder.time_proj))
         return temb, embedder.time_proj(embedder.act_fn(temb)).unflatten(1, (6, -1))
 
     def _packed_rotary(self, latents: Tensor, kind: int, video: Tensor) -> tuple[Tensor, Tensor]:

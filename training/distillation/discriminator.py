@@ -89,6 +89,8 @@ class Discriminator(nn.Module):
 
     def __init__(self, backbone: OmniHumanTransformer3DModel, heads: str = "apt"):
         """`backbone` holds the original diffusion weights (not the distilled ones) and is trained in place."""
+        from deepspeed.runtime.zero import register_external_parameter
+
         super().__init__()
         self.backbone = backbone.requires_grad_(True)
         # The velocity read-out is no part of the features; without a gradient it must not look trainable.
@@ -101,6 +103,9 @@ class Discriminator(nn.Module):
         self.norm_logit = FP32LayerNorm(dim * len(self.blocks))
         self.logit = Float32Linear(dim * len(self.blocks), 1)
         compute_by_dtype(self.query_heads, ())
+        # The backbone is asked for its features and not called, so that its own parameters are used by this module: said here, for what ZeRO-3 finds out
+        # by itself it may find out in the second pass, when the order of the first is recorded.
+        register_external_parameter(self, backbone.token_types)
 
     def forward(self, x: Tensor, t: Tensor, conditions: ConditionInputs, exact: bool = False) -> Tensor:
         """`(B,)` float32 logits of clean latents `(B, 16, F, h, w)` at t `(B,)` float32 in [0, 1].
