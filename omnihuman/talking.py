@@ -17,32 +17,12 @@ from omnihuman.conditions.prompts import clean_prompt
 from omnihuman.conditions.sounds import Sounds, to_sounds
 from omnihuman.digests import SOURCE
 from omnihuman.errors import InputError
+from omnihuman.exporting.making import Making
 from omnihuman.guidance import OmniHumanGuidance
 from omnihuman.long_video import LongVideo, SegmentMaker, generate_segments
 
 logger = logging.get_logger(__name__)
 WINDOW = 17  # frames of a clip where neither caller nor model says how many
-
-
-@dataclass(frozen=True)
-class Making:
-    """What `OmniHumanOutput.save` writes beside the pictures.
-
-    Attributes:
-        folder: from which the pipeline was loaded, "" of one that was put together in memory.
-        seed: of the noise, None where there was none.
-        steps, guidance, prompt: as sampled.
-        sound: `(S,)` float at `RATE`, or None.
-        fps: frames a second.
-    """
-
-    folder: str
-    seed: int | None
-    steps: int
-    guidance: dict[str, Any]
-    prompt: str
-    sound: Any
-    fps: float
 
 
 @dataclass
@@ -68,7 +48,7 @@ class OmniHumanOutput(BaseOutput):
         """
         from omnihuman.exporting.saving import save_output
 
-        return save_output(self, Path(path), mark)
+        return save_output(self.frames, self.making, self.conditions, Path(path), mark)
 
 
 class Talking(SegmentMaker):

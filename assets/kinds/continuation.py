@@ -11,6 +11,7 @@ from assets.core.workspace import Workspace
 from media import whole_directory
 from media.records import ProductRecord
 from omnihuman.digests import weights_digest
+from provenance.weights import TamperedWeights
 from tracking.registry import RegistryError
 
 
@@ -27,6 +28,10 @@ def teacher_folder(workspace: Workspace, start: ChampionStart) -> Path:
     except (RegistryError, OSError) as error:
         raise AssetError(
             f"{what}, whose files are gone ({error}); bring the artifacts of {workspace.tracker} back, {BY_HAND}"
+        ) from error
+    except TamperedWeights as error:
+        raise AssetError(
+            f"{what}, whose files are not as they were signed ({error}); restore them, {BY_HAND}"
         ) from error
     if digest != start.files:
         raise AssetError(

@@ -2,7 +2,7 @@
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,25 +11,22 @@ from media.records import TrainedOnRecord
 from media.speech.level import RATE
 from omnihuman.digests import weights_digest
 from omnihuman.errors import InputError
+from omnihuman.exporting.making import Making
 from omnihuman.exports import Export, Mp4Export, PngExport, Provenance
 from omnihuman.long_video import Handover, Segment
-
-if TYPE_CHECKING:
-    from omnihuman.talking import Making, OmniHumanOutput
 
 DIGITS = 12
 
 
-def save_output(output: "OmniHumanOutput", path: Path, visible: bool) -> Path:
-    """As `OmniHumanOutput.save`, and raises the same."""
-    frames, making = output.frames, output.making
+def save_output(frames: Any, making: Making | None, conditions: dict[str, object], path: Path, visible: bool) -> Path:
+    """As `OmniHumanOutput.save`, and raises the same; the first three are of such an output."""
     if not isinstance(frames, torch.Tensor) or frames.dtype != torch.uint8 or frames.ndim != 5:
         raise InputError('save writes frames; leave output_type at "frames"')
     if len(frames) != 1 or making is None:
         raise InputError(
             f"save writes one video, and there are {len(frames)}; make each by itself, or write them by `omnihuman generate`"
         )
-    provenance = _provenance(making, output.conditions, visible)
+    provenance = _provenance(making, conditions, visible)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".tmp-save-") as place:
         work, export = Path(place), _export(path, provenance, making, frames.shape[1])
@@ -40,7 +37,7 @@ def save_output(output: "OmniHumanOutput", path: Path, visible: bool) -> Path:
     return path
 
 
-def _provenance(making: "Making", conditions: dict[str, object], visible: bool) -> Provenance:
+def _provenance(making: Making, conditions: dict[str, object], visible: bool) -> Provenance:
     folder, weights, snapshot = Path(making.folder), "", ""
     if making.folder and (folder / "transformer" / "config.json").is_file():
         weights, clips = weights_digest(folder / "transformer"), TrainedOnRecord.read_if_there(folder)
@@ -52,7 +49,7 @@ def _provenance(making: "Making", conditions: dict[str, object], visible: bool) 
     )
 
 
-def _export(path: Path, provenance: Provenance, making: "Making", frames: int) -> Export:
+def _export(path: Path, provenance: Provenance, making: Making, frames: int) -> Export:
     if path.suffix == "":
         return PngExport(provenance)
     if path.suffix != ".mp4":

@@ -156,15 +156,15 @@ def test_a_champion_whose_files_are_gone_or_changed_is_one_error_with_the_remedy
         weights.write_bytes(kept[:-1] + b"\x7f")
         with pytest.raises(
             AssetError,
-            match=r"start.json begins from omnihuman-teacher 1, whose files at .* hash to .*`omnihuman start scratch`",
+            match=r"start.json begins from omnihuman-teacher 1, whose files are not as they were signed .*changed.*`omnihuman start scratch`",
         ):
             execute(workspace, STEPS["stage_1_checkpoint"])
         weights.unlink()
         with pytest.raises(
-            AssetError, match=r"whose files are gone .*bring the artifacts of sqlite.*`omnihuman start scratch`"
+            AssetError, match=r"whose files are not as they were signed .*is gone.*`omnihuman start scratch`"
         ):
             execute(workspace, STEPS["stage_1_checkpoint"])
-        with pytest.raises(AssetError, match="whose files are gone"):
+        with pytest.raises(AssetError, match=r"not as they were signed .*is gone"):
             choose_start(workspace, "champion")
     finally:
         weights.write_bytes(kept)

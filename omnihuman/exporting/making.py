@@ -1,0 +1,25 @@
+"""How a video came to be, for what it says of itself."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Making:
+    """What `OmniHumanOutput.save` writes beside the pictures.
+
+    Attributes:
+        folder: from which the pipeline was loaded, "" of one that was put together in memory.
+        seed: of the noise, None where there was none.
+        steps, guidance, prompt: as sampled.
+        sound: `(S,)` float at `RATE`, or None.
+        fps: frames a second.
+    """
+
+    folder: str
+    seed: int | None
+    steps: int
+    guidance: dict[str, Any]
+    prompt: str
+    sound: Any
+    fps: float
