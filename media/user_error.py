@@ -5,6 +5,7 @@ It stands in the lowest room because every room raises some, and it imports noth
 
 import errno
 import sys
+from collections.abc import Sequence
 
 # Of the operating system, and about files: a person can make room, make the folder or give the permission.
 _OF_FILES = (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
@@ -18,6 +19,12 @@ class UserError(Exception):
     """
 
     exit_code = 1
+
+
+def some_of(names: Sequence[str], shown: int, separator: str = ", ") -> str:
+    """The first names for a message, and how many more there are."""
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return separator.join(names[:shown]) + more
 
 
 def exit_code(error: Exception) -> int:

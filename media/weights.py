@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from media.user_error import UserError
+from media.user_error import UserError, some_of
 
 SHOWN = 5
 # How libraries name weights that are pickles: reading one can run what its writer wanted.
@@ -176,11 +176,7 @@ def _but(names: Iterable[str], patterns: Iterable[str]) -> list[str]:
 
 def _refuse(place: str | Path, missing: list[str], left_over: list[str], other: list[str], remedy: str) -> None:
     kinds = {"missing": missing, "left over": left_over, "of another shape": sorted(other)}
-    wrong = [
-        f"{len(keys)} {kind}: {', '.join(keys[:SHOWN])}{f' and {len(keys) - SHOWN} more' if len(keys) > SHOWN else ''}"
-        for kind, keys in kinds.items()
-        if keys
-    ]
+    wrong = [f"{len(keys)} {kind}: {some_of(keys, SHOWN)}" for kind, keys in kinds.items() if keys]
     if wrong:
         raise WrongWeights(
             f"{place} does not hold this network's weights: {'; '.join(wrong)}. {remedy[:1].upper()}{remedy[1:]}"

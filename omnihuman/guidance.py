@@ -68,6 +68,11 @@ def branch_weights(text_scale: float, audio_scale: float, text: bool = True, aud
     return {name: weight for name, weight in weights.items() if weight != 0.0 or name == "pred_cond"}
 
 
+def record_of_guidance(guidance: "OmniHumanGuidance | None") -> dict[str, Any]:
+    """Its settings for a file's record; empty without guidance."""
+    return {} if guidance is None else {k: v for k, v in guidance.config.items() if not k.startswith("_")}
+
+
 class OmniHumanGuidance(BaseGuidance):
     """The module's equation as one of diffusers' guiders. Scales are those at the first and at the last step.
 

@@ -18,7 +18,7 @@ from omnihuman.conditions.sounds import Sounds, to_sounds
 from omnihuman.digests import SOURCE
 from omnihuman.errors import InputError
 from omnihuman.exporting.making import Making
-from omnihuman.guidance import OmniHumanGuidance
+from omnihuman.guidance import OmniHumanGuidance, record_of_guidance
 from omnihuman.long_video import LongVideo, SegmentMaker, generate_segments
 
 logger = logging.get_logger(__name__)
@@ -123,7 +123,7 @@ class Talking(SegmentMaker):
             str(self.config.get(SOURCE) or ""),
             seed,
             steps,
-            {} if guidance is None else {k: v for k, v in guidance.config.items() if not k.startswith("_")},
+            record_of_guidance(guidance),
             prompt,
             None if sound is None else sound.float().cpu().numpy(),
             self.config.fps,

@@ -10,10 +10,11 @@ import torch
 
 from assets.core.workspace import Workspace
 from media import sha256_of_file
+from media.speech.length import fitted
 from omnihuman import OmniHumanPipeline
 from omnihuman.conditions.activation import ActiveConditions, activate_conditions
 from omnihuman.exports import Export, LatentsExport, Mp4Export, PngExport, Progress, Provenance, Target, export_segments
-from omnihuman.guidance import OmniHumanGuidance
+from omnihuman.guidance import OmniHumanGuidance, record_of_guidance
 from omnihuman.long_video import Handover, LongVideo, Segment, as_batch, generate_segments
 from profiles.conditions import TABLE, TRACKS
 from serving.inputs import (
@@ -258,7 +259,7 @@ def _provenance(model: LoadedModel, request: Request, active: ActiveConditions, 
         snapshot=model.snapshot,
         seed=request.seed,
         steps=steps,
-        guidance={} if guidance is None else {k: v for k, v in guidance.config.items() if not k.startswith("_")},
+        guidance=record_of_guidance(guidance),
         prompt=request.prompt,
         conditions=active.record(),
         inputs={name: sha256_of_file(path) for name, path in _files(request).items() if name in active.on},
@@ -278,15 +279,10 @@ def _export(workspace: Workspace, prepared: Prepared) -> Export:
         sound = (
             None
             if heard is None
-            else _fitted(heard.samples, round(prepared.video.frames / config.fps * config.sample_rate))
+            else fitted(heard.samples, round(prepared.video.frames / config.fps * config.sample_rate))
         )
         return Mp4Export(output, provenance, config.fps, sound, config.sample_rate, files)
     return PngExport(provenance, files)
-
-
-def _fitted(samples: np.ndarray, length: int) -> np.ndarray:
-    """Cut, or filled up with silence: the sound lasts exactly as long as the pictures. A sound that is long enough is not copied."""
-    return samples[:length] if len(samples) >= length else np.pad(samples, (0, length - len(samples)))
 
 
 def _check_output(output: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from assets.core.names import CHAMPION, SCRATCH
 from assets.retraining.column_drift import ColumnDrift
 from media import write_atomically
+from media.user_error import some_of
 from profiles.schema import ContinuationConfig, RefreshConfig
 
 NAMED = 5  # drifted columns and changed settings that a reason spells out
@@ -109,10 +110,10 @@ def _whether(facts: RefreshFacts, config: RefreshConfig) -> tuple[bool, tuple[st
     drifted = [column for column in facts.drift if column.drifted]
     if drifted:
         reasons.append(
-            f"{len(drifted)} score columns of {facts.new_clips} new clips drifted: {_some([str(c) for c in drifted])}"
+            f"{len(drifted)} score columns of {facts.new_clips} new clips drifted: {some_of([str(c) for c in drifted], NAMED)}"
         )
     if facts.changed:
-        reasons.append(f"made by other code or settings: {_some(list(facts.changed))}")
+        reasons.append(f"made by other code or settings: {some_of(list(facts.changed), NAMED)}")
     if reasons:
         return True, tuple(reasons)
     growth = {name: facts.growth(name) for name in facts.new_hours}
@@ -142,10 +143,6 @@ def _against_continuing(facts: RefreshFacts, config: ContinuationConfig | None) 
 
 def _percent(growth: dict[str, float]) -> str:
     return ", ".join(f"{name} {value * 100:+.1f} %" for name, value in growth.items())
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
 def record_decision(decision: RefreshDecision, folder: Path) -> Path:

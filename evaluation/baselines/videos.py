@@ -13,6 +13,7 @@ import numpy as np
 from evaluation.baselines.samples import SHOWN, BaselineError, Sample, Samples, frames_at, videos_by_name
 from media import MediaError, decode_clip, encode_clip, probe_clip
 from media.framing import centre_part, crop_to
+from media.user_error import some_of
 
 RATE_TOLERANCE = 0.01  # frames per second: containers round 30000/1001
 
@@ -71,10 +72,9 @@ class FolderVideos:
             if sample.name in self._files:
                 problems += self._misfits(sample)
         if problems:
-            more = f" and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
             raise BaselineError(
                 f"{title} ({folder}) does not fit the {len(samples)} samples of {samples.name}: "
-                f"{'; '.join(problems[:SHOWN])}{more}. Each sample needs one video of its name, rate, size and length"
+                f"{some_of(problems, SHOWN, '; ')}. Each sample needs one video of its name, rate, size and length"
                 + ("" if fit else "; --fit resizes, resamples and cuts")
             )
 

@@ -4,10 +4,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from media.records import TrainedOnRecord
+from media.speech.length import fitted
 from media.speech.level import RATE
 from omnihuman.digests import weights_digest
 from omnihuman.errors import InputError
@@ -56,6 +56,5 @@ def _export(path: Path, provenance: Provenance, making: Making, frames: int) -> 
         raise InputError(f"{path}: save writes FILE.mp4, or a folder of PNG frames")
     sound = making.sound
     if sound is not None:
-        length = round(frames / making.fps * RATE)
-        sound = np.pad(sound[:length], (0, max(0, length - len(sound))))
+        sound = fitted(sound, round(frames / making.fps * RATE))
     return Mp4Export(path, provenance, making.fps, sound, RATE)

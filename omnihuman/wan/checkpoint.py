@@ -18,7 +18,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from media.user_error import UserError
+from media.user_error import UserError, some_of
 from media.weights import eight_bits
 from omnihuman.errors import MissingWeights
 from omnihuman.precision import stays_float32
@@ -325,10 +325,7 @@ def _headers(folder: Path, files: Mapping[Path, set[str] | None]) -> tuple[dict[
 
 def _listed(what: str, names: Iterable[str]) -> str:
     all_names = list(names)
-    if not all_names:
-        return ""
-    more = f" and {len(all_names) - SHOWN} more" if len(all_names) > SHOWN else ""
-    return f"{len(all_names)} {what}: {', '.join(all_names[:SHOWN])}{more}"
+    return f"{len(all_names)} {what}: {some_of(all_names, SHOWN)}" if all_names else ""
 
 
 def _refused(source: Path, problems: list[str]) -> WanCheckpointError:

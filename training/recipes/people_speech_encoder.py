@@ -6,25 +6,21 @@ and music. The puppets' speech has no phones; an encoder of it has no use for wh
 """
 
 import argparse
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import Wav2Vec2FeatureExtractor, Wav2Vec2Model
+from transformers import Wav2Vec2Model
 
 from omnihuman.conditions.audio import AudioEncoder
 from people.speech.pack import Utterance, utterance
 from people.speech.recordings import Split
 from people.speech.visemes import UNITS, face_units, opening
-from profiles.schema import OptimizerConfig
-from training.engine.optimizer import build_optimizer
 from training.recipes.mouth_from_sound import heard
-from training.recipes.recipe import start_engine, write_record
-from training.recipes.speech_encoder import BANDS, band_targets, tiny_config
+from training.recipes.recipe import write_record
+from training.recipes.speech_encoder import BANDS, band_targets, fit, save_encoder, tiny_config
 
 RATE = 50.0  # states a second; state i hears samples 320 i to 320 i + 400
 RIDGE = 10.0
@@ -92,28 +88,10 @@ def train(recipe: PeopleSpeechEncoderRecipe, output: Path) -> None:
     torch.set_num_threads(1)
     sounds, mouths = samples(recipe)
     model = _WithHeads(recipe.mouth_weight)
-    optimizer = build_optimizer(model.named_parameters(), OptimizerConfig(name="adamw", lr=recipe.lr))
-    engine = start_engine(model, optimizer, recipe.batch)
-    started = time.time()
-    for step in range(recipe.steps):
-        generator = torch.Generator().manual_seed(recipe.seed + step)
-        gain = 10 ** torch.empty(recipe.batch, 1).uniform_(-0.7, 0.3, generator=generator)
-        chosen = torch.randint(len(sounds), (recipe.batch,), generator=generator)
-        sound = sounds[chosen] * gain
-        for group in engine.optimizer.param_groups:
-            group["lr"] = recipe.lr * min(1.0, (step + 1) / recipe.warmup) * (1 - step / recipe.steps)
-        loss = engine(sound, band_targets(sound), mouths[chosen])
-        engine.backward(loss)
-        engine.step()
-        if step % 100 == 0:
-            print(f"step {step} loss {loss.item():.4f} {time.time() - started:.0f} s", flush=True)
-    output.mkdir(parents=True, exist_ok=True)
-    model.encoder.config.save_pretrained(output)
-    Wav2Vec2FeatureExtractor(do_normalize=False, return_attention_mask=False).save_pretrained(output)
-    weights = {name: value.contiguous() for name, value in model.encoder.state_dict().items()}
-    save_file(weights, output / "model.safetensors", metadata={"format": "pt"})
+    seconds = fit(model, sounds, recipe, lambda sound, chosen: (band_targets(sound), mouths[chosen]))
+    save_encoder(model.encoder, output)
     command = f"deepspeed --num_gpus 1 --module training.recipes.people_speech_encoder --output {output.as_posix()}"
-    write_record(output, command, recipe, time.time() - started, readout(output))
+    write_record(output, command, recipe, seconds, readout(output))
 
 
 def readout(

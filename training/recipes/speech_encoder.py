@@ -7,8 +7,10 @@ a linear head on every hidden state regresses log band energies and loudness of 
 
 import argparse
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -35,6 +37,7 @@ class SpeechEncoderRecipe:
     steps: int = 500
     batch: int = 16
     lr: float = 2e-3
+    warmup: int = 50
 
 
 def tiny_config() -> Wav2Vec2Config:
@@ -81,34 +84,73 @@ def band_targets(sound: Tensor) -> Tensor:
     return torch.cat([torch.log10(bands + 1e-3), 4 * torch.log10(loudness + 1e-2)], dim=-1)
 
 
-def train(recipe: SpeechEncoderRecipe, output: Path) -> None:
-    """Train and write `config.json`, `model.safetensors` and `RECIPE.json` into `output`."""
-    torch.manual_seed(recipe.seed)
-    rng = np.random.default_rng(recipe.seed)
-    sounds = torch.from_numpy(np.stack([draw_speech(rng, SAMPLES, rng.uniform(95, 230)) for _ in range(recipe.clips)]))
-    model = _WithHeads()
+class SoundRecipe(Protocol):
+    """What `fit` asks of a recipe."""
+
+    @property
+    def seed(self) -> int: ...
+
+    @property
+    def steps(self) -> int: ...
+
+    @property
+    def batch(self) -> int: ...
+
+    @property
+    def lr(self) -> float: ...
+
+    @property
+    def warmup(self) -> int: ...
+
+
+def fit(
+    model: nn.Module, sounds: Tensor, recipe: SoundRecipe, targets: Callable[[Tensor, Tensor], tuple[Tensor, ...]]
+) -> float:
+    """Train by AdamW on sounds of random gain; returns the seconds.
+
+    Args:
+        model: gives the loss of sounds and their targets.
+        sounds: `(N, S)`.
+        recipe: how.
+        targets: of `(B, S)` sounds and their `(B,)` places in `sounds`.
+    """
     optimizer = build_optimizer(model.named_parameters(), OptimizerConfig(name="adamw", lr=recipe.lr))
     engine = start_engine(model, optimizer, recipe.batch)
     started = time.time()
     for step in range(recipe.steps):
         generator = torch.Generator().manual_seed(recipe.seed + step)
         gain = 10 ** torch.empty(recipe.batch, 1).uniform_(-0.7, 0.3, generator=generator)
-        sound = sounds[torch.randint(recipe.clips, (recipe.batch,), generator=generator)] * gain
+        chosen = torch.randint(len(sounds), (recipe.batch,), generator=generator)
+        sound = sounds[chosen] * gain
         for group in engine.optimizer.param_groups:
-            group["lr"] = recipe.lr * min(1.0, (step + 1) / 50) * (1 - step / recipe.steps)
-        loss = engine(sound, band_targets(sound))
+            group["lr"] = recipe.lr * min(1.0, (step + 1) / recipe.warmup) * (1 - step / recipe.steps)
+        loss = engine(sound, *targets(sound, chosen))
         engine.backward(loss)
         engine.step()
         if step % 50 == 0:
             print(f"step {step} loss {loss.item():.4f} {time.time() - started:.0f} s", flush=True)
+    return time.time() - started
+
+
+def save_encoder(encoder: Wav2Vec2Model, output: Path) -> None:
+    """Write transformers' layout. It hears how loud a sound is, which opens a mouth: nothing is normalised."""
     output.mkdir(parents=True, exist_ok=True)
-    model.encoder.config.save_pretrained(output)
-    # It hears how loud a sound is, which opens a puppet's mouth.
+    encoder.config.save_pretrained(output)
     Wav2Vec2FeatureExtractor(do_normalize=False, return_attention_mask=False).save_pretrained(output)
-    weights = {name: value.contiguous() for name, value in model.encoder.state_dict().items()}
+    weights = {name: value.contiguous() for name, value in encoder.state_dict().items()}
     save_file(weights, output / "model.safetensors", metadata={"format": "pt"})
+
+
+def train(recipe: SpeechEncoderRecipe, output: Path) -> None:
+    """Train and write `config.json`, `model.safetensors` and `RECIPE.json` into `output`."""
+    torch.manual_seed(recipe.seed)
+    rng = np.random.default_rng(recipe.seed)
+    sounds = torch.from_numpy(np.stack([draw_speech(rng, SAMPLES, rng.uniform(95, 230)) for _ in range(recipe.clips)]))
+    model = _WithHeads()
+    seconds = fit(model, sounds, recipe, lambda sound, _: (band_targets(sound),))
+    save_encoder(model.encoder, output)
     command = f"deepspeed --num_gpus 1 training/recipes/speech_encoder.py --output {output.as_posix()}"
-    write_record(output, command, recipe, time.time() - started, score(output))
+    write_record(output, command, recipe, seconds, score(output))
 
 
 def score(path: Path, seed: int = 9_000_000, clips: int = 128) -> dict[str, float]:

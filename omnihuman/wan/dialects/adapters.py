@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from media.user_error import UserError
+from media.user_error import UserError, some_of
 from omnihuman.wan.dialects.names import to_diffusers, to_original, unflattened
 from omnihuman.wan.dialects.tensor_files import StoredBytes, TensorFile, read_header
 
@@ -149,7 +149,7 @@ def _sorted_keys(
         raise AdapterError(f"{path} mixes {both}: take them apart into a file of each before you convert")
     if foreign or not seen:
         raise AdapterError(
-            f"{path} holds {_listed(foreign) or 'no key'} that is no LoRA of a module of Wan's transformer; for example "
+            f"{path} holds {some_of(foreign, SHOWN) or 'no key'} that is no LoRA of a module of Wan's transformer; for example "
             "transformer.blocks.0.attn1.to_q.lora_A.weight or diffusion_model.blocks.0.self_attn.q.lora_down.weight would be. "
             "Is it of another base model?"
         )
@@ -189,7 +189,7 @@ def _whole(path: Path, halves: Mapping[str, Mapping[str, StoredBytes]]) -> dict[
     lonely = [f"{module} ({next(iter(found), 'alpha')} alone)" for module, found in halves.items() if len(found) < 2]
     if lonely:
         raise AdapterError(
-            f"{path} holds half of the update of {_listed(lonely)}: it is cut off or was taken apart; fetch it again"
+            f"{path} holds half of the update of {some_of(lonely, SHOWN)}: it is cut off or was taken apart; fetch it again"
         )
     out = {}
     for module, found in halves.items():
@@ -212,11 +212,11 @@ def _alphas(
     orphans = [module for module in beside if module not in whole]
     if orphans:
         raise AdapterError(
-            f"{path} holds alpha of {_listed(orphans)} but no matrices of it: it is cut off; fetch it again"
+            f"{path} holds alpha of {some_of(orphans, SHOWN)} but no matrices of it: it is cut off; fetch it again"
         )
     if beside and lacking:
         raise AdapterError(
-            f"{path} holds alpha of {len(beside)} modules, {next(iter(beside))} among them, and none of {_listed(lacking)}: export the file again, "
+            f"{path} holds alpha of {len(beside)} modules, {next(iter(beside))} among them, and none of {some_of(lacking, SHOWN)}: export the file again, "
             "for a guess would scale these by another number than they were trained with"
         )
     if beside:
@@ -258,8 +258,3 @@ def _by_pattern(patterns: Mapping[str, float], module: str, otherwise: float) ->
         if re.fullmatch(rf"(.*\.)?({pattern})", module):
             return value
     return otherwise
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more

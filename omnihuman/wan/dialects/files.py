@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from media.files import whole_directory, write_atomically
+from media.user_error import some_of
 from omnihuman.errors import InputError, MissingWeights
 from omnihuman.wan.checkpoint import WAN_CONFIG, WEIGHTS, from_original, weight_files
 from omnihuman.wan.dialects.adapter_writing import written_as
@@ -16,6 +17,7 @@ from omnihuman.wan.dialects.adapters import (
     ADAPTER_DIALECTS,
     PEFT_CONFIG,
     PEFT_WEIGHTS,
+    SHOWN,
     Adapter,
     is_adapter,
     read_adapter,
@@ -279,6 +281,5 @@ def _model_of(adapter: Adapter) -> str:
     return f"{said}; {len(adapter.updates)} modules in {len(blocks)} blocks"
 
 
-def _some(names: tuple[str, ...], shown: int = 4) -> str:
-    more = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return f"{len(names)}: {', '.join(names[:shown])}{more}" if names else ""
+def _some(names: tuple[str, ...]) -> str:
+    return f"{len(names)}: {some_of(names, SHOWN)}" if names else ""
