@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from assets.core.workspace import Workspace
 from media import encode_clip, probe_clip, read_audio, sha256_of_file, write_atomically
 from media.decode import decode_clip
+from media.speech.length import fitted
 from omnihuman.autoencoder import with_narrower_decoder
 from omnihuman.conditions.activation import ConditionError
 from omnihuman.digests import weights_digest
@@ -25,7 +26,7 @@ from orchestration.commands import cli
 from profiles import load_profile
 from profiles.conditions import FILES
 from puppets import PuppetKeypoints, measure, render
-from serving import generation, inputs
+from serving import inputs
 from serving.generation import (
     GenerateError,
     Request,
@@ -213,10 +214,10 @@ def test_a_long_sound_is_held_once(tmp_path):
     tracemalloc.start()
     samples = read_sound(tmp_path / "a.wav", VIDEO, 180.0).samples
     held, peak = tracemalloc.get_traced_memory()
-    fitted = generation._fitted(samples, len(samples) - RATE)
+    shorter = fitted(samples, len(samples) - RATE)
     tracemalloc.stop()
     assert held < 1.2 * samples.nbytes and peak < 2.6 * samples.nbytes
-    assert np.shares_memory(fitted, samples) and len(generation._fitted(samples, len(samples) + 5)) == len(samples) + 5
+    assert np.shares_memory(shorter, samples) and len(fitted(samples, len(samples) + 5)) == len(samples) + 5
 
 
 def test_a_file_without_sound_is_refused_by_name(tmp_path):
