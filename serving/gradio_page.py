@@ -40,7 +40,7 @@ from serving.page_crop import add_crop_tool
 from serving.page_examples import PageExample, page_examples
 from serving.page_look import CSS, THEME, OnlyFromHere
 from serving.page_verify import add_drop_zone
-from serving.video_settings import VideoSettings
+from serving.videos.settings import VideoSettings
 from tracking.registry import RegistryError
 
 logger = logging.getLogger(__name__)

@@ -190,8 +190,8 @@ def serve(
     need("pip install -c constraints.txt -e '.[serve]'", "python_multipart", "prometheus_client")
     from serving.http.clients import read_tokens
     from serving.http.request_limits import Limits
-    from serving.video_jobs import Quota
-    from serving.video_server import serve as serve_videos
+    from serving.videos.jobs import Quota
+    from serving.videos.server import serve as serve_videos
 
     _say_what_is_off()
     known = None if tokens is None else read_tokens(tokens)

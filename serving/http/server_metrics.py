@@ -3,7 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from serving.video_jobs import RUNNING, JobStore
+from serving.videos.jobs import RUNNING, JobStore
 
 __all__ = ["CONTENT_TYPE_LATEST", "ServerMetrics"]
 
@@ -31,7 +31,7 @@ class ServerMetrics:
         self._requests.labels(method, route, str(status)).inc()
 
     def finished(self, outcome: str, seconds: float, video_seconds: float) -> None:
-        """One job; see `serving.video_worker.Counting`."""
+        """One job; see `serving.videos.worker.Counting`."""
         self._jobs.labels(outcome).inc()
         self._work.observe(seconds)
         if outcome == "done":

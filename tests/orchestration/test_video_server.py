@@ -176,7 +176,7 @@ def test_a_job_outlives_kill_9_and_goes_on_at_its_last_segment(home, tmp_path):
 def test_strangers_are_kept_out_unless_that_is_asked_for(home, capfd):
     from assets.core.workspace import Workspace
     from serving.http.request_limits import Limits, VisitorError, check_host
-    from serving.video_server import serve
+    from serving.videos.server import serve
     from tests.orchestration.serving import PROFILE
 
     with pytest.raises(VisitorError, match="--host 0.0.0.0 lets other machines in"):
@@ -212,8 +212,8 @@ def app(home, tmp_path):
     from serving.http.clients import read_tokens
     from serving.http.request_limits import Limits
     from serving.http.server_metrics import ServerMetrics
-    from serving.video_jobs import JobStore
-    from serving.video_server import build_app
+    from serving.videos.jobs import JobStore
+    from serving.videos.server import build_app
 
     file = tmp_path / "tokens"
     file.write_text("# who may ask\n" + "".join(f"{name} {token}\n" for name, token in TOKENS.items()))
@@ -228,7 +228,7 @@ def app(home, tmp_path):
         wake=lambda: None,
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("serving.video_server._check", lambda worker, request: [])
+        patch.setattr("serving.videos.server._check", lambda worker, request: [])
         built = build_app(worker, ServerMetrics(store), ("127.0.0.1",), 1.0, read_tokens(file))
         with TestClient(built, base_url="http://127.0.0.1") as client:
             client.exposed = TestClient(build_app(worker, ServerMetrics(store), None, 1.0))

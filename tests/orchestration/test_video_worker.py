@@ -7,9 +7,9 @@ import time
 from types import SimpleNamespace
 
 from serving.http.request_limits import Limits
-from serving.video_jobs import DONE, FAILED, STATE, VIDEO, JobStore, Quota
-from serving.video_settings import VideoSettings
-from serving.video_worker import VideoWorker
+from serving.videos.jobs import DONE, FAILED, STATE, VIDEO, JobStore, Quota
+from serving.videos.settings import VideoSettings
+from serving.videos.worker import VideoWorker
 
 
 def test_a_job_that_an_older_version_wrote_fails_alone_and_is_not_tried_for_ever(tmp_path, caplog):

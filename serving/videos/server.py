@@ -24,9 +24,9 @@ from serving.http.request_limits import BAD_INPUT, Limits, NotAllowedError, chec
 from serving.http.same_origin import SameOrigin
 from serving.http.server_metrics import CONTENT_TYPE_LATEST, ServerMetrics
 from serving.model_choice import load_model
-from serving.video_jobs import DONE, VIDEO, Job, JobStore, QueueFull, Quota
-from serving.video_settings import VideoSettings
-from serving.video_worker import VideoWorker
+from serving.videos.jobs import DONE, VIDEO, Job, JobStore, QueueFull, Quota
+from serving.videos.settings import VideoSettings
+from serving.videos.worker import VideoWorker
 
 JOBS = "video_jobs"  # below var/
 DRAIN_SECONDS = 10  # for answers under way when the server ends

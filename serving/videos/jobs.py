@@ -17,7 +17,7 @@ from media.access import chosen_umask
 from media.user_error import UserError
 from serving.generation import Request
 from serving.http.request_limits import Limits, keep_upload
-from serving.video_settings import VideoSettings
+from serving.videos.settings import VideoSettings
 
 QUEUED, RUNNING, DONE, FAILED, DELETED = "queued", "running", "done", "failed", "deleted"
 STATE, VIDEO, INPUTS = "job.json", "video.mp4", "inputs"

@@ -9,7 +9,7 @@ from assets.core.workspace import Workspace
 from serving.generation import prepare_video, write_video
 from serving.http.request_limits import BAD_INPUT, in_visitor_words
 from serving.model_choice import LoadedModel
-from serving.video_jobs import DONE, FAILED, QUEUED, RUNNING, Job, JobStore, Quota
+from serving.videos.jobs import DONE, FAILED, QUEUED, RUNNING, Job, JobStore, Quota
 
 logger = logging.getLogger(__name__)
 IDLE_SECONDS = 5.0  # between looks at the folder when nobody calls `wake`

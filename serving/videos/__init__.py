@@ -1,0 +1,1 @@
+"""Videos over HTTP: jobs on disk, the worker that makes them, and the form of the requests."""
