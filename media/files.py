@@ -13,15 +13,15 @@ from typing import BinaryIO
 from media.access import mode_of_new
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` so that `path` holds either the old bytes or all of the new ones, also after `kill -9`."""
+def write_atomically(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """Write `data` so that `path` holds either the old bytes or all of the new ones, also after `kill -9`; `mode` less the umask."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as temporary:
+    with whole_file(path, mode) as temporary:
         temporary.write_bytes(data)
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, mode: int = 0o666) -> Iterator[Path]:
     """Give a file beside `path` to write; when the block ends well it is flushed and takes `path`'s place, else it is removed."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
     os.close(handle)
@@ -29,7 +29,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         flush_to_disk(temporary)
-        temporary.chmod(mode_of_new(0o666))
+        temporary.chmod(mode_of_new(mode))
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -21,11 +21,19 @@ class Droppable(StrEnum):
     face_check = "face_check"
 
 
+class KeyRight(StrEnum):
+    """What a key of the video server may be for."""
+
+    videos = "videos"
+    metrics = "metrics"
+    log = "log"
+
+
 app = typer.Typer()
 # What page and server ask alike.
 HostOption = Annotated[str, typer.Option(help="address to serve on; others than this machine's own need --expose")]
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")]
-ExposeOption = Annotated[bool, typer.Option("--expose", help="let other machines in; without tokens, anybody")]
+ExposeOption = Annotated[bool, typer.Option("--expose", help="let other machines in; without keys, anybody")]
 LongestOption = Annotated[float, typer.Option(help="seconds of one video")]
 MayDropOption = Annotated[
     list[Droppable] | None,
@@ -172,9 +180,9 @@ def serve(
     upload_mib: Annotated[int, typer.Option(min=1, help="largest request")] = 100,
     waiting: Annotated[int, typer.Option(min=1, help="jobs that may wait")] = 8,
     per_client: Annotated[int, typer.Option(min=1, help="jobs of one client that may wait")] = 4,
-    tokens: Annotated[
+    keys: Annotated[
         Path | None,
-        typer.Option(help="file of lines `NAME TOKEN`: who may ask, by `Authorization: Bearer TOKEN`; default anybody"),
+        typer.Option(help="file of `omnihuman key`: who may ask, by `Authorization: Bearer KEY`; default anybody"),
     ] = None,
     may_drop: MayDropOption = None,
     keep_hours: Annotated[float, typer.Option(min=0, help="how long finished jobs are kept")] = 24.0,
@@ -188,18 +196,38 @@ def serve(
 ) -> None:
     """Make videos over HTTP, one after another, as jobs that outlive the process. Needs the extra `serve`."""
     need("pip install -c constraints.txt -e '.[serve]'", "python_multipart", "prometheus_client")
-    from serving.http.clients import read_tokens
+    from serving.http.keys import read_keys
     from serving.http.request_limits import Limits
     from serving.videos.jobs import Quota
     from serving.videos.server import serve as serve_videos
 
     _say_what_is_off()
-    known = None if tokens is None else read_tokens(tokens)
+    known = None if keys is None else read_keys(keys)
     limits = Limits(longest, upload_mib * 1024**2, waiting, per_client, _names(may_drop))
     quota = Quota(keep_hours * 3600, keep_jobs, keep_mib * 1024**2)
     raise typer.Exit(
         serve_videos(open_with(profile, device=device), model, host, port, limits, expose, quota, grace, known)
     )
+
+
+@app.command(rich_help_panel=PANEL)
+def key(
+    name: Annotated[str, typer.Argument(help="of the client; a client sees his own videos only")],
+    keys: Annotated[Path, typer.Option(help="file of keys, which `serve --keys` reads; made where it is not there")],
+    right: Annotated[
+        list[KeyRight] | None, typer.Option(help="what the key is for; repeat it for several; default videos")
+    ] = None,
+    waiting: Annotated[int | None, typer.Option(min=1, help="jobs that may wait; default the server's")] = None,
+    per_hour: Annotated[
+        int | None, typer.Option(min=1, help="videos within an hour; default as many as he likes")
+    ] = None,
+    longest: Annotated[float | None, typer.Option(help="seconds of one video; default the server's")] = None,
+) -> None:
+    """Make a key for a client of the video server and print it, once: the file holds its digest alone."""
+    from serving.http.keys import Right, add_key
+
+    rights = frozenset(Right(one) for one in right or [KeyRight.videos])
+    print(add_key(keys, name, rights, waiting=waiting, per_hour=per_hour, seconds=longest))
 
 
 def _say_what_is_off() -> None:

@@ -2,8 +2,9 @@
 
 from fastapi import HTTPException
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.http.refusals import refusal
 
 
 class BodyLimit:
@@ -19,7 +20,7 @@ class BodyLimit:
             return await self.app(scope, receive, send)
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isdigit() and int(declared) > self.largest:
-            return await JSONResponse({"detail": self.message}, 413)(scope, receive, send)
+            return await refusal(413, self.message)(scope, receive, send)
         found = 0
 
         async def counted() -> Message:

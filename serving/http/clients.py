@@ -1,77 +1,51 @@
-"""Who asks the video server: by token, where the operator wrote some, else by address; and how much one of them may send at a time."""
+"""Who asks the video server: by key, where the operator gave some, else by address; what he may do, and how much at a time."""
 
-import hashlib
-import stat
-from collections import Counter
-from collections.abc import Mapping
-from pathlib import Path
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable
 
+from fastapi import HTTPException, Request
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving.http.request_limits import VisitorError
+from serving.http.keys import ClientKey, Keys, Right, digest
+from serving.http.refusals import refusal
 
-SHORTEST = 16  # characters of a token
-OPEN = ("/health", "/ready")  # for probes, which know no token
-
-
-def read_tokens(path: Path) -> dict[str, str]:
-    """Names of clients by the SHA-256 of their token, out of a file of lines `NAME TOKEN`; `#` begins a comment.
-
-    Raises:
-        VisitorError: no such file, one that others can read, a line that is none, a token that is short or stands twice.
-    """
-    try:
-        lines, mode = path.read_text().splitlines(), path.stat().st_mode
-    except OSError as error:
-        raise VisitorError(f"--tokens {path}: {error.strerror}; write a line `NAME TOKEN` for each client") from error
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise VisitorError(f"--tokens {path} can be read by others than its owner; `chmod 600 {path}`")
-    found: dict[str, str] = {}
-    for number, line in enumerate(lines, 1):
-        words = line.partition("#")[0].split()
-        if not words:
-            continue
-        if len(words) != 2 or len(words[1]) < SHORTEST or _digest(words[1]) in found:
-            raise VisitorError(
-                f"--tokens {path}, line {number}: write `NAME TOKEN`, each token once and of {SHORTEST} characters or more "
-                "(`openssl rand -hex 24`)"
-            )
-        found[_digest(words[1])] = words[0]
-    if not found:
-        raise VisitorError(f"--tokens {path} holds none; write a line `NAME TOKEN` for each client")
-    return found
+OPEN = ("/health", "/ready")  # for probes, which know no key
+SIGNED = ("/webhooks/mlflow",)  # its sender signs the body, and has no key
+HOUR = 3600.0
 
 
 class Clients:
-    """Tell the app who asks (`request.state.client`, and `known` where a token says it); 401 without a token, 429 for too much at once.
+    """Tell the app who asks (`request.state.client`, and his `key` or None); 401 without a key, 429 for too much at once.
 
     Args:
         app: what answers.
-        tokens: of `read_tokens`; None asks for none.
+        keys: of `read_keys`; None asks for none.
         sending: requests with a body that one client may have open.
     """
 
-    def __init__(self, app: ASGIApp, tokens: Mapping[str, str] | None, sending: int):
-        self.app, self.tokens, self.sending = app, tokens, sending
+    def __init__(self, app: ASGIApp, keys: Keys | None, sending: int):
+        self.app, self.sending = app, sending
+        # Looked up by digest: how long that takes says nothing of the key.
+        self._names = None if keys is None else {key.sha256: (name, key) for name, key in keys.items()}
         self._open: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer it."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        name = self._name(scope)
-        if name is None and scope["path"] not in OPEN:
-            told = JSONResponse({"detail": "send `Authorization: Bearer TOKEN`"}, 401, {"WWW-Authenticate": "Bearer"})
+        found = self._who(scope)
+        if found is None and scope["path"] not in (*OPEN, *SIGNED):
+            told = refusal(401, "send `Authorization: Bearer KEY`", {"WWW-Authenticate": "Bearer"})
             return await told(scope, receive, send)
-        client = name or ""
-        scope.setdefault("state", {}).update(client=client, known=self.tokens is not None)
+        client, key = found or ("", None)
+        scope.setdefault("state", {}).update(client=client, key=key)
         if scope["method"] != "POST":
             return await self.app(scope, receive, send)
         if self._open[client] >= self.sending:
             why = f"{self.sending} requests of yours are coming in already; send them one after another"
-            return await JSONResponse({"detail": why}, 429, {"Retry-After": "5"})(scope, receive, send)
+            return await refusal(429, why, {"Retry-After": "5"})(scope, receive, send)
         self._open[client] += 1
         try:
             await self.app(scope, receive, send)
@@ -79,13 +53,41 @@ class Clients:
             self._open[client] -= 1
             self._open += Counter()  # forgets who has none open
 
-    def _name(self, scope: Scope) -> str | None:
-        if self.tokens is None:
-            return scope["client"][0] if scope.get("client") else ""
-        scheme, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
-        # Looked up by digest: how long that takes says nothing of the token.
-        return self.tokens.get(_digest(token.strip())) if scheme.lower() == "bearer" else None
+    def _who(self, scope: Scope) -> tuple[str, ClientKey | None] | None:
+        if self._names is None:
+            return (scope["client"][0] if scope.get("client") else ""), None
+        scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
+        return self._names.get(digest(key.strip())) if scheme.lower() == "bearer" else None
 
 
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+def needs(right: Right, local: bool = True) -> Callable[[Request], None]:
+    """A route's dependency: 403 for a key without the right, and, unless `local`, for whoever has none."""
+
+    def check(request: Request) -> None:
+        key: ClientKey | None = request.state.key
+        if key is None and not local:
+            raise HTTPException(403, f"here this takes a key with the right `{right}`; start the server with --keys")
+        if key is not None and right not in key.rights:
+            has = ", ".join(sorted(key.rights)) or "nothing"
+            raise HTTPException(
+                403, f"the key of {request.state.client} is for {has}, not for `{right}`; ask the operator for it"
+            )
+
+    return check
+
+
+class HourlyLimit:
+    """How many jobs each client asked for in the last hour, since the server started; deleting a job gives none back."""
+
+    def __init__(self) -> None:
+        self._asked: defaultdict[str, deque[float]] = defaultdict(deque)
+
+    def take(self, client: str, per_hour: int) -> float:
+        """Count one job and return 0, or count none and return the seconds until one more may be asked for."""
+        now, asked = time.monotonic(), self._asked[client]
+        while asked and asked[0] <= now - HOUR:
+            asked.popleft()
+        if len(asked) >= per_hour:
+            return max(asked[0] + HOUR - now, 1.0)
+        asked.append(now)
+        return 0.0

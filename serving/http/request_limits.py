@@ -75,8 +75,8 @@ def check_host(host: str, expose: bool) -> None:
         local = host == "localhost"
     if not local and not expose:
         raise VisitorError(
-            f"--host {host} lets other machines in, and there is no password: anybody could make videos of anybody. Put a proxy that "
-            "asks who it is before 127.0.0.1, or pass --expose, with --tokens or where the network itself keeps strangers out"
+            f"--host {host} lets other machines in, and nobody asks who they are: anybody could make videos of anybody. Put a proxy that "
+            "asks who it is before 127.0.0.1, or pass --expose, with --keys or where the network itself keeps strangers out"
         )
 
 

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from assets.core.addresses import LOOPBACK_NAMES
+from serving.http.refusals import refusal
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
@@ -38,7 +38,7 @@ class SameOrigin:
         if scope["type"] == "websocket":
             # Before it is accepted this is a 403; with words, uvicorn 0.54 logs an error too.
             return await send({"type": "websocket.close", "code": 1008, "reason": why})
-        await JSONResponse({"detail": why}, status)(scope, receive, send)
+        await refusal(status, why)(scope, receive, send)
 
     def _refusal(self, headers: Headers, method: str | None) -> tuple[int, str]:
         hosts, origins = headers.getlist("host"), headers.getlist("origin")

@@ -3,7 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from serving.videos.jobs import RUNNING, JobStore
+from serving.videos.jobs import COMPLETED, IN_PROGRESS, JobStore
 
 __all__ = ["CONTENT_TYPE_LATEST", "ServerMetrics"]
 
@@ -24,7 +24,7 @@ class ServerMetrics:
         )
         Gauge("omnihuman_jobs_waiting", "videos that nobody has begun", registry=registry).set_function(store.waiting)
         running = Gauge("omnihuman_jobs_running", "videos being made", registry=registry)
-        running.set_function(lambda: sum(job.status == RUNNING for job in store.every()))
+        running.set_function(lambda: sum(job.status == IN_PROGRESS for job in store.every()))
 
     def answered(self, method: str, route: str, status: int) -> None:
         """One request; `route` is its pattern, so that ids do not become labels."""
@@ -34,7 +34,7 @@ class ServerMetrics:
         """One job; see `serving.videos.worker.Counting`."""
         self._jobs.labels(outcome).inc()
         self._work.observe(seconds)
-        if outcome == "done":
+        if outcome == COMPLETED:
             self._made.inc(video_seconds)
 
     def text(self) -> bytes:

@@ -19,7 +19,8 @@ from serving.generation import Request
 from serving.http.request_limits import Limits, keep_upload
 from serving.videos.settings import VideoSettings
 
-QUEUED, RUNNING, DONE, FAILED, DELETED = "queued", "running", "done", "failed", "deleted"
+QUEUED, IN_PROGRESS, COMPLETED, FAILED, DELETED = "queued", "in_progress", "completed", "failed", "deleted"
+OLDER = {"running": IN_PROGRESS, "done": COMPLETED}  # words that jobs of an older server have on disk
 STATE, VIDEO, INPUTS = "job.json", "video.mp4", "inputs"
 
 
@@ -34,7 +35,9 @@ class Job:
     Attributes:
         id: 32 hex.
         client: who asked, as `serving.http.clients` names him.
-        status: `QUEUED`, `RUNNING`, `DONE`, `FAILED`, or `DELETED` for one whose worker has not let go of it yet.
+        model: which version makes it; until it is begun, which would.
+        seconds, size: of the video; `WIDTHxHEIGHT`.
+        status: `QUEUED`, `IN_PROGRESS`, `COMPLETED`, `FAILED`, or `DELETED` for one whose worker has not let go of it yet.
         settings: `VideoSettings` as JSON.
         files: paths below the job's folder under the names of `profiles.conditions.FILES`.
         created, started, finished: seconds since the epoch.
@@ -55,6 +58,27 @@ class Job:
     notes: list[str] = field(default_factory=list)
     error: str = ""
     client: str = ""
+    model: str = ""
+    seconds: float = 0.0
+    size: str = ""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What is known of a video before it is made; see `Job`."""
+
+    model: str = ""
+    seconds: float = 0.0
+    size: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one client may have: jobs waiting at a time, and seconds of a video."""
+
+    waiting: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -80,21 +104,24 @@ class JobStore:
         self,
         settings: VideoSettings,
         uploads: Mapping[str, tuple[BinaryIO, str]],
-        check: Callable[[Request], list[str]],
+        check: Callable[[Request], Checked],
         client: str = "",
+        share: Share | None = None,
     ) -> Job:
         """Keep the files, look at them, and queue the job.
 
         Args:
             settings: what was asked for.
             uploads: content and file name under the names of `profiles.conditions.FILES`.
-            check: raises what is wrong with the request, or returns notes; nothing of a refused job is kept.
+            check: raises what is wrong with the request, or says what will come of it; nothing of a refused job is kept.
             client: who asks.
+            share: what he may have; None is every client's share.
 
         Raises:
             QueueFull: as many jobs wait as may, of all or of this client.
         """
-        self._reserve(client)
+        share = share or Share(self.limits.per_client, self.limits.seconds)
+        self._reserve(client, share.waiting)
         try:
             name = uuid.uuid4().hex
             with whole_directory(self.path(name)) as place:
@@ -102,9 +129,10 @@ class JobStore:
                     kind: keep_upload(content, title, place / INPUTS / kind)
                     for kind, (content, title) in uploads.items()
                 }
-                notes = check(settings.request(place / VIDEO, files, self.limits.seconds))
+                found = check(settings.request(place / VIDEO, files, share.seconds))
                 inside = {kind: str(path.relative_to(place)) for kind, path in files.items()}
-                job = Job(name, QUEUED, settings.model_dump(), inside, time.time(), notes=notes, client=client)
+                told = {**vars(found), "notes": list(found.notes)}
+                job = Job(name, QUEUED, settings.model_dump(), inside, time.time(), client=client, **told)
                 write_atomically(place / STATE, _as_json(job))
             return job
         finally:
@@ -132,7 +160,7 @@ class JobStore:
         if job.status != QUEUED:
             return 0
         return sum(
-            other.status == RUNNING or (other.status == QUEUED and other.created < job.created)
+            other.status == IN_PROGRESS or (other.status == QUEUED and other.created < job.created)
             for other in self.every()
         )
 
@@ -156,7 +184,7 @@ class JobStore:
             job = self.get(name)
             if job is None:
                 return False
-            if job.status == RUNNING:
+            if job.status == IN_PROGRESS:
                 self.change(name, status=DELETED)
             else:
                 self.remove(name)
@@ -185,20 +213,19 @@ class JobStore:
         files = {kind: self.path(job.id) / path for kind, path in job.files.items()}
         return VideoSettings(**job.settings).request(self.path(job.id) / VIDEO, files, self.limits.seconds)
 
-    def _reserve(self, client: str) -> None:
+    def _reserve(self, client: str, share: int) -> None:
         with self._lock:
             waiting = [job.client for job in self.every() if job.status == QUEUED] + self._coming
             if len(waiting) >= self.limits.waiting:
                 raise QueueFull(f"{self.limits.waiting} videos wait already, which is as many as may; ask again later")
-            if waiting.count(client) >= self.limits.per_client:
-                raise QueueFull(
-                    f"{self.limits.per_client} of your videos wait already, which is as many as may; ask again later"
-                )
+            if waiting.count(client) >= share:
+                raise QueueFull(f"{share} of your videos wait already, which is as many as may; ask again later")
             self._coming.append(client)
 
     def _read(self, name: str) -> Job | None:
         try:
-            return Job(**json.loads((self.path(name) / STATE).read_text()))
+            read = json.loads((self.path(name) / STATE).read_text())
+            return Job(**{**read, "status": OLDER.get(read["status"], read["status"])})
         except FileNotFoundError:
             return None
 
@@ -208,7 +235,7 @@ class JobStore:
             job = self._read(path.name)
             if job is None or job.status == DELETED:
                 self.remove(path.name)
-            elif job.status == RUNNING:
+            elif job.status == IN_PROGRESS:
                 self.change(job.id, status=QUEUED)
 
 

@@ -9,7 +9,7 @@ from assets.core.workspace import Workspace
 from serving.generation import prepare_video, write_video
 from serving.http.request_limits import BAD_INPUT, in_visitor_words
 from serving.model_choice import LoadedModel
-from serving.videos.jobs import DONE, FAILED, QUEUED, RUNNING, Job, JobStore, Quota
+from serving.videos.jobs import COMPLETED, FAILED, IN_PROGRESS, QUEUED, Job, JobStore, Quota
 
 logger = logging.getLogger(__name__)
 IDLE_SECONDS = 5.0  # between looks at the folder when nobody calls `wake`
@@ -37,7 +37,8 @@ class VideoWorker(threading.Thread):
         # A daemon: a segment that outlasts the time for shutting down must not keep the process; its job can go on later.
         super().__init__(name="video-worker", daemon=True)
         self.workspace, self.model, self.store = workspace, model, store
-        self._counting, self._quota = counting, quota
+        self.called: tuple[str, ...] = ()  # other names by which a request may ask for the model
+        self._counting, self.quota = counting, quota
         self._awake, self._ending = threading.Event(), threading.Event()
 
     @property
@@ -59,7 +60,7 @@ class VideoWorker(threading.Thread):
     def run(self) -> None:
         """Until `stop`."""
         while not self._ending.is_set():
-            self.store.forget_finished(self._quota)
+            self.store.forget_finished(self.quota)
             job = self.store.next_queued()
             if job is None:
                 self._awake.wait(IDLE_SECONDS)
@@ -69,7 +70,7 @@ class VideoWorker(threading.Thread):
 
     def _make(self, job: Job) -> None:
         begun = time.time()
-        if self.store.change(job.id, status=RUNNING, started=begun) is None:
+        if self.store.change(job.id, status=IN_PROGRESS, started=begun) is None:
             return
         try:
             outcome, error, seconds = self._made(job)
@@ -96,7 +97,7 @@ class VideoWorker(threading.Thread):
             )
         except BAD_INPUT as problem:
             return FAILED, in_visitor_words(problem, request, self.store.limits), seconds
-        return DONE, "", seconds
+        return COMPLETED, "", seconds
 
     def _end(self, job: Job, outcome: str, error: str, seconds: float, video_seconds: float) -> None:
         if self.store.change(job.id, status=outcome, error=error, finished=time.time()) is None:

@@ -143,9 +143,11 @@ def test_over_http(example, home, videos):
             asked = requests.post(
                 f"{address}/v1/videos", files={"image": face, "audio": voice}, data=settings, timeout=60
             )
-        assert asked.status_code == 202, asked.text
-        job = wait(address, asked.json()["id"], {"done", "failed"})
-        assert job["status"] == "done", job
-        write_atomically(videos / "server.mp4", requests.get(address + job["links"]["video"], timeout=10).content)
+        assert asked.status_code == 200, asked.text
+        job = wait(address, asked.json()["id"], {"completed", "failed"})
+        assert job["status"] == "completed", job
+        write_atomically(
+            videos / "server.mp4", requests.get(f"{address}/v1/videos/{job['id']}/content", timeout=10).content
+        )
     check(videos / "server.mp4")
     assert by_champion(videos / "server.mp4")

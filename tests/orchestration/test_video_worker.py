@@ -7,7 +7,7 @@ import time
 from types import SimpleNamespace
 
 from serving.http.request_limits import Limits
-from serving.videos.jobs import DONE, FAILED, STATE, VIDEO, JobStore, Quota
+from serving.videos.jobs import COMPLETED, FAILED, STATE, VIDEO, Checked, JobStore, Quota
 from serving.videos.settings import VideoSettings
 from serving.videos.worker import VideoWorker
 
@@ -15,7 +15,7 @@ from serving.videos.worker import VideoWorker
 def test_a_job_that_an_older_version_wrote_fails_alone_and_is_not_tried_for_ever(tmp_path, caplog):
     """Its settings are none of today's: that is found outside of everything that knows what to tell a visitor."""
     store = JobStore(tmp_path / "jobs", Limits())
-    job = store.add(VideoSettings(), {}, lambda request: [])
+    job = store.add(VideoSettings(), {}, lambda request: Checked())
     state = store.path(job.id) / STATE
     old = json.loads(state.read_text())
     state.write_text(json.dumps({**old, "settings": {**old["settings"], "no_longer": 1}}))
@@ -32,11 +32,11 @@ def test_of_what_ended_the_oldest_go_first_by_number_by_bytes_and_by_age(tmp_pat
     store = JobStore(tmp_path / "jobs", Limits(waiting=9, per_client=9))
     now, names = time.time(), []
     for age in (50, 40, 30, 20, 10):
-        job = store.add(VideoSettings(), {"audio": (io.BytesIO(b"0" * 10_000), "voice.wav")}, lambda request: [])
+        job = store.add(VideoSettings(), {"audio": (io.BytesIO(b"0" * 10_000), "voice.wav")}, lambda request: Checked())
         (store.path(job.id) / VIDEO).write_bytes(b"0" * 10_000)
-        store.change(job.id, status=DONE, finished=now - age)
+        store.change(job.id, status=COMPLETED, finished=now - age)
         names.append(job.id)
-    waits = store.add(VideoSettings(), {"audio": (io.BytesIO(b"0" * 90_000), "voice.wav")}, lambda request: [])
+    waits = store.add(VideoSettings(), {"audio": (io.BytesIO(b"0" * 90_000), "voice.wav")}, lambda request: Checked())
 
     def left(**quota):
         store.forget_finished(Quota(**quota))
