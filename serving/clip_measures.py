@@ -50,10 +50,15 @@ def measure_video(path: Path, prepared: Prepared, detector: KeypointDetector, vi
     Raises:
         MediaError: the file cannot be decoded.
     """
+    frames = read_made(path, prepared, video)
+    return [*_mouth(frames, prepared, detector, video), *_colour(frames, prepared)]
+
+
+def read_made(path: Path, prepared: Prepared, video: VideoConfig) -> np.ndarray:
+    """`(T, H, W, 3)` uint8 of the first seconds of an mp4 that was made of `prepared`, at the model's size. Raises MediaError."""
     size = prepared.video
     bucket = video.main.model_copy(update={"height": size.height, "width": size.width, "frames": size.segment_frames})
-    clip = decode_clip(path, video.fps, video.sample_rate, LONGEST, into_bucket(bucket))
-    return [*_mouth(clip.frames, prepared, detector, video), *_colour(clip.frames, prepared)]
+    return decode_clip(path, video.fps, video.sample_rate, LONGEST, into_bucket(bucket)).frames
 
 
 def _mouth(

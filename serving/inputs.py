@@ -55,7 +55,7 @@ def read_reference(path: Path, video: VideoConfig, detector: KeypointDetector | 
     Raises:
         GenerateError: no such file, nothing readable, too large or too small, no face, or several people.
     """
-    picture = _picture(path, video.fps)
+    picture = read_picture(path, video.fps)
     height, width = picture.shape[:2]
     bucket = choose_bucket(width, height, max(b.frames for b in video.all_buckets), video)
     image = into_bucket(bucket)(picture)
@@ -269,7 +269,8 @@ def frames_wanted(
     return frames
 
 
-def _picture(path: Path, fps: float) -> np.ndarray:
+def read_picture(path: Path, fps: float) -> np.ndarray:
+    """`(H, W, 3)` uint8 RGB of a picture, or of a video's first frame, at its own size. Raises GenerateError."""
     _check_file(path, "image")
     if is_photograph(path):
         try:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 from assets.core.names import STUDENT, TEACHER, TRANSFORMER
 from assets.core.workspace import Workspace
 from media.records import ProductRecord, SnapshotRecord, TrainedOnRecord
@@ -85,6 +87,23 @@ def load_model(workspace: Workspace, model: str, keep_dtype: bool = False) -> Lo
     choose_device(workspace.profile.evaluation.device)  # before minutes are spent on reading
     return_large_blocks()
     return _load(workspace, _find(workspace, model), keep_dtype)
+
+
+def followed_alias(workspace: Workspace, model: str) -> ModelAddress | None:
+    """The alias that `model` names, which may move; None for a folder or a version. Raises as `load_model`."""
+    if not isinstance(_find(workspace, model), Path | Checkpoint):
+        address = ModelAddress.parse(model, STUDENT)
+        return address if address.version is None else None
+    return None
+
+
+def load_beside(workspace: Workspace, address: ModelAddress) -> LoadedModel:
+    """As `load_model`, of a registered version, while other threads of this process generate.
+
+    Libraries build a network of files in bfloat16 under that default dtype of torch, which is the whole process's: what another thread
+    draws meanwhile would have fewer bits. So files are read as float32, which holds their values exactly, and cast afterwards.
+    """
+    return _load(workspace, workspace.registry.find(address), dtype=torch.float32)
 
 
 def with_decoder(model: LoadedModel, folder: Path) -> LoadedModel:
@@ -165,13 +184,18 @@ def _registered(workspace: Workspace, model: str) -> "Version":
         raise GenerateError(str(error)) from error
 
 
-def _load(workspace: Workspace, found: "Path | Checkpoint | Version", keep_dtype: bool = False) -> LoadedModel:
-    loaded = _read(workspace, found)
+def _load(
+    workspace: Workspace,
+    found: "Path | Checkpoint | Version",
+    keep_dtype: bool = False,
+    dtype: torch.dtype | None = None,
+) -> LoadedModel:
+    loaded = _read(workspace, found, dtype)
     place_pipeline(loaded.pipeline, workspace.profile, keep_dtype)
     return loaded
 
 
-def _read(workspace: Workspace, found: "Path | Checkpoint | Version") -> LoadedModel:
+def _read(workspace: Workspace, found: "Path | Checkpoint | Version", dtype: torch.dtype | None = None) -> LoadedModel:
     if isinstance(found, Checkpoint):
         joined = _joined(workspace.profile, found)
         return dataclasses.replace(joined, trained_on=_clips_of(workspace, joined.snapshot))
@@ -184,7 +208,13 @@ def _read(workspace: Workspace, found: "Path | Checkpoint | Version") -> LoadedM
     folder, origin = workspace.registry.folder(found.name, found.version), found.origin
     clips, name = TrainedOnRecord.read_if_there(folder), f"{found.name} version {found.version}"
     return LoadedModel(
-        _read_pipeline(folder), name, origin.weights_digest, origin.snapshot_digest, "", clips, found.version
+        _read_pipeline(folder, dtype=dtype),
+        name,
+        origin.weights_digest,
+        origin.snapshot_digest,
+        "",
+        clips,
+        found.version,
     )
 
 
@@ -208,11 +238,11 @@ def _joined(profile: Profile, checkpoint: Checkpoint) -> LoadedModel:
     return LoadedModel(pipeline, str(folder), weights_digest(folder / TRANSFORMER), record.snapshot_digest)
 
 
-def _read_pipeline(folder: Path, audio_encoder: str | Path = "") -> OmniHumanPipeline:
+def _read_pipeline(folder: Path, audio_encoder: str | Path = "", dtype: torch.dtype | None = None) -> OmniHumanPipeline:
     with _as_generate_error(folder):
         if is_wan_pipeline(folder):
             return pipeline_from_wan(folder, audio_encoder)
-        return OmniHumanPipeline.from_pretrained(str(folder))
+        return OmniHumanPipeline.from_pretrained(str(folder), **({} if dtype is None else {"dtype": dtype}))
 
 
 @contextmanager

@@ -108,12 +108,12 @@ class Material:
             self.__dict__["detected"] = detected
 
     @classmethod
-    def of_bucket(cls, clip: BucketClip, bench: Bench) -> "Material":
-        """A clip that is already in the bucket: its frames stand for the source's too, and there is no file."""
+    def of_bucket(cls, clip: BucketClip, bench: Bench, native: np.ndarray | None = None) -> "Material":
+        """A clip that is already in the bucket, and has no file: its frames stand for the source's too, unless `native` `(K, H, W, 3)` does."""
         height, width = clip.frames.shape[1:3]
         record = {"width": width, "height": height, "fps": bench.video.fps, "frames": len(clip.frames)}
         made = cls(bench, record, bytes)
-        native = clip.frames[evenly(len(clip.frames), bench.native_frames)]
+        native = clip.frames[evenly(len(clip.frames), bench.native_frames)] if native is None else native
         made.__dict__["_decoded"] = (clip, native)
         return made
 

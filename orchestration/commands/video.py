@@ -172,7 +172,7 @@ def page(
 
 @app.command(rich_help_panel=PANEL)
 def serve(
-    model: Annotated[str, typer.Option(help="as in generate; looked up once, when the server starts")] = "champion",
+    model: Annotated[str, typer.Option(help="as in generate; an alias is followed")] = "champion",
     host: HostOption = LOOPBACK,
     port: PortOption = 8080,
     expose: ExposeOption = False,
@@ -191,6 +191,22 @@ def serve(
     grace: Annotated[
         float, typer.Option(min=0, help="seconds that the segment being made gets when the server ends")
     ] = 60.0,
+    follow: Annotated[
+        float, typer.Option(min=0, help="seconds between two looks at where the model's alias stands; 0 never looks")
+    ] = 10.0,
+    canary: Annotated[
+        float, typer.Option(min=0, help="share of the videos that a new version makes until it takes over; 0: at once")
+    ] = 0.0,
+    canary_videos: Annotated[int, typer.Option(min=5, help="videos that it makes before it takes over")] = 20,
+    webhook_secret: Annotated[
+        Path | None, typer.Option(help="file with the secret of MLflow's webhook, which wakes the server at once")
+    ] = None,
+    keep_inputs: Annotated[
+        bool, typer.Option("--keep-inputs", help="keep uploads as long as their job, and prompts in the log")
+    ] = False,
+    log_days: Annotated[
+        float, typer.Option(min=0, help="how long the log of what was served remembers; 0: none")
+    ] = 90.0,
     device: DeviceOption = None,
     profile: ProfileOption = None,
 ) -> None:
@@ -198,16 +214,26 @@ def serve(
     need("pip install -c constraints.txt -e '.[serve]'", "python_multipart", "prometheus_client")
     from serving.http.keys import read_keys
     from serving.http.request_limits import Limits
+    from serving.versions.canary import CanaryRule
+    from serving.versions.webhook import read_secret
     from serving.videos.jobs import Quota
+    from serving.videos.server import ServerSettings
     from serving.videos.server import serve as serve_videos
 
     _say_what_is_off()
-    known = None if keys is None else read_keys(keys)
-    limits = Limits(longest, upload_mib * 1024**2, waiting, per_client, _names(may_drop))
-    quota = Quota(keep_hours * 3600, keep_jobs, keep_mib * 1024**2)
-    raise typer.Exit(
-        serve_videos(open_with(profile, device=device), model, host, port, limits, expose, quota, grace, known)
+    settings = ServerSettings(
+        limits=Limits(longest, upload_mib * 1024**2, waiting, per_client, _names(may_drop)),
+        expose=expose,
+        quota=Quota(keep_hours * 3600, keep_jobs, keep_mib * 1024**2),
+        grace_seconds=grace,
+        keys=None if keys is None else read_keys(keys),
+        follow_seconds=follow,
+        canary=CanaryRule(canary, canary_videos),
+        webhook_secret=None if webhook_secret is None else read_secret(webhook_secret),
+        keep_inputs=keep_inputs,
+        log_days=log_days,
     )
+    raise typer.Exit(serve_videos(open_with(profile, device=device), model, host, port, settings))
 
 
 @app.command(rich_help_panel=PANEL)

@@ -195,6 +195,10 @@ class JobStore:
         (self.path(name) / STATE).unlink(missing_ok=True)
         shutil.rmtree(self.path(name), ignore_errors=True)
 
+    def forget_inputs(self, name: str) -> None:
+        """Remove the pictures, voices and poses of a job that has ended."""
+        shutil.rmtree(self.path(name) / INPUTS, ignore_errors=True)
+
     def forget_finished(self, quota: Quota) -> None:
         """Remove what was done or failed too long ago, and the oldest of what is too much."""
         ended = [(job.finished, job.id) for job in self.every() if job.finished is not None]

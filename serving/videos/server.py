@@ -6,6 +6,8 @@ minutes, comes in and goes out as files, must outlive a restart, and has to be r
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -14,78 +16,138 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from assets.core.addresses import LOOPBACK_NAMES
 from assets.core.workspace import Workspace
+from serving.checks.output_checks import OutputChecker
 from serving.http.body_limit import BodyLimit
 from serving.http.clients import Clients, needs
 from serving.http.http_server import address, listen, run_app
 from serving.http.keys import Keys, Right
 from serving.http.refusals import refusal
-from serving.http.request_limits import Limits, check_host
+from serving.http.request_limits import Limits, VisitorError, check_host
 from serving.http.same_origin import SameOrigin
 from serving.http.server_metrics import CONTENT_TYPE_LATEST, ServerMetrics
-from serving.model_choice import load_model
+from serving.model_choice import followed_alias, load_beside, load_model
+from serving.versions.canary import CanaryRule
+from serving.versions.follow import Follower
+from serving.versions.served_models import ServedModels
+from serving.versions.webhook import add_webhook
 from serving.videos.jobs import JobStore, Quota
+from serving.videos.log_page import add_log
+from serving.videos.recorder import Recorder
 from serving.videos.routes import PLACE, add_videos
 from serving.videos.worker import VideoWorker
+from tracking.served_log import FILE, ServedLog
 
 JOBS = "video_jobs"  # below var/
 DRAIN_SECONDS = 10  # for answers under way when the server ends
 
 
-def serve(
-    workspace: Workspace,
-    model: str,
-    host: str,
-    port: int,
-    limits: Limits,
-    expose: bool = False,
-    quota: Quota = Quota(),  # noqa: B008 - frozen
-    grace_seconds: float = 60.0,
-    keys: Keys | None = None,
-) -> int:
-    """Serve until SIGTERM or Ctrl-C; returns the exit code.
+@dataclass(frozen=True)
+class ServerSettings:
+    """What the operator says beside model and address.
 
-    Args:
-        workspace: jobs lie in its `var/video_jobs`.
-        model: as in `load_model`; resolved once, so that a promotion takes effect with a restart.
-        host, port: 0 takes a free port; the address is printed.
+    Attributes:
         limits: of one request, and of the queue.
         expose: allow a host that other machines reach.
         quota: of finished jobs.
         grace_seconds: for the segment that is being made when the server ends.
         keys: of the clients; None asks for none.
+        follow_seconds: between two looks at where the model's alias stands; 0 does not look.
+        canary: how a new version is tried.
+        webhook_secret: of MLflow's webhooks; None takes none.
+        keep_inputs: keep what was uploaded as long as the job, and prompts in the log.
+        log_days: how long the log of what was served remembers; 0 writes none.
+    """
+
+    limits: Limits = Limits()
+    expose: bool = False
+    quota: Quota = Quota()
+    grace_seconds: float = 60.0
+    keys: Keys | None = None
+    follow_seconds: float = 10.0
+    canary: CanaryRule = CanaryRule()
+    webhook_secret: bytes | None = None
+    keep_inputs: bool = False
+    log_days: float = 90.0
+
+    def hosts(self) -> Sequence[str] | None:
+        """Names that a browser may call the server; None for every one."""
+        return None if self.expose else LOOPBACK_NAMES
+
+
+def serve(workspace: Workspace, model: str, host: str, port: int, settings: ServerSettings) -> int:
+    """Serve until SIGTERM or Ctrl-C; returns the exit code.
+
+    Args:
+        workspace: jobs lie in its `var/video_jobs`.
+        model: as in `load_model`; an alias is followed.
+        host, port: 0 takes a free port; the address is printed.
+        settings: of the operator.
 
     Raises:
-        VisitorError: host or port that cannot be served.
+        VisitorError: host or port that cannot be served, or a webhook where no alias is followed.
         GenerateError, RegistryError: no such model.
     """
-    check_host(host, expose)
+    check_host(host, settings.expose)
+    followed = followed_alias(workspace, model) if settings.follow_seconds else None
+    if settings.webhook_secret is not None and followed is None:
+        raise VisitorError(
+            f"--webhook-secret wakes a server that follows an alias, and {model} is none; serve NAME@ALIAS"
+        )
     listening = listen(host, port)
-    loaded = load_model(workspace, model)
-    store = JobStore(workspace.var / JOBS, limits)
-    metrics = ServerMetrics(store)
-    worker = VideoWorker(workspace, loaded, store, metrics, quota)
-    worker.called = (model,)
-    app = build_app(worker, metrics, None if expose else LOOPBACK_NAMES, grace_seconds, keys)
-    print(f"{loaded.name} on {address(host, listening)}{PLACE}; jobs in {store.folder}; Ctrl-C ends it", flush=True)
+    models = ServedModels(load_model(workspace, model), settings.canary)
+    store = JobStore(workspace.var / JOBS, settings.limits)
+    metrics = ServerMetrics(store, models)
+    log = ServedLog(workspace.var / FILE) if settings.log_days else None
+    worker = make_worker(workspace, models, store, metrics, settings, log)
+    worker.called = (model,) if followed is None else (model, str(followed), followed.alias)
+    follower = (
+        None
+        if followed is None
+        else Follower(workspace.registry, followed, models, partial(load_beside, workspace), settings.follow_seconds)
+    )
+    app = build_app(worker, metrics, settings, follower, log)
+    print(
+        f"{models.current.name} on {address(host, listening)}{PLACE}; jobs in {store.folder}; Ctrl-C ends it",
+        flush=True,
+    )
     return run_app(app, listening, DRAIN_SECONDS)
+
+
+def make_worker(
+    workspace: Workspace,
+    models: ServedModels,
+    store: JobStore,
+    metrics: ServerMetrics,
+    settings: ServerSettings,
+    log: ServedLog | None,
+) -> VideoWorker:
+    """What makes, checks and records the videos; it is not started yet. Raises as `OutputChecker`."""
+    named = settings.keys is not None
+    recorder = None if log is None else Recorder(workspace, log, settings.keep_inputs, named, settings.log_days)
+    checker = OutputChecker(workspace)
+    return VideoWorker(workspace, models, store, metrics, settings.quota, checker, recorder, settings.keep_inputs)
 
 
 def build_app(
     worker: VideoWorker,
     metrics: ServerMetrics,
-    hosts: Sequence[str] | None,
-    grace_seconds: float,
-    keys: Keys | None = None,
+    settings: ServerSettings,
+    follower: Follower | None = None,
+    log: ServedLog | None = None,
 ) -> FastAPI:
-    """The HTTP side of a worker that is not started yet; it starts and ends with the app."""
+    """The HTTP side of a worker, and what follows the alias, that are not started yet; they start and end with the app."""
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
         worker.start()
+        if follower is not None:
+            follower.start()
         yield
-        if not worker.stop(grace_seconds):
+        if follower is not None:
+            follower.stop()
+        if not worker.stop(settings.grace_seconds):
             print(
-                f"the segment being made takes longer than {grace_seconds:g} s; its job goes on after the next start",
+                f"the segment being made takes longer than {settings.grace_seconds:g} s; its job goes on after the next start",
                 flush=True,
             )
 
@@ -94,21 +156,27 @@ def build_app(
     )  # their pages fetch scripts from elsewhere
     limits = worker.store.limits
     app.add_middleware(BodyLimit, largest=limits.upload_bytes)
-    app.add_middleware(Clients, keys=keys, sending=limits.per_client)
-    app.add_middleware(SameOrigin, hosts=hosts)
+    app.add_middleware(Clients, keys=settings.keys, sending=limits.per_client)
+    app.add_middleware(SameOrigin, hosts=settings.hosts())
     _count_answers(app, metrics)
     _word_errors(app)
-    add_videos(app, worker, lists_by_address=hosts is not None)
+    add_videos(app, worker, lists_by_address=not settings.expose)
     _add_health(app, worker, metrics)
+    if follower is not None and settings.webhook_secret is not None:
+        add_webhook(app, settings.webhook_secret, follower)
+    if log is not None:
+        add_log(app, log, worker.models, local=not settings.expose)
     return app
 
 
 def _add_health(app: FastAPI, worker: VideoWorker, metrics: ServerMetrics) -> None:
     @app.head("/health", include_in_schema=False)
     @app.get("/health")
-    def health() -> dict[str, str]:
-        """The process answers."""
-        return {"status": "ok", "model": worker.model.name}
+    def health() -> dict[str, str | None]:
+        """The process answers, with which version, which is tried beside it, and why what the alias says is not what is served."""
+        models = worker.models
+        canary = None if models.canary is None else models.canary.name
+        return {"status": "ok", "model": models.current.name, "canary": canary, "wrong": models.wrong or None}
 
     @app.head("/ready", include_in_schema=False)
     @app.get("/ready")

@@ -182,12 +182,12 @@ def test_a_job_outlives_kill_9_and_goes_on_at_its_last_segment(home, tmp_path):
 
 def test_strangers_are_kept_out_unless_that_is_asked_for(home, capfd):
     from assets.core.workspace import Workspace
-    from serving.http.request_limits import Limits, VisitorError, check_host
-    from serving.videos.server import serve
+    from serving.http.request_limits import VisitorError, check_host
+    from serving.videos.server import ServerSettings, serve
     from tests.orchestration.serving import PROFILE
 
     with pytest.raises(VisitorError, match="--host 0.0.0.0 lets other machines in"):
-        serve(Workspace(home, PROFILE), "champion", "0.0.0.0", 0, Limits())
+        serve(Workspace(home, PROFILE), "champion", "0.0.0.0", 0, ServerSettings())
     for host in ("127.0.0.1", "::1", "localhost"):
         check_host(host, expose=False)
     check_host("0.0.0.0", expose=True)
@@ -220,15 +220,19 @@ def app(home, tmp_path):
     from serving.http.keys import Right, add_key, read_keys
     from serving.http.request_limits import Limits
     from serving.http.server_metrics import ServerMetrics
+    from serving.versions.canary import CanaryRule
+    from serving.versions.served_models import ServedModels
     from serving.videos.jobs import JobStore, Quota
-    from serving.videos.server import build_app
+    from serving.videos.server import ServerSettings, build_app
 
     file = tmp_path / "keys.yaml"
     keys = {name: add_key(file, name, frozenset({Right.VIDEOS}), waiting=1, per_hour=3) for name in ("ada", "bob")}
     keys["eve"] = add_key(file, "eve", frozenset({Right.METRICS}))
     assert file.stat().st_mode & 0o777 == 0o600 and not any(key in file.read_text() for key in keys.values())
     store = JobStore(tmp_path / "jobs", Limits(waiting=8, per_client=2, may_drop=frozenset({"mark"})))
+    models = ServedModels(SimpleNamespace(name="m", version=1), CanaryRule())
     worker = SimpleNamespace(
+        models=models,
         store=store,
         ready=True,
         model=SimpleNamespace(name="m"),
@@ -244,9 +248,10 @@ def app(home, tmp_path):
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("serving.generation.prepare_video", lambda workspace, model, request: prepared)
-        built = build_app(worker, ServerMetrics(store), ("127.0.0.1",), 1.0, read_keys(file))
+        metrics = ServerMetrics(store, models)
+        built = build_app(worker, metrics, ServerSettings(limits=store.limits, keys=read_keys(file)))
         with TestClient(built, base_url="http://127.0.0.1") as client:
-            client.exposed = TestClient(build_app(worker, ServerMetrics(store), None, 1.0))
+            client.exposed = TestClient(build_app(worker, metrics, ServerSettings(limits=store.limits, expose=True)))
             client.keys, client.store = keys, store
             yield client
 

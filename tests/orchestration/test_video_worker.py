@@ -7,6 +7,8 @@ import time
 from types import SimpleNamespace
 
 from serving.http.request_limits import Limits
+from serving.versions.canary import CanaryRule
+from serving.versions.served_models import ServedModels
 from serving.videos.jobs import COMPLETED, FAILED, STATE, VIDEO, Checked, JobStore, Quota
 from serving.videos.settings import VideoSettings
 from serving.videos.worker import VideoWorker
@@ -20,8 +22,9 @@ def test_a_job_that_an_older_version_wrote_fails_alone_and_is_not_tried_for_ever
     old = json.loads(state.read_text())
     state.write_text(json.dumps({**old, "settings": {**old["settings"], "no_longer": 1}}))
     ended = []
-    counting = SimpleNamespace(finished=lambda outcome, seconds, video_seconds: ended.append(outcome))
-    worker = VideoWorker(None, None, store, counting, Quota())
+    counting = SimpleNamespace(finished=lambda outcome, seconds, video_seconds, failed: ended.append(outcome))
+    models = ServedModels(SimpleNamespace(name="m", version=1), CanaryRule())
+    worker = VideoWorker(None, models, store, counting, Quota())
     with caplog.at_level(logging.ERROR):
         worker._make(store.get(job.id))
     assert ended == [FAILED] and store.get(job.id).error == "the server could not make this video; its log says why"

@@ -1,0 +1,1 @@
+"""Tests of serving/: versions, checks, the log of what was served."""

@@ -1,0 +1,120 @@
+"""The server follows the alias under load: promotion, a canary that fails, rollback, an alias that vanishes; no request fails."""
+
+import pytest
+import torch
+
+from assets.core.workspace import Workspace
+from serving.model_choice import load_beside, load_model
+from serving.versions.canary import CanaryRule
+from tests.orchestration.serving import PROFILE
+from tests.serving.students import ALIAS, home_with_students, served
+from tracking.model_address import ModelAddress
+
+pytest.importorskip("python_multipart")
+pytest.importorskip("prometheus_client")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return home_with_students(tmp_path_factory.mktemp("students"))
+
+
+def versions(jobs):
+    assert [job["status"] for job in jobs] == ["completed"] * len(jobs)
+    return [int(job["model"].rsplit(" ", 1)[1]) for job in jobs]
+
+
+def test_promotion_rollback_and_a_vanished_alias_fail_no_request(home):
+    with served(home) as server:
+        before, waiting = server.ask(), server.ask(1)
+        server.promote(2)
+        after = server.ask(2)
+        assert versions([server.made(job) for job in (before, after)]) == [1, 2] or server.made(before)[
+            "model"
+        ].endswith("2")
+        assert server.made(waiting)["status"] == "completed" and server.models.current.version == 2
+        server.promote(None)
+        health = server.client.get("/health").json()
+        assert health["model"].endswith("version 2")
+        assert "has no version with alias 'champion' any more; `omnihuman promote VERSION` sets it" in health["wrong"]
+        assert "omnihuman_alias_not_served 1.0" in server.client.get("/metrics").text
+        assert versions([server.made(server.ask(3))]) == [2]
+        server.promote(1)
+        health = server.client.get("/health").json()
+        assert health["model"].endswith("version 1") and health["wrong"] is None
+        assert versions([server.made(server.ask(4))]) == [1]
+        assert 'omnihuman_version_events{kind="switch"} 2.0' in server.client.get("/metrics").text
+
+
+@pytest.mark.parametrize(
+    ("broken", "why"),
+    [
+        (3, "100% of its 2 videos fail the check 'sharpness', 0% of the served version's"),
+        (4, "1 of its 1 videos could not be made"),
+    ],
+)
+def test_a_canary_that_draws_nothing_or_cannot_draw_is_taken_back_and_nobody_gets_its_videos(home, broken, why):
+    with served(home, CanaryRule(share=0.9, videos=5, least=2)) as server:
+        server.promote(1)
+        server.promote(broken)
+        assert server.models.canary.version == broken
+        jobs = []
+        while server.models.canary is not None:
+            jobs.append(server.made(server.ask(len(jobs))))
+            assert len(jobs) < 12
+        assert set(versions(jobs)) == {1} and why in server.models.wrong
+        server.follower.look()  # the alias still stands there, and it is not tried again
+        assert server.models.canary is None and server.client.get("/health").json()["wrong"] == server.models.wrong
+        server.promote(1)
+        assert not server.models.wrong
+
+
+def test_a_version_that_was_changed_since_it_was_signed_is_not_served(home):
+    workspace = Workspace(home, PROFILE)
+    weights = workspace.registry.folder(ALIAS.name, 2) / "transformer" / "diffusion_pytorch_model.safetensors"
+    whole = weights.read_bytes()
+    with served(home) as server:
+        try:
+            weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+            server.promote(2)
+            assert server.models.current.version == 1
+            assert "version 2 of omnihuman-student cannot be served" in server.models.wrong
+            assert weights.name in server.models.wrong
+        finally:
+            weights.write_bytes(whole)
+            server.promote(1)
+
+
+def test_an_alias_that_vanishes_while_its_version_is_loaded_leaves_what_is_served(home):
+    with served(home) as server:
+        load = server.follower._load
+
+        def load_and_lose(address):
+            server._registry.remove_alias(ALIAS.name, ALIAS.alias)
+            return load(address)
+
+        server.follower._load = load_and_lose
+        server.promote(2)
+        assert server.models.current.version == 1 and "has no version with alias" in server.models.wrong
+        server.follower._load = load
+        server.promote(1)
+
+
+def test_loading_beside_a_generation_leaves_the_default_dtype_alone_and_every_value_as_it_was(home, monkeypatch):
+    """The default dtype of torch is every thread's: a network in bfloat16 would be built under bfloat16."""
+    workspace = Workspace(home, PROFILE)
+    folder = home / "in-bfloat16"
+    pipeline = load_model(workspace, str(home / "student-1")).pipeline
+    pipeline.text_encoder.to(torch.bfloat16)
+    pipeline.save_pretrained(folder, safe_serialization=True)
+    workspace.registry.register("in-bfloat16", folder)
+    address = ModelAddress("in-bfloat16", version=1)
+    plain, seen = load_model(workspace, str(address)).pipeline, []
+    monkeypatch.setattr(
+        torch, "set_default_dtype", lambda dtype, own=torch.set_default_dtype: (seen.append(dtype), own(dtype))
+    )
+    beside = load_beside(workspace, address).pipeline
+    assert set(seen) <= {torch.float32}
+    for name in ("transformer", "text_encoder", "vae"):
+        ours, theirs = (getattr(one, name).state_dict() for one in (beside, plain))
+        assert all(torch.equal(ours[key], theirs[key]) and ours[key].dtype == theirs[key].dtype for key in theirs), name
