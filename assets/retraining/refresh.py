@@ -1,7 +1,7 @@
 """The facts for the refresh decision: today's clips and code beside those that the champion was made from."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from assets.past.withdrawals import withdrawn_clips
 from assets.questions.subset_questions import scores_of_all_shards
 from assets.retraining.column_drift import ColumnDrift, measure_drift
 from assets.retraining.refresh_decision import RefreshDecision, RefreshFacts, decide_refresh
+from assets.retraining.served_drift import ServedDrift, measure_served_drift
 from curation.errors import CurationError
 from curation.scores.registry import columns_of
 from curation.snapshot.held_out_people import held_out_clips
@@ -63,6 +64,7 @@ def refresh_facts(workspace: Workspace) -> RefreshFacts:
     }
     drift = _drift(scores, trained.index, new["text"].difference(trained.index), workspace)
     changed, unsure = _changed(lineage, list(locked_stages(workspace)), champion.origin.weights_digest, workspace)
+    served = _served(scores, trained.index, today.index[today["text"] & today["finished"]], workspace)
     unknown = unsure if drift else [*unsure, f"fewer than {workspace.profile.refresh.min_clips} new clips"]
     seconds = today["seconds"]
     return RefreshFacts(
@@ -73,6 +75,7 @@ def refresh_facts(workspace: Workspace) -> RefreshFacts:
         new_clips=len(new["text"].difference(trained.index)),
         lost_clips=_lost(trained, today, workspace),
         drift=tuple(drift),
+        served=served,
         changed=tuple(changed),
         unknown=tuple(unknown),
         same_settings=not changed and not unsure,
@@ -144,10 +147,19 @@ def _drift(scores: ds.Dataset, before: pd.Index, after: pd.Index, workspace: Wor
     ]
 
 
-def _values(scores: ds.Dataset, columns: list[str], clips: pd.Index) -> pd.DataFrame:
+def _served(scores: ds.Dataset, before: pd.Index, today: pd.Index, workspace: Workspace) -> tuple[ServedDrift, ...]:
+    """Every column that inputs have too."""
+    kinds = columns_of(workspace.profile.curation.scores)
+    columns = [name for name, kind in kinds.items() if kind == "float" and name in scores.schema.names]
+    return measure_served_drift(
+        workspace, [*columns, "seconds"], lambda names: (_values(scores, names, before), _values(scores, names, today))
+    )
+
+
+def _values(scores: ds.Dataset, columns: Sequence[str], clips: pd.Index) -> pd.DataFrame:
     drawn = pa.array(sorted(clips)[:CLIPS_COMPARED], scores.schema.field("clip_id").type)
     table = scores.to_table(columns=["clip_id", *columns], filter=ds.field("clip_id").isin(drawn)).to_pandas()
-    return table.drop_duplicates("clip_id")[columns].astype(float)
+    return table.drop_duplicates("clip_id")[list(columns)].astype(float)
 
 
 def _changed(

@@ -3,13 +3,14 @@
 import datetime
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from assets.core.names import CHAMPION, SCRATCH
 from assets.retraining.column_drift import ColumnDrift
+from assets.retraining.served_drift import ServedDrift
 from media import write_atomically
 from media.user_error import some_of
 from profiles.schema import ContinuationConfig, RefreshConfig
@@ -28,6 +29,7 @@ class RefreshFacts:
         new_clips: usable clips that are not in it.
         lost_clips: clips of it that are withdrawn, or whose shard is gone.
         drift: of each score column, or empty where there are too few new clips.
+        served: of each column that inputs which were served have too, or empty where there are too few.
         changed: code versions and settings that differ from those the champion was made with, in words.
         unknown: what could not be found out, and why.
         same_settings: whether the champion is known to be made by today's code and settings.
@@ -43,6 +45,7 @@ class RefreshFacts:
     new_clips: int = 0
     lost_clips: int = 0
     drift: tuple[ColumnDrift, ...] = ()
+    served: tuple[ServedDrift, ...] = ()
     changed: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     same_settings: bool = False
@@ -112,14 +115,25 @@ def _whether(facts: RefreshFacts, config: RefreshConfig) -> tuple[bool, tuple[st
         reasons.append(
             f"{len(drifted)} score columns of {facts.new_clips} new clips drifted: {some_of([str(c) for c in drifted], NAMED)}"
         )
+    strange = [one for one in facts.served if one.column.drifted]
+    if nearer := [one for one in strange if one.nearer and facts.new_clips]:
+        reasons.append(f"{_served(nearer)}, and today's clips are nearer to them")
     if facts.changed:
         reasons.append(f"made by other code or settings: {some_of(list(facts.changed), NAMED)}")
     if reasons:
         return True, tuple(reasons)
     growth = {name: facts.growth(name) for name in facts.new_hours}
     looked_at = f"no drift in {len(facts.drift)} columns" if facts.drift else "drift not judged"
+    if strange:
+        looked_at += f"; {_served(strange)}, and no clips of today are nearer: take in clips like them"
     small = f"{_percent(growth) or '+0 %'} < {config.growth_min * 100:g} %"
     return False, (small, looked_at, "same code and settings", *facts.unknown)
+
+
+def _served(drifted: Sequence[ServedDrift]) -> str:
+    inputs = max(one.inputs for one in drifted)
+    named = some_of([str(one.column) for one in drifted], NAMED)
+    return f"what is asked of the champion drifted from its clips in {len(drifted)} columns of {inputs} served inputs: {named}"
 
 
 def _against_continuing(facts: RefreshFacts, config: ContinuationConfig | None) -> Iterator[str]:

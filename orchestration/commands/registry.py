@@ -70,6 +70,12 @@ def decide() -> None:
     decision = ask(open_with(writes=False))
     print(decision)
     print(f"a training would begin from {decision.start}: {decision.start_reason}")
+    for served in sorted(decision.facts.served, key=lambda served: -served.column.psi):
+        column = served.column
+        print(
+            f"  {column.column:<28} PSI {column.psi:6.3f} of {served.inputs} served inputs ({served.psi_today:.3f} against today's clips)  "
+            f"KS {column.ks:.3f} ({column.ks_by_chance:.3f}){'  drifted' if column.drifted else ''}"
+        )
     for column in sorted(decision.facts.drift, key=lambda column: -column.psi):
         print(
             f"  {column.column:<28} PSI {column.psi:6.3f} (by chance up to {column.psi_by_chance:.3f})  "

@@ -21,7 +21,7 @@ START = "omnihuman/refresh_start"
     job=train_job,
     cron_schedule="0 2 * * *",
     description="Trains (on from the champion's teacher where that can be), "
-    "distils, scores and promotes when the champion misses new hours, drifted or withdrawn clips, or was made "
+    "distils, scores and promotes when the champion misses new hours, drifted or withdrawn clips, or what people ask of it, or was made "
     "by other code; each decision is kept under var/refresh_decisions and as an observation of training_snapshot.",
 )
 def nightly_training(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
@@ -93,6 +93,8 @@ def _metadata(decision: RefreshDecision) -> dict[str, dg.MetadataValue]:
     if facts.drift:
         values["largest_psi"] = dg.MetadataValue.float(max(column.psi for column in facts.drift))
         values["largest_ks"] = dg.MetadataValue.float(max(column.ks for column in facts.drift))
+    if facts.served:
+        values["largest_served_psi"] = dg.MetadataValue.float(max(one.column.psi for one in facts.served))
     return {
         "decision": dg.MetadataValue.text(str(decision)),
         "start": dg.MetadataValue.text(f"{decision.start}: {decision.start_reason}"),

@@ -7,6 +7,7 @@ import pytest
 
 from assets.retraining.column_drift import ColumnDrift
 from assets.retraining.refresh_decision import RefreshFacts, decide_refresh, record_decision
+from assets.retraining.served_drift import ServedDrift
 from profiles.schema import ContinuationConfig, RefreshConfig
 
 CALM = RefreshFacts(
@@ -45,6 +46,20 @@ def test_too_little_is_skipped_and_says_how_little():
 def test_any_one_reason_is_enough_and_is_named(change, reason):
     decision = decide_refresh(replace(CALM, **change), RefreshConfig())
     assert decision.refresh and len(decision.reasons) == 1 and reason in decision.reasons[0]
+
+
+def served(psi_today, drifted=True, column="brightness"):
+    return ServedDrift(ColumnDrift(column, 0.9, 0.1, 0.4, 0.1, drifted), 200, psi_today)
+
+
+def test_what_people_ask_for_is_a_reason_where_todays_clips_are_nearer_to_it():
+    said = "what is asked of the champion drifted from its clips in 1 columns of 200 served inputs: brightness (PSI 0.90, KS 0.40)"
+    decision = decide_refresh(replace(CALM, served=(served(0.3), served(0.3, False, "noise"))), RefreshConfig())
+    assert decision.refresh and decision.reasons == (f"{said}, and today's clips are nearer to them",)
+    for facts in (replace(CALM, served=(served(0.9),)), replace(CALM, served=(served(0.3),), new_clips=0)):
+        decision = decide_refresh(facts, RefreshConfig())
+        assert not decision.refresh and f"{said}, and no clips of today are nearer" in str(decision)
+    assert replace(CALM, served=(served(0.3),)).fingerprint == CALM.fingerprint, "a training in vain is not tried again"
 
 
 KNOWN = replace(CALM, same_settings=True, teacher_known=True, new_hours={"text": 20.0})

@@ -23,6 +23,7 @@ from orchestration.dagster_location.schedules import nightly_training
 from profiles import load_profile
 from tests.orchestration.rounds import SHARD, put_raw_clips, put_round
 from tracking.model_address import CHAMPION
+from tracking.served_log import FILE, Served, ServedLog
 
 DIGEST = "0d" * 32
 # Within every predicate of the laptop profile.
@@ -131,6 +132,27 @@ def test_equal_clips_below_the_bound_are_skipped_without_a_false_alarm(workspace
     bound = Workspace(workspace.root, load_profile("laptop", ["refresh.min_clips=10"]))
     decision = ask(bound)
     assert not decision.refresh and len(decision.facts.drift) > 10 and not decision.facts.changed
+
+
+def put_served(workspace, brightness, count=60):
+    rng, log = np.random.default_rng(9), ServedLog(workspace.var / FILE)
+    for number, value in enumerate(brightness + 0.05 * rng.normal(size=count)):
+        features = {"brightness": float(value), "loudness_lufs": None, "seconds": 1.25}
+        log.add(Served(f"job-{number}", float(number), "m version 1", "completed", features=features))
+
+
+def test_people_who_ask_with_darker_pictures_are_a_reason_once_there_are_clips_like_theirs(workspace):
+    put_served(workspace, brightness=0.5)
+    assert not any(one.column.drifted for one in ask(workspace).facts.served if one.column.column == "seconds")
+    put_served(workspace, brightness=0.1)
+    decision = ask(workspace)
+    assert not decision.refresh and "take in clips like them" in str(decision)
+    assert [one.column.column for one in decision.facts.served if one.column.drifted] == ["brightness"]
+    put_shard(workspace, "s-000000000002", ids_of("bb", 18), seed=1, brightness=0.1)  # too few for any other reason
+    decision = ask(workspace)
+    assert decision.refresh and len(decision.reasons) == 1
+    assert "in 1 columns of 60 served inputs: brightness (PSI" in decision.reasons[0]
+    assert decision.reasons[0].endswith("today's clips are nearer to them")
 
 
 def test_a_shard_without_features_does_not_count_yet(workspace):
