@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets.dagster.asset_factory import INBOX, all_assets
+from assets.dagster.asset_factory import DECISION, INBOX, all_assets
 from assets.dagster.study_asset import ablation_study
 from assets.launchers.resource import TrainingLauncher
 from orchestration.dagster_location.alert_sensors import failed_run_alert, refused_promotion_alert
@@ -13,7 +13,7 @@ from orchestration.dagster_location.schedules import nightly_training
 from orchestration.dagster_location.sensors import inbox_sensor
 
 defs = dg.Definitions(
-    assets=[INBOX, *all_assets(CONDITIONS), ablation_study],
+    assets=[INBOX, DECISION, *all_assets(CONDITIONS), ablation_study],
     jobs=JOBS,
     sensors=[
         inbox_sensor,

@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,6 +77,16 @@ INBOX = dg.AssetSpec(
     group_name="curation",
     kinds={"mp4"},
     owners=OWNERS,
+)
+
+# A schedule that has stopped asking is an outage that nothing else shows: a night in 26 hours, or the asset is overdue.
+DECISION = dg.AssetSpec(
+    "nightly_decision",
+    description="What the schedule nightly_training decided last: train anew or not, and why. Each time it asks is a materialization.",
+    group_name="training",
+    kinds={"python"},
+    owners=OWNERS,
+    freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=26)),
 )
 
 

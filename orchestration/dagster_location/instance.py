@@ -32,6 +32,8 @@ run_retries:
   enabled: true
   max_retries: 1
   retry_on_asset_or_op_failure: false
+freshness:
+  enabled: true
 """
 
 

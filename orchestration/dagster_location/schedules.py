@@ -6,7 +6,7 @@ import dagster as dg
 
 from assets.core.names import CHAMPION, SCRATCH
 from assets.core.workspace import open_workspace
-from assets.dagster.asset_factory import begin_from
+from assets.dagster.asset_factory import DECISION, begin_from
 from assets.retraining.refresh_decision import RefreshDecision, record_decision
 from orchestration.dagster_location.alerts import Alert, AlertError, send, sinks
 from orchestration.dagster_location.jobs import train_job
@@ -34,6 +34,7 @@ def nightly_training(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | d
     decision = ask(workspace)
     record = record_decision(decision, workspace.var / "refresh_decisions")
     context.instance.report_runless_asset_event(dg.AssetObservation("training_snapshot", metadata=_metadata(decision)))
+    context.instance.report_runless_asset_event(dg.AssetMaterialization(DECISION.key, metadata=_metadata(decision)))
     _tell_of_drift(decision)
     if not decision.refresh:
         return dg.SkipReason(str(decision))

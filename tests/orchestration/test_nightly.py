@@ -122,7 +122,9 @@ def test_four_nights_in_a_row(workspace, monkeypatch):
         )
         assert "1 clips of the champion's snapshot are withdrawn" in night().tags["omnihuman/refresh"]
         observed = instance.fetch_observations(dg.AssetKey("training_snapshot"), limit=10).records
+        decided = instance.fetch_materializations(dg.AssetKey("nightly_decision"), limit=10).records
         record = json.loads(open(requested.tags["omnihuman/refresh_record"]).read())
+    assert [one.asset_materialization.metadata["refresh"].value for one in decided] == [1, 1, 0, 0]
     assert len(observed) == 4 and observed[-1].asset_observation.metadata["refresh"].value == 0
     assert record["refresh"] and record["facts"]["hours"]["text"] == pytest.approx(400 * 1.25 / 3600)
 
