@@ -107,13 +107,13 @@ def _local(parameter: Any) -> Tensor:
 
 
 def _gather(parameter: Any, local: Tensor) -> Tensor | None:
-    """On rank 0; None elsewhere."""
+    """On rank 0; None elsewhere, where nothing is received."""
     first = not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
     if not _partitioned(parameter):
         return local.cpu() if first else None
-    parts = [torch.empty_like(local) for _ in range(torch.distributed.get_world_size())]
-    torch.distributed.all_gather(parts, local.contiguous())
-    if not first:
+    parts = [torch.empty_like(local) for _ in range(torch.distributed.get_world_size())] if first else None
+    torch.distributed.gather(local.contiguous(), parts, dst=0)
+    if parts is None:
         return None
     return torch.cat(parts)[: parameter.ds_numel].view(parameter.ds_shape).cpu()
 
