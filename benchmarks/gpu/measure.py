@@ -19,7 +19,7 @@ from training.distillation.discriminator import Discriminator
 from training.distillation.updates import discriminator_step, draw_parts, generator_step
 from training.engine.deepspeed_engine import build_engine
 from training.engine.ema import ExponentialMovingAverage
-from training.engine.throughput import batch_flops, peak_memory, peak_tflops
+from training.engine.throughput import batch_flops, batch_tokens, peak_memory, peak_tflops
 from training.stages.flow_matching_step import optimizer_step
 from training.stages.model import build_transformer
 
@@ -48,7 +48,7 @@ def _step(case: Case, shape: Shape, profile: Profile, device: torch.device) -> R
     stage = profile.stage_3.model_copy(update={"batch_size": 1})
     engine = build_engine(model, stage.optimizer, profile.engine, 1)
     average, batch = ExponentialMovingAverage(model, stage.ema_decay), random_batch(profile)
-    tokens, flops = batch_flops(model.config, batch)
+    tokens, flops = batch_tokens(batch), batch_flops(model.config, batch)
 
     def step() -> None:
         optimizer_step(engine, batch, stage)

@@ -6,7 +6,14 @@ from diffusers.models.attention_dispatch import attention_backend
 from torch.utils.flop_counter import FlopCounterMode
 
 from omnihuman import OmniHumanTransformer3DModel
-from training.engine.throughput import Throughput, forward_flops
+from profiles import load_profile
+from tests.training.synthetic import TINY
+from training.engine.throughput import Throughput, batch_flops
+from training.plan.forward import forward_flops
+from training.plan.passes import largest_bucket, stage_passes
+from training.plan.stand_ins import fake_batch
+from training.plan.trace import without_bytes
+from training.stages.model import build_transformer
 
 SIZES = {"num_attention_heads": 4, "attention_head_dim": 24, "text_dim": 32, "ffn_dim": 384, "num_layers": 3}
 
@@ -27,9 +34,17 @@ def test_forward_flops_agree_with_torchs_counter(audio_blocks):
     # The counter does not know the fused CPU kernel.
     with attention_backend("_native_math"), torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(**given)
-    ours = forward_flops(model.config, 3, 16, 16, packed=3 * 64, text=20, audio=True)
-    # Embeddings and the read-out, which are not counted, are a small part even of a small model.
-    assert 0.9 * counter.get_total_flops() < ours < counter.get_total_flops()
+    given, packed = {"audio", "reference", "motion"}, {"reference": 1, "motion": 2}
+    assert forward_flops(model.config, (16, 3, 16, 16), 20, packed, given) == counter.get_total_flops()
+
+
+def test_utilisation_counts_what_the_plan_counts():
+    profile = load_profile("laptop", TINY)
+    bucket, ratios = largest_bucket(profile), profile.stage_3.ratios
+    with without_bytes():
+        batch = fake_batch(profile, bucket, 2, ratios, torch.float32)
+    planned = stage_passes(profile, "stage_3", 2).looking["held-out look"].all_flops
+    assert batch_flops(build_transformer(profile, None, 0).config, batch) == pytest.approx(planned, rel=1e-9)
 
 
 def test_utilisation_is_flops_over_peak():

@@ -34,7 +34,7 @@ from training.engine.loop import Loop, Step, Training
 from training.engine.process_group import mean_over_ranks
 from training.engine.sequence_parallel import share_tokens
 from training.engine.step_guard import EngineStep
-from training.engine.throughput import batch_flops
+from training.engine.throughput import batch_tokens
 from training.run.fingerprint import job_fingerprint
 from training.run.jobs import TrainingJob
 from training.run.product import write_transformer
@@ -153,12 +153,12 @@ class AdversarialPhase(Training):
         batch = self._load(2 * number)
         row = discriminator_step(g_engine, d_engine, self._draws(batch), config)
         engines = {"discriminator": EngineStep(row["discriminator_gradient_norm"], batch.clip_ids)}
-        tokens = batch_flops(self.generator.config, batch)[0]
+        tokens = batch_tokens(batch)
         if number >= config.critic_warmup and math.isfinite(row["discriminator_gradient_norm"]):
             batch = self._load(2 * number + 1)
             row |= generator_step(g_engine, d_engine, self._draws(batch), config)
             engines["generator"] = EngineStep(row["generator_gradient_norm"], batch.clip_ids)
-            tokens += batch_flops(self.generator.config, batch)[0]
+            tokens += batch_tokens(batch)
             row |= self.cosine.read()
         row = mean_over_ranks(row, g_engine.device)
         return Step(row, f"D {row['discriminator_loss']:.3f} gap {row['logit_gap']:+.2f}", engines, tokens)

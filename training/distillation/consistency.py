@@ -24,7 +24,7 @@ from training.distillation.single_engine import SingleEngineDistillation
 from training.engine.deepspeed_engine import answering, build_engine, compute_dtype, in_passes
 from training.engine.loop import Loop
 from training.engine.sequence_parallel import share_tokens
-from training.engine.throughput import batch_flops
+from training.engine.throughput import batch_tokens
 from training.flow_matching import euler_step, interpolate, shift_timestep
 from training.run.jobs import TrainingJob
 from training.run.product import write_transformer
@@ -115,7 +115,7 @@ class ConsistencyDistillation(SingleEngineDistillation):
 
     def tokens(self, batch: RankBatch) -> int:
         """Of the student's forward that is learned from."""
-        return batch_flops(self.student.config, batch)[0]
+        return batch_tokens(batch)
 
     def record(self) -> dict[str, Any]:
         """The grid of times."""

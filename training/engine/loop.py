@@ -2,7 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,14 +31,15 @@ class Step:
         note: what the progress bar shows.
         engines: the optimiser step of each engine that took part, by name.
         tokens: that this rank's samples have; 0 where they are not counted.
-        flops: of one forward of them, where that is what the step needs; None leaves the utilisation out.
+        flops: says those of one forward of them, where that is what the step needs; None leaves the utilisation out. Asked only where the
+            device's peak is known.
     """
 
     row: dict[str, float]
     note: str
     engines: Mapping[str, EngineStep]
     tokens: int = 0
-    flops: float | None = None
+    flops: Callable[[], float] | None = None
 
 
 class Training(ABC):
@@ -143,7 +144,9 @@ class Loop:
             self.training.average.update()
         self.training.accept(number)
         seconds = time.perf_counter() - started
-        flops = None if result.flops is None else result.flops * self.replicas
+        flops = None
+        if result.flops is not None and self.throughput.peak is not None:
+            flops = result.flops() * self.replicas
         measured = self.throughput.row(seconds, result.tokens * self.replicas, flops)
         row = result.row | self.validation.measure(number + 1, due, self.recorder)
         reason = self.validation.verdict(row)

@@ -8,6 +8,8 @@ import torch
 from tracking.peak_memory import peak_memory_gib
 from training.plan.gpus import gpu_named
 
+PACKED = ("reference", "motion")  # latents whose tokens stand beside the video's
+
 
 def peak_tflops(configured: float | None) -> float | None:
     """The device's dense peak in bfloat16: as configured, else by the device's name, else None (and MFU is not reported)."""
@@ -17,37 +19,23 @@ def peak_tflops(configured: float | None) -> float | None:
     return None if gpu is None else gpu.bf16
 
 
-def forward_flops(config: Any, frames: int, height: int, width: int, packed: int, text: int, audio: bool) -> float:
-    """Multiply-adds times two of one sample's forward through the blocks.
-
-    Args:
-        config: the transformer's.
-        frames, height, width: of the latents.
-        packed: reference and motion tokens.
-        text: text tokens.
-        audio: whether audio attention runs.
-    """
-    dim = config.num_attention_heads * config.attention_head_dim
-    video = frames * (height // 2) * (width // 2)
-    n = video + packed
-    block = 8 * n * dim**2 + 4 * n**2 * dim  # self-attention
-    block += 4 * n * dim**2 + 4 * text * dim**2 + 4 * n * text * dim  # text cross-attention
-    block += 4 * n * dim * config.ffn_dim
-    heard = config.num_layers if config.audio_blocks is None else len(config.audio_blocks)
-    listening = 4 * video * dim**2 + 4 * 4 * frames * dim**2 + 4 * video * 4 * dim
-    return config.num_layers * block + (heard * listening if audio else 0)
-
-
-def batch_flops(config: Any, batch: Any) -> tuple[int, float]:
-    """Tokens and forward FLOPs of a rank's batch, packed tokens counted where the model is given them.
+def batch_tokens(batch: Any) -> int:
+    """Tokens of a rank's batch, packed ones counted where the model is given them.
 
     Asks for names and shapes alone: `batch.conditions()` would draw the heatmaps, gigabytes at Wan2.1's sizes.
     """
     samples, _, frames, height, width = batch.latents.shape
-    grid = (height // 2) * (width // 2)
-    packed = sum(getattr(batch, name).shape[2] * grid for name in ("reference", "motion") if name in batch.given)
-    flops = forward_flops(config, frames, height, width, packed, batch.text.shape[1], "audio" in batch.given)
-    return samples * (frames * grid + packed), samples * flops
+    packed = sum(getattr(batch, name).shape[2] for name in PACKED if name in batch.given)
+    return samples * (frames + packed) * (height // 2) * (width // 2)
+
+
+def batch_flops(config: Any, batch: Any) -> float:
+    """Of a rank's batch in one forward pass of the transformer of `config`; the first of its shape takes a second to be traced."""
+    from training.plan.forward import forward_flops
+
+    samples, *latents = batch.latents.shape
+    packed = {name: getattr(batch, name).shape[2] for name in PACKED}
+    return samples * forward_flops(config, tuple(latents), batch.text.shape[1], packed, batch.given)
 
 
 class Throughput:

@@ -1,5 +1,6 @@
 """One stage of OmniHuman-1's omni-condition training: flow matching with conditions switched on by ratio."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from training.engine.ema import ExponentialMovingAverage
 from training.engine.loop import Loop, Step, Training
 from training.engine.sequence_parallel import share_tokens
 from training.engine.step_guard import MODEL, EngineStep
-from training.engine.throughput import batch_flops
+from training.engine.throughput import batch_flops, batch_tokens
 from training.run.jobs import TrainingJob
 from training.run.product import write_transformer
 from training.run.recorder import Recorder
@@ -58,7 +59,7 @@ class Stage(Training):
         losses = optimizer_step(self.engine, batch, config)
         row, note = losses.row() | self.data.numbers(number), f"loss {losses.loss:.4f}"
         taken = {MODEL: EngineStep(losses.gradient_norm, batch.clip_ids)}
-        return Step(row, note, taken, *batch_flops(self.model.config, batch))
+        return Step(row, note, taken, batch_tokens(batch), partial(batch_flops, self.model.config, batch))
 
     def accept(self, number: int) -> None:
         """Count the samples of batch `number`."""
