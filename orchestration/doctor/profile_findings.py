@@ -65,10 +65,12 @@ def _base(profile: Profile) -> str:
     if not Path(source).exists():
         return f"{source}: a hub id, fetched when training starts"
     from omnihuman import OmniHumanTransformer3DModel
-    from training.stages.model import is_omnihuman, own_configuration
+    from omnihuman.wan.checkpoint import open_wan
+    from training.stages.model import check_sizes, is_omnihuman, own_configuration
 
     if is_omnihuman(source):
         return f"{source}: an OmniHuman model, whose conditions are trained already"
+    check_sizes(profile, open_wan(source).config)
     return str(OmniHumanTransformer3DModel.inspect_wan(source, **own_configuration(profile)))
 
 

@@ -27,8 +27,9 @@ def base(tmp_path):
     return tmp_path / "base"
 
 
-def finding(folder, source):
-    profile = load_profile("laptop")
+def finding(folder, source, layers=1):
+    sizes = {"num_attention_heads": 2, "attention_head_dim": 24, "text_dim": 32, "ffn_dim": 64, "num_layers": layers}
+    profile = load_profile("laptop", [f"transformer.{name}={size}" for name, size in sizes.items()])
     profile = profile.model_copy(update={"transformer": profile.transformer.model_copy(update={"base": source})})
     return next(f for f in examine(SimpleNamespace(profile=profile, root=folder)) if f.name == "base")
 
@@ -44,6 +45,11 @@ def test_a_base_with_a_gap_is_found_before_training(base):
     save_file(weights, base / WEIGHTS)
     found = finding(base.parent, str(base))
     assert not found.ok and "1 missing: proj_out.weight" in found.message and str(base) in found.message
+
+
+def test_a_base_of_other_sizes_is_found_with_both_sides(base):
+    found = finding(base.parent, str(base), layers=4)
+    assert not found.ok and "'num_layers': (1, 4)" in found.message and "profile laptop disagree" in found.message
 
 
 def test_an_absent_base_is_named_and_a_hub_id_is_not_fetched(tmp_path):

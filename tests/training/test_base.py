@@ -34,3 +34,8 @@ def test_a_base_of_other_conditions_is_refused_with_both_sides(base):
     profile = load_profile("laptop", [*TINY, f"transformer.base={base[0]}", "transformer.audio_window=2"])
     with pytest.raises(TrainingError, match=r"base .*base and profile laptop disagree .*'audio_window': \(1, 2\)"):
         build_transformer(profile, None, 1)
+    profile = load_profile("laptop", [*TINY, f"transformer.base={base[0]}", "transformer.ffn_dim=80"])
+    with pytest.raises(
+        TrainingError, match=r"disagree \(base, profile\): \{'ffn_dim': \(64, 80\)\}; set the profile's"
+    ):
+        build_transformer(profile, None, 1)

@@ -2,6 +2,7 @@
 profile's own sizes."""
 
 import inspect
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 
 from omnihuman.pipeline import load_transformer
 from omnihuman.transformer import OmniHumanTransformer3DModel
-from omnihuman.wan.checkpoint import OWN, WAN_CONFIG, class_name
+from omnihuman.wan.checkpoint import OWN, WAN_CONFIG, class_name, open_wan
 from profiles import resolve_source
 from profiles.schema import Profile
 from training.errors import TrainingError
@@ -20,7 +21,7 @@ def build_transformer(profile: Profile, parent: str | None, seed: int) -> OmniHu
 
     Raises:
         FileNotFoundError: the parent checkpoint does not exist.
-        TrainingError: the parent, or a base of OmniHuman's own, was made with another model configuration; both sides are named.
+        TrainingError: the parent or the base has other sizes or another configuration than the profile; both sides are named.
     """
     config, new_parts = profile.transformer, own_configuration(profile)
     torch.manual_seed(seed)
@@ -29,23 +30,46 @@ def build_transformer(profile: Profile, parent: str | None, seed: int) -> OmniHu
     if config.base is not None:
         source = resolve_source(config.base)
         if is_omnihuman(source):
-            return _agreeing(Path(source), f"base {config.base}", profile)
+            model = _agreeing(Path(source), f"base {config.base}", profile)
+            check_sizes(profile, model.config)
+            return model
+        check_sizes(profile, open_wan(source).config)
         model, report = OmniHumanTransformer3DModel.from_wan(source, **new_parts, return_report=True)
         if not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
             print(report, flush=True)
         return model
-    return OmniHumanTransformer3DModel(
-        num_layers=config.num_layers,
-        num_attention_heads=config.num_attention_heads,
-        attention_head_dim=config.attention_head_dim,
-        ffn_dim=config.ffn_dim,
-        text_dim=config.text_dim,
-        freq_dim=config.freq_dim,
-        rope_max_seq_len=config.rope_max_seq_len,
-        in_channels=config.latent_channels,
-        out_channels=config.latent_channels,
-        **new_parts,
-    )
+    return OmniHumanTransformer3DModel(**_sizes(profile), **new_parts)
+
+
+def check_sizes(profile: Profile, base: Mapping[str, Any]) -> None:
+    """Compare a base's configuration with the sizes that the profile says: plans, memory and time go by the profile's.
+
+    Raises:
+        TrainingError: they differ; both sides are named.
+    """
+    sizes = _sizes(profile)
+    different = {name: (base[name], size) for name, size in sizes.items() if base.get(name, size) != size}
+    if different:
+        raise TrainingError(
+            f"base {profile.transformer.base} and profile {profile.name} disagree (base, profile): {different}; "
+            "set the profile's transformer keys to the base's sizes, or name another base"
+        )
+
+
+def _sizes(profile: Profile) -> dict[str, Any]:
+    """Wan's own configuration, as far as a profile says it."""
+    config = profile.transformer
+    return {
+        "num_layers": config.num_layers,
+        "num_attention_heads": config.num_attention_heads,
+        "attention_head_dim": config.attention_head_dim,
+        "ffn_dim": config.ffn_dim,
+        "text_dim": config.text_dim,
+        "freq_dim": config.freq_dim,
+        "rope_max_seq_len": config.rope_max_seq_len,
+        "in_channels": config.latent_channels,
+        "out_channels": config.latent_channels,
+    }
 
 
 def is_omnihuman(source: str) -> bool:
