@@ -31,6 +31,7 @@ IMPORTED = (
     "dvc.repo",
     "omnihuman.pipeline",
     "curation.scores.table",
+    "tests.keys_read",
     "tests.migrated_mlflow",
 )
 # Of others' modules, what listing the tests imports beside these.
@@ -162,6 +163,9 @@ def worker(starter: int, *arguments: str) -> None:
 
 def python(*arguments: str) -> None:
     """In the forked process: what `python ARGUMENTS` does."""
+    from tests import keys_read
+
+    keys_read.record()
     rest = list(arguments)
     while rest[0] in ("-W", "-u"):
         if rest.pop(0) == "-W":

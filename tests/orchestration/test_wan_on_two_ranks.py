@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from profiles import load_profile
-from tests import forked
-from tests.orchestration.test_cut_down_profile import leaves
-from tests.orchestration.test_people_flow import cut_down, write_networks, write_person
+from tests import forked, keys_read
+from tests.keys_read import below, leaves
+from tests.orchestration.test_people_flow import ELSEWHERE, cut_down, write_networks, write_person
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(1800)]
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,6 +70,7 @@ def home(tmp_path_factory):
 def run(root: Path, module: str, *command: str) -> None:
     environment = os.environ | {
         "OMNIHUMAN_HOME": str(root / "home"), "OMNIHUMAN_PROFILE": str(root / "wan.yaml"), "OMNIHUMAN_SET": "", "PYTHONPATH": str(ROOT),
+        keys_read.VARIABLE: str(root / "keys_read"),
     }  # fmt: skip
     done = forked.run(
         [sys.executable, "-W", "ignore", "-m", module, *command],
@@ -87,3 +88,10 @@ def test_the_larger_profile_ends_in_a_student_under_zero_3(home):
     assert (engine.ranks, engine.precision, engine.micro_batch, engine.zero_stage) == (2, "bf16", 1, 3)
     student = home / "home" / "data" / "distilled_student" / "transformer"
     assert (student / "diffusion_pytorch_model.safetensors").is_file()
+
+
+def test_every_key_up_to_the_student_was_read(home):
+    """What judges is the smaller profile's too, which reads it in the flow of people."""
+    later = ("evaluation", "gate", *ELSEWHERE)
+    lost = keys_read.unread(yaml.safe_load((home / "wan.yaml").read_text()), home / "keys_read")
+    assert not {key for key in lost if not any(below(key, part) for part in later)}
