@@ -77,6 +77,7 @@ class OmniHumanPipeline(Talking, DiffusionPipeline):
         guidance_scale: float = 1.0,
         normalise_sound: bool = False,
         buckets: list[list[int]] = [],  # noqa: B006 - as above
+        audio_states: list[int] = [],  # noqa: B006 - as above
     ):
         super().__init__()
         self.register_modules(
@@ -95,6 +96,7 @@ class OmniHumanPipeline(Talking, DiffusionPipeline):
             guidance_scale=guidance_scale,
             normalise_sound=normalise_sound,
             buckets=[list(bucket) for bucket in buckets],
+            audio_states=list(audio_states),
         )
         self.set_progress_bar_config(disable=True)
         self.encoding_cache = EncodingCache()
@@ -262,6 +264,7 @@ def build_pipeline(
         tokenizer=text.tokenizer,
         audio_encoder=sound.model,
         normalise_sound=sound.hearing.normalised,
+        audio_states=list(profile.encoders.audio_states or ()),
         scheduler=build_scheduler(SamplingConfig() if num_inference_steps == 1 else profile.evaluation.sampling),
         num_inference_steps=num_inference_steps,
         fps=profile.video.fps,

@@ -2,9 +2,18 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer
 
 from profiles.base import Positive, Strict
+
+
+def _in_order(states: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    if states is not None and list(states) != sorted(set(states)):
+        raise ValueError(f"audio_states are numbers of hidden states, each once and rising; got {list(states)}")
+    return states
+
+
+States = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
 
 
 class EncoderConfig(Strict):
@@ -14,6 +23,8 @@ class EncoderConfig(Strict):
     text: str
     text_tokens: Positive = 32
     audio: str
+    # Which of the audio encoder's hidden states models hear and features keep, 0 the input of its first layer; null is all of them.
+    audio_states: Annotated[States | None, AfterValidator(_in_order)] = None
     # How features keep latents: as they are, or in 8 bits with a scale for each channel of each latent frame, which is half of it.
     latents: Literal["float16", "int8"] = "float16"
     # "puppet" reads the puppets' coloured joints, "mediapipe" is the packaged detector of real people; otherwise the
@@ -21,13 +32,14 @@ class EncoderConfig(Strict):
     keypoints: str = "puppet"
 
     @model_serializer(mode="wrap")
-    def _as_before_latents_could_be_rounded(self, values: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """float16 goes unsaid: what was made of such features stays current."""
-        return {key: value for key, value in values(self).items() if (key, value) != ("latents", "float16")}
+    def _as_before_there_was_a_choice(self, values: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Latents in float16 and all hidden states go unsaid: what was made of such features stays current."""
+        unsaid = (("latents", "float16"), ("audio_states", None))
+        return {key: value for key, value in values(self).items() if (key, value) not in unsaid}
 
 
 class TransformerConfig(Strict):
-    """Wan's own sizes and OmniHuman's new parts. With `base`, Wan's sizes come from that checkpoint.
+    """Wan's own sizes and OmniHuman's new parts. A `base` must have these sizes: plans go by them.
 
     Attributes:
         base: where the first stage begins: a Wan2.1 transformer, or one of OmniHuman's own, whose conditions are trained already.

@@ -173,6 +173,15 @@ class Profile(Strict):
         return filled or values
 
     @model_validator(mode="after")
+    def _as_many_states_as_are_heard(self) -> Self:
+        states, layers = self.encoders.audio_states, self.transformer.audio_layers
+        if states is not None and len(states) != layers:
+            raise ValueError(
+                f"encoders.audio_states lists {len(states)} hidden states, and transformer.audio_layers is {layers}: they must agree"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _criteria_are_about_listed_benchmarks(self) -> Self:
         listed = self.evaluation.benchmarks
         for name, criterion in self.gate.criteria.items():

@@ -38,12 +38,14 @@ def make_condition_features(execution: Execution) -> Metadata:
 
 
 def laid_out_otherwise(workspace: Workspace) -> list[str]:
-    """Shards whose features an earlier version laid out, or keep latents in another dtype than the profile says."""
-    found, wanted = [], workspace.profile.encoders.latents
+    """Shards whose features an earlier version laid out, or keep latents or hidden states otherwise than the profile says."""
+    encoders, found = workspace.profile.encoders, []
+    wanted = encoders.latents, None if encoders.audio_states is None else list(encoders.audio_states)
     for shard in workspace.shards("condition_features"):
         folder = workspace.data("condition_features", shard)
         record = EncodersRecord.read_if_there(folder)
-        kept = "float16" if record is None else record.values.get("latents", "float16")
+        values = {} if record is None else record.values
+        kept = values.get("latents", "float16"), values.get("audio_states")
         if read_table_metadata(folder / "samples.parquet").get("layout") != LAYOUT or kept != wanted:
             found.append(shard)
     return found

@@ -16,6 +16,7 @@ import pandas as pd
 import psutil
 from safetensors.numpy import save_file
 
+from assets.plan.answering import WAV2VEC
 from curation.features.feature_writer import BucketWriter, TextWriter
 from media.records import SnapshotRecord
 from profiles import Profile, load_profile
@@ -27,19 +28,20 @@ TOKENS = 160  # of a caption of about a hundred words; no corpus was counted
 ALL_ON = Ratios(text=1.0, reference=1.0, audio=1.0, pose=1.0, motion=1.0)
 
 
-def row_shapes(profile: Profile) -> dict[str, tuple[int, ...]]:
-    """Shapes of one sample of the main bucket."""
+def row_shapes(profile: Profile, states: int | None = None) -> dict[str, tuple[int, ...]]:
+    """Shapes of one sample of the main bucket, with so many hidden states of sound; None is the profile's."""
     video, model, grid = profile.video, profile.transformer, (profile.video.height // 8, profile.video.width // 8)
     return {
         "latents": (16, video.latent_frames, *grid), "reference_latents": (16, 1, *grid), "motion_latents": (16, 2, *grid),
-        "audio": (video.frames, model.audio_layers, model.audio_dim), "keypoints": (video.frames, 133, 3),
+        "audio": (video.frames, states or model.audio_layers, model.audio_dim), "keypoints": (video.frames, 133, 3),
     }  # fmt: skip
 
 
 def write_first(folder: Path, profile: Profile, windows: int) -> None:
-    """`CLIPS` clips of so many windows in the layout of before: a row of everything for every window, text padded."""
+    """`CLIPS` clips of so many windows in the layout of before: a row of everything for every window, text padded, all hidden states."""
     rng, samples = np.random.default_rng(0), CLIPS * windows
-    tensors = {name: rng.random((samples, *shape), np.float32) for name, shape in row_shapes(profile).items()}
+    states = WAV2VEC[profile.transformer.audio_dim]["num_hidden_layers"] + 1
+    tensors = {name: rng.random((samples, *shape), np.float32) for name, shape in row_shapes(profile, states).items()}
     tensors = {name: rows if name == "keypoints" else rows.astype(np.float16) for name, rows in tensors.items()}
     text = np.zeros((samples, profile.encoders.text_tokens, profile.transformer.text_dim), np.float16)
     flags = {name: np.ones(samples, np.uint8) for name in ("has_motion", "has_audio")}

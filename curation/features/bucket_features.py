@@ -17,7 +17,7 @@ from curation.features.text_features import WrittenTexts
 from curation.features.training_samples import ClipRequest, CutSample, Sample, cut_samples
 from curation.tables.failures import Failure, failure_of, is_the_clips_own, lost_clip
 from curation.workers import Progress, map_over_clips
-from profiles.schema import Bucket, VideoConfig
+from profiles.schema import Bucket, EncoderConfig, VideoConfig
 
 BATCH = 16
 Place = tuple[str, int]  # bucket and row of it
@@ -48,7 +48,7 @@ class BucketWork:
     video: VideoConfig
     bucket: Bucket
     pieces: Path | None
-    latents: str
+    kept: EncoderConfig
 
     @property
     def name(self) -> str:
@@ -61,10 +61,11 @@ class BucketWork:
         names it."""
         samples = [sample for request in requests for sample in request.samples]
         motion = [sample.window.has_motion for sample in samples]
-        writer = BucketWriter(folder, self.name, self._shapes(samples), motion, self.latents)
+        writer = BucketWriter(folder, self.name, self._shapes(samples), motion, self.kept.latents)
         self._write_keypoints(writer, samples)
         self.cache.copy(samples, writer)
-        keeper = PieceKeeper(self.pieces, self.name) if self.pieces is not None else None
+        states = self.kept.audio_states
+        keeper = PieceKeeper(self.pieces, self.name, states) if self.pieces is not None else None
         put = _Put(writer, {sample.sample_id: row for row, sample in enumerate(samples)}, keeper)
         for row, sample in enumerate(samples):
             key = sample.part_keys["text"]

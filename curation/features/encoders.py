@@ -28,7 +28,7 @@ DTYPE = "float16"
 ROW = "motion-1"
 
 
-def encoder_identity(profile: Profile, keypoints: str) -> dict[str, str | int | list[str]]:
+def encoder_identity(profile: Profile, keypoints: str) -> dict[str, str | int | list[str] | list[int]]:
     """What stands in encoders.json. `keypoints` is the detector's name and version.
 
     Raises:
@@ -46,8 +46,9 @@ def encoder_identity(profile: Profile, keypoints: str) -> dict[str, str | int | 
         "buckets": bucket_names(profile.video),
         "dtype": DTYPE,
         "row": ROW,
-        # Not said where it is float16: features that were made before there was a choice are of these encoders too.
+        # Not said where it is float16, or all states: features that were made before there was a choice are of these encoders too.
         **({} if sources.latents == DTYPE else {"latents": sources.latents}),
+        **({} if sources.audio_states is None else {"audio_states": list(sources.audio_states)}),
     }
 
 
@@ -120,7 +121,8 @@ class ConditionEncoders:
 
     def _hear(self, sounds: np.ndarray, video: VideoConfig) -> np.ndarray:
         """`(B, S)` prepared sounds to states."""
-        return _array(encode_audio(self.audio.model, torch.from_numpy(sounds).to(self.device), video.frames, video.fps))
+        waves, states = torch.from_numpy(sounds).to(self.device), self.profile.encoders.audio_states
+        return _array(encode_audio(self.audio.model, waves, video.frames, video.fps, states))
 
 
 def _array(tensor: Tensor) -> np.ndarray:

@@ -21,6 +21,7 @@ from media import whole_file
 from media.features.places import SCALE, file_named, parts_of
 from media.features.rows import ShardRows
 from media.features.tensor_file import OpenFiles
+from media.records import EncodersRecord
 
 # The tensors of each part. Keypoints come from the scores each time: they are not encoded.
 PARTS = {
@@ -31,6 +32,8 @@ PARTS = {
 DECODED = frozenset({"latents", "audio"})  # parts for which the clip is looked into
 PIECE_SECONDS = 60.0  # the most work that a kill costs
 KEYS = "keys"
+STATES = "audio_states"
+States = tuple[int, ...] | None  # numbers of an encoder's hidden states; None is all of them
 ROWS_AT_ONCE = 16
 
 
@@ -43,10 +46,11 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class BucketSource:
-    """One bucket of finished features."""
+    """One bucket of finished features. `picked`: places of the hidden states to read among those that are kept; none is all."""
 
     shard: ShardRows
     bucket: str
+    picked: tuple[int, ...] = ()
 
     def read(self, part: str, rows: Sequence[int]) -> dict[str, np.ndarray]:
         """The tensors of a part, latents of 8 bits with their scales."""
@@ -55,20 +59,35 @@ class BucketSource:
             found[name], scale = self.shard.read(self.bucket, name, rows)
             if scale is not None:
                 found[name + SCALE] = scale
-        return found
+        return _pick(found, self.picked)
 
 
 @dataclass(frozen=True)
 class Piece:
-    """What a killed build had encoded of one part or several."""
+    """What a killed build had encoded of one part or several; `picked` as of a bucket."""
 
     path: Path
+    picked: tuple[int, ...] = ()
 
     def read(self, part: str, rows: Sequence[int]) -> dict[str, np.ndarray]:
         """The tensors of a part."""
         with safe_open(self.path, "np") as file:
             slices = {name: file.get_slice(name) for name in PARTS[part]}
-            return {name: np.stack([old[row : row + 1][0] for row in rows]) for name, old in slices.items()}
+            found = {name: np.stack([old[row : row + 1][0] for row in rows]) for name, old in slices.items()}
+            return _pick(found, self.picked)
+
+
+def _pick(found: dict[str, np.ndarray], picked: tuple[int, ...]) -> dict[str, np.ndarray]:
+    return {**found, "audio": found["audio"][:, :, list(picked)]} if picked and "audio" in found else found
+
+
+def _among(wanted: States, kept: States) -> tuple[int, ...] | None:
+    """Places of the wanted hidden states among those that are kept, none for all as they are; None where some are not kept."""
+    if wanted == kept:
+        return ()
+    if wanted is None or (kept is not None and not set(wanted) <= set(kept)):
+        return None
+    return wanted if kept is None else tuple(kept.index(number) for number in wanted)
 
 
 Stored = tuple[Source, int]  # where, and which row of it
@@ -84,13 +103,18 @@ class FeatureCache:
     buckets: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, folder: Path, pieces: Path | None = None, latents: str = "float16") -> "FeatureCache":
+    def of(
+        cls, folder: Path, pieces: Path | None = None, latents: str = "float16", states: States = None
+    ) -> "FeatureCache":
         """Of finished features, which count only if every file that samples.parquet names is there, and of pieces; rows that were
-        rounded to 8 bits are none where `latents` is float16."""
+        rounded to 8 bits are none where `latents` is float16, and sound of which a hidden state of `states` is not kept is none."""
         stored: dict[str, dict[str, Stored]] = {part: {} for part in PARTS}
         for path in sorted(pieces.glob("*.safetensors")) if pieces is not None else []:
-            for part, keys in _keys_of_piece(path).items():
-                stored[part] |= {key: (Piece(path), row) for row, key in enumerate(keys)}
+            of_parts, kept = _keys_of_piece(path)
+            picked = _among(states, kept)
+            for part, keys in of_parts.items():
+                if part != "audio" or picked is not None:
+                    stored[part] |= {key: (Piece(path, picked or ()), row) for row, key in enumerate(keys)}
         if not (folder / "samples.parquet").is_file():
             return cls((), stored)
         table = read_table(folder / "samples.parquet")
@@ -103,11 +127,14 @@ class FeatureCache:
         ):
             return cls((), stored)
         shard = ShardRows(folder, OpenFiles())
-        sources = {bucket: BucketSource(shard, bucket) for bucket in buckets}
+        record = EncodersRecord.read_if_there(folder)
+        picked = _among(states, _states(None if record is None else record.values.get(STATES)))
+        sources = {bucket: BucketSource(shard, bucket, picked or ()) for bucket in buckets}
         rounded = {bucket for bucket in buckets if latents == "float16" and shard.latents_dtype(bucket) != "float16"}
         rows: list[Stored] = [(sources[b], row) for b, row in zip(table["bucket"], table["row"].tolist(), strict=True)]
+        without = {"latents": rounded, "audio": set(buckets) if picked is None else set()}
         for part in PARTS:
-            gone = table["bucket"].isin(rounded if part == "latents" else ()).tolist()
+            gone = table["bucket"].isin(without.get(part, set())).tolist()
             # A sample's whole key stands for each of its parts: a table that was made before there were parts has no other.
             for column in (name for name in ("feature_key", f"{part}_key") if name in table):
                 pairs = zip(table[column], rows, gone, strict=True)
@@ -158,21 +185,27 @@ class FeatureCache:
         return found
 
 
-def _keys_of_piece(path: Path) -> dict[str, list[str]]:
+def _states(listed: list[int] | None) -> States:
+    return None if listed is None else tuple(listed)
+
+
+def _keys_of_piece(path: Path) -> tuple[dict[str, list[str]], States]:
+    """Keys of each part, and the hidden states of its sound."""
     try:
         with safe_open(path, "np") as file:
-            return json.loads(file.metadata()[KEYS])
+            metadata = file.metadata()
+            return json.loads(metadata[KEYS]), _states(json.loads(metadata.get(STATES, "null")))
     except SafetensorError:
         path.unlink()  # only a build writes here: a damaged piece is work to do again, not data lost
-        return {}
+        return {}, None
 
 
 class PieceKeeper:
     """Writes what was computed into a piece whenever a minute has passed."""
 
-    def __init__(self, folder: Path, name: str):
-        """`name` begins the pieces' names: a bucket's, or that of the texts."""
-        self._folder, self._name = folder, name
+    def __init__(self, folder: Path, name: str, states: States = None):
+        """`name` begins the pieces' names: a bucket's, or that of the texts. `states` are the hidden states of the sound."""
+        self._folder, self._name, self._states = folder, name, states
         self._clear()
 
     def add(self, part: str, keys: Iterable[str], tensors: Mapping[str, np.ndarray]) -> None:
@@ -184,7 +217,7 @@ class PieceKeeper:
             self._folder.mkdir(parents=True, exist_ok=True)
             with whole_file(self._folder / f"{self._name}-{time.time_ns()}.safetensors") as temporary:
                 whole = {name: np.concatenate(rows) for name, rows in self._tensors.items()}
-                save_file(whole, temporary, {KEYS: json.dumps(self._keys)})
+                save_file(whole, temporary, {KEYS: json.dumps(self._keys), STATES: json.dumps(self._states)})
             self._clear()
 
     def _clear(self) -> None:

@@ -98,7 +98,7 @@ def build_features(
     requests = plan_samples(clips.drop(columns="caption").merge(scores[columns], on="clip_id"), profile.video, identity)
     requests, refused = _keeping_the_contract(requests, clips)
     samples = [sample for request in requests for sample in request.samples]
-    cache = FeatureCache.of(destination, pieces, profile.encoders.latents)
+    cache = FeatureCache.of(destination, pieces, profile.encoders.latents, profile.encoders.audio_states)
     lacking = {sample.sample_id: cache.lacking(sample) for sample in samples}
     computed = {part: sum(part in parts for parts in lacking.values()) for part in PARTS}
     total = sum(map(bool, lacking.values()))
@@ -127,7 +127,7 @@ def build_features(
             if not mine:
                 continue
             work = BucketWork(
-                shard_dir, scores_dir, cache, lacking, loaded, profile.video, bucket, pieces, profile.encoders.latents
+                shard_dir, scores_dir, cache, lacking, loaded, profile.video, bucket, pieces, profile.encoders
             )
             written, placed, lost = work.write(folder, mine, texts, counted)
             files, places, failed = files | written, places | placed, failed | lost

@@ -62,7 +62,7 @@ def plan_samples(table: pd.DataFrame, video: VideoConfig, identity: dict[str, An
     """Every sample of a shard. `table` joins clips with their scores; `identity` is what stands in encoders.json."""
     requests = []
     # A sample's features depend on its own bucket, not on which others the profile lists, and what is computed not on how it is kept.
-    shared = {key: value for key, value in identity.items() if key not in ("buckets", "latents")}
+    shared = {key: value for key, value in identity.items() if key not in ("buckets", "latents", "audio_states")}
     for row in table.sort_values("clip_id").itertuples():
         frames = int(row.keypoints_frames)
         bucket = choose_bucket(int(row.width), int(row.height), frames, video)

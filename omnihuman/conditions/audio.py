@@ -1,5 +1,6 @@
 """Audio: wav2vec 2.0 states at the video rate, their projection to tokens, and per-latent-frame cross-attention."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -51,8 +52,10 @@ class AudioEncoder:
 
 
 @torch.no_grad()
-def encode_audio(model: Wav2Vec2Model, waveforms: Tensor, frames: int, fps: float) -> Tensor:
-    """Every hidden state at the video rate.
+def encode_audio(
+    model: Wav2Vec2Model, waveforms: Tensor, frames: int, fps: float, states: Sequence[int] | None = None
+) -> Tensor:
+    """Hidden states at the video rate.
 
     A group norm takes its mean over all that it is given: half a second of sound has other states with silence behind it. So for
     an encoder that has one the frames of a sound that ends before the video are heard without that silence, in training as in
@@ -64,29 +67,40 @@ def encode_audio(model: Wav2Vec2Model, waveforms: Tensor, frames: int, fps: floa
             padded with silence, longer sound is cut.
         frames: of the video.
         fps: of the video.
+        states: which hidden states, rising, 0 the input of the first layer; None or none is every one.
 
     Returns:
-        `(B, frames, K, D)` float32, K hidden states (the input of the first layer first), interpolated at frame centres.
+        `(B, frames, K, D)` float32, K hidden states, interpolated at frame centres.
+
+    Raises:
+        InputError: the encoder has fewer hidden states.
     """
+    count = model.config.num_hidden_layers + 1
+    chosen = list(states or range(count))
+    if chosen[-1] >= count:
+        raise InputError(
+            f"encoders.audio_states asks for hidden state {chosen[-1]}, and the audio encoder has {count}, 0 to {count - 1}"
+        )
     wanted = round(frames / fps * RATE)
-    heard = resample_states(_states(model, waveforms[:, :wanted], wanted), frames, fps)
+    heard = resample_states(_states(model, waveforms[:, :wanted], wanted, chosen), frames, fps)
     if model.config.feat_extract_norm != "group":
         return heard
     centres = (torch.arange(frames, device=heard.device) + 0.5) / fps * RATE
     for index, sound in enumerate(waveforms[:, :wanted].cpu().numpy()):
         end = sound_end(sound)
         if LEAST <= end < wanted - RATE / fps:
-            alone = resample_states(_states(model, waveforms[index : index + 1, :end], end), frames, fps)[0]
+            alone = resample_states(_states(model, waveforms[index : index + 1, :end], end, chosen), frames, fps)[0]
             heard[index] = torch.where((centres < end)[:, None, None], alone, heard[index])
     return heard
 
 
-def _states(model: Wav2Vec2Model, waveforms: Tensor, length: int) -> Tensor:
-    """`(B, T50, K, D)` float32 of `(B, S)` sound, S at most `length`."""
+def _states(model: Wav2Vec2Model, waveforms: Tensor, length: int, chosen: Sequence[int]) -> Tensor:
+    """`(B, T50, K, D)` float32 of `(B, S)` sound, S at most `length`: the K states that are chosen."""
     # The stem's receptive field is 400 samples: that much silence at the end gives the last frame its own state.
     padded = F.pad(waveforms, (0, length - waveforms.shape[1] + 400))
     padded = padded.to(execution_device(model), model.dtype)
-    return torch.stack(model(padded, output_hidden_states=True).hidden_states, dim=2).float()
+    states = model(padded, output_hidden_states=True).hidden_states
+    return torch.stack([states[number] for number in chosen], dim=2).float()
 
 
 def resample_states(states: Tensor, frames: int, fps: float, rate: float = 50.0) -> Tensor:

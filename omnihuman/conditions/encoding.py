@@ -93,10 +93,13 @@ class ConditionEncoding:
         encode_track = {"pose": self._heatmaps}
         conditions = {}
         if audio is not None:
-            fps = self.config.fps
+            fps, states = self.config.fps, tuple(self.config.audio_states)
             sound = self._prepared(audio)[:, begin : begin + round(frames / fps * RATE)]
             conditions["audio"] = self.encoding_cache.get(
-                self.audio_encoder, sound, (frames, fps), lambda: encode_audio(self.audio_encoder, sound, frames, fps)
+                self.audio_encoder,
+                sound,
+                (frames, fps, states),
+                lambda: encode_audio(self.audio_encoder, sound, frames, fps, states),
             )
         return conditions | {name: encode_track[name](track, height, width) for name, track in tracks.items()}
 

@@ -104,7 +104,8 @@ def testset_build(
 @features_app.command("convert")
 def features_convert(profile: ProfileOption = None, overrides: SetOption = None) -> None:
     """Lay out features of an earlier version anew: the same numbers in fewer bytes. Nothing that stands is encoded again, a shard stands whole
-    or as it was, and the command goes on where it was stopped. `--set encoders.latents=int8` rounds latents to 8 bits, for good.
+    or as it was, and the command goes on where it was stopped. `--set encoders.latents=int8` rounds latents to 8 bits, and hidden
+    states of sound that `encoders.audio_states` does not list are left out, both for good.
     """
     from assets.core.catalogue import STEPS
     from assets.kinds.condition_features import laid_out_otherwise

@@ -1,5 +1,6 @@
 """Which features are kept and which are encoded: after a changed caption or encoder, after a kill, and in tiles."""
 
+import dataclasses
 import json
 import shutil
 
@@ -12,6 +13,7 @@ from curation.bucket import TILE, is_tiled
 from curation.features import bucket_features, feature_cache, text_features
 from curation.features import shard_features as features
 from curation.features.encoders import ConditionEncoders
+from curation.features.feature_cache import FeatureCache
 from curation.features.training_samples import part_keys
 from curation.features.windows import choose_windows
 from omnihuman.autoencoder import encode_video
@@ -86,6 +88,30 @@ def test_a_changed_encoder_computes_what_depends_on_it_and_nothing_else(changed,
     assert json.loads((workspace.root / "features" / name / "encoders.json").read_text()).items() >= changed.items()
 
 
+def test_of_sound_the_states_that_are_asked_for_are_kept_and_taken_from_what_stands(encoded):
+    workspace, name, asked = encoded
+    whole, folder = stored(workspace.root / "features" / name), workspace.root / "features" / name
+    count = whole["audio"].shape[2]
+
+    def keep(*states: int):
+        own = workspace.profile.encoders.model_copy(update={"audio_states": states or None})
+        workspace.profile = workspace.profile.model_copy(update={"encoders": own})
+        workspace.encoders = dataclasses.replace(workspace.encoders, profile=workspace.profile)
+        return workspace.features(name)
+
+    first = keep(0, count - 1)
+    fewer = stored(folder)
+    assert asked == [] and first.bytes < workspace.first.bytes
+    assert np.array_equal(fewer["audio"], whole["audio"][:, :, [0, count - 1]])
+    assert all(np.array_equal(fewer[tensor], whole[tensor]) for tensor in whole if tensor != "audio")
+    assert keep(count - 1).computed["audio"] == 0 and not asked, "among those that are kept"
+    assert np.array_equal(stored(folder)["audio"], whole["audio"][:, :, [count - 1]])
+    assert keep(0, count - 1).computed == {"latents": 0, "audio": 2, "text": 0}, "one is gone"
+    assert np.array_equal(stored(folder)["audio"], fewer["audio"]), "encoded as what was picked"
+    shutil.rmtree(folder)
+    assert keep().computed["audio"] == 2 and np.array_equal(stored(folder)["audio"], whole["audio"])
+
+
 def test_a_table_from_before_there_were_parts_is_reused_whole(encoded):
     workspace, name, asked = encoded
     folder = workspace.root / "features" / name
@@ -124,6 +150,8 @@ def test_a_killed_build_goes_on_from_what_it_had_encoded(workspace, put_puppet, 
     sorted(pieces.iterdir())[0].write_bytes(
         b"half"
     )  # the first one's latents; texts come after, and are encoded before
+    kept = FeatureCache.of(workspace.root / "features" / name, pieces, states=(1,)).stored["audio"].values()
+    assert [source.read("audio", [row])["audio"].shape[2] for source, row in kept] == [1], "one state out of a piece"
     report = workspace.features(name, pieces)
     assert report.computed == {"latents": 1 + 1, "audio": 2, "text": 0} and not pieces.exists()
     again = stored(workspace.root / "features" / name)

@@ -75,6 +75,9 @@ def check_encoders(made_with: Mapping[str, object], profile: Profile, snapshot: 
     tokens = made_with.get("text_tokens", profile.encoders.text_tokens)
     if tokens != profile.encoders.text_tokens:
         different.append(f"text_tokens: made with {tokens}, the profile has {profile.encoders.text_tokens}")
+    kept, asked = made_with.get("audio_states"), profile.encoders.audio_states
+    if kept != (None if asked is None else list(asked)):
+        different.append(f"audio_states: made with {kept or 'all'}, the profile has {list(asked) if asked else 'all'}")
     if different:
         raise SnapshotError(
             f"the features of {snapshot} were made with other encoders than those of profile {profile.name}: "
