@@ -47,6 +47,18 @@ def choose_device(asked: str) -> torch.device:
     return torch.device(name)
 
 
+def sharing_devices(asked: str, processes: int | None) -> list[str]:
+    """The device of each process that shares work: every GPU where `asked` is `auto` or `cuda` and there are some, else the one that is asked for.
+
+    Args:
+        asked: as of `choose_device`, whose errors it has.
+        processes: how many there are to be, in turns on these devices; None is one a device.
+    """
+    gpus = devices()[1:]
+    there = gpus if asked in (AUTO, "cuda") and gpus else [str(choose_device(asked))]
+    return [there[number % len(there)] for number in range(processes or len(there))]
+
+
 def choose_dtype(profile: Profile, device: torch.device) -> torch.dtype:
     """In which dtype the profile's models compute there: as `evaluation.dtype` says; by default float32 on a processor, and on a GPU the
     dtype that they were trained in, if it computes in it.

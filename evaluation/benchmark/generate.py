@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +20,6 @@ from evaluation.benchmark.benchmark import Benchmark, BenchmarkSample
 from evaluation.benchmark.benchmark_plan import (
     MODES,
     PIXELS,
-    POSE_ALONE,
     POSED,
     SECOND_SEED,
     SECOND_SEED_BATCHES,
@@ -28,6 +28,7 @@ from evaluation.benchmark.benchmark_plan import (
 )
 from evaluation.benchmark.cost import Cost, CostMeter, cost_of
 from evaluation.benchmark.generated import COST, Generated, GenerationError, open_generated
+from evaluation.benchmark.given import heard_in, posed_in, stacked
 from media import encode_clip, whole_directory, write_atomically
 from media.encode import encode_lossless
 from omnihuman.autoencoder import decode_video, encode_video, to_frames, to_pixels
@@ -39,6 +40,26 @@ PREVIEW_HEIGHT = 256  # smaller pictures are enlarged to about this
 SECOND_SEED_OFFSET = 1_000_003  # beyond any benchmark's size, so that no clip's second noise is another's first
 
 Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which of the batches a process makes where several share them: each `of`-th, from number `index` on."""
+
+    index: int = 0
+    of: int = 1
+
+
+ALONE = Share()
+
+
+@dataclass(frozen=True)
+class Work:
+    """Batches that are made or to be made: their folder, which clips are in them, and what they are made by."""
+
+    folder: Path
+    clips: tuple[int, ...]
+    settings: dict[str, Any]
 
 
 class VideoPipeline(Protocol):
@@ -66,7 +87,8 @@ def generate_videos(
     weights: str,
     dtype: str = "float32",
 ) -> Path:
-    """Generate the clips that `mode` can be asked of; write `videos-*.safetensors`, `meta.json` and four mp4s.
+    """Generate the clips that `mode` can be asked of; write `videos-*.safetensors`, `meta.json` and four mp4s. Batches that stand, made by a
+    run that was killed or by processes that share them, are not made again.
 
     Args:
         pipeline: the model.
@@ -82,6 +104,35 @@ def generate_videos(
     Raises:
         GenerationError: an unknown mode, a benchmark of which it cannot be asked, or output of the wrong shape.
     """
+    work = make_batches(pipeline, benchmark, destination, mode, steps, config, progress, weights=weights, dtype=dtype)
+    costs = [Cost(**json.loads(part[COST])) for part in Generated(work.folder, benchmark, {}).parts()]
+    seconds = [
+        sum(benchmark.shape(clip)[0] for clip in batch) / benchmark.fps
+        for batch in batches_alike(benchmark, work.clips, config.batch_size)
+    ]
+    measured = {
+        "seconds_per_clip": sum(one.seconds for one in costs) / len(work.clips),
+        "cost": cost_of(costs, seconds),
+    }
+    _publish(work.folder, benchmark, work.clips, destination, work.settings | measured)
+    return destination
+
+
+def make_batches(
+    pipeline: VideoPipeline,
+    benchmark: Benchmark,
+    destination: Path,
+    mode: str,
+    steps: int | None,
+    config: EvaluationConfig,
+    progress: Progress | None = None,
+    *,
+    weights: str,
+    dtype: str = "float32",
+    share: Share = ALONE,
+) -> Work:
+    """Make a share of the batches of `generate_videos`, whose arguments and errors it has, beside `destination`. A clip's batch and noise
+    are the same however many processes share them."""
     if mode not in MODES:
         raise GenerationError(f"unknown mode {mode!r}; choose one of {', '.join(MODES)}")
     clips = asked_clips(benchmark, mode, config)
@@ -113,28 +164,26 @@ def generate_videos(
     }
     key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
     work = destination.parent / f".batches-{mode}-{key}"
-    _forget_other_work(destination.parent, mode, work)
-    done = 0
-    for batch in batches_alike(benchmark, clips, config.batch_size):
-        file = work / f"videos-{batch[0]:06d}.safetensors"
+    if share.index == 0:
+        _forget_other_work(destination.parent, mode, work)
+    batches = [(work / f"videos-{b[0]:06d}.safetensors", b) for b in batches_alike(benchmark, clips, config.batch_size)]
+    for number, (file, batch) in enumerate(batches):
+        if number % share.of != share.index:
+            continue
         if not file.is_file():
             samples = [benchmark.sample(clip) for clip in batch]
-            heard = [_heard(benchmark, clips, clip, sample, mode) for clip, sample in zip(batch, samples, strict=True)]
-            posed = [_posed(benchmark, clips, clip, sample, mode) for clip, sample in zip(batch, samples, strict=True)]
+            heard = [
+                heard_in(benchmark, clips, clip, sample, mode) for clip, sample in zip(batch, samples, strict=True)
+            ]
+            posed = [
+                posed_in(benchmark, clips, clip, sample, mode) for clip, sample in zip(batch, samples, strict=True)
+            ]
             made, cost = _generate_batch(pipeline, batch, samples, heard, posed, settings)
             _keep(file, samples, made, benchmark.fps, {COST: json.dumps(cost.as_dict())})
-        done += len(batch)
         if progress is not None:
+            done = sum(len(b) for other, (there, b) in enumerate(batches) if there.is_file())
             progress(done, len(clips), f"{settings['model']} {mode}")
-    made_videos = Generated(work, benchmark, {})
-    costs = [Cost(**json.loads(part[COST])) for part in made_videos.parts()]
-    seconds = [
-        sum(benchmark.shape(clip)[0] for clip in batch) / benchmark.fps
-        for batch in batches_alike(benchmark, clips, config.batch_size)
-    ]
-    measured = {"seconds_per_clip": sum(one.seconds for one in costs) / len(clips), "cost": cost_of(costs, seconds)}
-    _publish(work, benchmark, clips, destination, settings | measured)
-    return destination
+    return Work(work, clips, settings)
 
 
 def asked_clips(benchmark: Benchmark, mode: str, config: EvaluationConfig) -> tuple[int, ...]:
@@ -177,17 +226,6 @@ def reconstruct(
     return destination
 
 
-def given_sound(benchmark: Benchmark, clips: Sequence[int], clip: int) -> int:
-    """The clip whose sound `clip` is given in the shuffled mode: the next one that has some, so nobody keeps their own."""
-    return clips[(clips.index(clip) + 1) % len(clips)]
-
-
-def given_pose(benchmark: Benchmark, clips: Sequence[int], clip: int) -> int:
-    """The clip whose pose `clip` is given in the shuffled mode: the next one of its shape, whose pixels its keypoints are in."""
-    alike = [other for other in clips if benchmark.shape(other) == benchmark.shape(clip)]
-    return alike[(alike.index(clip) + 1) % len(alike)]
-
-
 def load_generated(folder: Path, benchmark: Benchmark) -> tuple[np.ndarray, dict[str, Any]]:
     """All frames `(N, T, H, W, 3)` uint8 and the record of one model and mode, of clips of one shape.
 
@@ -196,18 +234,6 @@ def load_generated(folder: Path, benchmark: Benchmark) -> tuple[np.ndarray, dict
     """
     generated = open_generated(folder, benchmark)
     return np.stack([generated.frames(name) for name in generated.names]), generated.meta
-
-
-def _heard(benchmark: Benchmark, clips: Sequence[int], clip: int, sample: BenchmarkSample, mode: str) -> Tensor | None:
-    if mode == POSE_ALONE:
-        return None
-    return benchmark.sample(given_sound(benchmark, clips, clip)).audio if mode == SHUFFLED_AUDIO else sample.audio
-
-
-def _posed(benchmark: Benchmark, clips: Sequence[int], clip: int, sample: BenchmarkSample, mode: str) -> Tensor | None:
-    if mode == SHUFFLED_POSE:
-        return benchmark.sample(given_pose(benchmark, clips, clip)).keypoints
-    return sample.keypoints if mode in POSED else None
 
 
 def batches_alike(benchmark: Benchmark, clips: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:
@@ -233,8 +259,8 @@ def _generate_batch(
         output = pipeline(
             prompt=[sample.caption for sample in samples],
             image=torch.stack([sample.reference for sample in samples]),
-            audio=_stacked(heard),
-            pose=_stacked(posed),
+            audio=stacked(heard),
+            pose=stacked(posed),
             num_frames=length,
             num_inference_steps=settings["steps"],
             guidance_scale=settings["guidance_scale"],
@@ -247,12 +273,6 @@ def _generate_batch(
             f"the pipeline gave {tuple(frames.shape)} {frames.dtype}, expected {expected} torch.uint8"
         )
     return frames, meter.cost
-
-
-def _stacked(parts: Sequence[Tensor | None]) -> Tensor | None:
-    """One batch; None where its clips have none (a batch's clips are alike in that)."""
-    there = [part for part in parts if part is not None]
-    return torch.stack(there) if there else None
 
 
 def _keep(file: Path, samples: Sequence[BenchmarkSample], frames: Tensor, fps: float, metadata: dict[str, str]) -> None:
@@ -277,7 +297,7 @@ def _publish(work: Path, benchmark: Benchmark, clips: Sequence[int], destination
         write_atomically(folder / "meta.json", json.dumps(meta, indent=2, sort_keys=True).encode())
         for clip in clips[:PREVIEWS]:
             name = benchmark.names[clip]
-            sound = _heard(benchmark, clips, clip, benchmark.sample(clip), meta["mode"])
+            sound = heard_in(benchmark, clips, clip, benchmark.sample(clip), meta["mode"])
             frames = made.frames(name)
             scale = max(1, PREVIEW_HEIGHT // frames.shape[1])
             data = encode_clip(

@@ -22,8 +22,9 @@ from evaluation.benchmark.benchmark_plan import (
     scored_sets,
 )
 from evaluation.benchmark.clip_benchmark import ClipBenchmark
-from evaluation.benchmark.generate import Progress, given_sound
+from evaluation.benchmark.generate import Progress
 from evaluation.benchmark.generated import Generated, open_sets
+from evaluation.benchmark.given import given_sound
 from evaluation.metrics import ClipMean, MetricScore, StreamingMetric
 from evaluation.metrics.bootstrap import estimate
 from evaluation.metrics.observation.instruments import Instruments

@@ -20,8 +20,9 @@ from evaluation.benchmark.benchmark_plan import (
     scored_sets,
 )
 from evaluation.benchmark.cost import COSTS
-from evaluation.benchmark.generate import Progress, given_sound, load_generated
+from evaluation.benchmark.generate import Progress, load_generated
 from evaluation.benchmark.generated import open_sets
+from evaluation.benchmark.given import given_sound
 from evaluation.benchmark.puppet_benchmark import PuppetBenchmark
 from evaluation.metrics import (
     HighFrequencyRatio,

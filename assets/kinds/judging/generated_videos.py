@@ -2,11 +2,17 @@
 
 import hashlib
 import json
+import multiprocessing
+import os
 import shutil
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import torch
 from diffusers import AutoencoderKLWan
 
 from assets.core.catalogue import STEPS
@@ -18,16 +24,18 @@ from assets.kinds.judging.benchmark_sets import INDEX, joint_digest, load_benchm
 from assets.kinds.judging.evaluation_runs import evaluation_run
 from evaluation.benchmark.benchmark import Benchmark
 from evaluation.benchmark.benchmark_plan import AUDIO, PIXELS, POSE, RECONSTRUCTION, STUDENT, ModelPlan, generation_plan
-from evaluation.benchmark.generate import generate_videos, reconstruct
+from evaluation.benchmark.generate import Share, generate_videos, make_batches, reconstruct
 from evaluation.pages.pictures import models_sheet
 from media import write_atomically
 from media.records import ProductRecord
 from omnihuman.autoencoder import load_autoencoder
 from omnihuman.pipeline import OmniHumanPipeline, build_pipeline
-from omnihuman.placement import choose_device, choose_dtype, dtype_name, place_pipeline
+from omnihuman.placement import choose_device, choose_dtype, dtype_name, place_pipeline, sharing_devices
 from omnihuman.transformer import OmniHumanTransformer3DModel
 from profiles import Profile, resolve_source
 from profiles.judging import EvaluationConfig, SamplingConfig, benchmark_folder
+
+PROCESSES_VARIABLE = "OMNIHUMAN_PROCESSES"
 
 
 def make_generated_videos(execution: Execution) -> Metadata:
@@ -47,9 +55,13 @@ def make_generated_videos(execution: Execution) -> Metadata:
             for model, benchmark in zip(models, benchmarks, strict=True)
             for mode in model.modes
         ]
-        pipelines = _Pipelines(execution)
-        for number, (model, benchmark, mode) in enumerate(sets):
-            _generate(pipelines, benchmark, model, mode, _share(execution, number, len(sets)))
+        pipelines, done = _Pipelines(execution), 0
+        for _, own in groupby(sets, lambda asked: asked[0].name):
+            asked = list(own)
+            _share_among_processes(pipelines, asked)
+            for number, (model, benchmark, mode) in enumerate(asked, start=done):
+                _generate(pipelines, benchmark, model, mode, _share(execution, number, len(sets)))
+            done += len(asked)
         seconds = _seconds(root, config.benchmarks)
         run.log({f"seconds_per_clip.{name}": value for name, value in seconds.items()})
         for benchmark in benchmarks:
@@ -129,13 +141,72 @@ def planned_pipeline(
     return place_pipeline(build_pipeline(profile, transformer, steps), profile)
 
 
-def _generate(pipelines: _Pipelines, benchmark: Benchmark, model: ModelPlan, mode: str, report: Report) -> None:
-    workspace, config = pipelines.execution.workspace, pipelines.execution.workspace.profile.evaluation
+Asked = tuple[ModelPlan, Benchmark, str]  # and the mode
+
+
+def _share_among_processes(pipelines: _Pipelines, asked: list[Asked]) -> None:
+    """Have processes, this one among them, make what is lacking of one model's videos, where there are several devices or
+    `OMNIHUMAN_PROCESSES` asks for more than one."""
+    workspace = pipelines.execution.workspace
+    devices = sharing_devices(workspace.profile.evaluation.device, _processes())
+    lacking = [one for one in asked if not _is_done(*_wanted(workspace, *one))]
+    if len(devices) == 1 or not lacking:
+        return
+    model = lacking[0][0]
+    work = [(benchmark.name, mode) for _, benchmark, mode in lacking]
+    with ProcessPoolExecutor(len(devices) - 1, mp_context=multiprocessing.get_context("forkserver")) as pool:
+        others = [
+            pool.submit(make_share, workspace, model, work, Share(index, len(devices)), device)
+            for index, device in enumerate(devices)
+            if index
+        ]
+        _make_share(pipelines.get(model), workspace, model, work, Share(0, len(devices)))
+        try:
+            for other in others:
+                other.result()
+        except BrokenProcessPool as error:
+            raise AssetError(
+                f"a process that shared the videos of {model.name} was killed, perhaps for memory; what is made stays, so start again, with a "
+                f"smaller {PROCESSES_VARIABLE} if it was memory"
+            ) from error
+
+
+def _processes() -> int | None:
+    said = os.environ.get(PROCESSES_VARIABLE, "")
+    if said and (not said.isdecimal() or int(said) < 1):
+        raise AssetError(f"{PROCESSES_VARIABLE} is {said!r}; give a number of processes, 1 or more, or leave it out")
+    return int(said) if said else None
+
+
+def make_share(
+    workspace: Workspace, model: ModelPlan, work: Sequence[tuple[str, str]], share: Share, device: str
+) -> None:
+    """In a process of its own: load the model to `device` and make a share of the batches of each (benchmark, mode)."""
+    there = workspace.profile.evaluation.model_copy(update={"device": device})
+    moved = Workspace(workspace.root, workspace.profile.model_copy(update={"evaluation": there}))
+    torch.set_num_threads(max(1, torch.get_num_threads() // share.of))
+    checkpoint = workspace.data(SOURCES[model.name]) / "transformer"
+    _make_share(planned_pipeline(moved.profile, checkpoint, model), moved, model, work, share)
+
+
+def _make_share(
+    pipeline: OmniHumanPipeline, workspace: Workspace, model: ModelPlan, work: Sequence[tuple[str, str]], share: Share
+) -> None:
+    benchmarks = {benchmark.name: benchmark for benchmark in load_benchmarks(workspace)}
+    for name, mode in work:
+        folder, wanted = _wanted(workspace, model, benchmarks[name], mode)
+        made_by = {"weights": wanted["weights"], "dtype": wanted["dtype"]}
+        config = workspace.profile.evaluation
+        make_batches(pipeline, benchmarks[name], folder, mode, model.steps, config, share=share, **made_by)
+
+
+def _wanted(workspace: Workspace, model: ModelPlan, benchmark: Benchmark, mode: str) -> tuple[Path, dict[str, Any]]:
+    """The folder of one model and mode, and what its record says when it is up to date."""
+    config = workspace.profile.evaluation
     folder = workspace.of_benchmark("generated_videos", benchmark.name) / model.name / mode
     record = ProductRecord.read(workspace.data(SOURCES[model.name]))
-    weights = pipeline_digest(workspace, record.weights_digest)
-    wanted: dict[str, Any] = {
-        "weights": weights,
+    return folder, {
+        "weights": pipeline_digest(workspace, record.weights_digest),
         "benchmark": benchmark.digest,
         "steps": model.steps,
         "guidance_scale": None if model.steps is None else config.guidance_scale,
@@ -144,9 +215,15 @@ def _generate(pipelines: _Pipelines, benchmark: Benchmark, model: ModelPlan, mod
         "seed": config.seed,
         "dtype": computed_in(workspace.profile),
     }
+
+
+def _generate(pipelines: _Pipelines, benchmark: Benchmark, model: ModelPlan, mode: str, report: Report) -> None:
+    workspace = pipelines.execution.workspace
+    folder, wanted = _wanted(workspace, model, benchmark, mode)
     if not _is_done(folder, wanted):
-        pipeline, dtype = pipelines.get(model), wanted["dtype"]
-        generate_videos(pipeline, benchmark, folder, mode, model.steps, config, report, weights=weights, dtype=dtype)
+        made_by = {"weights": wanted["weights"], "dtype": wanted["dtype"]}
+        config = workspace.profile.evaluation
+        generate_videos(pipelines.get(model), benchmark, folder, mode, model.steps, config, report, **made_by)
 
 
 def judging_autoencoder(profile: Profile) -> AutoencoderKLWan:
