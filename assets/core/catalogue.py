@@ -85,11 +85,12 @@ CURATION = (
     ),
     Step(
         name="condition_features",
-        description="Video, reference and motion latents, text, speech-encoder states and keypoints of every training window. "
+        description="Video, reference and motion latents, text, speech-encoder states and keypoints of every training window of clips that the "
+        "text subset keeps, and of those that were kept before. "
         "A row's key hashes the clip's bytes, the encoders' weights, the transform, the bucket and the dtype, so training on "
         "a stale cache is impossible.",
         make="assets.kinds.condition_features:make_condition_features",
-        upstream=("raw_clips", "clip_scores"),
+        upstream=("raw_clips", "clip_scores", "filtered_subsets"),
         sections=("video", "encoders"),
         group="curation",
         kinds=frozenset({"pytorch", "huggingface", "dvc"}),

@@ -10,7 +10,7 @@ from media.records import EncodersRecord
 
 
 def make_condition_features(execution: Execution) -> Metadata:
-    """Encode the windows of one shard; rows whose key stands already are reused."""
+    """Encode the windows of one shard's clips that a subset keeps; rows whose key stands already are reused."""
     destination = execution.input("condition_features")
     report = build_features(
         execution.input("raw_clips"),
@@ -20,10 +20,12 @@ def make_condition_features(execution: Execution) -> Metadata:
         execution.report,
         pieces=execution.workspace.var / "feature_pieces" / str(execution.shard),
         hashes=execution.workspace.file_hashes,
+        subsets_dir=execution.input("filtered_subsets"),
     )
     return {
         "samples": report.samples,
         "failed": len(report.failed),
+        "clips_of_no_subset": report.left_out,
         "reused": report.reused,
         "encoded": report.encoded,
         "computed": report.computed,

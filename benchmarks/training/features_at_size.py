@@ -119,6 +119,18 @@ def write_sparse_snapshot(root: Path, profile: Profile, samples: int) -> None:
     SnapshotRecord({"digest": "sparse", "encoders": {}}).write(root / "snapshot")
 
 
+def sparse_data(root: Path, profile: Profile, samples: int, batch: int) -> SnapshotData:
+    """A loader over a new sparse snapshot in `root`, for micro-batches of one sample with all conditions."""
+    write_sparse_snapshot(root, profile, samples)
+    return _opened(root, profile, batch, profile.engine.prefetch)
+
+
+def _opened(root: Path, profile: Profile, batch: int, depth: int) -> SnapshotData:
+    one_rank = profile.engine.model_copy(update={"prefetch": depth, "gradient_accumulation": batch})
+    given = profile.model_copy(update={"engine": one_rank})
+    return SnapshotData(root / "snapshot", root / "features", given, "text", 0, batch, ALL_ON)
+
+
 def load(profile: Profile, samples: int, batches: int, step_seconds: float) -> list[str]:
     """Memory of this process and the share of time spent waiting, while something else takes `step_seconds` a micro-batch of one."""
     process, lines = psutil.Process(), []
@@ -131,9 +143,7 @@ def load(profile: Profile, samples: int, batches: int, step_seconds: float) -> l
         )
         lines += ["| prefetch | micro-batches | waited, share of the time | MB resident after 10, half, all |", "| ---: | ---: | ---: | --- |"]  # fmt: skip
         for depth in (0, profile.engine.prefetch):
-            one_rank = profile.engine.model_copy(update={"prefetch": depth, "gradient_accumulation": 8})
-            given = profile.model_copy(update={"engine": one_rank})
-            data = SnapshotData(root / "snapshot", root / "features", given, "text", 0, 8, ALL_ON)
+            data = _opened(root, profile, 8, depth)
             resident, began, done, started_waiting = [], time.perf_counter(), 0, 0.0
             for number in range(batches):
                 for _ in data.rank_batch(number).split(8):

@@ -38,7 +38,8 @@ class FeatureReport:
     """`samples` rows, of which `reused` came whole from the features that were there; of `encoded` some part was computed, and
     `computed` says of how many each part.
 
-    `bytes` counts the feature files; `features_sha256` is a hash over theirs; `failed` are clips that could not be encoded.
+    `bytes` counts the feature files; `features_sha256` is a hash over theirs; `failed` are clips that could not be encoded; `left_out` counts
+    clips that no subset keeps and that have no features.
     """
 
     path: Path
@@ -50,6 +51,7 @@ class FeatureReport:
     bytes: int
     computed: dict[str, int]
     failed: tuple[Failure, ...] = ()
+    left_out: int = 0
 
 
 def build_features(
@@ -61,6 +63,7 @@ def build_features(
     encoders: ConditionEncoders | None = None,
     pieces: Path | None = None,
     hashes: Path | None = None,
+    subsets_dir: Path | None = None,
 ) -> FeatureReport:
     """Write `destination/` samples.parquet, quarantine.parquet, encoders.json, texts and features files of each bucket that has samples.
 
@@ -68,6 +71,9 @@ def build_features(
     cannot be decoded or encoded, however it fails, is quarantined with the failure as its reason, and the others go on.
     What stands in `destination` already under the key of its part is copied, out of the first layout too; when every row does, no
     encoder is loaded, and where it stands as it would be written nothing is. A clip of which only the caption changed is not decoded.
+
+    A clip outside the text subset, in which the other subsets lie, is encoded for nobody and left out. One whose features stand is kept: a
+    threshold that moves up and down again costs a table and no file.
 
     Args:
         shard_dir: the raw shard.
@@ -78,6 +84,7 @@ def build_features(
         encoders: loaded already, when several shards follow one another.
         pieces: folder of this shard alone, where what is encoded is kept until all is: a build that was killed goes on from
             there. None keeps nothing.
+        subsets_dir: this shard's subsets; None takes every clip.
         hashes: file that keeps the hashes of what is written (`media.features.hash_store`), so that nobody after hashes it again.
 
     Raises:
@@ -96,9 +103,13 @@ def build_features(
     # that differ in HTML and white space alone are one.
     scores["caption"] = scores["caption"].map(clean_prompt)
     requests = plan_samples(clips.drop(columns="caption").merge(scores[columns], on="clip_id"), profile.video, identity)
+    cache = FeatureCache.of(destination, pieces, profile.encoders.latents, profile.encoders.audio_states)
+    planned = requests
+    if subsets_dir is not None:
+        requests = _kept(planned, read_table(subsets_dir / "subsets.parquet"), cache)
+    left_out = sorted({r.clip_id for r in planned if r.samples} - {r.clip_id for r in requests})
     requests, refused = _keeping_the_contract(requests, clips)
     samples = [sample for request in requests for sample in request.samples]
-    cache = FeatureCache.of(destination, pieces, profile.encoders.latents, profile.encoders.audio_states)
     lacking = {sample.sample_id: cache.lacking(sample) for sample in samples}
     computed = {part: sum(part in parts for parts in lacking.values()) for part in PARTS}
     total = sum(map(bool, lacking.values()))
@@ -110,7 +121,7 @@ def build_features(
     if same and made.get("layout") == LAYOUT and (destination / "quarantine.parquet").is_file():
         seconds = time.monotonic() - started
         sizes = made["features_sha256"], made["features_bytes"]
-        return FeatureReport(destination, len(samples), reused, 0, seconds, *sizes, computed)
+        return FeatureReport(destination, len(samples), reused, 0, seconds, *sizes, computed, left_out=len(left_out))
     counted, failed = Counted(total, progress), dict[str, Failure]()
     loaded: Callable[[], ConditionEncoders] = once(lambda: encoders or load_encoders(profile))
     with whole_directory(destination) as folder:
@@ -138,7 +149,13 @@ def build_features(
         # and what was trained on it, stays what it was.
         unchanged = same and total == 0 and "features_sha256" in made
         digest = made["features_sha256"] if unchanged else features_digest(made_files)
-        metadata = {"layout": LAYOUT, "features_sha256": digest, "features_bytes": size, "files": made_files}
+        metadata = {
+            "layout": LAYOUT,
+            "features_sha256": digest,
+            "features_bytes": size,
+            "files": made_files,
+            "left_out": left_out,
+        }
         samples = [sample for sample in samples if sample.sample_id in places]
         failures = {failure.clip_id: failure for failure in failed.values()}
         refuse_if_all_fail_alike(failures, sum(bool(r.samples) for r in requests), shard_dir.name)
@@ -149,7 +166,15 @@ def build_features(
     if pieces is not None:
         shutil.rmtree(pieces, ignore_errors=True)
     seconds, failed_clips = time.monotonic() - started, tuple(failures.values())
-    return FeatureReport(destination, len(samples), reused, total, seconds, digest, size, computed, failed_clips)
+    return FeatureReport(
+        destination, len(samples), reused, total, seconds, digest, size, computed, failed_clips, len(left_out)
+    )
+
+
+def _kept(requests: list[ClipRequest], subsets: pd.DataFrame, cache: FeatureCache) -> list[ClipRequest]:
+    """Clips of the text subset, and those of whose samples one stands in finished features."""
+    text, standing = set(subsets.loc[subsets["text"], "clip_id"]), set(cache.order)
+    return [r for r in requests if r.clip_id in text or any(s.feature_key in standing for s in r.samples)]
 
 
 def _same_text_encoder(folder: Path, identity: dict[str, Any]) -> bool:

@@ -155,6 +155,12 @@ def _read_shard(name: str, raw: Path, subsets_dir: Path, features: Path, profile
     if buckets != wanted:
         raise CurationError(f"its features have buckets {buckets}, the profile {wanted}; build them again")
     digest = _checked_features(features, hashes)
+    left_out = read_table_metadata(features / "samples.parquet").get("left_out", [])
+    lacking = set(left_out) & set(subsets.loc[subsets["text"], "clip_id"])
+    if lacking:
+        raise CurationError(
+            f"its features lack {len(lacking)} clips that its subsets keep (such as {min(lacking)}); build the features again"
+        )
     samples["shard"] = name
     joined = samples.merge(subsets[["clip_id", *SUBSETS]], on="clip_id", validate="many_to_one")
     listed = joined.loc[joined["text"], SNAPSHOT_SCHEMA.names]

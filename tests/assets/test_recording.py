@@ -4,7 +4,9 @@ import pytest
 
 from assets.core import dvc_stages
 from assets.core.catalogue import STEPS
+from assets.core.dvc_repository import open_repository
 from assets.core.workspace import Workspace
+from media import whole_directory
 from profiles import load_profile
 
 RAW_CLIPS = STEPS["raw_clips"]
@@ -67,3 +69,18 @@ def test_a_recording_that_was_killed_is_done_again(workspace, recorded):
     dvc_stages._take_waiting(workspace, RAW_CLIPS)
     dvc_stages.record_waiting(workspace)
     assert recorded == [("raw_clips", 1)]
+
+
+def test_hard_links_hold_a_product_once_and_what_replaces_it_leaves_the_cache_alone(workspace):
+    """`dvc config cache.type hardlink,copy` in a home whose disk knows no reflinks: products are replaced by rename, never written into."""
+    dvc_stages.ensure_repository(workspace)
+    with open_repository(workspace.root) as repo, repo.config.edit() as config:
+        config["cache"]["type"] = ["hardlink", "copy"]
+    file = workspace.data("raw_clips", "s-000000000001") / "clips.tar"
+    for content in (b"first", b"second"):
+        with whole_directory(file.parent) as folder:
+            (folder / file.name).write_bytes(content)
+        dvc_stages.record_in_dvc(workspace, RAW_CLIPS)
+        assert (file.read_bytes(), file.stat().st_nlink) == (content, 2)
+    kept = [path.read_bytes() for path in (workspace.root / ".dvc" / "cache").rglob("*") if path.is_file()]
+    assert {b"first", b"second"} <= set(kept)
