@@ -20,7 +20,7 @@ FINGERPRINTS = {
     "raw_clips": "ec1780297d0b4d11ed16b5b877975196bab303e2f11be7d34035777122c81fa7",
     "clip_scores": "02648a660627dae4fe475e61b3625294913e7f6eede0960420026527d03257c1",
     "filtered_subsets": "3efffed0d1f9fffd6d55025c3f24dbd59435cfab7ad9d475f025e5c487ec5b38",
-    "condition_features": "f1edec0362f60b540d79a6270d36ec32fe439def838fb188dc2f1ec453cafedd",
+    "condition_features": "fa6f8944f44d10029a0eeedc4456b58ecfafc82b327270080d1add45a38300db",
     "training_snapshot": "0e5a16438cef5d0f184caaf2ef754898310bd3b23bf2a131e0cca21e985dc051",
     "stage_1_checkpoint": "8094837d79a2b2eaf7a73c24d840cba854583a0670ea6611f7916e254a4cfc57",
     "stage_2_checkpoint": "e2c4bf32df9e516425c6a498b6ef4519283811fc56f8b56cbd7aa4531773b43c",
