@@ -4,8 +4,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from io import FileIO
+from io import BytesIO, FileIO
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ GENERATOR = "omnihuman-pipeline"
 # IPTC's term for media that a trained model made; C2PA manifests use the same.
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 STATEMENT = "omnihuman.generation"  # our assertion beside C2PA's own
+IN_MEMORY = (
+    8 * 2**20
+)  # bytes: up to here the library works in memory, where it need not ask the system five hundred times
 # No thumbnails: an ingredient's would put a person's picture into every file. Pictures are hashed in pieces of 1 MiB (C2PA's Merkle trees) and what the library
 # keeps of a file beyond 8 MiB lies on disk: otherwise it holds a video twice in memory.
 BUILDING = {
@@ -84,7 +88,9 @@ class Signer:
         if kind is None:
             raise ProvenanceError(f"{source} is no file that can carry a C2PA manifest; export an mp4 or PNG frames")
         unreadable = _without_readable_credentials(statement.ingredients)
-        with _Remembering(destination) as target, source.open("rb") as content:
+        with _Remembering(destination) as file, source.open("rb") as opened:
+            memory = BytesIO() if source.stat().st_size <= IN_MEMORY else None
+            content, target = (opened, file) if memory is None else (BytesIO(opened.read()), memory)
             try:
                 info = c2pa.C2paSignerInfo(
                     credentials.algorithm.encode(),
@@ -102,12 +108,14 @@ class Signer:
                             _add_ingredient(builder, role, path)
                     builder.sign(signer, kind, content, target)
             except c2pa.C2paError as error:
-                if target.problem is not None:
-                    raise target.problem from error
+                if file.problem is not None:
+                    raise file.problem from error
                 raise ProvenanceError(
                     f"{destination} cannot be signed ({error}); look at {credentials.source} and `omnihuman doctor`, or switch signing off by "
                     "OMNIHUMAN_SIGNING=off and answer for it"
                 ) from error
+            if memory is not None:
+                file.write(memory.getbuffer())
 
 
 class _Remembering(FileIO):
@@ -187,6 +195,7 @@ def _add_ingredient(builder: c2pa.Builder, role: str, path: Path) -> None:
         builder.add_ingredient({"title": role, "relationship": "inputTo"}, media_type(path), content)
 
 
+@cache
 def _own_version() -> str:
     try:
         return version(GENERATOR)

@@ -74,12 +74,15 @@ def main() -> None:
                 milliseconds(lambda: marking.signer.sign(path, signed, Statement({"seed": 3}, "AI-generated")))
             )  # type: ignore[union-attr]
     print(
-        "| part | ms by the clock | ms of the processor | share of generation, processor |\n| --- | ---: | ---: | ---: |"
+        "| part | ms by the clock | ms of the processor | share of generation, clock | processor |\n| --- | ---: | ---: | ---: | ---: |"
     )
-    whole = statistics.median(cpu for _, cpu in times["generation"])
-    for name, values in times.items():
-        wall, cpu = (statistics.median(column) for column in zip(*values, strict=True))
-        print(f"| {name} | {wall:.1f} | {cpu:.1f} | {100 * cpu / whole:.1f} % |")
+    middle = {
+        name: [statistics.median(column) for column in zip(*values, strict=True)] for name, values in times.items()
+    }
+    middle["mark and signature"] = [sum(pair) for pair in zip(middle["mark"], middle["signature"], strict=True)]
+    for name, (wall, cpu) in middle.items():
+        shares = [100 * own / whole for own, whole in zip((wall, cpu), middle["generation"], strict=True)]
+        print(f"| {name} | {wall:.1f} | {cpu:.1f} | {shares[0]:.1f} % | {shares[1]:.1f} % |")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from provenance.watermark.whitening import tile_spectrum, to_side, whitened
 # How much smaller the pattern's pixels are looked for than the picture says: one that was cut shows less of the pattern on as many pixels.
 SCALES = np.exp(0.01 * np.arange(-36, 6))
 REFINED = (-0.005, -0.0025, 0.0, 0.0025, 0.005)
-TRIED = 4  # best registers whose payload is read
+TRIED = 8  # best registers whose payload is read
 # Of the correlation between what was read and what it decodes to, in standard deviations of noise.
 THRESHOLD = 9.0
 
@@ -57,7 +57,7 @@ def find(frames: Iterable[np.ndarray]) -> Found:
         count += 1
     if count == 0:
         return Found(0.0, None, 1.0, (0, 0))
-    picture = whitened(to_side(total / count))
+    picture, _ = whitened(to_side(total / count))
     coarse = sorted(((*_register(_spectrum(picture, scale)), scale) for scale in SCALES), key=lambda row: -row[0])
     best = Found(0.0, None, 1.0, (0, 0))
     for _, _, scale in coarse[:TRIED]:

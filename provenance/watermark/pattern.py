@@ -10,8 +10,8 @@ from provenance.watermark.payload import CODED, Payload, encode
 SIDE = 256  # of the picture's shorter side, in the pattern's own pixels: a scaled picture has the same pattern
 TILE = 128  # pixels after which it repeats
 # Cycles per tile: lower ones can be seen, higher ones are the first that an encoder or a smaller size takes away.
-LOWEST, HIGHEST = 7.0, 20.0
-SYNC_SHARE = 0.3  # of the frequencies
+LOWEST, HIGHEST = 7.0, 22.0
+SYNC_SHARE = 0.25  # of the frequencies
 STRENGTH = 2.45  # root mean square in levels of 255: 40.3 dB, less what clipping takes
 SEED = 0x0C2A  # of phases and shares; another one is another mark
 

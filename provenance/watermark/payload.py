@@ -10,8 +10,8 @@ import numpy as np
 FIRST_DAY = date(2026, 1, 1)
 VERSION_BITS, DAY_BITS, CHECK_BITS = 16, 16, 16
 LENGTH = VERSION_BITS + DAY_BITS + CHECK_BITS
-# Constraint length 7, rate 1/3, free distance 15: generators 133, 145 and 175 octal (Proakis, Digital Communications, table 8.2-2).
-MEMORY, GENERATORS = 6, (0o133, 0o145, 0o175)
+# Constraint length 9, rate 1/4, free distance 24: generators 463, 535, 733 and 745 octal (Proakis, Digital Communications, table 8.2-3).
+MEMORY, GENERATORS = 8, (0o463, 0o535, 0o733, 0o745)
 CODED = (LENGTH + MEMORY) * len(GENERATORS)
 
 
@@ -71,7 +71,7 @@ def decode(soft: np.ndarray) -> np.ndarray:
 
 @cache
 def _trellis() -> tuple[int, np.ndarray, np.ndarray]:
-    """Number of states; `(states, 2)` which state came before; `(states, 2, 3)` what was sent on the way."""
+    """Number of states; `(states, 2)` which state came before; `(states, 2, 4)` what was sent on the way."""
     states = 2**MEMORY
     after = np.arange(states)
     before = np.stack([after >> 1, after >> 1 | states >> 1], axis=1)

@@ -1,9 +1,14 @@
 """What is looked at of a picture: the band of the mark, everywhere equally loud, laid over itself tile by tile."""
 
+from functools import cache
+
 import cv2
 import numpy as np
 
-from provenance.watermark.pattern import SIDE, TILE
+from provenance.watermark.pattern import SIDE, TILE, carriers
+
+FINE, COARSE, NEAR = 0.8, 2.5, (13, 13)  # pixels: the band's two Gaussians, and what counts as one place
+QUIET = 1.5  # root mean square in levels: about what an encoder leaves of the mark in a smooth place
 
 
 def to_side(luminance: np.ndarray) -> np.ndarray:
@@ -14,11 +19,27 @@ def to_side(luminance: np.ndarray) -> np.ndarray:
     return cv2.resize(luminance, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
 
 
-def whitened(picture: np.ndarray) -> np.ndarray:
-    """`(H, W)` float of about 1: hair and edges would drown the mark."""
-    band = cv2.GaussianBlur(picture, (0, 0), 0.8) - cv2.GaussianBlur(picture, (0, 0), 2.5)
-    loudness = np.sqrt(cv2.GaussianBlur(band * band, (0, 0), 4.0)) + 0.5
-    return np.clip(band / loudness, -2.0, 2.0)
+def whitened(picture: np.ndarray, added: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """`(H, W)` float: the band, at most 2 in modulus, and by what it was multiplied. Hair and edges would drown the mark, so what is loud counts less.
+
+    Args:
+        picture: `(H, W)` float.
+        added: mean square of what is still to be added to the band.
+    """
+    band = cv2.GaussianBlur(picture, (0, 0), FINE) - cv2.GaussianBlur(picture, (0, 0), COARSE)
+    loudness = cv2.sqrt(cv2.blur(band * band, NEAR) + added) + 0.5
+    gain = np.minimum(1.0, QUIET / loudness) / loudness
+    return np.clip(band * gain, -2.0, 2.0), gain
+
+
+@cache
+def response() -> np.ndarray:
+    """`(F,)` how much of each used frequency the band keeps."""
+    chosen = carriers()
+    frequency = np.fft.fftfreq(TILE)
+    square = frequency[chosen.rows] ** 2 + frequency[chosen.columns] ** 2
+    fine, coarse = (np.exp(-2 * np.pi**2 * sigma**2 * square) for sigma in (FINE, COARSE))
+    return fine - coarse
 
 
 def tile_spectrum(picture: np.ndarray) -> np.ndarray:

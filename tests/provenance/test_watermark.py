@@ -31,8 +31,8 @@ def film(frames: int = 8, height: int = 256, width: int = 256) -> np.ndarray:
 def test_a_payload_survives_a_fifth_of_its_coded_symbols_turned_round():
     bits = PAYLOAD.bits()
     sent = encode(bits)
-    assert sent.shape == (CODED,) == (162,)
-    sent[np.random.default_rng(0).choice(CODED, 20, replace=False)] *= -1
+    assert sent.shape == (CODED,) == (224,)
+    sent[np.random.default_rng(0).choice(CODED, 40, replace=False)] *= -1
     assert Payload.from_bits(decode(sent)) == PAYLOAD
 
 
