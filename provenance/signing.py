@@ -100,8 +100,7 @@ class Signer:
                 )
                 with (
                     c2pa.Signer.from_info(info) as signer,
-                    c2pa.Context.from_dict(BUILDING) as context,
-                    c2pa.Builder(_manifest(statement, kind, now, unreadable), context) as builder,
+                    c2pa.Builder(_manifest(statement, kind, now, unreadable), _context()) as builder,
                 ):
                     for role, path in statement.ingredients.items():
                         if role not in unreadable:
@@ -182,7 +181,7 @@ def _without_readable_credentials(ingredients: Mapping[str, Path]) -> list[str]:
             unreadable.append(role)
             continue
         try:
-            with c2pa.Context.from_dict(BUILDING) as context, c2pa.Builder({}, context) as trial:
+            with c2pa.Builder({}, _context()) as trial:
                 _add_ingredient(trial, role, path)
         except c2pa.C2paError:
             unreadable.append(role)
@@ -193,6 +192,12 @@ def _add_ingredient(builder: c2pa.Builder, role: str, path: Path) -> None:
     # Under its role: a visitor's file name may say who somebody is.
     with path.open("rb") as content:
         builder.add_ingredient({"title": role, "relationship": "inputTo"}, media_type(path), content)
+
+
+@cache
+def _context() -> c2pa.Context:
+    """How the library builds; the same for all files of this process."""
+    return c2pa.Context.from_dict(BUILDING)
 
 
 @cache

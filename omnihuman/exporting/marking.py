@@ -49,12 +49,14 @@ class Marking:
 
     def pictures(self, frames: Tensor) -> np.ndarray:
         """`(T, H, W, 3)` uint8 frames as they are written: enlarged where they are small, then marked."""
-        pictures = frames.cpu().numpy()
+        given = pictures = frames.cpu().numpy()
         if pictures.shape[1] < SMALL:
             pictures = pictures.repeat(ENLARGE, axis=1).repeat(ENLARGE, axis=2)
         if self.visible:
             pictures = mark_frames(pictures)
-        return pictures if self.payload is None else mark(pictures, self.payload)
+        if self.payload is None:
+            return pictures
+        return mark(pictures, self.payload, out=None if pictures is given else pictures)
 
     def statement(self, record: Mapping[str, object], title: str, inputs: Mapping[str, Path]) -> Statement:
         """What is signed of a file."""

@@ -58,15 +58,19 @@ def find(frames: Iterable[np.ndarray]) -> Found:
     if count == 0:
         return Found(0.0, None, 1.0, (0, 0))
     picture, _ = whitened(to_side(total / count))
+    found = _read_near(picture, 1.0)
+    if found.marked:  # uncut, as most are
+        return found
     coarse = sorted(((*_register(_spectrum(picture, scale)), scale) for scale in SCALES), key=lambda row: -row[0])
-    best = Found(0.0, None, 1.0, (0, 0))
-    for _, _, scale in coarse[:TRIED]:
-        fine = [(*_register(_spectrum(picture, scale * np.exp(step))), scale * np.exp(step)) for step in REFINED]
-        _, shift, exact = max(fine, key=lambda row: row[0])
-        found = _read(_spectrum(picture, exact), shift, float(exact))
-        if (found.payload is not None, found.score) > (best.payload is not None, best.score):
-            best = found
-    return best
+    tried = [found, *(_read_near(picture, scale) for _, _, scale in coarse[:TRIED])]
+    return max(tried, key=lambda one: (one.payload is not None, one.score))
+
+
+def _read_near(picture: np.ndarray, scale: float) -> Found:
+    scales = [scale * float(np.exp(step)) for step in REFINED]
+    fine = [(*_register(_spectrum(picture, near)), near) for near in scales]
+    _, shift, exact = max(fine, key=lambda row: row[0])
+    return _read(_spectrum(picture, exact), shift, exact)
 
 
 def _spectrum(picture: np.ndarray, scale: float) -> np.ndarray:

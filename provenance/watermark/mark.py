@@ -12,23 +12,31 @@ LEAST, MOST = 0.0, 4.0
 LOOKED_AT = 8  # frames, spread over all: their mean is close to that of all, which the finder sees
 
 
-def mark(frames: np.ndarray, payload: Payload) -> np.ndarray:
-    """Add the mark to `(T, H, W, 3)` uint8 RGB; returns a copy. The same levels in red, green and blue of every frame: luminance alone."""
+def mark(frames: np.ndarray, payload: Payload, out: np.ndarray | None = None) -> np.ndarray:
+    """Add the mark to `(T, H, W, 3)` uint8 RGB. The same levels in red, green and blue of every frame: luminance alone.
+
+    Args:
+        frames: pictures of one film, or one picture.
+        payload: what it says.
+        out: where the marked pictures go, `frames` itself too; a new array by default.
+
+    Returns:
+        `out`.
+    """
+    made = np.empty_like(frames) if out is None else out
     if not len(frames):
-        return frames.copy()
+        return made
     height, width = frames.shape[1:3]
     picture = to_side(_mean(frames[:: max(1, len(frames) // LOOKED_AT)]))
     spoken = signs(payload)
     levels = drawn(spoken * _shares(picture, spoken), *picture.shape)
-    levels = (
-        np.rint(cv2.resize(levels, (width, height), interpolation=cv2.INTER_CUBIC))
-        .astype(np.int16)[..., None]
-        .repeat(3, axis=2)
-    )
-    added, taken = (np.clip(part, 0, 255).astype(np.uint8) for part in (levels, -levels))
-    made = np.empty_like(frames)
-    for image, out in zip(frames, made, strict=True):
-        cv2.subtract(cv2.add(image, added), taken, dst=out)
+    if levels.shape != (height, width):
+        levels = cv2.resize(levels, (width, height), interpolation=cv2.INTER_CUBIC)
+    steps = cv2.merge([np.rint(levels).astype(np.int16)] * 3)
+    added, taken = (np.clip(part, 0, 255).astype(np.uint8) for part in (steps, -steps))
+    for image, target in zip(frames, made, strict=True):
+        cv2.add(image, added, dst=target)
+        cv2.subtract(target, taken, dst=target)
     return made
 
 

@@ -1,7 +1,7 @@
 """The tile that is repeated over the picture: which frequencies are always the same and which carry the payload."""
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -49,6 +49,7 @@ def carriers() -> Carriers:
     return Carriers(rows, columns, phases, symbols)
 
 
+@lru_cache(16)
 def signs(payload: Payload) -> np.ndarray:
     """`(F,)` complex of modulus 1: what each frequency says."""
     chosen = carriers()
