@@ -1,9 +1,9 @@
 """How often the invisible mark is read after ordinary edits, and how often where there is none:
 `python -m benchmarks.provenance.watermark --clips 100 --trials 1000 --unmarked 1000 --real FOLDER --keep FOLDER`.
 
-A trial with a mark is a clip with a payload of its own, written once as an export is (crf 12), and from there edited in each way, with a cut of its own. Clips are rendered
-people of seeds that nothing trains on and that chose nothing of the mark, or films of a folder; more trials than clips repeat the pictures. A trial without is a piece of a
-clip, cut in its own way and encoded. `--keep` holds the rendered clips and each trial's result, so a run that was stopped goes on.
+A trial with a mark is a clip with a payload of its own, written once as an export is, and from there edited in each way, with a cut of its own. Clips are rendered
+people of seeds that nothing trains on and that chose nothing of the mark, or films of a folder; more trials than clips repeat the pictures. A trial without is a clip that was
+encoded and then cut in its own way. `--keep` holds the rendered clips and each trial's result, so a run that was stopped goes on.
 """
 
 import argparse
@@ -23,7 +23,7 @@ import matplotlib
 import numpy as np
 
 import provenance.watermark
-from media import decode_clip
+from media import decode_clip, encode_clip
 from people import render
 from provenance.watermark.find import THRESHOLD, find
 from provenance.watermark.mark import mark
@@ -35,19 +35,24 @@ EDITS = ("as written", "H.264 crf 28", "scaled to 0.75", "cut by 10 %", "all thr
 DAY = date(2026, 11, 29)
 
 
-def encoded(frames: np.ndarray, crf: int = CRF) -> np.ndarray:
-    """Through H.264, 4:2:0, x264's preset medium."""
+def encoded(frames: np.ndarray) -> np.ndarray:
+    """Through H.264 at `CRF`, 4:2:0, x264's preset medium."""
     height, width = (side // 2 * 2 for side in frames.shape[1:3])
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=FPS)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.options = {"crf": str(crf), "preset": "medium", "threads": "1"}
+        stream.options = {"crf": str(CRF), "preset": "medium", "threads": "1"}
         for image in frames:
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image[:height, :width]), format="rgb24")
             container.mux(stream.encode(picture))
         container.mux(stream.encode())
-    with av.open(io.BytesIO(buffer.getvalue())) as container:
+    return decoded(buffer.getvalue())
+
+
+def decoded(data: bytes) -> np.ndarray:
+    """All pictures of a film, `(T, H, W, 3)` uint8."""
+    with av.open(io.BytesIO(data)) as container:
         return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
 
 
@@ -67,8 +72,8 @@ def cut(frames: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 def edits_of(marked: np.ndarray, random: np.random.Generator) -> Iterator[tuple[str, np.ndarray]]:
-    """Each of `EDITS` of one clip; all begin with our own export, crf 12."""
-    written = encoded(marked, 12)
+    """Each of `EDITS` of one clip; all begin with what an export writes."""
+    written = decoded(encode_clip(marked, FPS, pixel_format="yuv420p"))
     small = scaled(written)
     yield EDITS[0], written
     yield EDITS[1], encoded(written)
@@ -147,8 +152,8 @@ def with_mark(name: str, plain: np.ndarray, trial: int) -> dict[str, object]:
 
 
 def without_mark(name: str, plain: np.ndarray, trial: int) -> dict[str, object]:
-    """One trial: whether a mark is said to be there, and the score."""
-    found = find(encoded(cut(plain, np.random.default_rng(crc32(f"{name} {trial} unmarked".encode())))))
+    """One trial with a clip that was encoded: whether a mark is said to be there, and the score."""
+    found = find(cut(plain, np.random.default_rng(crc32(f"{name} {trial} unmarked".encode()))))
     return {"alarm": found.marked, "score": found.score}
 
 
@@ -161,10 +166,13 @@ def results(source: Source, trials: int, marked: bool) -> list[dict[str, object]
     count = source.count if clips is None else len(clips)
     done = []
     for number, (name, plain) in enumerate(source.clips() if clips is None else clips):
+        given: np.ndarray | None = None
         for trial in range(trials // count + (number < trials % count)):
             result = known.get((name, trial))
             if result is None:
-                result = (with_mark if marked else without_mark)(name, plain, trial)
+                if given is None:
+                    given = plain if marked else encoded(plain)
+                result = (with_mark if marked else without_mark)(name, given, trial)
                 if file is not None:
                     with file.open("a") as kept:
                         kept.write(json.dumps({"name": name, "trial": trial, "result": result}) + "\n")

@@ -24,7 +24,8 @@ from evaluation.benchmark.benchmark_plan import (
     TEACHER,
     ModelPlan,
 )
-from evaluation.pages.pictures import contact_sheet, score_bars, talking_video
+from evaluation.pages.film import save_talking_video
+from evaluation.pages.pictures import contact_sheet, score_bars
 from evaluation.scoring.comparison_columns import Column, columns_of
 from evaluation.scoring.score_table import score_of
 from media import whole_directory, write_atomically
@@ -97,6 +98,7 @@ def compare(
 
     Raises:
         evaluation.benchmark.generate.GenerationError: the teacher's or the student's videos are missing.
+        provenance.settings.ProvenanceError: the film cannot be signed.
     """
     table = comparison_table(scores, plan)
     result = {
@@ -111,7 +113,7 @@ def compare(
         write_atomically(folder / "comparison.md", comparison_markdown(table, benchmark, columns_of(scores)).encode())
         write_atomically(folder / "scores.png", score_bars(scores, plan))
         write_atomically(folder / "contact_sheet.png", contact_sheet(benchmark, generated_root, mode=mode, hide=hide))
-        write_atomically(folder / "student.mp4", talking_video(benchmark, generated_root, mode=mode, hide=hide))
+        save_talking_video(folder / "student.mp4", benchmark, generated_root, mode=mode, hide=hide)
     return result
 
 

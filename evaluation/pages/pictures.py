@@ -1,10 +1,9 @@
-"""What a person looks at: strips of frames side by side, bars with intervals, a talking video."""
+"""What a person looks at: strips of frames side by side, bars with intervals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -17,16 +16,13 @@ from evaluation.benchmark.generated import open_generated
 from evaluation.metrics.facts import MetricFacts, Reading
 from evaluation.metrics.registry import READINGS
 from evaluation.scoring.comparison_columns import shown_in
-from media import encode_clip, png_bytes
+from media import png_bytes
 from media.hiding import Hide, as_it_is
 
 SHEET_CLIPS = 4
 SHEET_FRAMES = 5
 WIDE_FRAMES = 4  # where the clips are the columns
 SHEET_HEIGHT = 128  # smaller pictures are enlarged to about this
-VIDEO_CLIPS = 4
-VIDEO_HEIGHT = 320  # smaller pictures are enlarged to about this
-LABEL_ROWS = 30
 BLUE, RED, PALE = "#345a8a", "#c0504d", "#9db6d3"
 
 
@@ -149,48 +145,3 @@ def score_bars(scores: pd.DataFrame, plan: Sequence[ModelPlan]) -> bytes:
         axis.set_ylim(bottom=min(0.0, float(np.nan_to_num(chosen["ci_low"]).min(initial=0.0))))
         axis.set_title(panel_title(kind, reading), fontsize=10)
     return png_bytes(figure)
-
-
-def talking_video(
-    benchmark: Benchmark,
-    generated_root: Path,
-    model: str = STUDENT,
-    clips: int = VIDEO_CLIPS,
-    mode: str = AUDIO,
-    hide: Hide = as_it_is,
-) -> bytes:
-    """mp4, with sound where there is some: clips one after another, the reference left, what the model made of it and the sound right.
-
-    Clips of another size than the first are left out.
-    """
-    generated = open_generated(generated_root / model / mode, benchmark)
-    numbers = benchmark.driven_by(mode)
-    shown = [clip for clip in numbers if benchmark.shape(clip) == benchmark.shape(numbers[0])][:clips]
-    pictures, sounds = [], []
-    for clip in shown:
-        sample = benchmark.sample(clip)
-        frames = np.stack([hide(frame) for frame in generated.frames(sample.name)])
-        still = np.repeat(hide(sample.reference.numpy())[None], len(frames), axis=0)
-        scale = max(1, VIDEO_HEIGHT // frames.shape[1])
-        pair = enlarge(np.concatenate([still, frames], axis=2), scale)
-        pictures.append(_labelled(pair, ("reference", model.replace("_", " "))))
-        silence = np.zeros(round(len(frames) / benchmark.fps * benchmark.sample_rate), np.float32)
-        sounds.append(silence if sample.audio is None else sample.audio.numpy())
-    return encode_clip(
-        np.concatenate(pictures),
-        benchmark.fps,
-        np.concatenate(sounds) if any(sound.any() for sound in sounds) else None,
-        benchmark.sample_rate,
-        crf=18,
-        pixel_format="yuv420p",
-    )
-
-
-def _labelled(frames: np.ndarray, titles: Sequence[str]) -> np.ndarray:
-    """`(T, H, W, 3)` to `(T, H + 30, W, 3)`: a dark band on top with one title per equal part of the width."""
-    band = np.full((LABEL_ROWS, frames.shape[2], 3), 24, np.uint8)
-    part = frames.shape[2] // len(titles)
-    for index, title in enumerate(titles):
-        place = (index * part + 8, LABEL_ROWS - 9)
-        cv2.putText(band, title, place, cv2.FONT_HERSHEY_SIMPLEX, 0.55, (235, 235, 235), 1, cv2.LINE_AA)
-    return np.concatenate([np.repeat(band[None], len(frames), axis=0), frames], axis=1)

@@ -15,6 +15,8 @@ from evaluation.scoring.score import score_benchmark
 from evaluation.scoring.score_table import COLUMNS as SCORE_COLUMNS
 from evaluation.scoring.score_table import load_scores, score_of
 from media import decode_clip
+from provenance.outcomes import UNTOUCHED
+from provenance.verify import verify_files
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +111,8 @@ def test_compare_writes_what_a_person_looks_at(tmp_path, scored, generated_root,
     assert len(clip.frames) == 4 * 17 and clip.frames.shape[2] == 640
     sound = benchmark.audio[:4].reshape(-1).numpy()
     assert np.corrcoef(clip.audio, sound)[0, 1] > 0.9
+    (film,) = verify_files([tmp_path / "out" / "student.mp4"])
+    assert [layer.outcome for layer in film.layers] == [UNTOUCHED, UNTOUCHED], "people take it away"
 
 
 class MeanColourLatents:

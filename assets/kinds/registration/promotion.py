@@ -25,7 +25,8 @@ from evaluation.benchmark.benchmark_plan import AUDIO, POSE
 from evaluation.benchmark.benchmark_plan import STUDENT as STUDENT_ROWS
 from evaluation.benchmark.benchmark_plan import TEACHER as TEACHER_ROWS
 from evaluation.benchmark.read import load_benchmark
-from evaluation.pages.pictures import models_sheet, talking_video
+from evaluation.pages.film import save_talking_video
+from evaluation.pages.pictures import models_sheet
 from evaluation.scoring.criteria import demands
 from evaluation.scoring.gate import Decision, decide
 from evaluation.scoring.score_table import load_scores, read_scores
@@ -72,7 +73,7 @@ def make_registered_model(execution: Execution) -> Metadata:
                 benchmark, {rows.replace("_", " "): generated / rows / mode}, SHEET_CLIPS, hide=hide
             )
             write_atomically(draft / SHEET, in_few_colours(sheets[name], SHEET_WIDTH))
-            write_atomically(draft / VIDEO, talking_video(benchmark, generated, rows, mode=mode, hide=hide))
+            save_talking_video(draft / VIDEO, benchmark, generated, rows, mode=mode, hide=hide)
             origin = dataclasses.replace(
                 _origin(workspace, record, digest),
                 # Hashed anew: the record says what was trained, not what lies there now.
