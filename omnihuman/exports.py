@@ -115,7 +115,8 @@ class Mp4Export:
     def save(self, segment: Segment, work: Path) -> None:
         """One part, without sound."""
         assert self._growing is not None and self._marking is not None
-        part = encode_clip(self._marking.pictures(segment.frames[0]), self.fps, pixel_format="yuv420p")
+        pictures = self._marking.pictures(segment.frames[0], self.fps, segment.start)
+        part = encode_clip(pictures, self.fps, pixel_format="yuv420p")
         write_atomically(work / f"part-{segment.index:06d}.mp4", part)
         self._growing.append(part)
 
@@ -145,9 +146,9 @@ class Mp4Export:
 class PngExport:
     """A folder of `frame-000000.png` and on; each file carries the provenance and is signed."""
 
-    def __init__(self, provenance: Provenance, inputs: Mapping[str, Path] = NOTHING):
-        """`inputs` as of `Mp4Export`."""
-        self.provenance, self.inputs = provenance, inputs
+    def __init__(self, provenance: Provenance, fps: float, inputs: Mapping[str, Path] = NOTHING):
+        """As of `Mp4Export`."""
+        self.provenance, self.fps, self.inputs = provenance, fps, inputs
         self._marking: Marking | None = None
 
     def open(self, work: Path, done: int) -> None:
@@ -157,7 +158,8 @@ class PngExport:
     def save(self, segment: Segment, work: Path) -> None:
         """The frames, one file each."""
         assert self._marking is not None
-        for number, image in enumerate(self._marking.pictures(segment.frames[0]), start=segment.start):
+        pictures = self._marking.pictures(segment.frames[0], self.fps, segment.start)
+        for number, image in enumerate(pictures, start=segment.start):
             write_atomically(work / f"frame-{number:06d}.png", png_with_text(image, self.provenance.tags()))
 
     def finish(self, work: Path, output: Path) -> None:

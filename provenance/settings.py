@@ -8,7 +8,7 @@ from media.user_error import UserError
 
 SIGNING, CERTIFICATE, KEY = "OMNIHUMAN_SIGNING", "OMNIHUMAN_CERTIFICATE", "OMNIHUMAN_KEY"
 TIME_STAMPS, TRUSTED, KEYS = "OMNIHUMAN_TIME_STAMPS", "OMNIHUMAN_TRUSTED", "OMNIHUMAN_KEYS"
-WATERMARK = "OMNIHUMAN_WATERMARK"
+WATERMARK, ICON = "OMNIHUMAN_WATERMARK", "OMNIHUMAN_ICON"
 REQUIRED, ON, OFF = "required", "on", "off"
 UNSIGNED_NOTE = (
     f"note: {SIGNING}=off, so this file says nowhere in a way that can be checked that a model made it; where the law asks for that "
@@ -28,6 +28,7 @@ class SigningSettings:
     Attributes:
         required: an export that cannot be signed fails; False signs nothing.
         watermark: whether exported pictures carry the invisible mark.
+        icon: seconds from one showing of the icon to the next, the first at the start; None shows none.
         certificate, key: PEM files of the operator's own; None for the development certificate.
         folder: where the development certificate lives.
         time_stamps: address of an RFC 3161 time-stamping authority, or None.
@@ -36,6 +37,7 @@ class SigningSettings:
 
     required: bool = True
     watermark: bool = True
+    icon: float | None = None
     certificate: Path | None = None
     key: Path | None = None
     folder: Path = Path()
@@ -56,6 +58,7 @@ def read_settings() -> SigningSettings:
     return SigningSettings(
         _one_of(SIGNING, REQUIRED, OFF) == REQUIRED,
         _one_of(WATERMARK, ON, OFF) == ON,
+        _seconds(ICON),
         certificate,
         key,
         _path(KEYS) or _configuration() / "omnihuman" / "signing",
@@ -74,6 +77,19 @@ def _one_of(name: str, default: str, other: str) -> str:
     if value not in (default, other):
         raise ProvenanceError(f"{name} is {value!r}; set it to {default} or {other}")
     return value
+
+
+def _seconds(name: str) -> float | None:
+    value = os.environ.get(name) or OFF
+    if value == OFF:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise ProvenanceError(f"{name} is {value!r}; set it to the seconds from one showing to the next, or to {OFF}")
+    return seconds
 
 
 def _path(name: str) -> Path | None:

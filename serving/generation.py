@@ -282,7 +282,7 @@ def _export(workspace: Workspace, prepared: Prepared) -> Export:
             else fitted(heard.samples, round(prepared.video.frames / config.fps * config.sample_rate))
         )
         return Mp4Export(output, provenance, config.fps, sound, config.sample_rate, files)
-    return PngExport(provenance, files)
+    return PngExport(provenance, workspace.profile.video.fps, files)
 
 
 def _check_output(output: Path) -> None:

@@ -63,12 +63,12 @@ def main() -> None:
             times["export"].append(
                 milliseconds(
                     lambda: path.write_bytes(
-                        encode_clip(bare.pictures(frames), 16, person.audio, pixel_format="yuv420p")
+                        encode_clip(bare.pictures(frames, 16), 16, person.audio, pixel_format="yuv420p")
                     )
                 )
             )
-            plain = milliseconds(lambda: bare.pictures(frames))
-            marked = milliseconds(lambda: Marking(True, payload, None).pictures(frames))
+            plain = milliseconds(lambda: bare.pictures(frames, 16))
+            marked = milliseconds(lambda: Marking(True, payload, None).pictures(frames, 16))
             times["mark"].append((marked[0] - plain[0], marked[1] - plain[1]))
             times["signature"].append(
                 milliseconds(lambda: marking.signer.sign(path, signed, Statement({"seed": 3}, "AI-generated")))

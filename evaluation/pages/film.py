@@ -51,7 +51,7 @@ def save_talking_video(
         silence = np.zeros(round(len(frames) / benchmark.fps * benchmark.sample_rate), np.float32)
         sounds.append(silence if sample.audio is None else sample.audio.numpy())
     film = encode_clip(
-        marking.pictures(torch.from_numpy(np.concatenate(pictures))),
+        marking.pictures(torch.from_numpy(np.concatenate(pictures)), benchmark.fps),
         benchmark.fps,
         np.concatenate(sounds) if any(sound.any() for sound in sounds) else None,
         benchmark.sample_rate,

@@ -1,8 +1,8 @@
-"""trained_on.json: whom the clips that a model was trained on show. It lies in the model's folder and goes where that goes."""
+"""trained_on.json: whom the clips that a model was trained on show, and what their sidecars say of consent. It lies in the model's folder and goes where that goes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from media.records.json_record import JsonRecord
 
@@ -12,7 +12,7 @@ KNOWN_FROM = 0.1  # share of the clips from which on a model can be expected to 
 
 @dataclass(frozen=True)
 class TrainedOnRecord(JsonRecord):
-    """How many clips of a snapshot show puppets, people, nobody, or were not looked at."""
+    """How many clips of a snapshot show puppets, people, nobody, or were not looked at; and under which consent and licence they were given."""
 
     FILE: ClassVar[str] = "trained_on.json"
     REMEDY: ClassVar[str] = "register the model again, or delete the file"
@@ -26,6 +26,11 @@ class TrainedOnRecord(JsonRecord):
     def clips(self) -> Mapping[str, int]:
         """Clips by whom they show."""
         return self.require("clips")
+
+    @property
+    def consents(self) -> Sequence[Mapping[str, Any]]:
+        """Clips by what their sidecars say (`consent`, `licence`, `clips`), the most first; empty in records of older versions."""
+        return self.values.get("consents", ())
 
     def knows(self, whom: str) -> bool:
         """Whether so much of it shows them that the model can be expected to make one; true where nobody looked."""

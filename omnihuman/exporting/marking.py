@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from media.mark import mark_frames
+from media.mark import mark_frames, with_icon
 from provenance.settings import read_settings
 from provenance.signing import Signer, Statement
 from provenance.watermark.mark import mark
@@ -16,6 +16,7 @@ from provenance.watermark.payload import Payload
 
 # Pictures lower than this are enlarged by repeating pixels, so that players do not blur them and the mark can be read.
 SMALL, ENLARGE = 128, 4
+ICON_SECONDS = 3.0  # that each showing lasts
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,13 @@ class Marking:
         visible: "AI-generated" is written on the pictures.
         payload: of the invisible mark; None where a setting switched it off.
         signer: None where a setting switched it off.
+        icon: seconds from one showing of the icon to the next, the first at the start; None shows none.
     """
 
     visible: bool
     payload: Payload | None
     signer: Signer | None
+    icon: float | None = None
 
     @classmethod
     def begin(cls, visible: bool, version: int, day: date | None = None) -> "Marking":
@@ -44,22 +47,34 @@ class Marking:
         Raises:
             provenance.settings.ProvenanceError: the export could not be signed.
         """
-        payload = Payload(version, day or datetime.now(UTC).date()) if read_settings().watermark else None
-        return cls(visible, payload, Signer.open())
+        settings = read_settings()
+        payload = Payload(version, day or datetime.now(UTC).date()) if settings.watermark else None
+        return cls(visible, payload, Signer.open(), settings.icon)
 
-    def pictures(self, frames: Tensor) -> np.ndarray:
-        """`(T, H, W, 3)` uint8 frames as they are written: enlarged where they are small, then marked."""
+    def pictures(self, frames: Tensor, fps: float, start: int = 0) -> np.ndarray:
+        """`(T, H, W, 3)` uint8 frames as they are written: enlarged where they are small, then marked.
+
+        Args:
+            frames: a piece of a video.
+            fps: of the video.
+            start: number of the piece's first frame in it.
+        """
         given = pictures = frames.cpu().numpy()
         if pictures.shape[1] < SMALL:
             pictures = pictures.repeat(ENLARGE, axis=1).repeat(ENLARGE, axis=2)
         if self.visible:
             pictures = mark_frames(pictures)
+        if self.icon is not None:
+            shown = [((start + number) / fps) % self.icon < ICON_SECONDS for number in range(len(pictures))]
+            pictures = np.stack([with_icon(one) if show else one for one, show in zip(pictures, shown, strict=True)])
         if self.payload is None:
             return pictures
         return mark(pictures, self.payload, out=None if pictures is given else pictures)
 
     def statement(self, record: Mapping[str, object], title: str, inputs: Mapping[str, Path]) -> Statement:
         """What is signed of a file."""
+        if self.icon is not None:
+            record = {**record, "icon": {"every": self.icon, "seconds": ICON_SECONDS}}
         if self.payload is None:
             return Statement(record, title, inputs)
         said = {"version": self.payload.version, "day": self.payload.day.isoformat()}

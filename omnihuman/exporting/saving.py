@@ -51,7 +51,7 @@ def _provenance(making: Making, conditions: dict[str, object], visible: bool) ->
 
 def _export(path: Path, provenance: Provenance, making: Making, frames: int) -> Export:
     if path.suffix == "":
-        return PngExport(provenance)
+        return PngExport(provenance, making.fps)
     if path.suffix != ".mp4":
         raise InputError(f"{path}: save writes FILE.mp4, or a folder of PNG frames")
     sound = making.sound

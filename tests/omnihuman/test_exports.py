@@ -178,7 +178,7 @@ def test_a_batch_writes_each_video_at_its_own_length_and_goes_on_after_a_kill(tm
     def targets():
         return [
             Target(mp4(tmp_path / "long.mp4"), tmp_path / "long.mp4", FRAMES),
-            Target(PngExport(PROVENANCE), tmp_path / "short", 20),
+            Target(PngExport(PROVENANCE, FPS), tmp_path / "short", 20),
         ]
 
     with pytest.raises(KeyboardInterrupt):
@@ -197,7 +197,7 @@ def mp4(path):
 
 
 def test_png_frames_are_the_pictures_four_times_enlarged(tmp_path):
-    folder = export_one(segments, 3, PngExport(PROVENANCE), tmp_path / "frames", {})
+    folder = export_one(segments, 3, PngExport(PROVENANCE, FPS), tmp_path / "frames", {})
     files = sorted(folder.iterdir())
     assert [f.name for f in files] == [f"frame-{i:06d}.png" for i in range(FRAMES)]
     assert (read_photograph(files[30]) == pictures()[30, 0, 0]).all() and read_photograph(files[0]).shape == (
@@ -249,16 +249,37 @@ def test_the_mark_can_be_read_on_any_picture_and_leaves_the_rest_alone(size, gre
 
 
 def test_exports_are_marked_unless_switched_off(tmp_path):
-    plain = export_one(segments, 3, PngExport(PROVENANCE), tmp_path / "plain", {})
-    marked = export_one(segments, 3, PngExport(dataclasses.replace(PROVENANCE, marked=True)), tmp_path / "marked", {})
+    plain = export_one(segments, 3, PngExport(PROVENANCE, FPS), tmp_path / "plain", {})
+    marked = export_one(
+        segments, 3, PngExport(dataclasses.replace(PROVENANCE, marked=True), FPS), tmp_path / "marked", {}
+    )
     for number in (0, 44):
         name = f"frame-{number:06d}.png"
         difference = (read_photograph(plain / name) != read_photograph(marked / name)).any(axis=-1)
         assert difference.any() and not difference[:210].any()
 
 
+def test_the_icon_is_shown_at_the_start_and_again_after_as_many_seconds_as_are_set(tmp_path, monkeypatch):
+    monkeypatch.setattr("omnihuman.exporting.marking.ICON_SECONDS", 0.25)
+    plain = export_one(segments, 3, PngExport(PROVENANCE, FPS), tmp_path / "plain", {})
+    monkeypatch.setenv("OMNIHUMAN_ICON", "2")
+    folder = export_one(segments, 3, PngExport(PROVENANCE, FPS), tmp_path / "frames", {})
+    shown = []
+    for number in range(FRAMES):
+        name = f"frame-{number:06d}.png"
+        changed = (read_photograph(plain / name) != read_photograph(folder / name)).any(axis=-1)
+        assert not changed[60:].any() and not changed[:, 60:].any(), "the upper left corner alone"
+        shown += [number] * bool(changed.any())
+    assert shown == [0, 1, 2, 3, 32, 33, 34, 35], "two seconds of 16 frames, over the borders of segments"
+    said = read_signature(folder / "frame-000000.png", whom_we_trust()).says
+    assert said["icon"] == {"every": 2.0, "seconds": 0.25}
+    monkeypatch.setenv("OMNIHUMAN_ICON", "often")
+    with pytest.raises(ProvenanceError, match="OMNIHUMAN_ICON is 'often'"):
+        export_one(segments, 3, PngExport(PROVENANCE, FPS), tmp_path / "more", {})
+
+
 def test_every_frame_of_a_folder_is_signed(tmp_path):
-    folder = export_one(segments, 3, PngExport(PROVENANCE), tmp_path / "frames", {})
+    folder = export_one(segments, 3, PngExport(PROVENANCE, FPS), tmp_path / "frames", {})
     trust = whom_we_trust()
     found = [read_signature(path, trust) for path in sorted(folder.iterdir())]
     assert len(found) == FRAMES and {one.outcome for one in found} == {UNTOUCHED}
@@ -292,7 +313,7 @@ def test_pictures_carry_the_invisible_mark_and_the_statement_says_so(kind, tmp_p
             segments, 3, Mp4Export(tmp_path / "out.mp4", ours, FPS, sound(), RATE), tmp_path / "out.mp4", {}
         )
     else:
-        path = export_one(segments, 3, PngExport(ours), tmp_path / "frames", {}) / "frame-000040.png"
+        path = export_one(segments, 3, PngExport(ours, FPS), tmp_path / "frames", {}) / "frame-000040.png"
     signature, watermark = verify_files([path])[0].layers
     assert signature.outcome == watermark.outcome == UNTOUCHED
     assert watermark.says["version"] == 3 and signature.says["watermark"] == dict(watermark.says)

@@ -102,7 +102,16 @@ def test_the_record_counts_each_clip_of_the_snapshot_by_who_saw_somebody(tmp_pat
     seen_by = ["puppet-colours", "opencv-frontal-faces", "mediapipe-holistic", "nobody", "puppet-colours"]
     pd.DataFrame({"clip_id": list("abcdz"), "person_by": seen_by}).to_parquet(scores / "scores.parquet")
     pd.DataFrame({"clip_id": ["e"]}).to_parquet(old / "scores.parquet")
+    told = workspace.data("raw_clips", "s-1")
+    told.mkdir(parents=True)
+    said = {"clip_id": list("abcd"), "consent": ["yes", "yes", "", "yes"], "licence": ["CC BY 4.0"] * 4}
+    pd.DataFrame(said).to_parquet(told / "clips.parquet")
     found = trained_on(workspace)
+    assert found.consents == [
+        {"consent": "yes", "licence": "CC BY 4.0", "clips": 3},
+        {"consent": "", "licence": "CC BY 4.0", "clips": 1},
+        {"consent": "unknown", "licence": "unknown", "clips": 1},
+    ]
     assert found.clips == {"nobody": 1, "people": 2, "puppets": 1, "unknown": 1} and found.snapshot == "5a" * 32
     assert _clips_of(workspace, "5a" * 32) == found and _clips_of(workspace, "77" * 32) is None
     assert found.knows("people") and TrainedOnRecord.read_file(found.write(tmp_path)).clips == found.clips

@@ -16,6 +16,7 @@ from profiles.conditions import SUBSETS
 GATE = "\n\n## Gate\n"
 LENGTH = 5000  # of a description in MLflow's store
 DIGITS = 12
+CONSENTS, WORDS = 6, 60  # rows of the card; all are in trained_on.json. Letters of one sidecar's words
 # Of the models themselves, on their pages in the registry.
 ABOUT = {
     STUDENT: "The one-step student: caption, reference picture, sound and pose in, a video of a talking person out. Alias `champion` is what "
@@ -56,10 +57,23 @@ def model_card(
         "\n## Trained on",
         f"Trained on {clips}. Snapshot `{snapshot.digest[:DIGITS]}`: {snapshot.counts['clips']} clips in {len(snapshot.shards)} shards; samples: {counts}.",
         *([f"Goes on from {record.continued_from}."] if record.continued_from is not None else []),
+        *_consents(clips),
         "\n## Scores\n" + markdown_table(_rows(scores)),
         *[f"Sampled in {note}." for note in dict.fromkeys(scores.get("sampling", [])) if note],
     ]
     return "\n".join(lines)
+
+
+def _consents(clips: TrainedOnRecord) -> list[str]:
+    """What the sidecars of its clips say of consent and licence."""
+    rows = [
+        {name: str(row[name] or "(not said)")[:WORDS] for name in ("consent", "licence")} | {"clips": row["clips"]}
+        for row in clips.consents
+    ]
+    if not rows:
+        return []
+    more = [f"And {len(rows) - CONSENTS} more; all are in `{clips.FILE}`."] if len(rows) > CONSENTS else []
+    return ["\nConsent and licence, as the sidecars of its clips say:\n", markdown_table(rows[:CONSENTS]), *more]
 
 
 def load_snippet(name: str, version: int) -> str:
