@@ -107,8 +107,12 @@ def test_each_segment_can_be_played_as_soon_as_it_is_made(tmp_path):
         for segment in segments(first, before):
             yield segment
             played.append(playable(tmp_path / "out.partial.mp4"))
+            with av.open(str(tmp_path / "out.partial.mp4")) as container:
+                assert container.metadata["title"].endswith("(preview, not signed)")
+            assert read_signature(tmp_path / "out.partial.mp4", whom_we_trust()).reason == "none"
 
     export_one(make, 3, mp4(tmp_path / "out.mp4"), tmp_path / "out.mp4", {})
+    assert verify_files([tmp_path / "out.mp4"])[0].outcome == UNTOUCHED, "the finished file is signed"
     for number, (greys, seconds) in enumerate(played, start=1):
         made = min(number * LENGTH, FRAMES)
         assert made - 5 <= len(greys) <= made and made / FPS - 0.35 <= seconds <= made / FPS, number

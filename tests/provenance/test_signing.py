@@ -21,7 +21,7 @@ from provenance.outcomes import CHANGED, NO_MARK, UNTOUCHED, exit_code
 from provenance.settings import ProvenanceError
 from provenance.signing import SOURCE_TYPE, Signer, Statement
 from provenance.verify import verify_files
-from tests.provenance.cases import STATEMENT, issue, save_mp4, save_pair, save_png, signed
+from tests.provenance.cases import STATEMENT, issue, pictures, save_mp4, save_pair, save_png, signed
 
 ROOT = Path(__file__).parents[2]
 # Nothing of this project: what any other reader of C2PA manifests would see.
@@ -95,6 +95,26 @@ def test_a_manifest_with_other_pixels_is_changed(tmp_path):
     flipped[-30] ^= 255
     (tmp_path / "b.png").write_bytes(flipped[:33] + path[33 : 33 + length] + flipped[33:])
     assert (signature(tmp_path / "b.png").outcome, signature(tmp_path / "b.png").reason) == (CHANGED, "changed")
+
+
+def test_an_mp4_with_the_manifest_of_another_film_is_changed(tmp_path):
+    """A whole film that can be played, with a box that we signed: for other pictures."""
+    ours, theirs = signed(save_mp4(tmp_path / "a.mp4")).read_bytes(), tmp_path / "b.mp4"
+    theirs.write_bytes(encode_clip(pictures()[::-1].copy(), 16, np.zeros(9000, np.float32)))
+    other = signed(theirs).read_bytes()
+    (at, length), (place, room) = manifest_box(ours), manifest_box(other)
+    assert length == room
+    theirs.write_bytes(other[:place] + ours[at : at + length] + other[place + room :])
+    assert len(decode_clip(theirs, 16).frames) == 9
+    assert (signature(theirs).outcome, signature(theirs).reason) == (CHANGED, "changed")
+
+
+def manifest_box(data: bytes) -> tuple[int, int]:
+    """Place and length of the box of an mp4 that holds the manifest."""
+    at = 0
+    while data[at + 4 : at + 8] != b"uuid":
+        at += int.from_bytes(data[at : at + 4])
+    return at, int.from_bytes(data[at : at + 4])
 
 
 def test_a_file_that_another_tool_wrote_anew_carries_no_mark(tmp_path):
