@@ -12,6 +12,7 @@ from serving.model_choice import LoadedModel
 from serving.versions.canary import CanaryRule, Tally, Verdict, judge
 
 logger = logging.getLogger(__name__)
+SELDOM = 0.5  # share of the served version's videos
 EVENTS = 100  # that are kept for people
 KINDS = (SWITCH, CANARY, RETURN, KEPT) = "switch", "canary", "return", "kept"
 
@@ -125,6 +126,12 @@ class ServedModels:
                 self._wrong = f"{choice.model.name} was taken back: {why}"
                 self._tell(RETURN, f"{self._wrong}; {self._current.name} makes all videos")
                 self._canary = None
+
+    def unusual(self, failed: Collection[str]) -> tuple[str, ...]:
+        """Of the checks that a canary's video misses, those that the served version seldom does: making it again would mend them."""
+        with self._lock:
+            usual = self._tallies[False].failing()
+            return tuple(name for name in failed if usual.get(name, 0.0) < SELDOM)
 
     def _switch(self, model: LoadedModel, why: str) -> None:
         self._tell(SWITCH, f"{model.name} takes the place of {self._current.name}: {why}")

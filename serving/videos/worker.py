@@ -84,7 +84,7 @@ class Made:
 class VideoWorker(threading.Thread):
     """Takes the oldest queued job until `stop` is called; a segment that has begun is always finished.
 
-    A video that a canary cannot make, or that fails a check, is made again by the version that is served: nobody gets less than that.
+    A video that a canary cannot make, or that fails a check which the served version seldom does, is made again by that one: nobody gets less.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class VideoWorker(threading.Thread):
         job = started
         try:
             made = self._attempt(job, self.models.choose(job.id))
-            if made.canary and (made.outcome == FAILED or made.failed):
+            if made.canary and (made.outcome == FAILED or self.models.unusual(made.failed)):
                 replaced = dataclasses.replace(made, outcome=REPLACED)
                 self._record(job, replaced, time.time() - begun, f"{job.id}-{REPLACED}")
                 self._counting.replaced()

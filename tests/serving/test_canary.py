@@ -75,3 +75,11 @@ def test_what_was_served_before_takes_over_at_once_and_what_was_taken_back_is_to
     assert models.count("return") == 1 and models.count("switch") == 2
     models.stay()  # the alias stands at version 1 again
     assert not models.wrong and not models.returned(3)
+
+
+def test_what_the_served_version_misses_too_is_not_made_again():
+    models = ServedModels(model(1), RULE)
+    assert models.unusual(("face", "mouth")) == ("face", "mouth")
+    for failed in (("face",), ("face",), ("mouth",)):
+        models.report(models.choose("any"), failed)
+    assert models.unusual(("face", "mouth")) == ("mouth",)

@@ -56,6 +56,7 @@ def test_promotion_rollback_and_a_vanished_alias_fail_no_request(home):
 def test_a_canary_that_draws_nothing_or_cannot_draw_is_taken_back_and_nobody_gets_its_videos(home, broken, why):
     with served(home, CanaryRule(share=0.9, videos=5, least=2)) as server:
         server.promote(1)
+        assert versions([server.made(server.ask(99))]) == [1]
         server.promote(broken)
         assert server.models.canary.version == broken
         jobs = []
