@@ -5,6 +5,7 @@ import os
 import shlex
 import sys
 import tempfile
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -101,10 +102,11 @@ def _umask() -> Iterator[None]:
 
 
 def _of_the_whole_process() -> dict[str, Any]:
-    """What torch and diffusers keep once per process, of those that are imported."""
+    """What Python, torch and diffusers keep once per process, of those that are imported."""
     group = sys.modules.get("torch.distributed")
     attention = sys.modules.get("diffusers.models.attention_dispatch")
     return {
+        "tracemalloc": tracemalloc.is_tracing(),  # all that follows takes four times as long
         "torch.distributed's process group": group is not None and group.is_initialized(),
         "diffusers' attention backend": attention and attention._AttentionBackendRegistry._active_backend.value,
     }

@@ -212,10 +212,12 @@ def test_a_long_sound_is_held_once(tmp_path):
     """Beside it stands what was decoded, until all of it is laid out, and a minute of it in double precision."""
     soundfile.write(tmp_path / "a.wav", np.tile(PUPPET.audio, 120)[: 180 * RATE], RATE)
     tracemalloc.start()
-    samples = read_sound(tmp_path / "a.wav", VIDEO, 180.0).samples
-    held, peak = tracemalloc.get_traced_memory()
+    try:
+        samples = read_sound(tmp_path / "a.wav", VIDEO, 180.0).samples
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
     shorter = fitted(samples, len(samples) - RATE)
-    tracemalloc.stop()
     assert held < 1.2 * samples.nbytes and peak < 2.6 * samples.nbytes
     assert np.shares_memory(shorter, samples) and len(fitted(samples, len(samples) + 5)) == len(samples) + 5
 
