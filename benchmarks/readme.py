@@ -82,8 +82,9 @@ def animation(frames: np.ndarray, fps: float) -> bytes:
     """A WebP that plays `(T, H, W, 3)` uint8 frames for ever."""
     first, *rest = (Image.fromarray(frame) for frame in frames)
     file = io.BytesIO()
+    # method=6 is half a per cent smaller than 5 and takes seventeen times as long.
     first.save(
-        file, "webp", save_all=True, append_images=rest, duration=round(1000 / fps), loop=0, quality=60, method=6
+        file, "webp", save_all=True, append_images=rest, duration=round(1000 / fps), loop=0, quality=60, method=5
     )
     return file.getvalue()
 
