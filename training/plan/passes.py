@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -159,9 +159,12 @@ def adversarial_passes(profile: Profile, section: str, micro: int) -> Passes:
     least = next(depth for depth in range(1, 99) if _has_heads(depth, config))
     depths = (least, least + 1)
     with without_bytes():
-        counted = {
-            name: counted_at_full_depth(profile, partial(parts.counted_of, name), depths) for name in ADVERSARIES
-        }
+        both = cache(parts.counted)
+
+        def counted_of(name: str, depth: int) -> Counted:
+            return both(depth)[name]
+
+        counted = {name: counted_at_full_depth(profile, partial(counted_of, name), depths) for name in ADVERSARIES}
     learn: dict[str, Callable[..., Traced]] = {"discriminator": parts.discriminator, "generator": parts.generator}
     learning = {name: _at_full_depth(profile, one, depths) for name, one in learn.items()}
     return Passes(
@@ -210,9 +213,6 @@ class _Adversaries:
             "discriminator": count_parameters(discriminator, self.config.discriminator),
         }
 
-    def counted_of(self, name: str, depth: int) -> Counted:
-        return self.counted(depth)[name]
-
     def engines(self, depth: int, mesh: Any, again: bool = True) -> tuple[FakeEngine, FakeEngine]:
         generator, discriminator = self.networks(depth, mesh, again)
         return FakeEngine(generator, self.profile.engine), FakeEngine(discriminator, self.profile.engine)
@@ -247,7 +247,7 @@ class _Adversaries:
         return replace(self, config=config).draw(size, dtype).batch
 
     def probe(self, depth: int, mesh: Any) -> Traced:
-        engine = self.engines(depth, mesh)[0]
+        engine = FakeEngine(fake_transformer(self.profile, depth, mesh), self.profile.engine)
 
         @torch.no_grad()
         def run() -> None:
