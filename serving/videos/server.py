@@ -161,7 +161,7 @@ def build_app(
     _count_answers(app, metrics)
     _word_errors(app)
     add_videos(app, worker, lists_by_address=not settings.expose)
-    _add_health(app, worker, metrics)
+    _add_health(app, worker, metrics, tells_all=settings.keys is None and not settings.expose)
     if follower is not None and settings.webhook_secret is not None:
         add_webhook(app, settings.webhook_secret, follower)
     if log is not None:
@@ -169,14 +169,19 @@ def build_app(
     return app
 
 
-def _add_health(app: FastAPI, worker: VideoWorker, metrics: ServerMetrics) -> None:
+def _add_health(app: FastAPI, worker: VideoWorker, metrics: ServerMetrics, tells_all: bool) -> None:
+    """`tells_all`: whoever asks may read where the registry and its files lie."""
+
     @app.head("/health", include_in_schema=False)
     @app.get("/health")
-    def health() -> dict[str, str | None]:
+    def health(request: Request) -> dict[str, str | None]:
         """The process answers, with which version, which is tried beside it, and why what the alias says is not what is served."""
-        models = worker.models
+        models, key = worker.models, request.state.key
         canary = None if models.canary is None else models.canary.name
-        return {"status": "ok", "model": models.current.name, "canary": canary, "wrong": models.wrong or None}
+        wrong = models.wrong or None
+        if wrong and not (tells_all or (key is not None and Right.LOG in key.rights)):
+            wrong = "the alias says another version than is served; a key with the right `log` reads why"
+        return {"status": "ok", "model": models.current.name, "canary": canary, "wrong": wrong}
 
     @app.head("/ready", include_in_schema=False)
     @app.get("/ready")

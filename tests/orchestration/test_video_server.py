@@ -211,8 +211,8 @@ def test_mark_and_face_check_are_the_operators_and_so_is_who_asks(address, home)
 
 @pytest.fixture
 def app(home, tmp_path):
-    """The server's app on a worker that makes nothing, with three clients: ada and bob for videos, each of whom may have one job waiting,
-    eve for the numbers."""
+    """The server's app on a worker that makes nothing, with four clients: ada and bob for videos, each of whom may have one job waiting,
+    eve for the numbers, dan for the log."""
     from types import SimpleNamespace
 
     from starlette.testclient import TestClient
@@ -228,6 +228,7 @@ def app(home, tmp_path):
     file = tmp_path / "keys.yaml"
     keys = {name: add_key(file, name, frozenset({Right.VIDEOS}), waiting=1, per_hour=3) for name in ("ada", "bob")}
     keys["eve"] = add_key(file, "eve", frozenset({Right.METRICS}))
+    keys["dan"] = add_key(file, "dan", frozenset({Right.LOG}))
     assert file.stat().st_mode & 0o777 == 0o600 and not any(key in file.read_text() for key in keys.values())
     store = JobStore(tmp_path / "jobs", Limits(waiting=8, per_client=2, may_drop=frozenset({"mark"})))
     models = ServedModels(SimpleNamespace(name="m", version=1), CanaryRule())
@@ -252,7 +253,7 @@ def app(home, tmp_path):
         built = build_app(worker, metrics, ServerSettings(limits=store.limits, keys=read_keys(file)))
         with TestClient(built, base_url="http://127.0.0.1") as client:
             client.exposed = TestClient(build_app(worker, metrics, ServerSettings(limits=store.limits, expose=True)))
-            client.keys, client.store = keys, store
+            client.keys, client.store, client.models = keys, store, models
             yield client
 
 
@@ -292,6 +293,13 @@ def test_a_key_is_for_what_its_file_says(app):
         assert "the key of eve is for metrics, not for `videos`" in refused.json()["error"]["message"]
     refused = app.get("/metrics", **ask(app, "ada"))
     assert refused.status_code == 403 and "is for videos, not for `metrics`" in refused.json()["error"]["message"]
+
+
+def test_health_is_for_everybody_and_the_places_of_weights_are_not(app):
+    app.models.keep("/srv/models/7 is gone")
+    told = app.get("/health").json()["wrong"]
+    assert "a key with the right `log` reads why" in told and "/srv" not in told
+    assert app.get("/health", **ask(app, "dan")).json()["wrong"] == "/srv/models/7 is gone"
 
 
 def test_one_client_does_not_take_all_the_places_and_asks_no_more_than_his_key_allows(app):
