@@ -1,6 +1,7 @@
-"""Work over clips on two processes, in order, with few results waiting at a time."""
+"""Work over clips on all cores, in order, with few results waiting at a time."""
 
 import multiprocessing
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -9,6 +10,9 @@ from itertools import islice
 from typing import Any, TypeVar
 
 import cv2
+import psutil
+
+from curation.errors import CurationError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -16,8 +20,10 @@ State = TypeVar("State")
 Progress = Callable[[int, int, str], None]
 """Called with (done, total, note)."""
 
-PROCESSES = 2
-AHEAD = 16  # results that may wait; clips of long high-resolution video would fill memory otherwise
+PROCESSES_VARIABLE = "OMNIHUMAN_PROCESSES"
+LEAST = 2  # so that one waits for a disk while the other computes
+EACH = 2 * 2**30  # bytes that a process may take: detectors, networks and a clip's frames
+AHEAD = 16  # results that may wait for one another, or one a process; clips of long high-resolution video would fill memory otherwise
 # Where the functions are that are called here.
 IMPORTED = [
     "curation.intake.inspect_file",
@@ -30,13 +36,31 @@ FEW = 8  # starting processes costs more than so few clips
 _state: Any = None
 
 
+def processes_asked() -> int | None:
+    """What `OMNIHUMAN_PROCESSES` says; None where it says nothing.
+
+    Raises:
+        CurationError: it is no number of processes.
+    """
+    said = os.environ.get(PROCESSES_VARIABLE, "")
+    if said and (not said.isdecimal() or int(said) < 1):
+        raise CurationError(f"{PROCESSES_VARIABLE} is {said!r}; give a number of processes, 1 or more, or leave it out")
+    return int(said) if said else None
+
+
+def processes_here() -> int:
+    """As many as are asked for, else one for each core that this process may use, as far as memory goes, and two at least."""
+    there = max(LEAST, min(len(os.sched_getaffinity(0)), psutil.virtual_memory().available // EACH))
+    return processes_asked() or there
+
+
 def map_over_clips(
     function: Callable[[State, Item], Result],
     state: State,
     items: Sequence[Item],
     progress: Progress | None = None,
     note: str = "",
-    processes: int = PROCESSES,
+    processes: int | None = None,
     lost: Callable[[Item], Result] | None = None,
 ) -> Iterator[Result]:
     """`function(state, item)` for each item, in order.
@@ -48,13 +72,14 @@ def map_over_clips(
     Args:
         function, state, items: what to call.
         progress, note: told after each item.
-        processes: 0 works in this one, as a few items do.
+        processes: None is `processes_here()`; 0 works in this one, as a few items do.
         lost: the result for an item on which a process died (a decoder's crash, the kernel's memory limit); without it
             that is a `BrokenProcessPool`.
     """
     results: Iterator[Result] = (function(state, item) for item in items)
-    if len(items) > FEW and processes > 0:
-        results = _parallel(function, state, items, processes, lost)
+    wanted = 0 if len(items) <= FEW else processes_here() if processes is None else processes
+    if wanted > 0:
+        results = _parallel(function, state, items, wanted, lost)
     for done, result in enumerate(results, start=1):
         yield result
         if progress is not None:
@@ -74,7 +99,7 @@ def _parallel(
             if lost is None:
                 raise
             # Any of those under way may have ended the process: each is tried again alone, and the rest goes on.
-            for item in items[done : done + AHEAD]:
+            for item in items[done : done + max(AHEAD, processes)]:
                 yield _alone(function, state, item, lost)
                 done += 1
 
@@ -86,7 +111,7 @@ def _pooled(function: Callable, state: Any, items: Iterable, processes: int) -> 
         waiting: deque[Future] = deque()
         rest = iter(items)
         try:
-            for item in islice(rest, AHEAD):
+            for item in islice(rest, max(AHEAD, processes)):
                 waiting.append(pool.submit(_call, function, item))
             while waiting:
                 result = waiting.popleft().result()

@@ -13,6 +13,7 @@ from assets.core.steps import AssetError
 from assets.core.workspace import Workspace
 from assets.kinds.judging import generated_videos
 from assets.kinds.judging.benchmark_sets import load_benchmarks
+from curation.errors import CurationError
 from evaluation.benchmark.benchmark_plan import AUDIO, STUDENT, ModelPlan
 from evaluation.benchmark.puppet_benchmark import build_puppets
 from omnihuman import placement
@@ -64,7 +65,7 @@ def test_two_processes_make_the_videos_of_one(asked, monkeypatch):
 def test_a_process_that_dies_is_told_and_a_wrong_number_is_refused(asked, monkeypatch):
     execution, sets = asked
     monkeypatch.setenv(generated_videos.PROCESSES_VARIABLE, "many")
-    with pytest.raises(AssetError, match="OMNIHUMAN_PROCESSES is 'many'; give a number"):
+    with pytest.raises(CurationError, match="OMNIHUMAN_PROCESSES is 'many'; give a number"):
         generated_videos._share_among_processes(SimpleNamespace(execution=execution), sets)
     monkeypatch.setenv(generated_videos.PROCESSES_VARIABLE, "2")
 

@@ -3,11 +3,13 @@
 import os
 import signal
 from concurrent.futures.process import BrokenProcessPool
+from types import SimpleNamespace
 
 import pytest
 
+from curation import workers
 from curation.errors import CurationError
-from curation.workers import FEW, map_over_clips
+from curation.workers import FEW, map_over_clips, processes_here
 
 
 def _add(state: int, item: int) -> int:
@@ -42,3 +44,20 @@ def test_an_item_on_which_a_process_dies_is_lost_alone():
     assert found == [f"lost {n}" if n in (4, 21) else f"clip {n}" for n in items]
     with pytest.raises(BrokenProcessPool):
         list(map_over_clips(_crash, "clip", items))
+
+
+@pytest.mark.parametrize(
+    ("cores", "gib", "said", "expected"),
+    [(2, 24, "", 2), (1, 1, "", 2), (64, 512, "", 64), (64, 40, "", 20), (64, 512, "3", 3)],
+)
+def test_there_are_as_many_processes_as_cores_and_memory_allow(monkeypatch, cores, gib, said, expected):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
+    monkeypatch.setattr(workers.psutil, "virtual_memory", lambda: SimpleNamespace(available=gib * 2**30))
+    monkeypatch.setenv(workers.PROCESSES_VARIABLE, said)
+    assert processes_here() == expected
+
+
+def test_a_wrong_number_of_processes_is_refused_by_its_variable(monkeypatch):
+    monkeypatch.setenv(workers.PROCESSES_VARIABLE, "0")
+    with pytest.raises(CurationError, match="OMNIHUMAN_PROCESSES is '0'; give a number"):
+        processes_here()

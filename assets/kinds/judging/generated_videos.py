@@ -3,7 +3,6 @@
 import hashlib
 import json
 import multiprocessing
-import os
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -22,6 +21,7 @@ from assets.core.versions import ENCODERS, source_version
 from assets.core.workspace import Workspace
 from assets.kinds.judging.benchmark_sets import INDEX, joint_digest, load_benchmarks, shown_faces
 from assets.kinds.judging.evaluation_runs import evaluation_run
+from curation.workers import PROCESSES_VARIABLE, processes_asked
 from evaluation.benchmark.benchmark import Benchmark
 from evaluation.benchmark.benchmark_plan import AUDIO, PIXELS, POSE, RECONSTRUCTION, STUDENT, ModelPlan, generation_plan
 from evaluation.benchmark.generate import Share, generate_videos, make_batches, reconstruct
@@ -34,8 +34,6 @@ from omnihuman.placement import choose_device, choose_dtype, dtype_name, place_p
 from omnihuman.transformer import OmniHumanTransformer3DModel
 from profiles import Profile, resolve_source
 from profiles.judging import EvaluationConfig, SamplingConfig, benchmark_folder
-
-PROCESSES_VARIABLE = "OMNIHUMAN_PROCESSES"
 
 
 def make_generated_videos(execution: Execution) -> Metadata:
@@ -148,7 +146,7 @@ def _share_among_processes(pipelines: _Pipelines, asked: list[Asked]) -> None:
     """Have processes, this one among them, make what is lacking of one model's videos, where there are several devices or
     `OMNIHUMAN_PROCESSES` asks for more than one."""
     workspace = pipelines.execution.workspace
-    devices = sharing_devices(workspace.profile.evaluation.device, _processes())
+    devices = sharing_devices(workspace.profile.evaluation.device, processes_asked())
     lacking = [one for one in asked if not _is_done(*_wanted(workspace, *one))]
     if len(devices) == 1 or not lacking:
         return
@@ -169,13 +167,6 @@ def _share_among_processes(pipelines: _Pipelines, asked: list[Asked]) -> None:
                 f"a process that shared the videos of {model.name} was killed, perhaps for memory; what is made stays, so start again, with a "
                 f"smaller {PROCESSES_VARIABLE} if it was memory"
             ) from error
-
-
-def _processes() -> int | None:
-    said = os.environ.get(PROCESSES_VARIABLE, "")
-    if said and (not said.isdecimal() or int(said) < 1):
-        raise AssetError(f"{PROCESSES_VARIABLE} is {said!r}; give a number of processes, 1 or more, or leave it out")
-    return int(said) if said else None
 
 
 def make_share(
