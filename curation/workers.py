@@ -23,7 +23,9 @@ Progress = Callable[[int, int, str], None]
 PROCESSES_VARIABLE = "OMNIHUMAN_PROCESSES"
 LEAST = 2  # so that one waits for a disk while the other computes
 EACH = 2 * 2**30  # bytes that a process may take: detectors, networks and a clip's frames
-AHEAD = 16  # results that may wait for one another, or one a process; clips of long high-resolution video would fill memory otherwise
+AHEAD = (
+    16  # results that are waited for, or one a process; clips of long high-resolution video would fill memory otherwise
+)
 # Where the functions are that are called here.
 IMPORTED = [
     "curation.intake.inspect_file",
@@ -62,6 +64,7 @@ def map_over_clips(
     note: str = "",
     processes: int | None = None,
     lost: Callable[[Item], Result] | None = None,
+    ahead: int = AHEAD,
 ) -> Iterator[Result]:
     """`function(state, item)` for each item, in order.
 
@@ -75,11 +78,12 @@ def map_over_clips(
         processes: None is `processes_here()`; 0 works in this one, as a few items do.
         lost: the result for an item on which a process died (a decoder's crash, the kernel's memory limit); without it
             that is a `BrokenProcessPool`.
+        ahead: results that are under way or wait, at least one a process.
     """
     results: Iterator[Result] = (function(state, item) for item in items)
     wanted = 0 if len(items) <= FEW else processes_here() if processes is None else processes
     if wanted > 0:
-        results = _parallel(function, state, items, wanted, lost)
+        results = _parallel(function, state, items, wanted, lost, max(ahead, wanted))
     for done, result in enumerate(results, start=1):
         yield result
         if progress is not None:
@@ -87,31 +91,31 @@ def map_over_clips(
 
 
 def _parallel(
-    function: Callable, state: Any, items: Sequence, processes: int, lost: Callable[[Any], Any] | None
+    function: Callable, state: Any, items: Sequence, processes: int, lost: Callable[[Any], Any] | None, ahead: int
 ) -> Iterator:
     done = 0
     while done < len(items):
         try:
-            for result in _pooled(function, state, items[done:], processes):
+            for result in _pooled(function, state, items[done:], processes, ahead):
                 yield result
                 done += 1
         except BrokenProcessPool:
             if lost is None:
                 raise
             # Any of those under way may have ended the process: each is tried again alone, and the rest goes on.
-            for item in items[done : done + max(AHEAD, processes)]:
+            for item in items[done : done + ahead]:
                 yield _alone(function, state, item, lost)
                 done += 1
 
 
-def _pooled(function: Callable, state: Any, items: Iterable, processes: int) -> Iterator:
+def _pooled(function: Callable, state: Any, items: Iterable, processes: int, ahead: int) -> Iterator:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(IMPORTED)
     with ProcessPoolExecutor(processes, mp_context=context, initializer=_receive, initargs=(state,)) as pool:
         waiting: deque[Future] = deque()
         rest = iter(items)
         try:
-            for item in islice(rest, max(AHEAD, processes)):
+            for item in islice(rest, ahead):
                 waiting.append(pool.submit(_call, function, item))
             while waiting:
                 result = waiting.popleft().result()
@@ -123,7 +127,7 @@ def _pooled(function: Callable, state: Any, items: Iterable, processes: int) -> 
 
 def _alone(function: Callable, state: Any, item: Any, lost: Callable[[Any], Any]) -> Any:
     try:
-        return next(_pooled(function, state, [item], 1))
+        return next(_pooled(function, state, [item], 1, 1))
     except BrokenProcessPool:
         return lost(item)
 

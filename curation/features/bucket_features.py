@@ -15,11 +15,13 @@ from curation.features.feature_cache import DECODED, FeatureCache, PieceKeeper
 from curation.features.feature_writer import BucketWriter, RowShapes
 from curation.features.text_features import WrittenTexts
 from curation.features.training_samples import ClipRequest, CutSample, Sample, cut_samples
+from curation.features.windows import MOTION_FRAMES
 from curation.tables.failures import Failure, failure_of, is_the_clips_own, lost_clip
-from curation.workers import Progress, map_over_clips
+from curation.workers import AHEAD, Progress, map_over_clips
 from profiles.schema import Bucket, EncoderConfig, VideoConfig
 
 BATCH = 16
+WAITING = 4 * 2**30  # bytes of decoded clips that may wait for the encoders: one of eight windows at 480p has 834 MB
 Place = tuple[str, int]  # bucket and row of it
 Item = TypeVar("Item")
 
@@ -100,7 +102,8 @@ class BucketWork:
             replace(r, samples=tuple(s for s in r.samples if self.lacking[s.sample_id] & DECODED)) for r in requests
         ]
         work, wanted = (self.shard_dir, self.video), [request for request in wanted if request.samples]
-        decoded = map_over_clips(cut_samples, work, wanted, processes=decoding_processes(), lost=_lost)
+        ahead = clips_ahead(self.bucket, self.video.windows_per_clip)
+        decoded = map_over_clips(cut_samples, work, wanted, processes=decoding_processes(), lost=_lost, ahead=ahead)
         for batch in _batches(self._cuts(put, wanted, decoded, counted)):
             for part in ("latents", "audio"):
                 own = [cut for cut in batch if part in self.lacking[cut.sample.sample_id]]
@@ -154,6 +157,12 @@ class _Put:
         self.writer.put([self.where[sample.sample_id] for sample in samples], found)
         if self.keeper is not None:
             self.keeper.add(part, [sample.part_keys[part] for sample in samples], found)
+
+
+def clips_ahead(bucket: Bucket, windows: int) -> int:
+    """How many decoded clips may wait: their windows, references and the frames before, in 8 bits."""
+    frames = windows * (bucket.frames + 1 + MOTION_FRAMES)
+    return max(1, min(AHEAD, WAITING // (3 * frames * bucket.height * bucket.width)))
 
 
 def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:

@@ -3,13 +3,16 @@
 import os
 import signal
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from curation import workers
 from curation.errors import CurationError
+from curation.features.bucket_features import clips_ahead
 from curation.workers import FEW, map_over_clips, processes_here
+from profiles import load_profile
 
 
 def _add(state: int, item: int) -> int:
@@ -25,6 +28,24 @@ def test_results_keep_their_order_and_progress_reaches_the_total():
     assert found == [item + 5 for item in items]
     assert calls[-1] == (len(items), len(items)) and len(calls) == len(items)
     assert list(map_over_clips(_add, 5, [1, 2])) == [6, 7]
+
+
+def _made(folder: str, item: int) -> int:
+    Path(folder, str(item)).touch()
+    return item
+
+
+def test_no_more_is_made_ahead_than_is_asked_for(tmp_path):
+    found = map_over_clips(_made, str(tmp_path), list(range(3 * FEW)), processes=2, ahead=3)
+    assert next(found) == 0
+    assert len(list(tmp_path.iterdir())) <= 4, "the first, and three after it"
+    assert list(found) == list(range(1, 3 * FEW))
+
+
+def test_decoded_clips_that_wait_take_four_gibibytes_at_most():
+    published, laptop = load_profile("wan2.1-1.3b", []).video, load_profile("laptop", []).video
+    assert clips_ahead(published.main, published.windows_per_clip) == 5
+    assert clips_ahead(laptop.main, laptop.windows_per_clip) == workers.AHEAD
 
 
 def test_an_error_in_a_process_is_raised_here():
