@@ -10,7 +10,6 @@ import pytest
 
 from curation import workers
 from curation.errors import CurationError
-from curation.features.bucket_features import clips_ahead
 from curation.workers import FEW, map_over_clips, processes_here
 from profiles import load_profile
 
@@ -43,6 +42,10 @@ def test_no_more_is_made_ahead_than_is_asked_for(tmp_path):
 
 
 def test_decoded_clips_that_wait_take_four_gibibytes_at_most():
+    from curation.features.bucket_features import (
+        clips_ahead,
+    )  # torch, which each process of the other tests would import too
+
     published, laptop = load_profile("wan2.1-1.3b", []).video, load_profile("laptop", []).video
     assert clips_ahead(published.main, published.windows_per_clip) == 5
     assert clips_ahead(laptop.main, laptop.windows_per_clip) == workers.AHEAD
