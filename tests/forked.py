@@ -118,7 +118,7 @@ class ForkedPopen(subprocess.Popen):
             self.pid = self.forked.pid
             self._child_created = True
         finally:
-            self._close_pipe_fds(p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite)
+            self._close_pipe_fds(p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite)  # type: ignore[attr-defined]
 
     def _internal_poll(self, *of: Any, **more: Any) -> int | None:
         if self.returncode is None and self.forked is not None:

@@ -5,6 +5,7 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan as
 from diffusers.models.modeling_utils import ModelMixin as ModelMixin
 from diffusers.models.transformers.transformer_wan import WanTransformer3DModel as WanTransformer3DModel
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline as DiffusionPipeline
+from diffusers.pipelines.wan.pipeline_wan import WanPipeline as WanPipeline
 from diffusers.schedulers.scheduling_flow_match_euler_discrete import (
     FlowMatchEulerDiscreteScheduler as FlowMatchEulerDiscreteScheduler,
 )

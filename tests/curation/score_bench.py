@@ -39,7 +39,7 @@ class Bench:
             return count(material, which, scores)
 
         monkeypatch.setattr(table_module, "score_material", counted)
-        decode = Material._decoded.func
+        decode = Material._decoded.func  # type: ignore[attr-defined]
 
         def decoded(material):
             self.decoded += 1

@@ -63,7 +63,7 @@ class Workspace:
 
     def freeze(self) -> str:
         roots = [self.root / part for part in ("raw", "subsets", "features")]
-        return freeze_snapshot(self.shards, *roots, self.root / "snapshot", self.profile)
+        return freeze_snapshot(self.shards, *roots, self.root / "snapshot", self.profile)  # type: ignore[call-arg]
 
     def snapshot(self) -> dict:
         return json.loads((self.root / "snapshot" / "snapshot.json").read_text())

@@ -78,13 +78,13 @@ def shards(made_once, tmp_path) -> ShardWorkspace:
 
 def freeze(workspace, share: float, tombstones=()) -> pd.DataFrame:
     roots = [workspace.root / part for part in ("raw", "subsets", "features")]
-    freeze_snapshot(workspace.shards, *roots, workspace.root / "snapshot", workspace.profile, tombstones, share)
+    freeze_snapshot(workspace.shards, *roots, workspace.root / "snapshot", workspace.profile, tombstones, share)  # type: ignore[call-arg]
     return pd.read_parquet(workspace.root / "snapshot" / "samples.parquet")
 
 
 def build(workspace, limit=None, share=SHARE, **more):
     roots = [workspace.root / part for part in ("raw", "subsets", "set")]
-    return build_held_out_set(*roots, workspace.profile.video, share, puppets.PuppetKeypoints(), limit, **more)
+    return build_held_out_set(*roots, workspace.profile.video, share, puppets.PuppetKeypoints(), limit, **more)  # type: ignore[call-arg]
 
 
 def all_clips(workspace) -> pd.DataFrame:
@@ -187,7 +187,7 @@ def test_a_shot_of_a_film_is_cut_and_heard_where_it_lies(tmp_path, inbox, laptop
     listed = clips[["clip_id"]].assign(text=True)
     listed.to_parquet(tmp_path / "subsets" / shard.name / "subsets.parquet")
     roots = [tmp_path / part for part in ("raw", "subsets", "set")]
-    made = build_held_out_set(*roots, laptop.video, 1.0, None, None)
+    made = build_held_out_set(*roots, laptop.video, 1.0, None, None)  # type: ignore[call-arg]
     samples = {sample.sample_id: sample for sample in made.samples}
     for clip_id, start in zip(clips["clip_id"], map(int, starts), strict=True):
         sample = samples[clip_id]

@@ -87,7 +87,7 @@ def test_the_pages_load_the_code_server_of_the_workspace_file():
     from orchestration.dagster_server import load_target
 
     (origin,) = load_target(DEPLOY / "workspace.yaml").create_origins()
-    assert (origin.host, origin.port) == ("code-location", 4000)
+    assert (origin.host, origin.port) == ("code-location", 4000)  # type: ignore[attr-defined]
     with pytest.raises(UserError, match="absent.yaml: no such file"):
         load_target(DEPLOY / "absent.yaml")
 

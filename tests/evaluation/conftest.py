@@ -41,8 +41,8 @@ class ObedientPipeline:
         if self.fail_at == len(self.calls):
             raise KeyboardInterrupt
         self.calls.append(inputs)
-        heard = [int((self.benchmark.audio == sound).all(dim=1).nonzero()[0]) for sound in inputs["audio"]]
-        frames = self.benchmark.frames[heard].float()
+        heard = [int((self.benchmark.audio == sound).all(dim=1).nonzero()[0]) for sound in inputs["audio"]]  # type: ignore[attr-defined]
+        frames = self.benchmark.frames[heard].float()  # type: ignore[attr-defined]
         extra = [torch.randn(frames.shape[1:], generator=g) for g in inputs["generator"]]
         for _ in range(inputs["num_inference_steps"] or 1):
             frames = self.transformer(frames)

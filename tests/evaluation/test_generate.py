@@ -108,7 +108,7 @@ def test_unknown_modes_and_wrong_shapes_are_refused(tmp_path, benchmark, config,
     with pytest.raises(GenerationError, match="shuffled_audio"):
         generate_videos(obedient(benchmark), benchmark, tmp_path / "m" / "x", "singing", 1, config, weights="w")
 
-    class Half(obedient):
+    class Half(obedient):  # type: ignore[valid-type]
         def __call__(self, **inputs):
             output = super().__call__(**inputs)
             output.frames = output.frames[:, :9]

@@ -84,7 +84,7 @@ def test_with_everything_nothing_is_left_unmeasured():
 def architecture(need):
     return next(
         (
-            kind.architecture
+            kind.architecture  # type: ignore[attr-defined]
             for kind in METRICS.values()
             if kind.needs[:1] == (need,) and getattr(kind, "architecture", None)
         ),

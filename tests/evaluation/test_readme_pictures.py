@@ -21,7 +21,7 @@ def test_both_pictures_play_all_frames_and_are_small(data, benchmark):
     assert [path.name for path in paths] == ["talking.webp", "posed.webp"]
     for path in paths:
         with Image.open(path) as picture:
-            assert picture.n_frames == benchmark.frames.shape[1] and picture.info["loop"] == 0
+            assert picture.n_frames == benchmark.frames.shape[1] and picture.info["loop"] == 0  # type: ignore[attr-defined]
             assert picture.size == (BAND + 4 * 128, 4 * 128)
         assert path.stat().st_size < 200_000
 

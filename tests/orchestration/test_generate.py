@@ -294,7 +294,7 @@ def test_lengths_that_do_not_match_are_refused_with_both(files):
 
 def test_png_and_latents_are_chosen_by_the_name(workspace, model, files, tmp_path):
     _, folder = made(workspace, model, ask(files, tmp_path / "frames", seconds=0.5))
-    assert len(list(folder.glob("frame-*.png"))) == 8
+    assert len(list(folder.glob("frame-*.png"))) == 8  # type: ignore[attr-defined]
     _, latents = made(workspace, model, ask(files, tmp_path / "out.safetensors", seconds=0.5))
     assert read_provenance(latents)["prompt"] == "A person talks."
     with pytest.raises(GenerateError, match="FILE.mp4, FILE.safetensors"):

@@ -184,7 +184,7 @@ def test_an_option_reaches_the_maker(case, call, here):
 
 
 def test_every_option_of_generate_is_passed_by_a_case():
-    command = typer.main.get_command(app).commands["generate"]
+    command = typer.main.get_command(app).commands["generate"]  # type: ignore[attr-defined]
     names = {name for option in command.params for name in (*option.opts, *option.secondary_opts)} - {"--help"}
     passed = {word for case in CASES for word in case.given.split() if word.startswith("-")}
     assert len(names) > 20 and names - passed == set()

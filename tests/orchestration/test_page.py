@@ -38,16 +38,16 @@ def shots(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def window() -> Iterator["sync_api.Page"]:
+def window() -> Iterator["sync_api.Page"]:  # type: ignore[name-defined]
     with browser_page(1320, 900) as page:
         yield page
 
 
-def upload(page: "sync_api.Page", element: str, path: Path) -> None:
+def upload(page: "sync_api.Page", element: str, path: Path) -> None:  # type: ignore[name-defined]
     page.locator(f"#{element} input[type=file]").first.set_input_files(path)
 
 
-def make_video(page: "sync_api.Page", address: str, files: Path, shots: Path) -> bytes:
+def make_video(page: "sync_api.Page", address: str, files: Path, shots: Path) -> bytes:  # type: ignore[name-defined]
     """Upload, press the button, and return the video's bytes; screenshots before and after."""
     page.goto(address)
     page.get_by_role("button", name="Make the video").wait_for()
@@ -65,7 +65,7 @@ def make_video(page: "sync_api.Page", address: str, files: Path, shots: Path) ->
     return page.request.get(urllib.parse.urljoin(address, source)).body()
 
 
-def choose_and_crop(page: "sync_api.Page", address: str, shots: Path) -> tuple[int, int]:
+def choose_and_crop(page: "sync_api.Page", address: str, shots: Path) -> tuple[int, int]:  # type: ignore[name-defined]
     """Click one of the people that are offered, and two corners on the picture; returns the size of what it is then."""
     page.goto(address)
     page.locator("#examples img").nth(1).click()

@@ -25,7 +25,7 @@ def client(tmp_path):
     (folder / "out.html").symlink_to(tmp_path / "secret.html")
     os.utime(folder / "raw_clips" / "<b>.html", (1e9, 1e9))
     client = TestClient(build_app(folder), base_url="http://127.0.0.1")
-    client.app_folder = folder
+    client.app_folder = folder  # type: ignore[attr-defined]
     return client
 
 

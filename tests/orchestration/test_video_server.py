@@ -252,8 +252,8 @@ def app(home, tmp_path):
         metrics = ServerMetrics(store, models)
         built = build_app(worker, metrics, ServerSettings(limits=store.limits, keys=read_keys(file)))
         with TestClient(built, base_url="http://127.0.0.1") as client:
-            client.exposed = TestClient(build_app(worker, metrics, ServerSettings(limits=store.limits, expose=True)))
-            client.keys, client.store, client.models = keys, store, models
+            client.exposed = TestClient(build_app(worker, metrics, ServerSettings(limits=store.limits, expose=True)))  # type: ignore[attr-defined]
+            client.keys, client.store, client.models = keys, store, models  # type: ignore[attr-defined]
             yield client
 
 

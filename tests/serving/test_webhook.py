@@ -24,7 +24,7 @@ def server():
     follower = SimpleNamespace(address=ModelAddress("omnihuman-student", "champion"), wake=lambda: woken.append(True))
     add_webhook(app, SECRET.encode(), follower)
     client = TestClient(app)
-    client.woken = woken
+    client.woken = woken  # type: ignore[attr-defined]
     return client
 
 

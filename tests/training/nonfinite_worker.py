@@ -56,7 +56,7 @@ def one_bad_sample(root: Path, parent: Path, section: str) -> dict:
     """Train to the end over one sample that is NaN; its text too for the adversaries, whose generator sees no latents."""
     job = job_of(root, parent, section, STEPS, "engine.nonfinite_limit=5")
     adversarial = SECTIONS[section] == "adversarial"
-    data, expected = TRAININGS[SECTIONS[section]](job).data, []
+    data, expected = TRAININGS[SECTIONS[section]](job).data, []  # type: ignore[abstract, attr-defined]
     for step in range(STEPS):
         draws = [*data.draws(2 * step), *data.draws(2 * step + 1)] if adversarial else data.draws(step)
         if f"c{BAD:03}" in {draw.clip_id for draw in draws}:
@@ -74,7 +74,7 @@ def one_bad_sample(root: Path, parent: Path, section: str) -> dict:
 
 def one_step(root: Path, parent: Path, section: str) -> dict:
     """One step over nothing but NaN: does any weight, any moment or the average move? And a run of that step alone."""
-    loop = Loop(TRAININGS[SECTIONS[section]](job_of(root, parent, section, STEPS)))
+    loop = Loop(TRAININGS[SECTIONS[section]](job_of(root, parent, section, STEPS)))  # type: ignore[abstract]
     before = everything(loop)
     loop._advance()
     after = everything(loop)

@@ -35,7 +35,7 @@ def test_parts_of_the_average_go_to_rank_0_and_no_other_rank_receives_any(monkey
     """Under ZeRO-3; tests/training/test_resume_ranks.py does it with ranks."""
     model = nn.Linear(3, 2, bias=False)
     slices = torch.arange(6.0).view(2, 3)
-    model.weight.ds_tensor, model.weight.ds_numel, model.weight.ds_shape = slices[rank], 6, (2, 3)
+    model.weight.ds_tensor, model.weight.ds_numel, model.weight.ds_shape = slices[rank], 6, (2, 3)  # type: ignore[attr-defined]
     average, asked = ExponentialMovingAverage(model, 0.5), []
 
     def gather(own, received, dst):

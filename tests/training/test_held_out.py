@@ -108,4 +108,4 @@ def test_videos_and_a_contact_sheet_are_written(validation, job, tmp_path):
     folder = validation.videos(7, recorder)
     files = sorted(path.name for path in folder.iterdir())
     assert len(files) == 3 and files[-1] == "contact_sheet.png" and uploads == ["videos/step-0000007"]
-    assert contact_sheet(*[torch.zeros(1, 9, 8, 8, 3, dtype=torch.uint8).numpy()] * 2, "t").startswith(b"\x89PNG")
+    assert contact_sheet(*[torch.zeros(1, 9, 8, 8, 3, dtype=torch.uint8).numpy()] * 2, "t").startswith(b"\x89PNG")  # type: ignore[call-arg]

@@ -90,7 +90,7 @@ def test_the_cosine_is_that_of_two_successive_gradients(tmp_path):
     torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
     try:
         engine = PlainEngine(tiny_generator(tiny_profile()), CONFIG.generator)
-        engine.basic_optimizer = engine.optimizer
+        engine.basic_optimizer = engine.optimizer  # type: ignore[attr-defined]
         cosine, critic, seen = GradientCosine(engine), PlainEngine(tiny_discriminator(tiny_profile())), []
         engine.optimizer.register_step_pre_hook(
             lambda optimizer, *_: seen.append(
