@@ -18,7 +18,8 @@ CONVERT = (
     "take the model in safetensors from where it was published, or convert it (docs/guide/your-own-weights.md, Pickles)"
 )
 # What safetensors calls the numbers that a network computes or counts with.
-NUMBERS = frozenset({"F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U8", "BOOL"})
+COMPUTED = frozenset({"F64", "F32", "F16", "BF16"})
+NUMBERS = COMPUTED | {"I64", "I32", "I16", "I8", "U8", "BOOL"}
 
 
 class WrongWeights(UserError, ValueError):
@@ -139,8 +140,13 @@ def compare(
     _refuse(place, missing, _but((name for name in weights if name not in wanted), may_have), other, remedy)
 
 
-def check_numbers(place: str | Path, remedy: str) -> None:
+def check_numbers(place: str | Path, remedy: str, numbers: frozenset[str] = NUMBERS) -> None:
     """Refuse numbers that cannot be computed with, by the headers alone. A hub id is passed over.
+
+    Args:
+        place: file or folder.
+        remedy: what to do where a file cannot be read.
+        numbers: kinds that the network has: `COMPUTED` of one that counts with none.
 
     Raises:
         WrongWeights: some are in eight bits, such as float8 of a file that was made for less memory.
@@ -154,7 +160,7 @@ def check_numbers(place: str | Path, remedy: str) -> None:
                 kinds = {name: opened.get_slice(name).get_dtype() for name in opened.keys()}  # noqa: SIM118 - no mapping
         except SafetensorError as error:
             raise WrongWeights(f"{file} is cut off or no safetensors file ({error}); {remedy}") from error
-        strange = {name: kind for name, kind in kinds.items() if kind not in NUMBERS}
+        strange = {name: kind for name, kind in kinds.items() if kind not in numbers}
         if strange:
             raise WrongWeights(eight_bits(file, strange))
 

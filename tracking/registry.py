@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from mlflow.exceptions import MlflowException  # isort: skip
 logger = logging.getLogger(__name__)
 EXPERIMENT = "models"
 SIGNED = "signed"  # tag of a version: digest of the statement over its files
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 ABSENT = "RESOURCE_DOES_NOT_EXIST"  # MLflow's word
 
 
@@ -249,6 +251,24 @@ def champion_folder(tracking_uri: str, name: str, alias: str = CHAMPION) -> Path
     """
     registry = Registry(Tracker(tracking_uri))
     return registry.folder(name, registry.find(ModelAddress(name, alias)).version)
+
+
+def write_adapter_flavour(weights: Path, base: str, folder: Path) -> bool:
+    """Write a LoRA as MLflow's `diffusers` flavour has it, where that fits: the flavour names its base by a hub id.
+
+    `mlflow.diffusers.load_model(folder).load_pipeline()` puts it on that base. The hub is asked for the base's revision; without an answer none is noted.
+
+    Args:
+        weights: the LoRA's file, in diffusers' dialect.
+        base: what it stands on.
+        folder: to be made.
+    """
+    if not _HUB_ID.fullmatch(base):
+        return False
+    import mlflow.diffusers
+
+    mlflow.diffusers.save_model(str(weights), base_model=base, path=str(folder))
+    return True
 
 
 def _signed(name: str, folder: Path, about: dict[str, str]) -> bytes | None:

@@ -70,6 +70,11 @@ class ProductRecord(JsonRecord):
         return self.values.get("continued_from")
 
     @property
+    def adapter(self) -> Mapping[str, Any] | None:
+        """Of a stage that was trained with LoRA: what its adapter is and stands on."""
+        return self.values.get("adapter")
+
+    @property
     def seen_snapshots(self) -> list[str]:
         """Digests of the snapshots that weights which were taken over had been trained on."""
         return self.require("seen_snapshots")

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self, overload
 import torch
 from diffusers import WanTransformer3DModel
 
-from media.weights import check_numbers, refuse_pickles
+from media.weights import COMPUTED, check_numbers, refuse_pickles
 from omnihuman.block import OmniHumanBlock
 from omnihuman.deferred_imports import deferring
 from omnihuman.digests import forget_source
@@ -16,6 +16,7 @@ from omnihuman.wan.weights import (
     REMEDY,
     check_loading_info,
     empty_for_wan,
+    load_new_parts,
     load_wan_part,
     save_wan_part,
     settle_new_parts,
@@ -100,12 +101,21 @@ class StoredTransformer(WanTransformer3DModel):
         """
         wanted = kwargs.pop("output_loading_info", False)
         refuse_pickles(pretrained_model_name_or_path)
-        check_numbers(pretrained_model_name_or_path, REMEDY)
+        check_numbers(pretrained_model_name_or_path, REMEDY, COMPUTED)
         ours = {"output_loading_info": True, "ignore_mismatched_sizes": True, "use_safetensors": True}
         model, info = super().from_pretrained(pretrained_model_name_or_path, **kwargs | ours)
         check_loading_info(pretrained_model_name_or_path, info)
         forget_source(model)
         return (model, info) if wanted else model
+
+    def load_new_parts(self, file: str | Path) -> None:
+        """Read OmniHuman's own weights, which lie beside a stage's adapter, into a model that stands on Wan's (`from_wan`).
+
+        Raises:
+            MissingWeights: no such file.
+            WrongWeights: (a ValueError) they are of another configuration.
+        """
+        load_new_parts(self, Path(file))
 
     def save_wan(self, folder: str | Path) -> None:
         """Write Wan's part alone, so that diffusers' `WanTransformer3DModel.from_pretrained(folder)` reads it.

@@ -1,15 +1,18 @@
 """Moving weights between Wan2.1 and OmniHuman's model: start from Wan, report, save Wan's part, and no silent gaps."""
 
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from diffusers import WanTransformer3DModel
 from diffusers.models.transformers.transformer_wan import WanRotaryPosEmbed
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
-from media.files import whole_directory
-from media.weights import WrongWeights, check_report, fill
-from omnihuman.errors import InputError
+from media.files import whole_directory, whole_file
+from media.weights import WrongWeights, check_numbers, check_report, fill
+from omnihuman.errors import InputError, MissingWeights
 from omnihuman.wan.checkpoint import WAN_CONFIG, WanCheckpoint, WanCheckpointError, WanLoadReport, open_wan
 
 REMEDY = "save it again with save_pretrained, or correct its config.json; from_wan reads an official Wan2.1 one"
@@ -84,6 +87,33 @@ def save_wan_part(model: WanTransformer3DModel, folder: Path) -> None:
     fill(wan, {k: own[k] for k in wan.state_dict()}, "the model", "change no shapes of Wan's weights", assign=True)
     with whole_directory(folder) as temporary:
         wan.save_pretrained(temporary)
+
+
+def new_weights(model: WanTransformer3DModel) -> dict[str, Tensor]:
+    """What Wan does not have, by name; of a model without adapters."""
+    wan = base_model(model.config).state_dict()
+    return {name: value for name, value in model.state_dict().items() if name not in wan}
+
+
+def save_new_parts(model: WanTransformer3DModel, file: Path) -> None:
+    """Write OmniHuman's own weights alone, whole or not at all."""
+    weights = {name: value.detach().cpu().contiguous() for name, value in new_weights(model).items()}
+    with whole_file(file) as temporary:
+        save_file(weights, temporary, {"format": "pt"})
+
+
+def load_new_parts(model: WanTransformer3DModel, file: Path) -> None:
+    """Put the weights of `save_new_parts` into a model that stands on Wan's.
+
+    Raises:
+        MissingWeights: no such file.
+        WrongWeights: it lacks some, has others, or was saved of another configuration.
+    """
+    if not file.is_file():
+        raise MissingWeights(f"{file} is not there: it lies beside the adapter of a stage that was trained with LoRA")
+    check_numbers(file, REMEDY)
+    wan = tuple(f"{re.escape(name)}$" for name in base_model(model.config).state_dict())
+    fill(model, load_file(file), file, "take the file of a stage with this model's configuration", may_lack=wan)
 
 
 def check_loading_info(source: Any, info: dict[str, Any]) -> None:

@@ -14,10 +14,11 @@ from media.weights import fill
 from omnihuman.digests import weights_digest
 from omnihuman.precision import cast_weights
 from omnihuman.transformer import OmniHumanTransformer3DModel
+from training.run.adapter import write_adapter
 from training.run.finished import remember_finished
 from training.run.jobs import TrainingJob
 from training.run.recorder import Recorder
-from training.stages.lora import merged
+from training.stages.lora import merged, trained_adapter
 
 TRANSFORMER, AUTOENCODER = "transformer", "vae"  # diffusers' names of a pipeline's parts
 Extra = Callable[[Path, TrainingJob, dict[str, Any], pd.DataFrame], None]
@@ -33,6 +34,8 @@ def write_transformer(
 ) -> dict[str, Any]:
     """Save `weights` as `transformer/` beside `record.json` and `losses.parquet`; returns the record. Rank 0 only.
 
+    A model that was trained with LoRA leaves its `adapter/` too.
+
     The folder is written beside its place and renamed, so a reader sees the old product or the new one.
 
     Args:
@@ -45,15 +48,27 @@ def write_transformer(
     """
     finished = rebuild(model, merged(weights, model))
     cast_weights(finished, torch.bfloat16 if job.profile.engine.precision == "bf16" else torch.float32)
-    return write_product(job, finished, TRANSFORMER, recorder, record, extra)
+    adapter = trained_adapter(weights, model)
+
+    def beside(draft: Path) -> dict[str, Any]:
+        return {} if adapter is None else {"adapter": write_adapter(draft, job, adapter, finished)}
+
+    return write_product(job, finished, TRANSFORMER, recorder, record, extra, beside)
 
 
 def write_product(
-    job: TrainingJob, finished: Any, part: str, recorder: Recorder, record: dict[str, Any], extra: Extra | None = None
+    job: TrainingJob,
+    finished: Any,
+    part: str,
+    recorder: Recorder,
+    record: dict[str, Any],
+    extra: Extra | None = None,
+    beside: Callable[[Path], dict[str, Any]] = lambda draft: {},
 ) -> dict[str, Any]:
-    """`write_transformer` of any diffusers model; it is saved as `part/`."""
+    """`write_transformer` of any diffusers model; it is saved as `part/`, and `beside` adds folders that the record speaks of."""
     with whole_directory(Path(job.output)) as draft:
         finished.save_pretrained(str(draft / part), safe_serialization=True)
+        record = {**record, **beside(draft)}
         losses = recorder.losses()
         losses.to_parquet(draft / "losses.parquet", index=False)
         record = {

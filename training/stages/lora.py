@@ -1,10 +1,14 @@
 """Low-rank adaptation (LoRA, arXiv 2106.09685) of Wan's own matrices, while OmniHuman's new parts train fully."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from omnihuman.wan.dialects.adapters import Adapter, Update
+from omnihuman.wan.dialects.in_memory import held
+from omnihuman.wan.dialects.names import to_original
 from omnihuman.wan.weights import new_parameters
 from profiles.schema import LoraConfig
 from training.errors import TrainingError
@@ -40,7 +44,7 @@ def add_lora(model: Any, config: LoraConfig) -> None:
 
 def merged(weights: dict[str, Tensor], model: Any) -> dict[str, Tensor]:
     """Weights under plain names: W + (alpha / rank) B A where LoRA was, all others unchanged."""
-    adapted = {name: module for name, module in model.named_modules() if hasattr(module, "lora_A")}
+    adapted = _adapted(model)
     plain = {}
     for name, weight in weights.items():
         if ".lora_" in name:
@@ -53,3 +57,18 @@ def merged(weights: dict[str, Tensor], model: Any) -> dict[str, Tensor]:
                 up = weights[f"{name}.lora_B.{adapter}.weight"]
                 plain[f"{name}.weight"] = plain[f"{name}.weight"] + scale * (up.float() @ down.float()).to(down)
     return plain
+
+
+def trained_adapter(weights: dict[str, Tensor], model: Any) -> Adapter | None:
+    """The low-rank updates alone, by Wan's names of what they change; None of a model without LoRA."""
+    updates = {}
+    for name, module in _adapted(model).items():
+        (adapter,) = module.scaling
+        down, up = (held(weights[f"{name}.lora_{half}.{adapter}.weight"]) for half in "AB")
+        # `add_lora` adapts Wan's own matrices alone, and each of them has a name of Wan's.
+        updates[str(to_original(name))] = Update(down, up, float(module.scaling[adapter] * down.shape[0]))
+    return Adapter(Path(), "diffusers", updates, "metadata") if updates else None
+
+
+def _adapted(model: Any) -> dict[str, Any]:
+    return {name: module for name, module in model.named_modules() if hasattr(module, "lora_A")}

@@ -28,7 +28,7 @@ def build_transformer(profile: Profile, parent: str | None, seed: int) -> OmniHu
     if parent is not None:
         return _agreeing(Path(parent) / "transformer", f"checkpoint {parent}", profile)
     if config.base is not None:
-        source = resolve_source(config.base)
+        source = resolve_source(config.base, or_file=True)
         if is_omnihuman(source):
             model = _agreeing(Path(source), f"base {config.base}", profile)
             check_sizes(profile, model.config)

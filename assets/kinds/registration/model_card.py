@@ -1,5 +1,6 @@
 """The card on a registered version's page in MLflow: what it is and was trained on, what it scored, what the gate said, how to load it."""
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,6 +13,7 @@ from evaluation.benchmark.cost import without_costs
 from evaluation.scoring.gate import Decision
 from media.records import ProductRecord, SnapshotRecord, TrainedOnRecord
 from profiles.conditions import SUBSETS
+from training.run.adapter import FOLDER
 
 GATE = "\n\n## Gate\n"
 LENGTH = 5000  # of a description in MLflow's store
@@ -58,6 +60,7 @@ def model_card(
         f"Trained on {clips}. Snapshot `{snapshot.digest[:DIGITS]}`: {snapshot.counts['clips']} clips in {len(snapshot.shards)} shards; samples: {counts}.",
         *([f"Goes on from {record.continued_from}."] if record.continued_from is not None else []),
         *_consents(clips),
+        *(_of_adapter(record.adapter) if record.adapter is not None else []),
         "\n## Scores\n" + markdown_table(_rows(scores)),
         *[f"Sampled in {note}." for note in dict.fromkeys(scores.get("sampling", [])) if note],
     ]
@@ -74,6 +77,15 @@ def _consents(clips: TrainedOnRecord) -> list[str]:
         return []
     more = [f"And {len(rows) - CONSENTS} more; all are in `{clips.FILE}`."] if len(rows) > CONSENTS else []
     return ["\nConsent and licence, as the sidecars of its clips say:\n", markdown_table(rows[:CONSENTS]), *more]
+
+
+def _of_adapter(adapter: Mapping[str, Any]) -> list[str]:
+    digest = f" (`{adapter['base_digest'][:DIGITS]}`)" if adapter["base_digest"] else ""
+    return [
+        "\n## As an adapter",
+        f"LoRA of rank {adapter['rank']} and alpha {adapter['alpha']:g} on {adapter['modules']} matrices of `{adapter['base']}`{digest}, merged into the transformer. "
+        f"Beside it in `{FOLDER}/`: the updates of Wan's matrices, which `load_lora_weights` of diffusers' `WanPipeline` reads, and OmniHuman's own weights.",
+    ]
 
 
 def load_snippet(name: str, version: int) -> str:

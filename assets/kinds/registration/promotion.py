@@ -37,7 +37,9 @@ from omnihuman.pipeline import OmniHumanPipeline, build_pipeline
 from omnihuman.placement import place_pipeline
 from tracking.code_version import git_commit
 from tracking.model_address import CHALLENGER
+from tracking.registry import write_adapter_flavour
 from tracking.version_origin import VersionOrigin
+from training.run.adapter import FOLDER, UPDATES
 
 SCORES, SLICES, FITNESS = "benchmark_scores.parquet", "benchmark_slices.parquet", "benchmark_fitness.parquet"
 TABLES = {"scores": SCORES, "slices": SLICES, "fitness": FITNESS}  # of benchmark_scores, beside the weights
@@ -68,6 +70,8 @@ def make_registered_model(execution: Execution) -> Metadata:
             pipeline.save_pretrained(str(draft), safe_serialization=True)
             for table, file in TABLES.items():
                 shutil.copy2(workspace.data("benchmark_scores") / f"{table}.parquet", draft / file)
+            if record.adapter is not None:
+                add_adapter(draft, workspace.data(asset) / FOLDER, record.adapter["base"])
             clips.write(draft)
             sheets[name] = models_sheet(
                 benchmark, {rows.replace("_", " "): generated / rows / mode}, SHEET_CLIPS, hide=hide
@@ -96,6 +100,12 @@ def make_registered_model(execution: Execution) -> Metadata:
     write_atomically(workspace.data("registered_model") / "model_version.json", data)
     numbers = {f"{name} version": Fixed(entry["version"]) for name, entry in versions.items()}
     return {"samples": Png(sheets[STUDENT]), **numbers}
+
+
+def add_adapter(draft: Path, adapter: Path, base: str) -> None:
+    """Put a stage's adapter beside its pipeline, and in MLflow's own flavour where its base is a published model."""
+    shutil.copytree(adapter, draft / FOLDER, copy_function=shutil.copyfile)
+    write_adapter_flavour(draft / FOLDER / UPDATES, base, draft / FOLDER / "mlflow")
 
 
 def make_promoted_champion(execution: Execution) -> Metadata:
