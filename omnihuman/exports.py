@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -42,6 +42,7 @@ class Provenance:
         marked: whether the visible mark is on.
         decoder: digest of the slim decoder that drew it; "" for the model's own.
         version: of the registered model, 0 for one from a folder.
+        loras: sha256 of each LoRA's file that was added to the weights, and its scale.
     """
 
     model: str
@@ -56,6 +57,7 @@ class Provenance:
     marked: bool
     decoder: str = ""
     version: int = 0
+    loras: dict[str, float] = field(default_factory=dict)
 
     def tags(self) -> dict[str, str]:
         """File tags; the statement that a model made it stands there with or without the visible mark."""

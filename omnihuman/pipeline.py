@@ -27,6 +27,7 @@ from omnihuman.saved_encoders import load_encoders
 from omnihuman.talking import OmniHumanOutput, Talking
 from omnihuman.transformer import OmniHumanTransformer3DModel
 from omnihuman.wan.checkpoint import OWN, class_name
+from omnihuman.wan.lora import LoraLoading
 from profiles import Profile, resolve_source
 from profiles.conditions import TRACKS
 from profiles.judging import SamplingConfig
@@ -44,7 +45,7 @@ HUB_OPTIONS = (
 )
 
 
-class OmniHumanPipeline(Talking, DiffusionPipeline):
+class OmniHumanPipeline(Talking, LoraLoading, DiffusionPipeline):
     """Audio-driven (no keypoints) and pose-driven generation with a teacher or a one-step student.
 
     Args:

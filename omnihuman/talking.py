@@ -119,6 +119,7 @@ class Talking(SegmentMaker):
         self, prompt: str, sound: Tensor | None, seed: int | None, steps: int, guidance: OmniHumanGuidance | None
     ) -> Making:
         """How one video was made, for its file."""
+        pipeline: Any = self  # a part of it
         return Making(
             str(self.config.get(SOURCE) or ""),
             seed,
@@ -127,6 +128,7 @@ class Talking(SegmentMaker):
             prompt,
             None if sound is None else sound.float().cpu().numpy(),
             self.config.fps,
+            pipeline.loras(),
         )
 
     def shapes(self) -> list[tuple[int, int]]:

@@ -266,6 +266,7 @@ def _provenance(model: LoadedModel, request: Request, active: ActiveConditions, 
         marked=request.mark,
         decoder=model.decoder,
         version=model.version,
+        loras=model.pipeline.loras(),
     )
 
 

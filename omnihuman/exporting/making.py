@@ -1,6 +1,6 @@
 """How a video came to be, for what it says of itself."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -14,6 +14,7 @@ class Making:
         steps, guidance, prompt: as sampled.
         sound: `(S,)` float at `RATE`, or None.
         fps: frames a second.
+        loras: sha256 of each LoRA's file that changed the weights, and its scale.
     """
 
     folder: str
@@ -23,3 +24,4 @@ class Making:
     prompt: str
     sound: Any
     fps: float
+    loras: dict[str, float] = field(default_factory=dict)

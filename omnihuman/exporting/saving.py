@@ -45,8 +45,9 @@ def _provenance(making: Making, conditions: dict[str, object], visible: bool) ->
     # Not the folder's name: it may say whose machine this is.
     model = f"OmniHumanPipeline, weights {weights[:DIGITS]}" if weights else "OmniHumanPipeline"
     return Provenance(
-        model, weights, snapshot, making.seed, making.steps, making.guidance, making.prompt, conditions, {}, visible
-    )
+        model, weights, snapshot, making.seed, making.steps, making.guidance, making.prompt, conditions, {}, visible,
+        loras=making.loras,
+    )  # fmt: skip
 
 
 def _export(path: Path, provenance: Provenance, making: Making, frames: int) -> Export:

@@ -80,6 +80,12 @@ def generate(
     decoder: Annotated[
         Path | None, typer.Option(help="slim decoder to draw with, faster: data/slim_decoder/vae of asset slim_decoder")
     ] = None,
+    lora: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="LoRA of Wan, FILE or FILE:SCALE, in any dialect of `weights inspect`; repeat it for several"
+        ),
+    ] = None,
     overlap: Annotated[
         int | None,
         typer.Option(min=0, help="frames that two segments share, 4n+1; 0 cuts hard and is faster; default 5"),
@@ -96,7 +102,7 @@ def generate(
     # Before PyTorch is imported: threads that wait for the next layer of a small model sleep, where on a busy machine they would turn.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from serving.generation import Request, generate_videos, one_request_per_sound, parse_guidance
-    from serving.model_choice import load_model, with_decoder
+    from serving.model_choice import load_model, parse_lora, with_decoder, with_loras
 
     workspace = open_with(profile, writes=False, device=device)
     sounds = audio or []
@@ -126,7 +132,10 @@ def generate(
         print(f"{note} {done}/{total}", file=sys.stderr)
 
     requests = one_request_per_sound(request, sounds) if len(sounds) > 1 else [request]
+    loras = [parse_lora(written) for written in lora or ()]
     loaded = load_model(workspace, model) if decoder is None else with_decoder(load_model(workspace, model), decoder)
+    if loras:
+        loaded = with_loras(loaded, loras)
     for path in generate_videos(
         workspace, loaded, requests, lambda note: print(f"note: {note}", file=sys.stderr), show
     ):

@@ -12,11 +12,12 @@ import torch
 import typer.main
 import yaml
 from PIL import Image
+from safetensors.torch import save_file
 
 import serving.generation
 import serving.model_choice
 from assets.core.workspace import Workspace
-from media import encode_clip, write_atomically
+from media import encode_clip, sha256_of_file, write_atomically
 from omnihuman.autoencoder import with_narrower_decoder
 from omnihuman.digests import weights_digest
 from omnihuman.pipeline import build_pipeline
@@ -87,6 +88,9 @@ CASES = [
     Case("--steps 4 --guidance nan", refused="write a scale"),
     Case("--steps 4 --guidance 2 --annealing sudden", refused="annealing is one of linear, cosine, constant"),
     Case("--decoder {here}/vae", lambda made, here: made.one.provenance.decoder == weights_digest(here / "vae") and made.model.pipeline.vae.config.decoder_base_dim == 8),
+    Case("--lora {here}/lora.safetensors:0.5", lambda made, here: made.one.provenance.loras == {sha256_of_file(here / "lora.safetensors"): 0.5} == made.model.pipeline.loras()),
+    Case("--lora {here}/lora.safetensors:much", refused="write FILE, or FILE:SCALE"),
+    Case("--lora {here}/wide.safetensors", refused="wide.safetensors does not fit"),
     Case("--overlap 0", lambda made, here: made.one.video.shared == 0),
     Case("--no-mark", lambda made, here: made.one.provenance.marked is False and "is up to you" in made.said),
     Case("--mark", lambda made, here: made.one.provenance.marked is True and "is up to you" not in made.said),
@@ -131,6 +135,11 @@ def here(tmp_path_factory) -> Path:
     (place / "fast.yaml").write_text(yaml.safe_dump(other))
     pipeline = build_pipeline(profile, build_transformer(profile, None, 0), 1)
     pipeline.save_pretrained(place / "model", safe_serialization=True)
+    width = pipeline.transformer.config.num_attention_heads * pipeline.transformer.config.attention_head_dim
+    for name, size in (("lora", width), ("wide", 5120)):
+        stem = "diffusion_model.blocks.0.self_attn.q"
+        halves = {f"{stem}.lora_A.weight": torch.ones(2, size), f"{stem}.lora_B.weight": torch.ones(size, 2)}
+        save_file(halves, place / f"{name}.safetensors")
     with_narrower_decoder(pipeline.vae, 8).to(torch.bfloat16).save_pretrained(place / "vae")
     return place
 
@@ -175,6 +184,7 @@ def call(here, loaded, tmp_path, monkeypatch, capsys) -> Callable[[Case], Made]:
 
     yield run
     loaded.pipeline.register_modules(vae=own_decoder)
+    loaded.pipeline.unload_lora_weights()
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.given)
