@@ -86,8 +86,8 @@ def _read(text: str | bytes, where: str) -> Any:
         raise ProfileError(f"{where} is no YAML: {error}") from error
 
 
-def resolve_source(source: str) -> str:
-    """Turn a profile's weight source into a folder or hub id.
+def resolve_source(source: str, or_file: bool = False) -> str:
+    """Turn a profile's weight source into a folder or hub id; with `or_file` one file is taken too.
 
     `package:NAME/SUB` is the folder SUB inside the installed package NAME; `profile:SUB` is a folder beside the
     profiles; anything else stays as it is.
@@ -110,6 +110,8 @@ def resolve_source(source: str) -> str:
         folder = Path(source)
     else:
         return source
-    if not folder.is_dir():
-        raise ProfileError(f"{source}: no folder {folder}; download the weights there or correct the profile")
+    if not (folder.is_dir() or (or_file and folder.is_file())):
+        raise ProfileError(
+            f"{source}: no folder {'or file ' if or_file else ''}{folder}; download the weights there or correct the profile"
+        )
     return str(folder)

@@ -42,7 +42,7 @@ class TransformerConfig(Strict):
     """Wan's own sizes and OmniHuman's new parts. A `base` must have these sizes: plans go by them.
 
     Attributes:
-        base: where the first stage begins: a Wan2.1 transformer, or one of OmniHuman's own, whose conditions are trained already.
+        base: where the first stage begins: a Wan2.1 transformer (folder, file or hub id), or one of OmniHuman's own, whose conditions are trained already.
         latent_channels: of the autoencoder; checked against it where it is loaded.
     """
 

@@ -1,9 +1,10 @@
 """Which model makes a video: from the registry by alias or version, or from a folder; and the one that is kept loaded."""
 
 import dataclasses
+import math
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,6 +126,38 @@ def with_decoder(model: LoadedModel, folder: Path) -> LoadedModel:
     return dataclasses.replace(model, decoder=weights_digest(folder))
 
 
+def parse_lora(written: str) -> tuple[Path, float]:
+    """A LoRA's file or folder and its scale, written FILE or FILE:SCALE.
+
+    Raises:
+        GenerateError: a scale that is no number.
+    """
+    file, colon, scale = written.rpartition(":")
+    if not colon or Path(written).exists():
+        return Path(written), 1.0
+    try:
+        number = float(scale)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise GenerateError(f"--lora {written}: write FILE, or FILE:SCALE, for example style.safetensors:0.8")
+    return Path(file), number
+
+
+def with_loras(model: LoadedModel, loras: Sequence[tuple[Path, float]]) -> LoadedModel:
+    """The model with LoRAs of Wan attached to its transformer, each with its scale.
+
+    Raises:
+        omnihuman.errors.MissingWeights: no such file.
+        omnihuman.wan.dialects.adapters.AdapterError: no LoRA of Wan's, or one that does not fit the transformer.
+    """
+    names = [f"lora_{number}" for number in range(len(loras))]
+    for name, (file, _) in zip(names, loras, strict=True):
+        model.pipeline.load_lora_weights(file, adapter_name=name)
+    model.pipeline.set_adapters(names, [scale for _, scale in loras])
+    return model
+
+
 def list_choices(workspace: Workspace) -> list[ModelChoice]:
     """Every alias of student and teacher, champions first."""
     found = [
@@ -169,6 +202,11 @@ def _find(workspace: Workspace, model: str) -> "Path | Checkpoint | Version":
         return Checkpoint(place, ProductRecord.read(place))
     if (place / "model_index.json").is_file():
         return place
+    if place.is_file():
+        raise GenerateError(
+            f"{model} is one file, and a video takes a whole pipeline: `omnihuman weights inspect` says what it is; a transformer takes the place of "
+            "the one in a pipeline's folder (`omnihuman weights convert --to diffusers`), a LoRA is given by --lora"
+        )
     if place.exists() or not re.fullmatch(r"[\w-]+", model):
         raise GenerateError(
             f"{model} holds no model_index.json; give an alias (champion), models:/NAME@ALIAS, the folder of a whole pipeline "

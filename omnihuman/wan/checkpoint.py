@@ -19,10 +19,13 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from media.user_error import UserError, some_of
-from media.weights import eight_bits
+from media.weights import CONVERT, eight_bits
 from omnihuman.errors import MissingWeights
 from omnihuman.precision import stays_float32
+from omnihuman.wan.dialects.formats import gguf_architecture, is_pickle
 from omnihuman.wan.dialects.names import bare, key_to_diffusers
+from omnihuman.wan.dialects.tensor_files import read_header
+from omnihuman.wan.dialects.transformers import sort_keys
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 WAN_CONFIG = tuple(name for name in inspect.signature(WanTransformer3DModel.__init__).parameters if name != "self")
@@ -161,27 +164,39 @@ def open_wan(path_or_id: str | Path) -> WanCheckpoint:
     """Find a checkpoint's configuration and the headers of its weights.
 
     Args:
-        path_or_id: a folder with `config.json` and safetensors; a pipeline's folder with such a `transformer` folder; one
-            `.safetensors` file beside its `config.json`; or a hub id of either layout.
+        path_or_id: a folder with `config.json` and safetensors; a pipeline's folder with such a `transformer` folder; one file of
+            safetensors, whose sizes its shapes tell where no `config.json` is beside it; or a hub id of either layout. Keys are
+            diffusers', Wan's own, or these with ComfyUI's prefix.
 
     Raises:
         MissingWeights: nothing there.
-        WanCheckpointError: no configuration of a Wan2.1 text- or image-to-video model, or files that are absent or cut off.
+        WanCheckpointError: no configuration of a Wan2.1 text- or image-to-video model, files that are absent or cut off, numbers in
+            eight bits (with or without their scales), GGUF, or a pickle.
+        TensorFileError, TransformerFileError: one file without a configuration that is cut off, or no Wan transformer's.
     """
     source = _locate(path_or_id)
     folder = source if source.is_dir() else source.parent
-    layout, config = _configuration(folder / "config.json")
+    if source.is_file() and not (folder / "config.json").is_file():
+        found = sort_keys(source, [read_header(source)])
+        layout, config = "diffusers" if found.dialect == "diffusers" else "original", found.whole_config()
+    else:
+        layout, config = _configuration(folder / "config.json")
     stored, problems = _headers(folder, weight_files(source))
     if problems:
         raise _refused(source, problems)
-    renamed = {(key_to_diffusers(bare(n)) or n) if layout == "original" else n: part for n, part in stored.items()}
+    # By each key's own name: files of other tools are found beside a config.json of diffusers' too.
+    renamed = {key_to_diffusers(bare(name)) or name: part for name, part in stored.items()}
+    if len(renamed) < len(stored):
+        kept = {part.name for part in renamed.values()}
+        twice = some_of([name for name in stored if name not in kept], SHOWN)
+        raise _refused(source, [f"it holds keys under the names of two tools, {twice} among them"])
     return WanCheckpoint(source, layout, config, renamed)
 
 
 def _locate(path_or_id: str | Path) -> Path:
     path = Path(path_or_id).expanduser()
-    if path.is_file() and path.suffix == ".safetensors":
-        return path
+    if path.is_file():
+        return _readable(path)
     if not path.exists():
         path = _fetch(str(path_or_id))
     for folder in (path, path / "transformer"):
@@ -191,6 +206,18 @@ def _locate(path_or_id: str | Path) -> Path:
         f"{path} has no config.json, nor has {path / 'transformer'}: give the folder of a Wan2.1 transformer, or one "
         ".safetensors file with its config.json beside it"
     )
+
+
+def _readable(file: Path) -> Path:
+    """A file, which is one of safetensors as far as its first bytes say."""
+    if (architecture := gguf_architecture(file)) is not None:
+        raise WanCheckpointError(
+            f"{file} is a GGUF file ({architecture}), whose numbers are quantised in blocks, and no such numbers are computed with here: take the model in "
+            "bfloat16 as safetensors from where it was published"
+        )
+    if is_pickle(file):
+        raise WanCheckpointError(f"{file} is a pickle, which can run programs when it is read; {CONVERT}")
+    return file
 
 
 def _fetch(repository: str) -> Path:

@@ -61,7 +61,7 @@ def _scores(profile: Profile) -> Iterator[Finding]:
 
 def _base(profile: Profile) -> str:
     """Compare the base's headers with its configuration; a hub id is left alone, for looking would download it."""
-    source = resolve_source(profile.transformer.base or "")
+    source = resolve_source(profile.transformer.base or "", or_file=True)
     if not Path(source).exists():
         return f"{source}: a hub id, fetched when training starts"
     from omnihuman import OmniHumanTransformer3DModel

@@ -1,12 +1,11 @@
 """What a file of weights is, and the same weights as another tool reads them: `omnihuman weights inspect` and `convert`."""
 
 import json
-import struct
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from media.files import whole_directory, write_atomically
 from media.user_error import some_of
@@ -22,9 +21,9 @@ from omnihuman.wan.dialects.adapters import (
     is_adapter,
     read_adapter,
 )
+from omnihuman.wan.dialects.formats import gguf_architecture, is_pickle
 from omnihuman.wan.dialects.tensor_files import read_header, write_tensors
 from omnihuman.wan.dialects.transformers import (
-    HEAD_DIM,
     TRANSFORMER_DIALECTS,
     TransformerFile,
     original_config,
@@ -34,7 +33,6 @@ from omnihuman.wan.dialects.transformers import (
 
 DIALECTS = tuple(dict.fromkeys((*TRANSFORMER_DIALECTS, *ADAPTER_DIALECTS)))
 _WIDTHS = {1536: "Wan2.1-1.3B", 5120: "Wan2.1-14B or Wan2.2-A14B", 3072: "Wan2.2-TI2V-5B"}
-_PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x04")
 Told = Callable[[int], None]
 
 
@@ -220,13 +218,7 @@ def _config(file: TransformerFile, path: Path) -> dict[str, Any]:
             return from_original(held, beside)
         if held.get("_class_name") == "WanTransformer3DModel":
             return {name: value for name, value in held.items() if name in WAN_CONFIG}
-    config = file.config()
-    if config["attention_head_dim"] != HEAD_DIM:
-        raise InputError(
-            f"{path} has a width that no published Wan has, so its number of heads is not known: put its config.json beside it, or give --output "
-            "a .safetensors file"
-        )
-    return config
+    return file.whole_config()
 
 
 def _open(path: Path, alpha: float | None = None) -> FileReport | Adapter | TransformerFile:
@@ -235,11 +227,9 @@ def _open(path: Path, alpha: float | None = None) -> FileReport | Adapter | Tran
     if path.is_dir() and (path / PEFT_WEIGHTS).is_file():
         return read_adapter(path, alpha)
     if path.is_file():
-        with path.open("rb") as opened:
-            head = opened.read(4)
-            if head == b"GGUF":
-                return FileReport(str(path), "gguf", "its own", _gguf_architecture(opened), {})
-        if head.startswith(_PICKLES):
+        if (architecture := gguf_architecture(path)) is not None:
+            return FileReport(str(path), "gguf", "its own", architecture, {})
+        if is_pickle(path):
             raise InputError(
                 f"{path} is a pickle, and reading one can run what its writer wanted: take the model as safetensors"
             )
@@ -257,19 +247,6 @@ def _files_of_folder(path: Path) -> list[Path]:
     if absent:
         raise MissingWeights(f"{folder} lacks {', '.join(absent)}, which its index names: fetch them too")
     return files
-
-
-def _gguf_architecture(opened: BinaryIO) -> str:
-    """`general.architecture` of a GGUF file, by convention its first entry, as the format of ggml-org/ggml is described."""
-    version, _, entries = struct.unpack("<IQQ", opened.read(20))
-    if not entries or version < 2:
-        return "of an unknown architecture"
-    (length,) = struct.unpack("<Q", opened.read(8))
-    key = opened.read(min(length, 256))
-    kind, size = struct.unpack("<IQ", opened.read(12))
-    if key != b"general.architecture" or kind != 8:
-        return "of an unknown architecture"
-    return opened.read(min(size, 64)).decode(errors="replace")
 
 
 def _model_of(adapter: Adapter) -> str:

@@ -75,6 +75,19 @@ class TransformerFile:
                 f"{self.source} lacks {error}, from which a Wan transformer's size is read: fetch it again"
             ) from error
 
+    def whole_config(self) -> dict[str, Any]:
+        """`config`, where the shapes tell the number of heads too.
+
+        Raises:
+            TransformerFileError: they do not, or what tells sizes is missing.
+        """
+        config = self.config()
+        if config["attention_head_dim"] != HEAD_DIM:
+            raise TransformerFileError(
+                f"{self.source} has a width that no published Wan has, so its number of heads is not known: put its config.json beside it"
+            )
+        return config
+
     def compared(self) -> tuple[list[str], list[str]]:
         """Keys that are missing, and those that have another shape than the transformer of these sizes has."""
         with torch.device("meta"):
