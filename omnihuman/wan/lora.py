@@ -97,7 +97,9 @@ class LoraLoading(WanLoraLoaderMixin):
     def _attached(self) -> dict[str, float]:
         """Scale by name of what is attached, switched on and not fused."""
         scales: dict[str, float] = {}
-        for layer in _layers(self.transformer):
+        # Every call asks, and going through all modules takes as long as a part of a one-step call.
+        attached = getattr(self.transformer, "peft_config", None)
+        for layer in _layers(self.transformer) if attached else ():
             if not layer.disable_adapters:
                 names = [n for n in layer.active_adapters if n in layer.lora_A and n not in layer.merged_adapters]
                 scales |= {n: layer.scaling[n] * layer.r[n] / layer.lora_alpha[n] for n in names}
