@@ -155,7 +155,7 @@ def test_what_does_not_fit_is_named_and_nothing_is_loaded(kohya: Path, tmp_path:
 def test_a_lora_that_diffusers_saved_of_wan_is_read(tmp_path: Path) -> None:
     """Of another writer than this project's: diffusers' own pipeline trains and saves one."""
     from diffusers import WanPipeline
-    from diffusers.utils import convert_state_dict_to_diffusers
+    from diffusers.utils.state_dict_utils import convert_state_dict_to_diffusers
     from peft import LoraConfig
     from peft.utils import get_peft_model_state_dict
 
@@ -167,7 +167,8 @@ def test_a_lora_that_diffusers_saved_of_wan_is_read(tmp_path: Path) -> None:
     )
     layers = convert_state_dict_to_diffusers(get_peft_model_state_dict(wan))
     metadata = wan.peft_config["default"].to_dict()
-    WanPipeline.save_lora_weights(tmp_path, layers, transformer_lora_adapter_metadata=metadata)
+    saver: Any = WanPipeline
+    saver.save_lora_weights(tmp_path, layers, transformer_lora_adapter_metadata=metadata)
     own.load_lora_weights(tmp_path)
     own.fuse_lora()
     own.unload_lora_weights()
