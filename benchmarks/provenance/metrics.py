@@ -1,0 +1,119 @@
+"""What the invisible mark does to the benchmark's metrics: `python -m benchmarks.provenance.metrics HOME`.
+
+The student's videos of puppets in a finished home, as an export writes them (enlarged, marked, H.264) and read back at their own size: scored by the
+benchmark's own code with the mark and without it. The visible mark is left out of both. Nothing in the home is written.
+"""
+
+import argparse
+import shutil
+import tempfile
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.numpy import save_file
+
+from assets.core.workspace import Workspace
+from assets.kinds.judging.generated_videos import judging_autoencoder
+from evaluation.benchmark.benchmark_plan import RECONSTRUCTION, STUDENT, generation_plan
+from evaluation.benchmark.cost import without_costs
+from evaluation.benchmark.generated import open_generated
+from evaluation.benchmark.puppet_benchmark import PuppetBenchmark
+from evaluation.benchmark.read import load_benchmark
+from evaluation.scoring.score import score_benchmark
+from media import decode_clip, encode_clip
+from omnihuman.exporting.marking import Marking
+from profiles import load_profile
+from profiles.judging import PUPPETS
+from provenance.watermark.payload import Payload
+
+DAY = date(2026, 11, 29)
+AS_MADE, WRITTEN, MARKED = "as made", "written", "written with the mark"
+
+
+def written(frames: np.ndarray, fps: float, marking: Marking, place: Path) -> np.ndarray:
+    """Frames as somebody sees them who plays the file: `(T, H, W, 3)` uint8, brought back to their own size."""
+    pictures = marking.pictures(torch.from_numpy(frames), fps)
+    place.write_bytes(encode_clip(pictures, fps, pixel_format="yuv420p"))
+    height, width = frames.shape[1:3]
+    shown = decode_clip(place, fps).frames
+    return np.stack([cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA) for image in shown])
+
+
+def write_set(source: Path, target: Path, benchmark: PuppetBenchmark, fps: float, marked: bool) -> None:
+    """One mode's videos, each with a payload of its own where they are marked."""
+    target.mkdir(parents=True)
+    shutil.copyfile(source / "meta.json", target / "meta.json")
+    made = open_generated(source, benchmark)
+    frames = {
+        name: written(
+            made.frames(name),
+            fps,
+            Marking(False, Payload(number + 1, DAY) if marked else None, None),
+            target / "one.mp4",
+        )
+        for number, name in enumerate(made.names)
+    }
+    (target / "one.mp4").unlink()
+    save_file(frames, target / "videos-000000.safetensors")
+
+
+def scores(workspace: Workspace, kind: str, bootstrap: int) -> pd.DataFrame:
+    """The student's rows of the score table of one kind of videos."""
+    config = workspace.profile.evaluation.model_copy(update={"bootstrap": bootstrap})
+    benchmark = load_benchmark(workspace.data("benchmark_sets"), PUPPETS)
+    assert isinstance(benchmark, PuppetBenchmark)
+    made = workspace.of_benchmark("generated_videos", PUPPETS)
+    (plan,) = (model for model in generation_plan(config, benchmark) if model.name == STUDENT)
+    plan = replace(plan, modes=tuple(mode for mode in plan.modes if (made / STUDENT / mode).is_dir()))
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "generated"
+        root.mkdir()
+        (root / RECONSTRUCTION).symlink_to(made / RECONSTRUCTION)
+        if kind == AS_MADE:
+            (root / STUDENT).symlink_to(made / STUDENT)
+        else:
+            for mode in plan.modes:
+                write_set(
+                    made / STUDENT / mode, root / STUDENT / mode, benchmark, workspace.profile.video.fps, kind == MARKED
+                )
+        table = score_benchmark(
+            root,
+            benchmark,
+            Path(folder) / "scores",
+            config,
+            plan=[plan],
+            autoencoder=judging_autoencoder(workspace.profile),
+        )
+    return without_costs(table[(table["model"] == STUDENT) & table["value"].notna()])
+
+
+def main() -> None:
+    """Print a row for each metric of the student."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("home", type=Path, help="a home with benchmark_sets and generated_videos of puppets")
+    parser.add_argument("--profile", default="laptop")
+    parser.add_argument("--bootstrap", type=int, default=1000, help="resamples for the intervals")
+    arguments = parser.parse_args()
+    workspace = Workspace(arguments.home.resolve(), load_profile(arguments.profile, []))
+    tables = {
+        kind: scores(workspace, kind, arguments.bootstrap).set_index(["mode", "metric"])
+        for kind in (AS_MADE, WRITTEN, MARKED)
+    }
+    print(f"| driven by | metric | {AS_MADE} | {WRITTEN} | its 95 % interval | {MARKED} | within |")
+    print("| --- | --- | ---: | ---: | --- | ---: | --- |")
+    for place, row in tables[WRITTEN].iterrows():
+        value = tables[MARKED].at[place, "value"]
+        known = np.isfinite(row["ci_low"])
+        interval = f"{row['ci_low']:.4g} to {row['ci_high']:.4g}" if known else "none"
+        within = ("yes" if row["ci_low"] <= value <= row["ci_high"] else "**no**") if known else "-"
+        said = (f"{tables[AS_MADE].at[place, 'value']:.4g}", f"{row['value']:.4g}", interval, f"{value:.4g}", within)
+        print("| " + " | ".join((*place, *said)) + " |")
+
+
+if __name__ == "__main__":
+    main()
