@@ -1,4 +1,4 @@
-"""A folder of weights with a signed list of its files: one changed, missing or added byte is told by name before anything is loaded."""
+"""A signed list of files, in a folder of weights or beside what must not change: one changed, missing or added byte is told by name."""
 
 import base64
 import json
@@ -30,13 +30,17 @@ HASHES: dict[str, type[hashes.HashAlgorithm]] = {
 }
 
 
-class TamperedWeights(ProvenanceError):
+class TamperedFiles(ProvenanceError):
     """Files that are not those that were signed, or that somebody else signed; the message names them."""
+
+
+class TamperedWeights(TamperedFiles):
+    """Of a folder of weights."""
 
 
 @dataclass(frozen=True)
 class SignedFolder:
-    """What `verify_folder` found: the signer's name, when, and what was said of the folder."""
+    """What was found: the signer's name, when, and what was said of the files."""
 
     signer: str
     time: str
@@ -51,11 +55,16 @@ def sign_folder(folder: Path, about: Mapping[str, str], credentials: Credentials
         about: what else is said, such as the digest of the snapshot.
         credentials: who says it.
     """
+    return sign_files(_files(folder), about, credentials)
+
+
+def sign_files(files: Mapping[str, Path], about: Mapping[str, str], credentials: Credentials) -> bytes:
+    """A statement over files by their names, wherever they lie; the rest as `sign_folder`."""
     payload = {
         "kind": KIND,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "about": dict(sorted(about.items())),
-        "files": _hashes(folder),
+        "files": _hashes(files),
     }
     signed = _canonical(payload)
     statement = {
@@ -67,62 +76,85 @@ def sign_folder(folder: Path, about: Mapping[str, str], credentials: Credentials
 
 
 def verify_folder(folder: Path, settings: SigningSettings) -> SignedFolder:
-    """Compare the folder with its statement, and the statement with who may sign.
-
-    Where a certificate is named in the settings, it and those of `$OMNIHUMAN_TRUSTED` alone are taken. Without one the development certificate
-    of another machine is taken with a warning: nobody vouches for it, but the files are those that it signed.
+    """Compare a folder of weights with its statement, as `verify_signed_files`.
 
     Raises:
         TamperedWeights: a file that was changed, added or is gone; a statement that is none, does not fit its signature, or is of a stranger.
     """
     try:
-        statement = json.loads((folder / FILE).read_bytes())
-        payload, signature = statement["payload"], base64.b64decode(statement["signature"])
-        signer = x509.load_pem_x509_certificates(statement["certificates"].encode())[0]
-        files, about, time = dict(payload["files"]), dict(payload["about"]), str(payload["time"])
+        return verify_signed_files(_files(folder), str(folder), folder / FILE, settings, REMEDY)
+    except TamperedFiles as error:
+        raise TamperedWeights(str(error)) from error
+
+
+def verify_signed_files(
+    files: Mapping[str, Path], place: str, statement: Path, settings: SigningSettings, remedy: str
+) -> SignedFolder:
+    """Compare files with their statement, and the statement with who may sign.
+
+    Where a certificate is named in the settings, it and those of `$OMNIHUMAN_TRUSTED` alone are taken. Without one the development certificate
+    of another machine is taken with a warning: nobody vouches for it, but the files are those that it signed.
+
+    Args:
+        files: by the names that were signed.
+        place: of the files, for messages.
+        statement: the file of `sign_files`.
+        settings: who may sign.
+        remedy: what to do where something does not fit.
+
+    Raises:
+        TamperedFiles: as `verify_folder`.
+    """
+    try:
+        said = json.loads(statement.read_bytes())
+        payload, signature = said["payload"], base64.b64decode(said["signature"])
+        signer = x509.load_pem_x509_certificates(said["certificates"].encode())[0]
+        signed, about, time = dict(payload["files"]), dict(payload["about"]), str(payload["time"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TamperedWeights(f"{folder / FILE} is no signed list of files ({error!r}); {REMEDY}") from error
+        raise TamperedFiles(f"{statement} is no signed list of files ({error!r}); {remedy}") from error
     try:
         _check(signer, signature, _canonical(payload))
     except InvalidSignature as error:
-        raise TamperedWeights(f"{folder / FILE} was changed after it was signed; {REMEDY}") from error
-    _check_signer(signer, folder, settings)
-    _compare(files, _hashes(folder), folder)
+        raise TamperedFiles(f"{statement} was changed after it was signed; {remedy}") from error
+    _check_signer(signer, place, settings)
+    _compare(signed, _hashes(files), place, remedy)
     return SignedFolder(common_name(signer), time, about)
 
 
-def _hashes(folder: Path) -> dict[str, str]:
+def _files(folder: Path) -> dict[str, Path]:
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.relative_to(folder) != Path(FILE))
-    return {path.relative_to(folder).as_posix(): sha256_of_file(path) for path in paths}
+    return {path.relative_to(folder).as_posix(): path for path in paths}
+
+
+def _hashes(files: Mapping[str, Path]) -> dict[str, str]:
+    return {name: sha256_of_file(path) for name, path in files.items()}
 
 
 def _canonical(payload: Mapping[str, Any]) -> bytes:
     return json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
 
 
-def _compare(signed: Mapping[str, str], present: Mapping[str, str], folder: Path) -> None:
+def _compare(signed: Mapping[str, str], present: Mapping[str, str], place: str, remedy: str) -> None:
     for name in sorted(signed.keys() | present.keys()):
         if name not in present:
-            raise TamperedWeights(f"{folder / name} was signed and is gone; {REMEDY}")
+            raise TamperedFiles(f"{place}/{name} was signed and is gone; {remedy}")
         if name not in signed:
-            raise TamperedWeights(
-                f"{folder / name} was added after the folder was signed; remove it, or register the model anew"
-            )
+            raise TamperedFiles(f"{place}/{name} was added after the others were signed; remove it, or {remedy}")
         if signed[name] != present[name]:
-            raise TamperedWeights(f"{folder / name} is not the file that was signed: its bytes were changed; {REMEDY}")
+            raise TamperedFiles(f"{place}/{name} is not the file that was signed: its bytes were changed; {remedy}")
 
 
-def _check_signer(signer: x509.Certificate, folder: Path, settings: SigningSettings) -> None:
+def _check_signer(signer: x509.Certificate, place: str, settings: SigningSettings) -> None:
     if signer in own_certificates(settings):
         return
     name = common_name(signer) or "somebody"
     if settings.certificate is None and settings.trusted is None and is_development(signer):
         logger.warning(
-            f"{folder} was signed by the development certificate of another machine, for which nobody vouches; its files are as it signed them"
+            f"{place} was signed by the development certificate of another machine, for which nobody vouches; its files are as it signed them"
         )
         return
-    raise TamperedWeights(
-        f"{folder} was signed by {name}, whose certificate is none of ours; name it by {TRUSTED} if it should be"
+    raise TamperedFiles(
+        f"{place} was signed by {name}, whose certificate is none of ours; name it by {TRUSTED} if it should be"
     )
 
 

@@ -3,6 +3,7 @@
 from assets.core.markdown import markdown_table
 from assets.core.steps import Execution, Markdown, Metadata, Png
 from assets.kinds.detectors import face_hider
+from assets.past.signed_snapshots import sign_snapshot
 from curation.pages.card_page import shard_look, write_card_page
 from curation.snapshot.training_snapshot import freeze_snapshot
 from curation.snapshot.withdrawals import read_tombstones
@@ -21,6 +22,7 @@ def make_training_snapshot(execution: Execution) -> Metadata:
         workspace.shards("raw_clips"), raw, subsets, features, destination, workspace.profile, tombstones,
         held_out_share=workspace.profile.evaluation.held_out_people, hashes=workspace.file_hashes,
     )  # fmt: skip
+    sign_snapshot(workspace)
     page = workspace.report_page("training_snapshot")
     snapshot = SnapshotRecord.read(destination)
     hide = face_hider(workspace.profile)

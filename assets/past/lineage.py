@@ -49,11 +49,13 @@ class Node:
 class Lineage:
     """`graph` leads from what was read to what was made of it; its nodes carry `node`, its links `how` and `certain`.
 
-    Clips are added on demand (`add_clips`), because a snapshot may hold millions: `samples` has each snapshot's table.
+    Clips are added on demand (`add_clips`), because a snapshot may hold millions: `samples` has each snapshot's table, `frozen`
+    the folder that it lies in.
     """
 
     graph: nx.DiGraph = field(default_factory=nx.DiGraph)
     samples: dict[str, Path] = field(default_factory=dict)
+    frozen: dict[str, CommittedFolder] = field(default_factory=dict)
 
     def node(self, key: str) -> Node:
         """The thing behind a key."""
@@ -129,7 +131,7 @@ def _add_snapshots(lineage: Lineage, folders: Iterable[CommittedFolder]) -> None
         digest, key = snapshot.digest, f"snapshot:{snapshot.digest}"
         if digest in lineage.samples:
             continue
-        lineage.samples[digest] = folder.files["samples.parquet"]
+        lineage.samples[digest], lineage.frozen[digest] = folder.files["samples.parquet"], folder
         facts = {
             "digest": digest,
             "counts": snapshot.counts,

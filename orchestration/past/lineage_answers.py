@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from assets.core.dvc_cache import NOW
 from assets.core.names import MODELS, STUDENT
 from assets.core.workspace import Workspace
 from assets.past.lineage import KINDS, Lineage, Node, read_lineage
+from assets.past.signed_snapshots import verify_snapshot
 from curation.errors import CurationError
 from curation.snapshot.withdrawals import find_clips, read_tombstones, withdrawn
 from media import MediaError
@@ -69,6 +70,7 @@ def look_up(workspace: Workspace, what: str, name: str) -> View:
 
     Raises:
         LineageError: there is no such thing, or more than one.
+        provenance.weights.TamperedFiles: of a video, a snapshot that its model saw is not what was signed.
     """
     lineage = read_lineage(workspace)
     if what == "clip":
@@ -79,7 +81,8 @@ def look_up(workspace: Workspace, what: str, name: str) -> View:
         return View(lineage, _score(lineage, name or "distilled_student"), name.partition(".")[2])
     if what == "video":
         key, notes = _video(lineage, Path(name))
-        return View(lineage, key, notes=notes)
+        view = View(lineage, key, notes=notes)
+        return replace(view, notes=(*notes, *_signed_snapshots(workspace, view)))
     raise LineageError(f"lineage of a score, a model, a clip or a video, not of {what!r}")
 
 
@@ -136,6 +139,22 @@ def _video(lineage: Lineage, path: Path) -> tuple[str, tuple[str, ...]]:
     raise LineageError(
         f"{path} names a model that this home does not know ({named}): {signature.told}; ask in the home that made it"
     )
+
+
+def _signed_snapshots(workspace: Workspace, view: View) -> Iterator[str]:
+    """A sentence for each snapshot that the thing was made from: its clips are only worth naming if its files are those that were frozen."""
+    for key in sorted(one for one in view.sources if one.startswith("snapshot:")):
+        digest = view.lineage.node(key).facts["digest"]
+        folder = view.lineage.frozen.get(digest)
+        if folder is None:
+            yield f"snapshot {digest[:12]}: its files are gone, so its signature says nothing"
+            continue
+        place = f"snapshot {digest[:12]} in {folder.place}"
+        found = verify_snapshot(workspace, digest, folder.files, place)
+        if found is None:
+            yield f"{place}: nobody signed it"
+        else:
+            yield f"{place}: its files are as {found.signer} signed them on {found.time}"
 
 
 def _address(name: str) -> ModelAddress | None:

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from assets.core.dvc_stages import ensure_repository
 from assets.core.workspace import Workspace
+from assets.past.signed_snapshots import sign_snapshot, statement_of, verify_for_registration
 from assets.past.who_saw import who_saw
 from curation.errors import CurationError
 from media.photographs import png_with_text
@@ -18,8 +19,9 @@ from orchestration.past.lineage_answers import LineageError, as_json, as_lines, 
 from orchestration.past.lineage_page import HEIGHT, WIDTH, write_lineage_page
 from profiles import load_profile
 from provenance.signing import Statement
+from provenance.weights import TamperedFiles
 from tests.orchestration.rounds import CHAIN, SHARD, commit_lock, put_raw_clips, put_round
-from tests.provenance.cases import pictures, save_png, signed
+from tests.provenance.cases import flip, pictures, save_png, signed
 from tracking.model_address import CHAMPION
 
 A, B, C = "aaaaaaaaaaaa0001", "bbbbbbbbbbbb0002", "cccccccccccc0003"
@@ -128,9 +130,45 @@ def test_a_video_leads_to_the_clips_that_its_model_saw(workspace, tmp_path):
     assert as_json(view)["clips"] == {f"shard:{SHARD}@{OLD}": [A, C]} and "not a byte was changed" in view.notes[0]
     (tmp_path / "comment.png").write_bytes(png_with_text(pictures()[0], {"comment": json.dumps(record)}))
     view = look_up(workspace, "video", str(tmp_path / "comment.png"))
-    assert as_json(view)["clips"] == {f"shard:{SHARD}@{OLD}": [A, C]} and "anybody can write" in view.notes[-1]
+    assert as_json(view)["clips"] == {f"shard:{SHARD}@{OLD}": [A, C]} and "anybody can write" in view.notes[-2]
     with pytest.raises(LineageError, match="does not know"):
         look_up(workspace, "video", str(save_png(tmp_path / "nothing.png")))
+
+
+def test_a_video_whose_models_snapshot_was_changed_is_refused_by_the_name_of_the_file(workspace, tmp_path):
+    """Signed when frozen; a byte of one of its files is another now. A list of clips that somebody changed answers nothing."""
+    home = Workspace(tmp_path / "home", workspace.profile)
+    shutil.copytree(workspace.root, home.root)
+    video = signed(save_png(tmp_path / "frame.png"), Statement({"weights": "new-distilled_student"}, "AI-generated"))
+    assert "nobody signed it" in look_up(home, "video", str(video)).notes[-1]
+    sign_snapshot(home)
+    assert "its files are as OmniHuman" in look_up(home, "video", str(video)).notes[-1]
+    verify_for_registration(home, NEW)
+    flip(home.data("training_snapshot") / "samples.parquet")
+    with pytest.raises(TamperedFiles, match=r"samples\.parquet is not the file that was signed"):
+        look_up(home, "video", str(video))
+    with pytest.raises(TamperedFiles, match=r"training_snapshot/samples\.parquet is not the file that was signed"):
+        verify_for_registration(home, NEW)
+
+
+def test_a_snapshot_with_another_digest_than_was_trained_on_is_refused_too(workspace, tmp_path):
+    home = Workspace(tmp_path / "home", workspace.profile)
+    shutil.copytree(workspace.root, home.root)
+    sign_snapshot(home)
+    manifest = home.data("training_snapshot") / "snapshot.json"
+    manifest.write_text(manifest.read_text().replace(NEW, "2f" * 32))
+    with pytest.raises(TamperedFiles, match=r"snapshot\.json is not the file that was signed"):
+        verify_for_registration(home, NEW)
+
+
+def test_a_snapshot_of_before_is_signed_when_a_version_is_registered(workspace, tmp_path, caplog, monkeypatch):
+    home = Workspace(tmp_path / "home", workspace.profile)
+    shutil.copytree(workspace.root, home.root)
+    verify_for_registration(home, NEW)
+    assert statement_of(home, NEW).is_file() and "not signed when it was frozen" in caplog.text
+    monkeypatch.setenv("OMNIHUMAN_SIGNING", "off")
+    sign_snapshot(home)
+    assert not statement_of(home, NEW).exists(), "what is frozen unsigned has no list of an earlier freeze"
 
 
 def test_an_unknown_clip_is_an_error(workspace):

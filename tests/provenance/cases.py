@@ -36,6 +36,13 @@ def save_png(path: Path) -> Path:
     return path
 
 
+def flip(path: Path, place: int = 100) -> None:
+    """Change one bit of a file."""
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+
+
 def signed(path: Path, statement: Statement = STATEMENT) -> Path:
     """The file, signed by the settings of the environment."""
     signer = Signer.open()

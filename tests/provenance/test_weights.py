@@ -9,7 +9,7 @@ import pytest
 from provenance.certificates import load_credentials
 from provenance.settings import read_settings
 from provenance.weights import FILE, TamperedWeights, sign_folder, verify_folder
-from tests.provenance.cases import issue, save_pair
+from tests.provenance.cases import flip, issue, save_pair
 
 
 @pytest.fixture(autouse=True)
@@ -33,12 +33,6 @@ def model(tmp_path) -> Path:
 def test_what_was_signed_is_taken_and_says_its_snapshot(model):
     found = verify_folder(model, read_settings())
     assert found.about["snapshot_digest"] == "cd34" and "development" in found.signer
-
-
-def flip(path: Path, place: int = 100) -> None:
-    data = bytearray(path.read_bytes())
-    data[place] ^= 1
-    path.write_bytes(data)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from assets.kinds.registration.champion_pair import promote_pair
 from assets.kinds.registration.gate_evidence import gate_evidence, scored_pipeline
 from assets.kinds.registration.model_card import ABOUT, model_card, with_verdict
 from assets.kinds.registration.training_data import trained_on
+from assets.past.signed_snapshots import verify_for_registration
 from evaluation.benchmark.benchmark import Benchmark
 from evaluation.benchmark.benchmark_plan import AUDIO, POSE
 from evaluation.benchmark.benchmark_plan import STUDENT as STUDENT_ROWS
@@ -58,6 +59,7 @@ def make_registered_model(execution: Execution) -> Metadata:
     benchmark, digest = benchmarks[0], joint_digest(benchmarks)
     generated, mode = workspace.of_benchmark("generated_videos", benchmark.name), shown_mode(benchmark)
     hide = shown_faces(workspace, benchmark)
+    verify_for_registration(workspace, ProductRecord.read(workspace.data(MODELS[STUDENT])).snapshot_digest)
     clips = trained_on(workspace)
     for number, (name, asset) in enumerate(MODELS.items()):
         execution.report(number, len(MODELS), name)

@@ -1,0 +1,70 @@
+"""The signed list of a snapshot's files, kept under `var` by the snapshot's digest: what is signed stays the bytes that it was."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from assets.core.workspace import Workspace
+from media import write_atomically
+from media.records import SnapshotRecord
+from provenance.certificates import load_credentials
+from provenance.settings import read_settings
+from provenance.weights import SignedFolder, sign_files, verify_signed_files
+
+logger = logging.getLogger(__name__)
+ASSET = "training_snapshot"
+REMEDY = "bring the snapshot back by `omnihuman restore` or `dvc checkout`, or freeze it anew: `python -m assets training_snapshot --force`"
+
+
+def statement_of(workspace: Workspace, digest: str) -> Path:
+    """Where the signed list of a snapshot's files is kept."""
+    return workspace.var / "signatures" / ASSET / f"{digest}.json"
+
+
+def sign_snapshot(workspace: Workspace) -> None:
+    """Sign the snapshot that stands in `data`; nothing with `OMNIHUMAN_SIGNING=off`.
+
+    Raises:
+        provenance.settings.ProvenanceError: nothing can be signed with what the settings name.
+    """
+    settings = read_settings()
+    digest = SnapshotRecord.read(workspace.data(ASSET)).digest
+    statement = statement_of(workspace, digest)
+    if not settings.required:
+        # One of an earlier freeze says nothing of these bytes.
+        statement.unlink(missing_ok=True)
+        return
+    signed = sign_files(_files(workspace), {"snapshot_digest": digest}, load_credentials(settings))
+    write_atomically(statement, signed)
+
+
+def verify_snapshot(workspace: Workspace, digest: str, files: Mapping[str, Path], place: str) -> SignedFolder | None:
+    """Compare a snapshot's files, wherever they lie, with what was signed when it was frozen; None where nobody signed it.
+
+    Raises:
+        provenance.weights.TamperedFiles: a file is not the one that was signed, by its name.
+    """
+    statement = statement_of(workspace, digest)
+    return verify_signed_files(files, place, statement, read_settings(), REMEDY) if statement.is_file() else None
+
+
+def verify_for_registration(workspace: Workspace, trained_on: str) -> None:
+    """Verify the snapshot in `data` before a version is registered as trained on it; one that was frozen before snapshots were signed is signed now.
+
+    Args:
+        workspace: whose.
+        trained_on: the digest that the training wrote down. Its list is asked where the digest of snapshot.json has none: that may be what was changed.
+
+    Raises:
+        provenance.weights.TamperedFiles: as `verify_snapshot`.
+    """
+    folder = workspace.data(ASSET)
+    for digest in (SnapshotRecord.read(folder).digest, trained_on):
+        if verify_snapshot(workspace, digest, _files(workspace), str(folder)) is not None:
+            return
+    logger.warning(f"{folder} was not signed when it was frozen: nothing says whether its files are as they were")
+    sign_snapshot(workspace)
+
+
+def _files(workspace: Workspace) -> dict[str, Path]:
+    return {path.name: path for path in sorted(workspace.data(ASSET).iterdir()) if path.is_file()}
