@@ -3,7 +3,7 @@
 from assets.core.markdown import markdown_table
 from assets.core.steps import Execution, Markdown, Metadata, Png
 from assets.kinds.detectors import face_hider
-from assets.past.signed_snapshots import sign_snapshot
+from assets.kinds.signed_snapshots import sign_snapshot
 from curation.pages.card_page import shard_look, write_card_page
 from curation.snapshot.training_snapshot import freeze_snapshot
 from curation.snapshot.withdrawals import read_tombstones

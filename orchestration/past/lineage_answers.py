@@ -11,8 +11,8 @@ import networkx as nx
 from assets.core.dvc_cache import NOW
 from assets.core.names import MODELS, STUDENT
 from assets.core.workspace import Workspace
+from assets.kinds.signed_snapshots import verify_snapshot
 from assets.past.lineage import KINDS, Lineage, Node, read_lineage
-from assets.past.signed_snapshots import verify_snapshot
 from curation.errors import CurationError
 from curation.snapshot.withdrawals import find_clips, read_tombstones, withdrawn
 from media import MediaError

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from assets.core.dvc_stages import ensure_repository
 from assets.core.workspace import Workspace
-from assets.past.signed_snapshots import sign_snapshot, statement_of, verify_for_registration
+from assets.kinds.signed_snapshots import sign_snapshot, statement_of, verify_for_registration
 from assets.past.who_saw import who_saw
 from curation.errors import CurationError
 from media.photographs import png_with_text

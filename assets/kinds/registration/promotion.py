@@ -20,7 +20,7 @@ from assets.kinds.registration.champion_pair import promote_pair
 from assets.kinds.registration.gate_evidence import gate_evidence, scored_pipeline
 from assets.kinds.registration.model_card import ABOUT, model_card, with_verdict
 from assets.kinds.registration.training_data import trained_on
-from assets.past.signed_snapshots import verify_for_registration
+from assets.kinds.signed_snapshots import verify_for_registration
 from evaluation.benchmark.benchmark import Benchmark
 from evaluation.benchmark.benchmark_plan import AUDIO, POSE
 from evaluation.benchmark.benchmark_plan import STUDENT as STUDENT_ROWS
