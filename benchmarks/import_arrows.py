@@ -66,7 +66,9 @@ def module_graph(root: Path, package: str) -> nx.DiGraph:
 
 def upward_arrows(rooms: nx.DiGraph) -> list[tuple[str, str]]:
     """Arrows against the order of Eades, Lin and Smyth (1993, "A fast and effective heuristic for the feedback arc set problem")."""
-    rest, first, last = rooms.copy(), [], []
+    first: list[str] = []
+    last: list[str] = []
+    rest = rooms.copy()
     while rest:
         sinks = [room for room in rest if rest.out_degree(room) == 0]
         sources = [room for room in rest if room not in sinks and rest.in_degree(room) == 0]

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from starlette.testclient import TestClient
 
 from curation.pages.figures import contact_sheet
 from media.pages import SUMMARY, THUMBNAIL, Section, write_page
@@ -21,7 +22,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--reports", type=int, default=10_000)
     given = parser.parse_args()
-    from starlette.testclient import TestClient
 
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "raw_clips"
@@ -43,7 +43,7 @@ def main() -> None:
         print(f"{given.reports} reports, after one was written: {1000 * timed(client, '/'):.0f} ms")
 
 
-def timed(client: "TestClient", address: str) -> float:  # noqa: F821 - imported where it is used
+def timed(client: TestClient, address: str) -> float:
     """Seconds until the list is there."""
     began = time.perf_counter()
     answer = client.get(address)
