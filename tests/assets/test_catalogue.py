@@ -24,7 +24,7 @@ FINGERPRINTS = {
     "training_snapshot": "0e5a16438cef5d0f184caaf2ef754898310bd3b23bf2a131e0cca21e985dc051",
     "stage_1_checkpoint": "8094837d79a2b2eaf7a73c24d840cba854583a0670ea6611f7916e254a4cfc57",
     "stage_2_checkpoint": "e2c4bf32df9e516425c6a498b6ef4519283811fc56f8b56cbd7aa4531773b43c",
-    "stage_3_checkpoint": "580bd46ce20c3c4e5bac53c4f4ffedf8804316f5676159217dd024f097f288ff",
+    "stage_3_checkpoint": "d6a423d9251aa8fb1f39b0cf565c96076d608d31168b1f663f7bfe2bf95d9359",
     "consistency_student": "c59f711525abdad2bf5d1a19266775f56dec37ca1398d0c12fcc416154603d0a",
     "adversarial_image_student": "108004570af4184016fa9bd33f07cd61211a965f76493e2aaaea719652264d40",
     "distilled_student": "cf97ece4c515146f0efa669bdb1fdf46227b17ce4bf6f8110b0ef72a7db5cb84",
