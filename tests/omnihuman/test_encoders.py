@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from omnihuman.autoencoder import RsqrtRMSNorm, load_autoencoder
-from omnihuman.conditions.audio import AudioEncoder
+from omnihuman.conditions.audio import AudioEncoder, encode_audio
 from omnihuman.conditions.text import TextEncoder
 from omnihuman.digests import weights_digest
+from omnihuman.errors import InputError
 from people.speech.pack import utterance
 from people.speech.visemes import JAW, TRACK_RATE, mouth_track
 from profiles import load_profile, resolve_source
@@ -70,6 +71,15 @@ def test_audio_states_have_the_profiles_shape_and_short_sound_is_padded():
     encoder = AudioEncoder(resolve_source(PROFILE.encoders.audio))
     states = encoder.encode(torch.randn(2, 9_000) * 0.1, PROFILE.video.frames, PROFILE.video.fps)
     assert states.shape == (2, PROFILE.video.frames, PROFILE.transformer.audio_layers, PROFILE.transformer.audio_dim)
+
+
+def test_a_hidden_state_that_the_encoder_lacks_is_refused_with_those_that_it_has():
+    encoder = AudioEncoder(resolve_source(PROFILE.encoders.audio))
+    count = PROFILE.transformer.audio_layers
+    assert encode_audio(encoder.model, torch.zeros(1, 9_000), 5, 16.0, [0, count - 1]).shape[2] == 2
+    said = f"encoders.audio_states asks for hidden state {count}, and the audio encoder has {count}, 0 to {count - 1}"
+    with pytest.raises(InputError, match=said):
+        encode_audio(encoder.model, torch.zeros(1, 9_000), 5, 16.0, [0, count])
 
 
 def test_text_past_its_end_is_zero_and_different_texts_differ():

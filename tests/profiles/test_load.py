@@ -57,6 +57,14 @@ def test_values_that_cannot_work_are_refused(override):
         load_profile("laptop", [override])
 
 
+def test_as_many_audio_states_as_the_transformer_hears_or_both_numbers_are_named():
+    layers = load_profile("laptop", []).transformer.audio_layers
+    assert load_profile("laptop", [f"encoders.audio_states={list(range(layers))}"]).encoders.audio_states is not None
+    said = f"audio_states lists {layers - 1} hidden states, and transformer.audio_layers is {layers}"
+    with pytest.raises(ProfileError, match=said):
+        load_profile("laptop", [f"encoders.audio_states={list(range(1, layers))}"])
+
+
 def test_a_missing_weights_folder_says_what_to_do():
     with pytest.raises(ProfileError, match="download"):
         resolve_source("./weights/none")
