@@ -116,7 +116,9 @@ def write_sparse_snapshot(root: Path, profile: Profile, samples: int) -> None:
     table = pd.DataFrame({"sample_id": ids, "clip_id": ids, "shard": "s-0", "bucket": bucket, "row": range(samples)})
     table = table.assign(text=True, audio=True, pose=True, reference_outside=True, has_motion=True)
     table.to_parquet(root / "snapshot" / "samples.parquet")
-    SnapshotRecord({"digest": "sparse", "encoders": {}}).write(root / "snapshot")
+    states = profile.encoders.audio_states
+    made_with = {} if states is None else {"audio_states": list(states)}
+    SnapshotRecord({"digest": "sparse", "encoders": made_with}).write(root / "snapshot")
 
 
 def sparse_data(root: Path, profile: Profile, samples: int, batch: int) -> SnapshotData:
