@@ -65,6 +65,7 @@ DRY = Shape(
         "transformer.text_dim=16",
         "transformer.audio_dim=8",
         "transformer.audio_layers=2",
+        "encoders.audio_states=null",  # as many as the layers
         "encoders.text_tokens=8",
         "video.height=32",
         "video.width=32",
