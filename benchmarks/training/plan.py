@@ -68,6 +68,7 @@ class Row:
         cut = [f"transformer.num_layers={layers}", f"transformer.num_attention_heads={heads}"]
         cut += ["transformer.attention_head_dim=64", f"transformer.ffn_dim={ffn}", "transformer.base=null"]
         cut += ["transformer.text_dim=256", "encoders.text_tokens=64", "transformer.audio_layers=4"]
+        cut += ["encoders.audio_states=null"]
         cut += ["video.height=128", "video.width=128", "video.frames=17", "video.buckets=[]"]
         cut += ["engine.ranks=1", "engine.precision=fp32", f"engine.micro_batch={SAMPLES}"]
         cut += [f"{self.section}.batch_size={SAMPLES}", *SETTINGS[self.setting]]

@@ -38,7 +38,7 @@ KINDS = (*STAGES, "consistency", *PHASES, "slim_decoder")
 LATE = 0.97  # times after which consistency compares what lies nearer together than bfloat16 tells apart
 CUT = [
     "transformer.base=null", "transformer.num_layers=3", "transformer.num_attention_heads=2", "transformer.ffn_dim=1493",
-    "transformer.text_dim=64", "transformer.audio_dim=32", "transformer.audio_layers=3", "transformer.pose_channels=16",
+    "transformer.text_dim=64", "transformer.audio_dim=32", "transformer.audio_layers=3", "encoders.audio_states=null", "transformer.pose_channels=16",
 ]  # fmt: skip
 
 

@@ -26,7 +26,7 @@ from training.stages.model import build_transformer
 
 CUT = [
     "transformer.base=null", "transformer.num_layers=6", "transformer.num_attention_heads=4", "transformer.ffn_dim=2048",
-    "transformer.text_dim=64", "encoders.text_tokens=16", "transformer.audio_layers=2", "transformer.audio_dim=32",
+    "transformer.text_dim=64", "encoders.text_tokens=16", "transformer.audio_layers=2", "encoders.audio_states=null", "transformer.audio_dim=32",
     "transformer.pose_channels=16", "video.height=32", "video.width=32", "video.frames=5", "video.buckets=[]",
     "engine.ranks=1", "stage_3.batch_size=1", "stage_3.ratios.motion=0.0",
 ]  # fmt: skip

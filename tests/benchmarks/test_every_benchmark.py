@@ -34,6 +34,16 @@ def test_it_imports_and_is_run_or_used(name, monkeypatch, capsys):
         assert ended.value.code == 0 and "usage:" in capsys.readouterr().out
 
 
+def test_cut_down_published_profiles_are_still_profiles():
+    from benchmarks.gpu.cases import DRY
+    from benchmarks.training import plan, precision, rounded_weights
+    from profiles import load_profile
+
+    assert all(row.profile.name == "wan2.1-1.3b" for row in plan.ROWS)
+    cuts = (precision.CUT, rounded_weights.CUT, DRY.overrides)
+    assert [load_profile("wan2.1-1.3b", list(cut)).encoders.audio_states for cut in cuts] == [None] * 3
+
+
 def used_elsewhere(name: str) -> bool:
     wanted = re.compile(rf"\b(from|import) {re.escape(name)}\b")
     return any(wanted.search(path.read_text()) for path in (ROOT / "benchmarks").rglob("*.py"))
