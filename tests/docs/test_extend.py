@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import re
 import runpy
+import shlex
 import shutil
 import sys
 import traceback
@@ -78,7 +79,7 @@ def run(command: str, folder: Path) -> None:
     start, _, words = command.partition(".venv/bin/python -m ")
     assert not start, f"a page runs modules by .venv/bin/python -m: {command}"
     output = folder / "output.txt"
-    child = multiprocessing.get_context("fork").Process(target=_run_in, args=(words.split(), folder, output))
+    child = multiprocessing.get_context("fork").Process(target=_run_in, args=(shlex.split(words), folder, output))
     child.start()
     child.join()
     assert child.exitcode == 0, f"{command}\n{output.read_text()[-5000:]}"

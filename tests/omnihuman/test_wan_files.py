@@ -25,6 +25,7 @@ from training.stages.model import build_transformer
 
 PREFIXES = {"original": "", "diffusion_model": "diffusion_model.", "comfy": "model.diffusion_model.", "diffusers": ""}
 FIRST = "blocks.0.self_attn.q"
+SIZES = ("num_layers", "num_attention_heads", "attention_head_dim", "ffn_dim", "text_dim", "freq_dim")
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,8 @@ def wan(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def built_from(base: Path) -> Any:
     """As a first stage begins with it."""
-    return build_transformer(load_profile("laptop", [*PROFILE, f"transformer.base={base}"]), None, 0)
+    sizes = [f"transformer.{key}={TINY[key]}" for key in SIZES]
+    return build_transformer(load_profile("laptop", [*PROFILE, *sizes, f"transformer.base={base}"]), None, 0)
 
 
 @pytest.mark.parametrize("name", PREFIXES)

@@ -3,7 +3,6 @@
 import json
 from contextlib import nullcontext
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,7 @@ from tests.training.synthetic import TINY, Rows, write_snapshot
 from training.data.batch import Batch
 from training.data.compatibility import check_conditions
 from training.data.loader import SnapshotData, SnapshotError
-from training.engine.throughput import batch_flops
+from training.engine.throughput import batch_flops, batch_tokens
 from training.stages.model import build_transformer
 
 RATIOS = Ratios(text=0.9, reference=0.7, audio=0.5, pose=0.25)
@@ -252,9 +251,8 @@ def test_counting_tokens_draws_no_heatmaps(one, monkeypatch):
     data = open_data(one, ratios=Ratios(text=1.0, reference=1.0, audio=1.0, pose=1.0, motion=1.0))
     batch = data.batch(0)
     monkeypatch.setattr("training.data.batch.render_heatmaps", lambda *_: pytest.fail("heatmaps were drawn"))
-    config = SimpleNamespace(num_attention_heads=2, attention_head_dim=24, ffn_dim=64, num_layers=3, audio_blocks=None)
-    tokens, flops = batch_flops(config, batch)
-    assert tokens == data.numbers(0)["tokens"] == 10 * 4 * (3 + 1 + 2) and flops > 0
+    config = build_transformer(load_profile("laptop", list(TINY)), None, 0).config
+    assert batch_tokens(batch) == data.numbers(0)["tokens"] == 10 * 4 * (3 + 1 + 2) and batch_flops(config, batch) > 0
 
 
 def test_features_of_another_encoder_are_refused_by_both_hashes(one, tmp_path):

@@ -3,18 +3,19 @@
 import shutil
 import threading
 from itertools import count
-from types import SimpleNamespace
 
 import pytest
 import torch
 
-from tests.training.synthetic import Rows, lay_out_anew, write_snapshot
+from profiles import load_profile
+from tests.training.synthetic import TINY, Rows, lay_out_anew, write_snapshot
 from tests.training.test_data import open_data
 from training.data.batch import Batch
 from training.data.micro_batches import split_batch
 from training.data.prefetch import Prefetch
 from training.data.rank_batch import Part
 from training.engine.throughput import batch_flops
+from training.stages.model import build_transformer
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +84,7 @@ def test_images_are_first_latents_of_videos_with_the_videos_own_noise_and_nothin
 def _config():
     """Of a transformer, as far as counting asks."""
 
-    return SimpleNamespace(num_attention_heads=2, attention_head_dim=24, num_layers=3, ffn_dim=64, audio_blocks=None)
+    return build_transformer(load_profile("laptop", list(TINY)), None, 0).config
 
 
 def test_what_follows_is_loaded_ahead_and_never_more_than_was_asked_for():
