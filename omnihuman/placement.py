@@ -70,7 +70,12 @@ def choose_dtype(profile: Profile, device: torch.device) -> torch.dtype:
     if asked == "bfloat16":
         check_bfloat16("evaluation.dtype is bfloat16", "evaluation.dtype to float32", device)
         return torch.bfloat16
-    trained = asked == AUTO and profile.engine.precision == "bf16" and device.type == "cuda"
+    return trained_dtype(profile, device) if asked == AUTO else torch.float32
+
+
+def trained_dtype(profile: Profile, device: torch.device) -> torch.dtype:
+    """bfloat16 on a GPU that computes in it, where the profile trains in it; else float32."""
+    trained = profile.engine.precision == "bf16" and device.type == "cuda"
     return torch.bfloat16 if trained and torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
 
 

@@ -44,6 +44,10 @@ class CurationConfig(Strict):
     `held_out_share` of all clips, by their ids, are never trained on: the held-out loss is measured on them. With `silent_pose` a clip need not
     be in the audio subset to train pose: people who are filmed without sound, or talk off camera, still show how a body moves. The paper nests
     the subsets (OmniHuman-1 section 3.3), and so does everything without it.
+
+    Attributes:
+        encoding_gib: what the autoencoder may hold of the windows that it encodes at once, beside the encoders' weights: 2 windows of 480p and 81
+            frames, and never more than 16. No part of any asset's version.
     """
 
     shard_clips: Positive = 1024
@@ -58,6 +62,7 @@ class CurationConfig(Strict):
     audio: str
     pose: str
     silent_pose: bool = False
+    encoding_gib: Annotated[float, Field(gt=0.0)] = 8.0
 
 
 class RefreshConfig(Strict):

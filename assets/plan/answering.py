@@ -1,7 +1,7 @@
 """What only answers: encoding of clips and generation of videos, traced on one GPU."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModel, PretrainedConfig, UMT5Config, UMT5EncoderModel, Wav2Vec2Config
 
-from curation.features.bucket_features import BATCH
+from curation.bucket import TILE
+from curation.features.encoders import windows_at_once
+from curation.features.text_features import BATCH
 from media.speech.level import RATE
 from omnihuman.autoencoder import decode_video, encode_video
 from omnihuman.guidance import branch_weights
@@ -38,7 +40,9 @@ class Answer:
         what: in words.
         weights: bytes of the networks.
         traced: of one answer.
-        count: windows or clips of one answer.
+        count: windows, captions or clips of one answer.
+        beside: bytes of networks that lie on the device meanwhile.
+        shared: windows that each of the answer's serves: a caption all of its clip's.
     """
 
     asset: str
@@ -46,11 +50,13 @@ class Answer:
     weights: float
     traced: Traced
     count: int
+    beside: float = 0.0
+    shared: int = 1
 
     @property
     def peak(self) -> float:
         """Bytes."""
-        return self.weights + self.traced.peak
+        return self.weights + self.beside + self.traced.peak
 
 
 def answers(profile: Profile) -> list[Answer]:
@@ -59,22 +65,40 @@ def answers(profile: Profile) -> list[Answer]:
 
 
 def encoding(profile: Profile) -> list[Answer]:
-    """Of the encoders of `condition_features`: autoencoder in bfloat16, text and sound in float32, windows in batches."""
+    """Of the encoders of `condition_features`, which lie on the GPU together: the autoencoder in bfloat16, text in what is trained in, sound in
+    float32."""
     bucket = largest_bucket(profile)
-    seen, weights = _autoencoder(profile, bucket, BATCH, encodes=True)
-    rows = [Answer("condition_features", f"autoencoder, {BATCH} windows", weights, seen, BATCH)]
-    rows.append(_in_depth(profile, "text encoder", *_text(profile)))
-    rows.append(_in_depth(profile, "audio encoder", *_audio(profile, bucket)))
-    return rows
+    windows = _windows_at_once(profile, bucket)
+    seen, weights = _autoencoder(profile, bucket, windows, encodes=True)
+    rows = [
+        Answer("condition_features", f"autoencoder, {_count(windows, 'window')}", weights, seen, windows),
+        _in_depth(profile, "text encoder", f"{BATCH} captions", BATCH, *_text(profile)),
+        _in_depth(profile, "audio encoder", _count(windows, "window"), windows, *_audio(profile, bucket, windows)),
+    ]
+    rows[1] = replace(rows[1], shared=profile.video.windows_per_clip)
+    all_weights = sum(row.weights for row in rows)
+    return [replace(row, beside=all_weights - row.weights) for row in rows]
 
 
-def _in_depth(profile: Profile, name: str, network: Callable[[int], Any], run: Callable[[Any], None]) -> Answer:
+def _windows_at_once(profile: Profile, bucket: Bucket) -> int:
+    with without_bytes():
+        autoencoder = fake_autoencoder(autoencoder_configuration(profile))
+        return windows_at_once(autoencoder, bucket, profile.curation.encoding_gib)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _in_depth(
+    profile: Profile, name: str, what: str, count: int, network: Callable[[int], Any], run: Callable[[Any], None]
+) -> Answer:
     with without_bytes():
         models = {depth: network(depth) for depth in (1, 2)}
         traced = {depth: trace(partial(run, model), [model]) for depth, model in models.items()}
         depth, sizes = _depth(profile, name), {d: _bytes(model) for d, model in models.items()}
     weights = sizes[1] + (sizes[2] - sizes[1]) * (depth - 1)
-    return Answer("condition_features", f"{name}, {BATCH} windows", weights, at_depth(traced, depth), BATCH)
+    return Answer("condition_features", f"{name}, {what}", weights, at_depth(traced, depth), count)
 
 
 def generation(profile: Profile) -> list[Answer]:
@@ -113,6 +137,8 @@ def _autoencoder(profile: Profile, bucket: Bucket, count: int, encodes: bool) ->
     """It works through a video latent by latent, so two lengths say what all take."""
     with without_bytes():
         model = fake_autoencoder(autoencoder_configuration(profile))
+        if encodes:
+            model.enable_tiling(*TILE)
 
         def run(latents: int) -> None:
             if encodes:
@@ -131,6 +157,8 @@ def _text(profile: Profile) -> tuple[Callable[[int], Any], Callable[[Any], None]
     def network(depth: int) -> Any:
         config = type(configuration)(**{**configuration.to_dict(), "num_layers": depth, "num_hidden_layers": depth})
         model = UMT5EncoderModel(config) if config.model_type == "umt5" else AutoModel.from_config(config)
+        if profile.engine.precision == "bf16":
+            cast(model, torch.bfloat16)
         return model.eval().requires_grad_(False)
 
     @torch.no_grad()
@@ -141,7 +169,7 @@ def _text(profile: Profile) -> tuple[Callable[[int], Any], Callable[[Any], None]
     return network, run
 
 
-def _audio(profile: Profile, bucket: Bucket) -> tuple[Callable[[int], Any], Callable[[Any], None]]:
+def _audio(profile: Profile, bucket: Bucket, windows: int) -> tuple[Callable[[int], Any], Callable[[Any], None]]:
     configuration, samples = audio_configuration(profile), round(bucket.frames / profile.video.fps * RATE) + 400
 
     def network(depth: int) -> Any:
@@ -150,7 +178,7 @@ def _audio(profile: Profile, bucket: Bucket) -> tuple[Callable[[int], Any], Call
 
     @torch.no_grad()
     def run(model: Any) -> None:
-        model(torch.empty(BATCH, samples), output_hidden_states=True)
+        model(torch.empty(windows, samples), output_hidden_states=True)
 
     return network, run
 

@@ -51,7 +51,7 @@ class Plan:
         return training.updates * training.seconds(self.cluster.gpu, self.mfu) / DAY
 
     def answer_seconds(self, answer: Answer) -> float:
-        """Of one window or clip on one GPU; convolutions and attention in the dtype that they have."""
+        """Of one window, caption or clip on one GPU; convolutions and attention in the dtype that they have."""
         gpu = self.cluster.gpu
         peaks = {"bf16": gpu.bf16, "tf32": gpu.tf32, "fp32": gpu.fp32}
         spent = sum(flops / (peaks[kind] * 1e12 * self.mfu) for kind, flops in answer.traced.flops.items())
@@ -60,7 +60,7 @@ class Plan:
     @property
     def encoding_days(self) -> float:
         """Of all hours of clips, on one GPU."""
-        each = sum(self.answer_seconds(a) for a in self.answers if a.asset == "condition_features")
+        each = sum(self.answer_seconds(a) / a.shared for a in self.answers if a.asset == "condition_features")
         return each * windows_per_hour(self.profile) * self.hours / DAY
 
     @property
@@ -115,6 +115,7 @@ class Plan:
                 "asset": answer.asset,
                 "what": answer.what,
                 "weights": answer.weights,
+                "beside": answer.beside,
                 "peak": answer.peak,
                 "flops": dict(answer.traced.flops),
                 "seconds_each": self.answer_seconds(answer),

@@ -72,7 +72,7 @@ def _time(plan: Plan) -> Table:
 
 
 def _answers(plan: Plan) -> Table:
-    table = _table("what only answers, on one GPU", "asset")
+    table = _table("what only answers, on one GPU; an encoder's peak has the weights of the other two in it", "asset")
     table.add_column("what")
     for name in ("weights GiB", "peak GiB", "TFLOP each", "s each"):
         table.add_column(name, justify="right")

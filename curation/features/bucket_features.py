@@ -20,7 +20,6 @@ from curation.tables.failures import Failure, failure_of, is_the_clips_own, lost
 from curation.workers import AHEAD, Progress, map_over_clips
 from profiles.schema import Bucket, EncoderConfig, VideoConfig
 
-BATCH = 16
 WAITING = 4 * 2**30  # bytes of decoded clips that may wait for the encoders: one of eight windows at 480p has 834 MB
 Place = tuple[str, int]  # bucket and row of it
 Item = TypeVar("Item")
@@ -102,9 +101,11 @@ class BucketWork:
             replace(r, samples=tuple(s for s in r.samples if self.lacking[s.sample_id] & DECODED)) for r in requests
         ]
         work, wanted = (self.shard_dir, self.video), [request for request in wanted if request.samples]
+        if not wanted:
+            return
         ahead = clips_ahead(self.bucket, self.video.windows_per_clip)
         decoded = map_over_clips(cut_samples, work, wanted, processes=decoding_processes(), lost=_lost, ahead=ahead)
-        for batch in _batches(self._cuts(put, wanted, decoded, counted)):
+        for batch in _batches(self._cuts(put, wanted, decoded, counted), self.encoders().windows_at_once(self.bucket)):
             for part in ("latents", "audio"):
                 own = [cut for cut in batch if part in self.lacking[cut.sample.sample_id]]
                 put.encoded(part, own, partial(self._part, part, video))
@@ -165,9 +166,9 @@ def clips_ahead(bucket: Bucket, windows: int) -> int:
     return max(1, min(AHEAD, WAITING // (3 * frames * bucket.height * bucket.width)))
 
 
-def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
+def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     iterator = iter(items)
-    while batch := list(islice(iterator, BATCH)):
+    while batch := list(islice(iterator, size)):
         yield batch
 
 

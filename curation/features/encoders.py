@@ -20,12 +20,16 @@ from omnihuman.conditions.audio import AudioEncoder, encode_audio
 from omnihuman.conditions.hearing import Hearing
 from omnihuman.conditions.text import TextEncoder
 from omnihuman.digests import weights_digest
+from omnihuman.placement import trained_dtype
 from profiles import Profile, resolve_source
-from profiles.schema import VideoConfig
+from profiles.schema import Bucket, VideoConfig
 
 DTYPE = "float16"
 # Which tensors stand in a row; another set makes every row anew.
 ROW = "motion-1"
+MOST_WINDOWS = 16
+# Values that the autoencoder holds at its peak for each pixel and channel of its first block (`assets.plan.answering` traces it).
+HELD = 40
 
 
 def encoder_identity(profile: Profile, keypoints: str) -> dict[str, str | int | list[str] | list[int]]:
@@ -104,6 +108,10 @@ class ConditionEncoders:
             latents[has_motion == 1] = self._see(np.stack(pasts))
         return {"motion_latents": latents, "has_motion": has_motion}
 
+    def windows_at_once(self, bucket: Bucket) -> int:
+        """How many windows of a bucket are encoded together."""
+        return windows_at_once(self.autoencoder, bucket, self.profile.curation.encoding_gib)
+
     def null_text(self) -> np.ndarray:
         """`(L, D)` states of the empty prompt, what the text condition becomes when it is dropped."""
         return self.text.encode([""])[0].cpu().numpy()
@@ -129,6 +137,19 @@ def _array(tensor: Tensor) -> np.ndarray:
     return tensor.float().cpu().numpy()
 
 
+def windows_at_once(autoencoder: AutoencoderKLWan, bucket: Bucket, gib: float) -> int:
+    """As many windows as the autoencoder encodes within `gib` beside its weights; one at least, `MOST_WINDOWS` at most."""
+    return int(max(1, min(MOST_WINDOWS, gib * 2**30 // window_bytes(autoencoder, bucket))))
+
+
+def window_bytes(autoencoder: AutoencoderKLWan, bucket: Bucket) -> float:
+    """What is held of one window at the peak: its pixels in float32 and in the autoencoder's dtype, and activations of a tile."""
+    config, width = autoencoder.config, autoencoder.dtype.itemsize
+    pixels = bucket.frames * bucket.height * bucket.width * 3 * (4 + width)
+    tile = min(bucket.height, TILE[0]) * min(bucket.width, TILE[1]) / (config.patch_size or 1) ** 2
+    return pixels + HELD * config.base_dim * width * tile
+
+
 def decoding_processes() -> int:
     """How many processes decode beside the encoders: one of two cores, at most a quarter of many, at most eight."""
     return max(1, min(8, (os.cpu_count() or 1) // 4))
@@ -147,7 +168,8 @@ def cores_left_by_decoding() -> Iterator[None]:
 
 
 def load_encoders(profile: Profile) -> ConditionEncoders:
-    """Load the profile's encoders, on the first GPU where there is one.
+    """Load the profile's encoders, on the first GPU where there is one: there text is encoded in the dtype that is trained in, as Wan's own
+    pipeline does and ours generates.
 
     Raises:
         ProfileError, FileNotFoundError, OSError: weights are missing; the message names the path.
@@ -158,7 +180,7 @@ def load_encoders(profile: Profile) -> ConditionEncoders:
     autoencoder = load_autoencoder(resolve_source(sources.autoencoder))
     check_grid(autoencoder, profile.transformer.latent_channels, profile.video.stride, sources.autoencoder)
     autoencoder.enable_tiling(*TILE)
-    text = TextEncoder(resolve_source(sources.text), sources.text_tokens)
+    text = TextEncoder(resolve_source(sources.text), sources.text_tokens, trained_dtype(profile, device))
     audio = AudioEncoder(resolve_source(sources.audio))
     models: list[Any] = [autoencoder, text.model, audio.model]
     for model in models:

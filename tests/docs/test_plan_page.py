@@ -68,9 +68,9 @@ def main(names: list[str]) -> None:
     for name, gpus in PLANS:
         if names and name not in names:
             continue
-        out = io.StringIO()
+        plan, out = make_plan(load_profile(name, []), read_cluster(gpus), MFU, HOURS), io.StringIO()
         with contextlib.redirect_stdout(out):
-            print_plan(make_plan(load_profile(name, []), read_cluster(gpus), MFU, HOURS))
+            print_plan(plan)
         lines = "".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines())
         PAGE.write_text(
             re.sub(block(name, gpus), lambda m, lines=lines: m[1] + lines + m[3], PAGE.read_text(), flags=re.S)
