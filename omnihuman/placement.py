@@ -118,8 +118,12 @@ def place_pipeline(pipeline: Any, profile: Profile, keep_dtype: bool = False) ->
         NoSuchDevice: as `choose_device`.
     """
     device = choose_device(profile.evaluation.device)
-    if not keep_dtype:
-        dtype = choose_dtype(profile, device)
+    return bring_pipeline(pipeline, device, None if keep_dtype else choose_dtype(profile, device))
+
+
+def bring_pipeline(pipeline: Any, device: torch.device, dtype: torch.dtype | None) -> Any:
+    """As `place_pipeline`, where no profile says where to; None leaves the weights in their own dtype."""
+    if dtype is not None:
         cast_weights(pipeline.transformer, dtype)
         pipeline.text_encoder.to(dtype)
     return pipeline.to(device)

@@ -1,5 +1,6 @@
 """Sizes and lengths: the windows that a model makes, and videos of many of them."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import torch
 from diffusers.utils import BaseOutput, logging
 from torch import Tensor
 
-from media.speech.length import LONGEST_UNASKED, frames_of_sound
+from media.speech.length import LONGEST_UNASKED, frames_of_sound, frames_together
 from media.speech.level import RATE
 from omnihuman.autoencoder import LatentGrid
 from omnihuman.conditions.activation import activate_conditions
@@ -52,12 +53,12 @@ class OmniHumanOutput(BaseOutput):
 
 
 class Talking(SegmentMaker):
-    """The part of `OmniHumanPipeline` that makes videos as long as their sound."""
+    """The part of `OmniHumanPipeline` that makes videos as long as their sound or pose."""
 
     def talk(
         self,
         image: Pictures | None,
-        audio: Sounds,
+        audio: Sounds | None = None,
         prompt: str = "A person talks.",
         sample_rate: int = RATE,
         seconds: float | None = None,
@@ -66,41 +67,45 @@ class Talking(SegmentMaker):
         guidance: OmniHumanGuidance | None = None,
         height: int | None = None,
         width: int | None = None,
+        pose: Tensor | None = None,
     ) -> OmniHumanOutput:
-        """One video as long as its sound, of as many windows as that takes (`omnihuman.long_video`).
+        """One video as long as its sound, or without sound as its pose, of as many windows as that takes (`omnihuman.long_video`).
 
         Args:
             image: one picture, or None.
-            audio: one sound.
+            audio: one sound, or None.
             prompt: a caption.
             sample_rate: of samples in `audio`, Hz.
-            seconds: another length: shorter leaves sound out, longer goes on in silence.
+            seconds: another length: shorter leaves sound and pose out, longer goes on in silence.
             seed: of the noise.
             num_inference_steps, guidance, height, width: as in `__call__`.
+            pose: `(1, T, 133, 3)` as in `__call__`; frames past the video's are left out.
 
         Returns:
             `frames` `(1, T, H, W, 3)` uint8: they are held in memory, where `omnihuman generate` writes a file as it goes.
 
         Raises:
-            InputError: as `__call__`, or several pictures or sounds, or more than `LONGEST_UNASKED` seconds that nobody asked for.
+            InputError: as `__call__`, or several pictures or sounds, a pose that ends before the video, no length, or more than
+                `LONGEST_UNASKED` seconds that nobody asked for.
         """
         reference, (height, width) = fit_reference(
             None if image is None else to_reference(image), height, width, self.shapes(), self.multiple
         )
-        sound = to_sounds(audio, sample_rate, 1, round(RATE / self.config.fps))
-        if len(sound) != 1 or (reference is not None and len(reference) != 1):
+        sound = None if audio is None else to_sounds(audio, sample_rate, 1, round(RATE / self.config.fps))
+        given = {
+            name: value
+            for name, value in (("reference", reference), ("audio", sound), ("pose", pose))
+            if value is not None
+        }
+        if any(len(value) != 1 for value in given.values()):
             raise InputError("talk makes one video: give one picture and one sound, and call it again for the next")
-        if seconds is None and sound.shape[1] > LONGEST_UNASKED * RATE:
-            raise InputError(
-                f"the sound lasts {sound.shape[1] / RATE:.0f} s; more than {LONGEST_UNASKED:g} s are made only with seconds="
-            )
-        fps = self.config.fps
+        frames = self._frames_to_make(sound, pose, seconds)
         video = LongVideo(
             [prompt],
             reference,
             sound,
-            {},
-            frames_of_sound(sound.shape[1], fps, RATE) if seconds is None else max(1, round(seconds * fps)),
+            {} if pose is None else {"pose": pose},
+            frames,
             self._window(height, width),
             [seed],
             height,
@@ -108,12 +113,34 @@ class Talking(SegmentMaker):
             num_inference_steps,
             guidance,
         )
-        given = ["audio"] + ["reference"] * (reference is not None) + ["text"] * bool(clean_prompt(prompt))
+        active = activate_conditions([*given, *["text"] * bool(clean_prompt(prompt))])
         pipeline: Any = self  # a part of it
-        frames = torch.cat([segment.frames.cpu() for segment in generate_segments(pipeline, video)], dim=1)
+        made = torch.cat([segment.frames.cpu() for segment in generate_segments(pipeline, video)], dim=1)
         steps = num_inference_steps or self.config.num_inference_steps
-        making = self.making(prompt, sound[0], seed, steps, self.choose_guidance(steps, guidance=guidance))
-        return OmniHumanOutput(frames=frames, conditions=activate_conditions(given).record(), making=making)
+        making = self.making(
+            prompt, None if sound is None else sound[0], seed, steps, self.choose_guidance(steps, guidance=guidance)
+        )
+        return OmniHumanOutput(frames=made, conditions=active.record(), making=making)
+
+    def _frames_to_make(self, sound: Tensor | None, pose: Tensor | None, seconds: float | None) -> int:
+        if seconds is None and sound is not None and sound.shape[1] > LONGEST_UNASKED * RATE:
+            raise InputError(
+                f"the sound lasts {sound.shape[1] / RATE:.0f} s; more than {LONGEST_UNASKED:g} s are made only with seconds="
+            )
+        if seconds is not None and not 0 < seconds < math.inf:
+            raise InputError(f"seconds={seconds:g} is no length; give a number above 0")
+        fps = self.config.fps
+        of_sound = None if sound is None else frames_of_sound(sound.shape[1], fps, RATE)
+        frames = frames_together(seconds, fps, of_sound, None if pose is None else pose.shape[1])
+        if frames is None:
+            raise InputError("nothing says how long the video is to be; give a sound, a pose, or seconds=")
+        frames = max(1, frames)
+        if pose is not None and pose.shape[1] < frames:
+            raise InputError(
+                f"the pose has {pose.shape[1]} frames at {fps:g} fps and {frames} are to be made; give a longer one, or "
+                f"seconds={pose.shape[1] / fps:g}"
+            )
+        return frames
 
     def making(
         self, prompt: str, sound: Tensor | None, seed: int | None, steps: int, guidance: OmniHumanGuidance | None

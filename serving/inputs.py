@@ -15,15 +15,13 @@ from media import MediaError, decode_clip, read_audio
 from media.keypoints.keypoint_file import KeypointFileError, fit_keypoints, is_keypoint_file, read_keypoints
 from media.photographs import is_photograph, read_photograph
 from media.records.trained_on import PEOPLE, PUPPETS
-from media.speech.length import LONGEST_UNASKED, frames_of_sound
+from media.speech.length import LONGEST_UNASKED, frames_of_sound, frames_together
 from media.speech.level import measure_speech
 from media.user_error import UserError
 from profiles.schema import Bucket, VideoConfig
 from puppets import PuppetKeypoints
 
 SILENCE = 1e-4  # root mean square of samples in [-1, 1]: 80 dB below full scale
-# A film's sound ends within one frame of its codec (64 ms at most) after the last picture, which is less than a picture more.
-SAME_END = 1
 BEYOND = 1.0  # seconds that are read past the longest video, so that one which is too long can be told
 CHUNK = 64  # pictures of a pose video at a time
 CROPPED = 0.1  # share of the reference beyond which cutting to the model's shape is worth a note
@@ -246,14 +244,9 @@ def frames_wanted(
     shortest = min((len(track.values) for track in tracks.values()), default=None)
     if seconds is not None and not np.isfinite(seconds):
         raise GenerateError(f"--seconds {seconds:g} is no length; give a number of seconds")
-    if seconds is not None:
-        frames = round(seconds * video.fps)
-    elif sound is not None:
-        frames = frames_of_sound(len(sound.samples), video.fps, video.sample_rate)
-        if shortest is not None and 0 < frames - shortest <= SAME_END:
-            frames = shortest
-    else:
-        frames = default if shortest is None else shortest
+    of_sound = None if sound is None else frames_of_sound(len(sound.samples), video.fps, video.sample_rate)
+    asked = frames_together(seconds, video.fps, of_sound, shortest)
+    frames = default if asked is None else asked
     if frames < 1:
         raise GenerateError(f"--seconds {seconds:g} is less than one frame ({1 / video.fps:.4f} s); ask for more")
     if longest is not None and frames > longest * video.fps:

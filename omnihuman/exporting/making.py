@@ -15,6 +15,8 @@ class Making:
         sound: `(S,)` float at `RATE`, or None.
         fps: frames a second.
         loras: sha256 of each LoRA's file that changed the weights, and its scale.
+        model: what its file calls the model; "" names it by its weights.
+        version: of the registered model, 0 for one from a folder.
     """
 
     folder: str
@@ -25,3 +27,5 @@ class Making:
     sound: Any
     fps: float
     loras: dict[str, float] = field(default_factory=dict)
+    model: str = ""
+    version: int = 0

@@ -43,10 +43,10 @@ def _provenance(making: Making, conditions: dict[str, object], visible: bool) ->
         weights, clips = weights_digest(folder / "transformer"), TrainedOnRecord.read_if_there(folder)
         snapshot = "" if clips is None else clips.snapshot
     # Not the folder's name: it may say whose machine this is.
-    model = f"OmniHumanPipeline, weights {weights[:DIGITS]}" if weights else "OmniHumanPipeline"
+    by_weights = f"OmniHumanPipeline, weights {weights[:DIGITS]}" if weights else "OmniHumanPipeline"
     return Provenance(
-        model, weights, snapshot, making.seed, making.steps, making.guidance, making.prompt, conditions, {}, visible,
-        loras=making.loras,
+        making.model or by_weights, weights, snapshot, making.seed, making.steps, making.guidance, making.prompt, conditions, {}, visible,
+        version=making.version, loras=making.loras,
     )  # fmt: skip
 
 

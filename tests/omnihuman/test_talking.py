@@ -112,6 +112,26 @@ def test_sound_is_never_cut_in_silence(pipe, folder):
         pipe.talk(folder / "face.png", [PERSON.audio, PERSON.audio])
 
 
+def test_a_pose_gives_the_length_where_there_is_no_sound_and_must_not_end_first(pipe):
+    pose = torch.zeros(1, 20, 133, 3)
+    made = pipe.talk(PERSON.frames[0], pose=pose)
+    assert made.frames.shape[1] == 20 and made.conditions["on"] == ["text", "reference", "pose"]
+    assert made.making is not None and made.making.sound is None
+    assert pipe.talk(PERSON.frames[0], PERSON.audio[:20_900], pose=pose).frames.shape[1] == 20, "a sound's last frame"
+    with pytest.raises(ValueError, match="pose has 20 frames at 16 fps and 25 are to be made; .* seconds=1.25"):
+        pipe.talk(PERSON.frames[0], PERSON.audio, pose=pose)
+    with pytest.raises(ValueError, match="give a sound, a pose, or seconds="):
+        pipe.talk(PERSON.frames[0])
+    with pytest.raises(ValueError, match="no length"):
+        pipe.talk(PERSON.frames[0], seconds=float("nan"))
+
+
+def test_inference_mode_changes_nothing(pipe):
+    bare = pipe.talk(PERSON.frames[0], PERSON.audio, seconds=0.5, seed=3).frames
+    with torch.inference_mode():
+        assert torch.equal(pipe.talk(PERSON.frames[0], PERSON.audio, seconds=0.5, seed=3).frames, bare)
+
+
 @pytest.mark.parametrize("module", [omnihuman.pipeline, omnihuman.guidance])
 def test_examples_of_docstrings_run(module, pipe, folder, monkeypatch):
     monkeypatch.chdir(folder)
