@@ -11,7 +11,7 @@ from media.user_error import UserError, exit_code, is_mendable
 from profiles import ProfileError
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("assets", "curation", "evaluation", "media", "networks", "omnihuman", "orchestration", "profiles", "puppets", "serving", "tracking", "training")  # fmt: skip
+ROOMS = ("assets", "comfy_nodes", "curation", "evaluation", "media", "networks", "omnihuman", "orchestration", "profiles", "puppets", "serving", "tracking", "training")  # fmt: skip
 # They steer a loop or a parser and never reach a person.
 SIGNALS = {"Stopped", "_Deleted", "_NotAllowed", "_Stopping"}
 
