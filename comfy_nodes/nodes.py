@@ -195,8 +195,8 @@ def _talk(
 ) -> OmniHumanOutput:
     pipeline = student.pipeline
     picture = None if image is None else to_reference(picture_of(image))
-    size = pipeline.shapes()[0] if image is None and pipeline.shapes() else (None, None)
-    picture, (height, width) = fit_reference(picture, *size, pipeline.shapes(), pipeline.multiple)
+    high, wide = pipeline.shapes()[0] if image is None and pipeline.shapes() else (None, None)
+    picture, (height, width) = fit_reference(picture, high, wide, pipeline.shapes(), pipeline.multiple)
     sound, rate = (None, RATE) if audio is None else sound_of(audio)
     track = None if pose is None else torch.from_numpy(fit_keypoints(pose, height, width, pipeline.config.fps))[None]
     return pipeline.talk(picture, sound, prompt, rate, seconds, seed, steps, None, height, width, track)
@@ -209,12 +209,12 @@ def _input(file: str) -> Path:
     return Path(folder_paths.get_annotated_filepath(file))
 
 
-_NODES = {
+_NODES: dict[str, Any] = {
     "OmniHumanLoadStudent": LoadStudent,
     "OmniHumanLoadPose": LoadPose,
     "OmniHumanPoseFromOpenPose": PoseFromOpenPose,
     "OmniHumanMakeVideo": MakeVideo,
     "OmniHumanSaveVideo": SaveVideo,
 }
-NODE_CLASS_MAPPINGS: dict[str, type] = dict(_NODES)
+NODE_CLASS_MAPPINGS: dict[str, type] = _NODES
 NODE_DISPLAY_NAME_MAPPINGS = {name: node.TITLE for name, node in _NODES.items()}

@@ -110,9 +110,10 @@ class ConditionEncoding:
 
     def _prepared(self, audio: Tensor) -> Tensor:
         """A long video asks for a piece of the same sound at every segment."""
-        version = None if audio.is_inference() else audio._version
-        if version is None or self._heard is None or self._heard[0] is not audio or self._heard[1] != version:
-            self._heard = audio, version, prepared(audio, self.config.normalise_sound)
+        if audio.is_inference():  # it has no version to go by
+            return prepared(audio, self.config.normalise_sound)
+        if self._heard is None or self._heard[0] is not audio or self._heard[1] != audio._version:
+            self._heard = audio, audio._version, prepared(audio, self.config.normalise_sound)
         return self._heard[2]
 
     def forget_sound(self) -> None:

@@ -34,6 +34,7 @@ from tracking.tracker import Tracker
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOW = json.loads((ROOT / "comfy_nodes" / "workflow.json").read_text())
+SOUND: dict[str, Any]
 FACE = torch.from_numpy(PUPPET.frames[:1]).float() / 255
 SOUND = {"waveform": torch.from_numpy(PUPPET.audio)[None, None].expand(1, 2, -1), "sample_rate": 16_000}
 POSE = Keypoints(PuppetKeypoints()(PUPPET.frames), 64, 64, 16.0)
@@ -67,7 +68,7 @@ def comfyui(tmp_path, monkeypatch) -> Path:
         (Path(output) / sub).mkdir(parents=True, exist_ok=True)
         return str(Path(output) / sub), name, 1, sub, prefix
 
-    paths = ModuleType("folder_paths")
+    paths: Any = ModuleType("folder_paths")
     paths.get_input_directory = lambda: str(tmp_path / "input")
     paths.get_output_directory = lambda: str(tmp_path / "output")
     paths.get_annotated_filepath = lambda name: str(tmp_path / "input" / name)
@@ -99,7 +100,7 @@ def loaded_as_comfyui_does(folder: Path) -> ModuleType:
     return module
 
 
-def run_workflow(workflow: Mapping[str, Any], classes: Mapping[str, type]) -> dict[str, Any]:
+def run_workflow(workflow: Mapping[str, Any], classes: Mapping[str, Any]) -> dict[str, Any]:
     """Every node after those that it takes from, which ComfyUI's own two begin by what their pages say they give; a link has the type that its input asks for, a value that of its widget."""
     results: dict[str, Any] = {}
     with torch.inference_mode():
