@@ -134,7 +134,7 @@ def test_a_killed_build_goes_on_from_what_it_had_encoded(workspace, put_puppet, 
     shutil.rmtree(workspace.root / "features")
     small = workspace.encoders.profile.curation.model_copy(update={"encoding_gib": 1e-6})
     one_by_one = workspace.encoders.profile.model_copy(update={"curation": small})
-    workspace.encoders = dataclasses.replace(workspace.encoders, profile=one_by_one)
+    monkeypatch.setattr(workspace, "encoders", dataclasses.replace(workspace.encoders, profile=one_by_one))
     monkeypatch.setattr(text_features, "BATCH", 1)
     monkeypatch.setattr(feature_cache, "PIECE_SECONDS", 0.0)
     encode, calls = ConditionEncoders.encode, []
