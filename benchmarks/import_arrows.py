@@ -5,17 +5,15 @@ A room is a folder, or a module that lies beside the folders. Imports inside fun
 
 import argparse
 import ast
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import networkx as nx
 
-PACKAGES = (
-    "assets", "curation", "evaluation", "media", "networks", "omnihuman", "orchestration", "profiles", "puppets", "serving", "tracking",
-    "training",
-)  # fmt: skip
 ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = tuple(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["root_packages"])
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from people.body.shape import HEAD_SHAPES, detail_axes
+from people.body.axes import HEAD_SHAPES, detail_axes
 
 Sex = Literal["female", "male"]
 Colour = tuple[float, float, float]
