@@ -1,6 +1,7 @@
 """What a profile would take on GPUs, before anything is started."""
 
 import json
+import os
 import sys
 from typing import Annotated
 
@@ -53,7 +54,10 @@ def plan(
     from assets.plan.tables import print_plan, print_settings
     from profiles import load_profile
     from training.plan.gpus import read_cluster
+    from training.run.launch import has_gpu
 
+    if not has_gpu():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else DeepSpeed's warning stands above the plan
     loaded, cluster = load_profile(profile, overrides or []), read_cluster(gpus, price, per_node)
     sections = training or []
 

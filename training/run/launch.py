@@ -61,10 +61,15 @@ def launch_environment() -> dict[str, str]:
     environment = dict(os.environ) | {LAUNCHER_VARIABLE: str(os.getpid())}
     root = str(SCRIPT.parent.parent)
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH", "")]))
-    if not any(Path(f"/dev/{name}").exists() for name in ("nvidia0", "kfd")):
+    if not has_gpu():
         environment.setdefault("DS_ACCELERATOR", "cpu")
         environment.setdefault("TORCH_COMPILE_DISABLE", "1")
     return environment
+
+
+def has_gpu() -> bool:
+    """Whether this machine has a GPU's driver; asks neither torch nor DeepSpeed, which says on standard output that it found none."""
+    return any(Path(f"/dev/{name}").exists() for name in ("nvidia0", "kfd"))
 
 
 def _this_node(ranks: int) -> str:
