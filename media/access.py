@@ -5,6 +5,7 @@ home sets it once, at the beginning.
 """
 
 import os
+import stat
 from pathlib import Path
 
 from media.user_error import UserError
@@ -41,6 +42,11 @@ def keep_private() -> None:
 def mode_of_new(full: int) -> int:
     """`full` permissions less this process' umask: what `open` and `mkdir` give, for files that were made narrower at first."""
     return full & ~_umask()
+
+
+def others_may_read(file: Path) -> bool:
+    """Whether anybody but its owner may read or write a file. Raises OSError."""
+    return bool(file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
 
 
 def _umask() -> int:

@@ -1,7 +1,6 @@
 """Certificate and key that sign: the operator's own by path, or a development certificate that is made on first use."""
 
 import os
-import stat
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,6 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from media.access import others_may_read
 from provenance.settings import CERTIFICATE, KEY, ProvenanceError, SigningSettings
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
@@ -124,10 +124,10 @@ def _certificates(file: Path) -> list[x509.Certificate]:
 def _refuse_open(key: Path) -> None:
     """A key that others may read is no key."""
     try:
-        mode = key.stat().st_mode
+        is_open = others_may_read(key)
     except OSError as error:
         raise ProvenanceError(f"the key {key} cannot be read ({error}); {KEY} names it") from error
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+    if is_open:
         raise ProvenanceError(f"others may read the key {key}; `chmod 600 {key}`, and think of making a new one")
 
 

@@ -17,11 +17,17 @@ from media.files import sha256_of_file
 from media.user_error import some_of
 from omnihuman.errors import MissingWeights
 from omnihuman.wan.dialects.adapter_writing import written_as
-from omnihuman.wan.dialects.adapters import METADATA, PEFT_WEIGHTS, Adapter, AdapterError, read_adapter
+from omnihuman.wan.dialects.adapters import (
+    DIFFUSERS_WEIGHTS,
+    METADATA,
+    PEFT_WEIGHTS,
+    Adapter,
+    AdapterError,
+    read_adapter,
+)
 from omnihuman.wan.dialects.in_memory import KINDS, kept, tensor_of
 from omnihuman.wan.dialects.names import to_diffusers
 
-LORA_FILE = "pytorch_lora_weights.safetensors"  # as `save_lora_weights` calls it
 SHOWN = 12
 UNKNOWN = "unknown, attached as "  # an adapter that did not come through `load_lora_weights`
 
@@ -182,19 +188,19 @@ def _file(source: str | Path, options: dict[str, Any]) -> Path:
     if path.is_dir():
         if wanted is None and (path / PEFT_WEIGHTS).is_file():
             return path
-        found = [path / (wanted or LORA_FILE)]
+        found = [path / (wanted or DIFFUSERS_WEIGHTS)]
         if wanted is None and not found[0].is_file():
             found = sorted(path.glob("*.safetensors"))
         if len(found) == 1 and found[0].is_file():
             return found[0]
         names = ", ".join(sorted(file.name for file in path.glob("*.safetensors"))) or "none"
         raise MissingWeights(
-            f"{path} holds no {wanted or LORA_FILE}: name one of its .safetensors files ({names}) by weight_name"
+            f"{path} holds no {wanted or DIFFUSERS_WEIGHTS}: name one of its .safetensors files ({names}) by weight_name"
         )
     missing = f"no LoRA at {source}: correct the path"
     if str(source).startswith((".", "/", "~")) or str(source).count("/") != 1 or path.suffix == ".safetensors":
         raise MissingWeights(missing)
     try:
-        return Path(hf_hub_download(str(source), wanted or LORA_FILE, **options))
+        return Path(hf_hub_download(str(source), wanted or DIFFUSERS_WEIGHTS, **options))
     except (OSError, ValueError, HfHubHTTPError) as error:
         raise MissingWeights(f"{missing}. As a hub id it could not be fetched: {error}") from error

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from assets.core.workspace import Workspace
-from assets.kinds.detectors import keypoint_detector
 from curation.people.keypoints import CONFIDENT, KeypointDetector, detect, mouth_opening
 from curation.people.keypoints import FACE as FACE_POINTS
 from curation.scores.clip_media import evenly
@@ -71,10 +70,10 @@ class OutputChecks:
 class OutputChecker:
     """Checks videos of one profile."""
 
-    def __init__(self, workspace: Workspace):
-        """Open the profile's keypoint detector and what tells its faces apart; raises as both do."""
+    def __init__(self, workspace: Workspace, detector: KeypointDetector):
+        """Open what tells the profile's faces apart, beside its keypoint detector; raises as `IdentityReader`."""
         self._video: VideoConfig = workspace.profile.video
-        self._detector: KeypointDetector = keypoint_detector(workspace.profile)
+        self._detector = detector
         self._identity = IdentityReader(workspace.profile, self._detector)
 
     def __call__(self, path: Path, prepared: Prepared) -> OutputChecks:

@@ -3,7 +3,6 @@
 import hashlib
 import re
 import secrets
-import stat
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from media import write_atomically
+from serving.http.private_files import read_private
 from serving.http.request_limits import VisitorError
 
 REMEDY = "`omnihuman key NAME --keys FILE` writes one"
@@ -84,12 +84,7 @@ def digest(key: str) -> str:
 
 
 def _read(path: Path) -> dict[str, ClientKey]:
-    try:
-        text, mode = path.read_text(), path.stat().st_mode
-    except OSError as error:
-        raise VisitorError(f"--keys {path}: {error.strerror}; {REMEDY}") from error
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise VisitorError(f"--keys {path} can be read by others than its owner; `chmod 600 {path}`")
+    text = read_private("--keys", path, REMEDY)
     try:
         rows = yaml.safe_load(text) or {}
         keys = {name: ClientKey(**row) for name, row in rows.items()}

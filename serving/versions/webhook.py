@@ -8,7 +8,6 @@ import base64
 import hashlib
 import hmac
 import json
-import stat
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from fastapi import FastAPI, HTTPException, Request
 
 from media.user_error import UserError
 from serving.http.clients import WEBHOOK
+from serving.http.private_files import read_private
 from serving.http.request_limits import VisitorError
 from serving.versions.follow import Follower
 
@@ -40,16 +40,10 @@ def read_secret(path: Path) -> bytes:
     Raises:
         VisitorError: no such file, one that others can read, or a short secret.
     """
-    try:
-        secret, mode = path.read_text().strip(), path.stat().st_mode
-    except OSError as error:
-        raise VisitorError(f"--webhook-secret {path}: {error.strerror}; `openssl rand -hex 24 > {path}`") from error
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise VisitorError(f"--webhook-secret {path} can be read by others than its owner; `chmod 600 {path}`")
+    remedy = f"`openssl rand -hex 24 > {path}`"
+    secret = read_private("--webhook-secret", path, remedy).strip()
     if len(secret) < SHORTEST:
-        raise VisitorError(
-            f"--webhook-secret {path} holds fewer than {SHORTEST} characters; `openssl rand -hex 24 > {path}`"
-        )
+        raise VisitorError(f"--webhook-secret {path} holds fewer than {SHORTEST} characters; {remedy}")
     return secret.encode()
 
 

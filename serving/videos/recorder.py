@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from assets.core.workspace import Workspace
-from assets.kinds.detectors import keypoint_detector
+from curation.people.keypoints import KeypointDetector
 from media import sha256_of_file
 from omnihuman.placement import choose_device
 from serving.checks.input_features import input_features
@@ -26,16 +26,25 @@ class Recorder:
 
     Args:
         workspace: its profile says what is measured of inputs.
+        detector: the profile's.
         log: where rows go.
         keep_inputs: keep the prompt too; without it the row has its digest.
         named: whether clients have names; an address is no name.
         days: that a row is kept.
     """
 
-    def __init__(self, workspace: Workspace, log: ServedLog, keep_inputs: bool, named: bool, days: float):
+    def __init__(
+        self,
+        workspace: Workspace,
+        detector: KeypointDetector,
+        log: ServedLog,
+        keep_inputs: bool,
+        named: bool,
+        days: float,
+    ):
         self._profile, self._log, self._keep, self._named = workspace.profile, log, keep_inputs, named
         self._days, self._tidied = days, -HOUR
-        self._detector = keypoint_detector(workspace.profile)
+        self._detector = detector
         self._device = choose_device(workspace.profile.evaluation.device)
 
     def begin(self) -> None:

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from assets.core.addresses import LOOPBACK_NAMES
 from assets.core.workspace import Workspace
+from assets.kinds.detectors import keypoint_detector
 from serving.checks.output_checks import OutputChecker
 from serving.http.body_limit import BodyLimit
 from serving.http.clients import Clients, needs
@@ -121,10 +122,12 @@ def make_worker(
     settings: ServerSettings,
     log: ServedLog | None,
 ) -> VideoWorker:
-    """What makes, checks and records the videos; it is not started yet. Raises as `OutputChecker`."""
-    named = settings.keys is not None
-    recorder = None if log is None else Recorder(workspace, log, settings.keep_inputs, named, settings.log_days)
-    checker = OutputChecker(workspace)
+    """What makes, checks and records the videos; it is not started yet. Raises as `keypoint_detector` and `OutputChecker`."""
+    named, detector = settings.keys is not None, keypoint_detector(workspace.profile)
+    recorder = (
+        None if log is None else Recorder(workspace, detector, log, settings.keep_inputs, named, settings.log_days)
+    )
+    checker = OutputChecker(workspace, detector)
     return VideoWorker(workspace, models, store, metrics, settings.quota, checker, recorder, settings.keep_inputs)
 
 

@@ -10,7 +10,7 @@ from media.records import ProductRecord
 from omnihuman.digests import weights_digest
 from omnihuman.transformer import OmniHumanTransformer3DModel
 from omnihuman.wan.dialects.adapter_writing import written_as
-from omnihuman.wan.dialects.adapters import Adapter, read_adapter
+from omnihuman.wan.dialects.adapters import DIFFUSERS_WEIGHTS, Adapter, read_adapter
 from omnihuman.wan.dialects.in_memory import stacked
 from omnihuman.wan.dialects.tensor_files import write_tensors
 from omnihuman.wan.weights import save_new_parts
@@ -18,8 +18,7 @@ from profiles import resolve_source
 from training.run.jobs import TrainingJob
 
 FOLDER = "adapter"
-# Diffusers' own name of the file: `load_lora_weights(folder)` finds it.
-UPDATES, NEW_PARTS = "pytorch_lora_weights.safetensors", "omnihuman_new_parts.safetensors"
+UPDATES, NEW_PARTS = DIFFUSERS_WEIGHTS, "omnihuman_new_parts.safetensors"
 BASE = "base"  # of the file's metadata
 
 

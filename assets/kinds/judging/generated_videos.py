@@ -124,9 +124,7 @@ class _Pipelines:
 
     def get(self, model: ModelPlan) -> Any:
         if self._name != model.name:
-            workspace = self.execution.workspace
-            checkpoint = workspace.data(SOURCES[model.name]) / "transformer"
-            self._name, self._pipeline = model.name, planned_pipeline(workspace.profile, checkpoint, model)
+            self._name, self._pipeline = model.name, _pipeline_of(self.execution.workspace, model)
         return self._pipeline
 
 
@@ -137,6 +135,10 @@ def planned_pipeline(
     single step is planned."""
     steps = 1 if model.steps is None else profile.evaluation.teacher_steps
     return place_pipeline(build_pipeline(profile, transformer, steps), profile)
+
+
+def _pipeline_of(workspace: Workspace, model: ModelPlan) -> OmniHumanPipeline:
+    return planned_pipeline(workspace.profile, workspace.data(SOURCES[model.name]) / "transformer", model)
 
 
 Asked = tuple[ModelPlan, Benchmark, str]  # and the mode
@@ -158,7 +160,7 @@ def _share_among_processes(pipelines: _Pipelines, asked: list[Asked]) -> None:
             for index, device in enumerate(devices)
             if index
         ]
-        _make_share(pipelines.get(model), workspace, model, work, Share(0, len(devices)))
+        _make_share(pipelines.get(model), workspace, lacking, Share(0, len(devices)))
         try:
             for other in others:
                 other.result()
@@ -176,19 +178,16 @@ def make_share(
     there = workspace.profile.evaluation.model_copy(update={"device": device})
     moved = Workspace(workspace.root, workspace.profile.model_copy(update={"evaluation": there}))
     torch.set_num_threads(max(1, torch.get_num_threads() // share.of))
-    checkpoint = workspace.data(SOURCES[model.name]) / "transformer"
-    _make_share(planned_pipeline(moved.profile, checkpoint, model), moved, model, work, share)
+    benchmarks = {benchmark.name: benchmark for benchmark in load_benchmarks(moved)}
+    asked = [(model, benchmarks[name], mode) for name, mode in work]
+    _make_share(_pipeline_of(moved, model), moved, asked, share)
 
 
-def _make_share(
-    pipeline: OmniHumanPipeline, workspace: Workspace, model: ModelPlan, work: Sequence[tuple[str, str]], share: Share
-) -> None:
-    benchmarks = {benchmark.name: benchmark for benchmark in load_benchmarks(workspace)}
-    for name, mode in work:
-        folder, wanted = _wanted(workspace, model, benchmarks[name], mode)
-        made_by = {"weights": wanted["weights"], "dtype": wanted["dtype"]}
-        config = workspace.profile.evaluation
-        make_batches(pipeline, benchmarks[name], folder, mode, model.steps, config, share=share, **made_by)
+def _make_share(pipeline: OmniHumanPipeline, workspace: Workspace, asked: Sequence[Asked], share: Share) -> None:
+    config = workspace.profile.evaluation
+    for model, benchmark, mode in asked:
+        folder, wanted = _wanted(workspace, model, benchmark, mode)
+        make_batches(pipeline, benchmark, folder, mode, model.steps, config, share=share, **_made_by(wanted))
 
 
 def _wanted(workspace: Workspace, model: ModelPlan, benchmark: Benchmark, mode: str) -> tuple[Path, dict[str, Any]]:
@@ -212,9 +211,12 @@ def _generate(pipelines: _Pipelines, benchmark: Benchmark, model: ModelPlan, mod
     workspace = pipelines.execution.workspace
     folder, wanted = _wanted(workspace, model, benchmark, mode)
     if not _is_done(folder, wanted):
-        made_by = {"weights": wanted["weights"], "dtype": wanted["dtype"]}
-        config = workspace.profile.evaluation
+        config, made_by = workspace.profile.evaluation, _made_by(wanted)
         generate_videos(pipelines.get(model), benchmark, folder, mode, model.steps, config, report, **made_by)
+
+
+def _made_by(wanted: dict[str, Any]) -> dict[str, Any]:
+    return {"weights": wanted["weights"], "dtype": wanted["dtype"]}
 
 
 def judging_autoencoder(profile: Profile) -> AutoencoderKLWan:

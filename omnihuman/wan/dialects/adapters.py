@@ -25,6 +25,7 @@ from omnihuman.wan.dialects.tensor_files import StoredBytes, TensorFile, read_he
 
 AdapterDialect = Literal["diffusers", "peft", "kohya", "original"]
 ADAPTER_DIALECTS: tuple[AdapterDialect, ...] = get_args(AdapterDialect)
+DIFFUSERS_WEIGHTS = "pytorch_lora_weights.safetensors"  # `load_lora_weights(folder)` finds it
 PEFT_WEIGHTS, PEFT_CONFIG = "adapter_model.safetensors", "adapter_config.json"
 METADATA = "lora_adapter_metadata"  # diffusers' key for what peft keeps in adapter_config.json
 PREFIX = {
