@@ -30,7 +30,7 @@ $(STAMP): pyproject.toml constraints.txt
 # all, for to find out what fits together takes pip 21 CPU seconds each time.
 $(TESTS): pyproject.toml constraints.txt
 	$(VENV)
-	.venv/bin/pip install --no-compile -c constraints.txt -e ".[dev,deployment-tests,s3-test]"
+	.venv/bin/pip install --no-compile -c constraints.txt -e ".[dev,deployment-tests,quantise,s3-test]"
 	touch $(STAMP) $(TESTS)
 
 $(DOCS): $(STAMP)
@@ -76,7 +76,7 @@ contracts: $(TESTS)
 docs: $(DOCS)  ## the documents as a site, in build/site
 	OMP_NUM_THREADS=1 NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-bench: $(STAMP)  ## speed and memory of the parts that decide how long a demo takes
+bench: $(STAMP)  ## speed and memory of the parts that decide how long a demo takes; recorded in benchmarks/history.jsonl
 	$(BIN)/python -m benchmarks
 
 clean:  ## remove what the pipeline made (data, var, inbox, DVC cache); keeps .venv

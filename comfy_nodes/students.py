@@ -1,6 +1,5 @@
 """A student by folder, or by its name in the registry, for ComfyUI's graph."""
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from comfy_nodes.errors import NodeError
 from omnihuman import OmniHumanPipeline
 from omnihuman.errors import reading_weights
 from omnihuman.placement import bring_pipeline, check_bfloat16, choose_device
+from omnihuman.saved_encoders import INDEX, read_index
 from tracking.mlflow_store import ADDRESS
 from tracking.model_address import CHAMPION, SCHEME, ModelAddress
 from tracking.registry import Registry, Version
@@ -20,7 +20,6 @@ from tracking.tracker import Tracker
 NAME = "omnihuman-student"
 DEFAULT = str(ModelAddress(NAME, CHAMPION))
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-INDEX = "model_index.json"
 REMEDY = f"give the folder of a whole pipeline (save_pretrained), or {DEFAULT}"
 
 
@@ -45,7 +44,7 @@ def load_student(model: str, device: str, dtype: str) -> Student:
         NodeError: no pipeline of this project's, or no registry named.
         tracking.registry.RegistryError: no such model, version or alias.
         tracking.model_address.ModelAddressError: it is neither a folder nor an address.
-        provenance.weights.TamperedWeights: a registered version's file is not the one that was signed.
+        provenance.signed_list.TamperedFiles: a registered version's file is not the one that was signed.
         omnihuman.errors.MissingWeights: files that cannot be read.
     """
     place = choose_device(device)
@@ -90,8 +89,8 @@ def _registry() -> Registry:
 
 def _read(folder: Path) -> OmniHumanPipeline:
     try:
-        kind = json.loads((folder / INDEX).read_text()).get("_class_name")
-    except (OSError, ValueError, AttributeError) as error:
+        kind = read_index(folder).get("_class_name")
+    except (OSError, ValueError) as error:
         raise NodeError(f"{folder / INDEX} cannot be read as a pipeline's ({error}); {REMEDY}") from error
     if kind != OmniHumanPipeline.__name__:
         raise NodeError(f"{folder} holds a {kind} and no {OmniHumanPipeline.__name__}; {REMEDY}")

@@ -41,17 +41,18 @@ def weights_version(path: Path) -> str:
     return sha256_while_unchanged(path)[:12]
 
 
-def kept(load: Callable[[str], Network], networks: int = 1) -> Callable[[str, str], Network]:
-    """`load` as a function of a path and the version of what lies there: it loads once, and again when the files changed.
+def kept(load: Callable[..., Network], networks: int = 1) -> Callable[..., Network]:
+    """`load` as a function of a path, the version of what lies there, and whatever else it is told, such as a device: it loads once, and again
+    when the files changed.
 
     Args:
-        load: makes a network of a path.
+        load: makes a network of a path and what else it is told.
         networks: how many stay in memory; the one used longest ago goes.
     """
 
     @lru_cache(networks)
-    def network(path: str, version: str) -> Network:
-        return load(path)
+    def network(path: str, version: str, *told: str) -> Network:
+        return load(path, *told)
 
     return network
 

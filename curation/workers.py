@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import cv2
 import psutil
@@ -36,6 +36,22 @@ IMPORTED = [
 FEW = 8  # starting processes costs more than so few clips
 
 _state: Any = None
+
+
+class OverClips(Protocol):
+    """`map_over_clips`, or what does the same elsewhere (`curation.on_ray.actors`)."""
+
+    def __call__(
+        self,
+        function: Callable[[State, Item], Result],
+        state: State,
+        items: Sequence[Item],
+        progress: Progress | None = None,
+        note: str = "",
+        processes: int | None = None,
+        lost: Callable[[Item], Result] | None = None,
+        ahead: int = AHEAD,
+    ) -> Iterator[Result]: ...
 
 
 def processes_asked() -> int | None:
@@ -84,10 +100,15 @@ def map_over_clips(
     wanted = 0 if len(items) <= FEW else processes_here() if processes is None else processes
     if wanted > 0:
         results = _parallel(function, state, items, wanted, lost, max(ahead, wanted))
+    yield from told(results, len(items), progress, note)
+
+
+def told(results: Iterable[Result], total: int, progress: Progress | None, note: str) -> Iterator[Result]:
+    """Each of `total` results, and `progress` told after it, once the next is asked for."""
     for done, result in enumerate(results, start=1):
         yield result
         if progress is not None:
-            progress(done, len(items), note)
+            progress(done, total, note)
 
 
 def _parallel(

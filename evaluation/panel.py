@@ -1,7 +1,8 @@
 """The metrics that can be had with some instruments on some samples, fed together clip by clip."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from evaluation.metrics.observation.instruments import Instruments
 from evaluation.metrics.observation.needs import JUDGES, MATERIAL, Absence, Need, is_there, judges_of
@@ -93,3 +94,16 @@ class Panel:
         """Take over another shard's clips."""
         for name, metric in self.metrics.items():
             metric.merge(other.metrics[name])
+
+    def records(self) -> dict[str, dict[str, Any]]:
+        """By metric and clip: all that an empty panel of the same metrics needs, to be this one."""
+        return {name: dict(metric.records) for name, metric in self.metrics.items()}
+
+    def take(self, records: Mapping[str, Mapping[str, Any]]) -> None:
+        """Take over the `records` of a panel of the same metrics and networks, that scored other clips.
+
+        Raises:
+            MetricError: a clip that both have scored.
+        """
+        for name, metric in self.metrics.items():
+            metric.take(records[name])

@@ -39,23 +39,6 @@ def keep_private() -> None:
     os.umask(chosen_umask())
 
 
-def mode_of_new(full: int) -> int:
-    """`full` permissions less this process' umask: what `open` and `mkdir` give, for files that were made narrower at first."""
-    return full & ~_umask()
-
-
 def others_may_read(file: Path) -> bool:
     """Whether anybody but its owner may read or write a file. Raises OSError."""
     return bool(file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
-
-
-def _umask() -> int:
-    # Linux tells it; elsewhere it can only be asked by changing it, for an instant, under other threads.
-    status = Path("/proc/self/status")
-    if status.is_file():
-        for line in status.read_text().splitlines():
-            if line.startswith("Umask:"):
-                return int(line.split()[1], 8)
-    present = os.umask(0o077)
-    os.umask(present)
-    return present

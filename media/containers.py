@@ -71,7 +71,7 @@ def open_media(source: Source) -> Iterator[InputContainer]:
         handle = io.BytesIO(data) if isinstance(data, bytes) else open(data, "rb")
     except OSError as error:
         raise MediaError(
-            "unreadable", f"the file cannot be opened ({error.strerror}); check its permissions"
+            "unreadable", f"the file cannot be opened ({error.strerror}); check its path and permissions"
         ) from error
     with handle:
         if not handle.read(1):
@@ -103,7 +103,7 @@ def reading_failed(error: OSError) -> MediaError:
 
 
 def _not_video(error: Exception) -> MediaError:
-    return MediaError("not_video", f"not a video container that FFmpeg can read ({error}); re-export the clip")
+    return MediaError("not_video", f"no video and no sound that FFmpeg can read ({error}); export the file again")
 
 
 def video_stream(container: InputContainer) -> VideoStream:

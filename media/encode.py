@@ -88,6 +88,12 @@ def encode_samples(
     container: OutputContainer, stream: AudioStream, audio: np.ndarray, sample_rate: int, first: int = 0
 ) -> None:
     """Encode `(S,)` float samples, of which the first one is number `first` of the stream; the encoder is not flushed."""
+    container.mux(audio_packets(stream, audio, sample_rate, first))
+
+
+def audio_packets(stream: AudioStream, audio: np.ndarray, sample_rate: int, first: int = 0) -> list[av.Packet]:
+    """The packets of `encode_samples`, in no file yet."""
+    packets: list[av.Packet] = []
     samples = np.ascontiguousarray(audio, dtype=np.float32)[None]
     for start in range(0, samples.shape[1], 1024):
         chunk = np.ascontiguousarray(samples[:, start : start + 1024])
@@ -95,7 +101,8 @@ def encode_samples(
         frame.sample_rate = sample_rate
         frame.pts = first + start
         frame.time_base = Fraction(1, sample_rate)
-        container.mux(stream.encode(frame))
+        packets += stream.encode(frame)
+    return packets
 
 
 def encode_lossless(frames: np.ndarray, fps: float) -> bytes:

@@ -3,14 +3,12 @@
 import hashlib
 import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
-
-from media.access import mode_of_new
 
 
 def write_atomically(path: Path, data: bytes, mode: int = 0o666) -> None:
@@ -23,16 +21,16 @@ def write_atomically(path: Path, data: bytes, mode: int = 0o666) -> None:
 @contextmanager
 def whole_file(path: Path, mode: int = 0o666) -> Iterator[Path]:
     """Give a file beside `path` to write; when the block ends well it is flushed and takes `path`'s place, else it is removed."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.parent / f".tmp-{uuid.uuid4().hex}"
+    # Made with its permissions: the system takes the umask off by itself.
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
     try:
         yield temporary
         flush_to_disk(temporary)
-        temporary.chmod(mode_of_new(mode))
         temporary.replace(path)
-    finally:
+    except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager
@@ -45,16 +43,17 @@ def whole_directory(destination: Path) -> Iterator[Path]:
     prefix = f".tmp-{destination.name}-"
     for stale in destination.parent.glob(f"{prefix}*"):
         shutil.rmtree(stale, ignore_errors=True)
-    temporary = Path(tempfile.mkdtemp(dir=destination.parent, prefix=prefix))
+    temporary = destination.parent / f"{prefix}{uuid.uuid4().hex}"
+    temporary.mkdir()
     try:
         yield temporary
-        temporary.chmod(mode_of_new(0o777))
         for path in temporary.rglob("*"):
             if path.is_file():
                 flush_to_disk(path)
         if destination.exists():
             # POSIX cannot rename over a folder that holds files: the old one steps aside first.
-            retired = Path(tempfile.mkdtemp(dir=destination.parent, prefix=prefix))
+            retired = destination.parent / f"{prefix}{uuid.uuid4().hex}"
+            retired.mkdir()
             destination.replace(retired / destination.name)
             temporary.replace(destination)
             shutil.rmtree(retired)

@@ -1,5 +1,7 @@
 """A network that judges, on a device of its own: it is given tensors on the processor and answers there."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -8,9 +10,21 @@ from torch import Tensor, nn
 CPU = torch.device("cpu")
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Have torch compute on one thread of the processor: sums are split over as many as there are, and round otherwise, so a score would
+    depend on how many cores measure it, or how many processes share them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 class OnDevice:
     """Calls go to the network's device and back. Convolutions are exact: on a GPU cuDNN would round them to TF32's eleven digits, and scores
-    would depend on where they are measured."""
+    would depend on where they are measured. On a processor they are computed on one thread, for the same reason."""
 
     def __init__(self, network: nn.Module, device: torch.device):
         """Bring the network there."""
@@ -22,7 +36,8 @@ class OnDevice:
 
     def through(self, part: Any, given: Tensor, **named: Any) -> Tensor:
         """One of its methods."""
-        with torch.backends.cudnn.flags(
+        exact = torch.backends.cudnn.flags(
             enabled=torch.backends.cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=False
-        ):
+        )
+        with exact, one_thread():
             return part(given.to(self._device), **named).cpu()

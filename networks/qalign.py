@@ -15,6 +15,7 @@ from torch import Tensor
 
 from media import sha256_while_unchanged
 from media.weights import fill, refuse_pickles
+from networks.on_device import one_thread
 from networks.weights import Network, NetworkError, opened, read_weights
 
 QALIGN = "q-align"
@@ -28,8 +29,8 @@ FRAMES_AT_ONCE = 8
 class QAlign:
     """Scores frames. `network` names the weights."""
 
-    def __init__(self, folder: Path, device: str | None = None):
-        """Open by path; on a GPU where there is one.
+    def __init__(self, folder: Path, device: str):
+        """Open by path, on a device.
 
         Raises:
             NetworkError: a missing file, weights of another network, or a tokenizer without the five levels as words of their own.
@@ -38,7 +39,7 @@ class QAlign:
             raise NetworkError(f"no file {folder / 'config.json'} for {QALIGN}; {REMEDY}")
         weights = weight_files(folder)
         self.network = Network(QALIGN, _digest(weights), PROTOCOL)
-        self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self._device = torch.device(device)
         self._model = opened(folder, QALIGN, REMEDY, lambda: _load(folder, weights).to(self._device))
         self._dtype = next(self._model.parameters()).dtype
         self._tokenizer, self._processor = opened(folder, QALIGN, REMEDY, lambda: _preprocessing(folder))
@@ -55,7 +56,8 @@ class QAlign:
 
     def _score(self, frames: np.ndarray) -> np.ndarray:
         pixels = self._pixels(frames)
-        scores = [_expected_level(self._model(pixels, *self._question(task))[:, self._levels]) for task in TASKS]
+        with one_thread():
+            scores = [_expected_level(self._model(pixels, *self._question(task))[:, self._levels]) for task in TASKS]
         return torch.stack(scores, dim=1).cpu().numpy()
 
     def _pixels(self, frames: np.ndarray) -> Tensor:

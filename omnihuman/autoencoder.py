@@ -1,16 +1,19 @@
-"""The video autoencoder: diffusers' `AutoencoderKLWan`, normalised latents, and the same maths at CPU speed.
+"""The autoencoder of a base: diffusers' own classes, normalised latents, and Wan's maths at CPU speed.
 
-The causal autoencoder maps frame 0 to latent 0 and frames 4k-3..4k to latent k. Channels and spatial stride are its configuration's: 16 and 8 of
-Wan2.1, 48 and 16 of Wan2.2-TI2V-5B.
+A causal autoencoder maps frame 0 to latent 0 and frames 4k-3..4k to latent k. Channels and spatial stride are its configuration's: 16 and 8 of
+Wan2.1 and HunyuanVideo, 48 and 16 of Wan2.2-TI2V-5B, 32 and 16 of HunyuanVideo-1.5, 16 and 8 of Stable Diffusion 3.5, whose pictures have one frame.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
+import diffusers
 import torch
 from diffusers import AutoencoderKLWan
 from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d, WanRMS_norm
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from media.weights import fill, load_network
@@ -19,6 +22,9 @@ from omnihuman.digests import forget_source
 from omnihuman.errors import InputError, MissingWeights, reading_weights
 from omnihuman.placement import computes_in_bfloat16, execution_device
 
+# diffusers' classes, by what a folder's config.json calls them.
+CLASSES = ("AutoencoderKLWan", "AutoencoderKLHunyuanVideo", "AutoencoderKLHunyuanVideo15", "AutoencoderKL")
+Network = TypeVar("Network", bound=nn.Module)
 AUTOENCODER_REMEDY = "download the `vae` folder of Wan-AI/Wan2.1-T2V-1.3B-Diffusers again, or put the config.json there that belongs to the file"
 LAPTOP_CONFIG = {
     "base_dim": 24,
@@ -59,8 +65,8 @@ class ThriftyCausalConv3d(WanCausalConv3d):
         return F.conv3d(x, self.weight, self.bias, self.stride, (0, *space))
 
 
-def use_fast_layers(autoencoder: AutoencoderKLWan) -> AutoencoderKLWan:
-    """Swap norms and causal convolutions for quicker ones of the same values, in place; parameters and their names stay."""
+def use_fast_layers(autoencoder: Network) -> Network:
+    """Swap Wan's norms and causal convolutions for quicker ones of the same values, in place; parameters and their names stay."""
     for module in autoencoder.modules():
         if type(module) is WanRMS_norm:
             module.__class__ = RsqrtRMSNorm
@@ -78,11 +84,12 @@ def inference_dtype() -> torch.dtype:
 
 
 @deferring()
-def load_autoencoder(path: str | Path, dtype: torch.dtype | None = None) -> AutoencoderKLWan:
+def load_autoencoder(path: str | Path, dtype: torch.dtype | None = None) -> Any:
     """Load from a diffusers folder or hub id, ready for inference in `dtype`, by default `inference_dtype()`.
 
     Raises:
         MissingWeights: a local folder that does not exist, with the command that makes or fetches it.
+        InputError: another kind of network; those that can be loaded are listed.
         WrongWeights: not this network's weights, whole.
     """
     if str(path).startswith((".", "/")) and not Path(path).is_dir():
@@ -91,9 +98,44 @@ def load_autoencoder(path: str | Path, dtype: torch.dtype | None = None) -> Auto
             "the `vae` folder of Wan-AI/Wan2.1-T2V-1.3B-Diffusers and point the profile's autoencoder.path at it"
         )
     with reading_weights(path):
-        model = load_network(AutoencoderKLWan, path, AUTOENCODER_REMEDY, torch_dtype=dtype or inference_dtype())
+        model: Any = load_network(_class_at(path), path, AUTOENCODER_REMEDY, torch_dtype=dtype or inference_dtype())
     forget_source(model)
     return use_fast_layers(model).eval().requires_grad_(False)
+
+
+def _class_at(path: str | Path) -> Any:
+    """What the folder's config.json says; Wan's of one without a name, and of a hub id."""
+    file = Path(path) / "config.json"
+    name = json.loads(file.read_text()).get("_class_name", CLASSES[0]) if file.is_file() else CLASSES[0]
+    if name not in CLASSES:
+        raise InputError(f"{path} holds a {name}; autoencoders that can be loaded are {', '.join(CLASSES)}")
+    return getattr(diffusers, name)
+
+
+def enable_tiles(autoencoder: Any, height: int, width: int, stride_height: int, stride_width: int) -> None:
+    """Have pictures of more than `height` x `width` pixels encoded and decoded in tiles of that size that begin `stride` pixels apart, whatever the class
+    calls it. Where Wan's (2.2's) encodes patches, its encoder counts them as pixels."""
+    stride = LatentGrid.of(autoencoder).stride
+    overlap = 1 - stride_height / height
+    if isinstance(autoencoder, diffusers.AutoencoderKL):  # tiles are square
+        autoencoder.tile_sample_min_size, autoencoder.tile_latent_min_size = height, height // stride
+        autoencoder.tile_overlap_factor = overlap
+        autoencoder.enable_tiling()
+    elif isinstance(autoencoder, diffusers.AutoencoderKLHunyuanVideo15):
+        autoencoder.enable_tiling(height, width, height // stride, width // stride, overlap)
+    else:
+        autoencoder.enable_tiling(
+            tile_sample_min_height=height,
+            tile_sample_min_width=width,
+            tile_sample_stride_height=stride_height,
+            tile_sample_stride_width=stride_width,
+        )
+
+
+def first_width(autoencoder: Any) -> int:
+    """Channels of its first block, which has the largest pictures."""
+    config = autoencoder.config
+    return config.base_dim if "base_dim" in config else config.block_out_channels[0]
 
 
 @dataclass(frozen=True)
@@ -109,9 +151,12 @@ class LatentGrid:
     stride: int = 8
 
     @classmethod
-    def of(cls, autoencoder: AutoencoderKLWan) -> "LatentGrid":
-        """Read off what it is built of: patches, and a halving between each two of its levels."""
+    def of(cls, autoencoder: Any) -> "LatentGrid":
+        """Read off what it is built of: patches, and a halving between each two of its levels; or what it says itself."""
         config = autoencoder.config
+        if "z_dim" not in config:  # HunyuanVideo's, or the pictures' of Stable Diffusion
+            levels = 2 ** (len(config.block_out_channels) - 1)
+            return cls(config.latent_channels, config.get("spatial_compression_ratio", levels))
         return cls(config.z_dim, (config.patch_size or 1) * 2 ** (len(config.dim_mult) - 1))
 
     def shape(self, frames: int, height: int, width: int) -> tuple[int, int, int, int]:
@@ -122,7 +167,7 @@ class LatentGrid:
 WAN_GRID = LatentGrid()
 
 
-def check_grid(autoencoder: AutoencoderKLWan, channels: int, stride: int, source: str) -> None:
+def check_grid(autoencoder: Any, channels: int, stride: int, source: str) -> None:
     """Hold what a profile says of latents against the autoencoder that it names.
 
     Raises:
@@ -146,32 +191,61 @@ def to_frames(pixels: Tensor) -> Tensor:
     return ((pixels.float() + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 4, 1)
 
 
-def _moments(autoencoder: AutoencoderKLWan, like: Tensor) -> tuple[Tensor, Tensor]:
-    shape = (1, -1, 1, 1, 1)
+def moments(autoencoder: Any, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of its latents, `(1, C, 1, 1, 1)` each, or one number of all channels (bases other than Wan): normalised latents are
+    brought back by them."""
+    shape, config = (1, -1, 1, 1, 1), autoencoder.config
+    if "z_dim" not in config:
+        mean, std = config.get("shift_factor") or 0.0, 1 / config.scaling_factor
+        return torch.tensor(mean).to(like), torch.tensor(std).to(like)
     mean = torch.tensor(autoencoder.config.latents_mean).view(shape).to(like)
     std = torch.tensor(autoencoder.config.latents_std).view(shape).to(like)
     return mean, std
 
 
 @torch.no_grad()
-def encode_video(autoencoder: AutoencoderKLWan, pixels: Tensor) -> Tensor:
-    """`(B, 3, 4n+1, H, W)` in [-1, 1] to normalised latents `(B, C, n+1, h, w)`; the posterior's mode."""
-    latents = autoencoder.encode(pixels.to(execution_device(autoencoder), autoencoder.dtype)).latent_dist.mode()
-    mean, std = _moments(autoencoder, latents)
+def encode_video(autoencoder: Any, pixels: Tensor) -> Tensor:
+    """`(B, 3, 4n+1, H, W)` in [-1, 1] to normalised latents `(B, C, n+1, h, w)`; the posterior's mode.
+
+    Raises:
+        InputError: an autoencoder of pictures is given more than one frame.
+    """
+    pixels = pixels.to(execution_device(autoencoder), autoencoder.dtype)
+    if takes_pictures(autoencoder):
+        latents = autoencoder.encode(_one_frame(pixels)).latent_dist.mode()[:, :, None]
+    else:
+        latents = autoencoder.encode(pixels).latent_dist.mode()
+    mean, std = moments(autoencoder, latents)
     return (latents - mean) / std
 
 
 @torch.no_grad()
-def decode_video(autoencoder: AutoencoderKLWan, latents: Tensor) -> Tensor:
+def decode_video(autoencoder: Any, latents: Tensor) -> Tensor:
     """Normalised latents `(B, C, n+1, h, w)` to `(B, 3, 4n+1, H, W)` in [-1, 1]."""
     return decode_with_gradient(autoencoder, latents)
 
 
-def decode_with_gradient(autoencoder: AutoencoderKLWan, latents: Tensor) -> Tensor:
+def decode_with_gradient(autoencoder: Any, latents: Tensor) -> Tensor:
     """As `decode_video`, for training a decoder."""
     latents = latents.to(execution_device(autoencoder))
-    mean, std = _moments(autoencoder, latents)
-    return autoencoder.decode((latents * std + mean).to(autoencoder.dtype), return_dict=False)[0]
+    mean, std = moments(autoencoder, latents)
+    scaled = (latents * std + mean).to(autoencoder.dtype)
+    if takes_pictures(autoencoder):
+        return autoencoder.decode(_one_frame(scaled), return_dict=False)[0][:, :, None]
+    return autoencoder.decode(scaled, return_dict=False)[0]
+
+
+def takes_pictures(autoencoder: Any) -> bool:
+    """Whether it knows no time: Stable Diffusion's."""
+    return "z_dim" not in autoencoder.config and "temporal_compression_ratio" not in autoencoder.config
+
+
+def _one_frame(x: Tensor) -> Tensor:
+    if x.shape[2] != 1:
+        raise InputError(
+            f"this autoencoder takes pictures, and {x.shape[2]} frames are given: take a base of videos, or num_frames=1"
+        )
+    return x[:, :, 0]
 
 
 def with_narrower_decoder(autoencoder: AutoencoderKLWan, base_dim: int) -> AutoencoderKLWan:
@@ -184,8 +258,10 @@ def with_narrower_decoder(autoencoder: AutoencoderKLWan, base_dim: int) -> Autoe
         base_dim: diffusers' `decoder_base_dim`.
 
     Raises:
-        InputError: it would not be narrower.
+        InputError: it would not be narrower, or is not Wan's.
     """
+    if not isinstance(autoencoder, AutoencoderKLWan):
+        raise InputError(f"a narrower decoder is made of Wan's autoencoder, and this is a {type(autoencoder).__name__}")
     own = autoencoder.config.decoder_base_dim or autoencoder.config.base_dim
     if base_dim >= own:
         raise InputError(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from diffusers.models.transformers.transformer_wan import WanTransformerBlock
@@ -21,13 +22,15 @@ class PackedSequence:
         frame_tokens: video tokens of one latent frame.
         total: tokens of the whole sequence.
         text: `(B, L, dim)` projected text, image tokens first where Wan I2V has them.
-        modulation: `(B, 6, dim)` of the video's timestep.
+        modulation: `(B, 6, dim)` of the video's timestep, or `(B, N, 6, dim)` of its tokens' (Wan2.2-TI2V).
         packed_modulation: the same for timestep 0, or None when nothing is packed.
         rotary: cosine and sine, `(1, N, 1, head_dim)` each, of the slice.
         key_mask: `(B, 1, 1, N)` bool over the whole sequence (Ulysses attends to all of it), or None when every token is
             visible to all.
         audio: `(B, F, 4, dim)` audio tokens or None.
         audio_mask: `(B,)` or None.
+        memory: attends instead of the block's own self-attention, given its weights and the normed tokens; None outside streams
+            (`omnihuman.streaming`).
     """
 
     video_tokens: int
@@ -41,6 +44,7 @@ class PackedSequence:
     key_mask: Tensor | None
     audio: Tensor | None
     audio_mask: Tensor | None
+    memory: Callable[[Any, Tensor], Tensor] | None = None
 
 
 class OmniHumanBlock(WanTransformerBlock):
@@ -67,14 +71,18 @@ class OmniHumanBlock(WanTransformerBlock):
     def forward(self, hidden_states: Tensor, packed: PackedSequence) -> Tensor:
         """`(B, N, dim)` to the same, the arithmetic of `WanTransformerBlock` where no condition is given."""
         n = packed.video_tokens
-        video = (self.scale_shift_table + packed.modulation.float()).chunk(6, dim=1)
+        video = six_parts(self.scale_shift_table, packed.modulation)
         still = None
         if packed.packed_modulation is not None:
-            still = (self.scale_shift_table + packed.packed_modulation.float()).chunk(6, dim=1)
+            still = six_parts(self.scale_shift_table, packed.packed_modulation)
 
-        normed = _per_segment(_modulate, self.norm1(hidden_states.float()), n, video, still, (1, 0))
-        attended = self.attn1(normed.type_as(hidden_states), None, packed.key_mask, packed.rotary)
-        hidden_states = (hidden_states.float() + _per_segment(_gate, attended, n, video, still, (2,))).type_as(
+        normed = per_segment(modulate, self.norm1(hidden_states.float()), n, video, still, (1, 0))
+        normed = normed.type_as(hidden_states)
+        if packed.memory is None:
+            attended = self.attn1(normed, None, packed.key_mask, packed.rotary)
+        else:
+            attended = packed.memory(self.attn1, normed)
+        hidden_states = (hidden_states.float() + per_segment(gated, attended, n, video, still, (2,))).type_as(
             hidden_states
         )
 
@@ -82,29 +90,39 @@ class OmniHumanBlock(WanTransformerBlock):
         hidden_states = hidden_states + self.attn2(normed, packed.text, None, None)
 
         if self.audio_attn is not None and packed.audio is not None:
-            hidden_states = _hear(self.audio_attn, hidden_states, packed, packed.audio)
+            hidden_states = hear(self.audio_attn, hidden_states, packed, packed.audio)
 
-        normed = _per_segment(_modulate, self.norm3(hidden_states.float()), n, video, still, (4, 3))
+        normed = per_segment(modulate, self.norm3(hidden_states.float()), n, video, still, (4, 3))
         grown = self.ffn(normed.type_as(hidden_states)).float()
-        return (hidden_states.float() + _per_segment(_gate, grown, n, video, still, (5,))).type_as(hidden_states)
+        return (hidden_states.float() + per_segment(gated, grown, n, video, still, (5,))).type_as(hidden_states)
 
 
-def _hear(audio_attn: PerFrameAudioAttention, hidden_states: Tensor, packed: PackedSequence, audio: Tensor) -> Tensor:
+def six_parts(table: Tensor, modulation: Tensor) -> tuple[Tensor, ...]:
+    """Shift, scale and gate of attention and of feed-forward: `(B, 1, dim)` each, or `(B, N, dim)` of times by token."""
+    if modulation.ndim == 4:
+        return tuple(part.squeeze(2) for part in (table.unsqueeze(0) + modulation.float()).chunk(6, dim=2))
+    return (table + modulation.float()).chunk(6, dim=1)
+
+
+def hear(audio_attn: PerFrameAudioAttention, hidden_states: Tensor, packed: Any, audio: Tensor) -> Tensor:
+    """Tokens of which the video's have heard `(B, F, 4, dim)` audio; `packed` says which these are, and whom it is muted for."""
     n = packed.video_tokens
     listening = hidden_states if n == hidden_states.shape[1] else hidden_states[:, :n]
     heard = listening + audio_attn(listening, audio, packed.audio_mask, packed.first, packed.frame_tokens)
     return heard if n == hidden_states.shape[1] else torch.cat([heard, hidden_states[:, n:]], dim=1)
 
 
-def _modulate(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+def modulate(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Scale and shift normed tokens."""
     return x * (1 + scale) + shift
 
 
-def _gate(x: Tensor, gate: Tensor) -> Tensor:
+def gated(x: Tensor, gate: Tensor) -> Tensor:
+    """Weigh what a layer adds."""
     return x * gate
 
 
-def _per_segment(
+def per_segment(
     function: Callable[..., Tensor],
     x: Tensor,
     n: int,

@@ -27,6 +27,9 @@ DEFERRED = (
     "scipy.stats",
     "sympy",
     SHAPES,
+    # Both import torchao, where it is installed, for weights in 8 bits.
+    "diffusers.quantizers.torchao",
+    "transformers.quantizers.quantizer_torchao",
 )
 LAZY = ("diffusers.models.autoencoders", "diffusers.models.transformers", "diffusers.models.unets")
 # Decorators of the compiler that note something down about a function or class and return it.

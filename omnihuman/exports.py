@@ -43,6 +43,7 @@ class Provenance:
         decoder: digest of the slim decoder that drew it; "" for the model's own.
         version: of the registered model, 0 for one from a folder.
         loras: sha256 of each LoRA's file that was added to the weights, and its scale.
+        quantised: `int8` or `fp8` where the transformer's matrices were held so; "" where they were whole.
     """
 
     model: str
@@ -58,6 +59,7 @@ class Provenance:
     decoder: str = ""
     version: int = 0
     loras: dict[str, float] = field(default_factory=dict)
+    quantised: str = ""
 
     def tags(self) -> dict[str, str]:
         """File tags; the statement that a model made it stands there with or without the visible mark."""

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from omnihuman.autoencoder import WAN_GRID, LatentGrid, decode_video, encode_video, to_frames
 from omnihuman.conditions.encoding import ConditionEncoding
 from omnihuman.conditions.inputs import ConditionInputs
 from omnihuman.errors import InputError
 from omnihuman.guidance import OmniHumanGuidance
+from omnihuman.joint import dissolve
 from omnihuman.sampling import Sampling, draw_noise
 
 MOTION_FRAMES = 5
@@ -201,10 +201,16 @@ def generate_segments(
     Raises:
         ValueError: `first` is past 0 and `before` is missing.
     """
-    if first and before is None and video.joined:
-        raise ValueError(f"segment {first} goes on from the handover of segment {first - 1}; give it")
     steps = video.steps or pipeline.config.num_inference_steps
     guidance = pipeline.choose_guidance(steps, guidance=video.guidance)
+    if pipeline.config.get("streaming"):
+        from omnihuman.streaming.stream import streamed_segments
+
+        yield from streamed_segments(pipeline, video, first, _streamed)
+        pipeline.maybe_free_model_hooks()
+        return
+    if first and before is None and video.joined:
+        raise ValueError(f"segment {first} goes on from the handover of segment {first - 1}; give it")
     person = pipeline.encode_person(video.prompts, video.reference)
     for index in range(first, video.segments):
         conditions = _movement(pipeline, person, video, index)
@@ -233,41 +239,10 @@ def generate_segments(
     pipeline.maybe_free_model_hooks()
 
 
-def dissolve(old: Tensor, new: Tensor) -> Tensor:
-    """`new` `(B, 3, T, H, W)` with its first frames mixed with `old` `(B, 3, n, H, W)`; n = 0 leaves it as it is.
-
-    Frame i of n is `new` by i / n: in n equal steps from the old, whose decoder has long begun, to the first frame that is new alone. Two
-    things would show as softness that comes with every joint: a mean of two pictures is softer than either where they differ, and the causal
-    decoder draws the first frames of a segment softer than what follows. So the detail of a mixed frame is brought to what the old frame and
-    the first four that are new alone have, a latent's, in the same steps (docs/results/2026-11-29-joints-of-long-videos.md).
-    """
-    shared = old.shape[2]
-    if not shared:
-        return new
-    weight = (torch.arange(shared, device=new.device) / shared).view(1, 1, -1, 1, 1)
-    first, second = old.to(new.device).float(), new[:, :, : shared + 4].float()
-    fresh = _strength(second[:, :, shared:]).mean(dim=2, keepdim=True)
-    mixed = _with_detail(first.lerp(second[:, :, :shared], weight), torch.lerp(_strength(first), fresh, weight))
-    return torch.cat([mixed.to(new.dtype), new[:, :, shared:]], dim=2)
-
-
-def _with_detail(pictures: Tensor, strength: Tensor) -> Tensor:
-    """`(B, 3, T, H, W)` whose detail has this strength `(B, 1, T, 1, 1)`."""
-    detail = _detail(pictures)
-    return pictures + detail * (strength / _strength(pictures).clamp_min(1e-6) - 1)
-
-
-def _strength(pictures: Tensor) -> Tensor:
-    """`(B, 1, T, 1, 1)`: root mean square of each picture's detail."""
-    return _detail(pictures).square().mean(dim=(1, 3, 4), keepdim=True).sqrt()
-
-
-def _detail(pictures: Tensor) -> Tensor:
-    """`(B, 3, T, H, W)` less what is left of it in pictures of half the size."""
-    batch, _, frames = pictures.shape[:3]
-    flat = pictures.transpose(1, 2).flatten(0, 1)
-    soft = functional.interpolate(functional.avg_pool2d(flat, 2), scale_factor=2, mode="bilinear")
-    return (flat - soft).unflatten(0, (batch, frames)).transpose(1, 2)
+def _streamed(index: int, start: int, frames: Tensor, latents: Tensor) -> Segment:
+    """A part of a stream, which goes on from its memory and hands nothing over."""
+    nothing = frames.new_empty(0, dtype=torch.float32)
+    return Segment(index, start, frames, latents, Handover(nothing, nothing))
 
 
 def segment_noise(video: LongVideo, index: int, grid: LatentGrid = WAN_GRID) -> Tensor:

@@ -1,32 +1,34 @@
 """`OmniHumanPipeline`: prompt, reference image, sound and keypoints in, video frames out."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKLWan, DiffusionPipeline, FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
+from diffusers import DiffusionPipeline, FlowMatchEulerDiscreteScheduler, ModelMixin, UniPCMultistepScheduler
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Wav2Vec2Model
 
 from media.speech.level import RATE
 from media.weights import refuse_pickles
 from omnihuman.autoencoder import check_grid, decode_video, load_autoencoder, use_fast_layers
+from omnihuman.bases.checkpoint import class_name
+from omnihuman.bases.model import OmniHumanModel
+from omnihuman.bases.registry import base_of_class
 from omnihuman.conditions.activation import activate_conditions
 from omnihuman.conditions.audio import AudioEncoder
 from omnihuman.conditions.encoding_cache import EncodingCache
 from omnihuman.conditions.pictures import LATENTS, OUTPUT_TYPES, Pictures, fit_reference, from_pixels, to_reference
 from omnihuman.conditions.prompts import clean_prompt
 from omnihuman.conditions.sounds import Sounds, share_out, to_sounds
-from omnihuman.conditions.text import TextEncoder
+from omnihuman.conditions.text import ENCODERS, TOKENIZERS, TextEncoder
 from omnihuman.deferred_imports import deferring
 from omnihuman.errors import InputError, MissingWeights, reading_weights
 from omnihuman.guidance import OmniHumanGuidance
 from omnihuman.sampling import StepEnd, build_scheduler
 from omnihuman.saved_encoders import load_encoders
+from omnihuman.streaming.stream import stream_latents
 from omnihuman.talking import OmniHumanOutput, Talking
-from omnihuman.transformer import OmniHumanTransformer3DModel
-from omnihuman.wan.checkpoint import OWN, class_name
 from omnihuman.wan.lora import LoraLoading
 from profiles import Profile, resolve_source
 from profiles.conditions import TRACKS
@@ -49,7 +51,10 @@ class OmniHumanPipeline(Talking, LoraLoading, DiffusionPipeline):
     """Audio-driven (no keypoints) and pose-driven generation with a teacher or a one-step student.
 
     Args:
+        text_encoder, tokenizer: and of some bases up to two more, under the names of their published folders
+            (`omnihuman.conditions.text_of_bases`).
         buckets: frames, height and width of the windows that the model was trained on; empty where nothing says.
+        streaming: how the model streams (`omnihuman.streaming.settings.Streaming`); empty where it was not trained to.
 
     Example:
         >>> pipe = OmniHumanPipeline.from_pretrained("model")  # the folder of a registered version, or of `save_pretrained`
@@ -60,13 +65,14 @@ class OmniHumanPipeline(Talking, LoraLoading, DiffusionPipeline):
     """
 
     scheduler: FlowMatchEulerDiscreteScheduler | UniPCMultistepScheduler
-    model_cpu_offload_seq = "text_encoder->audio_encoder->transformer->vae"
+    model_cpu_offload_seq = "text_encoder->text_encoder_2->text_encoder_3->audio_encoder->transformer->vae"
+    _optional_components = [*ENCODERS[1:], *TOKENIZERS[1:]]  # noqa: RUF012 - diffusers' own attribute
     _callback_tensor_inputs = ["latents"]
 
     def __init__(
         self,
-        transformer: OmniHumanTransformer3DModel,
-        vae: AutoencoderKLWan,
+        transformer: OmniHumanModel,
+        vae: ModelMixin,
         text_encoder: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
         audio_encoder: Wav2Vec2Model,
@@ -79,6 +85,11 @@ class OmniHumanPipeline(Talking, LoraLoading, DiffusionPipeline):
         normalise_sound: bool = False,
         buckets: list[list[int]] = [],  # noqa: B006 - as above
         audio_states: list[int] = [],  # noqa: B006 - as above
+        streaming: dict[str, Any] = {},  # noqa: B006 - as above
+        text_encoder_2: PreTrainedModel = None,  # type: ignore[assignment] # diffusers reads no union
+        tokenizer_2: PreTrainedTokenizerBase = None,  # type: ignore[assignment] # as above
+        text_encoder_3: PreTrainedModel = None,  # type: ignore[assignment] # as above
+        tokenizer_3: PreTrainedTokenizerBase = None,  # type: ignore[assignment] # as above
     ):
         super().__init__()
         self.register_modules(
@@ -86,6 +97,10 @@ class OmniHumanPipeline(Talking, LoraLoading, DiffusionPipeline):
             vae=use_fast_layers(vae),
             text_encoder=text_encoder,
             tokenizer=tokenizer,
+            text_encoder_2=text_encoder_2,
+            tokenizer_2=tokenizer_2,
+            text_encoder_3=text_encoder_3,
+            tokenizer_3=tokenizer_3,
             audio_encoder=audio_encoder,
             scheduler=scheduler,
         )
@@ -98,6 +113,7 @@ class OmniHumanPipeline(Talking, LoraLoading, DiffusionPipeline):
             normalise_sound=normalise_sound,
             buckets=[list(bucket) for bucket in buckets],
             audio_states=list(audio_states),
+            streaming=dict(streaming),
         )
         self.set_progress_bar_config(disable=True)
         self.encoding_cache = EncodingCache()
@@ -108,7 +124,7 @@ class OmniHumanPipeline(Talking, LoraLoading, DiffusionPipeline):
         """As diffusers', but an encoder whose files lack weights, or have others, is an error and not a warning.
 
         Raises:
-            media.weights.WrongWeights: (a ValueError) with the place and the keys, or pickles; of the transformer `WanCheckpointError`.
+            media.weights.WrongWeights: (a ValueError) with the place and the keys, or pickles; of the transformer `CheckpointError`.
         """
         place = pretrained_model_name_or_path
         hub = {name: kwargs[name] for name in HUB_OPTIONS if name in kwargs}
@@ -177,10 +193,14 @@ class OmniHumanPipeline(Talking, LoraLoading, DiffusionPipeline):
             sample_rate: of samples in `audio`, Hz.
 
         Raises:
-            InputError: sizes that do not fit each other or the model's strides, guidance for a one-step student, or
+            InputError: a prompt that is no text, fewer than one step, sizes that do not fit each other or the model's strides, guidance for a one-step student, or
                 (`ConditionError`) conditions that do not go together.
         """
-        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        prompts = _texts(prompt)
+        if num_inference_steps is not None and num_inference_steps < 1:
+            raise InputError(
+                f"num_inference_steps is 1 or more, got {num_inference_steps}; leave it out for the model's own"
+            )
         if pose is not None and keypoints is not None:
             raise InputError("pose and keypoints are the same; give one of them")
         keypoints = pose if keypoints is None else keypoints
@@ -199,19 +219,21 @@ class OmniHumanPipeline(Talking, LoraLoading, DiffusionPipeline):
         active = activate_conditions([*given, *["text"] * any(map(clean_prompt, prompts))], activate, without)
         steps = num_inference_steps or self.config.num_inference_steps
         guidance = self.choose_guidance(steps, guidance_scale, guidance_scale_end, guidance)
-        conditions = self.encode_conditions(
-            prompts if "text" in active.on else [""] * len(prompts),
-            given["reference"] if "reference" in active.on else None,
-            given["audio"] if "audio" in active.on else None,
-            {name: given[name] for name in TRACKS if name in active.on},
-            num_frames,
-            height,
-            width,
-        )
         step_end = _step_end(callback_on_step_end, callback_on_step_end_tensor_inputs)
-        latents = self.sample(
-            conditions, len(prompts), num_frames, height, width, steps, guidance, generator, negative_prompt, step_end
-        )
+        shown = {name: given[name] if name in active.on else None for name in ("reference", "audio")}
+        tracks = {name: given[name] for name in TRACKS if name in active.on}
+        words = prompts if "text" in active.on else [""] * len(prompts)
+        if self.config.streaming:
+            latents = stream_latents(
+                self, words, shown["reference"], shown["audio"], tracks, num_frames, height, width, generator
+            )
+        else:
+            conditions = self.encode_conditions(
+                words, shown["reference"], shown["audio"], tracks, num_frames, height, width
+            )
+            latents = self.sample(
+                conditions, len(words), num_frames, height, width, steps, guidance, generator, negative_prompt, step_end
+            )
         made = latents if output_type in LATENTS else from_pixels(decode_video(self.vae, latents), output_type)
         self.forget_sound()
         self.maybe_free_model_hooks()
@@ -221,6 +243,13 @@ class OmniHumanPipeline(Talking, LoraLoading, DiffusionPipeline):
             seed = generator.initial_seed() if isinstance(generator, torch.Generator) else None
             making = self.making(prompts[0] if "text" in active.on else "", heard, seed, steps, guidance)
         return OmniHumanOutput(frames=made, conditions=active.record(), making=making)
+
+
+def _texts(prompt: str | Sequence[str]) -> list[str]:
+    prompts = [prompt] if isinstance(prompt, str) or not isinstance(prompt, Iterable) else list(prompt)
+    if strange := [one for one in prompts if not isinstance(one, str)]:
+        raise InputError(f'a prompt is a text, or a list of them, got {strange[0]!r}; "" leaves text off')
+    return prompts
 
 
 def _one_of(reference: Tensor | None, image: Pictures | None) -> Tensor | None:
@@ -239,7 +268,7 @@ def _step_end(callback: StepEnd | None, tensors: Sequence[str]) -> StepEnd | Non
 
 
 def build_pipeline(
-    profile: Profile, transformer: str | Path | OmniHumanTransformer3DModel, num_inference_steps: int
+    profile: Profile, transformer: str | Path | OmniHumanModel, num_inference_steps: int
 ) -> OmniHumanPipeline:
     """Join a checkpoint's transformer with the profile's frozen encoders.
 
@@ -250,19 +279,19 @@ def build_pipeline(
 
     Raises:
         MissingWeights: the checkpoint folder does not exist.
-        InputError: the autoencoder has other latents than the profile says.
+        InputError: the autoencoder has other latents than the profile says, or the transformer takes text of another number of encoders.
     """
-    if not isinstance(transformer, OmniHumanTransformer3DModel):
+    if not isinstance(transformer, OmniHumanModel):
         transformer = load_transformer(transformer)
     autoencoder = load_autoencoder(resolve_source(profile.encoders.autoencoder))
     check_grid(autoencoder, profile.transformer.latent_channels, profile.video.stride, profile.encoders.autoencoder)
-    text = TextEncoder(resolve_source(profile.encoders.text), profile.encoders.text_tokens)
+    sources = profile.encoders.texts
+    transformer.check_texts(len(sources))
+    text = TextEncoder([resolve_source(source) for source in sources], profile.encoders.text_tokens)
     sound = AudioEncoder(resolve_source(profile.encoders.audio))
     return OmniHumanPipeline(
         transformer=transformer.eval().requires_grad_(False),
         vae=autoencoder,
-        text_encoder=text.model,
-        tokenizer=text.tokenizer,
         audio_encoder=sound.model,
         normalise_sound=sound.hearing.normalised,
         audio_states=list(profile.encoders.audio_states or ()),
@@ -273,10 +302,11 @@ def build_pipeline(
         text_tokens=profile.encoders.text_tokens,
         pose_keypoints=list(profile.transformer.pose_keypoints),
         guidance_scale=1.0 if num_inference_steps == 1 else profile.evaluation.guidance_scale,
+        **text.modules(),
     )
 
 
-def load_transformer(folder: str | Path) -> OmniHumanTransformer3DModel:
+def load_transformer(folder: str | Path) -> OmniHumanModel:
     """Read a checkpoint's transformer, safetensors only.
 
     Raises:
@@ -287,7 +317,9 @@ def load_transformer(folder: str | Path) -> OmniHumanTransformer3DModel:
         raise MissingWeights(
             f"no transformer at {path}; materialise the asset that writes it (see `python -m assets --help`)"
         )
-    if (kind := class_name(path)) != OWN:
-        raise InputError(f"{path} holds a {kind}; OmniHumanTransformer3DModel.from_wan reads an official Wan2.1 one")
+    kind = class_name(path)
+    base = base_of_class(kind, path)
+    if kind != base.model:
+        raise InputError(f"{path} holds a {kind}; {base.model}.from_base reads a published one")
     with reading_weights(path):
-        return OmniHumanTransformer3DModel.from_pretrained(str(path), use_safetensors=True)
+        return base.load().from_pretrained(str(path), use_safetensors=True)

@@ -7,6 +7,7 @@ from diffusers.utils.torch_utils import get_module_execution_device
 from torch import nn
 
 from media.user_error import UserError
+from omnihuman.bases.quantised import check_quantised, quantise, quantised_as
 from omnihuman.precision import cast_weights
 from profiles import Profile
 
@@ -30,8 +31,12 @@ def devices() -> list[str]:
     return [CPU, *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
 
 
-def choose_device(asked: str) -> torch.device:
+def choose_device(asked: str, key: str = "evaluation.device") -> torch.device:
     """The device of a name: `auto` is the first GPU if there is one, else the processor; `cuda` the first GPU.
+
+    Args:
+        asked: the name.
+        key: the setting that says it, for the message.
 
     Raises:
         NoSuchDevice: it is not there.
@@ -41,21 +46,19 @@ def choose_device(asked: str) -> torch.device:
         return torch.device(there[1] if len(there) > 1 else CPU)
     name = "cuda:0" if asked == "cuda" else asked
     if name not in there:
-        raise NoSuchDevice(
-            f"evaluation.device is {asked}, and this machine has {', '.join(there)}; choose one of them, or auto"
-        )
+        raise NoSuchDevice(f"{key} is {asked}, and this machine has {', '.join(there)}; choose one of them, or auto")
     return torch.device(name)
 
 
-def sharing_devices(asked: str, processes: int | None) -> list[str]:
+def sharing_devices(asked: str, processes: int | None, key: str = "evaluation.device") -> list[str]:
     """The device of each process that shares work: every GPU where `asked` is `auto` or `cuda` and there are some, else the one that is asked for.
 
     Args:
-        asked: as of `choose_device`, whose errors it has.
+        asked, key: as of `choose_device`, whose errors it has.
         processes: how many there are to be, in turns on these devices; None is one a device.
     """
     gpus = devices()[1:]
-    there = gpus if asked in (AUTO, "cuda") and gpus else [str(choose_device(asked))]
+    there = gpus if asked in (AUTO, "cuda") and gpus else [str(choose_device(asked, key))]
     return [there[number % len(there)] for number in range(processes or len(there))]
 
 
@@ -79,9 +82,28 @@ def trained_dtype(profile: Profile, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if trained and torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
 
 
-def dtype_name(dtype: torch.dtype) -> str:
-    """`bfloat16` of `torch.bfloat16`: as profiles, records and scores say it."""
-    return str(dtype).removeprefix("torch.")
+def choose_quantised(profile: Profile, device: torch.device) -> str:
+    """`int8` or `fp8` where the profile's models are to hold their matrices so, "" where not.
+
+    Raises:
+        omnihuman.bases.quantised.CannotQuantise: it is asked for and cannot be had on this device.
+    """
+    asked = profile.evaluation.quantise
+    if asked == "none":
+        return ""
+    check_quantised(asked, device)
+    return asked
+
+
+def numbers_name(dtype: torch.dtype, quantised: str) -> str:
+    """`bfloat16` of `torch.bfloat16`, or `bfloat16, weights in int8`: as records and scores say what a model computed in."""
+    name = str(dtype).removeprefix("torch.")
+    return f"{name}, weights in {quantised}" if quantised else name
+
+
+def numbers_of(transformer: Any) -> str:
+    """`numbers_name` of a transformer as it is."""
+    return numbers_name(transformer.dtype, quantised_as(transformer))
 
 
 def check_bfloat16(asked: str, remedy: str, device: torch.device) -> None:
@@ -106,26 +128,32 @@ def check_bfloat16(asked: str, remedy: str, device: torch.device) -> None:
 def place_pipeline(pipeline: Any, profile: Profile, keep_dtype: bool = False) -> Any:
     """Bring a pipeline to where the profile's models compute, and return it.
 
-    In bfloat16 are then the weights of transformer and text encoder, but for those that Wan keeps in float32; sound is encoded in float32,
-    and the autoencoder in what it was loaded in.
+    In bfloat16 are then the weights of transformer and text encoders, but for those that Wan keeps in float32; sound is encoded in float32,
+    and the autoencoder in what it was loaded in. `evaluation.quantise` rounds the transformer's matrices.
 
     Args:
         pipeline: an `OmniHumanPipeline`.
-        profile: `evaluation.device`, `evaluation.dtype`, and what was trained in.
+        profile: `evaluation.device`, `evaluation.dtype`, `evaluation.quantise`, and what was trained in.
         keep_dtype: only move it, because its weights are still to be saved.
 
     Raises:
         NoSuchDevice: as `choose_device`.
+        omnihuman.bases.quantised.CannotQuantise: as `choose_quantised`.
     """
     device = choose_device(profile.evaluation.device)
-    return bring_pipeline(pipeline, device, None if keep_dtype else choose_dtype(profile, device))
+    if keep_dtype:
+        return bring_pipeline(pipeline, device, None)
+    return bring_pipeline(pipeline, device, choose_dtype(profile, device), choose_quantised(profile, device))
 
 
-def bring_pipeline(pipeline: Any, device: torch.device, dtype: torch.dtype | None) -> Any:
+def bring_pipeline(pipeline: Any, device: torch.device, dtype: torch.dtype | None, quantised: str = "") -> Any:
     """As `place_pipeline`, where no profile says where to; None leaves the weights in their own dtype."""
     if dtype is not None:
         cast_weights(pipeline.transformer, dtype)
-        pipeline.text_encoder.to(dtype)
+        for model in pipeline.text_encoders:
+            model.to(dtype)
+    if quantised:
+        quantise(pipeline.transformer, quantised, device)
     return pipeline.to(device)
 
 

@@ -7,6 +7,8 @@ from torch import Tensor
 from omnihuman.errors import InputError
 
 REFERENCE, MOTION = 0, 1
+# Cosine and sine of every token, as the base's attention takes them.
+Tables = tuple[Tensor, Tensor]
 
 
 def rotary_of_packed(
@@ -31,17 +33,28 @@ def rotary_of_packed(
     Raises:
         InputError: the video reaches the reference's index, or a position lies past the tables.
     """
+    return rotary_at(rope, *places_of_packed(kind, packed, video, reference_position, reference_index))
+
+
+def places_of_packed(
+    kind: int,
+    packed: tuple[int, int, int],
+    video: tuple[int, int, int],
+    reference_position: str,
+    reference_index: int,
+) -> tuple[range | list[int], range, range]:
+    """Times, rows and columns for `rotary_of_packed`, whatever tables a base has. Raises the same."""
     count, rows, columns = packed
     if kind == MOTION:
-        return rotary_at(rope, range(-count, 0), range(rows), range(columns))
+        return range(-count, 0), range(rows), range(columns)
     if reference_position == "far":
         if video[0] > reference_index:
             raise InputError(
                 f"{video[0]} video latents reach the reference's temporal index {reference_index}; "
                 "raise reference_index or use reference_position='zero'"
             )
-        return rotary_at(rope, range(reference_index, reference_index + count), range(rows), range(columns))
-    return rotary_at(rope, [0] * count, range(video[1], video[1] + rows), range(video[2], video[2] + columns))
+        return range(reference_index, reference_index + count), range(rows), range(columns)
+    return [0] * count, range(video[1], video[1] + rows), range(video[2], video[2] + columns)
 
 
 def rotary_at(rope: WanRotaryPosEmbed, times: range | list[int], rows: range, columns: range) -> tuple[Tensor, Tensor]:

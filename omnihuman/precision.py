@@ -8,9 +8,10 @@ Wan keeps in float32.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
-from diffusers import WanTransformer3DModel
+from diffusers.models.normalization import RMSNorm as DiffusersRMSNorm
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -34,6 +35,14 @@ class GivenDtypeRMSNorm(nn.RMSNorm):
         return F.rms_norm(x, list(self.normalized_shape), gains, self.eps)
 
 
+class GivenDtypeDiffusersRMSNorm(DiffusersRMSNorm):
+    """The same of diffusers' own norm, which the joint attention of MMDiTs has."""
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        """Same shape and dtype in and out, normalised over the last axis."""
+        return super().forward(hidden_states).to(hidden_states.dtype)
+
+
 def compute_by_dtype(model: nn.Module, exact: tuple[str, ...]) -> None:
     """Swap in place what autocast would treat otherwise: matrices below the modules named `exact`, and norms. Parameters and their names stay."""
     for name, module in model.named_modules():
@@ -41,6 +50,8 @@ def compute_by_dtype(model: nn.Module, exact: tuple[str, ...]) -> None:
             module.__class__ = OwnDtypeLinear
         elif type(module) is nn.RMSNorm:
             module.__class__ = GivenDtypeRMSNorm
+        elif type(module) is DiffusersRMSNorm:
+            module.__class__ = GivenDtypeDiffusersRMSNorm
 
 
 @contextmanager
@@ -82,15 +93,15 @@ def edge_dtype(module: nn.Module) -> torch.dtype:
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
 
 
-def stays_float32(name: str) -> bool:
-    """Whether a parameter of this name is one of those that Wan keeps in float32, when its others are in bfloat16."""
-    return bool(set(name.split(".")) & set(WanTransformer3DModel._keep_in_fp32_modules))
+def stays_float32(name: str, model: Any) -> bool:
+    """Whether a parameter of this name is one of those that a model or class keeps in float32, when its others are in bfloat16."""
+    return bool(set(name.split(".")) & set(getattr(model, "_keep_in_fp32_modules", None) or ()))
 
 
 def cast_weights(model: nn.Module, dtype: torch.dtype) -> None:
-    """Parameters in `dtype`, for a network that only answers; those that Wan keeps in float32 are float32.
+    """Parameters in `dtype`, for a network that only answers; those that its base keeps in float32 are float32.
 
     `model.to(dtype)` would round them too, and the rotary tables.
     """
     for name, parameter in model.named_parameters():
-        parameter.data = parameter.data.to(torch.float32 if stays_float32(name) else dtype)
+        parameter.data = parameter.data.to(torch.float32 if stays_float32(name, model) else dtype)

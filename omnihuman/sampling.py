@@ -8,10 +8,10 @@ from diffusers import FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
 from torch import Tensor
 
 from omnihuman.autoencoder import LatentGrid
+from omnihuman.bases.model import OmniHumanModel
 from omnihuman.conditions.inputs import FORWARD_NAMES, ConditionInputs
 from omnihuman.errors import InputError
 from omnihuman.guidance import OmniHumanGuidance
-from omnihuman.transformer import OmniHumanTransformer3DModel
 from profiles.judging import SamplingConfig
 
 # Called after each step with (pipeline, step, timestep, {"latents": ...}); may return {"latents": ...} to go on from.
@@ -49,7 +49,7 @@ def sampling_of(scheduler: FlowMatchEulerDiscreteScheduler | UniPCMultistepSched
 class Sampling:
     """A part of `OmniHumanPipeline`, whose modules and configuration it reads."""
 
-    transformer: OmniHumanTransformer3DModel
+    transformer: OmniHumanModel
     scheduler: FlowMatchEulerDiscreteScheduler | UniPCMultistepScheduler
     config: Any
     vae: Any
@@ -72,8 +72,13 @@ class Sampling:
             guidance: instead of both.
 
         Raises:
-            InputError: both ways at once, or guidance for one step of a student, whose distillation has it inside.
+            InputError: both ways at once, guidance for one step of a student, whose distillation has it inside, or other than one step of a student
+                that streams.
         """
+        if steps != 1 and self.config.get("streaming"):
+            raise InputError(
+                f"a streaming student makes each latent in 1 step, not {steps}: leave the steps out, or sample the teacher"
+            )
         if guidance is not None and (scale is not None or end is not None):
             raise InputError("give guidance, or guidance_scale and guidance_scale_end, not both")
         scale = self.config.guidance_scale if scale is None else scale

@@ -9,30 +9,45 @@ import torch
 
 from media.weights import load_network
 from omnihuman.conditions.audio import AUDIO_BESIDE, AUDIO_UNUSED
+from omnihuman.conditions.text import ENCODERS as TEXT_ENCODERS
 from omnihuman.conditions.text import TEXT_BESIDE
 
-# By name in model_index.json: what may be missing from the files, and what may stand beside the network.
+INDEX = "model_index.json"
+# By name in it: what may be missing from the files, and what may stand beside the network.
 ENCODERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "vae": ((), ()),
-    "text_encoder": ((), TEXT_BESIDE),
+    **dict.fromkeys(TEXT_ENCODERS, ((), TEXT_BESIDE)),
     "audio_encoder": (AUDIO_UNUSED, AUDIO_BESIDE),
 }
 LIBRARIES = ("diffusers", "transformers")
 REMEDY = "save the pipeline again with save_pretrained, or download it again"
 
 
+def read_index(folder: Path) -> dict[str, Any]:
+    """What a pipeline's folder says of itself and its parts; empty where it says nothing.
+
+    Raises:
+        OSError, ValueError: a file that cannot be read.
+    """
+    if not (folder / INDEX).is_file():
+        return {}
+    said = json.loads((folder / INDEX).read_text())
+    if not isinstance(said, dict):
+        raise ValueError(f"{INDEX} holds no JSON object")
+    return said
+
+
 def load_encoders(folder: Path, asked: dict[str, Any]) -> dict[str, Any]:
     """Those of a pipeline's folder that the caller of `from_pretrained` does not bring along.
 
     Args:
-        folder: with `model_index.json`.
+        folder: of a pipeline.
         asked: the keywords of `from_pretrained`.
 
     Raises:
         media.weights.WrongWeights: one of them is not whole.
     """
-    index = folder / "model_index.json"
-    kinds = json.loads(index.read_text()) if index.is_file() else {}
+    kinds = read_index(folder)
     return {
         name: _load(folder / name, kinds[name], _dtype(name, asked), asked.get("variant"), *differences)
         for name, differences in ENCODERS.items()

@@ -12,6 +12,7 @@ from torch import Tensor
 from media.speech.length import LONGEST_UNASKED, frames_of_sound, frames_together
 from media.speech.level import RATE
 from omnihuman.autoencoder import LatentGrid
+from omnihuman.bases.quantised import quantised_as
 from omnihuman.conditions.activation import activate_conditions
 from omnihuman.conditions.pictures import Pictures, fit_reference, to_reference
 from omnihuman.conditions.prompts import clean_prompt
@@ -24,6 +25,7 @@ from omnihuman.long_video import LongVideo, SegmentMaker, generate_segments
 
 logger = logging.get_logger(__name__)
 WINDOW = 17  # frames of a clip where neither caller nor model says how many
+MOST_BYTES = 16 * 2**30  # of frames that `talk` holds at once
 
 
 @dataclass
@@ -86,7 +88,7 @@ class Talking(SegmentMaker):
 
         Raises:
             InputError: as `__call__`, or several pictures or sounds, a pose that ends before the video, no length, or more than
-                `LONGEST_UNASKED` seconds that nobody asked for.
+                `LONGEST_UNASKED` seconds that nobody asked for, or more than `MOST_BYTES` of frames.
         """
         reference, (height, width) = fit_reference(
             None if image is None else to_reference(image), height, width, self.shapes(), self.multiple
@@ -100,6 +102,11 @@ class Talking(SegmentMaker):
         if any(len(value) != 1 for value in given.values()):
             raise InputError("talk makes one video: give one picture and one sound, and call it again for the next")
         frames = self._frames_to_make(sound, pose, seconds)
+        if (held := 3 * frames * height * width) > MOST_BYTES:
+            raise InputError(
+                f"talk holds all frames in memory, here {held / 2**30:.0f} GiB; `omnihuman generate` writes a file as it goes, and "
+                "omnihuman.long_video.generate_segments gives a segment at a time"
+            )
         video = LongVideo(
             [prompt],
             reference,
@@ -156,6 +163,7 @@ class Talking(SegmentMaker):
             None if sound is None else sound.float().cpu().numpy(),
             self.config.fps,
             pipeline.loras(),
+            quantised=quantised_as(pipeline.transformer),
         )
 
     def shapes(self) -> list[tuple[int, int]]:
@@ -164,7 +172,7 @@ class Talking(SegmentMaker):
     @property
     def multiple(self) -> int:
         """Pixels of a token along an axis: heights and widths are multiples of it."""
-        return LatentGrid.of(self.vae).stride * int(self.transformer.config.patch_size[1])
+        return LatentGrid.of(self.vae).stride * int(self.transformer.patch[1])
 
     def _window(self, height: int, width: int) -> int:
         """Frames of a window of this size, else of the model's first, else `WINDOW`."""
@@ -174,8 +182,8 @@ class Talking(SegmentMaker):
     def frames_for(self, sound: Tensor | None, num_frames: int | None, height: int, width: int) -> int:
         asked = num_frames is not None
         frames = num_frames if num_frames is not None else self._window(height, width)
-        if frames % 4 != 1:
-            raise InputError(f"num_frames is 4n+1 (the causal autoencoder), got {frames}")
+        if frames % 4 != 1 or frames < 1:
+            raise InputError(f"num_frames is 4n+1 (the causal autoencoder): 1, 5, 9 and so on, got {frames}")
         # A frame more is no sound that anybody misses.
         if sound is not None and sound.shape[1] > (frames + 1) / self.config.fps * RATE:
             lasts, made = f"the sound lasts {sound.shape[1] / RATE:.2f} s", f"{frames / self.config.fps:.2f} s"

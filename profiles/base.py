@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(gt=0)]
+Device = Annotated[str, Field(pattern=r"^[a-z]+(:\d+)?$")]
 
 
 class Strict(BaseModel):

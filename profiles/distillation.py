@@ -116,11 +116,48 @@ class AdversarialConfig(Strict):
             raise ValueError("give micro_batch or gradient_accumulation, and not both: the one follows from the other")
         return self
 
+    @property
+    def updates(self) -> int:
+        """All of the phase."""
+        return self.critic_warmup + self.steps
+
     @model_serializer(mode="wrap")
     def _as_before(self, values: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """How an update is cut into passes goes unsaid where nothing is asked for: what was made before stays current."""
         unsaid = (("micro_batch", None), ("sequence_parallel", None), ("stacked", True))
         return {key: value for key, value in values(self).items() if (key, value) not in unsaid}
+
+
+class StreamingConfig(AdversarialConfig):
+    """A causal student that makes a latent at a time (APT2): first it follows the one-step student on that one's own videos, then it is
+    trained against real ones on videos of its own.
+
+    Attributes:
+        window: latents that a latent sees, itself among them.
+        lookahead: video frames of sound after a latent that it hears.
+        sink: the reference is seen for ever.
+        teacher_forcing: updates of the generator on the parent's videos, before the discriminator begins.
+        forcing_rate: factor on the generator's rates in these; it falls to a tenth of it.
+        distillation_weight: of the squared distance to the parent's video, beside the discriminator's word, in a video's first window.
+        rounds: a video is trained on so many windows after its first, on the state that those before it left; which one is drawn.
+        disturbed: share of samples whose past is spoiled before the student goes on from it.
+    """
+
+    window: Annotated[int, Field(ge=2)] = 5
+    lookahead: Annotated[int, Field(ge=0, le=4)] = 2
+    sink: bool = True
+    teacher_forcing: Annotated[int, Field(ge=0)] = 0
+    forcing_rate: Annotated[float, Field(gt=0.0)] = 1.0
+    distillation_weight: Annotated[float, Field(ge=0.0)] = 0.0
+    rounds: Annotated[int, Field(ge=0)] = 2
+    disturbed: Ratio = 0.25
+    objective: Literal["non_saturating", "relativistic"] = "relativistic"
+    timestep_shift: Annotated[float, Field(gt=0.0)] = 1.0
+
+    @property
+    def updates(self) -> int:
+        """All of the phase."""
+        return self.teacher_forcing + super().updates
 
 
 class SlimDecoderConfig(Strict):

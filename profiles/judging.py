@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from profiles.base import Positive, Strict
+from profiles.base import Device, Positive, Strict
 
 PUPPETS, RENDERED_PEOPLE, PACKAGED, HELD_OUT, TEST_SET = (
     "puppets",
@@ -73,6 +73,7 @@ class EvaluationConfig(Strict):
         sampling: solver and shift of the teacher.
         device: where models generate and networks judge: `cpu`, `cuda`, `cuda:1` and so on; `auto` is the first GPU if there is one.
         dtype: in which models compute; `auto` is float32 on a processor, and on a GPU `engine.precision`. Judges compute in float32.
+        quantise: `int8` or `fp8` rounds the matrices of the transformer's blocks to 8 bits when a model is loaded to answer.
     """
 
     benchmarks: Annotated[list[BenchmarkName], Field(min_length=1), AfterValidator(_each_once)] = [PUPPETS]
@@ -85,13 +86,19 @@ class EvaluationConfig(Strict):
     bootstrap: Positive = 500
     networks: JudgesConfig = JudgesConfig()
     sampling: SamplingConfig = SamplingConfig()
-    device: Annotated[str, Field(pattern=r"^[a-z]+(:\d+)?$")] = "auto"
+    device: Device = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    quantise: Literal["none", "int8", "fp8"] = "none"
 
     @model_serializer(mode="wrap")
     def _as_before(self, values: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Unshifted Euler, and a device and dtype that nobody chose, go unsaid: what was made so stays current."""
-        unsaid = (("sampling", SamplingConfig().model_dump()), ("device", "auto"), ("dtype", "auto"))
+        """Unshifted Euler, whole weights, and a device and dtype that nobody chose, go unsaid: what was made so stays current."""
+        unsaid = (
+            ("sampling", SamplingConfig().model_dump()),
+            ("device", "auto"),
+            ("dtype", "auto"),
+            ("quantise", "none"),
+        )
         return {key: value for key, value in values(self).items() if (key, value) not in unsaid}
 
     @model_validator(mode="after")
@@ -145,6 +152,22 @@ THRESHOLDS_BEFORE = {
 }
 
 
+class StreamingGate(Strict):
+    """How far a streaming student may fall behind the one-step student that it comes from, and still become champion of its own name.
+
+    Attributes:
+        mouth_correlation_lost: by how much r of the mouth may be lower.
+        mouth_over_floor: by how much r must be higher than with another clip's sound.
+        joints: missing joints, and the error of those that are found, may be so many times as large.
+        seam: the change from a latent to the next over the change within latents may be so many times as large.
+    """
+
+    mouth_correlation_lost: Annotated[float, Field(ge=0.0)] = 0.02
+    mouth_over_floor: Annotated[float, Field(ge=0.0)] = 0.5
+    joints: Annotated[float, Field(ge=1.0)] = 1.1
+    seam: Annotated[float, Field(ge=1.0)] = 1.1
+
+
 class GateConfig(Strict):
     """What a challenger must reach before it becomes champion.
 
@@ -154,12 +177,23 @@ class GateConfig(Strict):
         champion_margin: share of a threshold by which it may be worse than the champion.
         headline: by this criterion it must be better than the champion, beyond the champion's interval; null asks no such thing.
         slice_slack: share of a threshold by which a slice of the benchmark may miss it.
+        streaming: the same for the streaming student, which is held against the one-step student.
     """
 
     criteria: Annotated[dict[str, Criterion], Field(min_length=1)]
     champion_margin: float = 0.02
     headline: str | None = None
     slice_slack: Annotated[float, Field(ge=0.0)] = 0.25
+    streaming: StreamingGate = StreamingGate()
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, values: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A streaming student's bounds that nobody chose go unsaid: they are no part of what other models are judged by."""
+        return {
+            key: value
+            for key, value in values(self).items()
+            if (key, value) != ("streaming", StreamingGate().model_dump())
+        }
 
     @model_validator(mode="before")
     @classmethod

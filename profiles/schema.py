@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from profiles.base import Positive, Ratio, Strict
+from profiles.base import Device, Positive, Ratio, Strict
 from profiles.conditions import CONDITIONS, STRONGEST
 from profiles.distillation import (
     AdversarialConfig,
@@ -16,6 +16,7 @@ from profiles.distillation import (
     GuidanceConfig,
     ProbeConfig,
     SlimDecoderConfig,
+    StreamingConfig,
 )
 from profiles.judging import PUPPETS, Criterion, EvaluationConfig, GateConfig, JudgesConfig, SamplingConfig
 from profiles.networks import EncoderConfig, TransformerConfig
@@ -34,7 +35,7 @@ from profiles.video import Bucket, VideoConfig
 __all__ = [
     "CONDITIONS", "RATIO_PRESETS", "AdversarialConfig", "Bucket", "CollapseConfig", "ConsistencyConfig", "Criterion", "CurationConfig",
     "DemoConfig", "EncoderConfig", "EngineConfig", "EvaluationConfig", "GateConfig", "GuidanceConfig", "JudgesConfig", "LoraConfig", "OptimizerConfig", "ProbeConfig",
-    "Profile", "Ratios", "RefreshConfig", "SamplingConfig", "ScoresConfig", "SlimDecoderConfig", "StageConfig", "TransformerConfig", "VideoConfig", "WatchConfig",
+    "Profile", "Ratios", "RefreshConfig", "SamplingConfig", "ScoresConfig", "SlimDecoderConfig", "StageConfig", "StreamingConfig", "TransformerConfig", "VideoConfig", "WatchConfig",
 ]  # fmt: skip
 
 
@@ -48,6 +49,8 @@ class CurationConfig(Strict):
     Attributes:
         encoding_gib: what the autoencoder may hold of the windows that it encodes at once, beside the encoders' weights: 2 windows of 480p and 81
             frames, and never more than 16. No part of any asset's version.
+        device: where torch's networks of scores compute, in the processes that look at clips: `cpu`, `cuda:1` and so on; of `cuda` and `auto`
+            each process takes one of the GPUs, and `auto` the processor where there is none. No part of any asset's version.
     """
 
     shard_clips: Positive = 1024
@@ -63,6 +66,7 @@ class CurationConfig(Strict):
     pose: str
     silent_pose: bool = False
     encoding_gib: Annotated[float, Field(gt=0.0)] = 8.0
+    device: Device = "cpu"
 
 
 class RefreshConfig(Strict):
@@ -149,6 +153,7 @@ class Profile(Strict):
     reports: ReportsConfig = ReportsConfig()
     continuation: ContinuationConfig | None = None
     slim_decoder: SlimDecoderConfig | None = None
+    streaming: StreamingConfig | None = None
     demo: DemoConfig | None = None
 
     @model_validator(mode="before")

@@ -4,6 +4,7 @@ import os
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography import x509
@@ -12,12 +13,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from media import write_atomically
 from media.access import others_may_read
 from provenance.settings import CERTIFICATE, KEY, ProvenanceError, SigningSettings
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 DEVELOPMENT = "OmniHuman pipeline, development certificate"
 DEVELOPMENT_FILE, PUBLIC_FILE = "development.pem", "certificate.pem"
+WEIGHTS_FILE = "development-weights.pem"  # OpenSSF's model-signing signs with no Ed25519 key
 YEARS = 10  # of the development certificate: without time stamps, what it signed can be checked for that long
 # C2PA technical specification 2.2, section 13.2: allowed signature algorithms, by curve.
 CURVES = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
@@ -34,7 +37,8 @@ class Credentials:
         algorithm: as C2PA names it, such as `es256`.
         key: the private key.
         certificate: the signing one.
-        source: file of the certificate, for messages.
+        source: file of the certificate.
+        key_source: file of the key.
     """
 
     chain: bytes
@@ -43,6 +47,7 @@ class Credentials:
     key: PrivateKey
     certificate: x509.Certificate
     source: Path
+    key_source: Path
 
     @property
     def development(self) -> bool:
@@ -57,14 +62,27 @@ def load_credentials(settings: SigningSettings) -> Credentials:
         ProvenanceError: they cannot be read, do not go together, are not valid today or not of C2PA's profile, or others may read the key.
     """
     if settings.certificate is not None and settings.key is not None:
-        credentials = _read(settings.certificate, settings.key)
+        certificate, key = settings.certificate, settings.key
     else:
-        file = settings.folder / DEVELOPMENT_FILE
-        if not file.is_file():
+        certificate = key = settings.folder / DEVELOPMENT_FILE
+        if not certificate.is_file():
             _make_development(settings.folder)
-        credentials = _read(file, file)
-    _check(credentials)
-    return credentials
+    return _read_valid(certificate, key)
+
+
+def load_weights_credentials(settings: SigningSettings) -> Credentials:
+    """Those of `load_credentials` where they are of an elliptic curve of NIST or are the operator's own; else a second development certificate of one.
+
+    Raises:
+        ProvenanceError: as `load_credentials`.
+    """
+    exports = load_credentials(settings)
+    if settings.certificate is not None or isinstance(exports.key, ec.EllipticCurvePrivateKey):
+        return exports
+    file = settings.folder / WEIGHTS_FILE
+    if not file.is_file():
+        _make_development(settings.folder, WEIGHTS_FILE)
+    return _read_valid(file, file)
 
 
 def own_certificates(settings: SigningSettings) -> list[x509.Certificate]:
@@ -73,7 +91,8 @@ def own_certificates(settings: SigningSettings) -> list[x509.Certificate]:
     Raises:
         ProvenanceError: a file that is named holds no certificate.
     """
-    files = [settings.certificate or settings.folder / DEVELOPMENT_FILE, settings.trusted]
+    development = [settings.folder / name for name in (DEVELOPMENT_FILE, WEIGHTS_FILE)]
+    files = [*([settings.certificate] if settings.certificate else development), settings.trusted]
     named = [settings.certificate, settings.trusted]
     found: list[x509.Certificate] = []
     for file in files:
@@ -92,7 +111,24 @@ def anchors(settings: SigningSettings) -> bytes:
     return b"".join(pems)
 
 
-def _read(certificate: Path, key: Path) -> Credentials:
+def _read_valid(certificate: Path, key: Path) -> Credentials:
+    credentials = _read(certificate, key, _state(certificate), _state(key))
+    _check_today(credentials)
+    return credentials
+
+
+def _state(file: Path) -> tuple[int, ...]:
+    """Another one where a file was written anew or its permissions were changed; nothing of a file that is not there."""
+    try:
+        found = file.stat()
+    except OSError:
+        return ()
+    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+@lru_cache(8)
+def _read(certificate: Path, key: Path, *states: tuple[int, ...]) -> Credentials:
+    """Read and check a pair; once in this process for as long as both files stay as they are, which `states` tell."""
     chain = _certificates(certificate)
     _refuse_open(key)
     try:
@@ -109,7 +145,9 @@ def _read(certificate: Path, key: Path) -> Credentials:
         raise ProvenanceError(f"{key} is a {type(loaded).__name__}; C2PA signs with EC, RSA or Ed25519 keys")
     pem = loaded.private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     chain_pem = b"".join(one.public_bytes(PEM) for one in chain)
-    return Credentials(chain_pem, pem, _algorithm(loaded, key), loaded, chain[0], certificate)
+    credentials = Credentials(chain_pem, pem, _algorithm(loaded, key), loaded, chain[0], certificate, key)
+    _check(credentials)
+    return credentials
 
 
 def _certificates(file: Path) -> list[x509.Certificate]:
@@ -147,15 +185,19 @@ def _check(credentials: Credentials) -> None:
         raise ProvenanceError(
             f"the key is not that of the certificate {source}; {CERTIFICATE} and {KEY} must go together"
         )
-    now = datetime.now(UTC)
-    if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
-        until = f"{certificate.not_valid_before_utc:%Y-%m-%d} to {certificate.not_valid_after_utc:%Y-%m-%d}"
-        renewed = "remove the file and a new one is made" if credentials.development else "have it renewed"
-        raise ProvenanceError(f"the certificate {source} is valid from {until}, not today; {renewed}")
     if missing := _missing_of_profile(certificate):
         raise ProvenanceError(
             f"the certificate {source} lacks {missing}, which C2PA asks of one that signs; have one issued with it"
         )
+
+
+def _check_today(credentials: Credentials) -> None:
+    """A certificate may expire while a server runs."""
+    certificate, source, now = credentials.certificate, credentials.source, datetime.now(UTC)
+    if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+        until = f"{certificate.not_valid_before_utc:%Y-%m-%d} to {certificate.not_valid_after_utc:%Y-%m-%d}"
+        renewed = "remove the file and a new one is made" if credentials.development else "have it renewed"
+        raise ProvenanceError(f"the certificate {source} is valid from {until}, not today; {renewed}")
 
 
 def _missing_of_profile(certificate: x509.Certificate) -> str:
@@ -175,22 +217,26 @@ def _missing_of_profile(certificate: x509.Certificate) -> str:
     return ""
 
 
-def _make_development(folder: Path) -> None:
-    """One file with key and certificate, so that two processes that begin together end with one pair; and the certificate alone, to give away."""
+def _make_development(folder: Path, name: str = DEVELOPMENT_FILE) -> None:
+    """One file with key and certificate, so that two processes that begin together end with one pair; and the certificates alone, to give away."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        key = ec.generate_private_key(ec.SECP256R1())
+        # Of C2PA's kinds of keys its library signs fastest with Ed25519.
+        of_weights = name == WEIGHTS_FILE
+        key = ec.generate_private_key(ec.SECP256R1()) if of_weights else ed25519.Ed25519PrivateKey.generate()
         certificate = _self_signed(key)
         private = key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        handle, name = tempfile.mkstemp(dir=folder, prefix=".tmp-")  # readable by its owner alone
-        draft = Path(name)
+        handle, made = tempfile.mkstemp(dir=folder, prefix=".tmp-")  # readable by its owner alone
+        draft = Path(made)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(certificate.public_bytes(PEM) + private)
                 file.flush()
                 os.fsync(file.fileno())
-            os.link(draft, folder / DEVELOPMENT_FILE)
-            (folder / PUBLIC_FILE).write_bytes(certificate.public_bytes(PEM))
+            os.link(draft, folder / name)
+            made_here = [folder / one for one in (DEVELOPMENT_FILE, WEIGHTS_FILE) if (folder / one).is_file()]
+            public = b"".join(_certificates(one)[0].public_bytes(PEM) for one in made_here)
+            write_atomically(folder / PUBLIC_FILE, public)
         except FileExistsError:
             pass  # another process was first; its pair is the one
         finally:
@@ -201,7 +247,7 @@ def _make_development(folder: Path) -> None:
         ) from error
 
 
-def _self_signed(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+def _self_signed(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> x509.Certificate:
     name = x509.Name(
         [
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, "not verified"),
@@ -228,7 +274,7 @@ def _self_signed(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
+        .sign(key, None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256())
     )
 
 

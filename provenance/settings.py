@@ -28,6 +28,7 @@ class SigningSettings:
     Attributes:
         required: an export that cannot be signed fails; False signs nothing.
         watermark: whether exported pictures carry the invisible mark.
+        network: folder of a published network that puts it in and reads it; None for our own pattern.
         icon: seconds from one showing of the icon to the next, the first at the start; None shows none.
         certificate, key: PEM files of the operator's own; None for the development certificate.
         folder: where the development certificate lives.
@@ -43,6 +44,7 @@ class SigningSettings:
     folder: Path = Path()
     time_stamps: str | None = None
     trusted: Path | None = None
+    network: Path | None = None
 
 
 def read_settings() -> SigningSettings:
@@ -57,13 +59,14 @@ def read_settings() -> SigningSettings:
         raise ProvenanceError(f"{there} is set and {missing} is not; a certificate and its key go together: set both")
     return SigningSettings(
         _one_of(SIGNING, REQUIRED, OFF) == REQUIRED,
-        _one_of(WATERMARK, ON, OFF) == ON,
+        os.environ.get(WATERMARK) != OFF,
         _seconds(ICON),
         certificate,
         key,
         _path(KEYS) or _configuration() / "omnihuman" / "signing",
         os.environ.get(TIME_STAMPS) or None,
         trusted,
+        _network(),
     )
 
 
@@ -77,6 +80,15 @@ def _one_of(name: str, default: str, other: str) -> str:
     if value not in (default, other):
         raise ProvenanceError(f"{name} is {value!r}; set it to {default} or {other}")
     return value
+
+
+def _network() -> Path | None:
+    folder = None if os.environ.get(WATERMARK) in (ON, OFF) else _path(WATERMARK)
+    if folder is not None and not folder.is_dir():
+        raise ProvenanceError(
+            f"{WATERMARK} is {str(folder)!r}; set it to {ON} or {OFF}, or to a folder with a published network's ONNX files"
+        )
+    return folder
 
 
 def _seconds(name: str) -> float | None:
@@ -94,7 +106,10 @@ def _seconds(name: str) -> float | None:
 
 def _path(name: str) -> Path | None:
     value = os.environ.get(name)
-    return Path(value).expanduser() if value else None
+    try:
+        return Path(value).expanduser() if value else None
+    except RuntimeError as error:
+        raise ProvenanceError(f"{name} is {value!r}: {error}; name a folder or file that is there") from error
 
 
 def _configuration() -> Path:

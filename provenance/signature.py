@@ -108,7 +108,9 @@ def _judge(store: dict[str, Any], trust: Trust) -> LayerVerdict:
         return LayerVerdict(
             LAYER, CHANGED, "changed", f"signed by us, and changed since ({', '.join(sorted(set(broken)))})", says
         )
-    return LayerVerdict(LAYER, UNTOUCHED, "intact", "signed by us, and not a byte was changed since", says)
+    made = ", ".join(str(says[key]) for key in ("model", "made") if says.get(key))
+    told = "signed by us, and not a byte was changed since" + (f": {made}" if made else "")
+    return LayerVerdict(LAYER, UNTOUCHED, "intact", told, says)
 
 
 def _codes(results: dict[str, Any]) -> list[str]:

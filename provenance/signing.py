@@ -1,12 +1,12 @@
 """The last write of an export: a copy of the file with its C2PA manifest, whole or not at all."""
 
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
-from io import BytesIO, FileIO
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +16,21 @@ from media import flush_to_disk, whole_file
 from provenance.certificates import Credentials, load_credentials
 from provenance.media_types import media_type
 from provenance.settings import ProvenanceError, SigningSettings, read_settings
+from provenance.streams import sign_file
 
 GENERATOR = "omnihuman-pipeline"
 # IPTC's term for media that a trained model made; C2PA manifests use the same.
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 STATEMENT = "omnihuman.generation"  # our assertion beside C2PA's own
-IN_MEMORY = (
-    8 * 2**20
-)  # bytes: up to here the library works in memory, where it need not ask the system five hundred times
-# No thumbnails: an ingredient's would put a person's picture into every file. Pictures are hashed in pieces of 1 MiB (C2PA's Merkle trees) and what the library
-# keeps of a file beyond 8 MiB lies on disk: otherwise it holds a video twice in memory.
+# No thumbnails: an ingredient's would put a person's picture into every file.
 BUILDING = {
     "builder": {"thumbnail": {"enabled": False}},
     "verify": {"verify_after_sign": False, "verify_trust": False},
-    "core": {"backing_store_memory_threshold_in_mb": 8, "merkle_tree_chunk_size_in_kb": 1024},
 }
+# Of files larger than this pictures are hashed in pieces of 1 MiB (C2PA's Merkle trees) and what the library keeps beyond 8 MiB lies on disk: otherwise it
+# holds a video twice in memory.
+AT_ONCE = 8 * 2**20  # bytes
+IN_PIECES = {"core": {"backing_store_memory_threshold_in_mb": 8, "merkle_tree_chunk_size_in_kb": 1024}}
 
 
 @dataclass(frozen=True)
@@ -84,60 +84,29 @@ class Signer:
 
     def _write(self, source: Path, destination: Path, statement: Statement) -> None:
         credentials = self._credentials
-        kind, now = media_type(source), datetime.now(UTC)
+        kind = media_type(source)
         if kind is None:
             raise ProvenanceError(f"{source} is no file that can carry a C2PA manifest; export an mp4 or PNG frames")
-        unreadable = _without_readable_credentials(statement.ingredients)
-        with _Remembering(destination) as file, source.open("rb") as opened:
-            memory = BytesIO() if source.stat().st_size <= IN_MEMORY else None
-            content, target = (opened, file) if memory is None else (BytesIO(opened.read()), memory)
+        with source.open("rb") as content, destination.open("wb+") as file:
+            process = os.getpid()
+            context = _context(os.fstat(content.fileno()).st_size > AT_ONCE, process)
             try:
-                info = c2pa.C2paSignerInfo(
-                    credentials.algorithm.encode(),
-                    credentials.chain,
-                    credentials.key_pem,
-                    _bytes(self._settings.time_stamps),
+                signer = _signer(
+                    credentials.algorithm, credentials.chain, credentials.key_pem, self._settings.time_stamps, process
                 )
-                with (
-                    c2pa.Signer.from_info(info) as signer,
-                    c2pa.Builder(_manifest(statement, kind, now, unreadable), _context()) as builder,
-                ):
-                    for role, path in statement.ingredients.items():
-                        if role not in unreadable:
-                            _add_ingredient(builder, role, path)
-                    builder.sign(signer, kind, content, target)
+                with _builder(statement, kind, context) as builder:
+                    sign_file(builder, signer, kind, content.fileno(), file.fileno())
             except c2pa.C2paError as error:
-                if file.problem is not None:
-                    raise file.problem from error
                 raise ProvenanceError(
                     f"{destination} cannot be signed ({error}); look at {credentials.source} and `omnihuman doctor`, or switch signing off by "
                     "OMNIHUMAN_SIGNING=off and answer for it"
                 ) from error
-            if memory is not None:
-                file.write(memory.getbuffer())
+            except OSError as error:
+                error.filename = error.filename or str(destination)
+                raise
 
 
-class _Remembering(FileIO):
-    """A file that keeps the system's own error: C2PA's library only says that writing failed."""
-
-    def __init__(self, path: Path):
-        super().__init__(path, "w+")
-        self.problem: OSError | None = None
-
-    def write(self, data: Any) -> int:
-        try:
-            written = 0
-            view = memoryview(data)
-            while written < len(view):
-                written += super().write(view[written:])
-            return written
-        except OSError as error:
-            error.filename = str(self.name)
-            self.problem = error
-            raise
-
-
-def _manifest(statement: Statement, kind: str, now: datetime, unreadable: Sequence[str]) -> dict[str, Any]:
+def _manifest(statement: Statement, kind: str, now: datetime, unreadable: Collection[str]) -> dict[str, Any]:
     agent = {"name": GENERATOR, "version": _own_version()}
     when = now.isoformat(timespec="seconds").replace("+00:00", "Z")
     actions = [
@@ -173,31 +142,46 @@ def _json_ready(record: Mapping[str, Any]) -> dict[str, Any]:
     return ready
 
 
-def _without_readable_credentials(ingredients: Mapping[str, Path]) -> list[str]:
-    """Roles of inputs that C2PA's library cannot read: of another type, or broken in a way that a decoder passes over. Their hashes are in the record."""
-    unreadable = []
+def _builder(statement: Statement, kind: str, context: c2pa.Context) -> c2pa.Builder:
+    """Of the manifest, with each input that the library can read; it cannot read those of another type, or broken in a way that a decoder passes over.
+
+    Inputs that it cannot read are named in the statement, and their hashes are in the record.
+    """
+    now = datetime.now(UTC)
+    readable = {role: path for role, path in statement.ingredients.items() if media_type(path) is not None}
+    while True:
+        builder = c2pa.Builder(_manifest(statement, kind, now, statement.ingredients.keys() - readable.keys()), context)
+        failed = _add_ingredients(builder, readable)
+        if failed is None:
+            return builder
+        builder.close()
+        del readable[failed]
+
+
+def _add_ingredients(builder: c2pa.Builder, ingredients: Mapping[str, Path]) -> str | None:
+    """None, or the first one that the library cannot read: then this builder is of no use."""
     for role, path in ingredients.items():
-        if media_type(path) is None:
-            unreadable.append(role)
-            continue
-        try:
-            with c2pa.Builder({}, _context()) as trial:
-                _add_ingredient(trial, role, path)
-        except c2pa.C2paError:
-            unreadable.append(role)
-    return unreadable
+        with path.open("rb") as content:
+            try:
+                # Under its role: a visitor's file name may say who somebody is.
+                builder.add_ingredient({"title": role, "relationship": "inputTo"}, media_type(path), content)
+            except c2pa.C2paError:
+                return role
+    return None
 
 
-def _add_ingredient(builder: c2pa.Builder, role: str, path: Path) -> None:
-    # Under its role: a visitor's file name may say who somebody is.
-    with path.open("rb") as content:
-        builder.add_ingredient({"title": role, "relationship": "inputTo"}, media_type(path), content)
+# What the library made belongs to the process in which it was made: after a fork it refuses it. So each process makes its own, once.
+@lru_cache(4)
+def _context(in_pieces: bool, process: int) -> c2pa.Context:
+    """How the library builds, for files up to `AT_ONCE` or larger ones."""
+    return c2pa.Context.from_dict(BUILDING | IN_PIECES if in_pieces else BUILDING)
 
 
-@cache
-def _context() -> c2pa.Context:
-    """How the library builds; the same for all files of this process."""
-    return c2pa.Context.from_dict(BUILDING)
+@lru_cache(4)
+def _signer(algorithm: str, chain: bytes, key: bytes, time_stamps: str | None, process: int) -> c2pa.Signer:
+    """A key as the library holds it; several threads may sign with one."""
+    address = None if time_stamps is None else time_stamps.encode()
+    return c2pa.Signer.from_info(c2pa.C2paSignerInfo(algorithm.encode(), chain, key, address))
 
 
 @cache
@@ -206,7 +190,3 @@ def _own_version() -> str:
         return version(GENERATOR)
     except PackageNotFoundError:
         return "unknown"
-
-
-def _bytes(text: str | None) -> bytes | None:
-    return None if text is None else text.encode()

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from provenance.certificates import anchors, own_certificates
 from provenance.outcomes import FileVerdict
-from provenance.settings import read_settings
+from provenance.settings import ProvenanceError, read_settings
 from provenance.signature import Trust, read_signature
+from provenance.watermark.backend import marks_looked_for
 from provenance.watermark.read import read_watermark
 
 
@@ -27,7 +28,12 @@ def verify_files(paths: Sequence[Path], certificate: Path | None = None) -> list
 
     Raises:
         OSError: a file cannot be read.
-        ProvenanceError: as `whom_we_trust`.
+        ProvenanceError: one is not there or is a folder, the network that a setting names cannot be used, or as `whom_we_trust`.
     """
-    trust = whom_we_trust(certificate)
-    return [FileVerdict(path, (read_signature(path, trust), read_watermark(path))) for path in paths]
+    for path in paths:
+        if path.is_dir():
+            raise ProvenanceError(f"{path} is a folder; name its files, such as {path / '*.png'}")
+        if not path.exists():
+            raise ProvenanceError(f"there is no file {path}; name one that is there")
+    trust, marks = whom_we_trust(certificate), marks_looked_for(read_settings())
+    return [FileVerdict(path, (read_signature(path, trust), read_watermark(path, marks))) for path in paths]

@@ -1,183 +1,141 @@
-"""A signed list of files, in a folder of weights or beside what must not change: one changed, missing or added byte is told by name."""
+"""Folders of weights, signed and verified by OpenSSF's `model-signing`; one changed, missing or added file is told by name.
 
-import base64
+Beside the weights lie `model.sig`, the library's bundle, and `registration.json`, which the bundle covers as any file: what the tags of the version say.
+With a key that the library does not sign with (RSA, Ed25519), and in versions of before, it is `signature.json` (`provenance/signed_list.py`).
+"""
+
 import json
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+import os
+import tempfile
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-
-from media import sha256_of_file
-from provenance.certificates import Credentials, common_name, is_development, own_certificates
-from provenance.settings import TRUSTED, ProvenanceError, SigningSettings
+from provenance import signed_list
+from provenance.certificates import Credentials, common_name, own_certificates
+from provenance.settings import SigningSettings
+from provenance.signed_list import SignedFolder, TamperedFiles
 
 logger = logging.getLogger(__name__)
-FILE = "signature.json"
-KIND = "omnihuman.signed_folder.v1"
+BUNDLE, REGISTRATION = "model.sig", "registration.json"
+KIND = "omnihuman.registration.v1"
 REMEDY = "bring the files back from a backup or the DVC remote, or register the model anew"
-# As C2PA pairs curves and hashes (technical specification 2.2, section 13.2).
-HASHES: dict[str, type[hashes.HashAlgorithm]] = {
-    "secp256r1": hashes.SHA256,
-    "secp384r1": hashes.SHA384,
-    "secp521r1": hashes.SHA512,
-}
 
 
-class TamperedFiles(ProvenanceError):
-    """Files that are not those that were signed, or that somebody else signed; the message names them."""
-
-
-class TamperedWeights(TamperedFiles):
-    """Of a folder of weights."""
-
-
-@dataclass(frozen=True)
-class SignedFolder:
-    """What was found: the signer's name, when, and what was said of the files."""
-
-    signer: str
-    time: str
-    about: Mapping[str, str]
-
-
-def sign_folder(folder: Path, about: Mapping[str, str], credentials: Credentials) -> bytes:
-    """A statement over every file of `folder`, to be kept in it as `FILE`.
+def sign_folder(folder: Path, about: Mapping[str, str], credentials: Credentials) -> dict[str, bytes]:
+    """Files to be put beside those of `folder`, by name, the signature first.
 
     Args:
         folder: it may have folders.
         about: what else is said, such as the digest of the snapshot.
         credentials: who says it.
+
+    Raises:
+        TamperedFiles: the folder has something in it that is no file, or the key is none that `model-signing` signs with and it has a bundle of an earlier registration.
     """
-    return sign_files(_files(folder), about, credentials)
+    from provenance.openssf import can_sign, sign
+
+    if not can_sign(credentials):
+        return _sign_by_list(folder, about, credentials)
+    said = {"kind": KIND, "time": datetime.now(UTC).isoformat(timespec="seconds"), "about": dict(sorted(about.items()))}
+    registration = json.dumps(said, indent=1).encode()
+    with tempfile.TemporaryDirectory() as place:
+        (Path(place) / REGISTRATION).write_bytes(registration)
+        files = files_of(folder, (BUNDLE, REGISTRATION))
+        bundle = sign(folder, files.values(), Path(place), credentials)
+    return {BUNDLE: bundle, REGISTRATION: registration}
 
 
-def sign_files(files: Mapping[str, Path], about: Mapping[str, str], credentials: Credentials) -> bytes:
-    """A statement over files by their names, wherever they lie; the rest as `sign_folder`."""
-    payload = {
-        "kind": KIND,
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "about": dict(sorted(about.items())),
-        "files": _hashes(files),
-    }
-    signed = _canonical(payload)
-    statement = {
-        "payload": payload,
-        "certificates": credentials.chain.decode(),
-        "signature": base64.b64encode(_sign(credentials, signed)).decode(),
-    }
-    return json.dumps(statement, indent=1).encode()
+def files_of(folder: Path, without: Collection[str] = ()) -> dict[str, Path]:
+    """Every file of a folder, by its name in it; what links to folders hold is in it too, since whoever loads or copies the folder follows them.
+
+    Args:
+        folder: of weights.
+        without: names that are left out.
+
+    Raises:
+        TamperedFiles: something that is neither file nor folder, a link to a folder that it lies in itself, a name that is no UTF-8.
+    """
+    found: dict[str, Path] = {}
+    for above, folders, names in os.walk(folder, followlinks=True, onerror=_refuse_unreadable):
+        place = Path(above)
+        loops = [place / name for name in folders if place.resolve().is_relative_to((place / name).resolve())]
+        for path in [*loops, *(place / name for name in names)]:
+            name = path.relative_to(folder).as_posix()
+            if path in loops or not path.is_file():
+                kind = "a link to a folder that it lies in itself" if path in loops else "neither a file nor a folder"
+                raise TamperedFiles(f"{path} is {kind}, so nothing can be signed of it; remove it, or {REMEDY}")
+            if _not_utf8(name):
+                raise TamperedFiles(f"{name!r} in {folder} is a name that is no UTF-8; rename it, or {REMEDY}")
+            if name not in without:
+                found[name] = path
+    return dict(sorted(found.items()))
+
+
+def statement_of(folder: Path) -> Path | None:
+    """The file that signs a folder; None where nothing does."""
+    return next((folder / name for name in (BUNDLE, signed_list.FILE) if (folder / name).is_file()), None)
 
 
 def verify_folder(folder: Path, settings: SigningSettings) -> SignedFolder:
-    """Compare a folder of weights with its statement, as `verify_signed_files`.
+    """Compare a folder of weights with its signature, and the signer with who may sign.
+
+    Where a certificate is named in the settings, it and those of `$OMNIHUMAN_TRUSTED` alone are taken, an authority there for all that it issued.
+    Without one the development certificate of another machine is taken with a warning: nobody vouches for it, but the files are those that it signed.
 
     Raises:
-        TamperedWeights: a file that was changed, added or is gone; a statement that is none, does not fit its signature, or is of a stranger.
+        TamperedFiles: a file that was changed, added or is gone; a signature that is none, does not fit, or is of a stranger.
     """
-    try:
-        return verify_signed_files(_files(folder), str(folder), folder / FILE, settings, REMEDY)
-    except TamperedFiles as error:
-        raise TamperedWeights(str(error)) from error
-
-
-def verify_signed_files(
-    files: Mapping[str, Path], place: str, statement: Path, settings: SigningSettings, remedy: str
-) -> SignedFolder:
-    """Compare files with their statement, and the statement with who may sign.
-
-    Where a certificate is named in the settings, it and those of `$OMNIHUMAN_TRUSTED` alone are taken. Without one the development certificate
-    of another machine is taken with a warning: nobody vouches for it, but the files are those that it signed.
-
-    Args:
-        files: by the names that were signed.
-        place: of the files, for messages.
-        statement: the file of `sign_files`.
-        settings: who may sign.
-        remedy: what to do where something does not fit.
-
-    Raises:
-        TamperedFiles: as `verify_folder`.
-    """
-    try:
-        said = json.loads(statement.read_bytes())
-        payload, signature = said["payload"], base64.b64decode(said["signature"])
-        signer = x509.load_pem_x509_certificates(said["certificates"].encode())[0]
-        signed, about, time = dict(payload["files"]), dict(payload["about"]), str(payload["time"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TamperedFiles(f"{statement} is no signed list of files ({error!r}); {remedy}") from error
-    try:
-        _check(signer, signature, _canonical(payload))
-    except InvalidSignature as error:
-        raise TamperedFiles(f"{statement} was changed after it was signed; {remedy}") from error
-    _check_signer(signer, place, settings)
-    _compare(signed, _hashes(files), place, remedy)
-    return SignedFolder(common_name(signer), time, about)
-
-
-def _files(folder: Path) -> dict[str, Path]:
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.relative_to(folder) != Path(FILE))
-    return {path.relative_to(folder).as_posix(): path for path in paths}
-
-
-def _hashes(files: Mapping[str, Path]) -> dict[str, str]:
-    return {name: sha256_of_file(path) for name, path in files.items()}
-
-
-def _canonical(payload: Mapping[str, Any]) -> bytes:
-    return json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
-
-
-def _compare(signed: Mapping[str, str], present: Mapping[str, str], place: str, remedy: str) -> None:
-    for name in sorted(signed.keys() | present.keys()):
-        if name not in present:
-            raise TamperedFiles(f"{place}/{name} was signed and is gone; {remedy}")
-        if name not in signed:
-            raise TamperedFiles(f"{place}/{name} was added after the others were signed; remove it, or {remedy}")
-        if signed[name] != present[name]:
-            raise TamperedFiles(f"{place}/{name} is not the file that was signed: its bytes were changed; {remedy}")
-
-
-def _check_signer(signer: x509.Certificate, place: str, settings: SigningSettings) -> None:
-    if signer in own_certificates(settings):
-        return
-    name = common_name(signer) or "somebody"
-    if settings.certificate is None and settings.trusted is None and is_development(signer):
-        logger.warning(
-            f"{place} was signed by the development certificate of another machine, for which nobody vouches; its files are as it signed them"
+    bundle = statement_of(folder)
+    if bundle is None:
+        raise TamperedFiles(
+            f"{folder} is not signed: it has neither {BUNDLE} nor, of before, {signed_list.FILE}; {REMEDY}"
         )
-        return
-    raise TamperedFiles(
-        f"{place} was signed by {name}, whose certificate is none of ours; name it by {TRUSTED} if it should be"
+    files = files_of(folder, (bundle.name,))
+    if bundle.name == signed_list.FILE:
+        return signed_list.verify_signed_files(files, str(folder), bundle, settings, REMEDY)
+    from provenance.openssf import NO_BUNDLE, BadSignature, Mismatch, UnknownSigner, signed_hashes, signer_of, verify
+
+    try:
+        signer = signer_of(bundle)
+        trusted = own_certificates(settings)
+        if signer not in trusted and signed_list.is_anothers_development(signer, str(folder), settings):
+            trusted = [signer]
+        verify(folder, files.values(), bundle, trusted)
+        said = json.loads((folder / REGISTRATION).read_bytes())
+        return SignedFolder(common_name(signer), str(said["time"]), dict(said["about"]))
+    except UnknownSigner as error:
+        raise TamperedFiles(signed_list.stranger(signer, str(folder))) from error
+    except BadSignature as error:
+        raise TamperedFiles(f"{bundle} was changed after it was signed; {REMEDY}") from error
+    except Mismatch as error:
+        signed_list.compare(signed_hashes(bundle), signed_list.hashes_of(files), str(folder), REMEDY)
+        raise TamperedFiles(f"{folder} is not as it was signed: {error}; {REMEDY}") from error
+    except OSError as error:
+        raise TamperedFiles(f"{error.filename or folder} cannot be read ({error.strerror}); {REMEDY}") from error
+    except NO_BUNDLE as error:
+        raise TamperedFiles(f"{bundle} is no signature by a certificate of ours ({error!r}); {REMEDY}") from error
+
+
+def _sign_by_list(folder: Path, about: Mapping[str, str], credentials: Credentials) -> dict[str, bytes]:
+    logger.warning(
+        f"OpenSSF's model-signing signs with keys on the curves P-256, P-384 and P-521, and that of {credentials.source} is none "
+        f"({credentials.algorithm}): the version is signed by a list of our own, {signed_list.FILE}, which its command does not read"
     )
+    if (folder / BUNDLE).is_file():
+        raise TamperedFiles(f"{folder / BUNDLE} is of an earlier registration; remove it, and register again")
+    files = files_of(folder, (signed_list.FILE,))
+    return {signed_list.FILE: signed_list.sign_files(files, about, credentials)}
 
 
-def _sign(credentials: Credentials, data: bytes) -> bytes:
-    key = credentials.key
-    if isinstance(key, ec.EllipticCurvePrivateKey):
-        return key.sign(data, ec.ECDSA(HASHES[key.curve.name]()))
-    if isinstance(key, rsa.RSAPrivateKey):
-        return key.sign(data, _pss(), hashes.SHA256())
-    return key.sign(data)
+def _not_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
-def _check(certificate: x509.Certificate, signature: bytes, data: bytes) -> None:
-    key = certificate.public_key()
-    if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in HASHES:
-        key.verify(signature, data, ec.ECDSA(HASHES[key.curve.name]()))
-    elif isinstance(key, rsa.RSAPublicKey):
-        key.verify(signature, data, _pss(), hashes.SHA256())
-    elif isinstance(key, ed25519.Ed25519PublicKey):
-        key.verify(signature, data)
-    else:
-        raise InvalidSignature
-
-
-def _pss() -> padding.PSS:
-    return padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.MAX_LENGTH)
+def _refuse_unreadable(error: OSError) -> None:
+    raise TamperedFiles(f"{error.filename} cannot be read ({error.strerror}); {REMEDY}") from error

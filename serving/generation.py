@@ -23,6 +23,7 @@ from serving.inputs import (
     Reference,
     SoundTrack,
     Track,
+    check_file,
     frames_wanted,
     read_reference,
     read_sound,
@@ -157,11 +158,24 @@ def one_request_per_sound(request: Request, sounds: Sequence[Path]) -> list[Requ
     ]
 
 
-def prepare_video(workspace: Workspace, model: LoadedModel, request: Request) -> Prepared:
-    """Read and check everything; nothing is made yet. Raises as `generate_videos`."""
+def conditions_of(request: Request) -> ActiveConditions:
+    """What of it is on. Says what is wrong without a model, so that nobody waits for one to be loaded first.
+
+    Raises:
+        GenerateError: an output that cannot be written, conditions that do not go together, a file that is not there.
+    """
     _check_output(request.output)
     given = [*_files(request), *["text"] * bool(request.prompt.strip())]
     active = activate_conditions(given, request.activate, request.without)
+    for row in TABLE:
+        if row.name in active.on and row.option in request.files:
+            check_file(request.files[row.option], row.option)
+    return active
+
+
+def prepare_video(workspace: Workspace, model: LoadedModel, request: Request) -> Prepared:
+    """Read and check everything; nothing is made yet. Raises as `generate_videos`."""
+    active = conditions_of(request)
     inputs = _read_inputs(workspace, model, request, active)
     video = _long_video(workspace, model.pipeline, request, active, inputs)
     return Prepared(request, inputs, video, _provenance(model, request, active, video))
@@ -267,6 +281,7 @@ def _provenance(model: LoadedModel, request: Request, active: ActiveConditions, 
         decoder=model.decoder,
         version=model.version,
         loras=model.pipeline.loras(),
+        quantised=model.quantised,
     )
 
 

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from pydantic import ValidationError
@@ -35,7 +35,7 @@ from serving.http.request_limits import (
 )
 from serving.http.same_origin import SameOrigin
 from serving.inputs import GenerateError
-from serving.model_choice import ModelChoice, ModelShelf, list_choices
+from serving.model_choice import Lora, ModelChoice, ModelShelf, list_choices
 from serving.page_crop import add_crop_tool
 from serving.page_examples import PageExample, page_examples
 from serving.page_look import CSS, THEME, OnlyFromHere
@@ -43,13 +43,24 @@ from serving.page_verify import add_drop_zone
 from serving.videos.settings import VideoSettings
 from tracking.registry import RegistryError
 
+if TYPE_CHECKING:  # its packages are the server's, which a page without a live tab does without
+    from serving.live.engine import LiveEngine
+
 logger = logging.getLogger(__name__)
 # Uploads and videos of visitors are removed after that, and all of them when the page ends.
 KEEP_SECONDS = 3600
 Made = tuple[str, str, str, dict[str, Any]]
 
 
-def serve_page(workspace: Workspace, host: str, port: int, limits: Limits, expose: bool = False) -> int:
+def serve_page(
+    workspace: Workspace,
+    host: str,
+    port: int,
+    limits: Limits,
+    expose: bool = False,
+    loras: Sequence[Lora] = (),
+    live: "LiveEngine | None" = None,
+) -> int:
     """Serve until SIGTERM or Ctrl-C; returns the exit code.
 
     Args:
@@ -57,6 +68,8 @@ def serve_page(workspace: Workspace, host: str, port: int, limits: Limits, expos
         host, port: 0 takes a free port; the address is printed.
         limits: of one request, and of the queue.
         expose: allow a host that other machines reach.
+        loras: added to every model.
+        live: makes the tab for live video; None leaves it out.
 
     Raises:
         VisitorError: a host or port that cannot be served, or no model to offer.
@@ -67,6 +80,9 @@ def serve_page(workspace: Workspace, host: str, port: int, limits: Limits, expos
         raise VisitorError(
             f"no model in the registry {workspace.tracker} has an alias; run `make demo`, or `omnihuman promote`"
         )
+    for file, _ in loras:
+        if not file.exists():  # said now, and not to the first visitor
+            raise GenerateError(f"--lora {file}: there is no such file or folder; give one of safetensors")
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
@@ -74,10 +90,11 @@ def serve_page(workspace: Workspace, host: str, port: int, limits: Limits, expos
     with tempfile.TemporaryDirectory(prefix="omnihuman-page-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder
         examples = page_examples(workspace, Path(folder) / "examples")
-        blocks = build_page(choices, limits, VideoMaker(workspace, limits, Path(folder)), examples)
+        maker = VideoMaker(workspace, limits, Path(folder), loras)
+        blocks = build_page(choices, limits, maker, examples, live is not None)
         blocks.queue(max_size=limits.waiting, default_concurrency_limit=1)
         try:
-            _, address, _ = blocks.launch(
+            app, address, _ = blocks.launch(
                 server_name=host,
                 server_port=port or None,
                 max_file_size=limits.upload_bytes,
@@ -93,6 +110,10 @@ def serve_page(workspace: Workspace, host: str, port: int, limits: Limits, expos
             )
         except OSError as error:
             raise VisitorError(f"cannot listen on {host} port {port} ({error}); choose another --port") from error
+        if live is not None:
+            from serving.page_live import LIVE_VIDEOS, add_live_first
+
+            add_live_first(app, live, workspace.var / LIVE_VIDEOS)
         print(f"page on {address} ; Ctrl-C ends it", flush=True)
         ended.wait()
         blocks.close()
@@ -102,9 +123,9 @@ def serve_page(workspace: Workspace, host: str, port: int, limits: Limits, expos
 class VideoMaker:
     """What happens between the button and the result; the same checks and the same making as `omnihuman generate`."""
 
-    def __init__(self, workspace: Workspace, limits: Limits, folder: Path):
+    def __init__(self, workspace: Workspace, limits: Limits, folder: Path, loras: Sequence[Lora] = ()):
         self._workspace, self._limits, self._folder = workspace, limits, folder
-        self._shelf = ModelShelf(workspace)
+        self._shelf = ModelShelf(workspace, loras)
 
     def make(self, given: Mapping[str, Any], progress: gr.Progress) -> Made:
         """Path of the video, then status, measures and provenance to show.
@@ -173,9 +194,13 @@ class VideoMaker:
 
 
 def build_page(
-    choices: Sequence[ModelChoice], limits: Limits, maker: VideoMaker, examples: Sequence[PageExample] = ()
+    choices: Sequence[ModelChoice],
+    limits: Limits,
+    maker: VideoMaker,
+    examples: Sequence[PageExample] = (),
+    live: bool = False,
 ) -> gr.Blocks:
-    """The page itself: inputs on the left, the result on the right; `examples` are offered below the inputs."""
+    """The page itself: inputs on the left, the result on the right; `examples` are offered below the inputs. `live`: a tab for live video below."""
     with gr.Blocks(
         title="OmniHuman", analytics_enabled=False, delete_cache=(KEEP_SECONDS // 4, KEEP_SECONDS)
     ) as blocks:
@@ -199,6 +224,10 @@ def build_page(
         def make(values: dict[Any, Any], progress: gr.Progress = gr.Progress()) -> Made:  # noqa: B008 - gradio's way
             return maker.make({name: values[control] for name, control in inputs.items()}, progress)
 
+        if live:
+            from serving.page_live import add_live_tab
+
+            add_live_tab()
         button.click(
             make,
             set(inputs.values()),

@@ -15,7 +15,7 @@ from media import MediaError, decode_clip, read_audio
 from media.keypoints.keypoint_file import KeypointFileError, fit_keypoints, is_keypoint_file, read_keypoints
 from media.photographs import is_photograph, read_photograph
 from media.records.trained_on import PEOPLE, PUPPETS
-from media.speech.length import LONGEST_UNASKED, frames_of_sound, frames_together
+from media.speech.length import LONGEST_ASKED, LONGEST_UNASKED, frames_of_sound, frames_together
 from media.speech.level import measure_speech
 from media.user_error import UserError
 from profiles.schema import Bucket, VideoConfig
@@ -83,7 +83,7 @@ def read_sound(path: Path, video: VideoConfig, seconds: float | None, longest: f
     Raises:
         GenerateError: no such file, no sound, shorter than one frame, not finite, or very long without `seconds`.
     """
-    _check_file(path, "audio")
+    check_file(path, "audio")
     wanted = LONGEST_UNASKED if seconds is None or not np.isfinite(seconds) else seconds
     try:
         samples = read_audio(path, video.sample_rate, min(wanted, np.inf if longest is None else longest) + BEYOND)
@@ -159,7 +159,7 @@ def read_pose(
     Raises:
         GenerateError: no such file, no video, no keypoints, or none of those wanted in any frame.
     """
-    _check_file(path, "pose")
+    check_file(path, "pose")
     most = None if longest is None else longest + BEYOND
     if from_file := is_keypoint_file(path):
         keypoints = _stored_keypoints(path, video, bucket, most)
@@ -239,7 +239,7 @@ def frames_wanted(
     rest of the sound's last frame.
 
     Raises:
-        GenerateError: no length at all, longer than `longest` seconds, or a track that is too short.
+        GenerateError: no length at all, longer than `longest` or `LONGEST_ASKED` seconds, or a track that is too short.
     """
     shortest = min((len(track.values) for track in tracks.values()), default=None)
     if seconds is not None and not np.isfinite(seconds):
@@ -249,6 +249,10 @@ def frames_wanted(
     frames = default if asked is None else asked
     if frames < 1:
         raise GenerateError(f"--seconds {seconds:g} is less than one frame ({1 / video.fps:.4f} s); ask for more")
+    if frames > LONGEST_ASKED * video.fps:
+        raise GenerateError(
+            f"the video would be longer than {LONGEST_ASKED / 3600:g} hours, and its sound is held in memory; make it in parts"
+        )
     if longest is not None and frames > longest * video.fps:
         raise GenerateError(
             f"the video would be longer than {longest:g} s, the most that is made here; set --seconds, or give a shorter sound or pose"
@@ -264,7 +268,7 @@ def frames_wanted(
 
 def read_picture(path: Path, fps: float) -> np.ndarray:
     """`(H, W, 3)` uint8 RGB of a picture, or of a video's first frame, at its own size. Raises GenerateError."""
-    _check_file(path, "image")
+    check_file(path, "image")
     if is_photograph(path):
         try:
             return read_photograph(path)
@@ -276,7 +280,10 @@ def read_picture(path: Path, fps: float) -> np.ndarray:
         raise GenerateError(f"{path} is neither a picture nor a video that can be read: {error}") from error
 
 
-def _check_file(path: Path, option: str) -> None:
+def check_file(path: Path, option: str) -> None:
+    """Whether a file is there for the option. Raises GenerateError: nothing is, or a folder."""
+    if path.is_dir():
+        raise GenerateError(f"--{option} {path} is a folder; name one file in it")
     if not path.is_file():
         raise GenerateError(f"--{option} {path}: no such file")
 

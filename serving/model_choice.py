@@ -18,9 +18,11 @@ from media.records import ProductRecord, SnapshotRecord, TrainedOnRecord
 from media.records.trained_on import PEOPLE, PUPPETS
 from omnihuman import OmniHumanPipeline
 from omnihuman.autoencoder import has_the_same_latents, load_autoencoder
+from omnihuman.bases.quantised import quantised_as
 from omnihuman.digests import weights_digest
 from omnihuman.pipeline import build_pipeline
-from omnihuman.placement import choose_device, place_pipeline
+from omnihuman.placement import choose_device, choose_quantised, place_pipeline
+from omnihuman.saved_encoders import INDEX
 from omnihuman.wan.pipeline import is_wan_pipeline, pipeline_from_wan
 from profiles import Profile, resolve_source
 from serving.freed_memory import return_large_blocks
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from tracking.registry import Version
 
 KINDS = (PUPPETS, PEOPLE)
+Lora = tuple[Path, float]  # file or folder, and scale
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,11 @@ class LoadedModel:
     decoder: str = ""
     trained_on: TrainedOnRecord | None = None
     version: int = 0
+
+    @property
+    def quantised(self) -> str:
+        """`int8` or `fp8` where its matrices are held so, else ""."""
+        return quantised_as(self.pipeline.transformer)
 
     def unlike(self, whom: str) -> str:
         """Say what the model was trained on where that is not `whom`, puppets or people; empty where it is, or where no record says."""
@@ -72,20 +80,22 @@ class Checkpoint:
     @property
     def one_step(self) -> bool:
         """Whether it is a student."""
-        return self.record.kind in ("consistency", "adversarial")
+        return self.record.kind in ("consistency", "adversarial", "streaming")
 
 
 def load_model(workspace: Workspace, model: str, keep_dtype: bool = False) -> LoadedModel:
     """A pipeline by alias (`champion`), from the registry (`models:/NAME@ALIAS`, `models:/NAME/VERSION`), or from a folder: a whole
-    pipeline's, or a training's (data/distilled_student). It is where `evaluation.device` of the profile says, and computes in `evaluation.dtype`;
-    with `keep_dtype` in that of its files, so that it can be saved again. From here on the process gives large blocks of memory back.
+    pipeline's, or a training's (data/distilled_student). It is where `evaluation.device` of the profile says, computes in `evaluation.dtype`, and
+    holds its matrices as `evaluation.quantise` says; with `keep_dtype` as its files do, so that it can be saved again. From here on the process
+    gives large blocks of memory back.
 
     Raises:
         GenerateError: no such folder, one whose files cannot be read, or a training of another profile.
         tracking.registry.RegistryError: no such model, version or alias.
         omnihuman.placement.NoSuchDevice: a device that is not there.
+        omnihuman.bases.quantised.CannotQuantise: weights in 8 bits that cannot be had.
     """
-    choose_device(workspace.profile.evaluation.device)  # before minutes are spent on reading
+    choose_quantised(workspace.profile, choose_device(workspace.profile.evaluation.device))  # before minutes of reading
     return_large_blocks()
     return _load(workspace, _find(workspace, model), keep_dtype)
 
@@ -126,7 +136,7 @@ def with_decoder(model: LoadedModel, folder: Path) -> LoadedModel:
     return dataclasses.replace(model, decoder=weights_digest(folder))
 
 
-def parse_lora(written: str) -> tuple[Path, float]:
+def parse_lora(written: str) -> Lora:
     """A LoRA's file or folder and its scale, written FILE or FILE:SCALE.
 
     Raises:
@@ -144,13 +154,15 @@ def parse_lora(written: str) -> tuple[Path, float]:
     return Path(file), number
 
 
-def with_loras(model: LoadedModel, loras: Sequence[tuple[Path, float]]) -> LoadedModel:
-    """The model with LoRAs of Wan attached to its transformer, each with its scale.
+def with_loras(model: LoadedModel, loras: Sequence[Lora]) -> LoadedModel:
+    """The model with LoRAs of Wan attached to its transformer, each with its scale; without any as it is.
 
     Raises:
         omnihuman.errors.MissingWeights: no such file.
         omnihuman.wan.dialects.adapters.AdapterError: no LoRA of Wan's, or one that does not fit the transformer.
     """
+    if not loras:
+        return model
     names = [f"lora_{number}" for number in range(len(loras))]
     for name, (file, _) in zip(names, loras, strict=True):
         model.pipeline.load_lora_weights(file, adapter_name=name)
@@ -178,19 +190,20 @@ class ModelShelf:
     An alias is looked up at every call, so a promotion is seen by the next video.
     """
 
-    def __init__(self, workspace: Workspace):
-        self._workspace = workspace
+    def __init__(self, workspace: Workspace, loras: Sequence[Lora] = ()):
+        """`loras` are added to every model."""
+        self._workspace, self._loras = workspace, loras
         self._lock = threading.Lock()
         self._held: tuple[str, LoadedModel] | None = None
 
     def get(self, model: str) -> LoadedModel:
-        """As `load_model`, and raises the same."""
+        """As `load_model` and `with_loras`, and raises the same."""
         with self._lock:
             found = _find(self._workspace, model)
             key = str(found if isinstance(found, Path | Checkpoint) else found.address)
             if self._held is None or self._held[0] != key:
                 self._held = None
-                self._held = key, _load(self._workspace, found)
+                self._held = key, with_loras(_load(self._workspace, found), self._loras)
             return self._held[1]
 
 
@@ -200,7 +213,7 @@ def _find(workspace: Workspace, model: str) -> "Path | Checkpoint | Version":
     place = Path(model)
     if (place / ProductRecord.FILE).is_file() and (place / TRANSFORMER / "config.json").is_file():
         return Checkpoint(place, ProductRecord.read(place))
-    if (place / "model_index.json").is_file():
+    if (place / INDEX).is_file():
         return place
     if place.is_file():
         raise GenerateError(
@@ -209,7 +222,7 @@ def _find(workspace: Workspace, model: str) -> "Path | Checkpoint | Version":
         )
     if place.exists() or not re.fullmatch(r"[\w-]+", model):
         raise GenerateError(
-            f"{model} holds no model_index.json; give an alias (champion), models:/NAME@ALIAS, the folder of a whole pipeline "
+            f"{model} holds no {INDEX}; give an alias (champion), models:/NAME@ALIAS, the folder of a whole pipeline "
             "(save_pretrained), or of a training (data/distilled_student)"
         )
     return _registered(workspace, model)
@@ -273,6 +286,7 @@ def _joined(profile: Profile, checkpoint: Checkpoint) -> LoadedModel:
     steps = 1 if checkpoint.one_step else profile.evaluation.teacher_steps
     with _as_generate_error(folder):
         pipeline = build_pipeline(profile, folder / TRANSFORMER, steps)
+        pipeline.register_to_config(streaming=record.values.get("streaming", {}))
     return LoadedModel(pipeline, str(folder), weights_digest(folder / TRANSFORMER), record.snapshot_digest)
 
 

@@ -20,7 +20,7 @@ CSS = """
 """
 POLICY = (
     "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
-    "frame-ancestors 'none'"
+    "frame-ancestors 'self'"
 )
 
 

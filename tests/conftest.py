@@ -17,12 +17,17 @@ from tests.forked_worker import ADDRESS_VARIABLE
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("DS_ACCELERATOR", "cpu")
 os.environ.setdefault("TORCH_COMPILE_DISABLE", "1")
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # a sum of floats depends on how many threads share it, and tests compare bytes
 os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
 os.environ.setdefault(
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false"
 )  # else each server brings seven processes that import all of MLflow
 # One development certificate for all tests, apart from the user's own.
 os.environ["OMNIHUMAN_KEYS"] = os.path.join(tempfile.gettempdir(), f"omnihuman-tests-{os.getuid()}")
+# Where a home has Ray's token, as a local `ray.init` leaves it there, every cluster asks for it: tests would depend on what ran before.
+os.environ["RAY_AUTH_MODE"] = "disabled"
 os.environ.pop("MLFLOW_TRACKING_URI", None)  # each test has its own store
 
 
@@ -70,14 +75,20 @@ def pytest_collection(session: pytest.Session) -> Iterator[None]:
 # The files that take longest, longest first: what is left over at the end of a session is then short.
 LONGEST = (
     "orchestration/test_demo.py",
+    "assets/test_ray_cluster.py",
     "orchestration/test_time_lapse.py",
     "orchestration/test_ui.py",
+    "training/test_precision_parity.py",
+    "orchestration/test_people_flow.py",
     "training/test_resume.py",
     "training/test_stopping.py",
+    "omnihuman/test_diffusers_features.py",
+    "docs/test_plan_page.py",
+    "training/test_plan.py",
+    "assets/test_hostfile_launcher.py",
     "training/test_parity.py",
     "training/test_engine.py",
     "training/test_resume_ranks.py",
-    "training/test_process_group.py",
 )
 
 

@@ -8,12 +8,14 @@ import importlib.util
 import os
 import runpy
 import select
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from training.run.forked import ForkedProcess, fork, start_server
 from training.run.warm import MODULES, WARM_VARIABLE, start_warm
 
 ROOT = Path(__file__).resolve().parents[1]
+PYTHON_VARIABLE = "OMNIHUMAN_TEST_PYTHON"  # what forked processes start as Python
 # Beside what trainings import: what commands do. Nothing of this reads the workspace's variables when it is imported.
 IMPORTED = (
     *MODULES,
@@ -153,12 +156,35 @@ def run(
     return done
 
 
+def interpreter(folder: Path, instead: Mapping[str, str] | None = None) -> Path:
+    """A `python` whose processes the session's server forks: for what a launcher starts, where the test is not about the start itself. `instead`
+    of some modules and scripts it runs others."""
+    lines = [f"*{name}) argument={other};;" for name, other in (instead or {}).items()]
+    folder.mkdir(exist_ok=True)
+    path = folder / "python"
+    path.write_text(
+        f"#!/bin/sh\nexport {PYTHON_VARIABLE}={path}\nfor argument; do\n  shift\n"
+        f'  case "$argument" in {" ".join(lines)} esac\n'
+        '  set -- "$@" "$argument"\ndone\n'
+        f'exec {sys.executable} {ROOT / "tests" / "forked_worker.py"} "$@"\n'
+    )
+    path.chmod(0o755)
+    return path
+
+
 def worker(starter: int, *arguments: str) -> None:
-    """In the forked process: what `python ARGUMENTS` does, with the input of the process `starter`."""
+    """In the forked process: what `python ARGUMENTS` does, with the input of the process `starter`, and no longer than that lives."""
     read = os.open(f"/proc/{starter}/fd/0", os.O_RDONLY)
     os.dup2(read, 0)
     os.close(read)
+    threading.Thread(target=_end_with, args=(os.pidfd_open(starter),), daemon=True).start()
+    sys.executable = os.environ.get(PYTHON_VARIABLE, sys.executable)
     python(*arguments)
+
+
+def _end_with(starter: int) -> None:
+    select.select([starter], [], [])
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def python(*arguments: str) -> None:

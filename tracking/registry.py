@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from media import sha256_of_file
 from media.user_error import UserError
-from provenance.certificates import load_credentials
+from provenance.certificates import load_weights_credentials
 from provenance.settings import read_settings
-from provenance.weights import FILE, sign_folder, verify_folder
+from provenance.signed_list import TamperedFiles
+from provenance.weights import REMEDY, sign_folder, statement_of, verify_folder
 from tracking.mlflow_store import ADDRESS, point_mlflow_at  # first: it sets what mlflow reads at import
 from tracking.model_address import CHALLENGER as CHALLENGER
 from tracking.model_address import CHAMPION as CHAMPION
@@ -27,7 +29,7 @@ from mlflow.exceptions import MlflowException  # isort: skip
 
 logger = logging.getLogger(__name__)
 EXPERIMENT = "models"
-SIGNED = "signed"  # tag of a version: digest of the statement over its files
+SIGNED = "signed"  # tag of a version: digest of the signature over its files
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 ABSENT = "RESOURCE_DOES_NOT_EXIST"  # MLflow's word
 
@@ -77,23 +79,29 @@ class Registry:
             about: what the model is, for its page; it is set where the page says something else.
 
         Raises:
-            RegistryError: the folder does not exist.
+            RegistryError: the folder does not exist, or has a link to a folder in it.
             provenance.settings.ProvenanceError: it cannot be signed, and signing is not switched off.
         """
         if not folder.is_dir():
             raise RegistryError(f"no folder {folder} to register; materialise registered_model again")
+        linked = next((path for path in sorted(folder.rglob("*")) if path.is_symlink() and path.is_dir()), None)
+        if linked is not None:
+            raise RegistryError(
+                f"{linked} is a link to a folder, whose files MLflow would leave out; put the folder itself there"
+            )
         tags = {} if origin is None else origin.tags()
-        statement = _signed(name, folder, tags)
+        signature = _signed(name, folder, tags)
         client = self.tracker.client
         point_mlflow_at(self.tracker.uri)
         home = self.tracker.experiment_of(run_id) if run_id else self.tracker.experiment_id(EXPERIMENT)
         model = client.create_logged_model(home, name=name, source_run_id=run_id, model_type="video diffusion pipeline")
         client.log_model_artifacts(model.model_id, str(folder))
-        if statement is not None:
+        if signature:
             with tempfile.TemporaryDirectory() as place:
-                (Path(place) / FILE).write_bytes(statement)
+                for file, content in signature.items():
+                    (Path(place) / file).write_bytes(content)
                 client.log_model_artifacts(model.model_id, place)
-            tags[SIGNED] = hashlib.sha256(statement).hexdigest()
+            tags[SIGNED] = hashlib.sha256(next(iter(signature.values()))).hexdigest()
         client.finalize_logged_model(model.model_id, "READY")
         known = self._find_model(name)
         if known is None:
@@ -190,11 +198,16 @@ class Registry:
 
         Raises:
             RegistryError: the registry has no such version, or its files are gone.
-            provenance.weights.TamperedWeights: a file is not the one that was signed, by its name.
+            provenance.signed_list.TamperedFiles: a file is not the one that was signed, by its name.
         """
         folder = self.file(name, number, "")
-        if (folder / FILE).is_file() or SIGNED in self.version(name, number).tags:
+        statement, signed = statement_of(folder), self.version(name, number).tags.get(SIGNED)
+        if statement is not None or signed is not None:
             verify_folder(folder, read_settings())
+            if statement is not None and signed not in (None, sha256_of_file(statement)):
+                raise TamperedFiles(
+                    f"{folder} is signed, but is not what was registered as version {number} of {name}: another version's files stand there; {REMEDY}"
+                )
         else:
             logger.warning(
                 f"version {number} of {name} is not signed (registered before versions were signed, or with OMNIHUMAN_SIGNING=off): nothing says whether its files are as they were"
@@ -271,10 +284,12 @@ def write_adapter_flavour(weights: Path, base: str, folder: Path) -> bool:
     return True
 
 
-def _signed(name: str, folder: Path, about: dict[str, str]) -> bytes | None:
-    """The statement over its files; None where signing is switched off."""
+def _signed(name: str, folder: Path, about: dict[str, str]) -> dict[str, bytes]:
+    """The files that sign it, the signature first; none where signing is switched off."""
     settings = read_settings()
-    return sign_folder(folder, {"model": name, **about}, load_credentials(settings)) if settings.required else None
+    return (
+        sign_folder(folder, {"model": name, **about}, load_weights_credentials(settings)) if settings.required else {}
+    )
 
 
 def _version(found: ModelVersion, aliases: dict[str, int]) -> Version:

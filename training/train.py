@@ -22,7 +22,8 @@ from training.engine.process_group import start_process_group
 from training.errors import TrainingError
 from training.run.attempt_lock import hold_alone, stop_with_launcher
 from training.run.jobs import TrainingJob
-from training.run.stopping import STOPPED, Stopped
+from training.run.stopping import Stopped
+from training.run.supervise import STOPPED
 
 
 def run(job: TrainingJob) -> dict:
@@ -36,6 +37,8 @@ def run(job: TrainingJob) -> dict:
         from training.stages.stage import train_stage as train
     elif job.kind == "consistency":
         from training.distillation.consistency import train_consistency as train
+    elif job.kind == "streaming":
+        from training.distillation.streaming import train_streaming as train
     elif job.kind == "decoder":
         from training.distillation.decoder import train_decoder as train
     else:

@@ -279,6 +279,28 @@ TOOLS = (
         accelerated=True,
         in_dvc=False,
     ),
+    Step(
+        name="streaming_student",
+        description="A causal student that makes a latent at a time while its sound comes in (APT2), from the distilled student, with its scores beside that "
+        "one's on the benchmark. `omnihuman serve` streams with it.",
+        make="assets.kinds.streaming_student:make_streaming_student",
+        upstream=("training_snapshot", "benchmark_sets", "distilled_student", "stage_3_checkpoint"),
+        sections=(
+            "transformer",
+            "video",
+            "curation.held_out_share",
+            *ENGINE,
+            RECIPES["streaming_student"].section,
+            "encoders",
+        ),
+        group="tools",
+        kinds=frozenset({"pytorch", "deepspeed", "mlflow", "huggingface"}),
+        marker=ProductRecord.FILE,
+        data_version=weights_version,
+        accelerated=True,
+        in_dvc=False,
+        cover="curves",
+    ),
 )
 
 FLOW: tuple[Step, ...] = (*CURATION, *BENCHMARKS, *TRAINING, *EVALUATION, *PROMOTION)

@@ -6,6 +6,9 @@ import json
 STUDENT, TEACHER = "omnihuman-student", "omnihuman-teacher"
 MODELS = {STUDENT: "distilled_student", TEACHER: "stage_3_checkpoint"}
 
+# Outside the flow, and so of no gate's pair.
+STREAMING_STUDENT = "omnihuman-streaming-student"
+
 TRANSFORMER = "transformer"  # folder of a checkpoint and of a pipeline
 LOCK = "dvc.lock"  # beside dvc.yaml, in a home's root
 

@@ -10,6 +10,8 @@ from assets.core.workspace import Workspace
 from media.user_error import UserError
 
 if TYPE_CHECKING:
+    from curation.features.encoders import Encoders
+    from curation.workers import OverClips
     from training.run.launch import Process
 
 Report = Callable[[int, int, str], None]  # done, total, note
@@ -85,9 +87,24 @@ class Launcher(Protocol):
     def __call__(self, process: "Process") -> None: ...
 
 
+class Elsewhere(Protocol):
+    """Does the heavy part of a shard's step on a cluster, and returns what it reported there, a `report`."""
+
+    def __call__(self, execution: "Execution", report: type) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Who works on a shard's clips: `over_clips` decodes and scores; None loads the encoders in this process."""
+
+    over_clips: "OverClips"
+    encoders: "Encoders | None" = None
+
+
 @dataclass(frozen=True)
 class Execution:
-    """One execution of the step `name`: where, of which shard, whom to tell, and how to start other processes."""
+    """One execution of the step `name`: where, of which shard, whom to tell, how to start other processes, and where else than in this
+    process a shard's clips are worked on."""
 
     name: str
     workspace: Workspace
@@ -95,6 +112,7 @@ class Execution:
     fingerprint: str
     report: Report
     launch: Launcher
+    elsewhere: Elsewhere | None = None
 
     def input(self, asset: str) -> Path:
         """The folder of an upstream asset, of this execution's shard where both have shards."""

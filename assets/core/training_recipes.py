@@ -8,7 +8,7 @@ from typing import Literal
 class Recipe:
     """What a training run starts from. `section` of the profile configures it."""
 
-    kind: Literal["stage", "consistency", "adversarial", "decoder"]
+    kind: Literal["stage", "consistency", "adversarial", "streaming", "decoder"]
     section: str
     parent: str | None = None
     diffusion_parent: str | None = None
@@ -28,5 +28,6 @@ RECIPES = {
         "adversarial", "adversarial_images", "consistency_student", "stage_3_checkpoint"
     ),
     "distilled_student": Recipe("adversarial", "adversarial_videos", "adversarial_image_student", "stage_3_checkpoint"),
+    "streaming_student": Recipe("streaming", "streaming", "distilled_student", "stage_3_checkpoint"),
     "slim_decoder": Recipe("decoder", "slim_decoder"),
 }

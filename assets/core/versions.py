@@ -15,7 +15,6 @@ from media.features.hash_store import HashStore
 from media.records import ProductRecord, SnapshotRecord
 from profiles import Profile, resolve_source
 
-ENCODERS = ("autoencoder", "text", "audio")
 PACKAGED_DETECTORS = ("puppet", "mediapipe")
 ABSENT = "absent"
 
@@ -109,7 +108,7 @@ def configuration(profile: Profile, sections: tuple[str, ...]) -> dict[str, Any]
             value = value[key]
         found[section] = value
     if "encoders" in sections:
-        found["weights"] = {name: source_version(getattr(profile.encoders, name)) for name in ENCODERS}
+        found["weights"] = {name: source_version(source) for name, source in profile.encoders.named.items()}
     if "curation.scores" in sections and (weights := score_weights(profile)):
         found["score_weights"] = weights
     return found

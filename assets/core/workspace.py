@@ -19,6 +19,7 @@ INBOX_VARIABLE = "OMNIHUMAN_INBOX"
 TOMBSTONES = "tombstones.jsonl"
 START = "start.json"
 REPORTS = "reports"
+DIGITS = 12  # of a digest, where it names a folder
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,15 @@ class Workspace:
     def record(self, asset: str, shard: str | None = None) -> Path:
         """What the last finished execution was made from."""
         return self.var / "records" / asset / f"{shard or 'whole'}.json"
+
+    @property
+    def states(self) -> Path:
+        """What `omnihuman restore` goes back to, a folder for each snapshot: small text that belongs under version control."""
+        return self.root / "snapshots"
+
+    def state(self, digest: str) -> Path:
+        """The folder of the snapshot with this digest."""
+        return self.states / digest[:DIGITS]
 
     def shards(self, asset: str = "raw_clips") -> list[str]:
         """Names of the shards that an asset has, sorted."""

@@ -4,7 +4,7 @@ import ast
 import errno
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from importlib.util import find_spec
@@ -126,7 +126,8 @@ def dagster_asset(step: Step, condition: dg.AutomationCondition | None = None) -
         shard = context.partition_key if step.sharded else None
         told: dict[str, Any] = {}
         with again_after_flaky_io():
-            outcome = execute(workspace, step, shard, _through_pipes(context, launcher, told, step, workspace))
+            launch = _through_pipes(context, launcher, told, step, workspace)
+            outcome = execute(workspace, step, shard, launch, _TenthsToLog(context.log.info) if step.sharded else None)
         shown = {**dagster_metadata(outcome.metadata), "seconds": round(outcome.seconds, 2)}
         metadata = {**shown, **{name: value for name, value in told.items() if name not in shown}}
         checks = [_check_result(check) for check in contract_checks(workspace, step, shard)]
@@ -206,6 +207,19 @@ def _through_pipes(
         told.update(reported[0].metadata or {})
 
     return launch
+
+
+class _TenthsToLog:
+    """Progress of a shard as lines of the run's log: one for each tenth."""
+
+    def __init__(self, log: Callable[[str], None]):
+        self._log, self._tenth = log, 0
+
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        tenth = 10 * done // total if total else 0
+        if tenth > self._tenth:
+            self._log(f"{note}: {done} of {total}")
+        self._tenth = tenth
 
 
 def dagster_metadata(values: Mapping[str, Any]) -> dict[str, dg.MetadataValue | Any]:

@@ -10,6 +10,7 @@ from assets.core.training_recipes import RECIPES
 from assets.core.training_start import read_start
 from assets.core.workspace import Workspace
 from assets.kinds.continuation import continued_section, take_over
+from assets.kinds.features_left import features_left
 from media.records import ProductRecord
 from training.run.curves import last_losses, loss_curves
 from training.run.finished import is_finished
@@ -41,6 +42,7 @@ def training_job(
         section=recipe.section,
         snapshot=str(workspace.data("training_snapshot")),
         features_root=str(workspace.data("condition_features")),
+        features_remote=features_left(workspace),
         parent=recipe.parent and str(folder_of(recipe.parent)),
         diffusion_parent=recipe.diffusion_parent and str(folder_of(recipe.diffusion_parent)),
         output=str(output),

@@ -3,12 +3,13 @@
 import pandas as pd
 
 from assets.core.markdown import markdown_table
-from assets.core.steps import Execution, Markdown, Metadata, Png
+from assets.core.steps import Execution, Markdown, Metadata, Png, Workers
 from assets.kinds.column_lineage import score_columns
 from assets.kinds.detectors import face_hider, keypoint_detector, unread_people
 from curation.pages.figures import score_histograms
 from curation.pages.stage_pages import quantile_rows, write_scores_page
-from curation.scores.table import score_shard
+from curation.scores.table import ScoreReport, score_shard
+from curation.workers import map_over_clips
 
 
 def make_clip_scores(execution: Execution) -> Metadata:
@@ -16,8 +17,8 @@ def make_clip_scores(execution: Execution) -> Metadata:
     workspace = execution.workspace
     profile, destination = workspace.profile, execution.input("clip_scores")
     detector = keypoint_detector(profile)
-    shard_dir, cache = execution.input("raw_clips"), workspace.var / "score_cache"
-    report = score_shard(shard_dir, destination, detector, profile, execution.report, cache)
+    shard_dir, elsewhere = execution.input("raw_clips"), execution.elsewhere
+    report: ScoreReport = score_clips(execution) if elsewhere is None else elsewhere(execution, ScoreReport)
     scores = pd.read_parquet(destination / "scores.parquet")
     histograms = score_histograms(scores, profile.curation)
     note = unread_people(profile, scores)
@@ -37,3 +38,17 @@ def make_clip_scores(execution: Execution) -> Metadata:
             page, shard_dir, destination, histograms, profile.curation, note, face_hider(profile)
         ),
     }
+
+
+def score_clips(execution: Execution, workers: Workers | None = None) -> ScoreReport:
+    """The heavy part: the shard's table and keypoints."""
+    workspace = execution.workspace
+    return score_shard(
+        execution.input("raw_clips"),
+        execution.input("clip_scores"),
+        keypoint_detector(workspace.profile),
+        workspace.profile,
+        execution.report,
+        workspace.var / "score_cache",
+        map_over_clips if workers is None else workers.over_clips,
+    )

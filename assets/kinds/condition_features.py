@@ -1,10 +1,11 @@
 """Cached latents and condition features of each shard, keyed by content."""
 
-from assets.core.steps import Execution, Metadata
+from assets.core.steps import Execution, Metadata, Workers
 from assets.core.workspace import Workspace
-from curation.features.shard_features import build_features
+from curation.features.shard_features import FeatureReport, build_features
 from curation.pages.features_page import write_features_page
 from curation.tables.storage import read_table_metadata
+from curation.workers import map_over_clips
 from media.features.places import LAYOUT
 from media.records import EncodersRecord
 
@@ -12,16 +13,8 @@ from media.records import EncodersRecord
 def make_condition_features(execution: Execution) -> Metadata:
     """Encode the windows of one shard's clips that a subset keeps; rows whose key stands already are reused."""
     destination = execution.input("condition_features")
-    report = build_features(
-        execution.input("raw_clips"),
-        execution.input("clip_scores"),
-        destination,
-        execution.workspace.profile,
-        execution.report,
-        pieces=execution.workspace.var / "feature_pieces" / str(execution.shard),
-        hashes=execution.workspace.file_hashes,
-        subsets_dir=execution.input("filtered_subsets"),
-    )
+    elsewhere = execution.elsewhere
+    report: FeatureReport = encode_clips(execution) if elsewhere is None else elsewhere(execution, FeatureReport)
     return {
         "samples": report.samples,
         "failed": len(report.failed),
@@ -37,6 +30,23 @@ def make_condition_features(execution: Execution) -> Metadata:
         ),
         "encoders": dict(EncodersRecord.read(destination).values),
     }
+
+
+def encode_clips(execution: Execution, workers: Workers | None = None) -> FeatureReport:
+    """The heavy part: the shard's features and their table."""
+    workspace = execution.workspace
+    return build_features(
+        execution.input("raw_clips"),
+        execution.input("clip_scores"),
+        execution.input("condition_features"),
+        workspace.profile,
+        execution.report,
+        None if workers is None else workers.encoders,
+        pieces=workspace.var / "feature_pieces" / str(execution.shard),
+        hashes=workspace.file_hashes,
+        subsets_dir=execution.input("filtered_subsets"),
+        over_clips=map_over_clips if workers is None else workers.over_clips,
+    )
 
 
 def laid_out_otherwise(workspace: Workspace) -> list[str]:

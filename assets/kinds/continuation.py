@@ -11,7 +11,7 @@ from assets.core.workspace import Workspace
 from media import whole_directory
 from media.records import ProductRecord
 from omnihuman.digests import weights_digest
-from provenance.weights import TamperedWeights
+from provenance.signed_list import TamperedFiles
 from tracking.registry import RegistryError
 
 
@@ -29,7 +29,7 @@ def teacher_folder(workspace: Workspace, start: ChampionStart) -> Path:
         raise AssetError(
             f"{what}, whose files are gone ({error}); bring the artifacts of {workspace.tracker} back, {BY_HAND}"
         ) from error
-    except TamperedWeights as error:
+    except TamperedFiles as error:
         raise AssetError(
             f"{what}, whose files are not as they were signed ({error}); restore them, {BY_HAND}"
         ) from error

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class TrainingLauncher(dg.ConfigurableResource):
-    """Starts trainings where `$OMNIHUMAN_LAUNCHER` says: in a Kubernetes pod or as a Ray job; without it by DeepSpeed on this machine, or by `engine.hostfile`."""
+    """Starts trainings where `$OMNIHUMAN_LAUNCHER` says: in Kubernetes pods or as a Ray job; without it by DeepSpeed on this machine, or by `engine.hostfile`."""
 
     def run(
         self, context: dg.AssetExecutionContext, process: "Process", workspace: Workspace
@@ -31,6 +31,9 @@ class TrainingLauncher(dg.ConfigurableResource):
         if isinstance(settings, KubernetesSettings):
             with _installed(settings):
                 from assets.launchers.kubernetes import run_in_kubernetes
+                from assets.launchers.kubernetes_nodes import run_on_nodes
+            if settings.nodes > 1:
+                return run_on_nodes(context, process, workspace, settings)
             return run_in_kubernetes(context, process, workspace, settings)
         if isinstance(settings, RaySettings):
             with _installed(settings):

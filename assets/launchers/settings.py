@@ -36,7 +36,7 @@ class Elsewhere(Strict):
 
 
 class KubernetesSettings(Elsewhere):
-    """One pod of `engine.ranks` GPUs for each training.
+    """Pods of `engine.ranks` GPUs for each training, one or more.
 
     Attributes:
         image: has this project installed.
@@ -47,6 +47,11 @@ class KubernetesSettings(Elsewhere):
         shared_memory: size of /dev/shm, which NCCL and the loader's workers use.
         secrets: Secrets whose entries become variables (object store, MLflow).
         node_selector, tolerations, service_account: as in a pod's spec.
+        nodes: pods that each training takes; more than one need Kubeflow Trainer v2 or JobSet in the cluster.
+        nodes_by: the kind of object that is asked for.
+        nodes_least: goes on with so many where others are lost; null: with all.
+        nodes_seconds: to wait for a number of nodes before one fewer is tried.
+        runtime, runtime_kind: of a TrainJob, by default deploy/helm/training-runtime.yaml's.
     """
 
     package = "dagster_k8s"
@@ -62,15 +67,45 @@ class KubernetesSettings(Elsewhere):
     node_selector: dict[str, str] = {}
     tolerations: tuple[dict[str, Any], ...] = ()
     service_account: str | None = None
+    nodes: int = Field(default=1, ge=1)
+    nodes_by: Literal["TrainJob", "JobSet"] = "TrainJob"
+    nodes_least: int | None = Field(default=None, ge=1)
+    nodes_seconds: float = Field(default=300.0, gt=0)
+    runtime: str = "omnihuman"
+    runtime_kind: Literal["TrainingRuntime", "ClusterTrainingRuntime"] = "TrainingRuntime"
+
+
+class RayCuration(Strict):
+    """Actors that a shard's clips are worked on by; beside them a job has a driver, of one CPU.
+
+    Attributes:
+        workers: decode and score; null: as many as the cluster has CPUs for.
+        cpus_per_worker: that Ray counts for each.
+        gpus_per_worker: share of a GPU for the networks of clip scores; actors that only decode take none.
+        encoders: hold autoencoder, text and sound encoder.
+        cpus_per_encoder: that Ray counts for each.
+        gpus_per_encoder: 0 encodes on the CPU.
+    """
+
+    workers: int | None = Field(default=None, ge=1)
+    cpus_per_worker: float = Field(default=1.0, gt=0)
+    gpus_per_worker: float = Field(default=0.0, ge=0, le=1)
+    encoders: int = Field(default=1, ge=1)
+    cpus_per_encoder: float = Field(default=1.0, ge=0)
+    gpus_per_encoder: float = Field(default=1.0, ge=0)
 
 
 class RaySettings(Elsewhere):
-    """One job on one node of a Ray cluster for each training.
+    """One job on one node or more of a Ray cluster for each training.
 
     Attributes:
         address: of the cluster's dashboard, `http://host:8265`.
         gpus_per_rank: 0 trains on the CPU, and takes one of Ray's CPUs per rank.
+        nodes: that each training takes, of `engine.ranks` ranks each.
+        nodes_least: goes on with so many where others are lost; null: with all.
+        nodes_seconds: to wait for a number of nodes before one fewer is tried.
         headers: sent with each request, where the dashboard stands behind a gateway.
+        curation: actors for clip scores and features; null works on clips where the step is executed.
     """
 
     package = "dagster_ray"
@@ -78,7 +113,11 @@ class RaySettings(Elsewhere):
     launcher: Literal["ray"]
     address: str
     gpus_per_rank: Literal[0, 1] = 1
+    nodes: int = Field(default=1, ge=1)
+    nodes_least: int | None = Field(default=None, ge=1)
+    nodes_seconds: float = Field(default=300.0, gt=0)
     headers: dict[str, str] = {}
+    curation: RayCuration | None = None
 
 
 Settings = KubernetesSettings | RaySettings

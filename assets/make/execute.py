@@ -7,17 +7,18 @@ import signal
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assets.core.build_lock import one_maker
 from assets.core.catalogue import STEPS
 from assets.core.dvc_stages import record_in_dvc, record_shard, record_waiting
-from assets.core.steps import AssetError, Execution, Launcher, Metadata, Step
+from assets.core.steps import AssetError, Elsewhere, Execution, Launcher, Metadata, Report, Step
 from assets.core.versions import content_version, fingerprint, fresh_version, signature
 from assets.core.workspace import Workspace
 from assets.kinds.contract_checks import contract_checks
-from assets.launchers.settings import LAUNCHER_FILE
+from assets.launchers.settings import LAUNCHER_FILE, RaySettings, launcher_settings, missing
 from assets.make.page_pictures import keep_pictures
 from media import write_atomically
 from tracking.progress import ProgressFile
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 # What these leave is a state that can be restored; after a snapshot and a promotion it goes to the DVC remote too.
 KEPT_AFTER = ("training_snapshot", "benchmark_scores", "registered_model", "promoted_champion")
 PUSHED_AFTER = ("training_snapshot", "promoted_champion")
+ON_CLUSTERS = ("clip_scores", "condition_features")
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,22 @@ def is_current(workspace: Workspace, step: Step, shard: str | None = None) -> bo
     return recorded["fingerprint"] == fingerprint(workspace, step, shard, STEPS) and step.still_stands(workspace)
 
 
-def execute(workspace: Workspace, step: Step, shard: str | None = None, launch: Launcher | None = None) -> Outcome:
+def execute(
+    workspace: Workspace,
+    step: Step,
+    shard: str | None = None,
+    launch: Launcher | None = None,
+    tell: Report | None = None,
+) -> Outcome:
     """Make one asset, or one shard of it.
 
     The record is written last: whatever was killed before it runs again, and finds what it had finished. Two that ask for the
     same at once do the work once: the second waits and takes over what the first made.
+
+    Args:
+        workspace, step, shard: what, and where.
+        launch: starts trainings; by default on this machine.
+        tell: is told the progress too, beside the file that others watch.
 
     Raises:
         AssetError: the step has shards and none is named, or the other way round, or the product did not appear.
@@ -72,16 +85,19 @@ def execute(workspace: Workspace, step: Step, shard: str | None = None, launch: 
             return Outcome(
                 content_version(workspace, step, shard), 0.0, {"made_by": "another run, which this one waited for"}
             )
-        return _execute(workspace, step, shard, launch)
+        return _execute(workspace, step, shard, launch, tell)
 
 
-def _execute(workspace: Workspace, step: Step, shard: str | None, launch: Launcher | None) -> Outcome:
+def _execute(
+    workspace: Workspace, step: Step, shard: str | None, launch: Launcher | None, tell: Report | None
+) -> Outcome:
     _hold_up_behind_failed_checks(workspace, step, shard)
     _refuse_unjudgeable(workspace, step)
     started = time.monotonic()
     made_from = fingerprint(workspace, step, shard, STEPS)
-    report = ProgressFile(workspace.progress(step.name, shard))
-    shown = step.maker()(Execution(step.name, workspace, shard, made_from, report, launch or run_process))
+    report = _told_to(ProgressFile(workspace.progress(step.name, shard)), tell)
+    elsewhere = cluster() if step.name in ON_CLUSTERS else None
+    shown = step.maker()(Execution(step.name, workspace, shard, made_from, report, launch or run_process, elsewhere))
     metadata: Metadata = keep_pictures(workspace, step.name, shard, shown, step.cover)
     folder = workspace.data(step.name, shard)
     if not (folder / step.marker).is_file():
@@ -101,6 +117,31 @@ def _execute(workspace: Workspace, step: Step, shard: str | None, launch: Launch
     shutil.rmtree(workspace.scratch(step.name), ignore_errors=True)
     workspace.progress(step.name, shard).unlink(missing_ok=True)
     return Outcome(version, seconds, metadata)
+
+
+def _told_to(first: Report, second: Report | None) -> Report:
+    def both(done: int, total: int, note: str = "") -> None:
+        for report in (first, second):
+            if report is not None:
+                report(done, total, note)
+
+    return both
+
+
+def cluster() -> Elsewhere | None:
+    """Where a shard's clips are worked on: on the cluster that `$OMNIHUMAN_LAUNCHER` names with `curation`, None for this machine.
+
+    Raises:
+        LauncherError: the settings do not validate, or Ray is not installed.
+    """
+    settings = launcher_settings()
+    if not isinstance(settings, RaySettings) or settings.curation is None:
+        return None
+    try:
+        from assets.launchers.ray_shard import run_shard_on_ray
+    except ImportError as error:
+        raise missing(settings, error.name) from error
+    return partial(run_shard_on_ray, settings=settings)
 
 
 def _refuse_unjudgeable(workspace: Workspace, step: Step) -> None:

@@ -27,6 +27,8 @@ from assets.core.steps import AssetError
 from assets.core.workspace import Workspace
 from assets.past.restore_points import STAGES, RestorePoint, restore_points
 from media import write_atomically
+from media.store.listing import fetch_folders
+from media.store.objects import ObjectStore
 
 REMOTE_VARIABLE = "OMNIHUMAN_REMOTE"
 NAME = "storage"
@@ -120,8 +122,11 @@ def _push(workspace: Workspace, point: RestorePoint) -> str:
 def fetch_point(workspace: Workspace, point: RestorePoint) -> int:
     """Bring what DVC's cache lacks of a state; returns how many folders lacked something.
 
+    DVC is asked first; what it does not bring is read out of the remote without it (`media.store.listing`).
+
     Raises:
         AssetError: neither cache nor remote has it.
+        media.store.objects.StoreError: the remote cannot be read, or lacks a file; the message says which.
     """
     lacking = missing_outputs(workspace, point)
     if not lacking:
@@ -136,6 +141,13 @@ def fetch_point(workspace: Workspace, point: RestorePoint) -> int:
         except Exception as error:  # noqa: BLE001 - as above: the library of the remote decides what it raises
             why = f"{remote} gave {type(error).__name__}: {str(error).strip()[:300]}"
     still = missing_outputs(workspace, point)
+    if still and remote:
+        print(
+            f"note: DVC did not bring {', '.join(still)}, {why}; asking {remote} for the files by their hashes",
+            file=sys.stderr,
+        )
+        fetch_folders(ObjectStore(remote), [point.outputs[name] for name in still], cache_folder(workspace))
+        still = missing_outputs(workspace, point)
     if still:
         raise AssetError(
             f"DVC's cache lacks {', '.join(still)} of {point.name}, and {why}; name the remote that has them by {REMOTE_VARIABLE}, "

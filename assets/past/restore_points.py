@@ -23,16 +23,15 @@ from assets.core.dvc_stages import params_text, stages_text
 from assets.core.names import LOCK, TEACHER
 from assets.core.names import STUDENT as STUDENT_MODEL
 from assets.core.steps import AssetError
-from assets.core.workspace import START, Workspace
+from assets.core.workspace import DIGITS, START, Workspace
 from media import write_atomically
 from media.records import ProductRecord, SnapshotRecord
 from tracking.code_version import git_commit
 from tracking.model_address import ModelAddress, ModelAddressError, is_address
 
-FOLDER, MANIFEST = "snapshots", "point.json"
+MANIFEST = "point.json"
 STAGES = "stages.yaml"  # what was dvc.yaml: under its own name DVC would take every past state for stages of today
 SNAPSHOT, STUDENT, SCORES, REGISTERED = "training_snapshot", "distilled_student", "benchmark_scores", "registered_model"
-DIGITS = 12
 NOT_SCORED: dict[str, Any] = {"weights": "", "scores": "", "numbers": {}, "versions": {}}
 CURATION = ("raw_clips", "clip_scores", "filtered_subsets", "condition_features", SNAPSHOT)
 
@@ -92,7 +91,7 @@ def keep_restore_point(workspace: Workspace) -> RestorePoint | None:
     if snapshot is None:
         return None
     digest = SnapshotRecord.parse(snapshot, f"{SNAPSHOT} in DVC's cache").digest
-    place = workspace.root / FOLDER / digest[:DIGITS]
+    place = workspace.state(digest)
     if (place / LOCK).is_file():
         frozen = DvcLock.read(place / LOCK)
         if frozen.made(SNAPSHOT) == lock.made(SNAPSHOT):
@@ -131,7 +130,7 @@ def restore_points(workspace: Workspace) -> list[RestorePoint]:
     Raises:
         AssetError: a manifest that cannot be read.
     """
-    found = [_read(path) for path in (workspace.root / FOLDER).glob(f"**/{MANIFEST}")]
+    found = [_read(path) for path in workspace.states.glob(f"**/{MANIFEST}")]
     return sorted(found, key=lambda point: (point.when, point.name))
 
 
@@ -151,7 +150,7 @@ def find_restore_point(workspace: Workspace, name: str) -> RestorePoint:
     found = _by_version(workspace, points, name) if is_address(name) else _by_digest(points, name)
     if not found:
         listed = "".join(f"\n  {point.name}: {point}" for point in points) or " none yet: `omnihuman demo` makes them"
-        raise AssetError(f"nothing under {workspace.root / FOLDER} is named {name!r}; there is:{listed}")
+        raise AssetError(f"nothing under {workspace.states} is named {name!r}; there is:{listed}")
     if len({point.snapshot for point in found}) > 1:
         raise AssetError(f"{name!r} fits {', '.join(point.name for point in found)}; give more digits")
     return max(found, key=lambda point: (point.weights != "", point.when))

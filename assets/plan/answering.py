@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModel, PretrainedConfig, UMT5Config, UMT5EncoderModel, Wav2Vec2Config
+import transformers
+from transformers import AutoConfig, AutoModel, PretrainedConfig, UMT5Config, Wav2Vec2Config
 
 from curation.bucket import TILE
 from curation.features.encoders import windows_at_once
 from curation.features.text_features import BATCH
 from media.speech.level import RATE
-from omnihuman.autoencoder import decode_video, encode_video
+from omnihuman.autoencoder import decode_video, enable_tiles, encode_video, takes_pictures
+from omnihuman.bases.quantised import weight_bytes
+from omnihuman.conditions.text import HALVES
 from omnihuman.guidance import branch_weights
 from profiles import Profile, ProfileError, resolve_source
 from profiles.schema import Bucket
@@ -70,12 +73,14 @@ def encoding(profile: Profile) -> list[Answer]:
     bucket = largest_bucket(profile)
     windows = _windows_at_once(profile, bucket)
     seen, weights = _autoencoder(profile, bucket, windows, encodes=True)
-    rows = [
-        Answer("condition_features", f"autoencoder, {_count(windows, 'window')}", weights, seen, windows),
-        _in_depth(profile, "text encoder", f"{BATCH} captions", BATCH, *_text(profile)),
-        _in_depth(profile, "audio encoder", _count(windows, "window"), windows, *_audio(profile, bucket, windows)),
-    ]
-    rows[1] = replace(rows[1], shared=profile.video.windows_per_clip)
+    rows = [Answer("condition_features", f"autoencoder, {_count(windows, 'window')}", weights, seen, windows)]
+    for number, configuration in enumerate(_text_configurations(profile), start=1):
+        name, depth = "text encoder" if number == 1 else f"text encoder {number}", _layers(configuration)
+        answer = _in_depth(name, f"{BATCH} captions", BATCH, depth, *_text(profile, configuration))
+        rows.append(replace(answer, shared=profile.video.windows_per_clip))
+    depth = int(audio_configuration(profile).num_hidden_layers)
+    heard = _audio(profile, bucket, windows)
+    rows.append(_in_depth("audio encoder", _count(windows, "window"), windows, depth, *heard))
     all_weights = sum(row.weights for row in rows)
     return [replace(row, beside=all_weights - row.weights) for row in rows]
 
@@ -91,18 +96,19 @@ def _count(number: int, what: str) -> str:
 
 
 def _in_depth(
-    profile: Profile, name: str, what: str, count: int, network: Callable[[int], Any], run: Callable[[Any], None]
+    name: str, what: str, count: int, depth: int, network: Callable[[int], Any], run: Callable[[Any], None]
 ) -> Answer:
     with without_bytes():
-        models = {depth: network(depth) for depth in (1, 2)}
-        traced = {depth: trace(partial(run, model), [model]) for depth, model in models.items()}
-        depth, sizes = _depth(profile, name), {d: _bytes(model) for d, model in models.items()}
+        models = {d: network(d) for d in (1, 2)}
+        traced = {d: trace(partial(run, model), [model]) for d, model in models.items()}
+        sizes = {d: float(weight_bytes(model)) for d, model in models.items()}
     weights = sizes[1] + (sizes[2] - sizes[1]) * (depth - 1)
     return Answer("condition_features", f"{name}, {what}", weights, at_depth(traced, depth), count)
 
 
 def generation(profile: Profile) -> list[Answer]:
-    """Of `generated_videos`: transformer and autoencoder in bfloat16, without the encoders, which have then done their part."""
+    """Of `generated_videos`: transformer and autoencoder in bfloat16, the first as `evaluation.quantise` says, without the encoders, which have then done their
+    part."""
     bucket, config = largest_bucket(profile), profile.evaluation
     forward, weights = _forward(profile, bucket, config.batch_size)
     shown, decoder = _autoencoder(profile, bucket, config.batch_size, encodes=False)
@@ -118,6 +124,7 @@ def generation(profile: Profile) -> list[Answer]:
 
 def _forward(profile: Profile, bucket: Bucket, count: int) -> tuple[Traced, float]:
     traced, sizes = {}, {}
+    quantised = "" if profile.evaluation.quantise == "none" else profile.evaluation.quantise
     for depth in (1, 2):
         with without_bytes():
             model = fake_transformer(profile, depth, again=False).eval().requires_grad_(False)
@@ -128,35 +135,37 @@ def _forward(profile: Profile, bucket: Bucket, count: int) -> tuple[Traced, floa
                 batch = fake_batch(profile, bucket, count, profile.stage_3.ratios, torch.bfloat16)
                 model(batch.noise, batch.uniform, return_dict=False, **batch.conditions())
 
-            traced[depth], sizes[depth] = trace(run, [model]), _bytes(model)
-    layers = profile.transformer.num_layers
+            traced[depth], sizes[depth] = trace(run, [model]), float(weight_bytes(model, quantised))
+    layers = profile.transformer.units
     return at_depth(traced, layers), sizes[1] + (sizes[2] - sizes[1]) * (layers - 1)
 
 
 def _autoencoder(profile: Profile, bucket: Bucket, count: int, encodes: bool) -> tuple[Traced, float]:
-    """It works through a video latent by latent, so two lengths say what all take."""
+    """It works through a video latent by latent, one of pictures by as many pictures, so two lengths say what all take."""
     with without_bytes():
         model = fake_autoencoder(autoencoder_configuration(profile))
         if encodes:
-            model.enable_tiling(*TILE)
+            enable_tiles(model, *TILE)
 
         def run(latents: int) -> None:
+            clips, length = (count * latents, 1) if takes_pictures(model) else (count, 4 * latents - 3)
             if encodes:
-                encode_video(model, torch.empty(count, 3, 4 * latents - 3, bucket.height, bucket.width))
+                encode_video(model, torch.empty(clips, 3, length, bucket.height, bucket.width))
             else:
-                shape = profile_grid(profile).shape(4 * latents - 3, bucket.height, bucket.width)
-                decode_video(model, torch.empty(count, *shape))
+                shape = profile_grid(profile).shape(length, bucket.height, bucket.width)
+                decode_video(model, torch.empty(clips, *shape))
 
         traced = {latents: trace(partial(run, latents), [model]) for latents in FRAMES}
-    return at_depth(traced, bucket.latent_frames), _bytes(model)
+    return at_depth(traced, bucket.latent_frames), float(weight_bytes(model))
 
 
-def _text(profile: Profile) -> tuple[Callable[[int], Any], Callable[[Any], None]]:
-    configuration, tokens = text_configuration(profile), profile.encoders.text_tokens
+def _text(profile: Profile, configuration: PretrainedConfig) -> tuple[Callable[[int], Any], Callable[[Any], None]]:
+    tokens = min(profile.encoders.text_tokens, getattr(configuration, "max_position_embeddings", None) or 10**6)
 
     def network(depth: int) -> Any:
         config = type(configuration)(**{**configuration.to_dict(), "num_layers": depth, "num_hidden_layers": depth})
-        model = UMT5EncoderModel(config) if config.model_type == "umt5" else AutoModel.from_config(config)
+        half = HALVES.get(config.model_type)
+        model = getattr(transformers, half)(config) if half else AutoModel.from_config(config)
         if profile.engine.precision == "bf16":
             cast(model, torch.bfloat16)
         return model.eval().requires_grad_(False)
@@ -188,6 +197,12 @@ def text_configuration(profile: Profile) -> PretrainedConfig:
     return _folder_configuration(profile.encoders.text) or UMT5Config(**UMT5)
 
 
+def _text_configurations(profile: Profile) -> list[PretrainedConfig]:
+    """Of every text encoder; of the second and third, which are smaller than the words', only where their folders are here."""
+    others = [_folder_configuration(source) for source in profile.encoders.texts[1:]]
+    return [text_configuration(profile), *(found for found in others if found is not None)]
+
+
 def audio_configuration(profile: Profile) -> PretrainedConfig:
     """Of the folder that the profile names, else the published wav2vec 2.0's of that width."""
     published = WAV2VEC.get(profile.transformer.audio_dim, WAV2VEC[768])
@@ -202,12 +217,5 @@ def _folder_configuration(source: str) -> PretrainedConfig | None:
     return AutoConfig.from_pretrained(str(folder)) if (folder / "config.json").is_file() else None
 
 
-def _depth(profile: Profile, name: str) -> int:
-    if name == "audio encoder":
-        return int(audio_configuration(profile).num_hidden_layers)
-    configuration = text_configuration(profile)
+def _layers(configuration: PretrainedConfig) -> int:
     return int(getattr(configuration, "num_layers", None) or configuration.num_hidden_layers)
-
-
-def _bytes(model: Any) -> float:
-    return float(sum(p.numel() * p.element_size() for p in model.parameters()))

@@ -6,6 +6,7 @@ from profiles import Profile, ProfileError, changed_profile
 from training.engine.deepspeed_engine import ranks_of_a_sample
 from training.plan.gpus import GIB, Cluster
 from training.plan.training_plan import USABLE, TrainingPlan, plan_training
+from training.stages.model import splits_tokens
 
 
 def remedy(profile: Profile, planned: TrainingPlan, cluster: Cluster) -> str:
@@ -48,7 +49,7 @@ def _changes(profile: Profile, planned: TrainingPlan) -> Iterator[str]:
     if section != "slim_decoder":
         shared = ranks_of_a_sample(engine, getattr(profile, section))
         for ranks in (2, 4, 8):
-            if ranks > shared and profile.transformer.num_attention_heads % ranks == 0:
+            if ranks > shared and splits_tokens(profile, ranks):
                 yield f"{group}.sequence_parallel={ranks}"
     if engine.offload == "none":
         yield "engine.offload=optimizer"

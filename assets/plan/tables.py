@@ -11,6 +11,7 @@ from assets.plan.remedy import group_of
 from profiles import Profile, ProfileError, changed_profile
 from training.plan.gpus import GIB, Cluster
 from training.plan.training_plan import USABLE, TrainingPlan, plan_training
+from training.stages.model import splits_tokens
 
 WIDTH = 132
 TB = 1e12
@@ -135,7 +136,7 @@ def _at(profile: Profile, section: str, cluster: Cluster, setting: tuple[bool, i
         changed = changed_profile(profile, changes)
     except ProfileError:
         return None
-    if cluster.count % ranks or profile.transformer.num_attention_heads % ranks:
+    if cluster.count % ranks or not splits_tokens(profile, ranks):
         return None
     return plan_training(changed, section, cluster.count, cluster.per_node)
 

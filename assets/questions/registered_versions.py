@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from assets.core.workspace import Workspace
-from assets.kinds.registration.promotion import ROWS, SCORES
+from assets.kinds.registration.version_files import ROWS, SCORES
 from evaluation.scoring.criteria import demands
 from evaluation.scoring.score_table import of_benchmark, read_scores, score_of
 from tracking.registry import RegistryError, Version

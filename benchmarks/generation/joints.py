@@ -8,7 +8,7 @@ videos are measured. All joints join the same windows; each clip is another pers
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,8 +18,9 @@ from torch import Tensor
 
 from evaluation.metrics.sharpness import high_frequency_energy
 from evaluation.questions.long_video_drift import puppet_video
-from omnihuman import OmniHumanPipeline, long_video
+from omnihuman import OmniHumanPipeline
 from omnihuman.autoencoder import decode_video, encode_video, load_autoencoder, to_frames, to_pixels
+from omnihuman.joint import dissolve, mix
 from omnihuman.long_video import OVERLAP, LongVideo, generate_segments
 from profiles import load_profile, resolve_source
 from puppets import Puppet
@@ -45,7 +46,8 @@ def hard_cut(old: Tensor, new: Tensor) -> Tensor:
 ALONE = "a window alone"
 JOINTS: dict[str, Joint] = {
     "plain dissolve": plain_dissolve,
-    "as it is now": long_video.dissolve,
+    "not levelled": mix,
+    "as it is now": dissolve,
     "hard cut": hard_cut,
 }
 
@@ -91,10 +93,13 @@ class Positions:
         sharpness: `(B, stride)`, over the truth's.
         change: `(B, stride)`, of the same pictures over those of a window that no joint touched, less 1: of the mixed frames the old segment's
             last, of the others the new one's own. What is in the pictures, and what the decoder makes of it, is in both.
+        steps: `(B, stride)`, mean |change of the logarithm| from each position to the next: a joint that keeps every mean and jumps in each
+            video shows here, in the step from the last mixed frame.
     """
 
     sharpness: np.ndarray
     change: np.ndarray
+    steps: np.ndarray
 
 
 def by_position(video: LongVideo, people: Sequence[Puppet], windows: Sequence[Tensor]) -> dict[str, Positions]:
@@ -111,11 +116,18 @@ def by_position(video: LongVideo, people: Sequence[Puppet], windows: Sequence[Te
         ],
         axis=1,
     )
-    found = {ALONE: Positions((alone / truth).mean(axis=1), np.zeros((len(people), stride)))}
+    found = {ALONE: _positions(alone / truth, alone / alone)}
     for name, joint in JOINTS.items():
         own = _sharpness(joined(windows, video, joint))[:, inner].reshape(shape)
-        found[name] = Positions((own / truth).mean(axis=1), (own / alone).mean(axis=1) - 1)
+        found[name] = _positions(own / truth, own / alone)
     return found
+
+
+def _positions(sharpness: np.ndarray, change: np.ndarray) -> Positions:
+    """Means over segments of `(B, segments, stride)`."""
+    count, segments, stride = sharpness.shape
+    steps = np.abs(np.diff(np.log(sharpness).reshape(count, -1), append=np.nan)).reshape(count, segments, stride)
+    return Positions(sharpness.mean(axis=1), change.mean(axis=1) - 1, np.nanmean(steps, axis=1))
 
 
 def spread(clips: np.ndarray) -> tuple[float, float]:
@@ -163,17 +175,19 @@ def main() -> None:
         for name, positions in by_position(video, people, windows).items():
             found.setdefault(name, []).append(positions)
     for name, parts in found.items():
-        _say(name, np.concatenate([part.sharpness for part in parts]), np.concatenate([part.change for part in parts]))
+        _say(name, Positions(*(np.concatenate(field) for field in zip(*map(astuple, parts), strict=True))))
 
 
-def _say(title: str, sharpness: np.ndarray, change: np.ndarray) -> None:
-    mean, changed = sharpness.mean(axis=0), change[:, :OVERLAP].mean(axis=0)
+def _say(title: str, positions: Positions) -> None:
+    mean, changed = positions.sharpness.mean(axis=0), positions.change[:, :OVERLAP].mean(axis=0)
     most = int(np.abs(changed).argmax())
-    deviation = change[:, most].std(ddof=1) / np.sqrt(len(change))
-    value, half = spread(sharpness)
+    deviation = positions.change[:, most].std(ddof=1) / np.sqrt(len(positions.change))
+    value, half = spread(positions.sharpness)
+    steps = positions.steps.mean(axis=0)
     print(
         f"{title:<16} mixed {changed.mean():>+6.1%}, most {changed[most]:>+6.1%} ± {1.96 * deviation:.1%} at {most}; positions differ by {value:>5.1%} ± {half:.1%} "
-        f"(highest less lowest {np.ptp(mean) / mean.mean():.1%})  " + " ".join(f"{position:.3f}" for position in mean),
+        f"(highest less lowest {np.ptp(mean) / mean.mean():.1%}); step out of the joint {steps[OVERLAP - 1]:.1%}, a latent later {steps[OVERLAP + 3]:.1%}  "
+        + " ".join(f"{position:.3f}" for position in mean),
         flush=True,
     )
 

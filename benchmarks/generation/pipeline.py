@@ -8,7 +8,7 @@ from diffusers import WanPipeline, WanTransformer3DModel
 from benchmarks.interleaved import Comparison, compare
 from omnihuman.autoencoder import decode_video, encode_video, to_pixels
 from omnihuman.conditions.audio import encode_audio
-from omnihuman.conditions.text import encode_text
+from omnihuman.conditions.text_of_bases import encode_text
 from omnihuman.pipeline import OmniHumanPipeline, build_pipeline
 from profiles import load_profile
 from training.stages.model import build_transformer
@@ -64,7 +64,7 @@ def one_step(side: int = 64, rounds: int = 25) -> OneStep:
         decode_video(pipeline.vae, noise - pipeline.transformer(noise, time, return_dict=False, **given)[0])
 
     def encoders_and_networks() -> None:
-        encode_text(pipeline.text_encoder, pipeline.tokenizer, [PROMPT], pipeline.config.text_tokens)
+        encode_text(pipeline.text_encoders, pipeline.tokenizers, [PROMPT], pipeline.config.text_tokens)
         encode_video(pipeline.vae, to_pixels(image[:, None]))
         encode_audio(pipeline.audio_encoder, sound, frames, pipeline.config.fps)
         networks()
@@ -87,17 +87,13 @@ def _pipeline(steps: int) -> OmniHumanPipeline:
     return build_pipeline(profile, build_transformer(profile, None, 0), steps)
 
 
-def lines() -> list[str]:
-    """For `python -m benchmarks`."""
+def comparisons() -> dict[str, Comparison]:
+    """For `python -m benchmarks`, by what it prints."""
     wan, step, larger = against_wan(), one_step(), one_step(256, rounds=5)
-    return [
-        f"pipeline, conditions off / diffusers' WanPipeline, 8 steps:  {_ratio(wan)}",
-        f"one-step call / one forward and one decode, sound, picture and prompt known: {_ratio(step.again)}",
-        f"  all three new to it:                                       {_ratio(step.first)}",
-        f"  all three new, and encoded on the other side too:          {_ratio(step.encoded)}",
-        f"  known, 256 x 256 pixels:                                   {_ratio(larger.again)}",
-    ]
-
-
-def _ratio(found: Comparison) -> str:
-    return f"{found.ratio:.3f}  ({found.ours * 1e3:.0f} / {found.theirs * 1e3:.0f} ms)"
+    return {
+        "pipeline, conditions off / diffusers' WanPipeline, 8 steps": wan,
+        "one-step call / one forward and one decode, sound, picture and prompt known": step.again,
+        "  all three new to it": step.first,
+        "  all three new, and encoded on the other side too": step.encoded,
+        "  known, 256 x 256 pixels": larger.again,
+    }

@@ -3,18 +3,22 @@
 
 A trial with a mark is a clip with a payload of its own, written once as an export is, and from there edited in each way, with a cut of its own. Clips are rendered
 people of seeds that nothing trains on and that chose nothing of the mark, or films of a folder; more trials than clips repeat the pictures. A trial without is a clip that was
-encoded and then cut in its own way. `--keep` holds the rendered clips and each trial's result, so a run that was stopped goes on.
+encoded and then cut in its own way. `--keep` holds the rendered clips and each trial's result, so a run that was stopped goes on. `--network FILE` asks the same of the networks
+that `python -m benchmarks.provenance.train_learned_mark` trained, `--published FOLDER` of published ones (`provenance.watermark.network`).
 """
 
 import argparse
 import hashlib
+import inspect
 import io
 import json
 import math
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import av
@@ -27,12 +31,14 @@ from media import decode_clip, encode_clip
 from people import render
 from provenance.watermark.find import THRESHOLD, find
 from provenance.watermark.mark import mark
+from provenance.watermark.network import open_network
 from provenance.watermark.payload import Payload
 
 # The 24 people before were looked at when band, code and shares were chosen.
 FIRST_SEED, FPS, CRF, SCALE, CUT = 70_000_024, 16, 28, 0.75, 0.1
 EDITS = ("as written", "H.264 crf 28", "scaled to 0.75", "cut by 10 %", "all three")
 DAY = date(2026, 11, 29)
+OURS = tuple(Path(provenance.watermark.__file__).parent.glob("*.py"))
 
 
 def encoded(frames: np.ndarray) -> np.ndarray:
@@ -138,28 +144,72 @@ def _films(folder: Path, frames: int, size: int) -> Iterator[tuple[str, np.ndarr
             yield f"{path.stem}-{start}-{frames}-{size}", whole[start : start + frames]
 
 
-def with_mark(name: str, plain: np.ndarray, trial: int) -> dict[str, object]:
-    """One trial: for each edit whether the payload was read, and the score; and PSNR."""
+@dataclass(frozen=True)
+class Tool:
+    """What puts a mark in and looks for it.
+
+    Attributes:
+        mark, find: as those of `provenance.watermark`.
+        is_marked: whether what was found is a mark.
+        code: of it as it is now: results of another one are others.
+    """
+
+    mark: Callable[[np.ndarray, Payload], np.ndarray]
+    find: Callable[[Iterable[np.ndarray]], Any]  # `Found` or `NetworkFound`
+    is_marked: Callable[[Any], bool]
+    code: str
+
+
+def our_tool() -> Tool:
+    """The product's own."""
+    return Tool(mark, find, lambda found: found.marked, _code(OURS))
+
+
+def learned_tool(weights: Path) -> Tool:
+    """Trained networks."""
+    from benchmarks.provenance.learned_mark import LearnedMark
+
+    networks = LearnedMark.load(weights)
+    return Tool(networks.mark, networks.find, networks.is_marked, _code([weights, Path(inspect.getfile(LearnedMark))]))
+
+
+def published_tool(folder: Path) -> Tool:
+    """Networks by path, as `OMNIHUMAN_WATERMARK` names them."""
+    networks = open_network(folder)
+    files = [folder / networks.interface.encoder, folder / networks.interface.decoder, *OURS]
+    return Tool(networks.mark, networks.find, lambda found: found.marked, _code(files))
+
+
+def _code(files: Iterable[Path]) -> str:
+    return hashlib.sha256(b"".join(file.read_bytes() for file in sorted((*files, Path(__file__))))).hexdigest()[:12]
+
+
+def with_mark(name: str, plain: np.ndarray, trial: int, tool: Tool) -> dict[str, object]:
+    """One trial: for each edit whether the payload was read, and the score; PSNR; and milliseconds of the processor to mark and to look once."""
     random = np.random.default_rng(crc32(f"{name} {trial}".encode()))
     payload = Payload(int(random.integers(2**16)), DAY)
-    ours = mark(plain, payload)
+    started = time.process_time()
+    ours = tool.mark(plain, payload)
+    marked = time.process_time() - started
     error = float(np.mean([np.mean((a.astype(np.float32) - b) ** 2) for a, b in zip(ours, plain, strict=True)]))
-    result: dict[str, object] = {"psnr": 10 * math.log10(255**2 / error)}
+    result: dict[str, object] = {"psnr": 10 * math.log10(255**2 / error), "mark": 1000 * marked}
     for edit, pictures in edits_of(ours, random):
-        found = find(pictures)
-        result[edit] = [found.marked and found.payload == payload, found.score]
+        started = time.process_time()
+        found = tool.find(pictures)
+        result[edit] = [tool.is_marked(found) and found.payload == payload, found.score]
+        result["find"] = 1000 * (time.process_time() - started)  # of the last edit, which takes longest
     return result
 
 
-def without_mark(name: str, plain: np.ndarray, trial: int) -> dict[str, object]:
+def without_mark(name: str, plain: np.ndarray, trial: int, tool: Tool) -> dict[str, object]:
     """One trial with a clip that was encoded: whether a mark is said to be there, and the score."""
-    found = find(cut(plain, np.random.default_rng(crc32(f"{name} {trial} unmarked".encode()))))
-    return {"alarm": found.marked, "score": found.score}
+    found = tool.find(cut(plain, np.random.default_rng(crc32(f"{name} {trial} unmarked".encode()))))
+    return {"alarm": tool.is_marked(found), "score": found.score}
 
 
-def results(source: Source, trials: int, marked: bool) -> list[dict[str, object]]:
+def results(source: Source, trials: int, marked: bool, tool: Tool) -> list[dict[str, object]]:
     """Of all trials, spread evenly over the clips; those that `keep` has already are not done again."""
-    file = None if source.keep is None else source.keep / f"{'with' if marked else 'without'}-{_code()}.jsonl"
+    file = None if source.keep is None else source.keep / f"{'with' if marked else 'without'}-{tool.code}.jsonl"
     lines = file.read_text().splitlines() if file is not None and file.is_file() else []
     known = {(row["name"], row["trial"]): row["result"] for row in map(json.loads, lines)}
     clips = list(source.clips()) if source.real is not None else None
@@ -172,18 +222,12 @@ def results(source: Source, trials: int, marked: bool) -> list[dict[str, object]
             if result is None:
                 if given is None:
                     given = plain if marked else encoded(plain)
-                result = (with_mark if marked else without_mark)(name, given, trial)
+                result = (with_mark if marked else without_mark)(name, given, trial, tool)
                 if file is not None:
                     with file.open("a") as kept:
                         kept.write(json.dumps({"name": name, "trial": trial, "result": result}) + "\n")
             done.append(result)
     return done
-
-
-def _code() -> str:
-    """Of the mark as it is now: results of another one are others."""
-    files = sorted(Path(provenance.watermark.__file__).parent.glob("*.py"))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in (*files, Path(__file__)))).hexdigest()[:12]
 
 
 def plot(path: Path, marked: dict[str, list[float]], unmarked: list[float]) -> None:
@@ -212,11 +256,18 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=32, help=f"of a clip, at {FPS} a second")
     parser.add_argument("--size", type=int, default=256, help="pixels on the shorter side, a multiple of 16")
     parser.add_argument("--real", type=Path, help="folder of films")
+    parser.add_argument("--network", type=Path, help="weights of trained networks, to ask of them instead")
+    parser.add_argument("--published", type=Path, help="folder of a published network, to ask of it instead")
     parser.add_argument("--plot", type=Path, help="draw the scores into this SVG or PNG")
     parser.add_argument("--keep", type=Path, help="folder that keeps rendered clips and results for the next run")
     arguments = parser.parse_args()
     if arguments.keep is not None:
         arguments.keep.mkdir(parents=True, exist_ok=True)
+    tool = our_tool()
+    if arguments.network is not None:
+        tool = learned_tool(arguments.network)
+    elif arguments.published is not None:
+        tool = published_tool(arguments.published)
     shape = (arguments.frames, arguments.size, arguments.clips)
     sources = [Source("rendered people", *shape, None, arguments.keep)]
     sources += [Source("films", *shape, arguments.real, arguments.keep)] if arguments.real is not None else []
@@ -225,7 +276,7 @@ def main() -> None:
         "| clips | pixels | seconds | edit | read | share | 95 % interval |\n| --- | ---: | ---: | --- | --- | ---: | --- |"
     )
     for source, trials in zip(sources, (arguments.trials, arguments.real_trials), strict=False):
-        done = results(source, trials, True) if trials else []
+        done = results(source, trials, True, tool) if trials else []
         for edit in EDITS if done else ():
             read = sum(row[edit][0] for row in done)  # type: ignore[index]
             scores.setdefault(edit, []).extend(row[edit][1] for row in done)  # type: ignore[index]
@@ -233,11 +284,13 @@ def main() -> None:
             print(f"{start} | {read} of {len(done)} | {100 * read / len(done):.1f} % | {interval(read, len(done))} |")
         if done:
             psnr = [float(row["psnr"]) for row in done]  # type: ignore[arg-type]
-            print(f"\nPSNR of {source.kind} {min(psnr):.2f} dB at least, {np.mean(psnr):.2f} in the mean.\n")
+            print(f"\nPSNR of {source.kind} {min(psnr):.2f} dB at least, {np.mean(psnr):.2f} in the mean.")
+            spent = [np.median([float(row[part]) for row in done]) for part in ("mark", "find")]  # type: ignore[arg-type]
+            print(f"Milliseconds of the processor: {spent[0]:.1f} to mark, {spent[1]:.1f} to look after {EDITS[-1]}.\n")
     unmarked: list[float] = []
     print("| without a mark | clips | false alarms | highest score |\n| --- | ---: | --- | ---: |")
     for source in sources if arguments.unmarked else ():
-        done = results(source, arguments.unmarked // len(sources), False)
+        done = results(source, arguments.unmarked // len(sources), False, tool)
         own = [float(row["score"]) for row in done]  # type: ignore[arg-type]
         different = min(len(done), sum(1 for _ in source.clips()))
         print(

@@ -3,6 +3,9 @@
 A real `omnihuman serve` in a process of its own, with tiny untrained students, is asked over HTTP by a few clients at a time. Each request
 posts a picture and a voice, waits for the video and fetches it. Meanwhile champion's alias moves: from version 1 to 2, which is tried as a
 canary and takes over; to 3, which draws grey, fails its checks and is taken back; and to 1, which was served before.
+
+With `--switches N` the alias goes to and fro between versions 1 and 2 instead, without a canary, and what a switch costs is said in ratios that a
+busy machine leaves standing: the requests under way while a version is looked for, verified and loaded, against as many just before it.
 """
 
 import argparse
@@ -34,10 +37,8 @@ ROOT = Path(__file__).resolve().parents[2]
 ASKING = 4  # requests under way at a time
 SECONDS = 0.25  # of a video
 MOVES = {0.2: 2, 0.5: 3, 0.8: 1}  # after this share of the requests, champion stands at this version
-SERVE = (
-    "serve", "--port", "0", "--follow", "1", "--canary", "0.25", "--canary-videos", "10", "--waiting", "64", "--per-client", "64",
-    "--keep-jobs", "2000",
-)  # fmt: skip
+SERVE = ("serve", "--port", "0", "--follow", "1", "--waiting", "64", "--per-client", "64", "--keep-jobs", "2000")
+CANARY = ("--canary", "0.25", "--canary-videos", "10")
 
 
 @dataclass(frozen=True)
@@ -56,26 +57,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--requests", type=int, default=500)
     parser.add_argument("--plot", type=Path, help="a PNG")
+    parser.add_argument("--switches", type=int, default=0, help="measure so many switches instead")
+    parser.add_argument("--every", type=int, default=24, help="requests between two switches")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         home = home_with_students(Path(folder))
         keys = home / "keys.yaml"
         key = add_key(keys, "load", frozenset({Right.VIDEOS, Right.METRICS}))
-        with _serving(home, keys) as address:
+        count = given.requests if not given.switches else given.every * (given.switches + 1)
+        at = {round(share * count): version for share, version in MOVES.items()}
+        if given.switches:
+            at = {given.every * (number + 1): 2 - number % 2 for number in range(given.switches)}
+        with _serving(home, keys, () if given.switches else CANARY) as address:
             begun = time.time()
-            moves, answers = _load(home, address, key, given.requests)
+            moves, answers = _load(home, address, key, count, at)
             metrics = requests.get(f"{address}/metrics", headers=_bearer(key), timeout=10).text
-        rows = ServedLog(home / "var" / FILE).latest(2 * given.requests)
+        rows = ServedLog(home / "var" / FILE).latest(2 * count)
         replaced = [row for row in rows if row.outcome == "replaced"]
+    if given.switches:
+        _print_switches(answers, moves)
+        return
     _print(answers, moves, begun, len(replaced), metrics)
     if given.plot:
         _draw(answers, moves, begun, [row.time for row in replaced], given.plot)
 
 
 @contextmanager
-def _serving(home: Path, keys: Path) -> Iterator[str]:
+def _serving(home: Path, keys: Path, canary: tuple[str, ...]) -> Iterator[str]:
     """A server's address, until the block ends."""
-    command = [sys.executable, "-W", "ignore", "-m", "orchestration.commands.cli", *SERVE, "--keys", str(keys)]
+    command = [sys.executable, "-W", "ignore", "-m", "orchestration.commands.cli", *SERVE, *canary, "--keys", str(keys)]
     environment = os.environ | {"OMNIHUMAN_HOME": str(home), "PYTHONUNBUFFERED": "1"}
     with (
         open(home / "served.log", "ab") as log,
@@ -95,9 +105,11 @@ def _bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
 
 
-def _load(home: Path, address: str, key: str, count: int) -> tuple[list[tuple[float, int]], list[Answer]]:
+def _load(
+    home: Path, address: str, key: str, count: int, waiting: dict[int, int]
+) -> tuple[list[tuple[float, int]], list[Answer]]:
+    """`waiting`: before this request champion is moved to this version."""
     registry, lock = Workspace(home, PROFILE).registry, threading.Lock()
-    waiting = {round(share * count): version for share, version in MOVES.items()}
     moves: list[tuple[float, int]] = []
     session = threading.local()
 
@@ -170,6 +182,28 @@ def _print(answers: list[Answer], moves: list[tuple[float, int]], begun: float, 
         "\n".join(
             line for line in metrics.splitlines() if line.startswith(("omnihuman_version", "omnihuman_jobs_total"))
         )
+    )
+
+
+def _print_switches(answers: list[Answer], moves: list[tuple[float, int]]) -> None:
+    wrong = [answer.wrong for answer in answers if answer.wrong]
+    print(f"{len(answers)} requests, {len(wrong)} failed {sorted(set(wrong))}; {len(moves)} switches")
+    made = sorted((answer for answer in answers if not answer.wrong), key=lambda answer: answer.answered)
+    usual, means, slowest = median(answer.work for answer in made), [], []
+    for when, version in moves:
+        first = min((a.answered for a in made if a.version == version and a.answered > when), default=None)
+        during = [a.work for a in made if first is not None and a.answered > when and a.answered - a.work < first]
+        before = [a.work for a in made if a.answered <= when][-len(during) :]
+        if first is None or not during or len(before) < len(during):
+            continue
+        means.append(sum(during) / sum(before))
+        slowest.append(max(during) / max(before))
+        print(
+            f"to version {version}: served {first - when:.1f} s later; {len(during)} requests meanwhile take {means[-1]:.2f} of as many before, the slowest "
+            f"{slowest[-1]:.2f} of the slowest before, {max(during) / usual:.2f} medians of all"
+        )
+    print(
+        f"seconds of work, median {usual:.2f}; over the switches the median of the mean's ratio is {median(means):.2f}, of the slowest's {median(slowest):.2f}"
     )
 
 

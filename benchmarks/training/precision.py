@@ -8,6 +8,7 @@ holds weights in bfloat16 but for those that Wan keeps in float32; `rounded` hol
 import argparse
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -17,17 +18,19 @@ import torch
 from diffusers import AutoencoderKLWan
 from torch import Tensor, nn
 
+from benchmarks.training.matrix_units import as_matrix_units
 from benchmarks.training.plain_engine import PlainEngine, awake
 from omnihuman.autoencoder import use_fast_layers, with_narrower_decoder
 from omnihuman.precision import cast_weights
 from profiles import Profile, load_profile
 from training.data.batch import Batch, SampleDraw
 from training.data.conditions import Conditions
-from training.distillation.consistency import batch_loss, time_grid
+from training.distillation.consistency import batch_loss, consistency_map, grid_pair, time_grid
 from training.distillation.decoder import Decoder, DecoderDistillation
 from training.distillation.discriminator import Discriminator
 from training.distillation.updates import discriminator_step, draw_parts, generator_step
 from training.engine.deepspeed_engine import backward, compute_dtype, take_step
+from training.flow_matching import interpolate
 from training.stages.flow_matching_step import optimizer_step
 from training.stages.model import build_transformer
 
@@ -140,7 +143,8 @@ def train(profile: Profile, kind: str, way: str, steps: int = 1, samples: int = 
     trainers["consistency"] = partial(_consistency, samples=samples)
     trainers |= dict.fromkeys(STAGES, partial(_stage, samples=samples))
     trainers |= dict.fromkeys(PHASES, partial(_adversarial, samples=samples))
-    return trainers[kind](profile, kind, way, steps)
+    with nullcontext() if way == FLOAT32 else as_matrix_units():
+        return trainers[kind](profile, kind, way, steps)
 
 
 def _stage(profile: Profile, kind: str, way: str, steps: int, samples: int) -> Seen:
@@ -260,6 +264,30 @@ def compare(kind: str, way: str, ours: Seen, exact: Seen) -> Iterator[Row]:
         )
 
 
+@torch.no_grad()
+def late_rounding(profile: Profile, ways: Sequence[str]) -> list[Row]:
+    """Of the difference that a late pair compares, what rounding adds to it, as a mean square; both of its points are those of float32."""
+    config = profile.consistency
+    grid, part = time_grid(config.grid, config.grid_shift), make_batch(profile, config.grid, 1)
+    t, s = grid_pair(grid, part.uniform)
+    points = [(interpolate(part.latents, part.noise, time), time) for time in (t, s)]
+
+    def difference(way: str) -> Tensor:
+        engine = Watched(network(profile, 0), config.optimizer, way)
+        conditions = part.to(engine.device, compute_dtype(engine)).conditions()
+
+        def velocity(x: Tensor, time: Tensor) -> Tensor:
+            answer: Tensor = engine(x, time * 1000, return_dict=False, **conditions)[0]
+            return answer.float()
+
+        ours, nearer = (consistency_map(velocity, x, time) for x, time in points)
+        return (ours - nearer)[t > LATE]
+
+    exact = difference(FLOAT32)
+    quantity = f"rounding of the difference after t = {LATE}, mean square"
+    return [Row("consistency", way, quantity, float((difference(way) - exact).square().mean())) for way in ways]
+
+
 def cosine(first: Tensor, second: Tensor) -> float:
     """Between two flat gradients, in float64."""
     return float(torch.cosine_similarity(first.double(), second.double(), dim=0))
@@ -302,7 +330,9 @@ def main() -> None:
         try:
             print("\n".join(head(arguments.ways)), flush=True)
             for kind in arguments.kinds:
-                rows = rows_of(kind, arguments.steps, arguments.samples, cut_down(arguments.profile), arguments.ways)
+                profile = cut_down(arguments.profile)
+                rows = rows_of(kind, arguments.steps, arguments.samples, profile, arguments.ways)
+                rows += late_rounding(profile, arguments.ways) if kind == "consistency" else []
                 print("\n".join(lines(rows, arguments.ways)), flush=True)
         finally:
             torch.distributed.destroy_process_group()

@@ -1,5 +1,6 @@
 """One bucket's samples of one shard, from clips and cached rows to files of features."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -10,14 +11,14 @@ from typing import TypeVar
 import numpy as np
 from safetensors import safe_open
 
-from curation.features.encoders import ConditionEncoders, cores_left_by_decoding, decoding_processes
+from curation.features.encoders import Encoded, Encoders, cores_left_by_decoding, decoding_processes
 from curation.features.feature_cache import DECODED, FeatureCache, PieceKeeper
 from curation.features.feature_writer import BucketWriter, RowShapes
 from curation.features.text_features import WrittenTexts
 from curation.features.training_samples import ClipRequest, CutSample, Sample, cut_samples
 from curation.features.windows import MOTION_FRAMES
-from curation.tables.failures import Failure, failure_of, is_the_clips_own, lost_clip
-from curation.workers import AHEAD, Progress, map_over_clips
+from curation.tables.failures import Failure, failure_of, lost_clip, ran_out_of_memory, too_large
+from curation.workers import AHEAD, OverClips, Progress
 from profiles.schema import Bucket, EncoderConfig, VideoConfig
 
 WAITING = 4 * 2**30  # bytes of decoded clips that may wait for the encoders: one of eight windows at 480p has 834 MB
@@ -45,11 +46,12 @@ class BucketWork:
     scores_dir: Path
     cache: FeatureCache
     lacking: dict[str, frozenset[str]]
-    encoders: Callable[[], ConditionEncoders]
+    encoders: Callable[[], Encoders]
     video: VideoConfig
     bucket: Bucket
     pieces: Path | None
     kept: EncoderConfig
+    over_clips: OverClips
 
     @property
     def name(self) -> str:
@@ -104,12 +106,23 @@ class BucketWork:
         if not wanted:
             return
         ahead = clips_ahead(self.bucket, self.video.windows_per_clip)
-        decoded = map_over_clips(cut_samples, work, wanted, processes=decoding_processes(), lost=_lost, ahead=ahead)
-        for batch in _batches(self._cuts(put, wanted, decoded, counted), self.encoders().windows_at_once(self.bucket)):
-            for part in ("latents", "audio"):
-                own = [cut for cut in batch if part in self.lacking[cut.sample.sample_id]]
-                put.encoded(part, own, partial(self._part, part, video))
+        decoded = self.over_clips(cut_samples, work, wanted, processes=decoding_processes(), lost=_lost, ahead=ahead)
+        encoders = self.encoders()
+        batches = _batches(self._cuts(put, wanted, decoded, counted), encoders.windows_at_once(self.bucket))
+        for batch, begun in _begun(batches, partial(self._begin, encoders, video), encoders.at_once):
+            for part, own, encoded in begun:
+                put.encoded(part, own, encoded, partial(encoders.encode, part, video=video))
             counted.add(len(batch))
+
+    def _begin(
+        self, encoders: Encoders, video: VideoConfig, batch: list[CutSample]
+    ) -> list[tuple[str, list[CutSample], Encoded]]:
+        begun = []
+        for part in ("latents", "audio"):
+            own = [cut for cut in batch if part in self.lacking[cut.sample.sample_id]]
+            if own:
+                begun.append((part, own, encoders.begin(part, own, video)))
+        return begun
 
     def _cuts(
         self, put: "_Put", requests: list[ClipRequest], decoded: Iterator[list[CutSample] | Failure], counted: Counted
@@ -122,9 +135,6 @@ class BucketWork:
             else:
                 yield from cut
 
-    def _part(self, part: str, video: VideoConfig, cuts: list[CutSample]) -> dict[str, np.ndarray]:
-        return self.encoders().encode(part, cuts, video)
-
 
 @dataclass
 class _Put:
@@ -136,23 +146,30 @@ class _Put:
     failed: dict[str, Failure] = field(default_factory=dict)
 
     def encoded(
-        self, part: str, batch: list[CutSample], encode: Callable[[list[CutSample]], dict[str, np.ndarray]]
+        self,
+        part: str,
+        batch: list[CutSample],
+        encoded: Encoded,
+        encode: Callable[[list[CutSample]], dict[str, np.ndarray]],
     ) -> None:
-        """Encode one part of a batch and write it; where that fails, of each sample alone, so that one costs no other its row."""
-        if not batch:
-            return
+        """Write one part of a batch; where that failed encode each sample alone, so that one costs no other its row, and where the
+        accelerator's memory ran out half of them at a time."""
+        clip_id, doing, size = batch[0].sample.clip_id, f"encoding {part}", 1
         try:
-            found = encode(batch)
+            found = encoded()
         except Exception as error:
-            if not is_the_clips_own(error):
-                raise
-            for item in batch if len(batch) > 1 else ():
-                self.encoded(part, [item], encode)
-            if len(batch) == 1:
-                sample = batch[0].sample
-                self.failed[sample.sample_id] = failure_of(sample.clip_id, f"encoding {part}", error)
+            if ran_out_of_memory(error):
+                failure, size = too_large(clip_id, doing), (len(batch) + 1) // 2
+            else:
+                failure = failure_of(clip_id, doing, error)
+        else:
+            return self._write(part, [cut.sample for cut in batch], found)
+        # Here, where the error and with it what its frames hold of the accelerator's memory is gone.
+        if len(batch) == 1:
+            self.failed[batch[0].sample.sample_id] = failure
             return
-        self._write(part, [cut.sample for cut in batch], found)
+        for fewer in _batches(batch, size):
+            self.encoded(part, fewer, partial(encode, fewer), encode)
 
     def _write(self, part: str, samples: list[Sample], found: dict[str, np.ndarray]) -> None:
         self.writer.put([self.where[sample.sample_id] for sample in samples], found)
@@ -164,6 +181,18 @@ def clips_ahead(bucket: Bucket, windows: int) -> int:
     """How many decoded clips may wait: their windows, references and the frames before, in 8 bits."""
     frames = windows * (bucket.frames + 1 + MOTION_FRAMES)
     return max(1, min(AHEAD, WAITING // (3 * frames * bucket.height * bucket.width)))
+
+
+def _begun(
+    batches: Iterable[list[CutSample]], begin: Callable[[list[CutSample]], Item], at_once: int
+) -> Iterator[tuple[list[CutSample], Item]]:
+    """Batches in order with what `begin` gave for each, `at_once` of them begun before the first is handed over."""
+    waiting: deque[tuple[list[CutSample], Item]] = deque()
+    for batch in batches:
+        waiting.append((batch, begin(batch)))
+        if len(waiting) >= at_once:
+            yield waiting.popleft()
+    yield from waiting
 
 
 def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

@@ -1,21 +1,29 @@
 """The frozen encoders of a profile, loaded once, and the identity that features made with them carry."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKLWan
 from torch import Tensor
 
 from curation.bucket import TILE, TRANSFORM, bucket_names
 from curation.features.training_samples import CutSample
 from curation.features.windows import MOTION_FRAMES
 from media.speech.level import prepare_speech
-from omnihuman.autoencoder import check_grid, encode_video, load_autoencoder, to_pixels
+from omnihuman.autoencoder import (
+    check_grid,
+    enable_tiles,
+    encode_video,
+    first_width,
+    load_autoencoder,
+    takes_pictures,
+    to_pixels,
+)
 from omnihuman.conditions.audio import AudioEncoder, encode_audio
 from omnihuman.conditions.hearing import Hearing
 from omnihuman.conditions.text import TextEncoder
@@ -31,6 +39,21 @@ MOST_WINDOWS = 16
 # Values that the autoencoder holds at its peak for each pixel and channel of its first block (`assets.plan.answering` traces it).
 HELD = 40
 
+Encoded = Callable[[], dict[str, np.ndarray]]
+
+
+class Encoders(Protocol):
+    """`ConditionEncoders`, or actors that hold some (`curation.on_ray.encoders`)."""
+
+    @property
+    def at_once(self) -> int: ...
+    def row_shapes(self, video: VideoConfig) -> dict[str, tuple[int, ...]]: ...
+    def windows_at_once(self, bucket: Bucket) -> int: ...
+    def null_text(self) -> np.ndarray: ...
+    def encode_captions(self, captions: list[str]) -> dict[str, np.ndarray]: ...
+    def begin(self, part: str, batch: list[CutSample], video: VideoConfig) -> Encoded: ...
+    def encode(self, part: str, batch: list[CutSample], video: VideoConfig) -> dict[str, np.ndarray]: ...
+
 
 def encoder_identity(profile: Profile, keypoints: str) -> dict[str, str | int | list[str] | list[int]]:
     """What stands in encoders.json. `keypoints` is the detector's name and version.
@@ -42,6 +65,11 @@ def encoder_identity(profile: Profile, keypoints: str) -> dict[str, str | int | 
     return {
         "autoencoder": weights_digest(resolve_source(sources.autoencoder)),
         "text": weights_digest(resolve_source(sources.text)),
+        **{
+            name: weights_digest(resolve_source(at))
+            for name, at in sources.named.items()
+            if name in ("text_2", "text_3")
+        },
         "text_tokens": sources.text_tokens,
         "audio": weights_digest(resolve_source(sources.audio)),
         "hearing": Hearing.read(resolve_source(sources.audio)).identity,
@@ -60,7 +88,7 @@ def encoder_identity(profile: Profile, keypoints: str) -> dict[str, str | int | 
 class ConditionEncoders:
     """Autoencoder, text and audio encoder on one device."""
 
-    autoencoder: AutoencoderKLWan
+    autoencoder: Any
     text: TextEncoder
     audio: AudioEncoder
     device: torch.device
@@ -76,6 +104,15 @@ class ConditionEncoders:
             "motion_latents": (channels, motion, height, width),
             "audio": tuple(self._hear(np.zeros((1, 0), np.float32), video).shape[1:]),
         }
+
+    @property
+    def at_once(self) -> int:
+        """Batches that may be under way: this process encodes one after the other."""
+        return 1
+
+    def begin(self, part: str, batch: list[CutSample], video: VideoConfig) -> Encoded:
+        """What encodes a batch when it is called."""
+        return partial(self.encode, part, batch, video)
 
     def encode(self, part: str, batch: list[CutSample], video: VideoConfig) -> dict[str, np.ndarray]:
         """The tensors of the part `latents` or `audio` of a batch of one bucket, float32 but for `has_audio` and `has_motion`."""
@@ -117,8 +154,13 @@ class ConditionEncoders:
         return self.text.encode([""])[0].cpu().numpy()
 
     def _see(self, frames: np.ndarray) -> np.ndarray:
+        """`(B, 4n+1, H, W, 3)` uint8 to `(B, C, n+1, h, w)`; an autoencoder of pictures sees the last frame of each latent alone."""
         pixels = to_pixels(torch.from_numpy(np.ascontiguousarray(frames)).to(self.device))
-        return _array(encode_video(self.autoencoder, pixels))
+        if not takes_pictures(self.autoencoder):
+            return _array(encode_video(self.autoencoder, pixels))
+        return np.concatenate(
+            [_array(encode_video(self.autoencoder, one[:, :, None])) for one in pixels[:, :, ::4].unbind(2)], axis=2
+        )
 
     def _prepared(self, cut: CutSample, length: int) -> np.ndarray:
         """`(length,)` samples as the encoder hears them, by the measure of the whole clip."""
@@ -137,17 +179,17 @@ def _array(tensor: Tensor) -> np.ndarray:
     return tensor.float().cpu().numpy()
 
 
-def windows_at_once(autoencoder: AutoencoderKLWan, bucket: Bucket, gib: float) -> int:
+def windows_at_once(autoencoder: Any, bucket: Bucket, gib: float) -> int:
     """As many windows as the autoencoder encodes within `gib` beside its weights; one at least, `MOST_WINDOWS` at most."""
     return int(max(1, min(MOST_WINDOWS, gib * 2**30 // window_bytes(autoencoder, bucket))))
 
 
-def window_bytes(autoencoder: AutoencoderKLWan, bucket: Bucket) -> float:
+def window_bytes(autoencoder: Any, bucket: Bucket) -> float:
     """What is held of one window at the peak: its pixels in float32 and in the autoencoder's dtype, and activations of a tile."""
     config, width = autoencoder.config, autoencoder.dtype.itemsize
     pixels = bucket.frames * bucket.height * bucket.width * 3 * (4 + width)
-    tile = min(bucket.height, TILE[0]) * min(bucket.width, TILE[1]) / (config.patch_size or 1) ** 2
-    return pixels + HELD * config.base_dim * width * tile
+    tile = min(bucket.height, TILE[0]) * min(bucket.width, TILE[1]) / (config.get("patch_size") or 1) ** 2
+    return pixels + HELD * first_width(autoencoder) * width * tile
 
 
 def decoding_processes() -> int:
@@ -179,10 +221,11 @@ def load_encoders(profile: Profile) -> ConditionEncoders:
     sources = profile.encoders
     autoencoder = load_autoencoder(resolve_source(sources.autoencoder))
     check_grid(autoencoder, profile.transformer.latent_channels, profile.video.stride, sources.autoencoder)
-    autoencoder.enable_tiling(*TILE)
-    text = TextEncoder(resolve_source(sources.text), sources.text_tokens, trained_dtype(profile, device))
+    enable_tiles(autoencoder, *TILE)
+    texts = [resolve_source(source) for source in sources.texts]
+    text = TextEncoder(texts, sources.text_tokens, trained_dtype(profile, device))
     audio = AudioEncoder(resolve_source(sources.audio))
-    models: list[Any] = [autoencoder, text.model, audio.model]
+    models: list[Any] = [autoencoder, *text.models, audio.model]
     for model in models:
         model.to(device)
     return ConditionEncoders(autoencoder, text, audio, device, profile)

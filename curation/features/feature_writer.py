@@ -1,4 +1,4 @@
-"""Writes the features of one shard: rows of a bucket into files of at most two gigabytes, every text once beside them.
+"""Writes the features of one shard: rows of a bucket into files of at most `MAX_BYTES`, every text once beside them.
 
 What is zero is not written: text ends where it ends, and samples without sound or without frames before their window have no row
 of that tensor. Bytes depend on samples alone, not on what was encoded when.
@@ -15,6 +15,7 @@ from curation.tables.safetensors_fill import Shape, TensorRows
 from media.features.places import LATENTS, LAYOUT, MAX_BYTES, ROW, SCALE, TEXTS, features_file, part_name
 from media.features.rounding import to_int8
 
+HEADER_BYTES = 4096  # of a file, at most
 RowShapes = Mapping[str, tuple[int, ...]]  # of one sample, text without its tokens
 
 
@@ -44,7 +45,8 @@ class TextWriter:
         """Write `(L, D)` states up to the last that is not zero; returns the text's number."""
         kept = without_padding(states)
         size = (self._offsets[-1] if self._offsets else 0) + len(kept)
-        if self._file is not None and len(self._offsets) > 1 and size * states.shape[1] * 2 > MAX_BYTES:
+        too_large = size * states.shape[1] * 2 + (len(self._offsets) + 1) * 8 + HEADER_BYTES > MAX_BYTES
+        if self._file is not None and len(self._offsets) > 1 and too_large:
             self._close()
         if self._file is None:
             self._first, self._offsets = self.count, [0]
@@ -86,7 +88,7 @@ class BucketWriter:
         """
         whole = _kept(shapes, 1, 1, latents)
         bytes_of_row = sum(int(np.prod(shape)) * np.dtype(dtype).itemsize for shape, dtype in whole.values())
-        self._per_file, self._int8 = max(1, MAX_BYTES // bytes_of_row), latents == "int8"
+        self._per_file, self._int8 = max(1, (MAX_BYTES - HEADER_BYTES) // bytes_of_row), latents == "int8"
         self._files: list[TensorRows] = []
         self.files: dict[str, Path] = {}
         for first in range(0, len(motion), self._per_file):

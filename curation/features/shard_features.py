@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from curation.features.bucket_features import BucketWork, Counted, Place
-from curation.features.encoders import ConditionEncoders, encoder_identity, load_encoders
+from curation.features.encoders import Encoders, encoder_identity, load_encoders
 from curation.features.feature_cache import PARTS, FeatureCache
 from curation.features.feature_files import SAMPLES_SCHEMA, features_digest
 from curation.features.text_features import write_texts
@@ -24,7 +24,7 @@ from curation.tables.contracts import SAMPLES
 from curation.tables.failures import Failure, failure_rows, refuse_if_all_fail_alike
 from curation.tables.quarantine import quarantined_clips, split_by_contract, write_quarantine
 from curation.tables.storage import CurationError, read_table, read_table_metadata, write_table
-from curation.workers import Progress
+from curation.workers import OverClips, Progress, map_over_clips
 from media import whole_directory
 from media.features.hash_store import HashStore
 from media.features.places import LAYOUT
@@ -60,10 +60,11 @@ def build_features(
     destination: Path,
     profile: Profile,
     progress: Progress | None = None,
-    encoders: ConditionEncoders | None = None,
+    encoders: Encoders | None = None,
     pieces: Path | None = None,
     hashes: Path | None = None,
     subsets_dir: Path | None = None,
+    over_clips: OverClips = map_over_clips,
 ) -> FeatureReport:
     """Write `destination/` samples.parquet, quarantine.parquet, encoders.json, texts and features files of each bucket that has samples.
 
@@ -81,11 +82,12 @@ def build_features(
         destination: this shard's features.
         profile: buckets and encoders.
         progress: called with (samples done, samples to encode, note).
-        encoders: loaded already, when several shards follow one another.
+        encoders: loaded already, when several shards follow one another, or in actors of a cluster.
         pieces: folder of this shard alone, where what is encoded is kept until all is: a build that was killed goes on from
             there. None keeps nothing.
         subsets_dir: this shard's subsets; None takes every clip.
         hashes: file that keeps the hashes of what is written (`media.features.hash_store`), so that nobody after hashes it again.
+        over_clips: who decodes: processes of this machine, or actors of a cluster.
 
     Raises:
         CurationError: inputs are incomplete or do not belong together, or all of many clips fail alike.
@@ -123,14 +125,13 @@ def build_features(
         sizes = made["features_sha256"], made["features_bytes"]
         return FeatureReport(destination, len(samples), reused, 0, seconds, *sizes, computed, left_out=len(left_out))
     counted, failed = Counted(total, progress), dict[str, Failure]()
-    loaded: Callable[[], ConditionEncoders] = once(lambda: encoders or load_encoders(profile))
+    loaded: Callable[[], Encoders] = once(lambda: encoders or load_encoders(profile))
     with whole_directory(destination) as folder:
         files: dict[str, Path] = {}
         places: dict[str, Place] = {}
         if samples:
             null_text = cache.null_text() if _same_text_encoder(destination, identity) else None
-            tokens = profile.encoders.text_tokens
-            texts = write_texts(folder, samples, cache, tokens, loaded, null_text, pieces)
+            texts = write_texts(folder, samples, cache, loaded, null_text, pieces)
             files |= texts.files
             counted.add(sum(parts == {"text"} for parts in lacking.values()))
         for bucket in profile.video.all_buckets:
@@ -138,7 +139,16 @@ def build_features(
             if not mine:
                 continue
             work = BucketWork(
-                shard_dir, scores_dir, cache, lacking, loaded, profile.video, bucket, pieces, profile.encoders
+                shard_dir,
+                scores_dir,
+                cache,
+                lacking,
+                loaded,
+                profile.video,
+                bucket,
+                pieces,
+                profile.encoders,
+                over_clips,
             )
             written, placed, lost = work.write(folder, mine, texts, counted)
             files, places, failed = files | written, places | placed, failed | lost
@@ -180,8 +190,8 @@ def _kept(requests: list[ClipRequest], subsets: pd.DataFrame, cache: FeatureCach
 def _same_text_encoder(folder: Path, identity: dict[str, Any]) -> bool:
     """Whether what stands was made with this text encoder, so that its empty prompt is today's."""
     record = EncodersRecord.read_if_there(folder)
-    keys = ("text", "text_tokens", "dtype", "row")
-    return record is not None and all(record.values.get(key) == identity[key] for key in keys)
+    keys = ("text", "text_2", "text_3", "text_tokens", "dtype", "row")
+    return record is not None and all(record.values.get(key) == identity.get(key) for key in keys)
 
 
 def _keeping_the_contract(requests: list[ClipRequest], clips: pd.DataFrame) -> tuple[list[ClipRequest], pd.DataFrame]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from curation.features.encoders import ConditionEncoders
+from curation.features.encoders import Encoders
 from curation.features.feature_cache import FeatureCache, PieceKeeper
 from curation.features.feature_writer import TextWriter
 from curation.features.training_samples import Sample
@@ -28,8 +28,7 @@ def write_texts(
     folder: Path,
     samples: list[Sample],
     cache: FeatureCache,
-    tokens: int,
-    encoders: Callable[[], ConditionEncoders],
+    encoders: Callable[[], Encoders],
     null_text: np.ndarray | None,
     pieces: Path | None,
 ) -> WrittenTexts:
@@ -39,7 +38,6 @@ def write_texts(
         folder: of the shard's new features.
         samples: of all buckets; one of each caption is enough to find or to encode it.
         cache: what stands already.
-        tokens: that readers fill a text up to.
         encoders: loads them where they are needed.
         null_text: `(L, D)` of the empty prompt, where it stands already.
         pieces: where a build that is killed finds its work again.
@@ -47,8 +45,9 @@ def write_texts(
     first = {sample.part_keys["text"]: sample for sample in reversed(samples)}
     keys = list(dict.fromkeys(sample.part_keys["text"] for sample in samples))
     keeper, found = PieceKeeper(pieces, "text") if pieces is not None else None, WrittenTexts()
-    with TextWriter(folder, tokens) as writer:
-        writer.add(encoders().null_text() if null_text is None else null_text)
+    null_text = encoders().null_text() if null_text is None else null_text
+    with TextWriter(folder, len(null_text)) as writer:
+        writer.add(null_text)
         # In their order, so that the bytes do not depend on which of them stood already.
         for start in range(0, len(keys), BATCH):
             group = keys[start : start + BATCH]
@@ -62,7 +61,7 @@ def write_texts(
 
 def _encode(
     samples: list[Sample],
-    encoders: Callable[[], ConditionEncoders],
+    encoders: Callable[[], Encoders],
     failed: dict[str, Failure],
     keeper: PieceKeeper | None,
 ) -> dict[str, np.ndarray]:

@@ -102,7 +102,7 @@ def part_keys(sha256: str, caption: str, window: Window, identity: dict[str, Any
     return {
         "latents": key("autoencoder transform bucket tile", sha256, window.start, window.reference_frame),
         "audio": key("audio hearing transform bucket", sha256, window.start),
-        "text": key("text text_tokens", caption),
+        "text": key("text text_2 text_3 text_tokens", caption),
     }
 
 

@@ -45,7 +45,7 @@ def _chosen(material: Material, config: CaptionConfig) -> tuple[str, str, str]:
     if config.captioner is None:
         notes.append(f"no captioner ({KEY.removesuffix('.weights')})")
     else:
-        said = sentence(material.native[(len(material.native) - 1) // 2], config.captioner)
+        said = sentence(material.native[(len(material.native) - 1) // 2], config.captioner, material.bench.device)
         if said:
             return said, CAPTIONER, notes[0]
         notes.append("the captioner says nothing")

@@ -24,7 +24,7 @@ def version(config: CaptionerConfig) -> str:
     return folder_version(_folder(config), (".json", ".safetensors", ".txt"))
 
 
-def sentence(picture: np.ndarray, config: CaptionerConfig) -> str:
+def sentence(picture: np.ndarray, config: CaptionerConfig, device: str = "cpu") -> str:
     """What the network says of an `(H, W, 3)` uint8 RGB picture; empty where it says nothing.
 
     A beam search without sampling, whatever generation_config.json asks for: the same picture gives the same words.
@@ -34,7 +34,7 @@ def sentence(picture: np.ndarray, config: CaptionerConfig) -> str:
     """
     import torch
 
-    network, processor = _network(str(_folder(config)), version(config))
+    network, processor = _network(str(_folder(config)), version(config), device)
     pixels = processor(images=picture, return_tensors="pt")["pixel_values"].to(network.device)
     with torch.inference_mode():
         tokens = network.generate(
@@ -48,8 +48,7 @@ def _folder(config: CaptionerConfig) -> Path:
 
 
 @kept
-def _network(path: str) -> tuple[Any, Any]:
-    import torch
+def _network(path: str, device: str) -> tuple[Any, Any]:
     import transformers
 
     def load(folder: str) -> tuple[Any, Any]:
@@ -57,9 +56,7 @@ def _network(path: str) -> tuple[Any, Any]:
         if kind not in KINDS:
             raise ValueError(f"its config.json says {kind!r}")
         network_class, processor_class = (getattr(transformers, name) for name in KINDS[kind])
-        network = whole_network(network_class, folder)
-        return network.to("cuda" if torch.cuda.is_available() else "cpu"), processor_class.from_pretrained(
-            folder, **FROM_DISK
-        )
+        network = whole_network(network_class, folder, device)
+        return network, processor_class.from_pretrained(folder, **FROM_DISK)
 
     return loaded(path, KEY, f"a captioner ({' or '.join(KINDS)})", load)

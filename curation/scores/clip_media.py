@@ -1,5 +1,6 @@
 """What the scores of one clip share: it is decoded at most once, and only if some score looks at pixels or sound."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -40,6 +41,7 @@ class Bench:
         pose_keypoints: indices that the pose condition needs.
         native_frames: pictures kept at the source's own size.
         clipping: what counts as clipped sound.
+        devices: where torch's networks compute; each process has one of them. They decide no column's key.
     """
 
     video: VideoConfig
@@ -47,6 +49,12 @@ class Bench:
     pose_keypoints: Sequence[int]
     native_frames: int
     clipping: Clipping = CLIPPING
+    devices: tuple[str, ...] = ("cpu",)
+
+    @property
+    def device(self) -> str:
+        """This process's; processes that look at clips begin one after another, and their numbers go round."""
+        return self.devices[os.getpid() % len(self.devices)]
 
     def identity(self, source: str) -> Any:
         """What decides the content of one part of the material besides the clip's bytes; part of a column's key."""

@@ -58,12 +58,13 @@ def loaded(path: str | Path, key: str, kind: str, load: Callable[[str], Loaded])
 FROM_DISK: dict[str, Any] = {"local_files_only": True}  # concrete classes run no code of a folder
 
 
-def whole_network(model_class: Any, path: str, may_differ: Sequence[str] = ()) -> Any:
-    """A network in evaluation mode that holds the files' weights and no others.
+def whole_network(model_class: Any, path: str, device: str, may_differ: Sequence[str] = ()) -> Any:
+    """A network in evaluation mode on a device, that holds the files' weights and no others.
 
     Args:
         model_class: of transformers.
         path: of the folder.
+        device: where it computes; what is given to it goes there.
         may_differ: patterns that begin the names of weights that files have or lack, as nothing computes with them.
 
     Raises:
@@ -73,4 +74,4 @@ def whole_network(model_class: Any, path: str, may_differ: Sequence[str] = ()) -
     network = load_network(
         model_class, path, "download it again", may_lack=may_differ, may_have=(*may_differ, *tables), **FROM_DISK
     )
-    return network.eval()
+    return network.eval().to(device)

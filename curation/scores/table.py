@@ -24,8 +24,9 @@ from curation.tables.failures import Failure, failure_of, failure_rows, lost_cli
 from curation.tables.quarantine import split_by_contract, write_quarantine
 from curation.tables.safetensors_append import GrowingTensors
 from curation.tables.storage import read_table, write_table
-from curation.workers import Progress, map_over_clips
+from curation.workers import OverClips, Progress, map_over_clips
 from media import Span, whole_directory
+from omnihuman.placement import sharing_devices
 from profiles import Profile
 from profiles.scores import ScoresConfig
 
@@ -76,6 +77,7 @@ def score_shard(
     profile: Profile,
     progress: Progress | None = None,
     cache: Path | None = None,
+    over_clips: OverClips = map_over_clips,
 ) -> ScoreReport:
     """Write `destination/` scores.parquet, quarantine.parquet and keypoints.safetensors. A clip is decoded at most once, and
     only for scores that were not computed before; its keypoints are written before the next clip's are taken. A clip on which a
@@ -89,15 +91,22 @@ def score_shard(
         profile: bucket and scores.
         progress: called with (done, total, note).
         cache: where columns are kept under their keys; None keeps nothing.
+        over_clips: who scores: processes of this machine, or actors of a cluster.
 
     Raises:
         CurationError: the shard is incomplete, weights are missing, or all of many clips fail alike.
+        omnihuman.placement.NoSuchDevice: `curation.device` is not there.
     """
     started = time.monotonic()
     scores = profile.curation.scores
     clips = read_table(shard_dir / "clips.parquet")
     bench = Bench(
-        profile.video, detector, tuple(profile.transformer.pose_keypoints), scores.native_frames, clipping_of(scores)
+        profile.video,
+        detector,
+        tuple(profile.transformer.pose_keypoints),
+        scores.native_frames,
+        clipping_of(scores),
+        tuple(sharing_devices(profile.curation.device, None, "curation.device")),
     )
     keys = {score.name: score.key(scores, bench) for score in switched_on(scores)}
     keys[KEYPOINTS_KEY] = f"keypoint-rows-{digest(bench.identity('keypoints'))}"
@@ -109,7 +118,7 @@ def score_shard(
     on = switched_on(scores)
     jobs = [_job(record, on, columns, places) for record in clips.to_dict("records")]
     work, todo = _Work(shard_dir, bench, scores), [job for job in jobs if job.todo]
-    results = map_over_clips(_score, work, todo, progress, "scoring clips", lost=_lost)
+    results = over_clips(_score, work, todo, progress, "scoring clips", lost=_lost)
     versions = score_versions(bench, scores, keys)
     new_keypoints = KEYPOINTS_KEY in restored or any(job.place is None for job in jobs)
     keeping = store.keeping_keypoints(keys[KEYPOINTS_KEY]) if new_keypoints else nullcontext()

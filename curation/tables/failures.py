@@ -63,6 +63,17 @@ def is_the_clips_own(error: Exception) -> bool:
     return not accelerator and not isinstance(error, (UserError, OSError, MemoryError))
 
 
+def ran_out_of_memory(error: Exception) -> bool:
+    """Whether the accelerator's memory ran out, where fewer clips at once may do."""
+    return type(error).__name__ == "OutOfMemoryError" and type(error).__module__.partition(".")[0] == "torch"
+
+
+def too_large(clip_id: str, doing: str) -> Failure:
+    """For a clip for which the accelerator's memory does not do, with none beside it."""
+    message = f"{doing} of clip {clip_id} alone takes more memory than the accelerator has; use a larger one, or a smaller bucket"
+    return Failure(clip_id, f"{FAILED}accelerator_memory", message)
+
+
 def lost_clip(clip_id: str, doing: str) -> Failure:
     """For a clip on which a process ended, twice, the second time with nothing beside it."""
     message = (

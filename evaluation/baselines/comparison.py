@@ -19,6 +19,7 @@ from evaluation.baselines.videos import RealVideos, Videos, in_one_frame
 from evaluation.metrics import ClipMean, Score
 from evaluation.panel import Instruments, Panel, Unmeasured, measurable
 from media import whole_directory, write_atomically
+from media.hiding import Hide, as_it_is
 
 SANITY_SAMPLES = 32
 Progress = Callable[[int, int, str], None]
@@ -45,6 +46,7 @@ def compare_baselines(
     seed: int = 0,
     published_set: str = "celebv-hq",
     progress: Progress | None = None,
+    hide: Hide = as_it_is,
 ) -> BaselineComparison:
     """Write `comparison.md`, `comparison.html`, `comparison.json`, `scores.parquet` and `samples.parquet` into `destination`.
 
@@ -57,6 +59,7 @@ def compare_baselines(
         seed: of the bootstrap.
         published_set: whose published numbers stand beside Table 1: `celebv-hq` or `ravdess`.
         progress: called with (sets of videos done, sets, title).
+        hide: what pictures of the page go through.
 
     Raises:
         BaselineError: fewer than two samples, two methods of one name, or an unknown set of published numbers.
@@ -85,7 +88,7 @@ def compare_baselines(
     comparison = BaselineComparison(samples, scores, verdicts, table, unmeasured)
     if progress is not None:
         progress(len(everyone) + 1, len(everyone) + 1, "known damage")
-    _write(comparison, destination, published_set, methods)
+    _write(comparison, destination, published_set, methods, hide)
     return comparison
 
 
@@ -96,7 +99,9 @@ def _each_sample(title: str, panel: Panel) -> Iterator[tuple[str, str, str, floa
                 yield title, clip, name, metric(np.array([place]))
 
 
-def _write(comparison: BaselineComparison, destination: Path, published_set: str, methods: Sequence[Videos]) -> None:
+def _write(
+    comparison: BaselineComparison, destination: Path, published_set: str, methods: Sequence[Videos], hide: Hide
+) -> None:
     with whole_directory(destination) as folder:
         record = {
             "samples": {
@@ -124,6 +129,7 @@ def _write(comparison: BaselineComparison, destination: Path, published_set: str
             comparison.verdicts,
             comparison.each,
             methods,
+            hide,
         )
 
 

@@ -14,6 +14,7 @@ from evaluation.metrics.registry import METRICS
 from evaluation.pages.report_pictures import strips_picture
 from evaluation.scoring.per_clip import BADNESS, worst_first
 from evaluation.trial.record import standing
+from media.hiding import Hide, as_it_is
 from media.pages import Section, write_page
 
 WORST = 3
@@ -27,6 +28,7 @@ def write_comparison_page(
     verdicts: Mapping[str, Verdict],
     each: pd.DataFrame,
     methods: Sequence[Videos],
+    hide: Hide = as_it_is,
 ) -> Path:
     """Write the page; returns `path`.
 
@@ -37,6 +39,7 @@ def write_comparison_page(
         verdicts: by metric.
         each: method, sample, metric and value, of single clips.
         methods: whose worst samples are shown.
+        hide: what every picture goes through.
     """
     judging = [name for name, verdict in verdicts.items() if verdict.usable]
     sections = [
@@ -47,7 +50,7 @@ def write_comparison_page(
             _verdict_rows(verdicts),
         ),
         *(
-            _worst(samples, method, each[(each["method"] == method.title) & each["metric"].isin(judging)])
+            _worst(samples, method, each[(each["method"] == method.title) & each["metric"].isin(judging)], hide)
             for method in methods
         ),
     ]
@@ -87,7 +90,7 @@ def _verdict_rows(verdicts: Mapping[str, Verdict]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _worst(samples: Samples, method: Videos, rows: pd.DataFrame) -> Section:
+def _worst(samples: Samples, method: Videos, rows: pd.DataFrame, hide: Hide) -> Section:
     title = f"Worst samples of {method.title}"
     if rows.empty:
         return Section(title, "No metric of single clips may judge on these samples.")
@@ -95,7 +98,7 @@ def _worst(samples: Samples, method: Videos, rows: pd.DataFrame) -> Section:
     ranked = worst_first(wide, {name: name for name in wide}).head(WORST)
     by_name = {sample.name: sample for sample in samples.samples}
     pictures = [
-        strips_picture({"real": by_name[str(n)].read(), method.title: method.frames(by_name[str(n)])})
+        strips_picture({"real": by_name[str(n)].read(), method.title: method.frames(by_name[str(n)])}, hide=hide)
         for n in ranked.index
     ]
     captions = [

@@ -1,13 +1,15 @@
 """May a metric judge on this benchmark? Only if it puts known damage in the right order there, and its ceiling and floor apart."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
 from math import isfinite
+from typing import Any
 
 from evaluation.baselines.damage import NONE, DamagedClip
 from evaluation.baselines.samples import SAMPLE_RATE, OpenSample, Samples
 from evaluation.baselines.videos import Videos
+from evaluation.kept_records import KeptRecords
 from evaluation.metrics import Score
 from evaluation.metrics.facts import MetricFacts
 from evaluation.metrics.observation.needs import Need
@@ -60,26 +62,70 @@ def judge_metrics(
         seed: of the bootstrap.
         progress: called with (clips done, clips, name).
     """
-    has = material(samples, instruments)
-    names = [metric.name for metric in measurable(instruments, has)[0]]
-    asked: dict[str, set[str]] = {}
-    for name in names:
-        for damage in order_of_damage(name):
-            asked.setdefault(damage, set()).add(name)
-    panels = {damage: Panel(instruments, has, few) for damage, few in asked.items()}
-    following = OpenSample(samples.samples[0])
-    for done in range(1, len(samples) + 1):
-        # A clip is decoded once for all damage; that of the last is the first, opened again, so that two are held at most.
-        clip, following = following, OpenSample(samples.samples[done % len(samples)])
+    return DamageTrial(instruments, samples).verdicts(resamples, seed, progress)
+
+
+class DamageTrial:
+    """Real clips, each looked at under each damage once, by whichever process has its turn."""
+
+    def __init__(self, instruments: Instruments, samples: Samples, kept: KeptRecords | None = None):
+        """Ask what there is to be asked.
+
+        Args:
+            instruments: what looks.
+            samples: real clips, two or more: one damage is the next sample.
+            kept: clips that are measured already.
+        """
+        self._instruments, self._samples, self._kept = instruments, samples.samples, kept or KeptRecords()
+        self._has = material(samples, instruments)
+        self._names = [metric.name for metric in measurable(instruments, self._has)[0]]
+        self._asked: dict[str, set[str]] = {}
+        for name in self._names:
+            for damage in order_of_damage(name):
+                self._asked.setdefault(damage, set()).add(name)
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def measure(self, clips: Iterable[int]) -> None:
+        """Look at some clips, by number, for whoever asks for the verdicts then."""
+        for clip in clips:
+            self._records(OpenSample(self._samples[clip]), OpenSample(self._samples[(clip + 1) % len(self)]))
+
+    def verdicts(
+        self, resamples: int, seed: int = 0, progress: Callable[[int, int, str], None] | None = None
+    ) -> dict[str, Verdict]:
+        """As of `judge_metrics`; what no process has measured yet is measured here."""
+        panels = self._panels()
+        following = OpenSample(self._samples[0])
+        for done in range(1, len(self) + 1):
+            # A clip is decoded once for all damage; that of the last is the first, opened again, so that two are held at most.
+            clip, following = following, OpenSample(self._samples[done % len(self)])
+            for damage, records in self._records(clip, following).items():
+                panels[damage].take(records)
+            if progress is not None:
+                progress(done, len(self), clip.sample.name)
+        scores = {
+            damage: {name: metric.compute(resamples, seed) for name, metric in panel.metrics.items()}
+            for damage, panel in panels.items()
+        }
+        return {
+            name: judged(name, {damage: scores[damage][name] for damage in order_of_damage(name)})
+            for name in self._names
+        }
+
+    def _panels(self) -> dict[str, Panel]:
+        return {damage: Panel(self._instruments, self._has, few) for damage, few in self._asked.items()}
+
+    def _records(self, clip: OpenSample, following: OpenSample) -> dict[str, Any]:
+        found: dict[str, Any] = self._kept.get(f"damage/{clip.sample.name}", lambda: self._measured(clip, following))
+        return found
+
+    def _measured(self, clip: OpenSample, following: OpenSample) -> dict[str, Any]:
+        panels = self._panels()
         for damage, panel in panels.items():
-            panel.update(_observed(DamagedClip(damage, clip, following), clip, instruments))
-        if progress is not None:
-            progress(done, len(samples), clip.sample.name)
-    scores = {
-        damage: {name: panels[damage].metrics[name].compute(resamples, seed) for name in few}
-        for damage, few in asked.items()
-    }
-    return {name: judged(name, {d: scores[d][name] for d in order_of_damage(name)}) for name in names}
+            panel.update(_observed(DamagedClip(damage, clip, following), clip, self._instruments))
+        return {damage: panel.records() for damage, panel in panels.items()}
 
 
 def _observed(damaged: DamagedClip, clip: OpenSample, instruments: Instruments) -> Observed:

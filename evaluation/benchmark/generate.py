@@ -99,7 +99,7 @@ def generate_videos(
         config: batch size, guidance scale, seed.
         progress: called with (clips done, clips, note).
         weights: digest of the pipeline's weights. Unfinished batches of other weights are never used.
-        dtype: that it computes in, for the record; nor are those of another.
+        dtype: that it computes in, for the record (`omnihuman.placement.numbers_name`); nor are those of another.
 
     Raises:
         GenerationError: an unknown mode, a benchmark of which it cannot be asked, or output of the wrong shape.

@@ -75,14 +75,15 @@ class Generated:
 
 
 def sampling_note(folder: Path) -> str:
-    """How the videos of a folder were sampled, "25 steps, euler, shift 3, guidance 6.5"; nothing where none were or none was said."""
+    """How the videos of a folder were sampled, "25 steps, euler, shift 3, guidance 6.5, weights in int8"; nothing where none were or none was said."""
     file = folder / "meta.json"
     meta = json.loads(file.read_text()) if file.is_file() else {}
     if "sampling" not in meta:
         return ""
     steps = "the model's own steps" if meta["steps"] is None else f"{meta['steps']} steps"
     guidance = "" if meta["guidance_scale"] is None else f", guidance {meta['guidance_scale']:g}"
-    return f"{steps}, {meta['sampling']['solver']}, shift {meta['sampling']['shift']:g}{guidance}"
+    _, quantised, weights = meta.get("dtype", "").partition(", ")  # `omnihuman.placement.numbers_name`
+    return f"{steps}, {meta['sampling']['solver']}, shift {meta['sampling']['shift']:g}{guidance}{quantised}{weights}"
 
 
 def open_generated(folder: Path, benchmark: Benchmark) -> Generated:

@@ -4,7 +4,7 @@ Compare with the teacher's value on the same clips, never with zero or one.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from typing import Self
 
 import numpy as np
 
@@ -16,12 +16,10 @@ class PixelDiversity(MetricFacts):
     """mean |x^(1) - x^(2)| over pixels and channels, RGB in [0, 1].
 
     Attributes:
-        first: `(N, T, H, W, 3)` uint8, one seed.
-        second: the same clips from another seed.
+        per_clip: `(N,)` float32, the mean of each clip.
     """
 
-    first: np.ndarray
-    second: np.ndarray
+    per_clip: np.ndarray
     name = "pixel_diversity"
     unit = "RGB 0-1"
     higher_is_better = None  # the teacher's value is what to read it against
@@ -29,17 +27,18 @@ class PixelDiversity(MetricFacts):
     place = 10
     needs = ("second_seed",)
 
+    @classmethod
+    def of_videos(cls, first: np.ndarray, second: np.ndarray) -> Self:
+        """Of the `(N, T, H, W, 3)` uint8 videos of two seeds."""
+        pairs = zip(first, second, strict=True)
+        return cls(np.array([np.abs(a.astype(np.float32) - b).mean() / 255.0 for a, b in pairs]))
+
     def __len__(self) -> int:
-        return len(self.first)
+        return len(self.per_clip)
 
     def __call__(self, clips: np.ndarray) -> float:
         """Mean over everything."""
-        return float(self._per_clip[clips].mean())
-
-    @cached_property
-    def _per_clip(self) -> np.ndarray:
-        pairs = zip(self.first, self.second, strict=True)
-        return np.array([np.abs(a.astype(np.float32) - b).mean() / 255.0 for a, b in pairs])
+        return float(self.per_clip[clips].mean())
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ ringing along large edges adds gradient everywhere. High frequencies live only i
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from typing import Self
 
 import numpy as np
 
@@ -48,11 +48,11 @@ class HighFrequencyRatio(MetricFacts):
     1 is as sharp as the truth, below is blur, above is ringing or noise.
 
     Attributes:
-        frames: `(N, T, H, W, 3)` uint8.
-        truth: the same shape.
+        own: `(N,)` E of the generated clips.
+        truth: `(N,)` of the true ones.
     """
 
-    frames: np.ndarray
+    own: np.ndarray
     truth: np.ndarray
     name = "high_frequency_ratio"
     unit = "ratio"
@@ -65,15 +65,15 @@ class HighFrequencyRatio(MetricFacts):
     needs = ("truth_frames",)
     damage = ("blur", "more blur")
 
+    @classmethod
+    def of_videos(cls, frames: np.ndarray, truth: np.ndarray) -> Self:
+        """Of `(N, T, H, W, 3)` uint8 each."""
+        return cls(high_frequency_energy(frames), high_frequency_energy(truth))
+
     def __len__(self) -> int:
-        return len(self.frames)
+        return len(self.own)
 
     def __call__(self, clips: np.ndarray) -> float:
         """NaN when the truth has no detail."""
-        own, truth = self._energies
-        total = truth[clips].sum()
-        return float(own[clips].sum() / total) if total > 0 else float("nan")
-
-    @cached_property
-    def _energies(self) -> tuple[np.ndarray, np.ndarray]:
-        return high_frequency_energy(self.frames), high_frequency_energy(self.truth)
+        total = self.truth[clips].sum()
+        return float(self.own[clips].sum() / total) if total > 0 else float("nan")

@@ -5,7 +5,7 @@ a clip that two shards both scored is noticed, and the result does not depend on
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -88,7 +88,20 @@ class StreamingMetric(MetricFacts, ABC):
                 f"{self.name} {self.settings()} cannot take over {other.name} {other.settings()}; score both shards with "
                 "the same metric, settings and weights"
             )
-        for clip, record in other._records.items():
+        self.take(other.records)
+
+    @property
+    def records(self) -> Mapping[str, Any]:
+        """What is kept of each clip, by its name."""
+        return self._records
+
+    def take(self, records: Mapping[str, Any]) -> None:
+        """Take over records of the same metric with the same settings.
+
+        Raises:
+            MetricError: a clip that is there already.
+        """
+        for clip, record in records.items():
             self._add(clip, record)
 
     def settings(self) -> dict[str, Any]:

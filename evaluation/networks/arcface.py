@@ -10,7 +10,7 @@ from evaluation.metrics.face_similarity import ARCFACE
 from evaluation.metrics.wholebody import CONFIDENT, FACE
 from networks.weights import identify, opened
 
-SIDE = 112
+SIDE, BATCH = 112, 32
 # Where insightface puts eyes, nose and mouth corners in its 112 x 112 crop (its arcface_dst).
 TEMPLATE = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], np.float64
@@ -52,22 +52,33 @@ class ArcFaceEmbedding:
         """
         self.network = identify(path, ARCFACE, PROTOCOL, REMEDY)
         self._session = opened(path, ARCFACE, REMEDY, lambda: _session(path))
-        self._input = self._session.get_inputs()[0].name
+        given = self._session.get_inputs()[0]
+        # Published files leave the number of faces open; one that was exported for a single face gets them one by one.
+        self._input, self._batch = given.name, given.shape[0] if isinstance(given.shape[0], int) else BATCH
 
     def __call__(self, frames: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
         """`(T, H, W, 3)` uint8 RGB and `(T, 133, 3)` in its pixels to `(T, D)` float32 of length 1; NaN without a face."""
         points = [five_points(k) for k in keypoints]
-        vectors = [
-            self._embed(image, five) if five is not None else None for image, five in zip(frames, points, strict=True)
+        seen = [frame for frame, five in enumerate(points) if five is not None]
+        parts = [
+            self._embed([_face(frames[i], points[i]) for i in seen[start : start + self._batch]])
+            for start in range(0, len(seen), self._batch)
         ]
-        width = next((len(vector) for vector in vectors if vector is not None), 1)
-        return np.stack([np.full(width, np.nan, np.float32) if vector is None else vector for vector in vectors])
+        vectors = np.full((len(frames), parts[0].shape[1] if parts else 1), np.nan, np.float32)
+        if parts:
+            vectors[seen] = np.concatenate(parts)
+        return vectors
 
-    def _embed(self, image: np.ndarray, five: np.ndarray) -> np.ndarray:
-        face = cv2.warpAffine(image, similarity(five, TEMPLATE), (SIDE, SIDE))
-        pixels = ((face.astype(np.float32) - 127.5) / 127.5).transpose(2, 0, 1)[None]
-        vector = self._session.run(None, {self._input: pixels})[0].reshape(-1)
-        return (vector / np.linalg.norm(vector)).astype(np.float32)
+    def _embed(self, faces: list[np.ndarray]) -> np.ndarray:
+        vectors = self._session.run(None, {self._input: np.stack(faces)})[0].reshape(len(faces), -1)
+        return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def _face(image: np.ndarray, five: np.ndarray | None) -> np.ndarray:
+    """`(3, 112, 112)` float32 of a frame and its five points."""
+    assert five is not None
+    face = cv2.warpAffine(image, similarity(five, TEMPLATE), (SIDE, SIDE))
+    return ((face.astype(np.float32) - 127.5) / 127.5).transpose(2, 0, 1)
 
 
 def _session(path: Path) -> Any:
@@ -75,6 +86,7 @@ def _session(path: Path) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.intra_op_num_threads = 1  # as many threads split sums otherwise, and answers would depend on the machine
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     shape = session.get_inputs()[0].shape
     if list(shape[1:]) != [3, SIDE, SIDE] or len(session.get_outputs()) != 1:

@@ -17,7 +17,7 @@ from networks.weights import opened
 
 PACKAGE, WEIGHTS = "face_recognition_models", "models/dlib_face_recognition_resnet_model_v1.dat"
 SHA256 = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"
-SIDE, PADDING, WIDTH = 150, 0.25, 128
+SIDE, PADDING, WIDTH, BATCH = 150, 0.25, 128, 32
 # Those of the 68 points that dlib turns a face by: nose, eyes, the upper rim of the lips, the inner mouth.
 USED = [*range(27, 55), *range(60, 65)]
 
@@ -44,12 +44,12 @@ class DlibFaceEmbedding:
 
     def __call__(self, frames: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
         """`(T, H, W, 3)` uint8 RGB and `(T, 133, 3)` in its pixels to `(T, 128)` float32; NaN without a face."""
-        return np.stack([self._embed(image, face) for image, face in zip(frames, keypoints[:, FACE], strict=True)])
-
-    def _embed(self, image: np.ndarray, face: np.ndarray) -> np.ndarray:
-        if face[USED, 2].min() <= CONFIDENT:
-            return np.full(WIDTH, np.nan, np.float32)
-        return np.asarray(self._model.compute_face_descriptor(face_chip(image, face)), np.float32)
+        vectors = np.full((len(frames), WIDTH), np.nan, np.float32)
+        seen = np.flatnonzero(keypoints[:, FACE][:, USED, 2].min(axis=1) > CONFIDENT)
+        for part in (seen[start : start + BATCH] for start in range(0, len(seen), BATCH)):
+            chips = [face_chip(frames[i], keypoints[i, FACE]) for i in part]
+            vectors[part] = np.array(self._model.compute_face_descriptor(chips), np.float32)
+        return vectors
 
 
 def face_chip(image: np.ndarray, face: np.ndarray) -> np.ndarray:

@@ -52,6 +52,7 @@ class Dnsmos:
         if len(sound) < size:
             sound = np.tile(sound, -(-size // max(1, len(sound))))[:size]
         pieces = [sound[start : start + size] for start in range(0, len(sound) - size + 1, RATE)]
+        # One by one: on a processor six at once gave the same bits and took a sixth longer.
         answers = np.array([self._session.run(None, {"input_1": piece[None]})[0][0] for piece in pieces])
         opinions = [np.polyval(scale, answers[:, i]).mean() for i, scale in enumerate(TO_OPINION.values())]
         return np.array(opinions, np.float32)

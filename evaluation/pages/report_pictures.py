@@ -119,15 +119,15 @@ def sample_picture(benchmark: Benchmark, clip: int, made: Mapping[str, np.ndarra
     return png_bytes(figure)
 
 
-def strips_picture(strips: Mapping[str, np.ndarray], height: int = 96) -> bytes:
-    """PNG: a row of frames spread over each clip `(T, H, W, 3)` uint8, by title."""
+def strips_picture(strips: Mapping[str, np.ndarray], height: int = 96, hide: Hide = as_it_is) -> bytes:
+    """PNG: a row of frames spread over each clip `(T, H, W, 3)` uint8, by title; each goes through `hide` at its own size."""
     figure = Figure(figsize=(12, 0.3 + 1.5 * len(strips)), dpi=90, layout="constrained")
     for axis, (title, frames) in zip(figure.subplots(len(strips), 1, squeeze=False)[:, 0], strips.items(), strict=True):
         times = np.linspace(0, len(frames) - 1, FRAMES).round().astype(int)
         width = max(1, round(frames.shape[2] * height / frames.shape[1]))
         axis.imshow(
             np.concatenate(
-                [cv2.resize(frames[t], (width, height), interpolation=cv2.INTER_AREA) for t in times], axis=1
+                [cv2.resize(hide(frames[t]), (width, height), interpolation=cv2.INTER_AREA) for t in times], axis=1
             )
         )
         axis.set_title(title, fontsize=9, loc="left")

@@ -155,7 +155,7 @@ def _row(
         MouthCorrelation(np.stack([m.opening for m in measured]), benchmark.opening[:count].numpy())(every),
         MissingJoints(np.stack([m.missing for m in measured]), benchmark.joints[:count].numpy())(every),
         ColourError(np.stack([m.colours for m in measured]), reference)(every),
-        HighFrequencyRatio(frames, benchmark.frames[:count].numpy())(every),
+        HighFrequencyRatio.of_videos(frames, benchmark.frames[:count].numpy())(every),
     )
 
 

@@ -5,6 +5,7 @@ each by itself (what joining is to beat at the seams, and what it may lose in id
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +15,14 @@ import torch
 
 from evaluation.metrics.colour import ColourError
 from evaluation.metrics.mouth import MouthCorrelation
+from evaluation.metrics.sharpness import high_frequency_energy
 from omnihuman.long_video import OVERLAP, LongVideo, generate_segments
 from puppets import Puppet, measure, measure_colours, render
 from puppets.render import SIZE
 from puppets.speech import SAMPLE_RATE
 
 Progress = Callable[[int, int, str], None]
-JOINED, CUT, ALONE, TRUTH = "joined, dissolved", "joined, cut", "each alone", "rendered truth"
+JOINED, CUT, ALONE, TRUTH, STREAM = "joined, dissolved", "joined, cut", "each alone", "rendered truth", "streamed"
 # Steps from frame to frame over which a seam is looked at: a dissolve of 5 frames takes as many.
 SEAM = OVERLAP + 1
 
@@ -40,6 +42,9 @@ class SegmentScore:
         seam_missing: share of joints not seen in the five frames from the segment's first on, where a dissolve shows two pictures
             at once.
         inner_missing: the same in its other frames.
+        detail: energy above half of Nyquist, summed over the clips; what is read is its share of the first segment's.
+        motion: mean |change| of a joint's place from frame to frame, in pixels, of joints that are found; NaN where none is.
+        unseen: joints of all clips that no frame of the segment shows.
     """
 
     made: str
@@ -50,6 +55,9 @@ class SegmentScore:
     inner_change: float
     seam_missing: float
     inner_missing: float
+    detail: float
+    motion: float
+    unseen: frozenset[tuple[int, int]]
 
 
 def measure_drift(
@@ -80,6 +88,8 @@ def measure_drift(
     joined, people = puppet_video(clips, segments, segment_frames, seed, steps)
     cut = dataclasses.replace(joined, overlap=0, frames=joined.frames // segment_frames * segment_frames)
     videos = {JOINED: joined, CUT: cut, ALONE: dataclasses.replace(cut, joined=False)}
+    if pipeline.config.get("streaming"):  # which has no joints to be made in one way or another
+        videos = {STREAM: joined}
     total, done = sum(video.segments for video in videos.values()), 0
     rows: list[SegmentScore] = []
     for made, video in videos.items():
@@ -124,6 +134,11 @@ def puppet_video(
     return video, people
 
 
+def segments_of(seconds: float, segment_frames: int, fps: float) -> int:
+    """How many overlapping segments a video of so many seconds has."""
+    return max(1, 1 + math.ceil((seconds * fps - segment_frames) / (segment_frames - OVERLAP)))
+
+
 def reference_picture(person: Puppet) -> np.ndarray:
     """The last frame, as in the benchmark: the same person in another pose."""
     return person.frames[-1]
@@ -155,7 +170,23 @@ class _Scoring:
             _largest_change(pictures[:, -SEAM - 1 :]),
             float(missing[:, :OVERLAP].mean()),
             float(missing[:, OVERLAP:].mean()),
+            float(high_frequency_energy(pictures).sum()),
+            _motion(np.stack([m.joints for m in measured])),
+            frozenset((int(clip), int(joint)) for clip, joint in np.argwhere(missing.all(axis=1))),
         )
+
+
+def _motion(joints: np.ndarray) -> float:
+    """Of `(B, T, 4, 2)` places, NaN where a joint is missing."""
+    steps = np.linalg.norm(np.diff(joints, axis=1), axis=-1)
+    return float(np.nanmean(steps)) if np.isfinite(steps).any() else float("nan")
+
+
+def latched(rows: list[SegmentScore]) -> int:
+    """Joints of one way's videos that go unseen and never come back: in no frame of its last quarter, and seen before."""
+    quarter = rows[-max(1, len(rows) // 4) :]
+    gone = frozenset.intersection(*(row.unseen for row in quarter))
+    return len(gone - frozenset.intersection(*(row.unseen for row in rows)))
 
 
 def _largest_change(pictures: np.ndarray) -> float:
@@ -168,8 +199,9 @@ def as_markdown(rows: list[SegmentScore]) -> str:
     """One table: of each row the first segment, and the means of the first and of the last quarter."""
     lines = [
         "| made | segments | colour error: first, first quarter, last quarter | mouth r: first, first quarter, last quarter "
-        "| largest change at seams / within | joints missing at seams / within |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        "| largest change at seams / within | joints missing at seams / within | detail, last quarter / first segment | motion, last / first quarter "
+        "| joints that never return |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for made in dict.fromkeys(row.made for row in rows):
         own = [row for row in rows if row.made == made]
@@ -185,7 +217,10 @@ def as_markdown(rows: list[SegmentScore]) -> str:
         )
         change = _at_seams_and_within([row.seam_change for row in own[1:]], [row.inner_change for row in own], 4)
         missing = _at_seams_and_within([row.seam_missing for row in own[1:]], [row.inner_missing for row in own], 3)
-        lines.append(f"| {made} | {len(own)} | {colour} | {mouth} | {change} | {missing} |")
+        detail = np.mean([row.detail for row in own[-quarter:]]) / own[0].detail
+        first, last = (np.nanmean([row.motion for row in part]) for part in (own[:quarter], own[-quarter:]))
+        kept = f"{detail:.2f} | {last / first:.2f} | {latched(own)}"
+        lines.append(f"| {made} | {len(own)} | {colour} | {mouth} | {change} | {missing} | {kept} |")
     return "\n".join(lines)
 
 

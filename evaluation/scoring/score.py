@@ -7,12 +7,15 @@ from typing import Any
 import pandas as pd
 
 from evaluation.benchmark.benchmark import Benchmark
-from evaluation.benchmark.benchmark_plan import ModelPlan, generation_plan
+from evaluation.benchmark.benchmark_plan import ModelPlan, generation_plan, scored_sets
 from evaluation.benchmark.clip_benchmark import ClipBenchmark
-from evaluation.benchmark.generate import Progress
+from evaluation.benchmark.generate import Progress, Share
 from evaluation.benchmark.generated import sampling_note
 from evaluation.benchmark.puppet_benchmark import PuppetBenchmark
+from evaluation.kept_records import KeptRecords
 from evaluation.metrics.observation.instruments import Instruments
+from evaluation.scoring.clip_sets import ClipSets
+from evaluation.scoring.measured import PuppetSets
 from evaluation.scoring.score_clips import score_clips
 from evaluation.scoring.score_puppets import score_puppets
 from evaluation.scoring.tables import Tables
@@ -31,6 +34,7 @@ def score_benchmark(
     instruments: Instruments | None = None,
     progress: Progress | None = None,
     try_damage: bool = True,
+    kept: KeptRecords | None = None,
 ) -> pd.DataFrame:
     """Score the clips themselves, their reconstruction and every planned model; write the tables of `Tables`.
 
@@ -44,6 +48,7 @@ def score_benchmark(
         instruments: what looks at real clips; None is nothing but pixels.
         progress: called with (sets done, sets, note).
         try_damage: of real clips, as in `score_clips`.
+        kept: what `measure_benchmark` has measured of these videos with these instruments.
 
     Returns:
         Long table of `score_table.COLUMNS`.
@@ -53,11 +58,11 @@ def score_benchmark(
     """
     plan = generation_plan(config, benchmark) if plan is None else plan
     if isinstance(benchmark, PuppetBenchmark):
-        tables = score_puppets(generated_root, benchmark, config, plan, autoencoder, progress)
+        tables = score_puppets(generated_root, benchmark, config, plan, autoencoder, progress, kept)
     else:
         assert isinstance(benchmark, ClipBenchmark)
         tables = score_clips(
-            generated_root, benchmark, config, plan, instruments or Instruments(), progress, try_damage
+            generated_root, benchmark, config, plan, instruments or Instruments(), progress, try_damage, kept
         )
     tables.scores["sampling"] = [
         sampling_note(generated_root / model / mode)
@@ -66,6 +71,32 @@ def score_benchmark(
     with whole_directory(destination) as folder:
         tables.write(folder)
     return tables.scores
+
+
+def measure_benchmark(
+    generated_root: Path,
+    benchmark: Benchmark,
+    config: EvaluationConfig,
+    kept: KeptRecords,
+    share: Share,
+    *,
+    plan: Sequence[ModelPlan] | None = None,
+    autoencoder: Any | None = None,
+    instruments: Instruments | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Measure a share of the clips, puppets in blocks, for `score_benchmark` of the same videos, whose arguments and errors it has.
+
+    Args:
+        kept: where what is measured is put, and is looked for first.
+        share: which of the clips; the numbers are the same however many processes share them.
+    """
+    sets = scored_sets(generation_plan(config, benchmark) if plan is None else plan)
+    if isinstance(benchmark, PuppetBenchmark):
+        PuppetSets(generated_root, benchmark, sets, autoencoder, kept).measure(share, progress)
+    else:
+        assert isinstance(benchmark, ClipBenchmark)
+        ClipSets(generated_root, benchmark, sets, instruments or Instruments(), kept).measure(share, progress)
 
 
 def join_tables(parts: Sequence[Path], destination: Path) -> Tables:

@@ -2,43 +2,27 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from evaluation.baselines.sanity import judge_metrics
-from evaluation.baselines.videos import Sample, Samples
-from evaluation.benchmark.benchmark_plan import (
-    AUDIO,
-    POSE,
-    POSE_ALONE,
-    SECOND_SEED,
-    SHUFFLED_AUDIO,
-    SHUFFLED_POSE,
-    STUDENT,
-    ModelPlan,
-    scored_sets,
-)
+from evaluation.baselines.sanity import DamageTrial
+from evaluation.benchmark.benchmark_plan import AUDIO, POSE, STUDENT, ModelPlan, scored_sets
 from evaluation.benchmark.clip_benchmark import ClipBenchmark
 from evaluation.benchmark.generate import Progress
-from evaluation.benchmark.generated import Generated, open_sets
-from evaluation.benchmark.given import given_sound
+from evaluation.kept_records import KeptRecords
 from evaluation.metrics import ClipMean, MetricScore, StreamingMetric
 from evaluation.metrics.bootstrap import estimate
 from evaluation.metrics.observation.instruments import Instruments
-from evaluation.metrics.observation.needs import OF_PUPPETS, Need, judges_of
-from evaluation.metrics.observation.observed import Observed
+from evaluation.metrics.observation.needs import OF_PUPPETS
 from evaluation.metrics.registry import METRICS
-from evaluation.panel import Panel
+from evaluation.scoring.clip_sets import ClipSets
 from evaluation.scoring.score_puppets import cost_scores
 from evaluation.scoring.score_table import score_row
 from evaluation.scoring.tables import Tables
-from media import encode_clip
 from profiles.schema import EvaluationConfig
 
-FITNESS_SAMPLES = 32  # on which known damage is tried
 # Column of the manifest to the names of its lower and upper half.
 HALVES = {
     "face_luma": ("faces: dark", "faces: light"),
@@ -57,6 +41,7 @@ def score_clips(
     instruments: Instruments,
     progress: Progress | None = None,
     try_damage: bool = True,
+    kept: KeptRecords | None = None,
 ) -> Tables:
     """Score the clips themselves, their reconstruction and every planned model with every metric that can be had.
 
@@ -68,22 +53,21 @@ def score_clips(
         instruments: what looks.
         progress: called with (sets done, sets, note).
         try_damage: also measure which metrics notice known damage to these clips, which takes as long as five sets.
+        kept: what processes have measured of these videos already.
 
     Raises:
         evaluation.benchmark.generated.GenerationError: videos that are missing or belong to another benchmark.
         evaluation.metrics.MetricError: a clip that cannot be scored.
     """
     sets = scored_sets(plan)
-    # Everything is looked for before anything is measured: a missing folder should not cost minutes.
-    videos = open_sets(generated_root, benchmark, sets)
+    videos = ClipSets(generated_root, benchmark, sets, instruments, kept, try_damage)
     halves = _halves(benchmark)
     rows: list[dict[str, Any]] = []
     samples: list[dict[str, Any]] = []
     slices: list[dict[str, Any]] = []
     unmeasured: dict[str, dict[str, Any]] = {}
     for done, (model, mode) in enumerate(sets, start=1):
-        made = videos.get((model, mode))
-        panel = _panel(benchmark, mode, made, videos.get((model, AUDIO)), instruments)
+        panel, made = videos.panel(model, mode), videos.made.get((model, mode))
         for metric in panel.metrics.values():
             score = metric.compute(config.bootstrap, config.seed)
             row = score_row(benchmark.name, model, mode, score)
@@ -104,65 +88,11 @@ def score_clips(
         scores=rows,
         samples=samples,
         slices=slices,
-        fitness=_fitness(benchmark, instruments, config, progress) if try_damage else [],
+        fitness=[] if videos.damage is None else _fitness(benchmark.name, videos.damage, config, progress),
         unmeasured=[
             row for name, row in unmeasured.items() if name not in measured and not OF_PUPPETS & {*METRICS[name].needs}
         ],
     )
-
-
-def _panel(
-    benchmark: ClipBenchmark,
-    mode: str,
-    made: Generated | None,
-    first_seed: Generated | None,
-    instruments: Instruments,
-) -> Panel:
-    """Every metric of one set of videos, fed with all of its clips; of a second seed only what compares it with the first.
-
-    Of the modes that show what a pose does by itself and where another's leads, only what keypoints tell: they are there to be floors.
-    """
-    has: set[Need] = {"truth_frames", "reference"}
-    if benchmark.knows_truth:
-        has |= {"person_truth"}
-    if benchmark.driven_by(AUDIO) and mode != POSE_ALONE:
-        has |= {"sound", "sounding_file"}
-    only = None
-    if mode == SECOND_SEED:
-        has |= {"second_seed"}
-        only = [name for name, kind in METRICS.items() if "second_seed" in kind.needs]
-    if mode in (POSE_ALONE, SHUFFLED_POSE):
-        only = [name for name, kind in METRICS.items() if {*judges_of(kind.needs)} == {"keypoints"}]
-    panel = Panel(instruments, has, only)
-    numbers = {name: clip for clip, name in enumerate(benchmark.names)}
-    names = benchmark.names if made is None else made.names
-    heard = [numbers[name] for name in names if benchmark.heard(numbers[name])]
-    for name in names:
-        clip = numbers[name]
-        sample = benchmark.sample(clip)
-        real = sample.frames.numpy()
-        frames = real if made is None else made.frames(name)
-        sound = None if mode == POSE_ALONE else sample.audio
-        if mode == SHUFFLED_AUDIO:
-            sound = benchmark.sample(given_sound(benchmark, heard, clip)).audio
-        wave = None if sound is None else sound.numpy()
-        other = first_seed.frames(name) if mode == SECOND_SEED and first_seed is not None else None
-        panel.update(
-            Observed(
-                name,
-                benchmark.fps,
-                frames,
-                instruments,
-                real=real,
-                reference=sample.reference.numpy(),
-                sound=wave,
-                sample_rate=benchmark.sample_rate,
-                file=None if wave is None else partial(encode_clip, frames, benchmark.fps, wave, benchmark.sample_rate),
-                second_seed=other,
-                person_truth=partial(benchmark.truth, clip) if benchmark.knows_truth else None,
-            )
-        )
-    return panel
 
 
 def _read_in(metric: str, mode: str) -> bool:
@@ -222,21 +152,12 @@ def _halves(benchmark: ClipBenchmark) -> dict[str, frozenset[str]]:
 
 
 def _fitness(
-    benchmark: ClipBenchmark, instruments: Instruments, config: EvaluationConfig, progress: Progress | None
+    benchmark: str, damage: DamageTrial, config: EvaluationConfig, progress: Progress | None
 ) -> list[dict[str, Any]]:
     """Which metrics notice known damage to these very clips."""
-    if len(benchmark) < 2:
-        return []
-    samples = []
-    for clip in range(min(FITNESS_SAMPLES, len(benchmark))):
-        frames, height, width = benchmark.shape(clip)
-        path = benchmark.path / benchmark.frozen.samples[clip].clip
-        samples.append(Sample(benchmark.names[clip], path, frames, benchmark.fps, height, width, benchmark.heard(clip)))
-    judged = Samples(benchmark.name, tuple(samples), benchmark.digest)
-    verdicts = judge_metrics(instruments, judged, config.bootstrap, config.seed, progress)
     return [
         {
-            "benchmark": benchmark.name,
+            "benchmark": benchmark,
             "metric": name,
             "unit": METRICS[name].unit,
             "ceiling": verdict.ceiling.value,
@@ -245,5 +166,5 @@ def _fitness(
             "usable": verdict.usable,
             "reason": verdict.reason,
         }
-        for name, verdict in verdicts.items()
+        for name, verdict in damage.verdicts(config.bootstrap, config.seed, progress).items()
     ]

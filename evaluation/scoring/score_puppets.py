@@ -5,14 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from evaluation.benchmark.benchmark_plan import (
     AUDIO,
     GROUND_TRUTH,
     OTHER_IDENTITY,
     PIXELS,
-    RECONSTRUCTION,
     SECOND_SEED,
     SHUFFLED_AUDIO,
     STUDENT,
@@ -20,10 +18,10 @@ from evaluation.benchmark.benchmark_plan import (
     scored_sets,
 )
 from evaluation.benchmark.cost import COSTS
-from evaluation.benchmark.generate import Progress, load_generated
-from evaluation.benchmark.generated import open_sets
+from evaluation.benchmark.generate import Progress
 from evaluation.benchmark.given import given_sound
 from evaluation.benchmark.puppet_benchmark import PuppetBenchmark
+from evaluation.kept_records import KeptRecords
 from evaluation.metrics import (
     HighFrequencyRatio,
     JointDiversity,
@@ -39,12 +37,11 @@ from evaluation.metrics.facts import Floor
 from evaluation.metrics.mouth import MouthCorrelationWithGivenAudio
 from evaluation.metrics.puppet_truth import Measured, PuppetTruth
 from evaluation.metrics.registry import PUPPET_METRICS
-from evaluation.scoring.measured import benchmark_truth, measure_videos
+from evaluation.scoring.measured import MeasuredVideos, PuppetSets, benchmark_truth
 from evaluation.scoring.per_clip import sample_rows
 from evaluation.scoring.score_slices import benchmark_slices, slice_rows
 from evaluation.scoring.score_table import score_row
 from evaluation.scoring.tables import Tables
-from omnihuman.autoencoder import encode_video, to_pixels
 from profiles.schema import EvaluationConfig
 
 
@@ -55,6 +52,7 @@ def score_puppets(
     plan: Sequence[ModelPlan],
     autoencoder: Any | None = None,
     progress: Progress | None = None,
+    kept: KeptRecords | None = None,
 ) -> Tables:
     """Score ground truth, reconstruction and every planned model against the puppets' exact truth, and the student on slices.
 
@@ -65,66 +63,79 @@ def score_puppets(
         plan: models and modes.
         autoencoder: with it, latent Fréchet distances to the ground truth are measured too.
         progress: called with (sets done, sets, note).
+        kept: what processes have measured of these videos already.
 
     Raises:
         evaluation.benchmark.generated.GenerationError: videos that are missing or belong to another benchmark.
     """
     sets = scored_sets(plan)
-    # Everything is looked for before anything is measured: a missing folder should not cost minutes.
-    open_sets(generated_root, benchmark, sets)
+    videos = PuppetSets(generated_root, benchmark, sets, autoencoder, kept)
     truth, halves = benchmark_truth(benchmark), benchmark_slices(benchmark)
+    true = videos.videos(GROUND_TRUTH, PIXELS)
     rows: list[dict[str, Any]] = []
     slices: list[dict[str, Any]] = []
     samples: list[dict[str, Any]] = []
-    latents = _LatentFrechet(autoencoder, benchmark) if autoencoder is not None else None
-    first_seed: dict[str, tuple[np.ndarray, Measured]] = {}
+    first_seed: dict[str, MeasuredVideos] = {}
     for done, (model, mode) in enumerate(sets, start=1):
-        frames, meta = (
-            (benchmark.frames.numpy(), {})
-            if model == GROUND_TRUTH
-            else load_generated(generated_root / model / mode, benchmark)
-        )
-        measured = measure_videos(frames)
-        samples += sample_rows(benchmark, model, mode, measured, truth)
+        measured = true if model == GROUND_TRUTH else videos.videos(model, mode)
+        meta = {} if model == GROUND_TRUTH else videos.made[model, mode].meta
+        samples += sample_rows(benchmark, model, mode, measured.read, truth)
         if model == STUDENT:
-            slices += slice_rows(benchmark, model, mode, measured, truth, halves, config)
+            slices += slice_rows(benchmark, model, mode, measured.read, truth, halves, config)
         if mode == AUDIO:
-            first_seed = {model: (frames, measured)}  # of the model whose second seed comes next, and no other's
+            first_seed = {model: measured}  # of the model whose second seed comes next, and no other's
         if mode == SECOND_SEED:
-            metrics = _diversity(first_seed[model], (frames, measured))
+            metrics = _diversity(first_seed[model], measured)
         else:
-            metrics = _metrics(model, mode, frames, measured, benchmark, truth)
+            metrics = _metrics(model, mode, measured, true, benchmark, truth)
         scores = [score_metric(metric, config.bootstrap, config.seed) for metric in metrics]
-        scores += cost_scores(meta, len(frames))
-        if latents is not None and mode in (AUDIO, PIXELS) and model != GROUND_TRUTH:
-            scores += latents(frames)
+        scores += cost_scores(meta, len(measured))
+        if model != GROUND_TRUTH:
+            scores += _latent_distances(measured, true)
         rows += [score_row(benchmark.name, model, mode, score) for score in scores]
-        if model == GROUND_TRUTH:
-            other_identity = _other_identity(benchmark, measured, truth, config)
         if progress is not None:
             progress(done, len(sets), f"{model} {mode}")
-    return Tables.of_rows(scores=[*rows, *other_identity], samples=samples, slices=slices)
+    rows += _other_identity(benchmark, true.read, truth, config)
+    return Tables.of_rows(scores=rows, samples=samples, slices=slices)
 
 
 def _metrics(
-    model: str, mode: str, frames: np.ndarray, measured: Measured, benchmark: PuppetBenchmark, truth: PuppetTruth
+    model: str,
+    mode: str,
+    measured: MeasuredVideos,
+    true: MeasuredVideos,
+    benchmark: PuppetBenchmark,
+    truth: PuppetTruth,
 ) -> Iterator[Metric]:
     for kind in PUPPET_METRICS:
-        yield kind.of_puppets(measured, truth)
+        yield kind.of_puppets(measured.read, truth)
         if kind is MouthCorrelation and mode == SHUFFLED_AUDIO:
             every = range(len(benchmark))
             given = np.array([given_sound(benchmark, every, clip) for clip in every])
-            yield MouthCorrelationWithGivenAudio(measured.opening, truth.opening[given])
+            yield MouthCorrelationWithGivenAudio(measured.read.opening, truth.opening[given])
     if model != GROUND_TRUTH:
-        yield HighFrequencyRatio(frames, benchmark.frames.numpy())
-    if model == RECONSTRUCTION:
-        yield PeakSignalToNoise(frames, benchmark.frames.numpy())
+        yield HighFrequencyRatio(measured.detail, true.detail)
+    if measured.squared_error is not None:
+        yield PeakSignalToNoise(measured.squared_error)
 
 
-def _diversity(first: tuple[np.ndarray, Measured], second: tuple[np.ndarray, Measured]) -> Iterator[Metric]:
-    clips = len(second[0])
-    yield PixelDiversity(first[0][:clips], second[0])
-    yield JointDiversity(first[1].joints[:clips], second[1].joints)
+def _diversity(first: MeasuredVideos, second: MeasuredVideos) -> Iterator[Metric]:
+    assert second.difference is not None
+    yield PixelDiversity(second.difference)
+    yield JointDiversity(first.read.joints[: len(second)], second.read.joints)
+
+
+def _latent_distances(made: MeasuredVideos, true: MeasuredVideos) -> list[MetricScore]:
+    """Squared Fréchet distances of 16-channel latent vectors to those of the true clips, all and around the arms.
+
+    Vectors are taken at every latent position: pooled over positions, fewer than 512 clips sit at the measure's floor.
+    """
+    if made.latents is None or true.latents is None:
+        return []
+    return [
+        number_of_set(kind.name, kind.unit, kind.between(made.latents, true.latents), len(made))
+        for kind in (LatentFrechetDistance, LatentFrechetDistanceOfArms)
+    ]
 
 
 def cost_scores(meta: dict[str, Any], clips: int) -> Iterator[MetricScore]:
@@ -146,27 +157,3 @@ def _other_identity(
         score_row(benchmark.name, floor.model, floor.mode, score_metric(metric, config.bootstrap, config.seed))
         for metric in metrics
     ]
-
-
-class _LatentFrechet:
-    """Squared Fréchet distances of 16-channel latent vectors to those of the true clips, all and around the arms.
-
-    Vectors are taken at every latent position: pooled over positions, fewer than 512 clips sit at the measure's floor.
-    """
-
-    def __init__(self, autoencoder: Any, benchmark: PuppetBenchmark):
-        self.autoencoder = autoencoder
-        self.truth = self._latents(benchmark.frames.numpy())
-
-    def __call__(self, frames: np.ndarray) -> list[MetricScore]:
-        made = self._latents(frames)
-        return [
-            number_of_set(kind.name, kind.unit, kind.between(made, self.truth), len(frames))
-            for kind in (LatentFrechetDistance, LatentFrechetDistanceOfArms)
-        ]
-
-    def _latents(self, frames: np.ndarray) -> np.ndarray:
-        batches = torch.from_numpy(frames).split(16)
-        return np.concatenate(
-            [encode_video(self.autoencoder, to_pixels(batch)).float().cpu().numpy() for batch in batches]
-        )

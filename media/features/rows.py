@@ -22,10 +22,12 @@ class ShardRows:
     Attributes:
         folder: of the shard.
         opened: gives the file of a path; `OpenFiles` shares them among shards.
+        names: of the folder's files, where it is no folder of this machine.
     """
 
     folder: Path
     opened: Open
+    names: frozenset[str] | None = None
     _parts: dict[str, dict[int, Path]] = field(default_factory=dict)
     _texts: dict[int, Path] | None = None
 
@@ -36,7 +38,7 @@ class ShardRows:
             FileNotFoundError: it has none.
         """
         if bucket not in self._parts:
-            found = parts_of(self.folder, bucket)
+            found = parts_of(self.folder, bucket, self.names)
             if not found:
                 raise FileNotFoundError(f"no features of bucket {bucket} in {self.folder}")
             self._parts[bucket] = found
@@ -104,7 +106,7 @@ class ShardRows:
 
     def _text_files(self) -> dict[int, Path]:
         if self._texts is None:
-            self._texts = texts_of(self.folder)
+            self._texts = texts_of(self.folder, self.names)
         return self._texts
 
     def _has(self, bucket: str, what: str, rows: Sequence[int]) -> np.ndarray:

@@ -6,7 +6,7 @@ import math
 import os
 import weakref
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +20,9 @@ class ByteSource(Protocol):
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
         """Fill `buffer` with the bytes from `offset` on; raises OSError where there are fewer."""
+
+    def will_read(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Be told the (offset, length) of what is read next."""
 
     def close(self) -> None:
         """Let go of it."""
@@ -43,6 +46,9 @@ class LocalBytes:
             if got == 0:
                 raise OSError(f"{self._path} ends at {offset} bytes, before what its header names; build it again")
             buffer, offset = buffer[got:], offset + got
+
+    def will_read(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """A local disk needs no notice."""
 
     def close(self) -> None:
         """Close the file; once is enough."""
@@ -90,6 +96,8 @@ class TensorFile:
         out = np.empty((len(rows), *taken), self.dtypes[name])
         inner = math.prod(shape[axis:]) * out.itemsize  # bytes of one step along the axis
         pieces = out.reshape(len(rows), math.prod(shape[: axis - 1]), -1) if out.size else out
+        if cut is None and out.size:
+            self._source.will_read([(self._begin[name] + row * self._row_bytes(name), out[0].nbytes) for row in rows])
         for index, row in enumerate(rows if out.size else ()):
             begin = self._begin[name] + row * self._row_bytes(name)
             for number, piece in enumerate(pieces[index]):
@@ -112,8 +120,8 @@ class OpenFiles:
     """Files held open, the least recently used closed first: a snapshot may have a hundred thousand, a process rarely that many
     descriptors."""
 
-    def __init__(self, most: int = 256):
-        self._most, self._open = most, OrderedDict[Path, TensorFile]()
+    def __init__(self, most: int = 256, source: Callable[[Path], ByteSource] = LocalBytes):
+        self._most, self._open, self._source = most, OrderedDict[Path, TensorFile](), source
 
     def __call__(self, path: Path) -> TensorFile:
         """The file, opened where it was not.
@@ -122,7 +130,7 @@ class OpenFiles:
             OSError, ValueError: it is not there or no safetensors file.
         """
         if path not in self._open:
-            self._open[path] = TensorFile(LocalBytes(path))
+            self._open[path] = TensorFile(self._source(path))
             while len(self._open) > self._most:
                 self._open.popitem(last=False)[1].close()
         self._open.move_to_end(path)

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 LONGEST_UNASKED = 600.0  # seconds: an hour of sound is more likely a mistake than a wish
+LONGEST_ASKED = 6 * 3600.0  # seconds of one video, however they were asked for: its sound is held in memory
 # Of a frame: files declare their length to the millisecond, and so little sound is not worth a picture.
 REMNANT = 0.05
 # A film's sound ends within one frame of its codec (64 ms at most) after the last picture, which is less than a picture more.

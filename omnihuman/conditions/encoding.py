@@ -4,33 +4,39 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from diffusers import AutoencoderKLWan
 from diffusers.utils import logging
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Wav2Vec2Model
 
 from media.speech.level import RATE
 from omnihuman.autoencoder import LatentGrid, encode_video, to_pixels
+from omnihuman.bases.model import OmniHumanModel
 from omnihuman.conditions.audio import encode_audio
-from omnihuman.conditions.encoding_cache import EncodingCache
+from omnihuman.conditions.encoding_cache import EncodingCache, state_of
 from omnihuman.conditions.hearing import prepared
 from omnihuman.conditions.inputs import ConditionInputs
 from omnihuman.conditions.pose import render_heatmaps
-from omnihuman.conditions.text import encode_text, prompt_warnings
+from omnihuman.conditions.text import ENCODERS, TOKENIZERS, prompt_warnings
+from omnihuman.conditions.text_of_bases import encode_text, words_tokenizer
 from omnihuman.errors import InputError
 from omnihuman.placement import execution_device
-from omnihuman.transformer import OmniHumanTransformer3DModel
 
+# What an autoencoder's tiles are, as far as its class has them.
+TILES = ("tile_sample_min_height", "tile_sample_min_width", "tile_sample_stride_height", "tile_sample_stride_width")
 logger = logging.get_logger(__name__)
 
 
 class ConditionEncoding:
     """A part of `OmniHumanPipeline`, whose modules and configuration it reads."""
 
-    transformer: OmniHumanTransformer3DModel
-    vae: AutoencoderKLWan
+    transformer: OmniHumanModel
+    vae: Any
     text_encoder: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
+    text_encoder_2: PreTrainedModel | None
+    tokenizer_2: PreTrainedTokenizerBase | None
+    text_encoder_3: PreTrainedModel | None
+    tokenizer_3: PreTrainedTokenizerBase | None
     audio_encoder: Wav2Vec2Model
     encoding_cache: EncodingCache
     config: Any
@@ -75,13 +81,7 @@ class ConditionEncoding:
         conditions = {"text": self._text(prompts)}
         if reference is not None:
             vae = self.vae
-            tiles = (
-                vae.use_tiling,
-                vae.tile_sample_min_height,
-                vae.tile_sample_min_width,
-                vae.tile_sample_stride_height,
-                vae.tile_sample_stride_width,
-            )
+            tiles = (vae.use_tiling, *(getattr(vae, name, None) for name in TILES))
             conditions["reference"] = self.encoding_cache.get(
                 vae, reference, tiles, lambda: encode_video(vae, to_pixels(reference[:, None]))
             )
@@ -127,13 +127,23 @@ class ConditionEncoding:
             raise InputError(f"{len(prompts)} negative prompts for {count} prompts; give one for all, or one each")
         return self._text(prompts).to(conditions.text)
 
+    @property
+    def text_encoders(self) -> list[PreTrainedModel]:
+        """Those that there are, in the order of a published folder."""
+        return [model for name in ENCODERS if (model := getattr(self, name)) is not None]
+
+    @property
+    def tokenizers(self) -> list[PreTrainedTokenizerBase]:
+        """One of each text encoder."""
+        return [tokenizer for name in TOKENIZERS if (tokenizer := getattr(self, name)) is not None]
+
     def _text(self, prompts: Sequence[str]) -> Tensor:
-        tokens = self.config.text_tokens
+        (first, *more), tokenizers, tokens = self.text_encoders, self.tokenizers, self.config.text_tokens
         return self.encoding_cache.get(
-            self.text_encoder,
+            first,
             tuple(prompts),
-            (tokens, id(self.tokenizer)),
-            lambda: encode_text(self.text_encoder, self.tokenizer, prompts, tokens),
+            (tokens, *map(id, tokenizers), *((id(model), state_of(model)) for model in more)),
+            lambda: encode_text([first, *more], tokenizers, prompts, tokens),
         )
 
     def _for_transformer(self, conditions: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -146,6 +156,7 @@ class ConditionEncoding:
         return {name: value.to(device, dtype) for name, value in conditions.items()}
 
     def _warn_of_prompts(self, prompts: Sequence[str]) -> None:
+        tokenizer = words_tokenizer(self.text_encoders, self.tokenizers)
         for prompt in prompts:
-            for warning in prompt_warnings(self.tokenizer, prompt, self.config.text_tokens):
+            for warning in prompt_warnings(tokenizer, prompt, self.config.text_tokens):
                 logger.warning(warning)

@@ -40,7 +40,7 @@ class EncodingCache:
             settings: everything else that decides the result.
             encode: makes it.
         """
-        key = self._number(encoder), _digest(_state(encoder), content, settings)
+        key = self._number(encoder), _digest(state_of(encoder), content, settings)
         found = self._kept.pop(key, None)
         if found is None:
             found = encode()
@@ -61,8 +61,8 @@ class EncodingCache:
         return self._numbers[encoder]
 
 
-def _state(encoder: nn.Module) -> tuple[object, ...]:
-    """Changes with every in-place write of an optimiser or `load_state_dict`, and with another device or dtype."""
+def state_of(encoder: nn.Module) -> tuple[object, ...]:
+    """What changes with every in-place write of an optimiser or `load_state_dict`, and with another device or dtype."""
     parameters = list(encoder.parameters())
     where = {(p.device, p.dtype) for p in parameters}
     return sum(p._version for p in parameters if not p.is_inference()), len(parameters), *sorted(map(str, where))

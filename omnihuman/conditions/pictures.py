@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from media.framing import crop_to, shape_distance
-from media.photographs import read_photograph, upright_rgb
+from media.photographs import MAX_PIXELS, read_photograph, upright_rgb
 from omnihuman.autoencoder import to_frames
 from omnihuman.errors import InputError
 
@@ -62,7 +62,7 @@ def fit_reference(
         multiple: what divides height and width: pixels of a token.
 
     Raises:
-        InputError: no size at all, half of one, or one that tokens do not fill.
+        InputError: no size at all, half of one, one that tokens do not fill, or more pixels than any picture that is read.
     """
     if (height is None) != (width is None):
         raise InputError("give height and width, or neither of them")
@@ -70,10 +70,12 @@ def fit_reference(
         if reference is None:
             raise InputError("give a reference image, or height and width")
         height, width = _nearest(reference.shape[1], reference.shape[2], known)
-    if height % multiple or width % multiple:
+    if height % multiple or width % multiple or height <= 0 or width <= 0:
         raise InputError(
             f"height and width are multiples of {multiple}, whole tokens of this model, got {height}x{width}"
         )
+    if height * width > MAX_PIXELS:
+        raise InputError(f"a video of {height}x{width} pixels is not made, at most {MAX_PIXELS:,} are; ask for less")
     if reference is not None and tuple(reference.shape[1:3]) != (height, width):
         logger.warning(
             f"the picture of {reference.shape[2]}x{reference.shape[1]} pixels is cut about its centre and brought to {width}x{height}"
@@ -108,6 +110,8 @@ def _channels_last(image: Tensor) -> Tensor:
         batch = batch.permute(0, 2, 3, 1)
     if batch.ndim != 4 or batch.shape[3] != 3:
         raise InputError(f"a picture is (H, W, 3) or (3, H, W), alone or as a batch, got {tuple(image.shape)}")
+    if not batch.numel():
+        raise InputError(f"a picture has pixels, this one has none: {tuple(image.shape)}")
     return batch
 
 

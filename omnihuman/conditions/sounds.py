@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from diffusers.utils import logging
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from media import read_audio
+from media import MediaError, read_audio
 from media.speech.level import RATE
 from omnihuman.errors import InputError
 from profiles.conditions import options_of
@@ -23,6 +24,7 @@ CHANNELS = 8  # of one sound; of more rows and columns than that an array is no 
 MOST_CLIPS = 256  # of one call
 RATES = (8_000, 384_000)
 FULL_SCALE = {torch.int16: 2.0**15, torch.int32: 2.0**31}
+LOUDEST = 100.0  # of float samples: a loud mix goes a little beyond 1, integers that were made float go to thousands
 
 
 def to_sounds(audio: Sounds, sample_rate: int = RATE, clips: int = 1, shortest: int = 1) -> Tensor:
@@ -38,19 +40,23 @@ def to_sounds(audio: Sounds, sample_rate: int = RATE, clips: int = 1, shortest: 
 
     Raises:
         InputError: another shape or one that could be two things, another rate, too short or too many sounds, or numbers that are
-            not finite.
-        media.MediaError: a file without sound that can be read.
+            not finite or of another scale.
+        media.MediaError: a file without sound that can be read; it names the file.
     """
-    if not RATES[0] <= sample_rate <= RATES[1]:
-        raise InputError(f"sample_rate is in Hz, from {RATES[0]} to {RATES[1]}; got {sample_rate}")
+    if not isinstance(sample_rate, Real) or not RATES[0] <= sample_rate <= RATES[1]:
+        raise InputError(f"sample_rate is in Hz, from {RATES[0]} to {RATES[1]}; got {sample_rate!r}")
     if isinstance(audio, Tensor | np.ndarray):
         samples = torch.as_tensor(audio)
         if samples.ndim == 2 and clips > 1 and samples.shape[0] == clips:
             parts: list[One] = list(samples)
         else:
             parts = [samples]
+    elif isinstance(audio, str | Path):
+        parts = [audio]
+    elif isinstance(audio, Sequence):
+        parts = list(audio)
     else:
-        parts = [audio] if isinstance(audio, str | Path) else list(audio)
+        raise InputError(f"audio is a file's path, an array, a tensor, or a list of these; got {type(audio).__name__}")
     if not parts:
         raise InputError("audio is an empty list; give a sound for each clip, or leave audio out")
     check_clips(len(parts))
@@ -71,11 +77,18 @@ def check_clips(count: int) -> None:
 
 def _one(sound: One, sample_rate: int, shortest: int) -> Tensor:
     if isinstance(sound, str | Path):
-        samples, sample_rate = torch.from_numpy(read_audio(Path(sound), RATE)), RATE
+        try:
+            samples, sample_rate = torch.from_numpy(read_audio(Path(sound), RATE)), RATE
+        except MediaError as error:
+            raise MediaError(error.reason, f"{sound}: {error}") from error
     else:
         samples = _mixed(torch.as_tensor(sound))
     if not samples.isfinite().all():
         raise InputError("sound holds samples that are not finite (NaN or infinite); export it again")
+    if len(samples) and (peak := float(samples.abs().max())) > LOUDEST:
+        raise InputError(
+            f"float samples are in [-1, 1], and these reach {peak:.0f}; were they 16-bit, divide them by 32768"
+        )
     if len(samples) and sample_rate != RATE:
         from scipy.signal import resample_poly  # half a second of imports, for sound at other rates alone
 
@@ -92,7 +105,12 @@ def _one(sound: One, sample_rate: int, shortest: int) -> Tensor:
 def _mixed(samples: Tensor) -> Tensor:
     """`(S,)` float of one sound in any of its shapes."""
     shape = tuple(samples.shape)
-    if samples.ndim not in (1, 2):
+    if not shape:
+        raise InputError(
+            "a sound is an array of samples, and here a single number stands in its place; of soundfile.read's (samples, rate) give the "
+            "samples, and the rate as sample_rate="
+        )
+    if samples.ndim > 2:
         raise InputError(
             f"a sound is (S,), (S, channels) or (channels, S), got {shape}; for several give a list of them"
         )

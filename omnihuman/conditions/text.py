@@ -1,44 +1,58 @@
-"""Text: a frozen transformers encoder (UMT5 for Wan2.1, MiniLM on the laptop) and its padded token states."""
+"""Text: frozen encoders of transformers (UMT5 for Wan2.1, MiniLM on the laptop, up to three of other bases), read with their tokenizers."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
+import transformers
 from torch import Tensor
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    UMT5EncoderModel,
-)
+from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from media.weights import load_network
 from omnihuman.conditions.prompts import clean_prompt
+from omnihuman.conditions.text_of_bases import encode_text
 from omnihuman.deferred_imports import deferring
 from omnihuman.errors import MissingWeights, reading_weights
-from omnihuman.placement import execution_device
 
 TEXT_REMEDY = "download the text encoder's folder again, or put the config.json there that belongs to the files"
+# As published folders name them.
+ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
+TOKENIZERS = ("tokenizer", "tokenizer_2", "tokenizer_3")
+# transformers' classes of what is read otherwise than by AutoModel; imported where they are asked for.
+HALVES = {"umt5": "UMT5EncoderModel", "t5": "T5EncoderModel"}
+PROJECTED = "CLIPTextModelWithProjection"
 # A table of numbers from 0 on that transformers once kept in files, and heads for tasks that nobody asks for here.
 TEXT_BESIDE = (r"(.*\.)?embeddings\.position_ids$", r"cls\.", r"lm_head\.", r"decoder\.")
 
 
 class TextEncoder:
-    """Loads the encoder and its tokenizer from one folder or hub id, or the tokenizer from beside it, where diffusers has it."""
+    """Loads a base's text encoders and their tokenizers, each from one folder or hub id, or the tokenizer from beside it, where diffusers has it.
+
+    Attributes:
+        models: in the order of the published folder: text_encoder, text_encoder_2, text_encoder_3.
+        tokenizers: one of each.
+        tokens: that the words' encoder takes.
+    """
 
     @deferring()
-    def __init__(self, path: str | Path, tokens: int, dtype: torch.dtype = torch.float32):
+    def __init__(self, paths: str | Path | Sequence[str | Path], tokens: int, dtype: torch.dtype = torch.float32):
         """Raises MissingWeights naming the path when nothing is there that can be read."""
-        with reading_weights(path):
-            self.model = load_text_model(path, dtype)
-            self.tokenizer = load_tokenizer(tokenizer_of(path))
+        self.models: list[PreTrainedModel] = []
+        self.tokenizers: list[PreTrainedTokenizerBase] = []
+        for path in [paths] if isinstance(paths, (str, Path)) else paths:
+            with reading_weights(path):
+                self.models.append(load_text_model(path, dtype))
+                self.tokenizers.append(load_tokenizer(tokenizer_of(path)))
         self.tokens = tokens
 
     def encode(self, prompts: Sequence[str]) -> Tensor:
-        """`(B, tokens, D)` float32; see `encode_text`."""
-        return encode_text(self.model, self.tokenizer, prompts, self.tokens)
+        """`(B, rows, D)` float32; see `encode_text`."""
+        return encode_text(self.models, self.tokenizers, prompts, self.tokens)
+
+    def modules(self) -> dict[str, Any]:
+        """Models and tokenizers under the names that published folders and pipelines have for them."""
+        return dict(zip(ENCODERS, self.models, strict=False)) | dict(zip(TOKENIZERS, self.tokenizers, strict=False))
 
 
 def load_tokenizer(path: str | Path) -> PreTrainedTokenizerBase:
@@ -55,40 +69,23 @@ def load_tokenizer(path: str | Path) -> PreTrainedTokenizerBase:
 
 
 def tokenizer_of(path: str | Path) -> str | Path:
-    """Where a text encoder's tokenizer is: in its folder, or beside it, where diffusers has it."""
-    beside = Path(path).parent / "tokenizer"
+    """Where a text encoder's tokenizer is: in its folder, or beside it, where diffusers has it: `tokenizer_2` beside `text_encoder_2`."""
+    beside = Path(path).parent / dict(zip(ENCODERS, TOKENIZERS, strict=True)).get(Path(path).name, TOKENIZERS[0])
     here = any((Path(path) / name).is_file() for name in ("tokenizer_config.json", "tokenizer.json"))
     return beside if beside.is_dir() and not here else path
 
 
 def load_text_model(path: str | Path, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
-    """UMT5 by its encoder half alone (Wan2.1's), any other architecture whole; frozen, safetensors only.
+    """T5s by their encoder half alone (UMT5 is Wan2.1's), CLIP with its projection where its folder says so, any other architecture whole; frozen,
+    safetensors only.
 
     Raises:
         WrongWeights: not this network's weights, whole.
     """
-    kind = AutoConfig.from_pretrained(str(path)).model_type
-    loader = UMT5EncoderModel if kind == "umt5" else AutoModel
+    config = AutoConfig.from_pretrained(str(path))
+    projected = PROJECTED in (config.architectures or ())
+    loader = getattr(transformers, PROJECTED if projected else HALVES.get(config.model_type, "AutoModel"))
     return load_network(loader, path, TEXT_REMEDY, may_have=TEXT_BESIDE, dtype=dtype).eval().requires_grad_(False)
-
-
-@torch.no_grad()
-def encode_text(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], tokens: int
-) -> Tensor:
-    """Token states `(B, tokens, D)` float32 of cleaned prompts. Positions past the text are zero, as in Wan's own pipeline."""
-    batch = tokenizer(
-        [clean_prompt(prompt) for prompt in prompts],
-        padding="max_length",
-        truncation=True,
-        max_length=tokens,
-        return_tensors="pt",
-        return_attention_mask=True,
-    )
-    device = execution_device(model)
-    mask = batch["attention_mask"].to(device)
-    states = model(input_ids=batch["input_ids"].to(device), attention_mask=mask).last_hidden_state
-    return states.float() * mask[..., None]
 
 
 def prompt_warnings(tokenizer: PreTrainedTokenizerBase, prompt: str, tokens: int) -> list[str]:

@@ -17,6 +17,7 @@ class Making:
         loras: sha256 of each LoRA's file that changed the weights, and its scale.
         model: what its file calls the model; "" names it by its weights.
         version: of the registered model, 0 for one from a folder.
+        quantised: as of `omnihuman.exports.Provenance`.
     """
 
     folder: str
@@ -29,3 +30,4 @@ class Making:
     loras: dict[str, float] = field(default_factory=dict)
     model: str = ""
     version: int = 0
+    quantised: str = ""

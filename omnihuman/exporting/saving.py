@@ -46,7 +46,7 @@ def _provenance(making: Making, conditions: dict[str, object], visible: bool) ->
     by_weights = f"OmniHumanPipeline, weights {weights[:DIGITS]}" if weights else "OmniHumanPipeline"
     return Provenance(
         making.model or by_weights, weights, snapshot, making.seed, making.steps, making.guidance, making.prompt, conditions, {}, visible,
-        version=making.version, loras=making.loras,
+        version=making.version, loras=making.loras, quantised=making.quantised,
     )  # fmt: skip
 
 

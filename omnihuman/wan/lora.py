@@ -1,8 +1,9 @@
-"""LoRAs of Wan, whoever trained them, on OmniHuman's pipeline: loaded, scaled, fused and taken off as in diffusers' `WanPipeline`."""
+"""LoRAs of Wan, whoever trained them, and of MMDiTs by diffusers' names, on OmniHuman's pipeline: loaded, scaled, fused and taken off as in diffusers' `WanPipeline`."""
 
 import hashlib
 import json
 import tempfile
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from media.files import sha256_of_file
 from media.user_error import some_of
+from omnihuman.bases.quantised import refuse_quantised
 from omnihuman.errors import MissingWeights
 from omnihuman.wan.dialects.adapter_writing import written_as
 from omnihuman.wan.dialects.adapters import (
@@ -26,7 +28,7 @@ from omnihuman.wan.dialects.adapters import (
     read_adapter,
 )
 from omnihuman.wan.dialects.in_memory import KINDS, kept, tensor_of
-from omnihuman.wan.dialects.names import to_diffusers
+from omnihuman.wan.dialects.names import diffusers_name
 
 SHOWN = 12
 UNKNOWN = "unknown, attached as "  # an adapter that did not come through `load_lora_weights`
@@ -48,7 +50,7 @@ class LoraLoading(WanLoraLoaderMixin):
         alpha: float | None = None,
         **kwargs: Any,
     ) -> None:
-        """Attach a LoRA of Wan in any dialect that `omnihuman weights inspect` tells apart, whole or not at all.
+        """Attach a LoRA of the transformer's base in any dialect that `omnihuman weights inspect` tells apart, whole or not at all.
 
         Args:
             pretrained_model_name_or_path_or_dict: a file; a folder, peft's or one that holds one; a hub id; or its tensors by key.
@@ -58,7 +60,7 @@ class LoraLoading(WanLoraLoaderMixin):
             kwargs: `weight_name` names the file in a folder or of a hub id; others are `hf_hub_download`'s.
 
         Raises:
-            AdapterError: (a ValueError) no LoRA of Wan's, another kind of adapter, or one with modules that this transformer does not have or has
+            AdapterError: (a ValueError) no LoRA of a base, another kind of adapter, or one with modules that this transformer does not have or has
                 in other sizes; they are named.
             MissingWeights: nothing there.
         """
@@ -68,19 +70,27 @@ class LoraLoading(WanLoraLoaderMixin):
         tensors, metadata, _ = written_as(adapter, "diffusers")
         attached = getattr(self.transformer, "peft_config", {})
         name = adapter_name or next(free for n in range(len(attached) + 1) if (free := f"default_{n}") not in attached)
-        self.load_lora_into_transformer(
-            {key: tensor_of(stored) for key, stored in tensors.items()},
-            self.transformer,
-            adapter_name=name,
-            metadata=json.loads(metadata[METADATA]),
-            _pipeline=self,
-            low_cpu_mem_usage=low_memory,
-            hotswap=hotswap,
-        )
+        with warnings.catch_warnings():
+            # Of weights in 8 bits: that they cannot be merged, which `fuse_lora` says.
+            warnings.filterwarnings("ignore", message="TorchaoLoraLinear was instantiated")
+            self.load_lora_into_transformer(
+                {key: tensor_of(stored) for key, stored in tensors.items()},
+                self.transformer,
+                adapter_name=name,
+                metadata=json.loads(metadata[METADATA]),
+                _pipeline=self,
+                low_cpu_mem_usage=low_memory,
+                hotswap=hotswap,
+            )
         self._digests[name] = digest
 
     def fuse_lora(self, components: list[str] = ["transformer"], lora_scale: float = 1.0, **kwargs: Any) -> None:  # type: ignore[override]  # noqa: B006 - diffusers' own; never changed
-        """As diffusers'; `loras` goes on telling of what is in the weights."""
+        """As diffusers'; `loras` goes on telling of what is in the weights.
+
+        Raises:
+            InputError: the weights are in 8 bits.
+        """
+        refuse_quantised(self.transformer, "fusing a LoRA")
         names = kwargs.get("adapter_names")
         fused = {n: scale * lora_scale for n, scale in self._attached().items() if names is None or n in names}
         super().fuse_lora(components=components, lora_scale=lora_scale, **kwargs)
@@ -137,7 +147,7 @@ def check_fit(adapter: Adapter, transformer: nn.Module) -> None:
     modules = dict(transformer.named_modules())
     absent, other, kinds = [], [], []
     for own, update in adapter.updates.items():
-        name = to_diffusers(own) or own
+        name = diffusers_name(own)
         module = modules.get(name)
         if module is None or not hasattr(module, "in_features"):
             absent.append(name)

@@ -9,11 +9,12 @@ from diffusers import FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
 from diffusers.utils import logging
 
 from omnihuman.autoencoder import load_autoencoder
+from omnihuman.bases.checkpoint import CheckpointError
 from omnihuman.conditions.audio import AudioEncoder
 from omnihuman.conditions.text import TextEncoder
 from omnihuman.pipeline import OmniHumanPipeline
+from omnihuman.saved_encoders import read_index
 from omnihuman.transformer import OmniHumanTransformer3DModel
-from omnihuman.wan.checkpoint import WanCheckpointError
 
 logger = logging.get_logger(__name__)
 SCHEDULERS = {kind.__name__: kind for kind in (FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler)}
@@ -23,8 +24,7 @@ STEPS, GUIDANCE, TEXT_TOKENS = 50, 5.0, 512
 
 def is_wan_pipeline(folder: Path) -> bool:
     """Whether a folder's model_index.json is that of diffusers' `WanPipeline`."""
-    index = folder / "model_index.json"
-    return index.is_file() and json.loads(index.read_text()).get("_class_name") == "WanPipeline"
+    return read_index(folder).get("_class_name") == "WanPipeline"
 
 
 def pipeline_from_wan(
@@ -46,16 +46,16 @@ def pipeline_from_wan(
 
     Raises:
         FileNotFoundError, OSError: a part that is not there.
-        WanCheckpointError: (a ValueError) no plain Wan2.1, or an incomplete one.
+        CheckpointError: (a ValueError) no plain Wan2.1, or an incomplete one.
     """
     root = Path(folder)
     if not is_wan_pipeline(root):
-        raise WanCheckpointError(
+        raise CheckpointError(
             f"{root} holds no model_index.json of a WanPipeline; give the folder of Wan-AI/Wan2.1-T2V-1.3B-Diffusers or -14B-Diffusers"
         )
     kind = json.loads((root / "scheduler" / "scheduler_config.json").read_text())["_class_name"]
     if kind not in SCHEDULERS:
-        raise WanCheckpointError(
+        raise CheckpointError(
             f"{root / 'scheduler'} is a {kind}; {' and '.join(SCHEDULERS)} are what this pipeline samples with"
         )
     heard = AudioEncoder(audio_encoder)
@@ -70,8 +70,8 @@ def pipeline_from_wan(
     return OmniHumanPipeline(
         transformer.eval().requires_grad_(False),
         load_autoencoder(root / "vae"),
-        text.model,
-        text.tokenizer,
+        text.models[0],
+        text.tokenizers[0],
         sound,
         SCHEDULERS[kind].from_pretrained(str(root / "scheduler")),
         num_inference_steps=STEPS,

@@ -54,7 +54,9 @@ def compare_folders(
     Raises:
         CommandError: a baseline that is not NAME=FOLDER, or anything that does not fit.
     """
+    from assets.kinds.detectors import face_hider
     from evaluation.baselines import FolderVideos, compare_baselines, folder_samples, puppet_samples
+    from media.hiding import as_it_is
 
     benchmark = workspace.of_benchmark("benchmark_sets", PUPPETS)
     samples = puppet_samples(benchmark, limit) if truth is None else folder_samples(truth, limit)
@@ -67,7 +69,8 @@ def compare_folders(
     def report(done: int, total: int, note: str) -> None:
         print(f"[{done}/{total}] {note}", flush=True)
 
-    compare_baselines(methods, samples, instruments, destination, resamples, 0, published_set, report)
+    hide = as_it_is if truth is None else face_hider(workspace.profile)
+    compare_baselines(methods, samples, instruments, destination, resamples, 0, published_set, report, hide)
     return destination
 
 

@@ -165,25 +165,47 @@ def _bar(label: str = "") -> Iterator[Callable[[int, int, str], None]]:
 @app.command(rich_help_panel=PANEL)
 def drift(
     model: Annotated[str, typer.Option(help="as in generate; a model of puppets")] = "champion",
-    segments: Annotated[int, typer.Option(min=1)] = 20,
+    segments: Annotated[int | None, typer.Option(min=1, help="default is 20")] = None,
     clips: Annotated[int, typer.Option(min=1, help="puppets, made as one batch")] = 8,
     steps: Annotated[int | None, typer.Option(min=1, help="sampling steps; default is the model's own")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=1, help="so many segments as that takes, instead of --segments")
+    ] = None,
+    recovery: Annotated[
+        bool,
+        typer.Option("--recovery", help="spoil one segment on purpose, and count how many the video takes to return"),
+    ] = False,
     output: Annotated[Path | None, typer.Option(help="also write every segment's numbers as CSV")] = None,
 ) -> None:
-    """Make long puppet videos and measure whether identity, lip-sync and joints drift from segment to segment."""
+    """Make long puppet videos and measure whether identity, lip-sync, detail and joints drift from segment to segment."""
     import pandas as pd
 
-    from evaluation.questions.long_video_drift import as_markdown, measure_drift
+    from evaluation.questions import recovery as recovering
+    from evaluation.questions.long_video_drift import as_markdown, measure_drift, segments_of
     from media import write_atomically
 
+    given = {"--segments": segments, "--seconds": seconds, "--steps": steps}
+    if recovery and (unused := [name for name, value in given.items() if value is not None]):
+        raise CommandError(
+            f"{unused[0]} is of long videos; leave it out beside --recovery, which makes nine segments in the model's own steps"
+        )
     workspace = open_with()
     config = workspace.profile
     pipeline = _pipeline_of_puppets(workspace, model)
-    with _bar("segments") as show:
-        rows = measure_drift(pipeline, clips, segments, config.video.frames, config.evaluation.seed, steps, show)
+    if recovery:
+        spoiled = recovering.measure_recovery(pipeline, clips, config.video.frames, config.evaluation.seed)
+        rows, table = [vars(row) for row in spoiled], recovering.as_markdown(spoiled)
+    else:
+        if seconds is not None:
+            segments = segments_of(seconds, config.video.frames, config.video.fps)
+        with _bar("segments") as show:
+            drifted = measure_drift(
+                pipeline, clips, segments or 20, config.video.frames, config.evaluation.seed, steps, show
+            )
+        rows, table = [vars(row) for row in drifted], as_markdown(drifted)
     if output is not None:
-        write_atomically(output, pd.DataFrame([vars(row) for row in rows]).to_csv(index=False).encode())
-    print(as_markdown(rows))
+        write_atomically(output, pd.DataFrame(rows).to_csv(index=False).encode())
+    print(table)
 
 
 @app.command(rich_help_panel=PANEL)

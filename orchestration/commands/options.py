@@ -15,9 +15,17 @@ if TYPE_CHECKING:
     from assets.core.workspace import Workspace
 
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="override a profile key: --set stage_1.steps=10")]
-ProfileOption = Annotated[str | None, typer.Option(help="laptop, people, wan2.1-1.3b, wan2.1-14b, or a .yaml path")]
+ProfileOption = Annotated[
+    str | None, typer.Option(help="laptop, people, wan2.1-1.3b, wan2.1-14b, seaweed-8b, or a .yaml path")
+]
 DeviceOption = Annotated[
     str | None, typer.Option(help="cpu, cuda, cuda:1 or auto; default the profile's evaluation.device")
+]
+QuantiseOption = Annotated[
+    str | None,
+    typer.Option(
+        help="int8 or fp8: hold the transformer's matrices in 8 bits, half of bfloat16's memory; default the profile's evaluation.quantise"
+    ),
 ]
 
 
@@ -26,14 +34,18 @@ class CommandError(UserError, ValueError):
 
 
 def open_with(
-    profile: str | None = None, overrides: list[str] | None = None, writes: bool = True, device: str | None = None
+    profile: str | None = None,
+    overrides: list[str] | None = None,
+    writes: bool = True,
+    device: str | None = None,
+    quantise: str | None = None,
 ) -> "Workspace":
     """The workspace, profile and overrides also in the environment, where processes that this one starts find them.
 
     Args:
         profile, overrides: as options name them.
         writes: the command makes files in the home; one that only looks goes on where it may not be written.
-        device: in place of `evaluation.device`.
+        device, quantise: in place of `evaluation.device` and `evaluation.quantise`.
 
     Raises:
         assets.core.home.HomeError: it writes, and no file can be made there.
@@ -43,7 +55,8 @@ def open_with(
 
     if profile:
         os.environ["OMNIHUMAN_PROFILE"] = profile
-    overrides = [*(overrides or ()), *([] if device is None else [f"evaluation.device={device}"])]
+    said = {"evaluation.device": device, "evaluation.quantise": quantise}
+    overrides = [*(overrides or ()), *(f"{key}={value}" for key, value in said.items() if value is not None)]
     if overrides:
         os.environ["OMNIHUMAN_SET"] = " ".join([os.environ.get("OMNIHUMAN_SET", ""), *overrides]).strip()
     workspace = open_workspace()

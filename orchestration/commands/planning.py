@@ -15,7 +15,9 @@ app = typer.Typer()
 
 @app.command(rich_help_panel=PANEL)
 def plan(
-    profile: Annotated[str, typer.Argument(help="laptop, people, wan2.1-1.3b, wan2.1-14b, or a .yaml path")],
+    profile: Annotated[
+        str, typer.Argument(help="laptop, people, wan2.1-1.3b, wan2.1-14b, seaweed-8b, or a .yaml path")
+    ],
     gpus: Annotated[
         str, typer.Option(help="number and kind: 8xH100, 64xH200, 8xA100-80, 8xA100-40, 8xL40S, 2xRTX4090")
     ] = "8xH100",
@@ -36,6 +38,15 @@ def plan(
         float | None, typer.Option(min=0.0, help="dollars an hour of one GPU, instead of the table's")
     ] = None,
     per_node: Annotated[int, typer.Option(min=1, help="GPUs of one machine")] = 8,
+    corpus: Annotated[
+        bool,
+        typer.Option(
+            "--corpus", help="what curation of these hours takes instead: cores, GPUs, shards, storage, money"
+        ),
+    ] = False,
+    cores: Annotated[int, typer.Option(min=1, help="with --corpus: cores that decode and score")] = 512,
+    core_price: Annotated[float, typer.Option(min=0.0, help="with --corpus: dollars an hour of a core")] = 0.04,
+    store_price: Annotated[float, typer.Option(min=0.0, help="with --corpus: dollars a month of a TB")] = 23.0,
     as_json: Annotated[
         bool, typer.Option("--json", help="all numbers as JSON: bytes, seconds, FLOPs, dollars")
     ] = False,
@@ -48,7 +59,7 @@ def plan(
     fit is said with the settings that would make it fit. Nothing is refused.
 
     Examples: omnihuman plan wan2.1-1.3b --gpus 8xH100; omnihuman plan wan2.1-14b --gpus 64xH100 --mfu 0.25;
-    omnihuman plan wan2.1-1.3b --gpus 8xRTX4090 --training stage_3
+    omnihuman plan wan2.1-1.3b --gpus 8xRTX4090 --training stage_3; omnihuman plan wan2.1-1.3b --corpus --hours-of-clips 18700
     """
     from assets.plan.plan import make_plan
     from assets.plan.tables import print_plan, print_settings
@@ -59,6 +70,12 @@ def plan(
     if not has_gpu():
         os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else DeepSpeed's warning stands above the plan
     loaded, cluster = load_profile(profile, overrides or []), read_cluster(gpus, price, per_node)
+    if corpus:
+        from assets.plan.corpus import plan_corpus, print_corpus
+
+        found = plan_corpus(loaded, cluster, mfu, hours_of_clips, cores, core_price, store_price)
+        print(json.dumps(found.as_dict(), indent=1)) if as_json else print_corpus(found)
+        return
     sections = training or []
 
     def tell(what: str) -> None:

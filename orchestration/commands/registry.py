@@ -167,6 +167,10 @@ def restore(
         Path | None, typer.Option(help="also check out the code of that time here, as a git worktree")
     ] = None,
     force: Annotated[bool, typer.Option(help="also lose files that DVC's cache has not got")] = False,
+    leave: Annotated[
+        list[str] | None,
+        typer.Option(help="asset that stays in the remote (again for more); trainings read condition_features there"),
+    ] = None,
 ) -> None:
     """Bring back data, checkpoints and scores of a past snapshot, model version or score."""
     from assets.past.restore_points import keep_restore_point, restore_points
@@ -179,7 +183,7 @@ def restore(
         for point in restore_points(workspace):
             print(f"{point.name:<40} {point}")
         return
-    done = bring_back(workspace, state, into, force)
+    done = bring_back(workspace, state, into, force, tuple(leave or ()))
     print(f"{done.root} holds {done.point}")
     if into is not None:
         print(f"work on it: OMNIHUMAN_HOME={done.root} OMNIHUMAN_PROFILE={done.root / 'profile.yaml'} omnihuman demo")

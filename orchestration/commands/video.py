@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from assets.core.addresses import LOOPBACK
-from orchestration.commands.options import DeviceOption, ProfileOption, need, open_with
+from orchestration.commands.options import DeviceOption, ProfileOption, QuantiseOption, need, open_with
 
 PANEL = "Videos"
 
@@ -35,6 +35,10 @@ HostOption = Annotated[str, typer.Option(help="address to serve on; others than 
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")]
 ExposeOption = Annotated[bool, typer.Option("--expose", help="let other machines in; without keys, anybody")]
 LongestOption = Annotated[float, typer.Option(help="seconds of one video")]
+LoraOption = Annotated[
+    list[str] | None,
+    typer.Option(help="LoRA of Wan, FILE or FILE:SCALE, in any dialect of `weights inspect`; repeat it for several"),
+]
 MayDropOption = Annotated[
     list[Droppable] | None,
     typer.Option(
@@ -80,12 +84,7 @@ def generate(
     decoder: Annotated[
         Path | None, typer.Option(help="slim decoder to draw with, faster: data/slim_decoder/vae of asset slim_decoder")
     ] = None,
-    lora: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="LoRA of Wan, FILE or FILE:SCALE, in any dialect of `weights inspect`; repeat it for several"
-        ),
-    ] = None,
+    lora: LoraOption = None,
     overlap: Annotated[
         int | None,
         typer.Option(min=0, help="frames that two segments share, 4n+1; 0 cuts hard and is faster; default 5"),
@@ -96,15 +95,16 @@ def generate(
     ] = True,
     face_check: Annotated[bool, typer.Option(help="refuse a picture without a face, or with several people")] = True,
     device: DeviceOption = None,
+    quantise: QuantiseOption = None,
     profile: ProfileOption = None,
 ) -> None:
     """Make a talking video of any length from a picture and a sound. Stopped and started again, it goes on."""
     # Before PyTorch is imported: threads that wait for the next layer of a small model sleep, where on a busy machine they would turn.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from serving.generation import Request, generate_videos, one_request_per_sound, parse_guidance
+    from serving.generation import Request, conditions_of, generate_videos, one_request_per_sound, parse_guidance
     from serving.model_choice import load_model, parse_lora, with_decoder, with_loras
 
-    workspace = open_with(profile, writes=False, device=device)
+    workspace = open_with(profile, writes=False, device=device, quantise=quantise)
     sounds = audio or []
     files = {"image": image, "audio": sounds[0] if sounds else None, "pose": pose}
     request = Request(
@@ -132,10 +132,11 @@ def generate(
         print(f"{note} {done}/{total}", file=sys.stderr)
 
     requests = one_request_per_sound(request, sounds) if len(sounds) > 1 else [request]
+    for one in requests:
+        conditions_of(one)
     loras = [parse_lora(written) for written in lora or ()]
     loaded = load_model(workspace, model) if decoder is None else with_decoder(load_model(workspace, model), decoder)
-    if loras:
-        loaded = with_loras(loaded, loras)
+    loaded = with_loras(loaded, loras)
     for path in generate_videos(
         workspace, loaded, requests, lambda note: print(f"note: {note}", file=sys.stderr), show
     ):
@@ -166,17 +167,30 @@ def page(
     upload_mib: Annotated[int, typer.Option(min=1, help="largest file")] = 100,
     waiting: Annotated[int, typer.Option(min=1, help="requests that may wait")] = 8,
     may_drop: MayDropOption = None,
+    lora: LoraOption = None,
+    live: Annotated[str, typer.Option(help="a streaming student, for the tab `Live`; as in generate's --model")] = "",
     device: DeviceOption = None,
+    quantise: QuantiseOption = None,
     profile: ProfileOption = None,
 ) -> None:
     """A web page to try the models on: picture and voice in, video with its scores out. Needs `make page`."""
     need("make page", "gradio")
     from serving.gradio_page import serve_page
     from serving.http.request_limits import Limits
+    from serving.model_choice import parse_lora
 
     _say_what_is_off()
     limits = Limits(longest, upload_mib * 1024**2, waiting, may_drop=_names(may_drop))
-    raise typer.Exit(serve_page(open_with(profile, device=device), host, port, limits, expose))
+    loras = [parse_lora(written) for written in lora or ()]
+    workspace, engine = open_with(profile, device=device, quantise=quantise), None
+    if live:
+        need("pip install -c constraints.txt -e '.[serve]'", "websockets", "prometheus_client")
+        from serving.live.engine import LiveEngine
+        from serving.live.settings import LiveSettings
+        from serving.model_choice import load_model
+
+        engine = LiveEngine(workspace, load_model(workspace, live), LiveSettings(longest=longest), limits)
+    raise typer.Exit(serve_page(workspace, host, port, limits, expose, loras, engine))
 
 
 @app.command(rich_help_panel=PANEL)
@@ -206,7 +220,7 @@ def serve(
     canary: Annotated[
         float, typer.Option(min=0, help="share of the videos that a new version makes until it takes over; 0: at once")
     ] = 0.0,
-    canary_videos: Annotated[int, typer.Option(min=5, help="videos that it makes before it takes over")] = 20,
+    canary_videos: Annotated[int, typer.Option(min=5, help="videos that it makes first; at most 200")] = 20,
     webhook_secret: Annotated[
         Path | None, typer.Option(help="file with the secret of MLflow's webhook, which wakes the server at once")
     ] = None,
@@ -216,13 +230,22 @@ def serve(
     log_days: Annotated[
         float, typer.Option(min=0, help="how long the log of what was served remembers; 0: none")
     ] = 90.0,
+    lora: LoraOption = None,
+    live: Annotated[
+        str, typer.Option(help="a streaming student, for live sessions at ws://HOST:PORT/v1/realtime/video; as --model")
+    ] = "",
+    live_sessions: Annotated[int, typer.Option(min=1, help="live sessions at a time, of all clients")] = 4,
+    live_seconds: Annotated[float, typer.Option(min=1, help="how long a live session may last")] = 600.0,
     device: DeviceOption = None,
+    quantise: QuantiseOption = None,
     profile: ProfileOption = None,
 ) -> None:
     """Make videos over HTTP, one after another, as jobs that outlive the process. Needs the extra `serve`."""
     need("pip install -c constraints.txt -e '.[serve]'", "python_multipart", "prometheus_client")
     from serving.http.keys import read_keys
     from serving.http.request_limits import Limits
+    from serving.live.settings import LiveSettings
+    from serving.model_choice import parse_lora
     from serving.versions.canary import CanaryRule
     from serving.versions.webhook import read_secret
     from serving.videos.jobs import Quota
@@ -230,10 +253,11 @@ def serve(
     from serving.videos.server import serve as serve_videos
 
     _say_what_is_off()
+    quota = Quota(keep_hours * 3600, keep_jobs, keep_mib * 1024**2)
     settings = ServerSettings(
         limits=Limits(longest, upload_mib * 1024**2, waiting, per_client, _names(may_drop)),
         expose=expose,
-        quota=Quota(keep_hours * 3600, keep_jobs, keep_mib * 1024**2),
+        quota=quota,
         grace_seconds=grace,
         keys=None if keys is None else read_keys(keys),
         follow_seconds=follow,
@@ -241,8 +265,17 @@ def serve(
         webhook_secret=None if webhook_secret is None else read_secret(webhook_secret),
         keep_inputs=keep_inputs,
         log_days=log_days,
+        loras=[parse_lora(written) for written in lora or ()],
+        live=live,
+        live_limits=LiveSettings(
+            sessions=live_sessions,
+            longest=live_seconds,
+            keep_seconds=quota.seconds,
+            keep_videos=quota.jobs,
+            keep_bytes=quota.size,
+        ),
     )
-    raise typer.Exit(serve_videos(open_with(profile, device=device), model, host, port, settings))
+    raise typer.Exit(serve_videos(open_with(profile, device=device, quantise=quantise), model, host, port, settings))
 
 
 @app.command(rich_help_panel=PANEL)

@@ -31,9 +31,6 @@ def machine_findings(workspace: Workspace) -> Iterator[Finding]:
     """All of them; nothing is written but a file that is removed at once."""
     yield packages(_requirements())
     yield opencv(found.metadata["Name"] for found in distributions())
-    if workspace.profile.engine.ranks > 1:
-        yield from compilers()
-        yield build_folder()
     yield permissions([workspace.root, workspace.inbox, workspace.root / "data", workspace.var])
     yield access(workspace)
     yield signing()
@@ -44,14 +41,6 @@ def machine_findings(workspace: Workspace) -> Iterator[Finding]:
     yield accelerator(workspace.profile.engine.ranks)
     yield from room_for_trainings(workspace.profile)
     yield launcher(workspace)
-
-
-def compilers() -> Iterator[Finding]:
-    """What DeepSpeed compiles its all-reduce in shared memory with; ranks that are alone need none."""
-    for program in ("g++", "ninja"):
-        path = shutil.which(program)
-        needed = f"not found; DeepSpeed compiles one small operator with it for several ranks: install {program}"
-        yield Finding(program, path is not None, path or needed)
 
 
 def _requirements() -> list[str]:
@@ -125,18 +114,6 @@ def permissions(folders: Iterable[Path]) -> Finding:
             f"no file can be made in {', '.join(refused)}; chown or chmod it for user {os.getuid()}, or name another folder by {HOME_VARIABLE}",
         )
     return Finding("permissions", True, "files can be made in the root, inbox, data and var")
-
-
-def build_folder() -> Finding:
-    """Where torch builds DeepSpeed's operator can be written: a training begins with that."""
-    from torch.utils.cpp_extension import get_default_build_root
-
-    from training.engine.process_group import EXTENSIONS
-
-    folder = Path(os.environ.get(EXTENSIONS) or get_default_build_root())
-    refusal = why_no_file(folder)
-    remedy = f"{refusal}; DeepSpeed's operator is built there: name a folder that can be written by {EXTENSIONS}"
-    return Finding("build folder", not refusal, remedy if refusal else str(folder))
 
 
 def version_control(workspace: Workspace) -> Finding:

@@ -14,8 +14,10 @@ def profile_findings(workspace: Workspace) -> Iterator[Finding]:
     profile = workspace.profile
     encoders = profile.encoders
     yield _found("autoencoder", lambda: resolve_source(encoders.autoencoder))
-    yield _found("text encoder", lambda: resolve_source(encoders.text))
-    yield _found("tokenizer", lambda: _tokenizer(encoders.text))
+    for number, source in enumerate(encoders.texts, start=1):
+        end = "" if number == 1 else f" {number}"
+        yield _found(f"text encoder{end}", lambda source=source: resolve_source(source))  # type: ignore[misc]
+        yield _found(f"tokenizer{end}", lambda source=source: _tokenizer(source))  # type: ignore[misc]
     yield _found("audio encoder", lambda: resolve_source(encoders.audio))
     yield _found("keypoints", lambda: _detector(profile))
     yield from _scores(profile)
@@ -64,14 +66,27 @@ def _base(profile: Profile) -> str:
     source = resolve_source(profile.transformer.base or "", or_file=True)
     if not Path(source).exists():
         return f"{source}: a hub id, fetched when training starts"
-    from omnihuman import OmniHumanTransformer3DModel
-    from omnihuman.wan.checkpoint import open_wan
-    from training.stages.model import check_sizes, is_omnihuman, own_configuration
+    from omnihuman.bases.registry import is_ours
+    from training.stages.model import base_of, check_sizes, check_takes_videos, own_configuration
 
-    if is_omnihuman(source):
-        return f"{source}: an OmniHuman model, whose conditions are trained already"
-    check_sizes(profile, open_wan(source).config)
-    return str(OmniHumanTransformer3DModel.inspect_wan(source, **own_configuration(profile)))
+    base = base_of(profile)
+    check_takes_videos(profile, "stage_1")
+    if is_ours(source):
+        return f"{source}: an OmniHuman model ({base.architecture}), whose conditions are trained already"
+    kind = base.load()
+    config = kind.open_base(source).config
+    check_sizes(profile, base, config)
+    published, shift = kind.revision(config), profile.evaluation.sampling.shift
+    name = "a model of its own sizes" if published is None else published.name
+    said = f"{name}: {kind.inspect_base(source, **own_configuration(profile))}"
+    if published is not None and published.shift != shift:
+        said += (
+            f"; as published it is sampled with shift {published.shift:g}, and evaluation.sampling.shift is {shift:g}"
+        )
+    given = len(profile.encoders.texts)
+    if given == kind.texts:
+        return said
+    return f"{said}; it was published with {kind.texts} text encoders, and {given} is named: it is given nothing of the others (encoders.text_2)"
 
 
 def _judged(workspace: Workspace) -> str:

@@ -70,7 +70,7 @@ def look_up(workspace: Workspace, what: str, name: str) -> View:
 
     Raises:
         LineageError: there is no such thing, or more than one.
-        provenance.weights.TamperedFiles: of a video, a snapshot that its model saw is not what was signed.
+        provenance.signed_list.TamperedFiles: of a video, a snapshot that its model saw is not what was signed.
     """
     lineage = read_lineage(workspace)
     if what == "clip":

@@ -2,9 +2,9 @@
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import chdir, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from assets.core.dvc_repository import open_repository
 from assets.core.dvc_stages import ensure_repository, one_writer, record_waiting, write_params
 from assets.core.names import LOCK
 from assets.core.workspace import START, Workspace
+from assets.kinds.signed_snapshots import take_signature_along
 from assets.make.mark_current import adopt
 from assets.past.dvc_remote import fetch_point, lay_out
 from assets.past.restore_points import SNAPSHOT, RestorePoint, find_restore_point, keep_restore_point
@@ -49,7 +50,9 @@ class Restored:
     notes: list[str] = field(default_factory=list)
 
 
-def restore(workspace: Workspace, name: str, into: Path | None = None, force: bool = False) -> Restored:
+def restore(
+    workspace: Workspace, name: str, into: Path | None = None, force: bool = False, leave: Collection[str] = ()
+) -> Restored:
     """Bring back the state that `name` means (`assets.past.restore_points.find_restore_point`).
 
     Killed at any point and started again, it ends in the same state. The list of withdrawn clips is always today's: no restore
@@ -60,6 +63,7 @@ def restore(workspace: Workspace, name: str, into: Path | None = None, force: bo
         name: of the state.
         into: a new or empty folder, which becomes a workspace of its own; None replaces what the workspace holds.
         force: also where files would be lost that DVC's cache has not got.
+        leave: assets that stay in the remote.
 
     Raises:
         RestoreError: the workspace is in use, holds unsaved files, or `into` is not empty.
@@ -71,17 +75,30 @@ def restore(workspace: Workspace, name: str, into: Path | None = None, force: bo
     with one_writer(workspace):
         keep_restore_point(workspace)
         point = find_restore_point(workspace, name)
-        fetch_point(workspace, point)
+        for asset in leave:
+            _refuse_to_leave(point, asset, into or workspace.root)
+        brought = replace(point, outputs={name: made for name, made in point.outputs.items() if name not in leave})
+        fetch_point(workspace, brought)
         if into is None:
             with _nobody_works(workspace):
-                _check_out_here(workspace, point, force)
-            restored = Restored(point, workspace.root)
+                _check_out_here(workspace, brought, force)
+            restored = Restored(brought, workspace.root)
         else:
-            _check_out_into(workspace, point, into)
-            restored = Restored(point, into)
+            _check_out_into(workspace, brought, into)
+            restored = Restored(brought, into)
     _adopt(workspace if into is None else None, restored)
     _note_withdrawn(restored)
     return restored
+
+
+def _refuse_to_leave(point: RestorePoint, asset: str, root: Path) -> None:
+    """What would not be what the state says: an asset that it has not got, or one that another state left there."""
+    if asset not in point.outputs:
+        raise RestoreError(f"{point.name} has no {asset}; it has {', '.join(point.outputs)}")
+    if (root / "data" / asset).exists():
+        raise RestoreError(
+            f"{root / 'data' / asset} is there, of whatever state; --leave {asset} into a new folder, or remove it"
+        )
 
 
 def get_code(commit: str, folder: Path) -> Path:
@@ -168,6 +185,7 @@ def _check_out_into(workspace: Workspace, point: RestorePoint, folder: Path) -> 
     shutil.copy2(point.folder / PROFILE, folder / PROFILE)
     _bring_start(point, folder)
     _check_out(folder, point, force=True)
+    take_signature_along(workspace, folder)
     began.unlink()
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
+import cv2
 import numpy as np
 
 from provenance.watermark.payload import CODED, Payload, encode
@@ -56,11 +57,17 @@ def signs(payload: Payload) -> np.ndarray:
     return np.where(chosen.symbols < 0, 1.0, encode(payload.bits())[chosen.symbols]) * chosen.phases
 
 
-def drawn(spoken: np.ndarray, height: int, width: int) -> np.ndarray:
-    """`(height, width)` float32, in the pattern's own pixels, of root mean square `STRENGTH`; `spoken` is `(F,)` complex, as `signs`."""
+def drawn(spoken: np.ndarray) -> np.ndarray:
+    """`(TILE, TILE)` float32, in the pattern's own pixels, of root mean square `STRENGTH`; `spoken` is `(F,)` complex, as `signs`."""
     chosen = carriers()
-    spectrum = np.zeros((TILE, TILE), np.complex128)
+    spectrum = np.zeros((TILE, TILE), np.complex64)
     spectrum[chosen.rows, chosen.columns] = spoken
-    tile = np.fft.ifft2(spectrum).real
-    tile *= STRENGTH / tile.std()
-    return np.tile(tile.astype(np.float32), (-(-height // TILE), -(-width // TILE)))[:height, :width]
+    spectrum[-chosen.rows, -chosen.columns] = spoken.conj()
+    tile = cv2.idft(spectrum.view(np.float32).reshape(TILE, TILE, 2), flags=cv2.DFT_REAL_OUTPUT)
+    scaled: np.ndarray = tile * (STRENGTH * TILE / cv2.norm(tile))  # its mean is 0
+    return scaled
+
+
+def laid(tile: np.ndarray, height: int, width: int) -> np.ndarray:
+    """`(height, width)`: a tile, repeated from the upper left corner on."""
+    return cv2.repeat(tile, -(-height // TILE), -(-width // TILE))[:height, :width]

@@ -1,45 +1,55 @@
 """The second layer, read: is our mark in the pictures of a file?"""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provenance.media_types import media_type
 from provenance.outcomes import CHANGED, NO_MARK, UNTOUCHED, LayerVerdict
+from provenance.watermark.backend import PATTERN, Found, Mark
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from provenance.watermark.payload import Payload
 
 LAYER = "watermark"
 FRAMES = 240  # looked at, from the beginning: more say no more
 
 
-def read_watermark(path: Path) -> LayerVerdict:
-    """What the pictures of a film or of a still picture say."""
+def read_watermark(path: Path, marks: Sequence[Mark] = (PATTERN,)) -> LayerVerdict:
+    """What the pictures of a film or of a still picture say.
+
+    Args:
+        path: any file.
+        marks: what is looked for, in this order; the first that is there counts.
+    """
     kind = media_type(path) or ""
     if kind.partition("/")[0] not in ("video", "image"):
         return LayerVerdict(LAYER, NO_MARK, "no_media", "it has no pictures to look at")
     from media import MediaError
-    from provenance.watermark.find import find
 
     try:
-        found = find(_still(path) if kind.startswith("image/") else _film(path))
+        for mark in marks:
+            found = mark.find(_still(path) if kind.startswith("image/") else _film(path))
+            if found.marked and found.payload is not None:
+                return _verdict(mark, found, found.payload)
     except MediaError as error:
         return LayerVerdict(LAYER, NO_MARK, "unreadable", f"its pictures cannot be read ({error})")
-    if not found.marked or found.payload is None:
-        return LayerVerdict(
-            LAYER, NO_MARK, "none", "no invisible mark was found: never put in, or edited until it could not be read"
-        )
-    says = {"version": found.payload.version, "day": found.payload.day.isoformat()}
-    told = f"our invisible mark: model version {says['version']}, {says['day']}"
+    return LayerVerdict(
+        LAYER, NO_MARK, "none", "no invisible mark was found: never put in, or edited until it could not be read"
+    )
+
+
+def _verdict(mark: Mark, found: Found, payload: "Payload") -> LayerVerdict:
+    says = {"version": payload.version, "day": payload.day.isoformat()}
+    told = f"{mark.name}: model version {says['version']}, {says['day']}"
+    if found.in_place is None:
+        told += "; its network does not say whether the pictures were cut, nor how the file was encoded"
+        return LayerVerdict(LAYER, UNTOUCHED, "found", told, says)
     if found.in_place:
-        return LayerVerdict(
-            LAYER,
-            UNTOUCHED,
-            "found",
-            f"{told}; it lies as it was put in, which says nothing of how the file was encoded",
-            says,
-        )
+        told += "; it lies as it was put in, which says nothing of how the file was encoded"
+        return LayerVerdict(LAYER, UNTOUCHED, "found", told, says)
     return LayerVerdict(LAYER, CHANGED, "found", f"{told}; the pictures were cut since", says)
 
 

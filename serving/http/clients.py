@@ -17,7 +17,7 @@ HOUR = 3600.0
 
 
 class Clients:
-    """Tell the app who asks (`request.state.client`, and his `key` or None); 401 without a key, 429 for too much at once.
+    """Tell the app who asks (`request.state.client`, and his `key` or None); 401 without a key (403 for a websocket), 429 for too much at once.
 
     Args:
         app: what answers.
@@ -33,15 +33,18 @@ class Clients:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer it."""
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
         found = self._who(scope)
+        if found is None and scope["type"] == "websocket":
+            # As `serving.http.same_origin` refuses: before it is accepted this is a 403.
+            return await send({"type": "websocket.close", "code": 1008, "reason": "send `Authorization: Bearer KEY`"})
         if found is None and scope["path"] not in (*OPEN, WEBHOOK):
             told = refusal(401, "send `Authorization: Bearer KEY`", {"WWW-Authenticate": "Bearer"})
             return await told(scope, receive, send)
         client, key = found or ("", None)
         scope.setdefault("state", {}).update(client=client, key=key)
-        if scope["method"] != "POST":
+        if scope.get("method") != "POST":
             return await self.app(scope, receive, send)
         if self._open[client] >= self.sending:
             why = f"{self.sending} requests of yours are coming in already; send them one after another"
@@ -64,7 +67,7 @@ def needs(right: Right, local: bool = True) -> Callable[[Request], None]:
     """A route's dependency: 403 for a key without the right, and, unless `local`, for whoever has none."""
 
     def check(request: Request) -> None:
-        key: ClientKey | None = request.state.key
+        key: ClientKey | None = getattr(request.state, "key", None)  # the page asks for none
         if key is None and not local:
             raise HTTPException(403, f"here this takes a key with the right `{right}`; start the server with --keys")
         if key is not None and right not in key.rights:

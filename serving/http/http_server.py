@@ -4,6 +4,7 @@ import argparse
 import signal
 import socket
 from contextlib import suppress
+from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -41,8 +42,12 @@ def run_app(app: ASGIApp, listening: socket.socket, drain_seconds: int | None = 
         drain_seconds: for answers under way when the server ends; None waits for them.
     """
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=drain_seconds))
-    # uvicorn shuts down in order, then raises the signal once more for the handler that was there before.
-    signal.signal(signal.SIGTERM, lambda number, frame: None)
+
+    def end(number: int, frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    # For a signal that comes before uvicorn listens for it. It shuts down in order, then raises the signal once more for this handler.
+    signal.signal(signal.SIGTERM, end)
     with suppress(KeyboardInterrupt):
         server.run(sockets=[listening])
     return 0

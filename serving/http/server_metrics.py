@@ -14,10 +14,14 @@ __all__ = ["CONTENT_TYPE_LATEST", "ServerMetrics"]
 
 
 class ServerMetrics:
-    """A registry of its own, so that two servers in one process do not meet."""
+    """A registry of its own, so that two servers in one process do not meet.
+
+    Attributes:
+        registry: where other parts of the server put their own.
+    """
 
     def __init__(self, store: JobStore, models: ServedModels):
-        self._registry = registry = CollectorRegistry()
+        self.registry = registry = CollectorRegistry()
         self._requests = Counter("omnihuman_requests", "answers", ["method", "route", "status"], registry=registry)
         self._jobs = Counter("omnihuman_jobs", "videos that ended", ["outcome"], registry=registry)
         self._failed = Counter(
@@ -68,4 +72,4 @@ class ServerMetrics:
 
     def text(self) -> bytes:
         """All of it."""
-        return generate_latest(self._registry)
+        return generate_latest(self.registry)

@@ -1,5 +1,6 @@
 """When a new version takes over, and when it is taken back: pure rules on what it made beside the served one."""
 
+import math
 from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -7,7 +8,10 @@ from enum import Enum
 
 from serving.http.request_limits import VisitorError
 
-REMEMBERED = 200  # videos of the served version that a canary is compared with
+REMEMBERED = (
+    200  # videos of a version that are kept: what a canary is compared with, and the most that one can be asked for
+)
+TESTED = 6  # what is compared at a look: that a video was made, that it can be read, and the four checks of `serving.checks.output_checks`
 
 
 @dataclass(frozen=True)
@@ -16,24 +20,27 @@ class CanaryRule:
 
     Attributes:
         share: of the videos that it makes while it is tried; 0 lets it take over at once.
-        videos: it makes before it takes over.
-        errors: of its videos that may fail to be made.
-        worse: by how much the share of its videos that fail an output check may exceed the served version's.
-        least: videos before its checks are judged.
+        videos: it has tried to make before it takes over.
+        least: videos of either version before it is judged.
+        alpha: how likely a canary as good as the served version may be taken back, over all looks and all that is compared.
     """
 
     share: float = 0.0
     videos: int = 20
-    errors: int = 0
-    worse: float = 0.2
     least: int = 5
+    alpha: float = 0.05
 
     def __post_init__(self) -> None:
-        if not (0 <= self.share < 1 and self.videos >= self.least >= 1 and self.errors >= 0 and 0 <= self.worse <= 1):
+        if not (0 <= self.share < 1 and REMEMBERED >= self.videos >= self.least >= 1 and 0 < self.alpha < 1):
             raise VisitorError(
-                f"a canary has a share in [0, 1) and makes {self.least} videos or more, got --canary {self.share:g} "
+                f"a canary has a share in [0, 1) and makes {self.least} to {REMEMBERED} videos, got --canary {self.share:g} "
                 f"and --canary-videos {self.videos}"
             )
+
+    def looks(self) -> tuple[int, ...]:
+        """After how many of its videos it is judged: `least`, twice as many and so on, and `videos`. At every video chance would have more chances."""
+        doublings = range(math.ceil(math.log2(self.videos / self.least)))
+        return (*(self.least * 2**n for n in doublings), self.videos)
 
 
 @dataclass
@@ -56,10 +63,13 @@ class Tally:
         """Videos that were made."""
         return len(self.last) - self.errors
 
+    def counts(self) -> Counter[str]:
+        """How many of the made videos fail each check."""
+        return Counter(name for one in self.last if one is not None for name in one)
+
     def failing(self) -> dict[str, float]:
         """The share of the made videos that fail each check."""
-        counts = Counter(name for one in self.last if one is not None for name in one)
-        return {name: count / self.made for name, count in counts.items()}
+        return {name: count / self.made for name, count in self.counts().items()}
 
 
 class Verdict(Enum):
@@ -71,16 +81,32 @@ class Verdict(Enum):
 
 
 def judge(rule: CanaryRule, canary: Tally, served: Tally) -> tuple[Verdict, str]:
-    """Judge a canary by its tally beside the served version's; the words say why."""
-    if canary.errors > rule.errors:
-        return Verdict.RETURN, f"{canary.errors} of its {len(canary.last)} videos could not be made"
-    if canary.made >= rule.least:
-        before = served.failing()
-        for name, share in sorted(canary.failing().items()):
-            if share - before.get(name, 0.0) > rule.worse:
-                return Verdict.RETURN, (
-                    f"{share:.0%} of its {canary.made} videos fail the check '{name}', {before.get(name, 0.0):.0%} of the served version's {served.made}"
-                )
-    if canary.made >= rule.videos:
-        return Verdict.TAKE_OVER, f"{canary.made} videos were made, {canary.errors} failed"
+    """Judge a canary by its tally beside the served version's; the words say why.
+
+    It is taken back where it fails more often, by Fisher's exact test at `alpha` over the number of looks and of what is compared (Bonferroni).
+    It takes over when it has had its videos, and the served version enough to be held against.
+    """
+    tried = len(canary.last)
+    if len(served.last) < rule.least or (tried not in rule.looks() and tried < rule.videos):
+        return Verdict.GO_ON, ""
+    bound = rule.alpha / (len(rule.looks()) * TESTED)
+    if (chance := fisher_exact_greater(canary.errors, tried, served.errors, len(served.last))) < bound:
+        return Verdict.RETURN, (
+            f"{canary.errors} of its {tried} videos could not be made, {served.errors} of the served version's {len(served.last)} (p = {chance:.1g})"
+        )
+    before = served.counts()
+    for name, count in sorted(canary.counts().items()):
+        if (chance := fisher_exact_greater(count, canary.made, before[name], served.made)) < bound:
+            return Verdict.RETURN, (
+                f"{count} of its {canary.made} videos fail the check '{name}', {before[name]} of the served version's {served.made} (p = {chance:.1g})"
+            )
+    if tried >= rule.videos:
+        return Verdict.TAKE_OVER, f"of {tried} videos no more fail than of the served version's, as far as so many tell"
     return Verdict.GO_ON, ""
+
+
+def fisher_exact_greater(failed: int, of: int, failed_before: int, of_before: int) -> float:
+    """p of Fisher's exact test, one-sided: how likely `failed` or more of all failures fall on these `of`, were both alike."""
+    both, failures = of + of_before, failed + failed_before
+    ways = (math.comb(failures, k) * math.comb(both - failures, of - k) for k in range(failed, min(of, failures) + 1))
+    return sum(ways) / math.comb(both, of)

@@ -85,15 +85,15 @@ class Recorder:
                 memory_gib=self._memory(),
                 inputs={} if prepared is None else dict(prepared.provenance.inputs),
                 output=sha256_of_file(output) if known and output.is_file() else "",
-                settings=self._settings(job.settings),
+                settings=self._settings(job.settings, made.model.quantised),
                 checks={} if made.checks is None else made.checks.values(),
                 failed=made.failed,
                 features={} if prepared is None else input_features(self._profile, self._detector, prepared),
             )
         )
 
-    def _settings(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        kept = dict(settings)
+    def _settings(self, settings: Mapping[str, Any], quantised: str) -> dict[str, Any]:
+        kept = dict(settings) | ({"quantised": quantised} if quantised else {})
         if not self._keep:
             prompt = str(kept.pop("prompt", ""))
             kept["prompt_sha256"] = hashlib.sha256(prompt.encode()).hexdigest()

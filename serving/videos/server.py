@@ -7,7 +7,6 @@ minutes, comes in and goes out as files, must outlive a restart, and has to be r
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -26,9 +25,14 @@ from serving.http.refusals import refusal
 from serving.http.request_limits import Limits, VisitorError, check_host
 from serving.http.same_origin import SameOrigin
 from serving.http.server_metrics import CONTENT_TYPE_LATEST, ServerMetrics
-from serving.model_choice import followed_alias, load_beside, load_model
+from serving.live.engine import LiveEngine
+from serving.live.metrics import LiveMetrics
+from serving.live.routes import LIVE_VIDEOS, add_live
+from serving.live.routes import PLACE as LIVE_PLACE
+from serving.live.settings import LiveSettings
+from serving.model_choice import Lora, followed_alias, load_beside, load_model, with_loras
 from serving.versions.canary import CanaryRule
-from serving.versions.follow import Follower
+from serving.versions.follow import Follower, Load
 from serving.versions.served_models import ServedModels
 from serving.versions.webhook import add_webhook
 from serving.videos.jobs import JobStore, Quota
@@ -57,6 +61,9 @@ class ServerSettings:
         webhook_secret: of MLflow's webhooks; None takes none.
         keep_inputs: keep what was uploaded as long as the job, and prompts in the log.
         log_days: how long the log of what was served remembers; 0 writes none.
+        loras: added to every version that is served.
+        live: the model that live sessions are made with, as in `load_model`; "" has none.
+        live_limits: of a live session.
     """
 
     limits: Limits = Limits()
@@ -69,6 +76,9 @@ class ServerSettings:
     webhook_secret: bytes | None = None
     keep_inputs: bool = False
     log_days: float = 90.0
+    loras: Sequence[Lora] = ()
+    live: str = ""
+    live_limits: LiveSettings = LiveSettings()
 
     def hosts(self) -> Sequence[str] | None:
         """Names that a browser may call the server; None for every one."""
@@ -87,6 +97,7 @@ def serve(workspace: Workspace, model: str, host: str, port: int, settings: Serv
     Raises:
         VisitorError: host or port that cannot be served, or a webhook where no alias is followed.
         GenerateError, RegistryError: no such model.
+        MissingWeights, AdapterError: a LoRA that is not there or does not fit.
     """
     check_host(host, settings.expose)
     followed = followed_alias(workspace, model) if settings.follow_seconds else None
@@ -95,7 +106,7 @@ def serve(workspace: Workspace, model: str, host: str, port: int, settings: Serv
             f"--webhook-secret wakes a server that follows an alias, and {model} is none; serve NAME@ALIAS"
         )
     listening = listen(host, port)
-    models = ServedModels(load_model(workspace, model), settings.canary)
+    models = ServedModels(with_loras(load_model(workspace, model), settings.loras), settings.canary)
     store = JobStore(workspace.var / JOBS, settings.limits)
     metrics = ServerMetrics(store, models)
     log = ServedLog(workspace.var / FILE) if settings.log_days else None
@@ -104,14 +115,24 @@ def serve(workspace: Workspace, model: str, host: str, port: int, settings: Serv
     follower = (
         None
         if followed is None
-        else Follower(workspace.registry, followed, models, partial(load_beside, workspace), settings.follow_seconds)
+        else Follower(workspace.registry, followed, models, next_version(workspace, settings), settings.follow_seconds)
     )
-    app = build_app(worker, metrics, settings, follower, log)
+    live = None
+    if settings.live:
+        live = LiveEngine(workspace, load_model(workspace, settings.live), settings.live_limits, settings.limits)
+    app = build_app(worker, metrics, settings, follower, log, live)
+    if live is not None:
+        print(f"{live.model.name} live on {address(host, listening).replace('http', 'ws', 1)}{LIVE_PLACE}", flush=True)
     print(
         f"{models.current.name} on {address(host, listening)}{PLACE}; jobs in {store.folder}; Ctrl-C ends it",
         flush=True,
     )
     return run_app(app, listening, DRAIN_SECONDS)
+
+
+def next_version(workspace: Workspace, settings: ServerSettings) -> Load:
+    """How a version is loaded beside the one that is served. A LoRA that does not fit it is an error: the follower says so and keeps what is served."""
+    return lambda address: with_loras(load_beside(workspace, address), settings.loras)
 
 
 def make_worker(
@@ -137,6 +158,7 @@ def build_app(
     settings: ServerSettings,
     follower: Follower | None = None,
     log: ServedLog | None = None,
+    live: LiveEngine | None = None,
 ) -> FastAPI:
     """The HTTP side of a worker, and what follows the alias, that are not started yet; they start and end with the app."""
 
@@ -148,6 +170,8 @@ def build_app(
         yield
         if follower is not None:
             follower.stop()
+        if live is not None:
+            live.close()
         if not worker.stop(settings.grace_seconds):
             print(
                 f"the segment being made takes longer than {settings.grace_seconds:g} s; its job goes on after the next start",
@@ -163,6 +187,8 @@ def build_app(
     app.add_middleware(SameOrigin, hosts=settings.hosts())
     _count_answers(app, metrics)
     _word_errors(app)
+    if live is not None:
+        add_live(app, live, LiveMetrics(metrics.registry, live), worker.workspace.var / LIVE_VIDEOS)
     add_videos(app, worker, lists_by_address=not settings.expose)
     _add_health(app, worker, metrics, tells_all=settings.keys is None and not settings.expose)
     if follower is not None and settings.webhook_secret is not None:

@@ -5,7 +5,8 @@ import pytest
 
 from assets.core.names import STUDENT
 from assets.core.workspace import Workspace
-from assets.kinds.registration.promotion import SCORES, champion_scores
+from assets.kinds.registration.promotion import champion_scores
+from assets.kinds.registration.version_files import SCORES
 from evaluation.benchmark.benchmark_plan import STUDENT as ROWS
 from evaluation.benchmark.puppet_benchmark import build_puppets
 from evaluation.scoring.criteria import limits

@@ -8,7 +8,7 @@ from PIL import Image
 
 from assets.core.steps import Fixed, Picture, Png
 from assets.core.workspace import Workspace
-from assets.dagster.asset_factory import dagster_metadata
+from assets.dagster.asset_factory import _TenthsToLog, dagster_metadata
 from assets.kinds.column_lineage import RECORD_COLUMNS, clip_columns, score_columns, subset_columns
 from assets.make.page_pictures import keep_pictures
 from curation.intake.clip_table import CLIPS_SCHEMA
@@ -97,6 +97,17 @@ def test_a_picture_is_a_file_that_the_page_shows_without_a_click(tmp_path):
     )
     with Image.open(workspace.reports / "covers" / "filtered_subsets.png") as cover:
         assert cover.convert("L").getpixel((0, 0)) == 90
+
+
+def test_a_shards_progress_is_a_line_for_each_tenth():
+    lines: list[str] = []
+    tell = _TenthsToLog(lines.append)
+    for note in ("scoring clips", "encoding"):
+        for done in range(1, 31):
+            tell(done, 30, note)
+    assert len(lines) == 20 and lines[0] == "scoring clips: 3 of 30" and lines[-1] == "encoding: 30 of 30"
+    tell(0, 0, "nothing to do")
+    assert len(lines) == 20
 
 
 def picture(grey: int) -> bytes:

@@ -12,14 +12,15 @@ from assets.core.names import STUDENT, TRANSFORMER
 from assets.core.steps import AssetError, Execution
 from assets.core.workspace import Workspace
 from assets.kinds.judging.benchmark_sets import benchmarks_digest, make_benchmark_sets
-from assets.kinds.registration.promotion import FITNESS, SCORES, SLICES, judge_version
+from assets.kinds.registration.promotion import judge_version
+from assets.kinds.registration.version_files import FITNESS, SCORES, SLICES
 from curation.snapshot.frozen_sets import build_test_set
 from curation.snapshot.overlap import Training
 from evaluation.scoring.score_table import FITNESS_COLUMNS, SLICE_COLUMNS
 from media import encode_clip
 from omnihuman.digests import weights_digest
 from profiles import load_profile
-from provenance.weights import TamperedWeights
+from provenance.signed_list import TamperedFiles
 from tracking.version_origin import VersionOrigin
 
 NAME = "test_set:few"
@@ -152,7 +153,7 @@ def swap(workspace: Workspace, folder: Path) -> int:
 
 def test_weights_that_were_swapped_in_the_registry_are_refused_by_their_signature(workspace, tmp_path):
     version = swap(workspace, tmp_path / "swapped")
-    with pytest.raises(TamperedWeights, match=r"model\.safetensors is not the file that was signed"):
+    with pytest.raises(TamperedFiles, match=r"model\.safetensors is not the file that was signed"):
         reasons(workspace, version)
 
 

@@ -18,7 +18,6 @@ from assets.past.dvc_remote import REMOTE_VARIABLE, name_remote
 from media import write_atomically
 from orchestration.doctor.machine_findings import disk, permissions, version_control
 from profiles import load_profile
-from training.engine import process_group
 
 ROOT = Path(__file__).parents[2]
 NOBODY = 65534
@@ -66,13 +65,6 @@ def test_a_file_in_the_way_is_refused_by_name_with_the_way_out(name, workspace):
     assert str(workspace.root.parent) in disk(workspace.root, workspace.profile).message, (
         "which is asked although there is no home yet"
     )
-
-
-def test_a_users_folder_that_cannot_hold_the_operator_is_refused_with_the_way_out(tmp_path, monkeypatch):
-    (tmp_path / "file").touch()
-    monkeypatch.setenv(process_group.EXTENSIONS, str(tmp_path / "file" / "torch"))
-    with pytest.raises(process_group.BuildFolderError, match=f"file.*: Not a directory; .*{process_group.EXTENSIONS}"):
-        process_group.load_operator()
 
 
 def unpacked(workspace: Workspace) -> Path:

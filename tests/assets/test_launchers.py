@@ -22,7 +22,7 @@ from profiles import load_profile
 from tests.assets.launching import materialize, terminate_when
 from training.run.attempt_lock import BEAT_VARIABLE, SILENCE_SECONDS, beating, patience
 from training.run.hostfile import exported
-from training.run.launch import Process, _this_node, launch_command
+from training.run.launch import Process, _nodes, launch_command
 
 KUBERNETES = {
     "launcher": "kubernetes",
@@ -196,7 +196,7 @@ def test_devices_that_a_scheduler_named_are_the_ones(monkeypatch):
     import base64
 
     def devices(ranks: int) -> list:
-        return json.loads(base64.urlsafe_b64decode(_this_node(ranks)))["localhost"]
+        return json.loads(base64.urlsafe_b64decode(_nodes(ranks)))["localhost"]
 
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert devices(2) == [0, 1]

@@ -14,6 +14,7 @@ from assets.core.workspace import Workspace
 from assets.kinds.judging import generated_videos
 from assets.kinds.judging.benchmark_sets import load_benchmarks
 from curation.errors import CurationError
+from curation.workers import PROCESSES_VARIABLE
 from evaluation.benchmark.benchmark_plan import AUDIO, STUDENT, ModelPlan
 from evaluation.benchmark.puppet_benchmark import build_puppets
 from omnihuman import placement
@@ -47,7 +48,7 @@ def test_two_processes_make_the_videos_of_one(asked, monkeypatch):
     generated_videos._generate(generated_videos._Pipelines(execution), sets[0][1], MODEL, AUDIO, lambda *_: None)
     alone = videos(parent / AUDIO)
     (parent / AUDIO).rename(parent / "alone")
-    monkeypatch.setenv(generated_videos.PROCESSES_VARIABLE, "2")
+    monkeypatch.setenv(PROCESSES_VARIABLE, "2")
     own, make = [], generated_videos.make_batches
     monkeypatch.setattr(
         generated_videos, "make_batches", lambda *a, share, **k: own.append(share) or make(*a, share=share, **k)
@@ -64,10 +65,10 @@ def test_two_processes_make_the_videos_of_one(asked, monkeypatch):
 
 def test_a_process_that_dies_is_told_and_a_wrong_number_is_refused(asked, monkeypatch):
     execution, sets = asked
-    monkeypatch.setenv(generated_videos.PROCESSES_VARIABLE, "many")
+    monkeypatch.setenv(PROCESSES_VARIABLE, "many")
     with pytest.raises(CurationError, match="OMNIHUMAN_PROCESSES is 'many'; give a number"):
         generated_videos._share_among_processes(SimpleNamespace(execution=execution), sets)
-    monkeypatch.setenv(generated_videos.PROCESSES_VARIABLE, "2")
+    monkeypatch.setenv(PROCESSES_VARIABLE, "2")
 
     def killed():
         raise BrokenProcessPool

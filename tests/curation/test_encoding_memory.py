@@ -66,10 +66,10 @@ def test_windows_encoded_one_by_one_are_the_same_features(workspace, put_puppet,
 
 
 def test_text_is_encoded_in_what_is_trained_in(tiny_encoders, loaded_encoders, monkeypatch):
-    assert loaded_encoders.text.model.dtype == torch.float32
+    assert loaded_encoders.text.models[0].dtype == torch.float32
     monkeypatch.setattr(encoders, "trained_dtype", lambda profile, device: torch.bfloat16)
     low = load_encoders(tiny_encoders)
-    assert low.text.model.dtype == torch.bfloat16 and low.audio.model.dtype == torch.float32
+    assert low.text.models[0].dtype == torch.bfloat16 and low.audio.model.dtype == torch.float32
     rounded, exact = (one.encode_captions(["A man talks."])["text"] for one in (low, loaded_encoders))
     assert rounded.dtype == exact.dtype and not (rounded == exact).all()
     assert abs(rounded - exact).max() < 0.05 * abs(exact).max()

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from diffusers import AutoencoderKL
 
 from curation.bucket import TILE, is_tiled
 from curation.features import bucket_features, feature_cache, text_features
@@ -16,9 +17,13 @@ from curation.features.encoders import ConditionEncoders
 from curation.features.feature_cache import FeatureCache
 from curation.features.training_samples import part_keys
 from curation.features.windows import choose_windows
-from omnihuman.autoencoder import encode_video
+from omnihuman.autoencoder import encode_video, load_autoencoder, to_pixels
+from omnihuman.conditions.text import TextEncoder
+from omnihuman.digests import weights_digest
 from profiles.schema import Bucket
 from tests.curation.shard_workspace import stored
+from tests.omnihuman import text_encoders
+from tests.omnihuman.test_pipelines_of_bases import AUTOENCODERS
 
 
 @pytest.fixture
@@ -66,6 +71,7 @@ def test_unchanged_features_are_reused_and_of_a_changed_caption_the_text_alone_i
     [
         ({"text": "0" * 64}, {"latents": 0, "audio": 0, "text": 2}),
         ({"text_tokens": 31}, {"latents": 0, "audio": 0, "text": 2}),
+        ({"text_2": "0" * 64}, {"latents": 0, "audio": 0, "text": 2}),
         ({"audio": "0" * 64}, {"latents": 0, "audio": 2, "text": 0}),
         ({"autoencoder": "0" * 64}, {"latents": 2, "audio": 0, "text": 0}),
         ({"transform": "another"}, {"latents": 2, "audio": 2, "text": 0}),
@@ -110,6 +116,43 @@ def test_of_sound_the_states_that_are_asked_for_are_kept_and_taken_from_what_sta
     assert np.array_equal(stored(folder)["audio"], fewer["audio"]), "encoded as what was picked"
     shutil.rmtree(folder)
     assert keep().computed["audio"] == 2 and np.array_equal(stored(folder)["audio"], whole["audio"])
+
+
+def test_of_a_base_with_several_text_encoders_features_have_the_rows_of_all(workspace, put_puppet, tmp_path):
+    places = text_encoders.save("hunyuan_video15", tmp_path / "weights")
+    own = {"text": places[0], "text_2": places[1], "text_tokens": 8}
+    own = workspace.profile.encoders.model_copy(update=own)
+    workspace.profile = workspace.profile.model_copy(update={"encoders": own})
+    texts = TextEncoder(own.texts, own.text_tokens)
+    workspace.encoders = dataclasses.replace(workspace.encoders, text=texts, profile=workspace.profile)
+    sidecar = put_puppet("0.mp4").with_name("0.mp4.json")
+    caption = 'A sign says "here".'
+    sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | {"caption": caption}))
+    name = workspace.ingest()
+    assert workspace.features(name).computed["text"] == 1
+    rows, (expected, nothing) = stored(workspace.root / "features" / name), texts.encode([caption, ""]).numpy()
+    assert expected[8:].any() and not nothing[8:].any()
+    assert np.array_equal(rows["text"][0], expected.astype(np.float16))
+    assert np.array_equal(rows["null_text"], nothing.astype(np.float16))
+    made_with = json.loads((workspace.root / "features" / name / "encoders.json").read_text())
+    assert made_with["text_2"] == weights_digest(places[1])
+
+
+def test_of_a_base_of_pictures_features_are_pictures(workspace, put_puppet, tmp_path):
+    AutoencoderKL(**AUTOENCODERS["stable_diffusion3"][1]).save_pretrained(tmp_path / "vae")
+    autoencoder = load_autoencoder(tmp_path / "vae", torch.float32)
+    video = workspace.profile.video.model_copy(update={"frames": 1})
+    workspace.profile = workspace.profile.model_copy(update={"video": video})
+    workspace.encoders = dataclasses.replace(workspace.encoders, autoencoder=autoencoder, profile=workspace.profile)
+    put_puppet("0.mp4")
+    name = workspace.ingest()
+    assert workspace.features(name).computed["latents"] > 0
+    rows = stored(workspace.root / "features" / name, video.name_of(video.main))
+    assert rows["latents"].shape[1:] == (16, 1, 8, 8) and rows["motion_latents"].shape[1:] == (16, 2, 8, 8)
+    clip = pd.read_parquet(workspace.root / "raw" / name / "clips.parquet").loc[0, "clip_id"]
+    starts = pd.read_parquet(workspace.root / "features" / name / "samples.parquet")["window_start"]
+    frames = torch.from_numpy(workspace.decoded(name, clip)[list(starts)][:, None])
+    np.testing.assert_allclose(rows["latents"], encode_video(autoencoder, to_pixels(frames)).numpy(), atol=2e-3)
 
 
 def test_a_table_from_before_there_were_parts_is_reused_whole(encoded):

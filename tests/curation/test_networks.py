@@ -290,11 +290,11 @@ def test_syncnet_by_path_scores_a_clip_and_other_files_are_refused_by_name(syncn
 
 
 def test_syncnet_sees_every_window_once(syncnet_file):
-    from curation.scores.person.syncnet.network import load_syncnet
+    from curation.scores.person.syncnet.network import SyncNetStreams
 
     rng = np.random.default_rng(0)
     faces, audio = rng.integers(0, 255, (9, 224, 224, 3), np.uint8), rng.normal(0, 0.1, 9 * 640).astype(np.float32)
-    network = load_syncnet(syncnet_file)
+    network = SyncNetStreams(syncnet_file)
     lips, sound = embed(network, faces, audio, batch_size=3)
     assert lips.shape == sound.shape == (4, 1024)  # the last usable start is min(frames, samples // 640) - 5
     again, _ = embed(network, faces, audio, batch_size=20)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import puppets
 from assets.core.catalogue import STEPS
@@ -19,7 +20,6 @@ from curation.features.shard_features import build_features
 from curation.features.windows import Window
 from curation.intake.ingest import find_new_clips, ingest_shard
 from curation.scores import registry
-from curation.scores import table as scores_module
 from curation.scores.table import score_shard
 from curation.snapshot.training_snapshot import freeze_snapshot
 from curation.subsets import nested_subsets as subsets_module
@@ -27,6 +27,7 @@ from curation.subsets.nested_subsets import explain, select_subsets
 from curation.tables.failures import Failure, refuse_if_all_fail_alike
 from curation.tables.quarantine import quarantined_clips, violations_in
 from curation.tables.storage import CurationError, read_table
+from curation.workers import map_over_clips
 from profiles import load_profile
 
 CLIPS = 4
@@ -73,9 +74,9 @@ def folders(workspace: Workspace, shard: str) -> tuple[Path, Path, Path, Path]:
     )
 
 
-def score_and_select(workspace: Workspace, shard: str) -> None:
+def score_and_select(workspace: Workspace, shard: str, over_clips=map_over_clips) -> None:
     raw, scores, subsets, _ = folders(workspace, shard)
-    score_shard(raw, scores, puppets.PuppetKeypoints(), workspace.profile)
+    score_shard(raw, scores, puppets.PuppetKeypoints(), workspace.profile, over_clips=over_clips)
     select_subsets(raw / "clips.parquet", scores / "scores.parquet", subsets, workspace.profile.curation)
 
 
@@ -254,6 +255,28 @@ def test_a_clip_on_which_an_encoder_raises_costs_itself_alone(workspace, shard, 
     assert (again.samples, again.encoded, again.failed) == (CLIPS, 1, ()), "it alone is tried again"
 
 
+def test_a_batch_that_the_accelerator_cannot_hold_is_halved(workspace, shard, victim, monkeypatch, loaded_encoders):
+    """Down to the clip that does not fit alone."""
+    score_and_select(workspace, shard)
+    raw, scores, _, features = folders(workspace, shard)
+    right, sizes = type(loaded_encoders).encode, []
+
+    def small(self, part, batch, video):
+        if part == "latents":
+            sizes.append(len(batch))
+            if len(batch) > 1 or batch[0].sample.clip_id == victim["clip_id"]:
+                raise torch.OutOfMemoryError("tried to allocate 20 GiB")
+        return right(self, part, batch, video)
+
+    monkeypatch.setattr(type(loaded_encoders), "encode", small)
+    report = build_features(raw, scores, features, workspace.profile, encoders=loaded_encoders)
+    assert sizes == [4, 2, 1, 1, 2, 1, 1]
+    assert [(f.clip_id, f.reason) for f in report.failed] == [(victim["clip_id"], "failed:accelerator_memory")]
+    monkeypatch.setattr(type(loaded_encoders), "encode", right)
+    again = build_features(raw, scores, features, workspace.profile, encoders=loaded_encoders)
+    assert (again.samples, again.encoded, again.failed) == (CLIPS, 1, ()), "it alone is tried again"
+
+
 def test_a_clip_that_no_longer_decodes_costs_itself_alone(workspace, shard, victim, monkeypatch, loaded_encoders):
     from curation.features import training_samples as samples_module
 
@@ -300,13 +323,12 @@ def test_clips_that_all_fail_alike_are_no_fault_of_theirs():
     refuse_if_all_fail_alike(failures | other, 9, "s-1")
 
 
-def test_a_clip_that_ends_its_process_costs_itself_alone(workspace, shard, victim, monkeypatch):
+def test_a_clip_that_ends_its_process_costs_itself_alone(workspace, shard, victim):
     def on_one_process(function, state, items, *rest, lost):
         ends = [item.record["clip_id"] == victim["clip_id"] for item in items]
         return (lost(item) if end else function(state, item) for item, end in zip(items, ends, strict=True))
 
-    monkeypatch.setattr(scores_module, "map_over_clips", on_one_process)
-    score_and_select(workspace, shard)
+    score_and_select(workspace, shard, on_one_process)
     listed = pd.read_parquet(folders(workspace, shard)[1] / "quarantine.parquet").iloc[0]
     assert listed["reason"] == "failed:crashes" and "ended its process twice" in listed["message"]
     assert listed["source_name"] == victim["source_name"]

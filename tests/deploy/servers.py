@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import requests
 
 PATIENCE = 180.0  # seconds to start or end, on a machine that does much else
@@ -77,6 +78,19 @@ def s3_variables(address: str) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": "secret",
         "AWS_DEFAULT_REGION": "us-east-1",
     }
+
+
+def name_store(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    """Let the environment name the S3 server at `address`.
+
+    s3fs keeps its file systems by their arguments and not by the environment, so one that an earlier test of this
+    process opened would go on asking that test's server, which has ended.
+    """
+    import s3fs
+
+    for name, value in s3_variables(address).items():
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()
 
 
 @contextmanager

@@ -126,3 +126,24 @@ def test_the_image_has_every_room_and_every_extra_that_exists():
     )
     kept = set((DEPLOY / "Dockerfile.dockerignore").read_text().split())
     assert {f"!{room}" for room in rooms} <= kept
+
+
+def test_the_cluster_file_gives_dagster_a_ray_that_nobody_else_reaches(tmp_path, monkeypatch):
+    from assets.launchers.settings import RaySettings, launcher_settings
+
+    found = resolve("compose.yaml", "compose.cluster.yaml", **SECRETS)
+    assert found.returncode == 0, found.stderr
+    whole = json.loads(found.stdout)
+    services = whole["services"]
+    head, worker, code = (services[name] for name in ("ray-head", "ray-worker", "code-location"))
+    assert "ports" not in head and "ports" not in worker, "who reaches Ray runs code"
+    assert worker["deploy"]["replicas"] == 2 and f"--address={'ray-head'}:6379" in worker["command"]
+    assert {volume["target"] for volume in head["volumes"]} <= {volume["target"] for volume in code["volumes"]}
+    (config,) = code["configs"]
+    path = tmp_path / "launcher.yaml"
+    path.write_text(whole["configs"][config["source"]]["content"])
+    assert code["environment"]["OMNIHUMAN_LAUNCHER"] == config["target"]
+    monkeypatch.setenv("OMNIHUMAN_LAUNCHER", str(path))
+    settings = launcher_settings()
+    assert isinstance(settings, RaySettings) and settings.curation is not None
+    assert settings.address == "http://ray-head:8265" and settings.nodes == worker["deploy"]["replicas"]

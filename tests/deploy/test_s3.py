@@ -22,7 +22,7 @@ from curation.errors import CurationError
 from curation.intake.remote_inbox import fetch_remote
 from orchestration.dagster_location.sensors import inbox_sensor
 from profiles import load_profile
-from tests.deploy.servers import DEPLOY, s3_server, s3_variables
+from tests.deploy.servers import DEPLOY, name_store, s3_server
 from tests.orchestration.rounds import SHARD, put_raw_clips, put_snapshot
 
 pytestmark = pytest.mark.end_to_end
@@ -40,8 +40,7 @@ def address(tmp_path_factory):
 @pytest.fixture
 def store(address, monkeypatch):
     """A client of the empty buckets of compose.yaml, made by the very command there; the environment names the server."""
-    for name, value in s3_variables(address).items():
-        monkeypatch.setenv(name, value)
+    name_store(monkeypatch, address)
     for name in ("OMNIHUMAN_SET", "OMNIHUMAN_INBOX", "OMNIHUMAN_REMOTE", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
     service = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]["buckets"]

@@ -15,7 +15,16 @@ from assets.core.workspace import Workspace
 from orchestration.dagster_location.instance import open_instance
 from orchestration.run_workers import WatchedRunLauncher
 from profiles import load_profile
-from tests.deploy.servers import DEPLOY, answers, free_port, postgres_server, s3_server, s3_variables, serving
+from tests.deploy.servers import (
+    DEPLOY,
+    answers,
+    free_port,
+    name_store,
+    postgres_server,
+    s3_server,
+    s3_variables,
+    serving,
+)
 from tracking.runs import open_run
 from tracking.tracker import Tracker
 
@@ -109,8 +118,7 @@ def test_mlflows_server_keeps_runs_in_postgres_and_artifacts_in_s3(postgres, tmp
     _, *arguments = line.split("\n")
     with s3_server(tmp_path) as store:
         environment = os.environ | s3_variables(store) | {"PGPASSWORD": PASSWORD, "PYTHONPATH": str(ROOT)}
-        for name, value in s3_variables(store).items():
-            monkeypatch.setenv(name, value)
+        name_store(monkeypatch, store)
         buckets = s3fs.S3FileSystem(skip_instance_cache=True)
         buckets.mkdir("mlflow")
         address = f"http://127.0.0.1:{port}"

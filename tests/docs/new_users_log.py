@@ -1,8 +1,8 @@
 """A new user's log: every command that README.md and docs/guide print, run as it stands, with what came of it.
 
-`python -m tests.docs.new_users_log [--all] [--home HOME]` clones the project into a temporary folder and works there, in the clone itself or in the
-finished home that is named; `--all` also runs what takes minutes, `make demo` first of all. Each command's outcome is said as it ends, the log at the
-end; it says of each command that it does not run why not. `tests/orchestration/test_demo.py` runs the short ones in the home of its tiny demo, and
+`python -m tests.docs.new_users_log [--all] [--home HOME] [--pages PAGE ...]` clones the project into a temporary folder and works there, in the clone
+itself or in the finished home that is named; `--all` also runs what takes minutes, `make demo` first of all. Each command's outcome is said as it ends,
+the log at the end; it says of each command that it does not run why not. `tests/orchestration/test_demo.py` runs the short ones in the home of its tiny demo, and
 docs/results/2026-11-29-new-users-log.md has the last one of all of them.
 """
 
@@ -49,13 +49,16 @@ SKIPPED = {
     "omnihuman compare --baseline A=a": "needs published networks: tests/orchestration/test_compare.py",
     "omnihuman compare --truth": "needs videos of people and packages for them: tests/evaluation/test_real_faces.py",
     "omnihuman plan wan2.1-14b": "three minutes of a core of its own or more: tests/docs/test_plan_page.py",
+    "export OMNIHUMAN_WATERMARK=": "a shell's own; it names weights that the line before installs",
+    ".venv/bin/python -m model_signing": "names a registered version's folder: tests/provenance/test_weights.py",
     "python -m benchmarks.gpu": "measures a card: tests/benchmarks/test_gpu.py",
     ".venv/bin/omnihuman rollback": "needs a champion before this one: tests/orchestration/test_promoting.py",
     ".venv/bin/omnihuman page": "needs Gradio (`make page`): tests/orchestration/test_page.py",
 }
 # What takes minutes, serves until it is ended, or changes the home that it works in.
 LONG = (
-    "make demo", ".venv/bin/omnihuman demo", ".venv/bin/omnihuman ingest", ".venv/bin/omnihuman drift", ".venv/bin/omnihuman driving",
+    "make demo", ".venv/bin/omnihuman generate --quantise", ".venv/bin/omnihuman demo", ".venv/bin/omnihuman ingest", ".venv/bin/omnihuman drift", ".venv/bin/omnihuman driving",
+    ".venv/bin/python -m assets streaming_student", ".venv/bin/omnihuman generate --model data/streaming_student",
     "omnihuman subsets accuracy", "python -m benchmarks.gpu", ".venv/bin/omnihuman curate", ".venv/bin/omnihuman generate --image face.png --audio voice.wav --model", ".venv/bin/omnihuman serve", "curl",
     "omnihuman restore 3", "omnihuman push", ".venv/bin/omnihuman promote 3", ".venv/bin/omnihuman register",
     ".venv/bin/omnihuman testset build --kind packaged", "omnihuman compare --baseline NAME", "omnihuman plan", ".venv/bin/omnihuman verify",
@@ -190,21 +193,22 @@ def run_all(commands: Sequence[Command], home: Path, place: Path, runner: Runner
             text = [words.get(word, word) for word in shlex.split(command.text)]
             text = [word.replace("/ID", f"/{job}") for word in text]
             text = [
-                str(home / word.replace("SAMPLE", words["SAMPLE"])) if word.startswith("data/test_sets/") else word
+                str(home / word.replace("SAMPLE", words["SAMPLE"])) if word.startswith("data/") else word
                 for word in text
             ]
             began = time.monotonic()
             if "serve" in text:
+                servers.close()  # of the same page: whoever starts another has ended the first
                 serves = servers.enter_context(_serving(text, place, environment))
                 yield Outcome(command, int(not serves), time.monotonic() - began, "serves" if serves else "ended")
                 continue
-            if text[0] == "curl" and text[-1].endswith("video.mp4"):
-                _await_video(text[-1].removesuffix("/video.mp4"))
+            if text[0] == "curl" and text[-1].endswith("/content"):
+                _await_video(text[-1].removesuffix("/content"))
             done = runner(text, place, environment)
-            if text[0] == "curl" and done.stdout.startswith("{") and "id" in json.loads(done.stdout):
-                job = json.loads(done.stdout)["id"]
+            answer = _answer(text, done.stdout, place)
+            job = answer.get("id", job)
             printed = (done.stdout + done.stderr).strip().splitlines()
-            refused = text[0] == "curl" and done.stdout.startswith('{"detail"')
+            refused = bool(answer.get("error"))
             yield Outcome(
                 command, done.returncode or int(refused), time.monotonic() - began, "\n".join(printed[-LOUD:])
             )
@@ -221,11 +225,19 @@ def _serving(words: Sequence[str], place: Path, environment: Mapping[str, str]) 
             process.terminate()
 
 
+def _answer(words: Sequence[str], printed: str, place: Path) -> dict[str, Any]:
+    """What a server said to curl as JSON; empty for a video, and for any other command."""
+    kept = place / words[words.index("-o") + 1] if words[0] == "curl" and "-o" in words else None
+    said = kept.read_bytes() if kept is not None and kept.is_file() else printed.encode()
+    found: dict[str, Any] = json.loads(said) if words[0] == "curl" and said.startswith(b"{") else {}
+    return found
+
+
 def _await_video(job: str, seconds: float = 1800.0) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         asked = subprocess.run(["curl", "-s", job], capture_output=True, text=True, check=False)
-        if json.loads(asked.stdout or "{}").get("status") in ("done", "failed"):
+        if json.loads(asked.stdout or "{}").get("status") in ("completed", "failed"):
             return
         time.sleep(1)
 
@@ -275,13 +287,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--all", action="store_true", help="what takes minutes too")
     parser.add_argument("--home", type=Path, help="a finished home; by default the clone itself, which --all fills")
+    parser.add_argument(
+        "--pages", nargs="+", metavar="PAGE", help="these alone, such as README.md docs/guide/serving.md"
+    )
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="omnihuman-new-user-") as scratch:
         clone = Path(scratch) / "project"
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
         _lend_environment(clone)
         os.environ["PYTHONPATH"] = str(clone)
-        commands = printed_commands(given.all)
+        commands = [c for c in printed_commands(given.all) if given.pages is None or c.page in given.pages]
         outcomes = []
         for outcome in run_all(commands, (given.home or clone).resolve(), clone, _run):
             outcomes.append(outcome)

@@ -25,10 +25,11 @@ from evaluation.benchmark.benchmark_plan import (
     generation_plan,
 )
 from evaluation.benchmark.clip_benchmark import ClipBenchmark
-from evaluation.benchmark.generate import GenerationError, generate_videos, reconstruct
+from evaluation.benchmark.generate import GenerationError, Share, generate_videos, reconstruct
 from evaluation.benchmark.generated import open_generated
+from evaluation.kept_records import KeptRecords
 from evaluation.metrics.observation.instruments import Instruments
-from evaluation.scoring.score import join_tables, score_benchmark
+from evaluation.scoring.score import join_tables, measure_benchmark, score_benchmark
 from evaluation.scoring.tables import Tables
 from media import encode_clip
 from media.frozen_set import FrozenSetError
@@ -211,3 +212,41 @@ def test_a_set_that_changed_since_it_was_frozen_and_one_that_is_not_there_are_na
         ClipBenchmark(tmp_path / "set", NAME)
     with pytest.raises(BenchmarkError, match="python -m assets benchmark_sets"):
         ClipBenchmark(tmp_path / "nowhere", NAME)
+
+
+class CountedDetector(puppets.PuppetKeypoints):
+    """Reads keypoints, and is killed at a given look."""
+
+    looks, killed_at = 0, -1
+
+    def __call__(self, frames):
+        self.looks += 1
+        if self.looks == self.killed_at:
+            raise KeyboardInterrupt
+        return super().__call__(frames)
+
+
+def test_clips_that_two_measured_and_a_kill_interrupted_are_the_scores_of_one(benchmark, tmp_path):
+    plan = [ModelPlan(STUDENT, "student", (AUDIO, SECOND_SEED), None)]
+    for mode in plan[0].modes:
+        folder = tmp_path / STUDENT / mode
+        generate_videos(Echo(benchmark, 3.0), benchmark, folder, mode, None, CONFIG, weights="w")
+    reconstruct(puppet_autoencoder(), benchmark, tmp_path / "reconstruction" / "pixels", 2)
+
+    def looked_at(detector):
+        return {"instruments": Instruments(keypoints=DetectorJudge(detector)), "plan": plan}
+
+    score_benchmark(tmp_path, benchmark, tmp_path / "alone", CONFIG, **looked_at(CountedDetector()))
+    kept, first, detector = KeptRecords(tmp_path / "kept"), CountedDetector(), CountedDetector()
+    measure_benchmark(tmp_path, benchmark, CONFIG, kept, Share(0, 2), **looked_at(first))
+    detector.killed_at = 12
+    with pytest.raises(KeyboardInterrupt):
+        measure_benchmark(tmp_path, benchmark, CONFIG, kept, Share(1, 2), **looked_at(detector))
+    stood = {file: file.stat().st_mtime_ns for file in kept.folder.rglob("*.safetensors")}
+    again = CountedDetector()
+    score_benchmark(tmp_path, benchmark, tmp_path / "shared", CONFIG, kept=kept, **looked_at(again))
+    assert 0 < again.looks < first.looks, "only what the killed one had left was looked at"
+    assert all(file.stat().st_mtime_ns == when for file, when in stood.items())
+    one, other = (Tables.read(tmp_path / name) for name in ("alone", "shared"))
+    for table in ("scores", "slices", "samples", "fitness", "unmeasured"):
+        assert getattr(one, table).equals(getattr(other, table)) and len(getattr(one, table)), table

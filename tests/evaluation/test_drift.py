@@ -1,5 +1,6 @@
 """Drift over segments, on a pipeline that draws what it is told: truth at its ceiling, and drift that is put in is found."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,7 +8,16 @@ import pytest
 import torch
 
 import evaluation.questions.long_video_drift as drift
-from evaluation.questions.long_video_drift import ALONE, CUT, JOINED, TRUTH, as_markdown, measure_drift
+from evaluation.questions.long_video_drift import (
+    ALONE,
+    CUT,
+    JOINED,
+    TRUTH,
+    as_markdown,
+    latched,
+    measure_drift,
+    segments_of,
+)
 from puppets import render
 
 SEED, LENGTH, SEGMENTS, CLIPS = 60_000_000, 17, 4, 3
@@ -29,7 +39,7 @@ def faded(monkeypatch):
             )
 
     monkeypatch.setattr(drift, "generate_segments", generate)
-    return measure_drift(None, CLIPS, SEGMENTS, LENGTH, SEED)
+    return measure_drift(SimpleNamespace(config={}), CLIPS, SEGMENTS, LENGTH, SEED)
 
 
 def test_colours_that_fade_are_found_and_the_rest_is_at_its_ceiling(faded):
@@ -61,3 +71,21 @@ def test_the_table_has_a_line_for_each(faded):
 def test_nothing_to_measure_is_refused():
     with pytest.raises(ValueError, match="at least one clip and one segment"):
         measure_drift(None, 0, 4, LENGTH, SEED)
+
+
+def test_detail_and_motion_are_kept_by_the_truth_and_lost_by_what_fades(faded):
+    table = {line.split("|")[1].strip(): line.split("|")[-4:-1] for line in as_markdown(faded).splitlines()[2:]}
+    assert float(table[JOINED][0]) < 0.85
+    assert all(0.5 < float(table[made][1]) < 2 and table[made][2].strip() == "0" for made in (CUT, TRUTH))
+
+
+def test_a_joint_that_never_returns_is_counted_and_one_that_does_is_not(faded):
+    rows = [row for row in faded if row.made == TRUTH]
+    unseen = [frozenset(), {(0, 1), (1, 2)}, {(0, 1), (2, 3)}, {(0, 1), (2, 3)}]
+    rows = [dataclasses.replace(row, unseen=frozenset(each)) for row, each in zip(rows, unseen, strict=True)]
+    assert latched(rows) == 2  # of the last quarter, one segment here: (0, 1) and (2, 3)
+    assert latched([dataclasses.replace(row, unseen=frozenset({(0, 1)})) for row in rows]) == 0  # never seen at all
+
+
+def test_so_many_segments_last_at_least_so_long():
+    assert [segments_of(seconds, 17, 16.0) for seconds in (1.0, 17 / 16, 1.8125, 1.82, 16.0)] == [1, 1, 2, 3, 21]

@@ -87,8 +87,8 @@ def test_colour_error_is_the_mean_distance_to_the_reference():
 
 def test_diversity_is_zero_for_one_seed_twice_and_the_distance_otherwise():
     frames = np.full((2, 3, 8, 8, 3), 100, np.uint8)
-    assert all_clips(PixelDiversity(frames, frames)) == 0.0
-    assert all_clips(PixelDiversity(frames, frames + 51)) == pytest.approx(0.2)
+    assert all_clips(PixelDiversity.of_videos(frames, frames)) == 0.0
+    assert all_clips(PixelDiversity.of_videos(frames, frames + 51)) == pytest.approx(0.2)
     joints = np.zeros((2, 3, 4, 2))
     other = joints + np.array([3.0, 4.0])
     other[0, 0, 0] = NAN
@@ -97,8 +97,8 @@ def test_diversity_is_zero_for_one_seed_twice_and_the_distance_otherwise():
 
 def test_psnr_of_a_known_error():
     truth = np.zeros((2, 1, 8, 8, 3), np.uint8)
-    assert all_clips(PeakSignalToNoise(truth + 10, truth)) == pytest.approx(20 * np.log10(255 / 10))
-    assert all_clips(PeakSignalToNoise(truth, truth)) == float("inf")
+    assert all_clips(PeakSignalToNoise.of_videos(truth + 10, truth)) == pytest.approx(20 * np.log10(255 / 10))
+    assert all_clips(PeakSignalToNoise.of_videos(truth, truth)) == float("inf")
 
 
 def test_high_frequency_ratio_orders_blur_truth_and_noise():
@@ -110,7 +110,7 @@ def test_high_frequency_ratio_orders_blur_truth_and_noise():
     noise = np.random.default_rng(0).normal(0, 12, truth.shape)
     noisy = np.clip(truth + noise, 0, 255).astype(np.uint8)
     ratio = {
-        name: all_clips(HighFrequencyRatio(x, truth))
+        name: all_clips(HighFrequencyRatio.of_videos(x, truth))
         for name, x in {"truth": truth, "blurred": blurred, "more": more, "noisy": noisy}.items()
     }
     assert ratio["truth"] == pytest.approx(1.0)
@@ -119,7 +119,7 @@ def test_high_frequency_ratio_orders_blur_truth_and_noise():
 
 def test_high_frequency_ratio_ignores_brightness():
     truth = np.clip(render(1, "clean", 5).frames[None], 0, 200)
-    assert all_clips(HighFrequencyRatio(truth + 40, truth)) == pytest.approx(1.0, abs=1e-3)
+    assert all_clips(HighFrequencyRatio.of_videos(truth + 40, truth)) == pytest.approx(1.0, abs=1e-3)
 
 
 class ClipMean:

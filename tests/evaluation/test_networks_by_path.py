@@ -124,14 +124,14 @@ def test_another_file_is_no_i3d(tmp_path):
         I3DFeatures(tmp_path / "text.pt")
 
 
-def pooling_network(path, side: int = 112):
+def pooling_network(path, side: int = 112, faces: int | str = 1):
     """An ONNX file with ArcFace's interface: the face averaged over 16 x 16 pixels, 147 numbers."""
     nodes = [
         helper.make_node("AveragePool", ["input"], ["pooled"], kernel_shape=[16, 16], strides=[16, 16]),
         helper.make_node("Flatten", ["pooled"], ["output"]),
     ]
-    given = helper.make_tensor_value_info("input", TensorProto.FLOAT, (1, 3, side, side))
-    result = helper.make_tensor_value_info("output", TensorProto.FLOAT, (1, 3 * (side // 16) ** 2))
+    given = helper.make_tensor_value_info("input", TensorProto.FLOAT, (faces, 3, side, side))
+    result = helper.make_tensor_value_info("output", TensorProto.FLOAT, (faces, 3 * (side // 16) ** 2))
     model = helper.make_model(
         helper.make_graph(nodes, "pool", [given], [result]), opset_imports=[helper.make_opsetid("", 17)]
     )
@@ -172,6 +172,33 @@ def test_an_embedding_does_not_change_when_the_face_turns_and_grows_and_is_nan_w
     assert plain @ other < 0.5
     unseen = embed(np.stack([face, face]), np.concatenate([face_points(np.eye(2, 3)), np.zeros((1, 133, 3))]))
     assert np.isfinite(unseen[0]).all() and np.isnan(unseen[1]).all()
+
+
+class CountedSession:
+    """An ONNX session that counts its runs."""
+
+    def __init__(self, session):
+        self.session, self.runs = session, 0
+
+    def run(self, *given):
+        self.runs += 1
+        return self.session.run(*given)
+
+
+def test_faces_go_through_arcface_together_where_its_file_allows(tmp_path):
+    frames = np.random.default_rng(0).integers(0, 256, (35, 112, 112, 3), np.uint8)
+    keypoints = np.repeat(face_points(np.eye(2, 3)), 35, axis=0)
+    keypoints[7] = 0
+    found, runs = [], []
+    for name, faces in (("together", "N"), ("alone", 1)):
+        embed = ArcFaceEmbedding(pooling_network(tmp_path / f"{name}.onnx", faces=faces))
+        embed._session = CountedSession(embed._session)
+        found.append(embed(frames, keypoints))
+        runs.append(embed._session.runs)
+    assert runs == [2, 34]
+    np.testing.assert_allclose(found[0], found[1], rtol=0, atol=1e-6)
+    assert np.isnan(found[0]).all(axis=1).tolist() == [frame == 7 for frame in range(35)]
+    assert np.isnan(embed(frames[:2], keypoints[:2] * 0)).all()
 
 
 def test_another_onnx_file_is_no_arcface(tmp_path):

@@ -181,9 +181,9 @@ def test_metrics_over_arrays_read_the_same_clip_by_clip(pairs):
     measured = Measured.stacked([measure(frames) for frames in made])
     joints = np.stack([measure(frames).joints for frames in other])
     for whole in (
-        HighFrequencyRatio(first, second),
-        PeakSignalToNoise(first, second),
-        PixelDiversity(first, second),
+        HighFrequencyRatio.of_videos(first, second),
+        PeakSignalToNoise.of_videos(first, second),
+        PixelDiversity.of_videos(first, second),
         JointDiversity(measured.joints, joints),
         MouthCorrelation.of_puppets(measured, PuppetTruth.stacked(truths)),
         MouthCorrelationWithGivenAudio(measured.opening, np.stack(openings)),

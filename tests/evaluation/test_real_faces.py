@@ -100,6 +100,19 @@ def test_puppets_have_no_face_that_this_network_could_judge(embed, benchmark_fol
         assert not verdicts[name].usable and verdicts[name].reason == "defined on 0% of the real clips only"
 
 
+def test_faces_that_go_through_dlib_together_are_those_of_one_after_another(embed):
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (3, 160, 160, 3), np.uint8)
+    keypoints = np.zeros((3, 133, 3))
+    keypoints[:2, 23:91] = np.concatenate([rng.uniform(40, 120, (2, 68, 2)), np.full((2, 68, 1), 0.9)], axis=2)
+    together = embed(frames, keypoints)
+    assert together.shape == (3, 128) and np.isnan(together[2]).all()
+    for frame in range(2):
+        alone = embed(frames[frame : frame + 1], keypoints[frame : frame + 1])[0]
+        np.testing.assert_allclose(together[frame], alone, rtol=0, atol=1e-6)
+    assert np.abs(together[0] - together[1]).max() > 1e-3
+
+
 def test_other_weights_are_refused_by_their_hash(embed, tmp_path, monkeypatch):
     (tmp_path / "other.dat").write_bytes(b"other weights")
     monkeypatch.setattr(dlib_face, "_packaged", lambda: tmp_path / "other.dat")

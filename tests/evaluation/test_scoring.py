@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -122,17 +124,20 @@ class MeanColourLatents:
 
 
 def test_latent_frechet_is_zero_for_the_truth_and_grows_with_damage(benchmark, monkeypatch):
-    from evaluation.scoring import score_puppets
+    from evaluation.scoring import measured, score_puppets
 
     def encode(_autoencoder, pixels):
         return pixels[:, :, ::4].unfold(3, 8, 8).unfold(4, 8, 8).mean(dim=(-1, -2))
 
-    monkeypatch.setattr(score_puppets, "encode_video", encode)
-    distance = score_puppets._LatentFrechet(MeanColourLatents(), benchmark)
-    frames = benchmark.frames.numpy()
-    same, darker, darkest = (
-        {score.metric: score.value for score in distance(damaged)}
-        for damaged in (frames, frames // 2 + 20, frames // 8)
-    )
+    monkeypatch.setattr(measured, "encode_video", encode)
+    frames, truth = benchmark.frames, measured.PuppetSets(Path(), benchmark, [], MeanColourLatents())
+    true = truth.videos("ground_truth", "pixels")
+
+    def distances(damaged):
+        other = measured.PuppetSets(Path(), replace(benchmark, frames=damaged), [], MeanColourLatents())
+        found = score_puppets._latent_distances(other.videos("ground_truth", "pixels"), true)
+        return {score.metric: score.value for score in found}
+
+    same, darker, darkest = (distances(damaged) for damaged in (frames, frames // 2 + 20, frames // 8))
     for name in ("latent_frechet", "latent_frechet_arms"):
         assert same[name] == pytest.approx(0.0, abs=1e-9) and 0.01 < darker[name] < darkest[name]

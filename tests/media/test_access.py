@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from assets.core.workspace import Workspace
-from media.access import AccessError, keep_private, mode_of_new
+from media.access import AccessError, keep_private
 from media.files import whole_directory, write_atomically
 from orchestration.doctor.access_findings import access
 from profiles import load_profile
@@ -38,7 +38,7 @@ def written(folder: Path) -> list[int]:
 def test_files_and_folders_are_their_owners_or_the_groups_or_as_the_shell_says(tmp_path, monkeypatch):
     assert written(tmp_path / "shell") == [0o755, 0o644, 0o755, 0o644]
     keep_private()
-    assert written(tmp_path / "owner") == [0o700, 0o600, 0o700, 0o600] and mode_of_new(0o666) == 0o600
+    assert written(tmp_path / "owner") == [0o700, 0o600, 0o700, 0o600]
     monkeypatch.setenv("OMNIHUMAN_ACCESS", "group")
     keep_private()
     assert written(tmp_path / "group") == [0o770, 0o660, 0o770, 0o660]

@@ -55,8 +55,8 @@ def test_where_everybody_is_shown_everything_there_is_no_mask_and_the_output_is_
     ones = given(reference=[1.0, 1.0], motion=[1.0, 1.0])
     made = model(**ones).sample
     assert masks == [None, None]
-    everything = lambda pieces, _: torch.ones((SAMPLES, 1, 1, sum(p.shape[1] for p in pieces)), dtype=torch.bool)  # noqa: E731
-    monkeypatch.setattr(transformer, "_key_mask", everything)
+    everything = lambda pieces, _: torch.ones((SAMPLES, sum(p.shape[1] for p in pieces)), dtype=torch.bool)  # noqa: E731
+    monkeypatch.setattr(transformer, "shown_tokens", everything)
     assert torch.equal(made, model(**ones).sample)
     assert masks[2] is not None
 

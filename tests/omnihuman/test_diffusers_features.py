@@ -7,7 +7,6 @@ from peft import LoraConfig
 from torch._dynamo.testing import CompileCounter
 
 from omnihuman import OmniHumanTransformer3DModel
-from omnihuman.transformer import LORA_TARGETS
 
 SIZES = {
     "num_attention_heads": 2,
@@ -114,7 +113,7 @@ def test_compiled_blocks_equal_eager_ones(model, inputs, compiler):
 
 def test_lora_trains_every_attention_and_survives_saving_and_fusing(model, inputs, tmp_path):
     base = {k: v.clone() for k, v in model.state_dict().items()}
-    model.add_adapter(LoraConfig(r=2, lora_alpha=4, target_modules=list(LORA_TARGETS)))
+    model.add_adapter(LoraConfig(r=2, lora_alpha=4, target_modules=list(model.lora_targets)))
     adapted = {name.rsplit(".lora_A", 1)[0] for name, _ in model.named_parameters() if ".lora_A." in name}
     attentions = {f"blocks.{i}.{name}" for i in range(2) for name in ("attn1", "attn2", "audio_attn")}
     outputs = {f"{name}.{'to_out' if name.endswith('audio_attn') else 'to_out.0'}" for name in attentions}

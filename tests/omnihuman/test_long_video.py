@@ -9,11 +9,11 @@ import torch
 
 from omnihuman.autoencoder import decode_video, encode_video, to_frames, to_pixels
 from omnihuman.conditions.audio import encode_audio
+from omnihuman.joint import dissolve
 from omnihuman.long_video import (
     LongVideo,
     _movement,
     as_batch,
-    dissolve,
     generate_segments,
     segment_noise,
     segment_seed,
@@ -88,44 +88,6 @@ def test_both_segments_start_from_the_same_noise_where_they_overlap():
         and torch.equal(cut[1][:, :, 2:], second[:, :, 2:])
         and not torch.equal(cut[1], second)
     )
-
-
-def test_a_dissolve_goes_from_the_old_to_the_new_in_equal_steps():
-    old, new = (
-        torch.full((1, 3, 5, 2, 2), -1.0, dtype=torch.bfloat16),
-        torch.full((1, 3, 9, 2, 2), 0.5, dtype=torch.bfloat16),
-    )
-    found = dissolve(old, new)
-    assert found.dtype == torch.bfloat16
-    torch.testing.assert_close(
-        found[0, 0, :, 0, 0].float(), torch.tensor([-1.0, -0.7, -0.4, -0.1, 0.2, *[0.5] * 4]), atol=0.005, rtol=0
-    )
-    assert torch.equal(dissolve(old[:, :, :0], new), new)
-
-
-def test_a_dissolve_keeps_detail_where_the_segments_differ_and_where_the_decoder_begins_soft():
-    old, new = (torch.randn(2, 3, count, 32, 32, generator=torch.Generator().manual_seed(count)) for count in (5, 9))
-    new[:, :, 0] *= 0.9  # as a causal decoder's first frame
-    detail = (dissolve(old, new).diff(dim=-1)).square().mean(dim=(0, 1, 3, 4)).sqrt()
-    assert detail.std() / detail.mean() < 0.02
-    plain = (
-        old.lerp(new[:, :, :5], torch.arange(5).view(1, 1, -1, 1, 1) / 5)
-        .diff(dim=-1)
-        .square()
-        .mean(dim=(0, 1, 3, 4))
-        .sqrt()
-    )
-    assert plain.min() / plain.max() < 0.8
-    still = old[:, :, :1].expand(-1, -1, 9, -1, -1)
-    torch.testing.assert_close(dissolve(still[:, :, :5], still), still)
-
-
-def test_a_dissolve_is_as_sharp_as_a_whole_new_latent_not_as_its_first_frame():
-    """A decoder makes two frames of one and draws one of them softer."""
-    noise = torch.randn(2, 3, 1, 32, 32, generator=torch.Generator().manual_seed(0)).expand(-1, -1, 17, -1, -1)
-    alternating = noise * (1 - 0.1 * (torch.arange(17) % 2)).view(1, 1, -1, 1, 1)
-    found = dissolve(noise[:, :, 12:] * 0.95, alternating)[:, :, :5].diff(dim=-1).square().mean(dim=(0, 1, 3, 4)).sqrt()
-    torch.testing.assert_close(found / found.mean(), torch.ones(5), atol=0.005, rtol=0)
 
 
 def test_the_overlap_is_the_old_segments_dissolved_into_the_new(pipeline, segments):

@@ -36,6 +36,7 @@ def test_a_batch_keeps_its_order_and_a_turned_picture_is_turned_back():
     ("bad", "message"),
     [
         (IMAGE[..., :2], "a picture is"),
+        (IMAGE[:0], "has none"),
         (IMAGE.astype(np.float32), "float in"),
         (IMAGE.astype(np.int64), "uint8"),
         ([IMAGE, IMAGE[:16]], "one size"),

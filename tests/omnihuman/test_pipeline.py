@@ -71,6 +71,10 @@ def test_two_steps_and_guidance_work_on_the_same_weights(pipeline):
     ("change", "message"),
     [
         ({"num_frames": 16}, r"4n\+1"),
+        ({"num_frames": -3}, r"4n\+1.* got -3"),
+        ({"num_inference_steps": 0}, "1 or more, got 0"),
+        ({"prompt": None}, "a prompt is a text.* got None"),
+        ({"prompt": ["A person.", 5]}, "a prompt is a text.* got 5"),
         ({"reference": None}, "reference image"),
         ({"height": 60, "width": 64}, "multiples of 16"),
     ],

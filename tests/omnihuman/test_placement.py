@@ -4,11 +4,16 @@ import pytest
 import torch
 from torch import nn
 
+from curation.scores import clip_media
+from curation.scores.clip_media import Bench
+from curation.scores.sound.music import MUSIC
 from networks.on_device import OnDevice
 from omnihuman import placement
 from omnihuman.pipeline import build_pipeline
 from omnihuman.placement import NoBfloat16, NoSuchDevice, check_bfloat16, choose_device, choose_dtype, place_pipeline
 from profiles import load_profile
+from profiles.scores import ScoresConfig
+from puppets import PuppetKeypoints
 from training.stages.model import build_transformer
 
 SIZES = ["transformer.num_layers=1"]
@@ -85,3 +90,30 @@ def test_what_nobody_chose_goes_unsaid_so_that_old_homes_stay_current():
 def test_a_judge_answers_on_the_processor_as_its_network_does():
     network, pictures = nn.Conv2d(3, 2, 3), torch.randn(1, 3, 8, 8)
     assert torch.equal(OnDevice(network, CPU)(pictures), network(pictures))
+
+
+def test_scores_compute_on_the_processor_unless_a_device_is_said_and_it_must_be_there(monkeypatch):
+    assert load_profile("laptop").curation.device == "cpu"
+    with pytest.raises(NoSuchDevice, match="curation.device is cuda, and this machine has cpu; choose one of them"):
+        placement.sharing_devices("cuda", None, "curation.device")
+    monkeypatch.setattr(placement.torch.cuda, "device_count", lambda: 2)
+    there, video = tuple(placement.sharing_devices("auto", None)), load_profile("laptop").video
+    bench = Bench(video, PuppetKeypoints(), (), 4, devices=there)
+    monkeypatch.setattr(clip_media.os, "getpid", iter(range(4)).__next__)
+    assert [bench.device for _ in range(4)] == ["cuda:0", "cuda:1"] * 2
+    elsewhere = Bench(video, PuppetKeypoints(), (), 4)
+    assert MUSIC.key(ScoresConfig(), bench) == MUSIC.key(ScoresConfig(), elsewhere), "no value is made anew for it"
+
+
+def test_a_network_that_judges_answers_on_one_thread_however_many_there_are():
+    before, used = torch.get_num_threads(), []
+    torch.set_num_threads(3)
+    try:
+        placed = OnDevice(torch.nn.Linear(2, 2), CPU)
+        placed.network.register_forward_hook(lambda *_: used.append(torch.get_num_threads()))
+        placed(torch.ones(1, 2))
+        with pytest.raises(RuntimeError):
+            placed(torch.ones(1, 3))
+        assert used == [1] and torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)

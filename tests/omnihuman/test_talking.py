@@ -12,6 +12,7 @@ from scipy.signal import resample_poly
 
 import omnihuman.guidance
 import omnihuman.pipeline
+from media import MediaError
 from media.framing import crop_to
 from omnihuman import OmniHumanPipeline
 from omnihuman.conditions.pictures import fit_reference
@@ -80,11 +81,20 @@ def test_every_form_of_a_sound_is_the_same_sound(folder):
         (list(np.zeros((200, 2), np.float32)), {"shortest": 1000}, "shorter than one frame"),
         (list(np.zeros((16_000, 2), np.float32)), {}, "16000 clips"),
         (np.zeros(9, np.float32), {"sample_rate": 16}, "in Hz"),
+        (np.zeros(9, np.float32), {"sample_rate": "16000"}, "in Hz"),
+        (0.5, {}, "path, an array, a tensor, or a list of these; got float"),
+        ((np.zeros(16_000, np.float32), 16_000), {}, "the rate as sample_rate="),
+        (np.full(16_000, 20_000.0, np.float32), {}, "divide them by 32768"),
     ],
 )
 def test_a_sound_that_could_be_two_things_or_is_none_is_refused_before_any_work(audio, change, message):
     with pytest.raises(ValueError, match=message):
         to_sounds(audio, **change)
+
+
+def test_a_file_that_is_not_there_is_named():
+    with pytest.raises(MediaError, match=r"nowhere.wav: the file cannot be opened .*check its path"):
+        to_sounds("nowhere.wav")
 
 
 def test_a_picture_goes_to_the_nearest_bucket_or_to_the_size_that_is_asked_for():
@@ -93,7 +103,13 @@ def test_a_picture_goes_to_the_nearest_bucket_or_to_the_size_that_is_asked_for()
     assert size == (64, 128) and np.array_equal(fitted[0], crop_to(wide[0].numpy(), 64, 128))
     assert fit_reference(wide, 32, 48, [(64, 64)])[0].shape == (1, 32, 48, 3)
     assert torch.equal(fit_reference(fitted, None, None, [])[0], fitted)
-    for height, width, message in ((64, None, "neither"), (60, 60, "multiples of 16"), (None, None, "multiples of 16")):
+    for height, width, message in (
+        (64, None, "neither"),
+        (60, 60, "multiples of 16"),
+        (None, None, "multiples of 16"),
+        (0, 0, "multiples of 16"),
+        (96_000, 96_000, "ask for less"),
+    ):
         with pytest.raises(ValueError, match=message):
             fit_reference(wide, height, width, [])
 
@@ -110,6 +126,8 @@ def test_sound_is_never_cut_in_silence(pipe, folder):
         pipe.talk(folder / "face.png", np.zeros(601 * 16_000, np.float32))
     with pytest.raises(ValueError, match="one picture and one sound"):
         pipe.talk(folder / "face.png", [PERSON.audio, PERSON.audio])
+    with pytest.raises(ValueError, match="holds all frames in memory, here 183 GiB"):
+        pipe.talk(folder / "face.png", PERSON.audio, seconds=1e6)
 
 
 def test_a_pose_gives_the_length_where_there_is_no_sound_and_must_not_end_first(pipe):

@@ -154,7 +154,7 @@ def test_no_packed_token_shares_a_video_tokens_rotation(wan, inputs, position):
 @torch.no_grad()
 def test_zero_position_has_no_temporal_rotation(wan, inputs):
     model = OmniHumanTransformer3DModel.from_wan(str(wan[1]), **NEW, reference_position="zero")
-    cosine, sine = model._packed_rotary(inputs[2]["reference"], 0, inputs[0]["hidden_states"])
+    cosine, sine = model.packed_tables(inputs[2]["reference"], 0, inputs[0]["hidden_states"])
     assert torch.all(cosine[..., : model.rope.t_dim] == 1) and torch.all(sine[..., : model.rope.t_dim] == 0)
 
 

@@ -13,7 +13,7 @@ from assets.core.workspace import Workspace
 from media.user_error import UserError
 from media.weights import WrongWeights
 from omnihuman import OmniHumanTransformer3DModel
-from omnihuman.wan.checkpoint import WanCheckpointError
+from omnihuman.bases.checkpoint import CheckpointError
 from omnihuman.wan.dialects.files import convert_file
 from omnihuman.wan.dialects.transformers import TransformerFileError
 from profiles import load_profile
@@ -65,19 +65,66 @@ def test_a_foreign_file_beside_diffusers_configuration_is_read_by_its_keys(wan: 
     assert OmniHumanTransformer3DModel.inspect_wan(file).loaded
     again = held | {f"{FIRST}.weight": held[f"model.diffusion_model.{FIRST}.weight"].clone()}
     save_file(again, file)
-    with pytest.raises(WanCheckpointError, match="keys under the names of two tools"):
+    with pytest.raises(CheckpointError, match="keys under the names of two tools"):
         OmniHumanTransformer3DModel.from_wan(file)
 
 
-@pytest.mark.parametrize("scales", ["scale_weight", "weight_scale", "scaling", ""])
-@pytest.mark.parametrize("kind", [torch.float8_e4m3fn, torch.int8])
-def test_numbers_of_eight_bits_are_refused_with_and_without_scales(wan: Path, tmp_path: Path, kind: torch.dtype, scales: str) -> None:  # fmt: skip
+@pytest.mark.parametrize("prefix", ["", "model.diffusion_model."])
+@pytest.mark.parametrize("rows", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "scales", "inputs"),
+    [
+        (torch.float8_e4m3fn, "scale_weight", "scale_input"),
+        (torch.float8_e4m3fn, "weight_scale", "input_scale"),
+        (torch.float8_e5m2, "scale_weight", ""),
+    ],
+)
+def test_fp8_beside_its_scales_is_what_it_stands_for(wan: Path, tmp_path: Path, kind: torch.dtype, scales: str, inputs: str, rows: bool, prefix: str) -> None:  # fmt: skip
+    held = load_file(wan / "files" / "original.safetensors")
+    expected = WanTransformer3DModel.from_pretrained(wan / "folder").state_dict()
+    names = {FIRST: "blocks.0.attn1.to_q", "blocks.1.ffn.0": "blocks.1.ffn.net.0.proj"}
+    for name, ours in names.items():
+        weight = held[f"{name}.weight"]
+        scale = (weight.abs().amax(dim=1) if rows else weight.abs().max()) / torch.finfo(kind).max
+        small = (weight / (scale[:, None] if rows else scale)).to(kind)
+        held |= {f"{name}.weight": small, f"{name}.{scales}": scale}
+        held |= {f"{name}.{inputs}": torch.tensor(3.0)} if inputs else {}
+        product = small.float() * (scale[:, None] if rows else scale)
+        assert (product - weight).norm() / weight.norm() < 0.08, "near what it was made of"
+        expected[f"{ours}.weight"] = product.bfloat16().float()
+    held["scaled_fp8"] = torch.zeros(2, dtype=kind)
+    save_file({f"{prefix}{key}": value for key, value in held.items()}, tmp_path / "fp8.safetensors")
+    found = built_from(tmp_path / "fp8.safetensors").state_dict()
+    for key, value in expected.items():
+        assert torch.equal(found[key].float(), value), key
+    assert OmniHumanTransformer3DModel.inspect_wan(tmp_path / "fp8.safetensors").dtypes[
+        "F8_E4M3" if kind == torch.float8_e4m3fn else "F8_E5M2"
+    ] == len(names)
+
+
+def test_a_scale_that_is_of_blocks_is_refused_with_both_shapes(wan: Path, tmp_path: Path) -> None:
+    held = load_file(wan / "files" / "original.safetensors")
+    held[f"{FIRST}.weight"] = held[f"{FIRST}.weight"].to(torch.float8_e4m3fn)
+    save_file(held | {f"{FIRST}.scale_weight": torch.ones(2, 2)}, tmp_path / "blocks.safetensors")
+    with pytest.raises(CheckpointError, match=r"scale_weight is \(2, 2\) in F32, and blocks.0.self_attn.q.weight is"):
+        built_from(tmp_path / "blocks.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("kind", "scales"),
+    [
+        *((torch.int8, scales) for scales in ("scale_weight", "weight_scale", "scaling", "")),
+        (torch.float8_e4m3fn, "scaling"),
+        (torch.float8_e4m3fn, ""),
+    ],
+)
+def test_numbers_of_eight_bits_are_refused_where_no_scale_of_a_known_name_is_beside_them(wan: Path, tmp_path: Path, kind: torch.dtype, scales: str) -> None:  # fmt: skip
     held = load_file(wan / "files" / "original.safetensors")
     held[f"{FIRST}.weight"] = held[f"{FIRST}.weight"].to(kind)
     if scales:
         held[f"{FIRST}.{scales}"] = torch.tensor(2.0)
     save_file(held, tmp_path / "small.safetensors")
-    with pytest.raises(WanCheckpointError, match="weights in (F8_E4M3|I8), such as blocks.0.self_attn.q.weight"):
+    with pytest.raises(CheckpointError, match="weights in (F8_E4M3|I8), such as blocks.0.self_attn.q.weight"):
         built_from(tmp_path / "small.safetensors")
 
 
@@ -97,7 +144,7 @@ def test_scales_of_numbers_that_are_whole_are_refused(wan: Path, tmp_path: Path)
     """Whoever made them means that the weights are multiplied."""
     held = load_file(wan / "files" / "original.safetensors") | {f"{FIRST}.scale_weight": torch.tensor(2.0)}
     save_file(held, tmp_path / "scaled.safetensors")
-    with pytest.raises(WanCheckpointError, match="left over: blocks.0.self_attn.q.scale_weight"):
+    with pytest.raises(CheckpointError, match="left over: blocks.0.self_attn.q.scale_weight"):
         built_from(tmp_path / "scaled.safetensors")
 
 
@@ -117,12 +164,12 @@ def test_what_is_no_safetensors_is_refused_by_name_wherever_a_path_is_taken(tmp_
     }
     workspace = Workspace(tmp_path, load_profile("laptop", PROFILE))
     for file, said in cases.items():
-        with pytest.raises(WanCheckpointError, match=said):
+        with pytest.raises(CheckpointError, match=said):
             built_from(file)
         with pytest.raises(GenerateError, match=f"{file.name} is one file, and a video takes a whole pipeline"):
             load_model(workspace, str(file))
     (tmp_path / "cut.gguf").write_bytes(b"GGUF")
-    with pytest.raises(WanCheckpointError, match="of an unknown architecture"):
+    with pytest.raises(CheckpointError, match="of an unknown architecture"):
         built_from(tmp_path / "cut.gguf")
 
 

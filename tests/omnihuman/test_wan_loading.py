@@ -267,8 +267,8 @@ def test_torch_dtype_converts_and_nothing_is_left_without_memory(folder):
 class WithTint(OmniHumanTransformer3DModel):
     """A made-up part that no list names."""
 
-    def _build_new_parts(self):
-        super()._build_new_parts()
+    def build_outside(self):
+        super().build_outside()
         self.tint = torch.nn.Parameter(torch.zeros(3))
 
 

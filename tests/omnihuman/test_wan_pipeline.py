@@ -342,7 +342,8 @@ def test_offloading_changes_nothing_and_reaches_every_network(parts, kind):
     offload(pipeline, kind)
     try:
         hooked = {name for name, model in networks(pipeline).items() if hasattr(model, "_hf_hook")}
-        assert hooked == set(networks(pipeline)) == set(OmniHumanPipeline.model_cpu_offload_seq.split("->"))
+        row = set(OmniHumanPipeline.model_cpu_offload_seq.split("->"))
+        assert hooked == set(networks(pipeline)) == row - {"text_encoder_2", "text_encoder_3"}
         made = call(pipeline, **everything()), long_video(pipeline)
         assert torch.equal(made[0], expected[0]) and torch.equal(made[1], expected[1])
         assert torch.equal(call(pipeline, **everything()), expected[0]), "with encodings that are kept"

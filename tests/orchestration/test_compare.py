@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from assets.core.workspace import Workspace
+from assets.kinds import detectors
 from assets.kinds.judging.judges import SyncNetJudge
 from evaluation.benchmark.puppet_benchmark import build_puppets
 from evaluation.metrics import Network
@@ -41,12 +42,19 @@ def test_a_folder_is_compared_on_the_puppet_benchmark(workspace, baseline):
     assert "Methods on 4 samples of puppets" in page
 
 
-def test_a_folder_of_real_clips_takes_the_benchmarks_place_and_knows_no_puppet_truth(workspace, baseline, tmp_path):
+def test_a_folder_of_real_clips_takes_the_benchmarks_place_and_knows_no_puppet_truth(
+    workspace, baseline, tmp_path, monkeypatch
+):
+    hidden = []
+    monkeypatch.setattr(
+        detectors, "face_hider", lambda profile: lambda picture: hidden.append(picture.shape) or picture
+    )
     out = compare_folders(workspace, [f"A={baseline}"], baseline, NetworkPaths(), resamples=10, output=tmp_path / "out")
     page = (out / "comparison.md").read_text()
     scored, unmeasured = page.split("## Not measured")
     assert "mouth r↑" not in scored and "AKD↓" in scored and "| mouth r↑ | the samples are no puppets" in unmeasured
     assert "HKC" in page and (out / "scores.parquet").is_file()
+    assert hidden and set(hidden) == {(64, 64, 3)}, "faces of real clips are hidden where reports.blur_faces says so"
 
 
 def test_what_is_no_baseline_or_no_network_is_said(workspace, baseline, tmp_path):

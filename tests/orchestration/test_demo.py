@@ -13,7 +13,12 @@ import pandas as pd
 import psutil
 import pytest
 
+from assets.core.names import STREAMING_STUDENT
+from assets.core.workspace import Workspace
+from assets.kinds.streaming_student import register_streaming
 from evaluation.benchmark.cost import without_costs
+from evaluation.scoring.gate import Decision
+from profiles import load_profile
 from tests import forked
 from tests.docs import new_users_log
 from tests.orchestration import first_hour
@@ -310,6 +315,19 @@ def test_a_study_trains_its_variants_beside_what_stands_and_only_once(demo):
     folder = root / "data" / "ablation_study" / "stage_order"
     assert pd.read_parquet(folder / "ablation.parquet")["status"].tolist() == ["scored", "scored"]
     assert all((folder / name).stat().st_size > 1000 for name in ("scores.png", "contact_sheet.png"))
+
+
+def test_a_streaming_student_is_made_from_the_demos_and_champion_where_its_gate_lets_it_pass(demo):
+    root = demo[0]
+    few = "streaming.teacher_forcing=1 streaming.critic_warmup=1 streaming.steps=1 streaming.batch_size=4"
+    run(root, "-m", "assets", "streaming_student", OMNIHUMAN_SET=f"{SIZES} {few}")
+    scores = json.loads((root / "data" / "streaming_student" / "streaming.json").read_text())
+    assert len(scores["rows"]) == 4 and not all(check["passed"] for check in scores["checks"])
+    workspace = Workspace(root, load_profile("laptop", f"{SIZES} {few}".split()))
+    assert workspace.registry.aliases(STREAMING_STUDENT) == {"challenger": 1}
+    let_pass = Decision(promote=True, reasons=[], checks=[])
+    assert [register_streaming(workspace, let_pass) for _ in range(2)] == [2, 3]
+    assert workspace.registry.aliases(STREAMING_STUDENT) == {"challenger": 3, "champion": 3, "previous": 2}
 
 
 def test_a_new_shard_makes_only_what_depends_on_it(demo):

@@ -227,7 +227,7 @@ def test_a_file_without_sound_is_refused_by_name(tmp_path):
     (tmp_path / "text.wav").write_text("no sound")
     for name, message in (
         ("mute.mp4", "no audio stream"),
-        ("text.wav", "not a video container"),
+        ("text.wav", "no video and no sound that FFmpeg can read"),
         ("gone.wav", "no such file"),
     ):
         with pytest.raises(GenerateError, match=f"{name}.*{message}"):
@@ -252,7 +252,12 @@ def test_a_picture_without_a_face_or_with_several_people_is_refused(tmp_path, fi
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("one.png", "1 x 1 pixels"), ("text.png", "neither a picture nor a video"), ("gone.png", "no such file")],
+    [
+        ("one.png", "1 x 1 pixels"),
+        ("text.png", "neither a picture nor a video"),
+        ("gone.png", "no such file"),
+        ("", "is a folder"),
+    ],
 )
 def test_a_reference_that_cannot_be_used_is_refused(tmp_path, name, message):
     Image.new("RGB", (1, 1)).save(tmp_path / "one.png")
@@ -290,6 +295,8 @@ def test_lengths_that_do_not_match_are_refused_with_both(files):
     assert {n: frames_wanted(VIDEO, None, SoundTrack(np.zeros(n, np.float32), ()), {}, 17) for n in lengths} == lengths
     with pytest.raises(GenerateError, match="less than one frame"):
         frames_wanted(VIDEO, 0.01, sound, {}, 17)
+    with pytest.raises(GenerateError, match="longer than 6 hours.* in parts"):
+        frames_wanted(VIDEO, 1e9, sound, {}, 17)
 
 
 def test_png_and_latents_are_chosen_by_the_name(workspace, model, files, tmp_path):

@@ -43,6 +43,7 @@ class Made:
     prepared: list[Prepared]
     said: str
     device: str = ""  # that the profile says in the end
+    quantise: str = ""  # as well
 
     @property
     def one(self) -> Prepared:
@@ -77,6 +78,8 @@ CASES = [
     Case("--seconds nan", refused="--seconds nan is no length"),
     Case("--model {here}/model", lambda made, here: made.model.name == str(here / "model")),
     Case("--model champion", refused="no version with alias 'champion'"),
+    Case("--model champion --image {here}/gone.png", refused="gone.png: no such file"),  # before any model is looked for
+    Case("--model champion --audio {here}/voice.wav --audio {here}", refused="is a folder; name one file in it"),
     Case("--seed 7", lambda made, here: made.one.video.seeds == [7] and made.one.provenance.seed == 7),
     Case("--steps 3", lambda made, here: made.one.video.steps == 3 and made.one.provenance.steps == 3),
     Case("--activate audio --pose {here}/gone.mp4", lambda made, here: made.one.provenance.conditions["on"] == ["text", "reference", "audio"]),
@@ -95,6 +98,7 @@ CASES = [
     Case("--no-mark", lambda made, here: made.one.provenance.marked is False and "is up to you" in made.said),
     Case("--mark", lambda made, here: made.one.provenance.marked is True and "is up to you" not in made.said),
     Case("--device cpu", lambda made, here: made.device == "cpu"),
+    Case("--quantise fp8", lambda made, here: made.quantise == "fp8"),
     Case("--profile {here}/fast.yaml", refused="profile fast has 25"),
 ]  # fmt: skip
 
@@ -159,7 +163,8 @@ def call(here, loaded, tmp_path, monkeypatch, capsys) -> Callable[[Case], Made]:
     handed: list = []
 
     def keep(workspace, model, prepared, progress=None) -> list[Path]:
-        handed.append((model, prepared, workspace.profile.evaluation.device))
+        evaluation = workspace.profile.evaluation
+        handed.append((model, prepared, evaluation.device, evaluation.quantise))
         return [one.request.output for one in prepared]
 
     monkeypatch.setattr(
@@ -179,8 +184,8 @@ def call(here, loaded, tmp_path, monkeypatch, capsys) -> Callable[[Case], Made]:
         if case.refused:
             assert case.refused in said and not handed
             return Made(loaded, [], said)
-        [(model, prepared, device)] = handed
-        return Made(model, prepared, said, device)
+        [(model, prepared, device, quantise)] = handed
+        return Made(model, prepared, said, device, quantise)
 
     yield run
     loaded.pipeline.register_modules(vae=own_decoder)

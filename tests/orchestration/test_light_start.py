@@ -13,6 +13,7 @@ HEAVY = (
     "dagster",
     "diffusers",
     "mlflow",
+    "model_signing",
     "numpy",
     "pandas",
     "pyarrow",
@@ -39,3 +40,12 @@ def test_help_and_a_mistyped_option_import_nothing_heavy(arguments):
     )
     assert done.returncode == (0 if "--help" in arguments else 2)
     assert ("Usage" in done.stdout or "No such option" in done.stderr) and done.stderr.splitlines()[-1] == "imported:"
+
+
+def test_listing_versions_imports_no_model():
+    """It reads tables and the registry; with torch and diffusers it took three times the seconds."""
+    code = (
+        "import sys, assets.questions.registered_versions; print(*{'torch', 'diffusers', 'dagster'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from assets.core.dvc_stages import ensure_repository
 from assets.core.workspace import Workspace
-from assets.kinds.signed_snapshots import sign_snapshot, statement_of, verify_for_registration
+from assets.kinds.signed_snapshots import sign_snapshot, statement_of, take_signature_along, verify_for_registration
 from assets.past.who_saw import who_saw
 from curation.errors import CurationError
 from media.photographs import png_with_text
@@ -18,8 +18,8 @@ from orchestration.commands.cli import app
 from orchestration.past.lineage_answers import LineageError, as_json, as_lines, look_up
 from orchestration.past.lineage_page import HEIGHT, WIDTH, write_lineage_page
 from profiles import load_profile
+from provenance.signed_list import TamperedFiles
 from provenance.signing import Statement
-from provenance.weights import TamperedFiles
 from tests.orchestration.rounds import CHAIN, SHARD, commit_lock, put_raw_clips, put_round
 from tests.provenance.cases import flip, pictures, save_png, signed
 from tracking.model_address import CHAMPION
@@ -169,6 +169,26 @@ def test_a_snapshot_of_before_is_signed_when_a_version_is_registered(workspace, 
     monkeypatch.setenv("OMNIHUMAN_SIGNING", "off")
     sign_snapshot(home)
     assert not statement_of(home, NEW).exists(), "what is frozen unsigned has no list of an earlier freeze"
+
+
+def test_a_list_that_lies_where_it_did_before_is_still_asked(workspace, tmp_path, monkeypatch):
+    home = Workspace(tmp_path / "home", workspace.profile)
+    shutil.copytree(workspace.root, home.root)
+    sign_snapshot(home)
+    before = home.var / "signatures" / "training_snapshot" / f"{NEW}.json"
+    before.parent.mkdir(parents=True)
+    statement_of(home, NEW).rename(before)
+    verify_for_registration(home, NEW)
+    assert not statement_of(home, NEW).exists(), "it was asked, and nothing was signed anew"
+    take_signature_along(home, home.root)
+    assert statement_of(home, NEW).read_bytes() == before.read_bytes()
+    statement_of(home, NEW).unlink()
+    flip(home.data("training_snapshot") / "samples.parquet")
+    with pytest.raises(TamperedFiles, match=r"samples\.parquet is not the file that was signed"):
+        verify_for_registration(home, NEW)
+    monkeypatch.setenv("OMNIHUMAN_SIGNING", "off")
+    sign_snapshot(home)
+    assert not before.exists()
 
 
 def test_an_unknown_clip_is_an_error(workspace):

@@ -1,5 +1,5 @@
 """From an inbox of people to a promotion decision, by the published profile of Wan2.1-1.3B: its dtype, ratios, guidance, shifts, buckets and networks,
-cut in depth, width, pixels and steps alone. The people are filmed (clips out of packages, whose sound is nobody's speech) and rendered (they speak); the
+on two ranks, cut in depth, width, pixels and steps alone. The people are filmed (clips out of packages, whose sound is nobody's speech) and rendered (they speak); the
 networks are small and random, in the published layouts."""
 
 import json
@@ -15,6 +15,7 @@ import yaml
 from curation.intake.real_clips import BENCHMARK_CLIPS
 from media import encode_clip
 from people.render import render
+from profiles import load_profile
 from profiles.judging import PACKAGED
 from tests import forked, keys_read, published_networks
 from tests.curation.test_networks import POSE_HEIGHT, POSE_WIDTH, SIDE, constant_network, simcc_of, yolox_cells
@@ -23,6 +24,9 @@ from tests.evaluation.test_networks_by_path import pooling_network, scripted
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(1800)]
 ROOT = Path(__file__).resolve().parents[2]
 TRAINED, HELD_OUT = range(20), range(100, 102)  # identities
+TRAININGS = (
+    "stage_1_checkpoint", "stage_2_checkpoint", "stage_3_checkpoint", "consistency_student", "adversarial_image_student", "distilled_student",
+)  # fmt: skip
 REAL = (
     "single_face.mp4",
     "face_noface.mov",
@@ -92,12 +96,13 @@ def cut_down(weights: Path) -> dict:
         "text": "face_visibility >= 0.5",
         "audio": "has_audio",
     }
-    profile["engine"] |= {"ranks": 1, "micro_batch": 2, "checkpoint_every": 2}
+    profile["engine"] |= {"ranks": 2, "checkpoint_every": 2}
     for stage in ("stage_1", "stage_2", "stage_3", "consistency"):
         profile[stage] |= {"steps": 2, "batch_size": 4, "warmup_steps": 1}
     profile["consistency"]["grid"] = 8
     for phase in ("adversarial_images", "adversarial_videos"):
-        profile[phase] |= {"steps": 2, "batch_size": 4, "micro_batch": 2}
+        profile[phase] |= {"steps": 2, "batch_size": 4}
+    profile["adversarial_images"]["micro_batch"] = 2
     profile["evaluation"] |= {"held_out_people": 0.25, "clips": 2, "teacher_steps": 2, "bootstrap": 20}
     profile["evaluation"]["benchmarks"] += [PACKAGED]
     profile["evaluation"]["networks"] |= {"syncnet": None, "inception": None}
@@ -233,6 +238,13 @@ def test_published_networks_and_pixels_score_people_on_both_benchmarks(judged):
     absent = pd.read_parquet(judged[0] / "data" / "benchmark_scores" / "unmeasured.parquet")
     remedies = absent.drop_duplicates("metric").set_index("metric")["remedy"]
     assert "evaluation.networks.syncnet" in remedies["sync_c"] and "evaluation.networks.inception" in remedies["fid"]
+
+
+def test_it_was_trained_on_two_ranks_in_bfloat16_in_passes_as_shipped(judged, home):
+    engine = load_profile(str(home / "wan.yaml")).engine
+    assert (engine.ranks, engine.precision, engine.micro_batch, engine.zero_stage) == (2, "bf16", 1, 2)
+    trained = [log.stem for log in (judged[0] / "var" / "logs").glob("*.log") if "rank 1 of " in log.read_text()]
+    assert sorted(trained) == sorted(TRAININGS), "what launches them says which process is which rank"
 
 
 def test_the_gate_refuses_what_random_networks_cannot_tell(judged):

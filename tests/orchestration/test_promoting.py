@@ -16,14 +16,14 @@ import pytest
 
 from assets.core.names import STUDENT, TRANSFORMER
 from assets.core.workspace import Workspace
-from assets.kinds.registration.promotion import SCORES, SLICES
+from assets.kinds.registration.version_files import SCORES, SLICES
 from assets.questions.registered_versions import version_rows
 from evaluation.benchmark.puppet_benchmark import build_puppets
 from evaluation.scoring.score_table import SLICE_COLUMNS
 from omnihuman.digests import weights_digest
 from orchestration.past.promoting import Refused, promote_version, roll_back
 from profiles import load_profile
-from provenance.weights import TamperedWeights
+from provenance.signed_list import TamperedFiles
 from tracking.version_origin import VersionOrigin
 
 pytestmark = pytest.mark.end_to_end
@@ -206,7 +206,7 @@ def swap(workspace, server, folder) -> int:
 
 def test_weights_swapped_after_registration_are_refused_by_name(workspace, server, champion, tmp_path):
     version = swap(workspace, server, tmp_path / "swapped")
-    with pytest.raises(TamperedWeights, match=r"model\.safetensors is not the file that was signed"):
+    with pytest.raises(TamperedFiles, match=r"model\.safetensors is not the file that was signed"):
         promote_version(workspace, version)
 
 

@@ -18,15 +18,21 @@ from assets.core.dvc_stages import ensure_repository
 from assets.core.names import FROM_SCRATCH
 from assets.core.steps import AssetError
 from assets.core.workspace import Workspace
+from assets.kinds.features_left import features_left
+from assets.kinds.signed_snapshots import sign_snapshot, verify_for_registration
 from assets.make.execute import is_current
 from assets.make.mark_current import adopt
 from assets.past.dvc_remote import REMOTE_VARIABLE, missing_outputs, push_restore_points
 from assets.past.restore_points import find_restore_point, fitting, keep_restore_point, restore_points
+from media.store.listing import RemoteFolder
+from media.store.objects import ObjectStore
 from orchestration.commands.cli import app
 from orchestration.past.restored_events import report_restored
 from orchestration.past.restoring import RestoreError, restore
 from profiles import load_profile
+from provenance.signed_list import TamperedFiles
 from tests.orchestration.rounds import CHAIN, SHARD, commit, put_raw_clips, put_snapshot
+from tests.provenance.cases import flip
 
 pytestmark = pytest.mark.end_to_end  # whole DVC repositories, pushed and pulled
 
@@ -73,6 +79,7 @@ def made(tmp_path_factory):
         ensure_repository(found)
         for version, (name, digest, clips) in enumerate((("old", OLD, [A, B]), ("new", NEW, [B])), start=1):
             put_state(found, name, digest, clips, version)
+            sign_snapshot(found)
             keep_restore_point(found)
             assert not push_restore_points(found).waiting
         return root
@@ -152,16 +159,48 @@ def test_the_older_state_comes_back_and_dvc_and_the_pipeline_have_nothing_to_do(
     assert holds(workspace.root) == NEW_STATE
 
 
-def test_a_folder_becomes_a_workspace_of_its_own_and_the_other_stays(workspace, tmp_path):
+def test_a_folder_becomes_a_workspace_of_its_own_and_the_other_stays(workspace, tmp_path, caplog):
     restored = restore(workspace, "1", tmp_path / "past")
     assert holds(tmp_path / "past") == OLD_STATE and holds(workspace.root) == NEW_STATE
     assert not set(status(tmp_path / "past")) & set(WHOLE) and restored.outdated == []
     assert "omnihuman-student 1 is not in MLflow's store" in restored.notes[0], "which is no part of a snapshot"
+    verify_for_registration(Workspace(tmp_path / "past", workspace.profile), OLD)
+    assert "was not signed" not in caplog.text
     with pytest.raises(RestoreError, match="is not empty"):
         restore(workspace, NEW[:6], tmp_path / "past")
 
 
-def test_a_fresh_clone_pulls_a_state_and_has_nothing_to_do(workspace, made, tmp_path, monkeypatch):
+def test_features_can_stay_in_the_remote_and_a_training_is_told_where(workspace, tmp_path):
+    restore(workspace, "1", tmp_path / "past", leave=["condition_features"])
+    past = Workspace(tmp_path / "past", workspace.profile)
+    assert holds(past.root) == OLD_STATE and not past.data("condition_features").exists()
+    url, _, listing = features_left(past).partition("#")
+    assert listing == find_restore_point(workspace, "1").outputs["condition_features"]
+    left = {
+        path.relative_to(workspace.data("condition_features"))
+        for path in workspace.data("condition_features").rglob("*.*")
+    }
+    assert {Path(name) for name in RemoteFolder(ObjectStore(url), listing).files} == left
+    assert features_left(workspace) == "", "here they are on the disk"
+    with pytest.raises(RestoreError, match="is there, of whatever state"):
+        restore(workspace, OLD, leave=["condition_features"])
+    with pytest.raises(RestoreError, match="has no nothing"):
+        restore(workspace, OLD, leave=["nothing"])
+
+
+def test_what_dvc_does_not_bring_comes_by_the_lists_of_the_remote(workspace, tmp_path, monkeypatch, capsys):
+    def fetch(repo: Repo) -> int:
+        raise RuntimeError("DVC does not know this store any more")
+
+    shutil.rmtree(cache_folder(workspace))
+    monkeypatch.setattr(Repo, "fetch", fetch)
+    restore(workspace, "1", tmp_path / "past")
+    assert holds(tmp_path / "past") == OLD_STATE
+    said = capsys.readouterr().err
+    assert "DVC does not know this store any more" in said and "by their hashes" in said
+
+
+def test_a_fresh_clone_pulls_a_state_and_has_nothing_to_do(workspace, made, tmp_path, monkeypatch, caplog):
     """What git keeps, and `dvc pull`: no cache, no records, no Dagster home."""
     clone = tmp_path / "clone"
     clone.mkdir()
@@ -177,6 +216,12 @@ def test_a_fresh_clone_pulls_a_state_and_has_nothing_to_do(workspace, made, tmp_
         repo.pull([f"{clone / 'dvc.yaml'}:{name}" for name in WHOLE])
         assert repo.reproduce([f"{clone / 'dvc.yaml'}:registered_model"]) == [], "`dvc repro` has nothing to do"
     pulled = Workspace(clone, workspace.profile)
+    verify_for_registration(pulled, NEW)
+    assert "was not signed" not in caplog.text, "its signed list came with what git keeps"
+    flip(pulled.data("training_snapshot") / "samples.parquet")
+    with pytest.raises(TamperedFiles, match=r"samples\.parquet is not the file that was signed"):
+        verify_for_registration(pulled, NEW)
+    flip(pulled.data("training_snapshot") / "samples.parquet")
     assert holds(clone) == NEW_STATE and {name for name, _ in adopt(pulled)} == set(WHOLE)
     assert all(is_current(pulled, STEPS[name], SHARD if STEPS[name].sharded else None) for name in WHOLE)
     monkeypatch.delenv(REMOTE_VARIABLE)

@@ -1,7 +1,8 @@
-"""Three days: the first shard, nothing new, a drifted shard, and then a withdrawn clip. Which steps ran, and why."""
+"""Four days: the first shard, nothing new, a drifted shard, people who ask for what clips hardly show; then a withdrawn clip. Which steps ran, and why."""
 
 import json
 import os
+import time
 
 import dagster as dg
 import numpy as np
@@ -16,6 +17,7 @@ from orchestration.past.withdrawing import withdraw_clips
 from puppets import render
 from tests.orchestration.ticks import PER_SHARD, Automation, drop
 from tracking.model_address import CHAMPION
+from tracking.served_log import FILE, Served, ServedLog
 
 pytestmark = pytest.mark.end_to_end
 STAGES = ("stage_1_checkpoint", "stage_2_checkpoint", "stage_3_checkpoint")
@@ -87,6 +89,10 @@ class Days:
         return self.workspace.registry.at_alias("omnihuman-student", CHAMPION)
 
 
+def scores_of(workspace, shard):
+    return pd.read_parquet(workspace.data("clip_scores", shard) / "scores.parquet")
+
+
 def drop_dark(workspace, seeds):
     """Clips at half the brightness of all earlier ones."""
     for seed in seeds:
@@ -97,12 +103,22 @@ def drop_dark(workspace, seeds):
             os.utime(file, (1e9, 1e9))
 
 
+def ask_for(workspace, clips, times):
+    """As many rows in the log of what was served as a server would write whose users send what these clips show."""
+    columns = ["brightness", "seconds"]
+    values = clips[columns].astype(float).to_dict("records")
+    log = ServedLog(workspace.var / FILE)
+    for number in range(times):
+        log.add(Served(f"job-{number}", time.time(), "m", "completed", features=values[number % len(values)]))
+    return log
+
+
 def decision(request):
     return json.loads(open(request.tags["omnihuman/refresh_record"]).read())
 
 
 @pytest.mark.timeout(1800)
-def test_three_days_and_a_withdrawal(workspace):
+def test_four_days_and_a_withdrawal(workspace):
     with dg.instance_for_test() as instance:
         days = Days(workspace, instance)
         days.curation.tick_conditions()
@@ -155,6 +171,24 @@ def test_three_days_and_a_withdrawal(workspace):
         )
         assert days.champion().tags["earlier_snapshots"] == old
         assert isinstance(days.night(), dg.SkipReason), "the champion now knows all clips"
+
+        # Day 4: what people send is dark, and so are the few new clips; too few to be judged for themselves.
+        served = ask_for(workspace, scores_of(workspace, second[0]), 60)
+        skipped = days.night()
+        assert isinstance(skipped, dg.SkipReason) and "no clips of today are nearer" in skipped.skip_message
+        drop_dark(workspace, range(720_000, 720_004))
+        third, _ = days.day()
+        assert len(scores_of(workspace, third[0])) == 4 < workspace.profile.refresh.min_clips
+        request = days.night()
+        found = decision(request)
+        assert len(found["reasons"]) == 1 and found["start"] == "champion"
+        assert found["reasons"][0].startswith("what is asked of the champion drifted from its clips")
+        assert "brightness (PSI" in found["reasons"][0] and "today's clips are nearer" in found["reasons"][0]
+        assert days.train(request, ["training_snapshot", *STAGES]) == {"training_snapshot", *STAGES}
+        assert [days.record(stage)["steps"] for stage in STAGES] == [0, 0, 2]
+        learnt = pd.read_parquet(workspace.data("training_snapshot") / "samples.parquet")["clip_id"]
+        assert set(scores_of(workspace, third[0])["clip_id"]) <= set(learnt)
+        served.forget(days=0)
 
         # A clip is withdrawn: the champion's weights saw it, so training begins from scratch, without it.
         gone = pd.read_parquet(workspace.data("raw_clips", first[0]) / "clips.parquet")["clip_id"].iloc[0]

@@ -21,7 +21,7 @@ from websockets.sync.client import connect
 
 from assets.core.workspace import open_workspace
 from assets.kinds.registration.model_card import samples
-from assets.kinds.registration.promotion import SHEET, VIDEO
+from assets.kinds.registration.version_files import SHEET, VIDEO
 from orchestration.dagster_location.instance import open_instance
 from tests.orchestration.serving import PATIENCE, browser_page, started
 from tests.orchestration.ticks import PER_SHARD, Automation, drop

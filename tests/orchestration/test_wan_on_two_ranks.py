@@ -1,7 +1,7 @@
 """The larger published profile, cut down, from an inbox to a distilled student on two ranks under ZeRO-3, as it ships.
 
-The cuts are those of the flow of people (`test_cut_down_profile.py` names them), carried over key by key; micro-batches and ZeRO are as shipped, ranks
-are two, and no ranks share a sample's tokens, which takes accelerators. The smaller profile goes the whole way in `test_people_flow.py`.
+The cuts are those of the flow of people (`test_cut_down_profile.py` names them), carried over key by key, and no ranks share a sample's tokens, which
+takes accelerators. The smaller profile goes the whole way in `test_people_flow.py`, on two ranks too.
 """
 
 import os
@@ -30,11 +30,9 @@ def shipped(name: str) -> dict:
 
 
 def cut_for_two_ranks(weights: Path) -> dict:
-    """A published profile with the flow's cuts, on two ranks, in passes of one sample as shipped."""
+    """The larger profile with the flow's cuts, on two ranks, in passes of one sample as shipped."""
     before, cut, profile = leaves(shipped(SMALLER)), leaves(cut_down(weights)), shipped(LARGER)
     changed = {key: value for key, value in cut.items() if before.get(key, "nothing") != value}
-    kept = ("engine.micro_batch", "adversarial_videos.micro_batch")
-    changed = {key: value for key, value in changed.items() if not key.startswith(kept)}
     for key, value in changed.items():
         section, _, last = key.rpartition(".")
         at = profile
@@ -42,7 +40,6 @@ def cut_for_two_ranks(weights: Path) -> dict:
             at = at.setdefault(part, {})
         at[last] = value
     profile["gate"] = cut_down(weights)["gate"]  # without the criteria of networks that are left out
-    profile["engine"]["ranks"] = 2
     profile["name"] = LARGER
     # Processors share no tokens through the product; with that said away, two ranks do in tests/training/test_engine.py and test_parity.py.
     profile["adversarial_videos"]["sequence_parallel"] = 1

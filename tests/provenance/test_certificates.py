@@ -1,6 +1,7 @@
 """Keys: made on first use, or by path; every one that cannot sign is refused with what to do."""
 
 import stat
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,7 +10,13 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from orchestration.doctor.signing_findings import signing
-from provenance.certificates import _make_development, load_credentials, own_certificates
+from provenance.certificates import (
+    DEVELOPMENT,
+    _make_development,
+    load_credentials,
+    load_weights_credentials,
+    own_certificates,
+)
 from provenance.settings import ProvenanceError, SigningSettings, notes, read_settings
 from tests.provenance.cases import issue, save_pair
 
@@ -30,7 +37,7 @@ def use(monkeypatch, variables: dict[str, str]) -> SigningSettings:
 def test_the_development_certificate_is_of_c2pas_profile_and_its_key_is_the_owners(tmp_path):
     made = load_credentials(read_settings())
     extensions = made.certificate.extensions
-    assert made.development and made.algorithm == "es256"
+    assert made.development and made.algorithm == "ed25519"
     assert not extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     assert extensions.get_extension_for_class(x509.KeyUsage).value.digital_signature
     assert list(extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == [
@@ -52,12 +59,53 @@ def test_processes_that_begin_together_end_with_one_certificate(tmp_path):
     assert sorted(path.name for path in (tmp_path / "keys").iterdir()) == ["certificate.pem", "development.pem"]
 
 
+def test_the_development_certificate_of_weights_is_another_where_that_of_exports_is_of_no_curve(tmp_path):
+    exports, weights = (load(read_settings()) for load in (load_credentials, load_weights_credentials))
+    assert (exports.algorithm, weights.algorithm) == ("ed25519", "es256")
+    assert load_weights_credentials(read_settings()).certificate == weights.certificate
+    assert own_certificates(read_settings()) == [exports.certificate, weights.certificate]
+    given_away = x509.load_pem_x509_certificates((tmp_path / "keys" / "certificate.pem").read_bytes())
+    assert given_away == [exports.certificate, weights.certificate]
+    assert stat.S_IMODE((tmp_path / "keys" / "development-weights.pem").stat().st_mode) == 0o600
+
+
+def test_a_development_certificate_of_before_that_is_of_a_curve_signs_weights_too(tmp_path):
+    certificate, key = issue(DEVELOPMENT)
+    files = save_pair(tmp_path / "before", (certificate, key))
+    (tmp_path / "keys").mkdir()
+    both = b"".join(Path(files[f"OMNIHUMAN_{name}"]).read_bytes() for name in ("CERTIFICATE", "KEY"))
+    (tmp_path / "keys" / "development.pem").write_bytes(both)
+    (tmp_path / "keys" / "development.pem").chmod(0o600)
+    assert load_weights_credentials(read_settings()).certificate == certificate
+    assert [path.name for path in (tmp_path / "keys").iterdir()] == ["development.pem"]
+
+
 def test_a_named_certificate_signs_in_place_of_the_development_one(monkeypatch, tmp_path):
     root = issue("Root", authority=True)
     leaf = issue("Studio", by=root)
     found = load_credentials(use(monkeypatch, save_pair(tmp_path / "own", leaf, root[0])))
     assert found.certificate == leaf[0] and not found.development and found.chain.count(b"BEGIN") == 2
     assert not (tmp_path / "keys").exists()
+
+
+def test_a_key_that_was_exchanged_or_opened_while_the_process_runs_is_read_again(monkeypatch, tmp_path):
+    settings = use(monkeypatch, save_pair(tmp_path / "own", issue("First")))
+    first = load_credentials(settings)
+    assert load_credentials(settings) is first
+    second = issue("Second")
+    save_pair(tmp_path / "own", second)
+    assert load_credentials(settings).certificate == second[0]
+    (tmp_path / "own" / "key.pem").chmod(0o640)
+    with pytest.raises(ProvenanceError, match="others may read"):
+        load_credentials(settings)
+
+
+def test_a_certificate_that_expires_while_the_process_runs_is_refused(monkeypatch, tmp_path):
+    settings = use(monkeypatch, save_pair(tmp_path / "own", issue("Short", days=(-1, 3 / 86_400))))
+    load_credentials(settings)
+    time.sleep(4)  # validity counts in whole seconds
+    with pytest.raises(ProvenanceError, match="not today"):
+        load_credentials(settings)
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,14 @@
 
 import errno
 import json
+import multiprocessing
 import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import av
@@ -19,8 +21,9 @@ from media.decode import decode_clip
 from media.segments import SegmentedVideo
 from provenance.outcomes import CHANGED, NO_MARK, UNTOUCHED, exit_code
 from provenance.settings import ProvenanceError
+from provenance.signature import read_signature
 from provenance.signing import SOURCE_TYPE, Signer, Statement
-from provenance.verify import verify_files
+from provenance.verify import verify_files, whom_we_trust
 from tests.provenance.cases import STATEMENT, issue, pictures, save_mp4, save_pair, save_png, signed
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +39,7 @@ def settings(monkeypatch, tmp_path) -> None:
 
 
 def signature(path: Path, certificate: Path | None = None):
-    return verify_files([path], certificate)[0].layers[0]
+    return read_signature(path, whom_we_trust(certificate))
 
 
 @pytest.mark.parametrize(("save", "name", "kind"), [(save_mp4, "a.mp4", "video/mp4"), (save_png, "a.png", "image/png")])
@@ -60,9 +63,8 @@ def test_a_public_reader_validates_what_we_signed(save, name, kind, tmp_path):
 
 def test_an_untouched_file_is_ours_and_says_what_made_it(tmp_path):
     found = signature(signed(save_mp4(tmp_path / "a.mp4")))
-    assert (found.outcome, found.reason) == (UNTOUCHED, "intact") and found.says[
-        "model"
-    ] == "omnihuman-student version 3"
+    assert (found.outcome, found.reason) == (UNTOUCHED, "intact")
+    assert found.says["model"] == "omnihuman-student version 3" and f"{found.says['model']}, 20" in found.told
 
 
 def test_signing_leaves_pictures_and_sound_as_they_were(tmp_path):
@@ -195,6 +197,23 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path):
     assert target.read_bytes() == b"old" and sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4", "keys", "out.mp4"]
 
 
+def test_a_process_that_was_forked_after_signing_signs_too(tmp_path):
+    """What C2PA's library made for the parent it refuses in the child."""
+    signed(save_png(tmp_path / "parent.png"))
+    path = save_png(tmp_path / "child.png")
+    child = multiprocessing.get_context("fork").Process(target=signed, args=(path,))
+    child.start()
+    child.join()
+    assert child.exitcode == 0 and signature(path).outcome == UNTOUCHED
+
+
+def test_threads_sign_with_one_key(tmp_path):
+    paths = [save_png(tmp_path / f"{number}.png") for number in range(16)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(signed, paths))
+    assert {signature(path).outcome for path in paths} == {UNTOUCHED}
+
+
 def test_credentials_of_inputs_are_kept_and_their_names_are_not(tmp_path):
     face = signed(save_png(tmp_path / "jane-doe.png"), Statement({"model": "another"}, "an earlier picture"))
     (tmp_path / "notes.txt").write_text("hello")
@@ -250,6 +269,8 @@ def test_the_command_says_it_in_words_codes_and_json(tmp_path):
     assert done.returncode == 4 and "proves nothing" in done.stdout
     done = verify(tmp_path / "nowhere.mp4")
     assert done.returncode == 1 and done.stderr.startswith("error: ") and len(done.stderr.splitlines()) == 1
+    with pytest.raises(ProvenanceError, match=r"is a folder; name its files"):
+        verify_files([ours, tmp_path])
 
 
 def test_verifying_needs_neither_torch_nor_the_model():

@@ -5,13 +5,17 @@ from datetime import date
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from media import encode_clip
+from omnihuman.exporting.marking import Marking
 from provenance.outcomes import CHANGED, NO_MARK, UNTOUCHED
 from provenance.verify import verify_files
 from provenance.watermark.find import find
 from provenance.watermark.mark import mark
 from provenance.watermark.payload import CODED, Payload, decode, encode
+from puppets import render
+from puppets.measure import measure
 
 PAYLOAD = Payload(3, date(2026, 11, 29))
 
@@ -50,6 +54,25 @@ def test_the_mark_is_found_where_it_was_put_and_costs_at_most_forty_decibels(siz
     assert 10 * np.log10(255**2 / error) >= 40
     found = find(marked)
     assert found.marked and found.in_place and found.payload == PAYLOAD
+
+
+def test_thin_discs_of_full_colour_keep_it_in_an_enlarged_picture():
+    """Each channel of a disc is at an end: a step up or down would move the two others alone, and the colour would pale."""
+    clips = [render(90_000_001 + number, frames=5).frames for number in range(4)]
+    plain, marked = (
+        [Marking(False, payload, None).pictures(torch.from_numpy(clip), 16)[:, ::4, ::4] for clip in clips]
+        for payload in (None, PAYLOAD)
+    )
+    before, after = (np.mean([measure(pictures).mass for pictures in kind]) for kind in (plain, marked))
+    assert not (plain[0] == marked[0]).all() and abs(after - before) < 0.001 * before
+
+
+def test_a_film_that_goes_from_black_to_white_and_vivid_things_in_it_keep_the_mark():
+    fade = np.concatenate([film(2), np.zeros((1, 256, 256, 3), np.uint8), np.full((1, 256, 256, 3), 255, np.uint8)])
+    cv2.rectangle(fade[0], (0, 0), (60, 255), (255, 0, 0), -1)
+    marked = mark(fade, PAYLOAD)
+    assert (marked[0, :, :60] == fade[0, :, :60]).all(), "full red has no room"
+    assert find(marked).payload == PAYLOAD
 
 
 def test_scaled_cut_and_both_it_is_still_read():

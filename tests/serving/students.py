@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,12 @@ from assets.core.workspace import Workspace
 from omnihuman.pipeline import build_pipeline
 from serving.http.request_limits import Limits
 from serving.http.server_metrics import ServerMetrics
-from serving.model_choice import load_beside, load_model
+from serving.model_choice import load_model, with_loras
 from serving.versions.canary import CanaryRule
 from serving.versions.follow import Follower
 from serving.versions.served_models import ServedModels
 from serving.videos.jobs import JobStore
-from serving.videos.server import ServerSettings, build_app, make_worker
+from serving.videos.server import ServerSettings, build_app, make_worker, next_version
 from tests.orchestration.serving import PROFILE, save_inputs
 from tracking.model_address import CHAMPION, ModelAddress
 from tracking.served_log import FILE, ServedLog
@@ -95,12 +94,12 @@ class Served:
 def served(home: Path, rule: CanaryRule = AT_ONCE, **settings: Any) -> Iterator[Served]:
     """A server on the champion of `home`, whose follower looks when it is told to."""
     workspace = Workspace(home, PROFILE)
-    models = ServedModels(load_model(workspace, CHAMPION), rule)
     store = JobStore(workspace.var / "video_jobs", Limits(waiting=600, per_client=600))
-    metrics = ServerMetrics(store, models)
     said = ServerSettings(limits=store.limits, **settings)
+    models = ServedModels(with_loras(load_model(workspace, CHAMPION), said.loras), rule)
+    metrics = ServerMetrics(store, models)
     log = ServedLog(workspace.var / FILE)
     worker = make_worker(workspace, models, store, metrics, said, log)
-    follower = Follower(workspace.registry, ALIAS, models, partial(load_beside, workspace), seconds=3600.0)
+    follower = Follower(workspace.registry, ALIAS, models, next_version(workspace, said), seconds=3600.0)
     with TestClient(build_app(worker, metrics, said, follower, log), base_url="http://127.0.0.1") as client:
         yield Served(client, home, models, follower, log)

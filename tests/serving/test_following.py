@@ -1,10 +1,16 @@
 """The server follows the alias under load: promotion, a canary that fails, rollback, an alias that vanishes; no request fails."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from safetensors.torch import save_file
 
+from assets.core.names import STUDENT
 from assets.core.workspace import Workspace
-from serving.model_choice import load_beside, load_model
+from media import sha256_of_file
+from omnihuman.exports import read_provenance
+from serving.model_choice import ModelShelf, load_beside, load_model
 from serving.versions.canary import CanaryRule
 from tests.orchestration.serving import PROFILE
 from tests.serving.students import ALIAS, home_with_students, served
@@ -46,15 +52,53 @@ def test_promotion_rollback_and_a_vanished_alias_fail_no_request(home):
         assert 'omnihuman_version_events{kind="switch"} 2.0' in server.client.get("/metrics").text
 
 
+def lora(file: Path, width: int) -> Path:
+    """A LoRA of one matrix of Wan's first block."""
+    stem = "diffusion_model.blocks.0.self_attn.q"
+    save_file(
+        {f"{stem}.lora_A.weight": torch.ones(2, width), f"{stem}.lora_B.weight": torch.ones(width, 2)},
+        file,
+    )
+    return file
+
+
+def test_every_version_is_served_with_the_operators_loras_and_one_that_does_not_fit_stops_no_video(home, tmp_path):
+    config = load_model(Workspace(home, PROFILE), "champion").pipeline.transformer.config
+    file = lora(tmp_path / "style.safetensors", config.num_attention_heads * config.attention_head_dim)
+    digest = sha256_of_file(file)
+    with served(home, loras=[(file, 0.5)]) as server:
+        for number in (1, 2):
+            server.promote(number)
+            assert server.models.current.pipeline.loras() == {digest: 0.5}
+            job = server.ask(number)
+            assert versions([server.made(job)]) == [number]
+            (tmp_path / "made.mp4").write_bytes(server.client.get(f"/v1/videos/{job}/content").content)
+            assert read_provenance(tmp_path / "made.mp4")["loras"] == {digest: 0.5}
+        lora(file, 5120)
+        server.promote(1)
+        assert server.models.current.version == 2 and "style.safetensors does not fit" in server.models.wrong
+        assert versions([server.made(server.ask(3))]) == [2]
+    Workspace(home, PROFILE).registry.set_alias(STUDENT, "champion", 1)
+
+
+def test_the_pages_shelf_adds_loras_to_the_model_that_is_asked_for(home, tmp_path):
+    workspace = Workspace(home, PROFILE)
+    config = load_model(workspace, "champion").pipeline.transformer.config
+    file = lora(tmp_path / "style.safetensors", config.num_attention_heads * config.attention_head_dim)
+    shelf = ModelShelf(workspace, [(file, 2.0)])
+    for model in ("champion", str(home / "student-2")):
+        assert shelf.get(model).pipeline.loras() == {sha256_of_file(file): 2.0}
+
+
 @pytest.mark.parametrize(
     ("broken", "why"),
     [
-        (3, "100% of its 2 videos fail the check 'sharpness', 0% of the served version's"),
-        (4, "1 of its 1 videos could not be made"),
+        (3, "4 of its 4 videos fail the check 'sharpness', 0 of the served version's"),
+        (4, "4 of its 4 videos could not be made, 0 of the served version's"),
     ],
 )
 def test_a_canary_that_draws_nothing_or_cannot_draw_is_taken_back_and_nobody_gets_its_videos(home, broken, why):
-    with served(home, CanaryRule(share=0.9, videos=5, least=2)) as server:
+    with served(home, CanaryRule(share=0.9, videos=8, least=4, alpha=0.9)) as server:
         server.promote(1)
         assert versions([server.made(server.ask(99))]) == [1]
         server.promote(broken)

@@ -13,9 +13,12 @@ from curation.scores.picture.luma import grey
 from curation.scores.sound.level import audio_rms_db
 from media import read_audio, sha256_of_file
 from media.photographs import read_photograph
+from omnihuman.exports import read_provenance
+from profiles import load_profile
 from serving.versions.canary import CanaryRule
 from serving.versions.served_models import ServedModels
 from serving.videos.log_page import add_log
+from tests.serving import students
 from tests.serving.students import home_with_students, served
 from tracking.served_log import DAY, FILE, Served, ServedLog, ServedLogError, served_features
 
@@ -92,6 +95,22 @@ def test_what_is_asked_for_is_kept(home):
         server.made(name)
         assert server.log.latest(1)[0].settings["prompt"] == "Kept words."
         assert (home / "var" / "video_jobs" / name / "inputs" / "image" / "face.png").is_file()
+
+
+def test_weights_in_eight_bits_are_served_promoted_and_said(home, tmp_path, monkeypatch):
+    pytest.importorskip("torchao")
+    monkeypatch.setattr(
+        students, "PROFILE", load_profile("laptop", ["transformer.num_layers=2", "evaluation.quantise=int8"])
+    )
+    with served(home) as server:
+        name = server.ask()
+        server.made(name)
+        assert server.log.latest(1)[0].settings["quantised"] == "int8"
+        (tmp_path / "made.mp4").write_bytes(server.client.get(f"/v1/videos/{name}/content").content)
+        assert read_provenance(tmp_path / "made.mp4")["quantised"] == "int8"
+        server.promote(2)
+        assert (server.models.current.version, server.models.current.quantised) == (2, "int8")
+        server.promote(1)
 
 
 def test_others_than_this_machine_see_the_log_with_a_key_for_it_alone(tmp_path):

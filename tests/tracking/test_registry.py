@@ -1,16 +1,20 @@
 """Aliases move, versions keep their files, and nothing is pickled."""
 
+import hashlib
 import os
+import shutil
 import socket
 from pathlib import Path
 
 import pytest
 
+from provenance.certificates import load_credentials
 from provenance.settings import read_settings
-from provenance.weights import FILE, TamperedWeights, verify_folder
+from provenance.signed_list import FILE, TamperedFiles, sign_files
+from provenance.weights import BUNDLE, REGISTRATION, verify_folder
 from tracking.mlflow_store import connect
 from tracking.model_address import ModelAddress
-from tracking.registry import Registry, RegistryError, champion_folder
+from tracking.registry import SIGNED, Registry, RegistryError, champion_folder
 from tracking.runs import open_run
 from tracking.tracker import StoreError, Tracker
 from tracking.version_origin import VersionOrigin
@@ -141,12 +145,59 @@ def test_one_changed_byte_of_a_version_is_refused_by_the_name_of_its_file(tracke
     assert verify_folder(folder, read_settings()).about == {"model": "signed-test", "snapshot_digest": "cd34"}
     weights = folder / "transformer" / "weights.safetensors"
     weights.write_text("wEights")
-    with pytest.raises(TamperedWeights, match=r"transformer/weights.safetensors is not the file that was signed"):
+    with pytest.raises(TamperedFiles, match=r"transformer/weights.safetensors is not the file that was signed"):
         registry.folder("signed-test", version.version)
     weights.write_text("weights")
-    (folder / FILE).unlink()  # the version's tag says that there was one
-    with pytest.raises(TamperedWeights, match="no signed list"):
+    (folder / BUNDLE).unlink()  # the version's tag says that there was one
+    with pytest.raises(TamperedFiles, match="is not signed"):
         registry.folder("signed-test", version.version)
+
+
+def test_a_folder_with_links_and_names_of_any_kind_is_registered_as_it_was_signed(
+    tracker: Tracker, tmp_path: Path
+) -> None:
+    folder = save_folder(tmp_path / "model", "weights")
+    shutil.move(folder / "transformer", tmp_path / "elsewhere")
+    (folder / "transformer").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RegistryError, match="transformer is a link to a folder"):
+        Registry(tracker).register("links-test", folder)
+    (folder / "transformer").unlink()
+    shutil.copytree(tmp_path / "elsewhere", folder / "transformer")
+    (folder / "linked.json").symlink_to(folder / "transformer" / "weights.safetensors")
+    for name in ("a b.json", "ä ß.json", ".gitattributes"):
+        (folder / name).touch()
+    made = Registry(tracker).register("links-test", folder)
+    found = Registry(tracker).folder("links-test", made.version)
+    assert (found / "linked.json").read_text() == "weights"
+    (folder / "nowhere").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(TamperedFiles, match="nowhere is neither a file nor a folder"):
+        Registry(tracker).register("links-test", folder)
+    assert len(Registry(tracker).versions("links-test")) == 1
+
+
+def test_another_versions_signed_files_are_not_taken_for_this_ones(tracker: Tracker, tmp_path: Path) -> None:
+    registry = Registry(tracker)
+    one, two = (registry.register("swap-test", save_folder(tmp_path / name, name)) for name in ("one", "two"))
+    first, second = (registry.folder("swap-test", made.version) for made in (one, two))
+    shutil.copytree(first, second, dirs_exist_ok=True)
+    with pytest.raises(TamperedFiles, match="is not what was registered as version 2 of swap-test"):
+        registry.folder("swap-test", two.version)
+
+
+def test_a_version_signed_before_model_signing_was_used_is_taken_still(tracker: Tracker, tmp_path: Path) -> None:
+    registry = Registry(tracker)
+    version = registry.register("earlier-test", save_folder(tmp_path / "model", "weights"))
+    folder = registry.folder("earlier-test", version.version)
+    for name in (BUNDLE, REGISTRATION):
+        (folder / name).unlink()
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    statement = sign_files(files, {"model": "earlier-test"}, load_credentials(read_settings()))
+    (folder / FILE).write_bytes(statement)
+    registry.set_tags("earlier-test", version.version, {SIGNED: hashlib.sha256(statement).hexdigest()})
+    assert registry.folder("earlier-test", version.version) == folder
+    (folder / "transformer" / "weights.safetensors").write_text("wEights")
+    with pytest.raises(TamperedFiles, match=r"transformer/weights.safetensors is not the file that was signed"):
+        registry.folder("earlier-test", version.version)
 
 
 def test_a_version_without_a_signature_is_taken_with_a_warning(

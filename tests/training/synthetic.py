@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from safetensors.torch import load_file, save_file
 
 from curation.features.feature_writer import BucketWriter, TextWriter
 from profiles import load_profile
-from tests.forked import WarmTraining
+from tests.forked import WarmTraining, interpreter
 from training.run.jobs import TrainingJob
 from training.run.launch import launch_command, launch_environment
 
@@ -45,6 +46,10 @@ TINY = [
     "adversarial_videos.batch_size=4",
     "adversarial_videos.critic_warmup=2",
     "slim_decoder.batch_size=4",
+    "streaming.batch_size=4",
+    "streaming.teacher_forcing=3",
+    "streaming.critic_warmup=2",
+    "streaming.window=2",
 ]
 
 
@@ -136,20 +141,26 @@ def make_job(
     )
 
 
-def start(job: TrainingJob, ranks: int = 1, warm: bool = True) -> subprocess.Popen:
-    """Start the training in its own process group: forked by the session's warm server, or by the real DeepSpeed launcher."""
+def start(job: TrainingJob, ranks: int = 1, warm: bool = True, anew: bool = False) -> subprocess.Popen:
+    """Start the training in its own process group: forked by the session's warm server, or by the real DeepSpeed launcher.
+
+    That launcher and its ranks are forked by the session's server too, unless they are to make their imports `anew`.
+    """
     path = job.write(Path(job.work) / "job.json")
     engine = job.profile.engine.model_copy(update={"ranks": ranks})
     environment = launch_environment() | {"OMP_NUM_THREADS": "1"}
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     if warm:
         return WarmTraining([path, ranks], env=environment, **pipes)
-    return subprocess.Popen(launch_command(path, engine), env=environment, start_new_session=True, **pipes)
+    command, python = launch_command(path, engine), None if anew else str(interpreter(Path(job.work)))
+    # The supervisor, which is the first, imports next to nothing, and whoever started it looks at its children.
+    command[1:] = [python if python and part == sys.executable else part for part in command[1:]]
+    return subprocess.Popen(command, env=environment, start_new_session=True, **pipes)
 
 
-def finish(job: TrainingJob, ranks: int = 1, warm: bool = True) -> str:
+def finish(job: TrainingJob, ranks: int = 1, warm: bool = True, anew: bool = False) -> str:
     """Run to the end and return the output; a failure shows its last lines."""
-    process = start(job, ranks, warm)
+    process = start(job, ranks, warm, anew)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output[-4000:]
     return output

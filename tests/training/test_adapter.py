@@ -18,11 +18,11 @@ from media import sha256_of_file
 from media.records import ProductRecord, SnapshotRecord, TrainedOnRecord
 from media.weights import WrongWeights
 from omnihuman import OmniHumanTransformer3DModel
+from omnihuman.bases.weights import new_weights
 from omnihuman.digests import weights_digest
 from omnihuman.errors import MissingWeights
 from omnihuman.wan.dialects.adapters import read_adapter
 from omnihuman.wan.dialects.tensor_files import read_header
-from omnihuman.wan.weights import new_weights
 from profiles.conditions import SUBSETS
 from profiles.schema import LoraConfig
 from tests.training.synthetic import finish, make_job, write_snapshot

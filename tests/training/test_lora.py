@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from omnihuman import OmniHumanTransformer3DModel
-from omnihuman.wan.weights import new_parameters
+from omnihuman.bases.weights import new_parameters
 from profiles.schema import LoraConfig
 from training.run.product import rebuild
 from training.stages.lora import add_lora, merged
@@ -43,14 +43,14 @@ def test_only_the_low_rank_update_and_new_parts_are_trained(model):
 class WithBrightness(OmniHumanTransformer3DModel):
     """A made-up condition: one parameter of the model and one of its first block, of which no list knows."""
 
-    def _build_new_parts(self):
-        super()._build_new_parts()
+    def build_outside(self):
+        super().build_outside()
         self.brightness = torch.nn.Parameter(
             torch.zeros(self.config.num_attention_heads * self.config.attention_head_dim)
         )
 
-    def _embed_video(self, hidden_states, inputs):
-        return super()._embed_video(hidden_states, inputs) + self.brightness
+    def embed_video(self, hidden_states, inputs):
+        return super().embed_video(hidden_states, inputs) + self.brightness
 
 
 def test_a_part_that_nobody_listed_is_found_and_trained(given):

@@ -31,19 +31,20 @@ def root(tmp_path_factory):
         ("consistency", "consistency", True),
         ("adversarial", "adversarial_images", True),
         ("adversarial", "adversarial_videos", True),
+        ("streaming", "streaming", True),
         ("decoder", "slim_decoder", True),
     ],
 )
 def test_a_killed_run_continues_to_the_same_curve_and_weights(root, kind, section, warm, monkeypatch):
     parents = {"parent": str(root / "parent")} | (
-        {"diffusion_parent": str(root / "parent")} if kind == "adversarial" else {}
+        {"diffusion_parent": str(root / "parent")} if kind in ("adversarial", "streaming") else {}
     )
     # In minutes where a step takes long: published adversarial phases end before their first checkpoint by steps.
     timed = ["engine.checkpoint_every=1000", "engine.checkpoint_minutes=0.0001"] if section == BY_TIME else []
     whole = make_job(root, f"{section}-whole", kind, section, STEPS, timed, **parents)
     broken = make_job(root, f"{section}-broken", kind, section, STEPS, timed, **parents)
     monkeypatch.setenv(keys_read.VARIABLE, str(root / f"{section}-keys"))
-    finish(whole, warm=warm)
+    finish(whole, warm=warm, anew=not warm)
     if section == "slim_decoder":  # the flow that trains a published profile whole leaves it out
         published = yaml.safe_load((Path(__file__).parents[2] / "profiles" / "wan2.1-1.3b.yaml").read_text())[section]
         assert not keys_read.unread({section: published}, root / f"{section}-keys")

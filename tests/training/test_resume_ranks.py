@@ -55,9 +55,8 @@ def test_one_killed_rank_of_two_ends_the_other_and_the_same_command_goes_on(root
     while not (latest.is_file() and json.loads(latest.read_text())["step"] >= 4):
         assert process.poll() is None, process.communicate()[0][-4000:]
         time.sleep(0.05)
-    victim = next(
-        child for child in psutil.Process(process.pid).children(recursive=True) if "--local_rank=1" in child.cmdline()
-    )
+    rank = {"--local_rank=1", str(Path(broken.work) / "job.json")}
+    victim = next(found for found in psutil.process_iter(["cmdline"]) if rank <= set(found.info["cmdline"] or ()))
     victim.kill()
     output, _ = process.communicate(timeout=120)
     assert process.returncode != 0 and "exits with return code = -9" in output, output[-4000:]

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from tests.training.synthetic import finish, losses, make_job, start, write_snapshot
-from training.run.stopping import STOPPED, stop_file
+from training.run.stopping import stop_file
+from training.run.supervise import STOPPED
 
 pytestmark = pytest.mark.end_to_end
 RARELY = "engine.checkpoint_every=1000"

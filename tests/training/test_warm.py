@@ -65,12 +65,38 @@ def test_a_forked_process_has_its_own_session_folder_environment_and_arguments(s
         ("import atexit; atexit.register(print, 'at exit')", 0, "at exit"),
         ("import os; os.kill(os.getpid(), 9)", -9, ""),
         ("import sys; sys.exit('refused')", 1, "refused"),
+        ("import sys; sys.exit()", 0, ""),
+        ("raise KeyboardInterrupt", -2, "KeyboardInterrupt"),
+        (
+            "import threading, time; threading.Thread(target=lambda: (time.sleep(0.5), print('waited for'))).start()",
+            0,
+            "waited for",
+        ),
+        ("print('flushed', end='')", 0, "flushed"),
     ],
-    ids=["exit code", "exception", "exit handlers", "killed", "message"],
+    ids=[
+        "exit code",
+        "exception",
+        "exit handlers",
+        "killed",
+        "message",
+        "no code",
+        "interrupted",
+        "threads",
+        "output",
+    ],
 )
 def test_it_ends_as_any_python_process_does(server, code, status, said):
     ended, printed = answer(server, code)
     assert ended == status and said in printed
+
+
+def test_what_was_imported_is_not_taken_apart(server):
+    """That would copy what all forked processes share."""
+    code = "import sys\nclass Kept:\n  def __del__(self): print('taken apart')\nsys.modules['kept'] = Kept()"
+    assert answer(server, code) == (0, "")
+    python = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "taken apart" in python.stdout
 
 
 def test_two_forked_processes_draw_other_random_numbers(server):

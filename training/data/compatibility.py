@@ -10,6 +10,7 @@ from omnihuman.conditions.hearing import Hearing
 from omnihuman.digests import weights_digest
 from profiles import ProfileError, resolve_source
 from profiles.conditions import STRONGEST, SUBSETS, TABLE
+from profiles.networks import NETWORKS
 from profiles.schema import Bucket, Profile
 
 COLUMNS = ("sample_id", "clip_id", "shard", "bucket", "row", *SUBSETS, "reference_outside", "has_motion")
@@ -62,11 +63,17 @@ def check_encoders(made_with: Mapping[str, object], profile: Profile, snapshot: 
         SnapshotError: the features were made with other weights.
     """
     different = []
-    for name in ("autoencoder", "text", "audio"):
-        source = getattr(profile.encoders, name)
-        here = _digest(source) if name in made_with else None
-        if here is not None and made_with[name] != here:
-            different.append(f"{name}: made with {str(made_with[name])[:12]}, the profile's {source} is {here[:12]}")
+    for name in NETWORKS if made_with else ():
+        source, made = getattr(profile.encoders, name), made_with.get(name)
+        if source is None or made is None:
+            if name in ("text_2", "text_3") and (source is None) != (made is None):
+                different.append(
+                    f"{name}: made with {str(made)[:12] if made else 'none'}, the profile names {source or 'none'}"
+                )
+            continue
+        here = _digest(source)
+        if here is not None and made != here:
+            different.append(f"{name}: made with {str(made)[:12]}, the profile's {source} is {here[:12]}")
     hearing = _hearing(profile.encoders.audio) if "hearing" in made_with else None
     if hearing is not None and made_with["hearing"] != hearing:
         different.append(

@@ -1,5 +1,6 @@
 """Rows of feature files by byte range, in either layout: what is resident is what was asked for."""
 
+import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,16 +8,41 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from media.features.remote import RemoteFeatures
 from media.features.rows import ShardRows
 from media.features.tensor_file import OpenFiles
+from media.store.block_cache import BlockCache
 from training.data.compatibility import SnapshotError
+from training.run.jobs import TrainingJob
+
+GIB_VARIABLE, CACHE_VARIABLE = "OMNIHUMAN_FEATURES_GIB", "OMNIHUMAN_CACHE"
+GIB = 50.0
+
+
+def feature_rows(job: TrainingJob) -> "FeatureRows":
+    """The rows that a job trains on: its folder's, and out of the object store those of shards that are not there.
+
+    Raises:
+        SnapshotError: the size of the cache is no number.
+        media.store.objects.StoreError: the store's address is none.
+    """
+    root = Path(job.features_root)
+    if not job.features_remote:
+        return FeatureRows(root)
+    given = os.environ.get(GIB_VARIABLE, "") or str(GIB)
+    try:
+        most = int(float(given) * 2**30)
+    except ValueError as error:
+        raise SnapshotError(f"{GIB_VARIABLE} is {given!r}; give a number of GiB") from error
+    place = os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "omnihuman"
+    return FeatureRows(root, RemoteFeatures(job.features_remote, BlockCache(Path(place) / "features", most)))
 
 
 class FeatureRows:
-    """Reads rows out of `ROOT/<shard>/`. Threads may share it."""
+    """Reads rows out of `ROOT/<shard>/`, and those of shards that are not there out of `remote`. Threads may share it."""
 
-    def __init__(self, root: Path):
-        self.root = root
+    def __init__(self, root: Path, remote: RemoteFeatures | None = None):
+        self.root, self._remote = root, remote
         self._files, self._shards = OpenFiles(), dict[str, ShardRows]()
         self._lock = threading.Lock()
 
@@ -65,7 +91,8 @@ class FeatureRows:
 
     def _shard(self, shard: str, bucket: str) -> ShardRows:
         if shard not in self._shards:
-            self._shards[shard] = ShardRows(self.root / shard, self._files)
+            remote = None if (self.root / shard / "samples.parquet").is_file() else self._remote
+            self._shards[shard] = ShardRows(self.root / shard, self._files) if remote is None else remote.shard(shard)
         try:
             self._shards[shard].parts(bucket)
         except FileNotFoundError as error:

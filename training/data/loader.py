@@ -38,7 +38,7 @@ class SnapshotData:
     def __init__(
         self,
         snapshot: Path,
-        features_root: Path,
+        features: Path | FeatureRows,
         profile: Profile,
         subset: str,
         seed: int,
@@ -51,7 +51,7 @@ class SnapshotData:
 
         Args:
             snapshot: folder with snapshot.json and samples.parquet.
-            features_root: folder with one folder of features per shard.
+            features: folder with one folder of features per shard, or rows wherever they are (`feature_rows`).
             profile: buckets, encoders and model that the features must fit.
             subset: one of `profiles.conditions.SUBSETS`.
             seed: of order and draws.
@@ -75,7 +75,7 @@ class SnapshotData:
                 "ingest clips that pass its predicate"
             )
         self.profile, self.seed, self.ratios = profile, seed, ratios
-        self.rows = FeatureRows(features_root)
+        self.rows = features if isinstance(features, FeatureRows) else FeatureRows(features)
         check_encoders(record.encoders, profile, snapshot)
         # Columns as arrays: a cell of a data frame costs a hundred times one of an array.
         self._column = {name: self.table[name].to_numpy() for name in self.table.columns}

@@ -8,17 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from omnihuman.bases.model import OmniHumanModel
 from omnihuman.precision import cast_weights
-from omnihuman.transformer import OmniHumanTransformer3DModel
 from profiles.schema import AdversarialConfig
 from training.data.compatibility import SnapshotError
 from training.data.conditions import Conditions
+from training.data.feature_rows import feature_rows
 from training.data.loader import SnapshotData
 from training.data.rank_batch import RankBatch
 from training.distillation.critic_probe import Probe, kept_for, probe_conditions
 from training.distillation.discriminator import Discriminator
 from training.distillation.distillation_card import write_card
 from training.distillation.gradient_cosine import GradientCosine
+from training.distillation.one_step import one_step
 from training.distillation.probe_validation import ProbeValidation
 from training.distillation.updates import Draw, discriminator_step, draw_parts, generator_step, samples_judged
 from training.engine.deepspeed_engine import (
@@ -40,7 +42,7 @@ from training.run.jobs import TrainingJob
 from training.run.product import write_transformer
 from training.run.recorder import Recorder
 from training.run.stopping import of_rank_0
-from training.stages.model import build_transformer
+from training.stages.model import build_transformer, check_takes_videos
 
 
 def train_adversarial(job: TrainingJob) -> dict[str, Any]:
@@ -57,15 +59,19 @@ class AdversarialPhase(Training):
 
     averaged = "generator"
     validation: ProbeValidation
+    generator: Any
+    generate = staticmethod(one_step)
+    look: type[ProbeValidation] = ProbeValidation
 
     def __init__(self, job: TrainingJob):
         self.job, profile = job, job.profile
         self.config: AdversarialConfig = getattr(profile, job.section)
         self.images = job.section == "adversarial_images"
+        check_takes_videos(profile, job.section)
         self.rank = torch.distributed.get_rank()
         shared = ranks_of_a_sample(profile.engine, self.config)
         self.replica, self.replicas = self.rank // shared, data_replicas(shared)
-        self.steps = self.config.critic_warmup + self.config.steps
+        self.steps = self.config.updates
         # APT section 4.4: no clipping.
         engine = cut_into_passes(profile.engine, self.config, self.replicas)
         self.engine_config = engine.model_copy(update={"gradient_clipping": 0.0, "sequence_parallel": shared})
@@ -75,14 +81,14 @@ class AdversarialPhase(Training):
             self._build_probe()
         )  # before the engines: its teacher is whole on every rank, and gone when they are built
         self._build_engines()
-        self.validation = ProbeValidation(self.config, probe, self.g_engine, self.average)
+        self.validation = self.look(self.config, probe, self.g_engine, self.average)
 
     def _open(self, held_out: bool = False) -> SnapshotData:
         job, config, seed = self.job, self.config, self.config.seed + (201 if self.images else 301)
         profile = job.profile.model_copy(update={"engine": self.engine_config})
         return SnapshotData(
             Path(job.snapshot),
-            Path(job.features_root),
+            feature_rows(job),
             profile,
             "text",
             seed,
@@ -109,7 +115,7 @@ class AdversarialPhase(Training):
         self.engines = {"generator": self.g_engine, "discriminator": self.d_engine}
         self.cosine = GradientCosine(self.g_engine)
 
-    def _transformer(self, parent: str | None) -> OmniHumanTransformer3DModel:
+    def _transformer(self, parent: str | None) -> OmniHumanModel:
         model, shared = (
             build_transformer(self.job.profile, parent, self.config.seed),
             self.engine_config.sequence_parallel,
@@ -131,7 +137,7 @@ class AdversarialPhase(Training):
         rows = rows[(rows["bucket"] == rows["bucket"].iloc[0]) & (rows["audio"] | (not wanted.audio))]
         batch = data.chosen(list(rows.index[: self.config.probe.conditions]), wanted)
         shift = self.job.profile.evaluation.sampling.shift
-        probe = Probe(self.config, batch.as_images() if self.images else batch, shift)
+        probe = Probe(self.config, batch.as_images() if self.images else batch, shift, self.generate)
         path, fingerprint = Path(self.job.work) / "probe.safetensors", job_fingerprint(self.job, self.digest)
         fingerprint = fingerprint if shift == 1.0 else f"{fingerprint}-shift-{shift:g}"
         if of_rank_0(lambda: kept_for(path, fingerprint)):
@@ -149,19 +155,29 @@ class AdversarialPhase(Training):
 
         The generator is not trained after a discriminator's update that was not finite: neither has then stepped.
         """
-        g_engine, d_engine, config = self.g_engine, self.d_engine, self.config
         batch = self._load(2 * number)
-        row = discriminator_step(g_engine, d_engine, self._draws(batch), config)
+        row = self._update_discriminator(batch, number)
         engines = {"discriminator": EngineStep(row["discriminator_gradient_norm"], batch.clip_ids)}
         tokens = batch_tokens(batch)
-        if number >= config.critic_warmup and math.isfinite(row["discriminator_gradient_norm"]):
+        if number >= self.alone and math.isfinite(row["discriminator_gradient_norm"]):
             batch = self._load(2 * number + 1)
-            row |= generator_step(g_engine, d_engine, self._draws(batch), config)
+            row |= self._update_generator(batch, number)
             engines["generator"] = EngineStep(row["generator_gradient_norm"], batch.clip_ids)
             tokens += batch_tokens(batch)
             row |= self.cosine.read()
-        row = mean_over_ranks(row, g_engine.device)
+        row = mean_over_ranks(row, self.g_engine.device)
         return Step(row, f"D {row['discriminator_loss']:.3f} gap {row['logit_gap']:+.2f}", engines, tokens)
+
+    def _update_discriminator(self, batch: RankBatch, number: int) -> dict[str, float]:
+        return discriminator_step(self.g_engine, self.d_engine, self._draws(batch), self.config)
+
+    def _update_generator(self, batch: RankBatch, number: int) -> dict[str, float]:
+        return generator_step(self.g_engine, self.d_engine, self._draws(batch), self.config)
+
+    @property
+    def alone(self) -> int:
+        """The update from which on both learn; those before it are the discriminator's, or of another kind."""
+        return self.config.updates - self.config.steps
 
     def _load(self, number: int) -> RankBatch:
         # After a roll-back other samples with other noise: the same ones would end where they ended.

@@ -29,11 +29,12 @@ class CollapseWatch:
     rollbacks: list[dict[str, Any]] = field(default_factory=list)
 
     def observe(self, row: dict[str, float]) -> str | None:
-        """The reason why this update is a collapse, or None. `row` holds shares of the start under `diversity/...`."""
+        """The reason why this update is a collapse, or None. `row` holds shares of the start under `diversity/...`; an update without
+        a discriminator has no gap."""
         broken = sorted(name for name, value in row.items() if not math.isfinite(value))
         if broken:
             return f"not finite: {', '.join(broken)}"
-        self.over = self.over + 1 if row["logit_gap"] > self.config.gap_limit else 0
+        self.over = self.over + 1 if row.get("logit_gap", 0.0) > self.config.gap_limit else 0
         if self.over >= self.config.gap_updates:
             return f"logit gap above {self.config.gap_limit:g} for {self.over} updates, now {row['logit_gap']:.3g}"
         for name, share in row.items():

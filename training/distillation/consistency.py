@@ -15,6 +15,7 @@ from torch import Tensor
 from omnihuman.precision import cast_weights
 from profiles.schema import ConsistencyConfig, GuidanceConfig
 from training.data.batch import Batch
+from training.data.feature_rows import feature_rows
 from training.data.loader import SnapshotData
 from training.data.micro_batches import split_batch
 from training.data.rank_batch import RankBatch
@@ -29,7 +30,7 @@ from training.flow_matching import euler_step, interpolate, shift_timestep
 from training.run.jobs import TrainingJob
 from training.run.product import write_transformer
 from training.run.recorder import Recorder
-from training.stages.model import build_transformer
+from training.stages.model import build_transformer, check_takes_videos
 
 Velocity = Callable[[Tensor, Tensor], Tensor]
 
@@ -84,10 +85,11 @@ class ConsistencyDistillation(SingleEngineDistillation):
 
     def __init__(self, job: TrainingJob):
         config: ConsistencyConfig = getattr(job.profile, job.section)
+        check_takes_videos(job.profile, job.section)
         profile = in_passes(job.profile, config)
         data = SnapshotData(
             Path(job.snapshot),
-            Path(job.features_root),
+            feature_rows(job),
             profile,
             "text",
             config.seed + 101,

@@ -32,8 +32,12 @@ Sample = Callable[[Tensor, ConditionInputs], Tensor]
 class Probe:
     """`config.probe.conditions` condition sets and `config.probe.seeds` noises that stay the same through a run."""
 
-    def __init__(self, config: AdversarialConfig, batch: Batch, shift: float = 1.0):
-        """`batch`: the condition sets, as `probe_conditions` asks for them. `shift`: of the times of the teacher's trajectories."""
+    def __init__(
+        self, config: AdversarialConfig, batch: Batch, shift: float = 1.0, generate: Callable[..., Tensor] = one_step
+    ):
+        """`batch`: the condition sets, as `probe_conditions` asks for them. `shift`: of the times of the teacher's trajectories.
+        `generate`: what the student makes of a model, noise and conditions."""
+        self._generate = generate
         self.conditions = batch.conditions()
         shape = batch.latents.shape[1:]
         self.noise = torch.randn(
@@ -46,7 +50,7 @@ class Probe:
     def diversity(self, model: nn.Module) -> dict[str, float]:
         """`diversity/seeds` and `diversity/prompts` of one-step samples, root mean square distance of latents."""
         noise, conditions = self._on(model)
-        samples = torch.stack([one_step(model, self._repeat(z), conditions) for z in noise])
+        samples = torch.stack([self._generate(model, self._repeat(z), conditions) for z in noise])
         across_seeds = [float(spread(samples[:, i])) for i in range(self.size)]
         across_prompts = [float(spread(samples[i])) for i in range(len(noise))]
         return {
@@ -71,7 +75,7 @@ class Probe:
     def following(self, student: nn.Module) -> dict[str, float]:
         """`following/<condition>` in [-1, 1], and `teacher_distance`: how far the student's samples lie from the ends of
         the teacher's trajectories, as a share of the distance between the teacher's own samples."""
-        moves = self._moves(student, lambda z, given: one_step(student, z, given))
+        moves = self._moves(student, lambda z, given: self._generate(student, z, given))
         row = {
             f"following/{name}": float(cosine_similarity(move.flatten(1), self.teacher[name].flatten(1)).mean())
             for name, move in moves.items()

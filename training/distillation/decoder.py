@@ -29,6 +29,7 @@ from omnihuman.placement import computes_in_bfloat16
 from profiles import resolve_source
 from profiles.schema import Ratios, SlimDecoderConfig
 from training.data.batch import Batch
+from training.data.feature_rows import feature_rows
 from training.data.loader import SnapshotData
 from training.data.micro_batches import split_batch
 from training.data.rank_batch import RankBatch
@@ -96,7 +97,7 @@ class DecoderDistillation(SingleEngineDistillation):
         profile = in_passes(job.profile.model_copy(update={"engine": alone}), config)
         data = SnapshotData(
             Path(job.snapshot),
-            Path(job.features_root),
+            feature_rows(job),
             profile,
             "text",
             config.seed + 211,

@@ -1,9 +1,10 @@
 """APT's discriminator: the diffusion backbone, all of it trained, with three cross-attention heads (APT section 4.3).
 
 The input is a clean sample; the timestep given to the backbone is drawn by `shift(u, s)`. Heads sit at the depths 16/36,
-26/36 and 36/36 of APT's 36 layers: blocks 13, 22, 30 of Wan-1.3B and 18, 29, 40 of Wan-14B.
+26/36 and 36/36 of APT's 36 layers: blocks 13, 22, 30 of Wan-1.3B and 18, 29, 40 of Wan-14B, and of all blocks of an MMDiT whatever their kind.
 """
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -13,9 +14,9 @@ from diffusers.models.normalization import FP32LayerNorm
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from omnihuman.bases.model import OmniHumanModel
 from omnihuman.conditions.inputs import ConditionInputs
 from omnihuman.precision import compute_by_dtype, without_autocast
-from omnihuman.transformer import OmniHumanTransformer3DModel
 from training.errors import TrainingError
 
 # `last` is what APT section 5.3 found to get proportions wrong.
@@ -84,31 +85,45 @@ class ScaledGradient(torch.autograd.Function):
         return ctx.factor * slopes[0], None
 
 
-class Discriminator(nn.Module):
-    """Backbone features to one logit per sample; text, reference, audio and pose enter through the backbone."""
+class Critic(nn.Module):
+    """A backbone that is asked for its features, and the heads that read them."""
 
-    def __init__(self, backbone: OmniHumanTransformer3DModel, heads: str = "apt"):
-        """`backbone` holds the original diffusion weights (not the distilled ones) and is trained in place."""
+    def __init__(self, backbone: nn.Module, model: OmniHumanModel, heads: str):
+        """`backbone` is `model` or holds it; its original diffusion weights (not the distilled ones) are trained in place."""
         from deepspeed.runtime.zero import register_external_parameter
 
         super().__init__()
         self.backbone = backbone.requires_grad_(True)
         # The velocity read-out is no part of the features; without a gradient it must not look trainable.
-        backbone.proj_out.requires_grad_(False)
-        backbone.scale_shift_table.requires_grad_(False)
-        attention_heads = backbone.config.num_attention_heads
-        dim = attention_heads * backbone.config.attention_head_dim
-        self.blocks = head_blocks(backbone.config.num_layers, heads)
+        for part in model.read_out:
+            part.requires_grad_(False)
+        attention_heads, dim = model.config.num_attention_heads, model.width
+        self.blocks = head_blocks(model.depth, heads)
         self.query_heads = nn.ModuleList(QueryHead(dim, attention_heads) for _ in self.blocks)
         self.norm_logit = FP32LayerNorm(dim * len(self.blocks))
         self.logit = Float32Linear(dim * len(self.blocks), 1)
         compute_by_dtype(self.query_heads, ())
         # The backbone is asked for its features and not called, so that its own parameters are used by this module: said here, for what ZeRO-3 finds out
         # by itself it may find out in the second pass, when the order of the first is recorded.
-        register_external_parameter(self, backbone.token_types)
+        register_external_parameter(self, model.token_types)
+
+    def logits(self, seen: Sequence[Tensor]) -> Tensor:
+        """`(N,)` float32 of features `(N, tokens, dim)` after each of `blocks`."""
+        tokens = [head(features) for head, features in zip(self.query_heads, seen, strict=True)]
+        return self.logit(self.norm_logit(torch.cat(tokens, dim=-1).float())).squeeze(-1)
+
+
+class Discriminator(Critic):
+    """Backbone features to one logit per sample; text, reference, audio and pose enter through the backbone."""
+
+    backbone: OmniHumanModel
+
+    def __init__(self, backbone: OmniHumanModel, heads: str = "apt"):
+        """`backbone` holds the original diffusion weights and is trained in place."""
+        super().__init__(backbone, backbone, heads)
 
     def forward(self, x: Tensor, t: Tensor, conditions: ConditionInputs, exact: bool = False) -> Tensor:
-        """`(B,)` float32 logits of clean latents `(B, 16, F, h, w)` at t `(B,)` float32 in [0, 1].
+        """`(B,)` float32 logits of clean latents `(B, C, F, h, w)` at t `(B,)` float32 in [0, 1].
 
         With `exact` everything is computed in the weights' dtype, of a training float32: the penalty is a small difference of two
         logits, and of it rounding to bfloat16 leaves nothing (docs/reference/precision.md).
@@ -119,6 +134,5 @@ class Discriminator(nn.Module):
             if ranks > 1:
                 # Gradients of ranks that share tokens are summed. The heads read all tokens on each of them, so each gives its share.
                 seen = [ScaledGradient.apply(features, float(ranks)) for features in seen]
-            tokens = [head(features) for head, features in zip(self.query_heads, seen, strict=True)]
-            logits = self.logit(self.norm_logit(torch.cat(tokens, dim=-1).float())).squeeze(-1)
+            logits = self.logits(seen)
             return ScaledGradient.apply(logits, 1.0 / ranks) if ranks > 1 else logits

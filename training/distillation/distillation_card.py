@@ -10,6 +10,8 @@ import yaml
 from diffusers import FlowMatchEulerDiscreteScheduler
 
 from media.records import ProductRecord
+from omnihuman.bases.checkpoint import class_name
+from omnihuman.bases.registry import Base, base_of_class
 from profiles.schema import Profile
 from training.run.curves import loss_curves
 from training.run.jobs import TrainingJob
@@ -61,6 +63,7 @@ Training measures none on held-out clips; `benchmark_scores` does, and its table
 HOW = {
     "consistency": "discrete consistency distillation of its parent (APT section 4.2)",
     "adversarial": "adversarial post-training against real samples (APT section 4)",
+    "streaming": "teacher forcing, then adversarial student forcing, of a causal student (APT2)",
 }
 
 
@@ -68,15 +71,17 @@ def write_card(folder: Path, job: TrainingJob, record: dict[str, Any], losses: p
     """Write `README.md`, `curves.png`, `model_index.json` and `scheduler/` into a student's folder."""
     (folder / "curves.png").write_bytes(loss_curves(losses))
     FlowMatchEulerDiscreteScheduler(shift=1.0).save_pretrained(str(folder / "scheduler"))
-    (folder / "model_index.json").write_text(json.dumps(model_index(job.profile), indent=2) + "\n")
+    base = base_of_class(class_name(folder / "transformer"), folder)
+    index = model_index(job.profile, base, record.get("streaming"))
+    (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
     (folder / "README.md").write_text(_card(job, record))
 
 
-def model_index(profile: Profile) -> dict[str, Any]:
+def model_index(profile: Profile, base: Base, streaming: dict[str, Any] | None = None) -> dict[str, Any]:
     """`OmniHumanPipeline`'s configuration for one step. The frozen encoders are none of this folder's: they are given to
     `from_pretrained`, and the registered model holds them."""
     given = {
-        "transformer": ["omnihuman.transformer", "OmniHumanTransformer3DModel"],
+        "transformer": [base.module, base.model],
         "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"],
     }
     absent = {name: [None, None] for name in ("vae", "text_encoder", "tokenizer", "audio_encoder")}
@@ -90,6 +95,7 @@ def model_index(profile: Profile) -> dict[str, Any]:
         "fps": profile.video.fps,
         "text_tokens": profile.encoders.text_tokens,
         "pose_keypoints": list(profile.transformer.pose_keypoints),
+        **({"streaming": streaming} if streaming else {}),
     }
 
 

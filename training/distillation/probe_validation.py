@@ -35,8 +35,7 @@ class ProbeValidation(Validation):
     def measure(self, done: int, saving: bool, recorder: Recorder) -> dict[str, float]:
         """Probe every `probe.every` updates, at the end and before each checkpoint; count the roll-backs."""
         # Never a checkpoint whose diversity nobody looked at.
-        total = self.config.critic_warmup + self.config.steps
-        due = saving or done % self.config.probe.every == 0 or done == total
+        due = saving or done % self.config.probe.every == 0 or done == self.config.updates
         row = mean_over_ranks(self._probe(), self.engine.device) if due else {}
         return row | {"rollbacks": float(len(self.watch.rollbacks))}
 

@@ -1,8 +1,9 @@
 """One update of the discriminator and one of the generator, each through its own DeepSpeed engine (APT section 4)."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -76,7 +77,7 @@ def discriminator_step(
     for draw in draws:
         row, norm = discriminator_pass(g_engine, d_engine, draw, config)
         rows.append(row)
-    return _mean(rows) | {"discriminator_gradient_norm": norm}
+    return mean_of(rows) | {"discriminator_gradient_norm": norm}
 
 
 def discriminator_pass(
@@ -87,14 +88,29 @@ def discriminator_pass(
     conditions = part.conditions()
     with torch.no_grad(), computing(g_engine):
         fake = one_step(g_engine.module, part.noise, conditions)
+    row, norm = judge(d_engine, part.latents, fake, draw, conditions, config)
+    return row | {"batch_diversity": spread(fake) / spread(part.latents)}, norm
+
+
+def judge(
+    d_engine: Any,
+    real: Tensor,
+    fake: Tensor,
+    draw: Draw,
+    conditions: ConditionInputs,
+    config: AdversarialConfig,
+    **placed: Any,
+) -> tuple[dict[str, Tensor], float]:
+    """Forward, penalties and backward of the discriminator on real and generated latents of the same conditions; `placed` goes to it."""
     perturbation = config.penalty_sigma * draw.perturbation.to(fake)
-    samples = [part.latents, fake, part.latents + perturbation[0]]
+    samples = [real, fake, real + perturbation[0]]
     if config.objective == "relativistic":
         samples.append(fake + perturbation[1])
-    judged = _together if config.stacked else _one_by_one
+    pass_through = _together if config.stacked else _one_by_one
     with float32_products("high" if config.penalty_sigma >= TF32_SIGMA else "highest"):
-        row, norm = judged(d_engine, samples, draw.t.to(d_engine.device), conditions, config)
-    return row | {"batch_diversity": spread(fake) / spread(part.latents)}, norm
+        return pass_through(
+            partial(d_engine, **placed), d_engine, samples, draw.t.to(d_engine.device), conditions, config
+        )
 
 
 def samples_judged(config: AdversarialConfig) -> int:
@@ -103,28 +119,38 @@ def samples_judged(config: AdversarialConfig) -> int:
 
 
 def _together(
-    d_engine: Any, samples: list[Tensor], t: Tensor, conditions: ConditionInputs, config: AdversarialConfig
+    judging: Callable[..., Tensor],
+    d_engine: Any,
+    samples: list[Tensor],
+    t: Tensor,
+    conditions: ConditionInputs,
+    config: AdversarialConfig,
 ) -> tuple[dict[str, Tensor], float]:
     """One forward for all: the same t for clean and perturbed, and one backward through the engine."""
     count = len(samples)
-    logits = d_engine(torch.cat(samples), t.repeat(count), conditions.repeated(count), exact=True).chunk(count)
+    logits = judging(torch.cat(samples), t.repeat(count), conditions.repeated(count), exact=True).chunk(count)
     loss, row = _losses(logits, config)
     backward(d_engine, loss)
     return row, take_step(d_engine)
 
 
 def _one_by_one(
-    d_engine: Any, samples: list[Tensor], t: Tensor, conditions: ConditionInputs, config: AdversarialConfig
+    judging: Callable[..., Tensor],
+    d_engine: Any,
+    samples: list[Tensor],
+    t: Tensor,
+    conditions: ConditionInputs,
+    config: AdversarialConfig,
 ) -> tuple[dict[str, Tensor], float]:
     """The same gradient with the activations of one sample: the loss knows them by one number each, so its derivative by these is
     taken first, and then sent through one sample after another. The engine counts each as a pass of its own."""
     with torch.no_grad():
-        logits = [d_engine(x, t, conditions, exact=True).requires_grad_() for x in samples]
+        logits = [judging(x, t, conditions, exact=True).requires_grad_() for x in samples]
     loss, row = _losses(logits, config)
     norm = 0.0
     for x, slope in zip(samples, torch.autograd.grad(loss, logits), strict=True):
         # The engine takes the mean over its passes, of which there are so many more.
-        backward(d_engine, len(samples) * (d_engine(x, t, conditions, exact=True) * slope).sum())
+        backward(d_engine, len(samples) * (judging(x, t, conditions, exact=True) * slope).sum())
         norm = take_step(d_engine)
     return row, norm
 
@@ -157,7 +183,7 @@ def generator_step(g_engine: Any, d_engine: Any, draws: Iterable[Draw], config: 
         # The frozen critic's patch embedding also ran on references, which ask for no gradient: ZeRO-3's hook never gave
         # it back, and whoever gathers the critic's weights next would fail.
         d_engine.optimizer.empty_partition_cache()
-    return _mean(rows) | {"generator_gradient_norm": norm}
+    return mean_of(rows) | {"generator_gradient_norm": norm}
 
 
 def generator_pass(g_engine: Any, d_engine: Any, draw: Draw, config: AdversarialConfig) -> tuple[Tensor, float]:
@@ -184,5 +210,6 @@ def spread(x: Tensor) -> Tensor:
     return torch.pdist(flat).mean() / flat.shape[1] ** 0.5
 
 
-def _mean(rows: list[dict[str, Tensor]]) -> dict[str, float]:
+def mean_of(rows: list[dict[str, Tensor]]) -> dict[str, float]:
+    """Each number's mean over the passes of an update."""
     return {name: float(torch.stack([row[name].detach().float() for row in rows]).mean()) for name in rows[0]}

@@ -1,5 +1,6 @@
 """Which optimiser moves which weight: AdamW, RMSProp, or DeepSpeed's own Muon on matrices with Adam on the rest."""
 
+import re
 from collections.abc import Iterable
 
 import torch
@@ -9,12 +10,17 @@ from omnihuman.placement import computes_in_bfloat16
 from profiles.schema import OptimizerConfig
 
 Optimizer = torch.optim.Optimizer
+_OF_A_BLOCK = re.compile(r"\.\d+\.proj_out\.")
 
 
 def uses_muon(name: str, parameter: nn.Parameter) -> bool:
-    """Muon orthogonalises hidden weight matrices; embeddings, the output layer, norms and tables stay with Adam."""
+    """Muon orthogonalises hidden weight matrices; embeddings, the output layer, norms and tables stay with Adam.
+
+    A block's own `proj_out`, as HunyuanVideo's blocks of one stream have it, is hidden.
+    """
     outside = ("embed", "proj_out", "scale_shift_table", "norm", "token_type", "logit", "query")
-    return parameter.ndim == 2 and not any(word in name for word in outside)
+    hidden = _OF_A_BLOCK.sub(".", name)
+    return parameter.ndim == 2 and not any(word in hidden for word in outside)
 
 
 def build_optimizer(named_parameters: Iterable[tuple[str, nn.Parameter]], config: OptimizerConfig) -> Optimizer:
@@ -70,7 +76,7 @@ def orthogonalise_natively() -> None:
 
     DeepSpeed asks its accelerator, and that of a CPU says yes to bfloat16 whatever the processor: 192 x 768 took 35 ms instead of 2.
     """
-    from deepspeed.runtime.zero.muon import original_muon
-
     if not computes_in_bfloat16():
-        original_muon.ns_compute_dtype = lambda ns_method="gram": torch.float32
+        from training.engine.orthogonalisation import use_fewer_products
+
+        use_fewer_products()

@@ -14,8 +14,12 @@ def share_tokens(model: Any, degree: int) -> None:
     """Let groups of `degree` neighbouring ranks work on one sample.
 
     Raises:
-        TrainingError: the model's heads do not divide by `degree`, or there is no accelerator (diffusers asks for one).
+        TrainingError: a base whose sequence is not split, or there is no accelerator (diffusers asks for one).
     """
+    if not model.splits_sequence:
+        raise TrainingError(
+            f"{type(model).__name__} does not split a sequence over ranks: set engine.sequence_parallel (and adversarial_videos.sequence_parallel) to 1"
+        )
     from diffusers import ContextParallelConfig
     from torch.distributed.device_mesh import init_device_mesh
 

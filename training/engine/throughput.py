@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from omnihuman.bases.registry import DEFAULT
 from tracking.peak_memory import peak_memory_gib
 from training.plan.gpus import gpu_named
 
@@ -29,13 +30,13 @@ def batch_tokens(batch: Any) -> int:
     return samples * (frames + packed) * (height // 2) * (width // 2)
 
 
-def batch_flops(config: Any, batch: Any) -> float:
-    """Of a rank's batch in one forward pass of the transformer of `config`; the first of its shape takes a second to be traced."""
+def batch_flops(config: Any, batch: Any, architecture: str = DEFAULT) -> float:
+    """Of a rank's batch in one forward pass of the transformer of `config`, which is on that base; the first of its shape takes a second to be traced."""
     from training.plan.forward import forward_flops
 
     samples, *latents = batch.latents.shape
     packed = {name: getattr(batch, name).shape[2] for name in PACKED}
-    return samples * forward_flops(config, tuple(latents), batch.text.shape[1], packed, batch.given)
+    return samples * forward_flops(config, tuple(latents), batch.text.shape[1], packed, batch.given, architecture)
 
 
 class Throughput:

@@ -5,10 +5,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import torch
-from diffusers import AutoencoderKLWan
 
-from omnihuman.autoencoder import LatentGrid, decode_video, use_fast_layers
+from omnihuman.autoencoder import CLASSES, LatentGrid, decode_video, use_fast_layers
 from profiles import ProfileError, resolve_source
 from profiles.schema import Profile, SlimDecoderConfig
 from training.distillation.decoder import Decoder, decoder_loss, pieces
@@ -18,17 +18,19 @@ from training.plan.states import Counted, count_parameters
 from training.plan.trace import at_depth, trace, without_bytes
 
 FRAMES = (3, 4)
+CLASS = "_class_name"
 
 
 def autoencoder_configuration(profile: Profile) -> dict[str, Any]:
-    """Of the autoencoder that the profile names: its own where the folder is there, else Wan2.1's, which is diffusers' default."""
+    """Of the autoencoder that the profile names: its own, with its class, where the folder is there, else Wan2.1's, which is diffusers' default."""
     try:
         path = Path(resolve_source(profile.encoders.autoencoder)) / "config.json"
     except ProfileError:
         return {}
     if not path.is_file():
         return {}
-    return {name: value for name, value in json.loads(path.read_text()).items() if not name.startswith("_")}
+    said = json.loads(path.read_text())
+    return {name: value for name, value in said.items() if name == CLASS or not name.startswith("_")}
 
 
 def profile_grid(profile: Profile) -> LatentGrid:
@@ -38,7 +40,8 @@ def profile_grid(profile: Profile) -> LatentGrid:
 
 def fake_autoencoder(configuration: dict[str, Any], dtype: torch.dtype = torch.bfloat16, **changed: Any) -> Any:
     """As `load_autoencoder` gives it, inside `without_bytes()`."""
-    model = use_fast_layers(AutoencoderKLWan(**{**configuration, **changed}))
+    config = {**configuration, **changed}
+    model = use_fast_layers(getattr(diffusers, config.pop(CLASS, CLASSES[0]))(**config))
     cast(model, dtype)
     return model.eval().requires_grad_(False)
 
@@ -48,6 +51,8 @@ def decoder_passes(profile: Profile, config: SlimDecoderConfig, micro: int) -> P
     configuration, bucket = autoencoder_configuration(profile), largest_bucket(profile)
     with without_bytes():
         teacher = fake_autoencoder(configuration)
+        if not isinstance(teacher, diffusers.AutoencoderKLWan):  # of the others no narrower decoder is made
+            return Passes({}, {}, {"model": Counted(0)})
         own = teacher.config.decoder_base_dim or teacher.config.base_dim
         if config.base_dim >= own:
             return Passes({}, {}, {"model": Counted(0)})

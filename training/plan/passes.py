@@ -156,7 +156,7 @@ def adversarial_passes(profile: Profile, section: str, micro: int) -> Passes:
     config: AdversarialConfig = getattr(profile, section)
     bucket, images = largest_bucket(profile), section == "adversarial_images"
     parts = _Adversaries(profile, config, bucket, images, micro)
-    least = next(depth for depth in range(1, 99) if _has_heads(depth, config))
+    least = next(depth for depth in range(1, 99) if _has_heads(profile, depth, config))
     depths = (least, least + 1)
     with without_bytes():
         both = cache(parts.counted)
@@ -178,11 +178,12 @@ def adversarial_passes(profile: Profile, section: str, micro: int) -> Passes:
     )
 
 
-def _has_heads(depth: int, config: AdversarialConfig) -> bool:
+def _has_heads(profile: Profile, units: int, config: AdversarialConfig) -> bool:
     from training.errors import TrainingError
 
     try:
-        return bool(head_blocks(depth, config.heads))
+        cut = profile.transformer.of_units(units)
+        return bool(head_blocks(cut.num_layers + cut.num_single_layers, config.heads))
     except TrainingError:
         return False
 
@@ -275,7 +276,7 @@ def counted_at_full_depth(
     profile: Profile, count: Callable[[int], Counted], depths: tuple[int, int] = (1, 2)
 ) -> Counted:
     """Of the whole depth. Equal blocks are counted twice and no more: a 14B network takes seconds to build even without bytes."""
-    depth = profile.transformer.num_layers
+    depth = profile.transformer.units
     if profile.transformer.audio_blocks is not None:
         return count(depth)
     (low, first), (high, second) = ((d, count(d)) for d in depths)
@@ -306,4 +307,4 @@ def _at_full_depth(profile: Profile, traced: Callable[..., Traced], depths: tupl
     with ExitStack() as stack:
         mesh = stack.enter_context(sequence_mesh(profile.engine.sequence_parallel))
         stack.enter_context(without_bytes())
-        return at_depth({depth: traced(depth, mesh) for depth in depths}, profile.transformer.num_layers)
+        return at_depth({depth: traced(depth, mesh) for depth in depths}, profile.transformer.units)

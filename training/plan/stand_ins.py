@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import unset_fake_temporarily
 
-from omnihuman.transformer import OmniHumanTransformer3DModel
+from omnihuman.bases.model import OmniHumanModel
 from profiles.conditions import MASKED, TABLE
 from profiles.schema import Bucket, EngineConfig, Profile, Ratios
 from training.data.batch import EXACT, Batch, SampleDraw
@@ -16,7 +16,7 @@ from training.data.conditions import Conditions
 from training.data.loader import MOTION_LATENTS
 from training.engine.deepspeed_engine import computing
 from training.plan.states import autocast, width_of_weights
-from training.stages.model import build_transformer
+from training.stages.model import own_configuration, planned_base, published_configuration
 
 
 class FakeEngine:
@@ -65,16 +65,15 @@ def cast(module: nn.Module, dtype: torch.dtype) -> None:
         parameter.data = parameter.data.to(dtype)
 
 
-def fake_transformer(profile: Profile, depth: int, mesh: Any = None, again: bool = True) -> OmniHumanTransformer3DModel:
-    """The profile's own transformer with `depth` blocks, inside `trace.without_bytes()`.
+def fake_transformer(profile: Profile, depth: int, mesh: Any = None, again: bool = True) -> OmniHumanModel:
+    """The profile's own transformer with `depth` units of its blocks, inside `trace.without_bytes()`.
 
     With a mesh its ranks share a sample's tokens; `again`: it computes activations again where the profile says so.
     """
-    sizes: dict[str, Any] = {"base": None, "num_layers": depth}
-    if profile.transformer.audio_blocks is not None:
-        sizes["audio_blocks"] = tuple(block for block in profile.transformer.audio_blocks if block < depth)
-    cut = profile.model_copy(update={"transformer": profile.transformer.model_copy(update=sizes)})
-    model = build_transformer(cut, None, 0)
+    cut = profile.model_copy(update={"transformer": profile.transformer.of_units(depth)})
+    kind = planned_base(profile).load()
+    sizes = {**kind.unsaid(cut.transformer), **published_configuration(profile), **kind.sizes(cut.transformer)}
+    model = kind(**sizes, **own_configuration(cut))
     if again and profile.engine.activation_checkpointing:
         model.enable_gradient_checkpointing()
     if mesh is not None:
@@ -110,15 +109,16 @@ def sequence_mesh(ranks: int) -> Iterator[Any]:
 
 def fake_batch(profile: Profile, bucket: Bucket, samples: int, ratios: Ratios, dtype: torch.dtype) -> Batch:
     """A micro-batch in which every condition of these ratios is on, as it lies on the device: conditions in `dtype`."""
-    model = profile.transformer
+    model, encoders = profile.transformer, profile.encoders
+    rows = planned_base(profile).load().text_rows(encoders.text_tokens, len(encoders.texts))
     channels, latents = model.latent_channels, bucket.latent_frames
     height, width = bucket.height // bucket.stride, bucket.width // bucket.stride
     shapes = {
         "latents": (channels, latents, height, width),
         "noise": (channels, latents, height, width),
         "uniform": (),
-        "text": (profile.encoders.text_tokens, model.text_dim),
-        "null_text": (profile.encoders.text_tokens, model.text_dim),
+        "text": (rows, model.text_dim),
+        "null_text": (rows, model.text_dim),
         "audio": (bucket.frames, model.audio_layers, model.audio_dim),
         "keypoints": (bucket.frames, len(model.pose_keypoints), 3),
         "reference": (channels, 1, height, width),

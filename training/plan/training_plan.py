@@ -13,6 +13,7 @@ from training.plan.decoder_passes import decoder_passes
 from training.plan.gpus import GIB, Gpu
 from training.plan.passes import Passes, adversarial_passes, consistency_passes, stage_passes, tokens_of
 from training.plan.states import BUCKET, FLOAT, LIVE, PREFETCH, States, engine_states
+from training.stages.model import planned_base, splits_tokens
 
 # Of a card's memory; the rest is for the driver's context, NCCL's buffers and what lies between blocks of the allocator.
 USABLE = 0.92
@@ -172,6 +173,8 @@ def _unsplit(profile: Profile, section: str) -> str:
     heads, ranks = profile.transformer.num_attention_heads, profile.engine.sequence_parallel
     if heads % ranks:
         return f"{heads} attention heads do not divide by sequence_parallel = {ranks}"
+    if not splits_tokens(profile, ranks):
+        return f"a {planned_base(profile).architecture} model's tokens are not split over sequence_parallel = {ranks} ranks"
     images, ratios = section == "adversarial_images", getattr(getattr(profile, section), "ratios", None)
     if ratios is None or ranks == 1:
         return ""
@@ -203,7 +206,7 @@ def _passes(profile: Profile, section: str, kind: str, micro: int) -> Passes:
 
 
 def _trace(profile: Profile, section: str, kind: str, micro: int) -> Passes:
-    if profile.transformer.num_attention_heads % profile.engine.sequence_parallel:
+    if not splits_tokens(profile, profile.engine.sequence_parallel):
         profile = profile.model_copy(update={"engine": profile.engine.model_copy(update={"sequence_parallel": 1})})
     if kind == "decoder":
         assert profile.slim_decoder is not None

@@ -1,4 +1,4 @@
-"""What a stage trained with LoRA leaves beside its merged transformer: its updates of Wan's matrices, and OmniHuman's own weights, a file each."""
+"""What a stage trained with LoRA leaves beside its merged transformer: its updates of the base's matrices, and OmniHuman's own weights, a file each."""
 
 import json
 from collections import Counter
@@ -7,13 +7,13 @@ from typing import Any
 
 from media import sha256_of_file
 from media.records import ProductRecord
+from omnihuman.bases.model import OmniHumanModel
+from omnihuman.bases.weights import save_new_parts
 from omnihuman.digests import weights_digest
-from omnihuman.transformer import OmniHumanTransformer3DModel
 from omnihuman.wan.dialects.adapter_writing import written_as
 from omnihuman.wan.dialects.adapters import DIFFUSERS_WEIGHTS, Adapter, read_adapter
 from omnihuman.wan.dialects.in_memory import stacked
 from omnihuman.wan.dialects.tensor_files import write_tensors
-from omnihuman.wan.weights import save_new_parts
 from profiles import resolve_source
 from training.run.jobs import TrainingJob
 
@@ -22,9 +22,7 @@ UPDATES, NEW_PARTS = DIFFUSERS_WEIGHTS, "omnihuman_new_parts.safetensors"
 BASE = "base"  # of the file's metadata
 
 
-def write_adapter(
-    draft: Path, job: TrainingJob, adapter: Adapter, finished: OmniHumanTransformer3DModel
-) -> dict[str, Any]:
+def write_adapter(draft: Path, job: TrainingJob, adapter: Adapter, finished: OmniHumanModel) -> dict[str, Any]:
     """Write both files into the folder `adapter` of a product.
 
     A parent that was trained with LoRA too is stacked under it: the updates stand on what the first of them stood on.

@@ -2,11 +2,12 @@
 
 `python -m training.run.fork_server SOCKET MODULE...` imports the modules and listens on the inherited socket until its standard
 input ends, which its owner holds open: so it never outlives whoever started it. A forked process leads a session of its own, has the
-environment, folder and output that were asked for, runs one function, and ends like any Python process does.
+environment, folder and output that were asked for, runs one function, and ends as Python processes do, but for taking the interpreter apart.
 
 Only the main thread may exist when it forks, and nothing may have been computed: thread pools and devices do not survive a fork.
 """
 
+import atexit
 import gc
 import importlib
 import json
@@ -20,7 +21,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 from media.user_error import UserError
 
@@ -146,6 +147,29 @@ def _begin(request_file: int, output: int, errors: int) -> Request:
     return request
 
 
+def run_to_the_end(function: Callable[[], object]) -> NoReturn:
+    """Call it and end as `sys.exit` ends with what it returns: threads waited for, exit handlers run, output flushed.
+
+    Python would then free all that the server has imported, and so copy the 435 MiB that this process shares with it: 0.8 CPU seconds for nothing.
+    """
+    try:
+        code = function()
+    except SystemExit as ended:
+        code = ended.code
+    except Exception:
+        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]  # there is one
+        code = 1
+    if code is not None and not isinstance(code, int):
+        print(code, file=sys.stderr)
+        code = 1
+    threading._shutdown()  # type: ignore[attr-defined]  # what the interpreter itself calls first
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # nobody reads any more, or it is closed
+            stream.flush()
+    os._exit(int(code or 0) & 0xFF)
+
+
 def main() -> int:
     """Import, serve, and in a forked process run what was asked for."""
     listener = socket.socket(fileno=int(sys.argv[1]))
@@ -155,7 +179,7 @@ def main() -> int:
     request = ForkServer(listener, sys.stdin.buffer).serve()
     if request is None:
         return 0
-    return request.run()  # type: ignore[return-value]  # sys.exit takes what a main function returns
+    run_to_the_end(request.run)
 
 
 if __name__ == "__main__":

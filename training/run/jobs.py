@@ -14,13 +14,14 @@ class TrainingJob(BaseModel):
     """Paths are absolute; `section` names the part of the profile that configures this run.
 
     Attributes:
-        kind: "stage" (flow matching), "consistency", "adversarial" or "decoder".
+        kind: "stage" (flow matching), "consistency", "adversarial", "streaming" or "decoder".
         name: the asset's name; also the MLflow run's.
         profile_values: `Profile.model_dump(mode="json")`.
         snapshot: folder with snapshot.json and samples.parquet.
         features_root: folder with one folder of features per shard.
+        features_remote: where shards are read that are not in that folder, `REMOTE#HASH.dir` (`media.features.remote`); empty for nowhere.
         parent: folder whose `transformer/` the weights start from; None starts from Wan or from scratch.
-        diffusion_parent: adversarial only: the diffusion checkpoint that the discriminator starts from.
+        diffusion_parent: adversarial and streaming only: the diffusion checkpoint that the discriminator starts from.
         output: folder that appears, whole, when training has finished.
         work: folder for checkpoints and logs while it runs; resume reads it.
         tracking_uri: of MLflow; empty for none.
@@ -30,7 +31,7 @@ class TrainingJob(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["stage", "consistency", "adversarial", "decoder"]
+    kind: Literal["stage", "consistency", "adversarial", "streaming", "decoder"]
     name: str
     profile_values: dict[str, Any]
     section: str
@@ -40,6 +41,7 @@ class TrainingJob(BaseModel):
     work: str
     parent: str | None = None
     diffusion_parent: str | None = None
+    features_remote: str = ""
     tracking_uri: str = ""
     progress: str = ""
     continued_from: str = ""

@@ -10,6 +10,7 @@ import json
 import os
 import socket
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,21 +31,56 @@ class Process:
     job: Path | None = None
 
 
-def training_process(job_file: Path, engine: EngineConfig) -> Process:
-    """The training of `job_file` on `engine.ranks` ranks per node, of this machine or of `engine.hostfile`."""
-    return Process(launch_command(job_file, engine), launch_environment(), job_file)
+@dataclass(frozen=True)
+class Place:
+    """This machine, number `node` of the `nodes` of one training, whose ranks meet at `address`:`port` of the first."""
+
+    nodes: int
+    node: int
+    address: str
+    port: int
 
 
-def launch_command(job_file: Path, engine: EngineConfig) -> list[str]:
+def place_of_pet(environment: Mapping[str, str]) -> Place:
+    """As torch's runtimes of Kubeflow Trainer say it to torchrun, whose part DeepSpeed's launcher takes here.
+
+    Raises:
+        KeyError: a variable is missing.
+    """
+    return Place(
+        int(environment["PET_NNODES"]),
+        int(environment["PET_NODE_RANK"]),
+        environment["PET_MASTER_ADDR"],
+        int(environment["PET_MASTER_PORT"]),
+    )
+
+
+def training_process(job_file: Path, engine: EngineConfig, place: Place | None = None) -> Process:
+    """The training of `job_file` on `engine.ranks` ranks per node, of this machine, of `engine.hostfile`, or of this one among those of `place`."""
+    return Process(launch_command(job_file, engine, place), launch_environment(), job_file)
+
+
+def launch_command(job_file: Path, engine: EngineConfig, place: Place | None = None) -> list[str]:
     """The argument list (never a shell string) that trains `job_file` on `engine.ranks` ranks per node."""
-    if engine.hostfile is None:
+    if place is not None:
+        launcher = [
+            sys.executable,
+            "-u",
+            "-m",
+            "deepspeed.launcher.launch",
+            f"--world_info={_nodes(engine.ranks, place.nodes)}",
+            f"--node_rank={place.node}",
+            f"--master_addr={place.address}",
+            f"--master_port={place.port}",
+        ]
+    elif engine.hostfile is None:
         # What the runner starts on each node, without the runner: it would import torch once more just to find one node.
         launcher = [
             sys.executable,
             "-u",
             "-m",
             "deepspeed.launcher.launch",
-            f"--world_info={_this_node(engine.ranks)}",
+            f"--world_info={_nodes(engine.ranks)}",
             "--master_addr=127.0.0.1",
             f"--master_port={_free_port()}",
         ]
@@ -72,14 +108,15 @@ def has_gpu() -> bool:
     return any(Path(f"/dev/{name}").exists() for name in ("nvidia0", "kfd"))
 
 
-def _this_node(ranks: int) -> str:
-    """DeepSpeed's description of the nodes: base64 of a JSON of devices by host.
+def _nodes(ranks: int, nodes: int = 1) -> str:
+    """DeepSpeed's description of the nodes: base64 of a JSON of devices by host. Of the others only their number counts.
 
     The launcher overwrites CUDA_VISIBLE_DEVICES by these; so where a scheduler has named devices, they are the ones.
     """
     given = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
     devices: list[str] | list[int] = given[:ranks] if len(given) >= ranks else list(range(ranks))
-    return base64.urlsafe_b64encode(json.dumps({"localhost": devices}).encode()).decode()
+    names = ["localhost"] if nodes == 1 else [f"node-{number}" for number in range(nodes)]
+    return base64.urlsafe_b64encode(json.dumps(dict.fromkeys(names, devices)).encode()).decode()
 
 
 def _free_port() -> int:
@@ -96,8 +133,14 @@ def main() -> None:
     parser.add_argument(
         "--job", type=Path, required=True, help="job file written by training.run.jobs.TrainingJob.write"
     )
-    job = parser.parse_args().job
-    process = training_process(job, TrainingJob.read(job).profile.engine)
+    parser.add_argument(
+        "--from-pet",
+        action="store_true",
+        help="one of several machines that train together, as the variables PET_* say",
+    )
+    options = parser.parse_args()
+    job, place = options.job, place_of_pet(os.environ) if options.from_pet else None
+    process = training_process(job, TrainingJob.read(job).profile.engine, place)
     os.execve(process.command[0], process.command, process.environment)
 
 

@@ -1,5 +1,6 @@
 """The finished product of a training job: weights in diffusers layout, the curve, and a record, as one atomic folder."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ from torch import Tensor
 from media import whole_directory
 from media.records import ProductRecord
 from media.weights import fill
+from omnihuman.bases.model import OmniHumanModel
 from omnihuman.digests import weights_digest
 from omnihuman.precision import cast_weights
-from omnihuman.transformer import OmniHumanTransformer3DModel
 from training.run.adapter import write_adapter
 from training.run.finished import remember_finished
 from training.run.jobs import TrainingJob
@@ -26,7 +27,7 @@ Extra = Callable[[Path, TrainingJob, dict[str, Any], pd.DataFrame], None]
 
 def write_transformer(
     job: TrainingJob,
-    model: OmniHumanTransformer3DModel,
+    model: OmniHumanModel,
     weights: dict[str, Tensor],
     recorder: Recorder,
     record: dict[str, Any],
@@ -92,10 +93,14 @@ def write_product(
     return record
 
 
-def rebuild(model: OmniHumanTransformer3DModel, weights: dict[str, Tensor]) -> OmniHumanTransformer3DModel:
+def rebuild(model: OmniHumanModel, weights: dict[str, Tensor]) -> OmniHumanModel:
     """A model of the same configuration that holds `weights`, without allocating twice."""
     with torch.device("meta"):
-        empty = type(model).from_config(model.config)
-    fill(empty, weights, "the training's average", "start it again", assign=True)
-    empty.rope = model.rope  # tables that no state dict holds
+        empty: Any = type(model).from_config(model.config)  # type: ignore[attr-defined]
+    tables = dict(model.named_buffers())
+    unlearned = tuple(f"{re.escape(name)}$" for name in tables)
+    fill(empty, weights, "the training's average", "start it again", may_lack=unlearned, assign=True)
+    for name, table in tables.items():  # no state dict need hold them
+        place, _, leaf = name.rpartition(".")
+        setattr(empty.get_submodule(place), leaf, table)
     return empty

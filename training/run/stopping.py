@@ -7,8 +7,6 @@ import torch
 
 from tracking.runs import Stopped
 
-STOPPED = 75  # exit code: EX_TEMPFAIL of sysexits.h, "try again later"; also what the DeepSpeed launcher then ends with
-
 
 def stop_file(work: Path) -> Path:
     """The request: whoever makes this file ends the training in `work` after its next step."""

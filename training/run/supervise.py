@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 SET_PARENT_DEATH_SIGNAL = 1  # prctl(2)
+STOPPED = 75  # exit code of a training that ended on request: EX_TEMPFAIL of sysexits.h, "try again later"; also what the DeepSpeed launcher then ends with
 
 
 def supervise(stop: Path, command: list[str]) -> int:
@@ -51,9 +52,9 @@ def _begin() -> None:
     end_with_parent()
 
 
-def end_with_parent() -> None:
-    """Have the kernel send this process SIGTERM when the one that started it ends, killed too."""
-    ctypes.CDLL(None).prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
+def end_with_parent(number: signal.Signals = signal.SIGTERM) -> None:
+    """Have the kernel send this process a signal when the one that started it ends, killed too."""
+    ctypes.CDLL(None).prctl(SET_PARENT_DEATH_SIGNAL, number)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,6 @@ MODULES = (
     "mlflow.store.model_registry.sqlalchemy_store",
     "mlflow.store.tracking.sqlalchemy_store",
     "pyarrow.parquet",
-    "torch.utils.cpp_extension",
     "training.train",
     "training.run.finished",
     "training.run.recorder",

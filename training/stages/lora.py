@@ -1,4 +1,4 @@
-"""Low-rank adaptation (LoRA, arXiv 2106.09685) of Wan's own matrices, while OmniHuman's new parts train fully."""
+"""Low-rank adaptation (LoRA, arXiv 2106.09685) of a base's own matrices, while OmniHuman's new parts train fully."""
 
 from pathlib import Path
 from typing import Any
@@ -6,23 +6,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from omnihuman.bases.weights import new_parameters
 from omnihuman.wan.dialects.adapters import Adapter, Update
 from omnihuman.wan.dialects.in_memory import held
-from omnihuman.wan.dialects.names import to_original
-from omnihuman.wan.weights import new_parameters
+from omnihuman.wan.dialects.names import own_name
 from profiles.schema import LoraConfig
 from training.errors import TrainingError
 
 
 def add_lora(model: Any, config: LoraConfig) -> None:
-    """Freeze Wan's weights, give the matrices in `config.targets` a trainable low-rank update, leave new parts trainable.
+    """Freeze the base's weights, give the matrices in `config.targets` a trainable low-rank update, leave new parts trainable.
 
     Raises:
         TrainingError: a target names no matrix of the model.
     """
     from peft import LoraConfig as PeftConfig
 
-    # What Wan does not have starts at zero or at random: it cannot be adapted, only trained.
+    # What the base does not have starts at zero or at random: it cannot be adapted, only trained.
     new = new_parameters(model)
     matrices = [
         name for name, module in model.named_modules() if isinstance(module, nn.Linear) and f"{name}.weight" not in new
@@ -31,7 +31,7 @@ def add_lora(model: Any, config: LoraConfig) -> None:
     unmatched = [t for t in config.targets if not any(name.endswith(t) for name in targets)]
     if unmatched:
         raise TrainingError(
-            f"lora.targets {unmatched} name no matrix of the backbone; for example attn1.to_q, attn2.to_v, ffn.net.2"
+            f"lora.targets {unmatched} name no matrix of the backbone; there are for example {', '.join(_endings(matrices))}"
         )
     model.requires_grad_(False)
     model.add_adapter(
@@ -40,6 +40,12 @@ def add_lora(model: Any, config: LoraConfig) -> None:
     for name, parameter in model.named_parameters():
         if name in new:
             parameter.requires_grad_(True)
+
+
+def _endings(matrices: list[str]) -> list[str]:
+    """Names of the matrices inside one block, each once."""
+    inside = [name.split(".", 2)[2] for name in matrices if name.count(".") > 1 and name.split(".")[1].isdigit()]
+    return sorted(set(inside))[:12]
 
 
 def merged(weights: dict[str, Tensor], model: Any) -> dict[str, Tensor]:
@@ -60,13 +66,14 @@ def merged(weights: dict[str, Tensor], model: Any) -> dict[str, Tensor]:
 
 
 def trained_adapter(weights: dict[str, Tensor], model: Any) -> Adapter | None:
-    """The low-rank updates alone, by Wan's names of what they change; None of a model without LoRA."""
+    """The low-rank updates alone, by the names of what they change; None of a model without LoRA, or of a base whose modules the reader of such files does not know."""
     updates = {}
     for name, module in _adapted(model).items():
-        (adapter,) = module.scaling
+        (adapter,), own = module.scaling, own_name(name)
+        if own is None:
+            return None
         down, up = (held(weights[f"{name}.lora_{half}.{adapter}.weight"]) for half in "AB")
-        # `add_lora` adapts Wan's own matrices alone, and each of them has a name of Wan's.
-        updates[str(to_original(name))] = Update(down, up, float(module.scaling[adapter] * down.shape[0]))
+        updates[own] = Update(down, up, float(module.scaling[adapter] * down.shape[0]))
     return Adapter(Path(), "diffusers", updates, "metadata") if updates else None
 
 

@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from omnihuman.bases.registry import base_of_class
 from profiles.schema import StageConfig
 from training.data.compatibility import check_conditions
+from training.data.feature_rows import feature_rows
 from training.data.loader import SnapshotData, SnapshotError
 from training.data.realised_ratios import RealisedRatios
 from training.engine.deepspeed_engine import build_engine, data_replicas, in_passes, rate_factor, set_rate
@@ -23,7 +25,7 @@ from training.run.recorder import Recorder
 from training.stages.flow_matching_step import optimizer_step
 from training.stages.held_out import HeldOutValidation
 from training.stages.lora import add_lora
-from training.stages.model import build_transformer
+from training.stages.model import build_transformer, check_takes_videos
 
 
 def train_stage(job: TrainingJob) -> dict[str, Any]:
@@ -39,11 +41,13 @@ class Stage(Training):
     def __init__(self, job: TrainingJob):
         self.job = job
         self.config: StageConfig = getattr(job.profile, job.section)
+        check_takes_videos(job.profile, job.section)
         engine = in_passes(job.profile, self.config).engine
         self.data = open_data(job, self.config)
         check_conditions(self.data.table, job.profile, job.section, Path(job.snapshot))
         held_out = open_held_out(job, self.config)
         self.model = prepare_model(job, self.config)
+        self.architecture = base_of_class(type(self.model).__name__, "this training").architecture
         self.engine = build_engine(self.model, self.config.optimizer, engine, self.config.batch_size)
         self.validation = HeldOutValidation(job, self.config, held_out, self.engine)
         self.digest, self.steps, self.engines = self.data.digest, self.config.steps, {MODEL: self.engine}
@@ -59,7 +63,9 @@ class Stage(Training):
         losses = optimizer_step(self.engine, batch, config)
         row, note = losses.row() | self.data.numbers(number), f"loss {losses.loss:.4f}"
         taken = {MODEL: EngineStep(losses.gradient_norm, batch.clip_ids)}
-        return Step(row, note, taken, batch_tokens(batch), partial(batch_flops, self.model.config, batch))
+        return Step(
+            row, note, taken, batch_tokens(batch), partial(batch_flops, self.model.config, batch, self.architecture)
+        )
 
     def accept(self, number: int) -> None:
         """Count the samples of batch `number`."""
@@ -86,7 +92,7 @@ def open_data(job: TrainingJob, stage: StageConfig, held_out: bool = False) -> S
     """The stage's part of the snapshot."""
     return SnapshotData(
         Path(job.snapshot),
-        Path(job.features_root),
+        feature_rows(job),
         in_passes(job.profile, stage),
         stage.subset,
         stage.seed,

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +18,26 @@ from assets.kinds.judging.evaluation_report import write_report
 from assets.kinds.judging.evaluation_runs import evaluation_run
 from assets.kinds.judging.generated_videos import judging_autoencoder, teacher_sampling
 from assets.kinds.judging.instruments import profile_instruments
+from assets.kinds.judging.sharing import on_device, share_among_processes
+from curation.workers import processes_asked, processes_here
 from evaluation.benchmark.benchmark import Benchmark
 from evaluation.benchmark.benchmark_plan import CONSISTENCY_STUDENT, STUDENT, TEACHER, generation_plan
+from evaluation.benchmark.generate import Share
 from evaluation.benchmark.puppet_benchmark import PuppetBenchmark
+from evaluation.benchmark.read import load_benchmark
+from evaluation.kept_records import KeptRecords
 from evaluation.metrics.observation.instruments import Instruments
 from evaluation.pages.report_pictures import cost_against_quality, slices_plot
 from evaluation.scoring.criteria import limits
-from evaluation.scoring.score import join_tables, score_benchmark
+from evaluation.scoring.score import join_tables, measure_benchmark, score_benchmark
 from evaluation.scoring.score_table import of_benchmark
 from media import write_atomically
 from media.records import ProductRecord
+from omnihuman.placement import CPU, sharing_devices
 from profiles.judging import benchmark_folder
 
 MADE_OF = "made_of.txt"  # beside a benchmark's tables: what they were measured from
+FEWEST_CLIPS = 16  # of a process on a CPU; opening the networks takes it about ten seconds
 
 
 def make_benchmark_scores(execution: Execution) -> Metadata:
@@ -80,17 +88,56 @@ def _scored(execution: Execution, benchmark: Benchmark) -> Path:
     made_of = _made_of(workspace, benchmark, videos, instruments)
     if (part / MADE_OF).is_file() and (part / MADE_OF).read_text() == made_of:
         return part
-    score_benchmark(
-        videos,
-        benchmark,
-        part,
-        config,
-        autoencoder=judging_autoencoder(workspace.profile) if puppets else None,
-        instruments=instruments,
-        progress=lambda done, total, note: execution.report(done, total, f"{benchmark.name}: {note}"),
-    )
+    # Beside the tables, so that what a killed process had measured is there for the next.
+    unfinished = part.parent / f".{part.name}-{made_of[:16]}"
+    kept = KeptRecords(unfinished)
+    for stale in part.parent.glob(f".{part.name}-*"):
+        if stale != unfinished:
+            shutil.rmtree(stale)
+    autoencoder = judging_autoencoder(workspace.profile) if puppets else None
+    looking: dict[str, Any] = {
+        "autoencoder": autoencoder,
+        "instruments": instruments,
+        "progress": lambda done, total, note: execution.report(done, total, f"{benchmark.name}: {note}"),
+    }
+    devices = scoring_devices(workspace, len(benchmark))
+    if len(devices) > 1:
+        share_among_processes(
+            devices,
+            lambda share: measure_benchmark(videos, benchmark, config, kept, share, **looking),
+            measure_share,
+            (workspace, benchmark.name, kept),
+            f"the scores of {benchmark.name}",
+        )
+    score_benchmark(videos, benchmark, part, config, kept=kept, **looking)
     write_atomically(part / MADE_OF, made_of.encode())
+    shutil.rmtree(unfinished)
     return part
+
+
+def measure_share(workspace: Workspace, name: str, kept: KeptRecords, share: Share, device: str) -> None:
+    """In a process of its own: open what looks at a benchmark on `device` and measure a share of its clips."""
+    moved = on_device(workspace, device)
+    benchmark = load_benchmark(moved.data("benchmark_sets"), name)
+    puppets = isinstance(benchmark, PuppetBenchmark)
+    measure_benchmark(
+        moved.of_benchmark("generated_videos", name),
+        benchmark,
+        moved.profile.evaluation,
+        kept,
+        share,
+        autoencoder=judging_autoencoder(moved.profile) if puppets else None,
+        instruments=None if puppets else profile_instruments(moved),
+    )
+
+
+def scoring_devices(workspace: Workspace, clips: int) -> list[str]:
+    """The device of each process that measures a benchmark: as many as `OMNIHUMAN_PROCESSES` says, else one a GPU, else one for each core,
+    as far as memory goes and each has enough clips to be worth its start."""
+    asked, device = processes_asked(), workspace.profile.evaluation.device
+    if asked is None and sharing_devices(device, None) == [CPU]:
+        asked = max(1, min(processes_here(), clips // FEWEST_CLIPS))
+    return sharing_devices(device, asked)
 
 
 def _made_of(workspace: Workspace, benchmark: Benchmark, videos: Path, instruments: Instruments | None) -> str:

@@ -2,26 +2,21 @@
 
 import hashlib
 import json
-import multiprocessing
 import shutil
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from itertools import groupby
 from pathlib import Path
-from typing import Any
-
-import torch
-from diffusers import AutoencoderKLWan
+from typing import TYPE_CHECKING, Any
 
 from assets.core.catalogue import STEPS
 from assets.core.names import SOURCES
 from assets.core.steps import AssetError, Execution, Fixed, Metadata, Png, Report
-from assets.core.versions import ENCODERS, source_version
+from assets.core.versions import source_version
 from assets.core.workspace import Workspace
 from assets.kinds.judging.benchmark_sets import INDEX, joint_digest, load_benchmarks, shown_faces
 from assets.kinds.judging.evaluation_runs import evaluation_run
-from curation.workers import PROCESSES_VARIABLE, processes_asked
+from assets.kinds.judging.sharing import on_device, share_among_processes
+from curation.workers import processes_asked
 from evaluation.benchmark.benchmark import Benchmark
 from evaluation.benchmark.benchmark_plan import AUDIO, PIXELS, POSE, RECONSTRUCTION, STUDENT, ModelPlan, generation_plan
 from evaluation.benchmark.generate import Share, generate_videos, make_batches, reconstruct
@@ -29,11 +24,21 @@ from evaluation.pages.pictures import models_sheet
 from media import write_atomically
 from media.records import ProductRecord
 from omnihuman.autoencoder import load_autoencoder
+from omnihuman.bases.model import OmniHumanModel
 from omnihuman.pipeline import OmniHumanPipeline, build_pipeline
-from omnihuman.placement import choose_device, choose_dtype, dtype_name, place_pipeline, sharing_devices
-from omnihuman.transformer import OmniHumanTransformer3DModel
+from omnihuman.placement import (
+    choose_device,
+    choose_dtype,
+    choose_quantised,
+    numbers_name,
+    place_pipeline,
+    sharing_devices,
+)
 from profiles import Profile, resolve_source
 from profiles.judging import EvaluationConfig, SamplingConfig, benchmark_folder
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKLWan
 
 
 def make_generated_videos(execution: Execution) -> Metadata:
@@ -128,9 +133,7 @@ class _Pipelines:
         return self._pipeline
 
 
-def planned_pipeline(
-    profile: Profile, transformer: str | Path | OmniHumanTransformer3DModel, model: ModelPlan
-) -> OmniHumanPipeline:
+def planned_pipeline(profile: Profile, transformer: str | Path | OmniHumanModel, model: ModelPlan) -> OmniHumanPipeline:
     """The pipeline of a planned model, where it is to compute: a student by its own single step; a teacher as one, and guided, even where a
     single step is planned."""
     steps = 1 if model.steps is None else profile.evaluation.teacher_steps
@@ -154,30 +157,20 @@ def _share_among_processes(pipelines: _Pipelines, asked: list[Asked]) -> None:
         return
     model = lacking[0][0]
     work = [(benchmark.name, mode) for _, benchmark, mode in lacking]
-    with ProcessPoolExecutor(len(devices) - 1, mp_context=multiprocessing.get_context("forkserver")) as pool:
-        others = [
-            pool.submit(make_share, workspace, model, work, Share(index, len(devices)), device)
-            for index, device in enumerate(devices)
-            if index
-        ]
-        _make_share(pipelines.get(model), workspace, lacking, Share(0, len(devices)))
-        try:
-            for other in others:
-                other.result()
-        except BrokenProcessPool as error:
-            raise AssetError(
-                f"a process that shared the videos of {model.name} was killed, perhaps for memory; what is made stays, so start again, with a "
-                f"smaller {PROCESSES_VARIABLE} if it was memory"
-            ) from error
+    share_among_processes(
+        devices,
+        lambda share: _make_share(pipelines.get(model), workspace, lacking, share),
+        make_share,
+        (workspace, model, work),
+        f"the videos of {model.name}",
+    )
 
 
 def make_share(
     workspace: Workspace, model: ModelPlan, work: Sequence[tuple[str, str]], share: Share, device: str
 ) -> None:
     """In a process of its own: load the model to `device` and make a share of the batches of each (benchmark, mode)."""
-    there = workspace.profile.evaluation.model_copy(update={"device": device})
-    moved = Workspace(workspace.root, workspace.profile.model_copy(update={"evaluation": there}))
-    torch.set_num_threads(max(1, torch.get_num_threads() // share.of))
+    moved = on_device(workspace, device)
     benchmarks = {benchmark.name: benchmark for benchmark in load_benchmarks(moved)}
     asked = [(model, benchmarks[name], mode) for name, mode in work]
     _make_share(_pipeline_of(moved, model), moved, asked, share)
@@ -219,15 +212,16 @@ def _made_by(wanted: dict[str, Any]) -> dict[str, Any]:
     return {"weights": wanted["weights"], "dtype": wanted["dtype"]}
 
 
-def judging_autoencoder(profile: Profile) -> AutoencoderKLWan:
+def judging_autoencoder(profile: Profile) -> "AutoencoderKLWan":
     """The profile's own, where its models compute: for reconstructions and for distances of latents."""
     autoencoder = load_autoencoder(resolve_source(profile.encoders.autoencoder))
     return autoencoder.to(choose_device(profile.evaluation.device))
 
 
 def computed_in(profile: Profile) -> str:
-    """Name of the dtype that models generate in here."""
-    return dtype_name(choose_dtype(profile, choose_device(profile.evaluation.device)))
+    """Name of the dtype that models generate in here, and of their weights' where that is another."""
+    device = choose_device(profile.evaluation.device)
+    return numbers_name(choose_dtype(profile, device), choose_quantised(profile, device))
 
 
 def _share(execution: Execution, number: int, sets: int) -> Report:
@@ -242,7 +236,7 @@ def pipeline_digest(workspace: Workspace, weights: str) -> str:
     parts = [
         weights,
         STEPS["generated_videos"].version,
-        *(source_version(getattr(encoders, name)) for name in ENCODERS),
+        *map(source_version, encoders.named.values()),
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 

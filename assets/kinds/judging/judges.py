@@ -1,20 +1,18 @@
 """Curation's detectors and SyncNet as evaluation wants its judges: evaluation may not import curation, so they are handed to it here."""
 
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from curation.people.keypoints import KeypointDetector
 from curation.scores.person.syncnet.faces import face_boxes
-from curation.scores.person.syncnet.network import SyncNet, load_syncnet
+from curation.scores.person.syncnet.network import SyncNetStreams
 from curation.scores.person.syncnet.score import FPS, LONGEST_SECONDS, RATE, WINDOW, judge
 from evaluation.metrics import Network, Sync
 from evaluation.metrics.lip_sync import SYNCNET
 from media import decode_clip
-from networks.on_device import CPU, OnDevice
+from networks.on_device import CPU
 from networks.weights import identify, opened
 from profiles.scores import LipSyncConfig
 
@@ -33,19 +31,6 @@ class DetectorJudge:
         return self.detector(frames)
 
 
-class _Streams:
-    """SyncNet's two streams, wherever it is."""
-
-    def __init__(self, placed: OnDevice):
-        self._placed, self._network = placed, cast("SyncNet", placed.network)
-
-    def embed_sound(self, coefficients: Tensor) -> Tensor:
-        return self._placed.through(self._network.embed_sound, coefficients)
-
-    def embed_lips(self, faces: Tensor) -> Tensor:
-        return self._placed.through(self._network.embed_lips, faces)
-
-
 class SyncNetJudge:
     """SyncNet v2: a video with sound in, Sync-C, Sync-D and offset out."""
 
@@ -58,7 +43,7 @@ class SyncNetJudge:
         seen = f"{detector.network.architecture} {detector.network.sha256}"
         protocol = f"25 fps, 16 kHz, vshift 15, face box from 68 points of {seen}"
         self.network = identify(path, SYNCNET, protocol, REMEDY)
-        self._model = opened(path, SYNCNET, REMEDY, lambda: _Streams(OnDevice(load_syncnet(path), device)))
+        self._model = opened(path, SYNCNET, REMEDY, lambda: SyncNetStreams(path, device))
         self._config, self._detector = LipSyncConfig(weights=str(path)), detector
 
     def __call__(self, video: Path | bytes) -> Sync | None:
@@ -68,5 +53,5 @@ class SyncNetJudge:
         seen = face_boxes(keypoints)[:, 0]
         if clip.audio is None or not np.isfinite(seen).any() or len(clip.frames) <= WINDOW + 1:
             return None
-        found = judge(cast("SyncNet", self._model), clip.frames, clip.audio, keypoints, self._config)
+        found = judge(self._model, clip.frames, clip.audio, keypoints, self._config)
         return Sync(found.confidence, found.distance, float(found.offset))

@@ -12,7 +12,7 @@ from evaluation.benchmark.generate import generate_videos, reconstruct
 from evaluation.benchmark.puppet_benchmark import PuppetBenchmark
 from evaluation.scoring.score import score_benchmark
 from omnihuman.pipeline import OmniHumanPipeline
-from omnihuman.placement import dtype_name
+from omnihuman.placement import numbers_of
 
 
 def score_pipeline(
@@ -39,7 +39,7 @@ def score_pipeline(
         The folder of the tables (`evaluation.scoring.tables.Tables`).
     """
     config = workspace.profile.evaluation
-    dtype = dtype_name(pipeline.transformer.dtype)
+    dtype = numbers_of(pipeline.transformer)
     for mode in modes:
         folder = root / STUDENT / mode
         generate_videos(pipeline, benchmark, folder, mode, None, config, report, weights=weights, dtype=dtype)

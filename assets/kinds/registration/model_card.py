@@ -84,7 +84,7 @@ def _of_adapter(adapter: Mapping[str, Any]) -> list[str]:
     return [
         "\n## As an adapter",
         f"LoRA of rank {adapter['rank']} and alpha {adapter['alpha']:g} on {adapter['modules']} matrices of `{adapter['base']}`{digest}, merged into the transformer. "
-        f"Beside it in `{FOLDER}/`: the updates of Wan's matrices, which `load_lora_weights` of diffusers' `WanPipeline` reads, and OmniHuman's own weights.",
+        f"Beside it in `{FOLDER}/`: the updates of the base's matrices, which `load_lora_weights` of diffusers' own pipeline of that base reads, and OmniHuman's own weights.",
     ]
 
 

@@ -20,11 +20,10 @@ from assets.kinds.registration.champion_pair import promote_pair
 from assets.kinds.registration.gate_evidence import gate_evidence, scored_pipeline
 from assets.kinds.registration.model_card import ABOUT, model_card, with_verdict
 from assets.kinds.registration.training_data import trained_on
+from assets.kinds.registration.version_files import FITNESS, ROWS, SCORES, SHEET, SLICES, TABLES, VIDEO
 from assets.kinds.signed_snapshots import verify_for_registration
 from evaluation.benchmark.benchmark import Benchmark
 from evaluation.benchmark.benchmark_plan import AUDIO, POSE
-from evaluation.benchmark.benchmark_plan import STUDENT as STUDENT_ROWS
-from evaluation.benchmark.benchmark_plan import TEACHER as TEACHER_ROWS
 from evaluation.benchmark.read import load_benchmark
 from evaluation.pages.film import save_talking_video
 from evaluation.pages.pictures import models_sheet
@@ -42,10 +41,6 @@ from tracking.registry import write_adapter_flavour
 from tracking.version_origin import VersionOrigin
 from training.run.adapter import FOLDER, UPDATES
 
-SCORES, SLICES, FITNESS = "benchmark_scores.parquet", "benchmark_slices.parquet", "benchmark_fitness.parquet"
-TABLES = {"scores": SCORES, "slices": SLICES, "fitness": FITNESS}  # of benchmark_scores, beside the weights
-ROWS = {STUDENT: STUDENT_ROWS, TEACHER: TEACHER_ROWS}  # of the score table, by registered model
-SHEET, VIDEO = "samples.png", "samples.mp4"  # beside them, on the version's page
 SHEET_CLIPS, SHEET_WIDTH = 2, 760  # MLflow's page cuts off what is wider (pixels)
 
 
@@ -81,7 +76,7 @@ def make_registered_model(execution: Execution) -> Metadata:
             write_atomically(draft / SHEET, in_few_colours(sheets[name], SHEET_WIDTH))
             save_talking_video(draft / VIDEO, benchmark, generated, rows, mode=mode, hide=hide)
             origin = dataclasses.replace(
-                _origin(workspace, record, digest),
+                origin_of(workspace, record, digest),
                 # Hashed anew: the record says what was trained, not what lies there now.
                 pipeline_digest=pipeline_digest(workspace, weights_digest(workspace.data(asset) / TRANSFORMER)),
                 scored_pipeline=scored_pipeline(workspace, rows),
@@ -203,7 +198,8 @@ def _champion_on(
     return load_scores(score_pipeline(workspace, benchmark, pipeline, modes, root, weights, report))
 
 
-def _origin(workspace: Workspace, record: ProductRecord, benchmark: str) -> VersionOrigin:
+def origin_of(workspace: Workspace, record: ProductRecord, benchmark: str) -> VersionOrigin:
+    """What a version's tags say of where it came from, without its own pipeline's digests."""
     snapshot = SnapshotRecord.read(workspace.data("training_snapshot"))
     continued_from, earlier = _continued(workspace)
     return VersionOrigin(

@@ -20,12 +20,12 @@ def _error(error: Exception) -> CurationError:
 
 
 @kept
-def _network(folder: str) -> "QAlign":
+def _network(folder: str, device: str) -> "QAlign":
     from networks.qalign import QAlign
     from networks.weights import NetworkError
 
     try:
-        return QAlign(Path(folder))
+        return QAlign(Path(folder), device)
     except NetworkError as error:
         raise _error(error) from error
 
@@ -53,7 +53,7 @@ def score(material: Material, config: QAlignConfig) -> Values:
     Raises:
         CurationError: no weights, or other ones.
     """
-    levels = _network(config.weights, version(config)).levels(material.native)
+    levels = _network(config.weights, version(config), material.bench.device).levels(material.native)
     return dict(zip(COLUMNS, levels.mean(axis=0).tolist(), strict=True))
 
 

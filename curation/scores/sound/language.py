@@ -48,22 +48,22 @@ def language_probabilities(network: Any, extractor: Any, windows: list[np.ndarra
     import torch
 
     tokens = list(language_tokens(network).values())
-    first = torch.full((1, 1), network.generation_config.decoder_start_token_id)
+    first = torch.full((1, 1), network.generation_config.decoder_start_token_id, device=network.device)
     probabilities = []
     with torch.inference_mode():
         for window in windows:
-            heard = extractor(window, sampling_rate=RATE, return_tensors="pt").input_features
+            heard = extractor(window, sampling_rate=RATE, return_tensors="pt").input_features.to(network.device)
             logits = network(input_features=heard, decoder_input_ids=first, use_cache=False).logits[0, -1]
-            probabilities.append(logits[tokens].softmax(dim=-1).numpy())
+            probabilities.append(logits[tokens].softmax(dim=-1).cpu().numpy())
     return np.stack(probabilities)
 
 
 @kept
-def _network(path: str) -> tuple[Any, Any, list[str]]:
+def _network(path: str, device: str) -> tuple[Any, Any, list[str]]:
     from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
 
     def load(folder: str) -> tuple[Any, Any, list[str]]:
-        network = whole_network(WhisperForConditionalGeneration, folder)
+        network = whole_network(WhisperForConditionalGeneration, folder, device)
         return network, WhisperFeatureExtractor.from_pretrained(folder, **FROM_DISK), list(language_tokens(network))
 
     return loaded(path, KEY, "a multilingual WhisperForConditionalGeneration", load)
@@ -85,7 +85,7 @@ def score(material: Material, config: LanguageConfig) -> Values:
     if audio is None or not len(audio):
         return {"language": None, "language_probability": float("nan")}
     folder = _folder(config)
-    network, extractor, names = _network(str(folder), folder_version(folder))
+    network, extractor, names = _network(str(folder), folder_version(folder), material.bench.device)
     windows = pieces(audio, SECONDS)[: config.windows]
     probabilities = language_probabilities(network, extractor, windows)
     return language_of(probabilities, names, np.array([len(window) for window in windows]))

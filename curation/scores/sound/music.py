@@ -50,17 +50,17 @@ def label_probabilities(network: Any, extractor: Any, windows: list[np.ndarray])
     with torch.inference_mode():
         for start in range(0, len(windows), BATCH):
             given = extractor(windows[start : start + BATCH], sampling_rate=RATE, return_tensors="pt")
-            probabilities.append(network(given["input_values"]).logits.sigmoid().numpy())
+            probabilities.append(network(given["input_values"].to(network.device)).logits.sigmoid().cpu().numpy())
     return np.concatenate(probabilities)
 
 
 @kept
-def _network(path: str) -> tuple[Any, Any]:
+def _network(path: str, device: str) -> tuple[Any, Any]:
     from transformers import ASTFeatureExtractor, ASTForAudioClassification
 
     return loaded(
         path, KEY, "ASTForAudioClassification",
-        lambda folder: (whole_network(ASTForAudioClassification, folder), ASTFeatureExtractor.from_pretrained(folder, **FROM_DISK)),
+        lambda folder: (whole_network(ASTForAudioClassification, folder, device), ASTFeatureExtractor.from_pretrained(folder, **FROM_DISK)),
     )  # fmt: skip
 
 
@@ -78,7 +78,7 @@ def score(material: Material, config: MusicConfig) -> Values:
     if audio is None or not len(audio):
         return without_meaning(*COLUMNS)
     folder = _folder(config)
-    network, extractor = _network(str(folder), folder_version(folder))
+    network, extractor = _network(str(folder), folder_version(folder), material.bench.device)
     chosen = label_indices(network.config.id2label, config.labels)
     return music_columns(label_probabilities(network, extractor, pieces(audio, SECONDS))[:, chosen], config.threshold)
 

@@ -63,18 +63,18 @@ def speaker_embeddings(network: Any, extractor: Any, windows: list[np.ndarray]) 
     with torch.inference_mode():
         for start in range(0, len(windows), BATCH):
             given = extractor(windows[start : start + BATCH], sampling_rate=RATE, return_tensors="pt")
-            vectors.append(network(given["input_values"]).embeddings.numpy())
+            vectors.append(network(given["input_values"].to(network.device)).embeddings.cpu().numpy())
     return np.concatenate(vectors)
 
 
 @kept
-def _network(path: str) -> tuple[Any, Any]:
+def _network(path: str, device: str) -> tuple[Any, Any]:
     from transformers import Wav2Vec2FeatureExtractor, WavLMForXVector
 
     return loaded(
         path, KEY, "WavLMForXVector",
         # objective: the training loss's own matrix; masked_spec_embed: what stands for masked sound in training
-        lambda folder: (whole_network(WavLMForXVector, folder, (r"objective\.", r"wavlm\.masked_spec_embed$")), Wav2Vec2FeatureExtractor.from_pretrained(folder, **FROM_DISK)),
+        lambda folder: (whole_network(WavLMForXVector, folder, device, (r"objective\.", r"wavlm\.masked_spec_embed$")), Wav2Vec2FeatureExtractor.from_pretrained(folder, **FROM_DISK)),
     )  # fmt: skip
 
 
@@ -95,7 +95,7 @@ def score(material: Material, config: SpeakersConfig) -> Values:
     if not windows:
         return speaker_columns(np.zeros(0, int), config.least_share)
     folder = _folder(config)
-    vectors = speaker_embeddings(*_network(str(folder), folder_version(folder)), windows)
+    vectors = speaker_embeddings(*_network(str(folder), folder_version(folder), material.bench.device), windows)
     return speaker_columns(speaker_labels(vectors, config.similarity), config.least_share)
 
 

@@ -4,8 +4,8 @@ The arithmetic is the same on any features; the class names the network, and ref
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -145,9 +145,9 @@ class _Kernel(_SetDistance):
         super().update(clip, real, generated)
         self._kernels = None
 
-    def merge(self, other) -> None:
+    def take(self, records: Mapping[str, Any]) -> None:
         """As for any metric."""
-        super().merge(other)
+        super().take(records)
         self._kernels = None
 
     def __call__(self, clips: np.ndarray) -> float:

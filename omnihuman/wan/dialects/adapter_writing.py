@@ -1,11 +1,11 @@
-"""A LoRA of Wan in any of its dialects, with the bytes that it was read with."""
+"""A LoRA of a base in any of its dialects, with the bytes that it was read with."""
 
 import json
 import struct
 from typing import Any
 
-from omnihuman.wan.dialects.adapters import METADATA, PREFIX, Adapter, AdapterDialect
-from omnihuman.wan.dialects.names import flattened, to_diffusers
+from omnihuman.wan.dialects.adapters import METADATA, PREFIX, Adapter, AdapterDialect, AdapterError
+from omnihuman.wan.dialects.names import diffusers_name, flattened, to_diffusers
 from omnihuman.wan.dialects.tensor_files import BYTES, StoredBytes
 
 
@@ -13,11 +13,19 @@ def written_as(adapter: Adapter, dialect: AdapterDialect) -> tuple[dict[str, Sto
     """An adapter's tensors by a dialect's keys, the metadata of the file, and peft's configuration where it has a file of its own.
 
     The matrices keep their bytes. An alpha that gets a tensor has the kind of the matrices beside it, or float32 where that cannot hold it.
+
+    Raises:
+        AdapterError: an MMDiT's in a dialect of Wan's.
     """
+    foreign = [module for module in adapter.updates if to_diffusers(module) is None]
+    if foreign and dialect in ("kohya", "original"):
+        raise AdapterError(
+            f"{adapter.source} is of an MMDiT ({foreign[0]}), and {dialect} is a dialect of Wan's: its own tools read diffusers' or peft's"
+        )
     down_name, up_name = ("lora_down", "lora_up") if dialect == "kohya" else ("lora_A", "lora_B")
     tensors: dict[str, StoredBytes] = {}
     for module, update in adapter.updates.items():
-        named = module if dialect == "original" else flattened(module) if dialect == "kohya" else to_diffusers(module)
+        named = module if dialect == "original" else flattened(module) if dialect == "kohya" else diffusers_name(module)
         stem = f"{PREFIX[dialect]}{named}"
         tensors[f"{stem}.{down_name}.weight"] = update.down
         tensors[f"{stem}.{up_name}.weight"] = update.up
@@ -45,8 +53,8 @@ def _one_number(value: float, dtype: str) -> StoredBytes:
 
 def _peft_config(adapter: Adapter) -> dict[str, Any]:
     """Peft's `LoraConfig` of the adapter: the commonest rank and alpha, and patterns for modules that have others."""
-    ranks = {to_diffusers(module) or module: update.rank for module, update in adapter.updates.items()}
-    alphas = {to_diffusers(module) or module: update.alpha for module, update in adapter.updates.items()}
+    ranks = {diffusers_name(module): update.rank for module, update in adapter.updates.items()}
+    alphas = {diffusers_name(module): update.alpha for module, update in adapter.updates.items()}
     rank, alpha = (_commonest(list(values.values())) for values in (ranks, alphas))
     return {
         "peft_type": "LORA", "r": int(rank), "lora_alpha": alpha, "target_modules": sorted(ranks), "lora_dropout": 0.0, "bias": "none",

@@ -1,4 +1,4 @@
-"""LoRA files of Wan in four dialects, read into one form.
+"""LoRA files of Wan in four dialects, and of MMDiTs in diffusers' and peft's, read into one form.
 
 | dialect | who writes it | a key |
 | --- | --- | --- |
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from media.user_error import UserError, some_of
-from omnihuman.wan.dialects.names import to_diffusers, to_original, unflattened
+from omnihuman.wan.dialects.names import diffusers_name, own_name, to_diffusers, unflattened
 from omnihuman.wan.dialects.tensor_files import StoredBytes, TensorFile, read_header
 
 AdapterDialect = Literal["diffusers", "peft", "kohya", "original"]
@@ -76,7 +76,7 @@ class Adapter:
     Attributes:
         source: file or folder.
         dialect: in which it is.
-        updates: by Wan's own name of the module.
+        updates: by Wan's own name of the module, or diffusers' of an MMDiT's.
         alpha_from: where alpha stands: "tensors", "metadata", "adapter_config.json", or "rank" where nothing says it.
     """
 
@@ -94,7 +94,7 @@ def read_adapter(path: Path, alpha: float | None = None) -> Adapter:
         alpha: for a file in which it is missing.
 
     Raises:
-        AdapterError: keys of two dialects, of no module of Wan's, of another kind of adapter; a matrix without its other half, of rank 0 or
+        AdapterError: keys of two dialects, of no module of a base, of another kind of adapter; a matrix without its other half, of rank 0 or
             that does not fit it; alpha that is missing.
         TensorFileError: no whole safetensors file.
     """
@@ -150,26 +150,26 @@ def _sorted_keys(
         raise AdapterError(f"{path} mixes {both}: take them apart into a file of each before you convert")
     if foreign or not seen:
         raise AdapterError(
-            f"{path} holds {some_of(foreign, SHOWN) or 'no key'} that is no LoRA of a module of Wan's transformer; for example "
-            "transformer.blocks.0.attn1.to_q.lora_A.weight or diffusion_model.blocks.0.self_attn.q.lora_down.weight would be. "
+            f"{path} holds {some_of(foreign, SHOWN) or 'no key'} that is no LoRA of a module of Wan's transformer or of an MMDiT by diffusers' names; for "
+            "example transformer.blocks.0.attn1.to_q.lora_A.weight or diffusion_model.blocks.0.self_attn.q.lora_down.weight would be. "
             "Is it of another base model?"
         )
     return next(iter(seen)), halves, alphas
 
 
 def _module_of(name: str) -> tuple[AdapterDialect, str] | None:
-    """Dialect and Wan's own name of a module; names without a prefix are told apart by how they call the module."""
+    """Dialect and own name of a module; names without a prefix are told apart by how they call the module."""
     if name.startswith(PREFIX["kohya"]):
         own = unflattened(name.removeprefix(PREFIX["kohya"]))
         return ("kohya", own) if own else None
     for dialect in ("peft", "diffusers"):
         if name.startswith(PREFIX[dialect]):
-            own = to_original(name.removeprefix(PREFIX[dialect]))
+            own = own_name(name.removeprefix(PREFIX[dialect]))
             return (dialect, own) if own else None
     bare = name.removeprefix(PREFIX["original"])
     if to_diffusers(bare):
         return "original", bare
-    own = to_original(name)
+    own = own_name(name)
     return ("diffusers", own) if own else None
 
 
@@ -226,7 +226,7 @@ def _alphas(
     if config is not None:
         patterns = config.get("alpha_pattern") or {}
         return {
-            module: float(_by_pattern(patterns, to_diffusers(module) or module, config.get("lora_alpha", given or 0)))
+            module: float(_by_pattern(patterns, diffusers_name(module), config.get("lora_alpha", given or 0)))
             for module in whole
         }, place
     if given is not None:

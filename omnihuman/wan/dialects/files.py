@@ -9,8 +9,9 @@ from typing import Any
 
 from media.files import whole_directory, write_atomically
 from media.user_error import some_of
+from omnihuman.bases.checkpoint import WEIGHTS, weight_files
 from omnihuman.errors import InputError, MissingWeights
-from omnihuman.wan.checkpoint import WAN_CONFIG, WEIGHTS, from_original, weight_files
+from omnihuman.wan.checkpoint import WAN_CONFIG, from_original
 from omnihuman.wan.dialects.adapter_writing import written_as
 from omnihuman.wan.dialects.adapters import (
     ADAPTER_DIALECTS,
@@ -22,6 +23,7 @@ from omnihuman.wan.dialects.adapters import (
     read_adapter,
 )
 from omnihuman.wan.dialects.formats import gguf_architecture, is_pickle
+from omnihuman.wan.dialects.names import to_diffusers
 from omnihuman.wan.dialects.tensor_files import read_header, write_tensors
 from omnihuman.wan.dialects.transformers import (
     TRANSFORMER_DIALECTS,
@@ -82,7 +84,7 @@ class FileReport:
             return ", ".join(f"{value} ({count})" for value, count in sorted(values.items(), key=lambda i: -i[1]))
 
         named = {
-            "lora": "LoRA of a Wan transformer",
+            "lora": "LoRA of a transformer",
             "transformer": "Wan transformer",
             "gguf": "GGUF file of quantised weights",
         }
@@ -113,11 +115,12 @@ def inspect_file(path: Path) -> FileReport:
         return opened
     if isinstance(opened, Adapter):
         updates = opened.updates.values()
+        written = ADAPTER_DIALECTS if all(map(to_diffusers, opened.updates)) else ("diffusers", "peft")
         kinds = Counter(half.dtype for update in updates for half in (update.down, update.up))
         return FileReport(
             str(path), "lora", opened.dialect, _model_of(opened), dict(kinds),
             ranks=dict(Counter(update.rank for update in updates)), alphas=dict(Counter(update.alpha for update in updates)),
-            alpha_from=opened.alpha_from, becomes=tuple(d for d in ADAPTER_DIALECTS if d != opened.dialect),
+            alpha_from=opened.alpha_from, becomes=tuple(d for d in written if d != opened.dialect),
         )  # fmt: skip
     missing, misshapen = opened.compared()
     small = bool(opened.scales) or any(kind.startswith("F8") for kind in opened.kinds())
@@ -253,6 +256,8 @@ def _model_of(adapter: Adapter) -> str:
     """What a LoRA is for, by the width of what it adapts."""
     widths = {u.down.shape[1] for module, u in adapter.updates.items() if module.endswith(("_attn.q", "ffn.0"))}
     blocks = {int(module.split(".")[1]) for module in adapter.updates if module.startswith("blocks.")}
+    if not all(map(to_diffusers, adapter.updates)):
+        return f"an MMDiT by diffusers' names; {len(adapter.updates)} modules"
     width = next(iter(widths)) if len(widths) == 1 else None
     said = _WIDTHS.get(width or 0, f"a Wan of width {width}" if width else "a Wan whose width its modules do not tell")
     return f"{said}; {len(adapter.updates)} modules in {len(blocks)} blocks"

@@ -30,6 +30,10 @@ _TO_ORIGINAL = tuple({theirs: own for own, theirs in table.items()} for table in
 _BLOCK = re.compile(r"blocks\.(\d+)\.(.+)")
 _FLAT_BLOCK = re.compile(r"blocks_(\d+)_(.+)")
 _FLAT = tuple({own.replace(".", "_"): own for own in table} for table in _TO_DIFFUSERS)
+# diffusers' names of modules of MMDiTs (HunyuanVideo, HunyuanVideo-1.5, Stable Diffusion 3), whose makers' own names nobody needs here.
+_OF_MMDIT = re.compile(
+    r"(?:single_)?transformer_blocks\.\d+\..+|(?:context_embedder|context_embedder_2|time_text_embed|time_embed|norm_out|x_embedder)\..+"
+)
 PARTS_OF_A_MODULE = (".weight", ".bias")
 # What ComfyUI writes before Wan's own names in the file of a whole checkpoint, and in that of a transformer alone.
 PREFIXES = ("model.diffusion_model.", "diffusion_model.")
@@ -51,6 +55,16 @@ def to_diffusers(module: str) -> str | None:
 def to_original(module: str) -> str | None:
     """A module or parameter by diffusers' name to Wan's name of it; None for what Wan's transformer does not have."""
     return _renamed(module, *_TO_ORIGINAL)
+
+
+def own_name(module: str) -> str | None:
+    """The name under which a module of any base stands in an adapter: Wan's own of Wan's, diffusers' of an MMDiT's; None for what no base has."""
+    return to_original(module) or (module if _OF_MMDIT.fullmatch(module) else None)
+
+
+def diffusers_name(own: str) -> str:
+    """Back again: what diffusers calls a module."""
+    return to_diffusers(own) or own
 
 
 def key_to_diffusers(key: str) -> str | None:

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from curation.errors import CurationError
 from media.weights import fill
+from networks.on_device import OnDevice
 from networks.weights import read_weights
 
 REMEDY = "download syncnet_v2.model again"
@@ -76,3 +78,20 @@ def load_syncnet(path: Path) -> SyncNet:
     except Exception as error:
         raise CurationError(f"{path} does not hold SyncNet v2's weights ({error}); {REMEDY}") from error
     return network.eval()
+
+
+class SyncNetStreams:
+    """The two streams of SyncNet on a device: given tensors on the processor, they answer there."""
+
+    def __init__(self, path: Path, device: torch.device | str = "cpu"):
+        """Load as `load_syncnet`, whose errors it has."""
+        self._network = load_syncnet(path)
+        self._placed = OnDevice(self._network, torch.device(device))
+
+    def embed_sound(self, mfcc: Tensor) -> Tensor:
+        """As of `SyncNet`."""
+        return self._placed.through(self._network.embed_sound, mfcc)
+
+    def embed_lips(self, faces: Tensor) -> Tensor:
+        """As of `SyncNet`."""
+        return self._placed.through(self._network.embed_lips, faces)

@@ -16,7 +16,7 @@ from media import decode_clip
 from profiles.scores import LipSyncConfig
 
 if TYPE_CHECKING:
-    from curation.scores.person.syncnet.network import SyncNet
+    from curation.scores.person.syncnet.network import SyncNetStreams
 
 COLUMNS = ("sync_offset_frames", "sync_confidence", "sync_distance")
 FPS, RATE = 25.0, 16_000
@@ -25,7 +25,9 @@ LONGEST_SECONDS = 20.0  # decoded faces of longer clips would fill memory; the b
 FULL_SCALE = 32_767
 
 
-def embed(network: "SyncNet", faces: np.ndarray, audio: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+def embed(
+    network: "SyncNetStreams", faces: np.ndarray, audio: np.ndarray, batch_size: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Lips and sound, `(N, 1024)` each, for every start of a five-frame window.
 
     Args:
@@ -55,7 +57,7 @@ def embed(network: "SyncNet", faces: np.ndarray, audio: np.ndarray, batch_size: 
 
 
 def judge(
-    network: "SyncNet", frames: np.ndarray, audio: np.ndarray, keypoints: np.ndarray, config: LipSyncConfig
+    network: "SyncNetStreams", frames: np.ndarray, audio: np.ndarray, keypoints: np.ndarray, config: LipSyncConfig
 ) -> SyncResult:
     """Offset, confidence and distance of one clip.
 
@@ -80,10 +82,10 @@ def model_file(config: LipSyncConfig) -> Path:
 
 
 @kept
-def _network(path: str) -> "SyncNet":
-    from curation.scores.person.syncnet.network import load_syncnet
+def _network(path: str, device: str) -> "SyncNetStreams":
+    from curation.scores.person.syncnet.network import SyncNetStreams
 
-    return load_syncnet(Path(path))
+    return SyncNetStreams(Path(path), device)
 
 
 def score(material: Material, config: LipSyncConfig) -> Values:
@@ -95,7 +97,7 @@ def score(material: Material, config: LipSyncConfig) -> Values:
         CurationError: no weights, or other ones.
     """
     path = model_file(config)
-    network = _network(str(path), weights_version(path))
+    network = _network(str(path), weights_version(path), material.bench.device)
     clip = decode_clip(material.data, FPS, RATE, max_seconds=LONGEST_SECONDS)
     keypoints = detect(material.bench.detector, clip.frames).keypoints
     seen = np.isfinite(face_boxes(keypoints)[:, 0])

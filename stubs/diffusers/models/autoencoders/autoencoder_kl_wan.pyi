@@ -21,6 +21,7 @@ class AutoencoderKLWan(ModelMixin, ConfigMixin):
     quant_conv: WanCausalConv3d
     post_quant_conv: WanCausalConv3d
     use_tiling: bool
+    _cached_conv_counts: dict[str, int]
     tile_sample_min_height: int
     tile_sample_min_width: int
     tile_sample_stride_height: int
@@ -36,3 +37,5 @@ class AutoencoderKLWan(ModelMixin, ConfigMixin):
     # As `return_dict` says: an output with named fields, or a tuple.
     def encode(self, x: Tensor, return_dict: bool = True) -> Any: ...
     def decode(self, z: Tensor, return_dict: bool = True) -> Any: ...
+
+def unpatchify(x: Tensor, patch_size: int | None) -> Tensor: ...

@@ -1,0 +1,90 @@
+"""What was measured of single clips, on disk while a benchmark is scored: several processes share the clips, and a kill costs those under way."""
+
+import json
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save
+
+from evaluation.metrics.distances.moments import Moments
+from evaluation.metrics.observation.instruments import Features
+from evaluation.metrics.puppet_truth import Measured, PuppetTruth
+from media import write_atomically
+from puppets.measure import Measurement
+
+# What a record may be made of, beside numbers, arrays, None, and tuples and dictionaries of them.
+KINDS = {kind.__name__: kind for kind in (Features, Moments, Measurement, Measured, PuppetTruth)}
+TREE = "record"  # in a file's metadata: the record, with numbers of tensors where its arrays stand
+ARRAY, SCALAR, TUPLE, DICT = "array", "scalar", "tuple", "dict"
+
+
+class KeptRecords:
+    """Records by name, one file each. Without a folder nothing is kept.
+
+    Attributes:
+        folder: of everything that is measured from the same videos with the same networks.
+    """
+
+    def __init__(self, folder: Path | None = None):
+        self.folder = folder
+
+    def get(self, name: str, measure: Callable[[], Any]) -> Any:
+        """What stands under `name`, to the bit; else what `measure` returns, which then stands there.
+
+        Args:
+            name: may hold slashes.
+            measure: called when nothing stands.
+
+        Raises:
+            TypeError: a record of something that a file of tensors cannot hold.
+        """
+        if self.folder is None:
+            return measure()
+        file = self.folder / f"{name}.safetensors"
+        if not file.is_file():
+            write_atomically(file, packed(measure()))
+        with safe_open(file, "np") as stored:
+            return _built(json.loads(stored.metadata()[TREE]), stored.get_tensor)
+
+
+def packed(record: Any) -> bytes:
+    """A record as the bytes of a file of tensors."""
+    tensors: dict[str, np.ndarray] = {}
+    tree = json.dumps(_tree(record, tensors))
+    return save(tensors, {TREE: tree})
+
+
+def _tree(record: Any, tensors: dict[str, np.ndarray]) -> Any:
+    if isinstance(record, np.ndarray | np.generic):
+        # A number keeps its precision, as an array without dimensions: sums of float32 are not sums of float64.
+        name = str(len(tensors))
+        tensors[name] = np.array(record, order="C")
+        return {(ARRAY if isinstance(record, np.ndarray) else SCALAR): name}
+    if record is None or isinstance(record, bool | int | float | str):
+        return record
+    if isinstance(record, tuple):
+        return {TUPLE: [_tree(part, tensors) for part in record]}
+    if isinstance(record, dict):
+        return {DICT: {name: _tree(part, tensors) for name, part in record.items()}}
+    kind = type(record).__name__
+    if is_dataclass(record) and KINDS.get(kind) is type(record):
+        return {kind: {field.name: _tree(getattr(record, field.name), tensors) for field in fields(record)}}
+    raise TypeError(f"a record of {kind} cannot be kept; list its class in {__name__}.KINDS")
+
+
+def _built(tree: Any, tensor: Callable[[str], np.ndarray]) -> Any:
+    if not isinstance(tree, dict):
+        return tree
+    ((kind, inner),) = tree.items()
+    if kind == ARRAY:
+        return tensor(inner)
+    if kind == SCALAR:
+        return tensor(inner)[()]
+    if kind == TUPLE:
+        return tuple(_built(part, tensor) for part in inner)
+    parts = {name: _built(part, tensor) for name, part in inner.items()}
+    return parts if kind == DICT else KINDS[kind](**parts)

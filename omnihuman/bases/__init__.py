@@ -1,0 +1,1 @@
+"""Base models: what each brings, and what OmniHuman adds to any of them."""

@@ -1,0 +1,45 @@
+"""The causal autoencoder's decoder with state: latent 0 gives one frame, every later one four, as if the video were decoded whole.
+
+Its convolutions look back two frames; diffusers keeps these while it decodes a video and forgets them at the end. Here each stream has its own.
+"""
+
+import torch
+from diffusers import AutoencoderKLWan
+from diffusers.models.autoencoders.autoencoder_kl_wan import unpatchify
+from torch import Tensor
+
+from omnihuman.autoencoder import moments
+from omnihuman.errors import InputError
+from omnihuman.placement import execution_device
+
+
+class StreamDecoder:
+    """Decodes one video, or a batch of equal length, a latent at a time."""
+
+    def __init__(self, autoencoder: AutoencoderKLWan):
+        """Raises InputError for an autoencoder that decodes in tiles, whose states would be of other places."""
+        if autoencoder.use_tiling:
+            raise InputError("a stream is decoded whole: call disable_tiling() on the autoencoder")
+        self.autoencoder = autoencoder
+        empty: list[Tensor | str | None] = [None]
+        self._features = empty * autoencoder._cached_conv_counts["decoder"]
+        self._begun = False
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        """Normalised latents `(B, C, n, h, w)`, which go on from those before, to `(B, 3, 4n, H, W)` in [-1, 1]; at first 4n - 3 frames."""
+        model = self.autoencoder
+        latents = latents.to(execution_device(model))
+        mean, std = moments(model, latents)
+        hidden = model.post_quant_conv((latents * std + mean).to(model.dtype))
+        frames = []
+        for index in range(hidden.shape[2]):
+            begin = {} if self._begun else {"first_chunk": True}
+            frames.append(
+                model.decoder(hidden[:, :, index : index + 1], feat_cache=self._features, feat_idx=[0], **begin)
+            )
+            self._begun = True
+        pixels = torch.cat(frames, dim=2)
+        if model.config.patch_size is not None:
+            pixels = unpatchify(pixels, patch_size=model.config.patch_size)
+        return pixels.clamp(-1.0, 1.0)

@@ -1,0 +1,1 @@
+"""Live video over a WebSocket: sound comes in as it is spoken, pictures go out as they are made."""

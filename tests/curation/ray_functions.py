@@ -1,0 +1,47 @@
+"""What actors of the tests are given to do; each call leaves a line, so that what was done twice can be counted."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+POISON = 3
+
+
+@dataclass(frozen=True)
+class LosesANode:
+    """A function over clips of which a node that is going to be lost begins some and ends none, and nobody ends any before it has begun."""
+
+    function: Callable[[Any, Any], Any]
+    log: Path
+    node: str
+
+    def __call__(self, state: Any, item: Any) -> Any:
+        import ray
+
+        note(self.log, here := ray.get_runtime_context().get_node_id())
+        while here == self.node or self.node not in self.log.read_text():
+            time.sleep(0.05)
+        return self.function(state, item)
+
+
+def square_unless_poisoned(log: Path, item: int) -> int:
+    """One item ends its process, as a fault in a decoder does."""
+    note(log, item)
+    if item == POISON:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item * item
+
+
+def lost(item: int) -> int:
+    """For an item that is given up."""
+    return -item
+
+
+def note(log: Path, item: object) -> None:
+    """A line."""
+    with log.open("a") as file:
+        file.write(f"{item}\n")
