@@ -41,12 +41,17 @@ def plain_configuration(
         config: as it stands in the file.
         path: of the file, for messages.
         published: diffusers' class.
-        unread: keys that change nothing and are left out, as those are that begin with `_`.
+        unread: keys that change nothing and are left out, as those are that begin with `_` and `quantization_config`, which is
+            of the weights: what numbers they are in, their own headers say.
 
     Raises:
         CheckpointError: it has keys that the class does not take.
     """
-    plain = {key: value for key, value in config.items() if not key.startswith("_") and key not in unread}
+    plain = {
+        key: value
+        for key, value in config.items()
+        if not key.startswith("_") and key not in (*unread, "quantization_config")
+    }
     if strange := sorted(plain.keys() - set(own_arguments(published))):
         raise CheckpointError(
             f"{path} has keys that diffusers' {published.__name__} does not take: {', '.join(strange)}; take the file that was "
