@@ -279,7 +279,8 @@ def build_pipeline(
 
     Raises:
         MissingWeights: the checkpoint folder does not exist.
-        InputError: the autoencoder has other latents than the profile says, or the transformer takes text of another number of encoders.
+        InputError: the autoencoder has other latents than the profile says, or the transformer takes text of another number of encoders or
+            of another width.
     """
     if not isinstance(transformer, OmniHumanModel):
         transformer = load_transformer(transformer)
@@ -287,7 +288,8 @@ def build_pipeline(
     check_grid(autoencoder, profile.transformer.latent_channels, profile.video.stride, profile.encoders.autoencoder)
     sources = profile.encoders.texts
     transformer.check_texts(len(sources))
-    text = TextEncoder([resolve_source(source) for source in sources], profile.encoders.text_tokens)
+    width = transformer.text_width(transformer.config)
+    text = TextEncoder([resolve_source(source) for source in sources], profile.encoders.text_tokens, width)
     sound = AudioEncoder(resolve_source(profile.encoders.audio))
     return OmniHumanPipeline(
         transformer=transformer.eval().requires_grad_(False),

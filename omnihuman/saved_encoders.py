@@ -10,7 +10,7 @@ import torch
 from media.weights import load_network
 from omnihuman.conditions.audio import AUDIO_BESIDE, AUDIO_UNUSED
 from omnihuman.conditions.text import ENCODERS as TEXT_ENCODERS
-from omnihuman.conditions.text import TEXT_BESIDE
+from omnihuman.conditions.text import TEXT_BESIDE, TOKENIZERS
 
 INDEX = "model_index.json"
 # By name in it: what may be missing from the files, and what may stand beside the network.
@@ -19,6 +19,7 @@ ENCODERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     **dict.fromkeys(TEXT_ENCODERS, ((), TEXT_BESIDE)),
     "audio_encoder": (AUDIO_UNUSED, AUDIO_BESIDE),
 }
+FROZEN = (*ENCODERS, *TOKENIZERS)  # what no training changes, by name in the index
 LIBRARIES = ("diffusers", "transformers")
 REMEDY = "save the pipeline again with save_pretrained, or download it again"
 

@@ -215,7 +215,7 @@ def load_encoders(profile: Profile) -> ConditionEncoders:
 
     Raises:
         ProfileError, FileNotFoundError, OSError: weights are missing; the message names the path.
-        InputError: the autoencoder has other latents than the profile says.
+        InputError: the autoencoder has other latents than the profile says, or the text encoder rows of another width.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     sources = profile.encoders
@@ -223,7 +223,7 @@ def load_encoders(profile: Profile) -> ConditionEncoders:
     check_grid(autoencoder, profile.transformer.latent_channels, profile.video.stride, sources.autoencoder)
     enable_tiles(autoencoder, *TILE)
     texts = [resolve_source(source) for source in sources.texts]
-    text = TextEncoder(texts, sources.text_tokens, trained_dtype(profile, device))
+    text = TextEncoder(texts, sources.text_tokens, profile.transformer.text_dim, trained_dtype(profile, device))
     audio = AudioEncoder(resolve_source(sources.audio))
     models: list[Any] = [autoencoder, *text.models, audio.model]
     for model in models:

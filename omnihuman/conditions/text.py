@@ -11,9 +11,9 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedT
 
 from media.weights import load_network
 from omnihuman.conditions.prompts import clean_prompt
-from omnihuman.conditions.text_of_bases import encode_text
+from omnihuman.conditions.text_of_bases import encode_text, words_encoder
 from omnihuman.deferred_imports import deferring
-from omnihuman.errors import MissingWeights, reading_weights
+from omnihuman.errors import InputError, MissingWeights, reading_weights
 
 TEXT_REMEDY = "download the text encoder's folder again, or put the config.json there that belongs to the files"
 # As published folders name them.
@@ -36,11 +36,23 @@ class TextEncoder:
     """
 
     @deferring()
-    def __init__(self, paths: str | Path | Sequence[str | Path], tokens: int, dtype: torch.dtype = torch.float32):
-        """Raises MissingWeights naming the path when nothing is there that can be read."""
+    def __init__(self, paths: Sequence[str | Path], tokens: int, width: int, dtype: torch.dtype = torch.float32):
+        """Read them.
+
+        Args:
+            paths: of the encoders, in the order of the published folder.
+            tokens: that the words' encoder takes.
+            width: of a row of text that the model takes.
+            dtype: of the weights.
+
+        Raises:
+            MissingWeights: naming the path when nothing is there that can be read.
+            InputError: as `check_text_width`, before weights are read.
+        """
+        check_text_width(paths, width)
         self.models: list[PreTrainedModel] = []
         self.tokenizers: list[PreTrainedTokenizerBase] = []
-        for path in [paths] if isinstance(paths, (str, Path)) else paths:
+        for path in paths:
             with reading_weights(path):
                 self.models.append(load_text_model(path, dtype))
                 self.tokenizers.append(load_tokenizer(tokenizer_of(path)))
@@ -53,6 +65,34 @@ class TextEncoder:
     def modules(self) -> dict[str, Any]:
         """Models and tokenizers under the names that published folders and pipelines have for them."""
         return dict(zip(ENCODERS, self.models, strict=False)) | dict(zip(TOKENIZERS, self.tokenizers, strict=False))
+
+
+def check_text_width(paths: Sequence[str | Path], width: int) -> int:
+    """Compare the words' encoder with what a model takes, by their configurations alone.
+
+    Args:
+        paths: of a base's text encoders, in the order of its published folder.
+        width: of a row of text that the model takes.
+
+    Returns:
+        Numbers in a row of text.
+
+    Raises:
+        MissingWeights: naming the path when nothing is there that can be read.
+        InputError: the encoders are no base's, or the words' has rows of another width.
+    """
+    configs = []
+    for path in paths:
+        with reading_weights(path):
+            configs.append(AutoConfig.from_pretrained(str(path)))
+    which = words_encoder([config.model_type for config in configs])
+    found = configs[which].hidden_size
+    if found != width:
+        raise InputError(
+            f"the text encoder {paths[which]} gives {found} numbers a row, and the model takes {width} (transformer.text_dim): name the text encoder "
+            "that the base was published with, or set the model's width to the encoder's"
+        )
+    return found
 
 
 def load_tokenizer(path: str | Path) -> PreTrainedTokenizerBase:

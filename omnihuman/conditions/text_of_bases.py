@@ -39,14 +39,25 @@ def encode_text(
         InputError: encoders that are no base's, or one that is wider than the words'.
     """
     encoders = list(zip(models, tokenizers, strict=True))
-    return _asked(models)(encoders, [clean_prompt(prompt) for prompt in prompts], tokens)
+    return _family([model.config.model_type for model in models])(
+        encoders, [clean_prompt(prompt) for prompt in prompts], tokens
+    )
 
 
 def words_tokenizer(
     models: Sequence[PreTrainedModel], tokenizers: Sequence[PreTrainedTokenizerBase]
 ) -> PreTrainedTokenizerBase:
-    """That of the encoder which takes the whole prompt: T5's of Stable Diffusion 3.5, else the first."""
-    return tokenizers[-1 if _asked(models) is stable_diffusion3 else 0]
+    """That of the encoder which takes the whole prompt."""
+    return tokenizers[words_encoder([model.config.model_type for model in models])]
+
+
+def words_encoder(kinds: Sequence[str]) -> int:
+    """Which of a base's text encoders takes the whole prompt and says how wide rows are, by their kinds: of two CLIPs and T5 T5, else the first.
+
+    Raises:
+        InputError: encoders that are no base's.
+    """
+    return -1 if _family(kinds) is stable_diffusion3 else 0
 
 
 def padded_states(encoders: Sequence[Encoder], prompts: list[str], tokens: int) -> Tensor:
@@ -119,8 +130,8 @@ _FAMILIES: dict[tuple[str, ...], Callable[[Sequence[Encoder], list[str], int], T
 }
 
 
-def _asked(models: Sequence[PreTrainedModel]) -> Callable[[Sequence[Encoder], list[str], int], Tensor]:
-    kinds = tuple(model.config.model_type for model in models)
+def _family(kinds: Sequence[str]) -> Callable[[Sequence[Encoder], list[str], int], Tensor]:
+    kinds = tuple(kinds)
     if len(kinds) == 1:
         return _FAMILIES.get(kinds, padded_states)
     if kinds not in _FAMILIES:

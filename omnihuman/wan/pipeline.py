@@ -66,7 +66,8 @@ def pipeline_from_wan(
         **{"audio_dim": sound.config.hidden_size, "audio_layers": sound.config.num_hidden_layers + 1} | new_parts,
     )
     logger.warning(f"{root} is Wan2.1 as it was published: sound and pose change nothing before they are trained")
-    text = TextEncoder(root / "text_encoder", text_tokens, torch_dtype or torch.float32)
+    width = transformer.text_width(transformer.config)
+    text = TextEncoder([root / "text_encoder"], text_tokens, width, torch_dtype or torch.float32)
     return OmniHumanPipeline(
         transformer.eval().requires_grad_(False),
         load_autoencoder(root / "vae"),

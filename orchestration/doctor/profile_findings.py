@@ -18,6 +18,7 @@ def profile_findings(workspace: Workspace) -> Iterator[Finding]:
         end = "" if number == 1 else f" {number}"
         yield _found(f"text encoder{end}", lambda source=source: resolve_source(source))  # type: ignore[misc]
         yield _found(f"tokenizer{end}", lambda source=source: _tokenizer(source))  # type: ignore[misc]
+    yield _found("width of text", lambda: _text_width(profile))
     yield _found("audio encoder", lambda: resolve_source(encoders.audio))
     yield _found("keypoints", lambda: _detector(profile))
     yield from _scores(profile)
@@ -41,6 +42,16 @@ def _tokenizer(text: str) -> str:
     if not Path(source).exists():
         return f"{source}: a hub id, fetched when the first caption is read"
     return f"{source} ({len(load_tokenizer(source)):,} words)"
+
+
+def _text_width(profile: Profile) -> str:
+    """Features of another width are refused by the first training else; a hub id is left alone."""
+    from omnihuman.conditions.text import check_text_width
+
+    sources = [resolve_source(source) for source in profile.encoders.texts]
+    if absent := [source for source in sources if not Path(source).exists()]:
+        return f"compared when {absent[0]} is fetched"
+    return f"{check_text_width(sources, profile.transformer.text_dim)} numbers a row, as the model takes them"
 
 
 def _detector(profile: Profile) -> str:

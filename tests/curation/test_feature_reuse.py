@@ -123,7 +123,7 @@ def test_of_a_base_with_several_text_encoders_features_have_the_rows_of_all(work
     own = {"text": places[0], "text_2": places[1], "text_tokens": 8}
     own = workspace.profile.encoders.model_copy(update=own)
     workspace.profile = workspace.profile.model_copy(update={"encoders": own})
-    texts = TextEncoder(own.texts, own.text_tokens)
+    texts = TextEncoder(own.texts, own.text_tokens, text_encoders.WIDTH)
     workspace.encoders = dataclasses.replace(workspace.encoders, text=texts, profile=workspace.profile)
     sidecar = put_puppet("0.mp4").with_name("0.mp4.json")
     caption = 'A sign says "here".'

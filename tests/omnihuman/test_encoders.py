@@ -83,9 +83,10 @@ def test_a_hidden_state_that_the_encoder_lacks_is_refused_with_those_that_it_has
 
 
 def test_text_past_its_end_is_zero_and_different_texts_differ():
-    encoder = TextEncoder(resolve_source(PROFILE.encoders.text), PROFILE.encoders.text_tokens)
+    source, width = resolve_source(PROFILE.encoders.text), PROFILE.transformer.text_dim
+    encoder = TextEncoder([source], PROFILE.encoders.text_tokens, width)
     states = encoder.encode(["A person in a blue shirt.", "A person in a green shirt waves both arms."])
-    assert states.shape == (2, PROFILE.encoders.text_tokens, PROFILE.transformer.text_dim)
+    assert states.shape == (2, PROFILE.encoders.text_tokens, width)
     assert states[0, 12:].abs().max() == 0 and not torch.equal(states[0, :5], states[1, :5])
 
 

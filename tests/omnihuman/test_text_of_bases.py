@@ -1,18 +1,21 @@
 """Every base's text encoders are asked as diffusers' own pipeline of that base asks them: the same numbers, and the same velocity of the published model."""
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import diffusers
 import pytest
 import torch
+from transformers import AutoConfig
 
 from omnihuman import OmniHumanPipeline
 from omnihuman.autoencoder import load_autoencoder
 from omnihuman.bases.registry import base_named
 from omnihuman.conditions.audio import AudioEncoder
-from omnihuman.conditions.text import TextEncoder, load_text_model, load_tokenizer
-from omnihuman.conditions.text_of_bases import GLYPH_ROWS, encode_text
-from omnihuman.errors import InputError
+from omnihuman.conditions.text import TextEncoder, check_text_width, load_text_model, load_tokenizer
+from omnihuman.conditions.text_of_bases import GLYPH_ROWS, encode_text, words_encoder
+from omnihuman.errors import InputError, MissingWeights
 from omnihuman.sampling import build_scheduler
 from profiles import load_profile, resolve_source
 from tests.omnihuman import text_encoders
@@ -81,7 +84,7 @@ def theirs(architecture, pipeline):
 @torch.no_grad()
 def test_rows_are_what_diffusers_own_pipeline_gives_its_model(base):
     architecture, places, pipeline = base
-    found, expected = TextEncoder(places, TOKENS).encode(PROMPTS), theirs(architecture, pipeline)
+    found, expected = TextEncoder(places, TOKENS, WIDTH).encode(PROMPTS), theirs(architecture, pipeline)
     kind = base_named(architecture).load()
     assert found.shape == (2, kind.text_rows(TOKENS, len(places)), WIDTH)
     words, mask = expected["encoder_hidden_states"], expected.get("encoder_attention_mask")
@@ -112,7 +115,7 @@ def test_the_model_computes_of_them_what_the_published_model_computes_of_its_pip
     latents, timestep, text = one.inputs()
     asked = one.bare(latents, timestep, text) | given
     expected = bare(**asked).sample
-    found = model(latents, timestep, TextEncoder(places, TOKENS).encode(PROMPTS)).sample
+    found = model(latents, timestep, TextEncoder(places, TOKENS, WIDTH).encode(PROMPTS)).sample
     assert torch.equal(found if expected.ndim == 5 else found[:, :, 0], expected)
 
 
@@ -133,7 +136,7 @@ def test_a_pipeline_of_all_its_encoders_generates_saves_them_and_does_so_again(b
     sound = resolve_source(load_profile("laptop").encoders.audio)
     pipeline = OmniHumanPipeline(
         model, autoencoder, audio_encoder=AudioEncoder(sound).model, scheduler=build_scheduler(profile.evaluation.sampling),
-        num_inference_steps=2, fps=16.0, text_tokens=8, **TextEncoder(places, 8).modules(),
+        num_inference_steps=2, fps=16.0, text_tokens=8, **TextEncoder(places, 8, WIDTH).modules(),
     )  # fmt: skip
     given = {"prompt": PROMPTS[1], "image": torch.randint(0, 255, (1, 32, 32, 3), dtype=torch.uint8)}
     given |= {"num_frames": 1 if one.frames == 1 else 5, "guidance_scale": 2.0, "output_type": "latents"}
@@ -154,7 +157,7 @@ def test_a_pipeline_of_all_its_encoders_generates_saves_them_and_does_so_again(b
 @torch.no_grad()
 def test_words_alone_are_the_same_words(base):
     architecture, places, _ = base
-    both = TextEncoder(places, TOKENS)
+    both = TextEncoder(places, TOKENS, WIDTH)
     if architecture == "stable_diffusion3":
         with pytest.raises(InputError, match=r"clip_text_model \+ clip_text_model are no base's; there are llama"):
             encode_text(both.models[:2], both.tokenizers[:2], PROMPTS, TOKENS)
@@ -173,3 +176,17 @@ def test_another_number_of_encoders_than_a_base_takes_is_refused_with_both():
     model.check_texts(1)
     with pytest.raises(InputError, match=r"HunyuanVideo was built for .* than the 2 .*pooled_text.: \(False, True\)"):
         model.check_texts(2)
+
+
+def test_encoders_of_another_width_are_refused_before_their_weights_are_read(base, tmp_path):
+    places = [
+        shutil.copytree(place, tmp_path / Path(place).name, ignore=shutil.ignore_patterns("*.safetensors"))
+        for place in base[1]
+    ]
+    assert check_text_width(places, WIDTH) == WIDTH
+    words = places[words_encoder([AutoConfig.from_pretrained(place).model_type for place in places])]
+    said = rf"the text encoder {words} gives {WIDTH} numbers a row, and the model takes 7 \(transformer.text_dim\)"
+    with pytest.raises(InputError, match=said):
+        TextEncoder(places, TOKENS, 7)
+    with pytest.raises(MissingWeights, match="no weights could be read"):
+        TextEncoder(places, TOKENS, WIDTH)

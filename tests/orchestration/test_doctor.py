@@ -9,6 +9,8 @@ from diffusers import WanTransformer3DModel
 from safetensors.torch import load_file, save_file
 
 from assets.core.workspace import Workspace
+from curation.features.encoders import load_encoders
+from omnihuman.errors import InputError
 from orchestration.doctor.finding import Finding
 from orchestration.doctor.profile_findings import profile_findings
 from orchestration.doctor.report import examine
@@ -50,6 +52,16 @@ def test_a_base_with_a_gap_is_found_before_training(base):
 def test_a_base_of_other_sizes_is_found_with_both_sides(base):
     found = finding(base.parent, str(base), layers=4)
     assert not found.ok and "'num_layers': (1, 4)" in found.message and "profile laptop disagree" in found.message
+
+
+@pytest.mark.parametrize(("width", "ok"), [(384, True), (32, False)])
+def test_a_text_encoder_of_another_width_is_found_before_anything_is_encoded(tmp_path, width, ok):
+    workspace = Workspace(tmp_path, load_profile("laptop", [f"transformer.text_dim={width}"]))
+    (found,) = (one for one in profile_findings(workspace) if one.name == "width of text")
+    assert found.ok == ok and "384 numbers a row" in found.message and ok == ("the model takes 32" not in found.message)
+    if not ok:
+        with pytest.raises(InputError, match="gives 384 numbers a row, and the model takes 32"):
+            load_encoders(workspace.profile)
 
 
 def test_an_absent_base_is_named_and_a_hub_id_is_not_fetched(tmp_path):
