@@ -35,11 +35,12 @@ class TamperedFiles(ProvenanceError):
 
 @dataclass(frozen=True)
 class SignedFolder:
-    """What was found: the signer's name, when, and what was said of the files."""
+    """What was found: the signer's name, when, what was said of the files, and the sha256 of each, which they have."""
 
     signer: str
     time: str
     about: Mapping[str, str]
+    files: Mapping[str, str]
 
 
 def sign_files(files: Mapping[str, Path], about: Mapping[str, str], credentials: Credentials) -> bytes:
@@ -96,7 +97,7 @@ def verify_signed_files(
         raise TamperedFiles(f"{statement} was changed after it was signed; {remedy}") from error
     refuse_strangers(signer, place, settings)
     compare(signed, hashes_of(files), place, remedy)
-    return SignedFolder(common_name(signer), time, about)
+    return SignedFolder(common_name(signer), time, about, signed)
 
 
 def hashes_of(files: Mapping[str, Path]) -> dict[str, str]:

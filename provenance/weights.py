@@ -104,7 +104,7 @@ def verify_folder(folder: Path, settings: SigningSettings) -> SignedFolder:
             trusted = [signer]
         verify(folder, files.values(), bundle, trusted)
         said = json.loads((folder / REGISTRATION).read_bytes())
-        return SignedFolder(common_name(signer), str(said["time"]), dict(said["about"]))
+        return SignedFolder(common_name(signer), str(said["time"]), dict(said["about"]), signed_hashes(bundle))
     except UnknownSigner as error:
         raise TamperedFiles(signed_list.stranger(signer, str(folder))) from error
     except BadSignature as error:

@@ -4,11 +4,11 @@ import dataclasses
 import math
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -22,7 +22,7 @@ from omnihuman.bases.quantised import quantised_as
 from omnihuman.digests import weights_digest
 from omnihuman.pipeline import build_pipeline
 from omnihuman.placement import choose_device, choose_quantised, place_pipeline
-from omnihuman.saved_encoders import INDEX
+from omnihuman.saved_encoders import FROZEN, INDEX
 from omnihuman.wan.pipeline import is_wan_pipeline, pipeline_from_wan
 from profiles import Profile, resolve_source
 from serving.freed_memory import return_large_blocks
@@ -39,7 +39,7 @@ Lora = tuple[Path, float]  # file or folder, and scale
 @dataclass(frozen=True)
 class LoadedModel:
     """A pipeline and what is known of where it came from; `snapshot` is "" where that is not known, `decoder` with its own, `trained_on` None
-    for a folder without that record, `version` 0 for a folder."""
+    for a folder without that record, `version` 0 for a folder, `files` the sha256 of each file of a signed version by its name."""
 
     pipeline: OmniHumanPipeline
     name: str
@@ -48,6 +48,7 @@ class LoadedModel:
     decoder: str = ""
     trained_on: TrainedOnRecord | None = None
     version: int = 0
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def quantised(self) -> str:
@@ -108,13 +109,15 @@ def followed_alias(workspace: Workspace, model: str) -> ModelAddress | None:
     return None
 
 
-def load_beside(workspace: Workspace, address: ModelAddress) -> LoadedModel:
-    """As `load_model`, of a registered version, while other threads of this process generate.
+def load_beside(workspace: Workspace, address: ModelAddress, served: LoadedModel) -> LoadedModel:
+    """As `load_model`, of a registered version, while other threads of this process generate with `served`.
+
+    Encoders, autoencoder and tokenizers that both have, to the byte as their signatures say, are shared: they are neither read nor held twice.
 
     Libraries build a network of files in bfloat16 under that default dtype of torch, which is the whole process's: what another thread
     draws meanwhile would have fewer bits. So files are read as float32, which holds their values exactly, and cast afterwards.
     """
-    return _load(workspace, workspace.registry.find(address), dtype=torch.float32)
+    return _load(workspace, workspace.registry.find(address), dtype=torch.float32, served=served)
 
 
 def with_decoder(model: LoadedModel, folder: Path) -> LoadedModel:
@@ -240,13 +243,19 @@ def _load(
     found: "Path | Checkpoint | Version",
     keep_dtype: bool = False,
     dtype: torch.dtype | None = None,
+    served: LoadedModel | None = None,
 ) -> LoadedModel:
-    loaded = _read(workspace, found, dtype)
+    loaded = _read(workspace, found, dtype, served)
     place_pipeline(loaded.pipeline, workspace.profile, keep_dtype)
     return loaded
 
 
-def _read(workspace: Workspace, found: "Path | Checkpoint | Version", dtype: torch.dtype | None = None) -> LoadedModel:
+def _read(
+    workspace: Workspace,
+    found: "Path | Checkpoint | Version",
+    dtype: torch.dtype | None = None,
+    served: LoadedModel | None = None,
+) -> LoadedModel:
     if isinstance(found, Checkpoint):
         joined = _joined(workspace.profile, found)
         return dataclasses.replace(joined, trained_on=_clips_of(workspace, joined.snapshot))
@@ -256,17 +265,30 @@ def _read(workspace: Workspace, found: "Path | Checkpoint | Version", dtype: tor
         clips = TrainedOnRecord.read_if_there(found)
         snapshot = "" if clips is None else clips.snapshot
         return LoadedModel(_read_pipeline(found, audio), str(found), weights, snapshot, trained_on=clips)
-    folder, origin = workspace.registry.folder(found.name, found.version), found.origin
+    (folder, files), origin = workspace.registry.verified(found.name, found.version), found.origin
     clips, name = TrainedOnRecord.read_if_there(folder), f"{found.name} version {found.version}"
     return LoadedModel(
-        _read_pipeline(folder, dtype=dtype),
+        _read_pipeline(folder, dtype=dtype, parts=None if served is None else _shared(served, files)),
         name,
         origin.weights_digest,
         origin.snapshot_digest,
         "",
         clips,
         found.version,
+        files,
     )
+
+
+def _shared(served: LoadedModel, files: Mapping[str, str]) -> dict[str, Any]:
+    """What of a served pipeline a version with these files has too, by name."""
+    shared = {}
+    for name in FROZEN:
+        ours, theirs = (
+            {file: known for file, known in one.items() if file.startswith(f"{name}/")} for one in (served.files, files)
+        )
+        if ours and ours == theirs and not (name == "vae" and served.decoder):
+            shared[name] = getattr(served.pipeline, name)
+    return shared
 
 
 def _clips_of(workspace: Workspace, snapshot: str) -> TrainedOnRecord | None:
@@ -290,11 +312,17 @@ def _joined(profile: Profile, checkpoint: Checkpoint) -> LoadedModel:
     return LoadedModel(pipeline, str(folder), weights_digest(folder / TRANSFORMER), record.snapshot_digest)
 
 
-def _read_pipeline(folder: Path, audio_encoder: str | Path = "", dtype: torch.dtype | None = None) -> OmniHumanPipeline:
+def _read_pipeline(
+    folder: Path,
+    audio_encoder: str | Path = "",
+    dtype: torch.dtype | None = None,
+    parts: Mapping[str, Any] | None = None,
+) -> OmniHumanPipeline:
     with _as_generate_error(folder):
         if is_wan_pipeline(folder):
             return pipeline_from_wan(folder, audio_encoder)
-        return OmniHumanPipeline.from_pretrained(str(folder), **({} if dtype is None else {"dtype": dtype}))
+        asked = dict(parts or {}) | ({} if dtype is None else {"dtype": dtype})
+        return OmniHumanPipeline.from_pretrained(str(folder), **asked)
 
 
 @contextmanager

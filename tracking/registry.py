@@ -4,7 +4,7 @@ import hashlib
 import logging
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -194,7 +194,14 @@ class Registry:
             self.tracker.client.delete_registered_model_tag(name, key)
 
     def folder(self, name: str, number: int) -> Path:
+        """The files of one version, as `verified`."""
+        return self.verified(name, number)[0]
+
+    def verified(self, name: str, number: int) -> tuple[Path, Mapping[str, str]]:
         """The files of one version, on this machine, as they were signed at registration; a remote artifact store is downloaded.
+
+        Returns:
+            Their folder, and the sha256 of each by its name in it, empty where the version is not signed.
 
         Raises:
             RegistryError: the registry has no such version, or its files are gone.
@@ -202,8 +209,9 @@ class Registry:
         """
         folder = self.file(name, number, "")
         statement, signed = statement_of(folder), self.version(name, number).tags.get(SIGNED)
+        files: Mapping[str, str] = {}
         if statement is not None or signed is not None:
-            verify_folder(folder, read_settings())
+            files = verify_folder(folder, read_settings()).files
             if statement is not None and signed not in (None, sha256_of_file(statement)):
                 raise TamperedFiles(
                     f"{folder} is signed, but is not what was registered as version {number} of {name}: another version's files stand there; {REMEDY}"
@@ -212,7 +220,7 @@ class Registry:
             logger.warning(
                 f"version {number} of {name} is not signed (registered before versions were signed, or with OMNIHUMAN_SIGNING=off): nothing says whether its files are as they were"
             )
-        return folder
+        return folder, files
 
     def file(self, name: str, number: int, path: str) -> Path:
         """One file, or folder, of a version, and of a remote artifact store no other; raises as `folder`."""

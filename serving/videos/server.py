@@ -115,7 +115,9 @@ def serve(workspace: Workspace, model: str, host: str, port: int, settings: Serv
     follower = (
         None
         if followed is None
-        else Follower(workspace.registry, followed, models, next_version(workspace, settings), settings.follow_seconds)
+        else Follower(
+            workspace.registry, followed, models, next_version(workspace, settings, models), settings.follow_seconds
+        )
     )
     live = None
     if settings.live:
@@ -130,9 +132,9 @@ def serve(workspace: Workspace, model: str, host: str, port: int, settings: Serv
     return run_app(app, listening, DRAIN_SECONDS)
 
 
-def next_version(workspace: Workspace, settings: ServerSettings) -> Load:
+def next_version(workspace: Workspace, settings: ServerSettings, models: ServedModels) -> Load:
     """How a version is loaded beside the one that is served. A LoRA that does not fit it is an error: the follower says so and keeps what is served."""
-    return lambda address: with_loras(load_beside(workspace, address), settings.loras)
+    return lambda address: with_loras(load_beside(workspace, address, models.current), settings.loras)
 
 
 def make_worker(

@@ -100,6 +100,6 @@ def served(home: Path, rule: CanaryRule = AT_ONCE, **settings: Any) -> Iterator[
     metrics = ServerMetrics(store, models)
     log = ServedLog(workspace.var / FILE)
     worker = make_worker(workspace, models, store, metrics, said, log)
-    follower = Follower(workspace.registry, ALIAS, models, next_version(workspace, said), seconds=3600.0)
+    follower = Follower(workspace.registry, ALIAS, models, next_version(workspace, said, models), seconds=3600.0)
     with TestClient(build_app(worker, metrics, said, follower, log), base_url="http://127.0.0.1") as client:
         yield Served(client, home, models, follower, log)

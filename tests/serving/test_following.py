@@ -1,5 +1,6 @@
 """The server follows the alias under load: promotion, a canary that fails, rollback, an alias that vanishes; no request fails."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tests.orchestration.serving import PROFILE
 from tests.serving.students import ALIAS, home_with_students, served
 from tracking.model_address import ModelAddress
 
+FIRST = str(ModelAddress(STUDENT, version=1))
 pytest.importorskip("python_multipart")
 pytest.importorskip("prometheus_client")
 
@@ -155,11 +157,35 @@ def test_loading_beside_a_generation_leaves_the_default_dtype_alone_and_every_va
     workspace.registry.register("in-bfloat16", folder)
     address = ModelAddress("in-bfloat16", version=1)
     plain, seen = load_model(workspace, str(address)).pipeline, []
+    served = load_model(workspace, FIRST)
     monkeypatch.setattr(
         torch, "set_default_dtype", lambda dtype, own=torch.set_default_dtype: (seen.append(dtype), own(dtype))
     )
-    beside = load_beside(workspace, address).pipeline
+    beside = load_beside(workspace, address, served).pipeline
     assert set(seen) <= {torch.float32}
     for name in ("transformer", "text_encoder", "vae"):
         ours, theirs = (getattr(one, name).state_dict() for one in (beside, plain))
         assert all(torch.equal(ours[key], theirs[key]) and ours[key].dtype == theirs[key].dtype for key in theirs), name
+
+
+def test_what_two_versions_have_in_common_is_neither_read_nor_held_twice(home):
+    workspace = Workspace(home, PROFILE)
+    served = load_model(workspace, FIRST)
+
+    def beside(number):
+        return load_beside(workspace, ModelAddress(STUDENT, version=number), served)
+
+    def shared(number):
+        ours, theirs = beside(number).pipeline.components, served.pipeline.components
+        return {name for name in ours if ours[name] is not None and ours[name] is theirs[name]}
+
+    frozen = {"vae", "text_encoder", "tokenizer", "audio_encoder"}
+    assert shared(2) == frozen and shared(3) == frozen - {"vae"}  # the third draws grey
+    asked = {"prompt": "A person talks.", "height": 64, "width": 64, "num_frames": 5}
+    for number in (2, 3):
+        models = beside(number), load_model(workspace, str(ModelAddress(STUDENT, version=number)))
+        made = [one.pipeline(**asked, generator=torch.Generator().manual_seed(0)).frames for one in models]
+        assert torch.equal(*made), number
+    # Nothing says what an unsigned version's files are.
+    served = replace(served, files={})
+    assert shared(2) == set()
