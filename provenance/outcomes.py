@@ -5,13 +5,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from media.user_error import UserError
+
 UNTOUCHED, CHANGED, NO_MARK = "untouched", "changed", "no mark"
 WORDS = {
     UNTOUCHED: "made by us and untouched",
     CHANGED: "made by us and changed since",
     NO_MARK: "no mark found, which proves nothing",
 }
-EXIT_CODES = {UNTOUCHED: 0, CHANGED: 3, NO_MARK: 4}  # 1 and 2 are the command line's own
+EXIT_CODES = {UNTOUCHED: 0, CHANGED: 3, NO_MARK: 4}  # 1, of what cannot be read, and 2 are the command line's own
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,21 @@ class FileVerdict:
         return {"file": str(self.path), "outcome": self.outcome, "layers": [asdict(layer) for layer in self.layers]}
 
 
-def exit_code(verdicts: Sequence[FileVerdict]) -> int:
-    """0 where every file is untouched; else 3 where any was changed, else 4."""
-    outcomes = {verdict.outcome for verdict in verdicts}
+@dataclass(frozen=True)
+class Unread:
+    """A file that could not be looked at; `error` says why and what to do."""
+
+    path: Path
+    error: str
+
+    def record(self) -> dict[str, Any]:
+        """JSON-ready; nothing is said of the file."""
+        return {"file": str(self.path), "outcome": None, "layers": [], "error": self.error}
+
+
+def exit_code(answers: Sequence[FileVerdict | Unread]) -> int:
+    """0 where every file is untouched; else 1 where any could not be read, else 3 where any was changed, else 4."""
+    if any(isinstance(answer, Unread) for answer in answers):
+        return UserError.exit_code
+    outcomes = {answer.outcome for answer in answers if isinstance(answer, FileVerdict)}
     return next((EXIT_CODES[outcome] for outcome in (CHANGED, NO_MARK) if outcome in outcomes), 0)

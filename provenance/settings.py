@@ -86,7 +86,8 @@ def _network() -> Path | None:
     folder = None if os.environ.get(WATERMARK) in (ON, OFF) else _path(WATERMARK)
     if folder is not None and not folder.is_dir():
         raise ProvenanceError(
-            f"{WATERMARK} is {str(folder)!r}; set it to {ON} or {OFF}, or to a folder with a published network's ONNX files"
+            f"{WATERMARK} is {os.environ[WATERMARK]!r}, and {folder} is no folder; set it to {ON} or {OFF}, or to the whole path of a folder with a "
+            "published network's ONNX files"
         )
     return folder
 
@@ -105,9 +106,10 @@ def _seconds(name: str) -> float | None:
 
 
 def _path(name: str) -> Path | None:
+    """A relative path begins where this process works; errors that name it name the whole one."""
     value = os.environ.get(name)
     try:
-        return Path(value).expanduser() if value else None
+        return Path(value).expanduser().absolute() if value else None
     except RuntimeError as error:
         raise ProvenanceError(f"{name} is {value!r}: {error}; name a folder or file that is there") from error
 

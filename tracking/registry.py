@@ -12,7 +12,7 @@ from pathlib import Path
 from media import sha256_of_file
 from media.user_error import UserError
 from provenance.certificates import load_weights_credentials
-from provenance.settings import read_settings
+from provenance.settings import SIGNING, read_settings
 from provenance.signed_list import TamperedFiles
 from provenance.weights import REMEDY, sign_folder, statement_of, verify_folder
 from tracking.mlflow_store import ADDRESS, point_mlflow_at  # first: it sets what mlflow reads at import
@@ -79,7 +79,7 @@ class Registry:
             about: what the model is, for its page; it is set where the page says something else.
 
         Raises:
-            RegistryError: the folder does not exist, or has a link to a folder in it.
+            RegistryError: the folder does not exist, has a link to a folder in it, or a signature that does not fit while signing is switched off.
             provenance.settings.ProvenanceError: it cannot be signed, and signing is not switched off.
         """
         if not folder.is_dir():
@@ -293,11 +293,19 @@ def write_adapter_flavour(weights: Path, base: str, folder: Path) -> bool:
 
 
 def _signed(name: str, folder: Path, about: dict[str, str]) -> dict[str, bytes]:
-    """The files that sign it, the signature first; none where signing is switched off."""
+    """The files that sign it, the signature first; none where signing is switched off. Raises as `Registry.register`."""
     settings = read_settings()
-    return (
-        sign_folder(folder, {"model": name, **about}, load_weights_credentials(settings)) if settings.required else {}
-    )
+    if settings.required:
+        return sign_folder(folder, {"model": name, **about}, load_weights_credentials(settings))
+    if (stale := statement_of(folder)) is not None:
+        try:
+            verify_folder(folder, settings)
+        except TamperedFiles as error:
+            # It would go along with the weights, and whoever loads the version would be refused.
+            raise RegistryError(
+                f"{stale} is of an earlier registration and does not fit ({error}), and {SIGNING}=off makes no other; remove it, or switch signing on"
+            ) from error
+    return {}
 
 
 def _version(found: ModelVersion, aliases: dict[str, int]) -> Version:

@@ -1,6 +1,7 @@
 """`omnihuman verify`: did we make this file, and is it as we made it?"""
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -19,14 +20,17 @@ def verify(
         typer.Option(help="PEM of whose signatures are ours; default this machine's and $OMNIHUMAN_TRUSTED"),
     ] = None,
 ) -> None:
-    """Say of each file whether we made it and whether it was changed since. Exit code 0: all untouched; 3: some changed; 4: no mark found, which proves nothing."""
-    from provenance.outcomes import exit_code
-    from provenance.verify import verify_files
+    """Say of each file whether we made it and whether it was changed since. Exit code 0: all untouched; 1: some could not be read; 3: some changed; 4: no mark found, which proves nothing."""
+    from provenance.outcomes import Unread, exit_code
+    from provenance.verify import verify_each
 
-    verdicts = verify_files(files, certificate)
+    answers = []
+    for answer in verify_each(files, certificate):
+        answers.append(answer)
+        if isinstance(answer, Unread):
+            print(f"error: {answer.error}", file=sys.stderr, flush=True)
+        elif not as_json:
+            print("\n".join(answer.lines()), flush=True)
     if as_json:
-        print(json.dumps([verdict.record() for verdict in verdicts], indent=1))
-    else:
-        for verdict in verdicts:
-            print("\n".join(verdict.lines()))
-    raise typer.Exit(exit_code(verdicts))
+        print(json.dumps([answer.record() for answer in answers], indent=1))
+    raise typer.Exit(exit_code(answers))

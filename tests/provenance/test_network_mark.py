@@ -13,6 +13,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from media import encode_clip
+from media.photographs import png_with_text
+from media.segments import SegmentedVideo
 from omnihuman.exporting.marking import Marking
 from provenance.outcomes import CHANGED, NO_MARK, UNTOUCHED
 from provenance.settings import ProvenanceError, read_settings
@@ -103,6 +105,57 @@ def test_a_network_by_path_marks_exports_and_is_read_by_the_same_setting(tmp_pat
     assert of_before.layers[1].told.startswith("our invisible mark: model version 3")
 
 
+def test_a_file_of_too_few_pictures_for_the_payload_says_it_or_nothing(tmp_path, monkeypatch):
+    """Of 32 bits fourteen pictures say it: a PNG has one, and a film that is cut off some."""
+    monkeypatch.setenv("OMNIHUMAN_WATERMARK", str(save_networks(tmp_path / "networks", 32)))
+    made = Marking.begin(False, 3, PAYLOAD.day).pictures(torch.from_numpy(film(17, 128, 192)), 16)
+    files = {
+        name: tmp_path / name for name in ("one.png", "two.mp4", "six.mp4", "cut.mp4", "growing.mp4", "pattern.png")
+    }
+    files["one.png"].write_bytes(png_with_text(made[0], {}))
+    for name, count in (("two.mp4", 2), ("six.mp4", 6)):
+        files[name].write_bytes(encode_clip(made[:count], 16, pixel_format="yuv420p"))
+    whole = encode_clip(made, 16, pixel_format="yuv420p")
+    files["cut.mp4"].write_bytes(whole[: len(whole) * 3 // 4])  # its index stood at the end
+    with SegmentedVideo(files["growing.mp4"], 16.0, None, 16_000, {}) as video:
+        video.append(whole)
+    grown = files["growing.mp4"].read_bytes()
+    files["growing.mp4"].write_bytes(grown[: len(grown) * 3 // 4])
+    files["pattern.png"].write_bytes(png_with_text(mark(film(1), PAYLOAD)[0], {}))
+    told = {
+        path.name: answer.layers[1]
+        for path, answer in zip(files.values(), verify_files([*files.values()]), strict=True)
+    }
+    assert [(told[name].outcome, told[name].reason) for name in ("one.png", "two.mp4")] == [(NO_MARK, "none")] * 2
+    assert (told["cut.mp4"].outcome, told["cut.mp4"].reason) == (NO_MARK, "unreadable")
+    assert all(told[name].says in ({}, {"version": 3, "day": "2026-11-29"}) for name in ("six.mp4", "growing.mp4"))
+    assert told["pattern.png"].told.startswith("our invisible mark: model version 3")
+
+
+def test_a_network_that_says_all_in_one_picture_is_read_in_a_png(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMNIHUMAN_WATERMARK", str(save_networks(tmp_path / "networks", 256)))
+    made = Marking.begin(False, 3, PAYLOAD.day).pictures(torch.from_numpy(film(1, 128, 192)), 16)
+    (tmp_path / "one.png").write_bytes(png_with_text(made[0], {}))
+    assert verify_files([tmp_path / "one.png"])[0].layers[1].says == {"version": 3, "day": "2026-11-29"}
+
+
+def test_a_relative_folder_begins_where_the_command_runs(tmp_path, monkeypatch):
+    save_networks(tmp_path / "networks", 256)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "film.mp4").write_bytes(encode_clip(film(2, SIDE, SIDE), 16, pixel_format="yuv420p"))
+    monkeypatch.setenv("OMNIHUMAN_WATERMARK", "networks")
+    monkeypatch.chdir(tmp_path)
+    assert read_settings().network == tmp_path / "networks"
+    assert verify_files([Path("film.mp4")])[0].outcome == NO_MARK
+    monkeypatch.chdir("elsewhere")
+    with pytest.raises(
+        ProvenanceError, match=r"is 'networks', and .*/elsewhere/networks is no folder; .* the whole path"
+    ):
+        verify_files([Path("../film.mp4")])
+    monkeypatch.setenv("OMNIHUMAN_WATERMARK", "../networks")
+    assert verify_files([Path("../film.mp4")])[0].outcome == NO_MARK
+
+
 def test_without_the_setting_the_pattern_stays_and_nothing_of_onnxruntime_is_imported(monkeypatch):
     monkeypatch.delenv("OMNIHUMAN_WATERMARK", raising=False)
     assert mark_of(read_settings()) is PATTERN
@@ -190,7 +243,7 @@ def test_what_shows_only_when_it_runs_is_refused_before_an_export(tmp_path, name
 
 def test_a_setting_that_is_no_folder_is_refused(monkeypatch, tmp_path):
     monkeypatch.setenv("OMNIHUMAN_WATERMARK", str(tmp_path / "nowhere"))
-    with pytest.raises(ProvenanceError, match="on or off, or to a folder"):
+    with pytest.raises(ProvenanceError, match="on or off, or to the whole path of a folder"):
         read_settings()
     monkeypatch.setenv("OMNIHUMAN_WATERMARK", "~nobody-of-that-name/networks")
     with pytest.raises(ProvenanceError, match="OMNIHUMAN_WATERMARK is '~nobody"):

@@ -3,6 +3,7 @@
 import errno
 import json
 import multiprocessing
+import os
 import resource
 import shutil
 import signal
@@ -19,11 +20,11 @@ import pytest
 from media import encode_clip
 from media.decode import decode_clip
 from media.segments import SegmentedVideo
-from provenance.outcomes import CHANGED, NO_MARK, UNTOUCHED, exit_code
+from provenance.outcomes import CHANGED, NO_MARK, UNTOUCHED, Unread, exit_code
 from provenance.settings import ProvenanceError
 from provenance.signature import read_signature
 from provenance.signing import SOURCE_TYPE, Signer, Statement
-from provenance.verify import verify_files, whom_we_trust
+from provenance.verify import verify_each, verify_files, whom_we_trust
 from tests.provenance.cases import STATEMENT, issue, pictures, save_mp4, save_pair, save_png, signed
 
 ROOT = Path(__file__).parents[2]
@@ -267,10 +268,57 @@ def test_the_command_says_it_in_words_codes_and_json(tmp_path):
     )
     done = verify(none)
     assert done.returncode == 4 and "proves nothing" in done.stdout
-    done = verify(tmp_path / "nowhere.mp4")
-    assert done.returncode == 1 and done.stderr.startswith("error: ") and len(done.stderr.splitlines()) == 1
+
+
+def test_a_file_that_cannot_be_read_leaves_the_others_their_answers(tmp_path):
+    ours, none, gone = signed(save_mp4(tmp_path / "ours.mp4")), save_mp4(tmp_path / "none.mp4"), tmp_path / "gone.mp4"
+    done = verify(ours, tmp_path, gone, none)
+    assert done.returncode == 1
+    assert [line.partition(": ")[2] for line in done.stdout.splitlines() if not line.startswith(" ")] == [
+        "made by us and untouched",
+        "no mark found, which proves nothing",
+    ]
+    assert done.stderr.splitlines() == [
+        f"error: {tmp_path} is a folder; name its files, such as {tmp_path}/*.png",
+        f"error: there is no file {gone}; name one that is there",
+    ]
+    done = verify("--json", gone, ours)
+    assert done.returncode == 1
+    unread, read = json.loads(done.stdout)
+    assert unread == {"file": str(gone), "outcome": None, "layers": [], "error": done.stderr[len("error: ") : -1]}
+    assert read["outcome"] == UNTOUCHED and "error" not in read
     with pytest.raises(ProvenanceError, match=r"is a folder; name its files"):
         verify_files([ours, tmp_path])
+
+
+def test_what_is_no_file_or_gives_no_bytes_is_said_and_never_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.mp4")
+    strange = [tmp_path / "pipe.mp4", Path("/proc/self/mem"), tmp_path / ("a" * 300)]
+    answers = list(verify_each([*strange, save_png(tmp_path / "none.png")]))
+    errors = [answer.error for answer in answers if isinstance(answer, Unread)]
+    assert [
+        words in error
+        for words, error in zip(("is a pipe", "mem cannot be read", "name too long"), errors, strict=True)
+    ] == [True] * 3, errors
+    assert answers[-1].outcome == NO_MARK and exit_code(answers) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "reasons"),
+    [
+        (b"", ["no_media", "no_media"]),
+        (b"a note that somebody called .mp4\n", ["no_media", "no_media"]),
+        (b"GIF8 is how this note begins\n", ["unreadable", "unreadable"]),
+        (b"ID3 is how this one begins\n", ["none", "no_media"]),
+        (b"\x89PNG\r\n\x1a\n", ["unreadable", "unreadable"]),
+        (b"\0\0\0\x18ftypmp42 and no more", ["none", "unreadable"]),
+    ],
+)
+def test_what_is_no_film_proves_nothing_whatever_it_is_called(content, reasons, tmp_path):
+    (tmp_path / "a.mp4").write_bytes(content)
+    (found,) = verify_files([tmp_path / "a.mp4"])
+    assert [layer.reason for layer in found.layers] == reasons
+    assert found.outcome == NO_MARK and exit_code([found]) == 4
 
 
 def test_verifying_needs_neither_torch_nor_the_model():

@@ -207,3 +207,35 @@ def test_a_version_without_a_signature_is_taken_with_a_warning(
     monkeypatch.setenv("OMNIHUMAN_SIGNING", "off")
     version = registry.register("unsigned-test", save_folder(tmp_path / "model", "weights"))
     assert registry.folder("unsigned-test", version.version).is_dir() and "is not signed" in caplog.text
+
+
+@pytest.mark.parametrize("name", [BUNDLE, FILE])
+def test_a_stale_signature_is_refused_while_signing_is_off_and_replaced_when_it_is_on_again(
+    tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    registry, folder = Registry(tracker), save_folder(tmp_path / "model", "weights")
+    first = registry.folder("stale-test", registry.register("stale-test", folder).version)
+    files = {"transformer/weights.safetensors": folder / "transformer" / "weights.safetensors"}
+    stale = (
+        (first / BUNDLE).read_bytes() if name == BUNDLE else sign_files(files, {}, load_credentials(read_settings()))
+    )
+    (folder / name).write_bytes(stale)
+    if name == BUNDLE:
+        shutil.copy(first / REGISTRATION, folder / REGISTRATION)
+    monkeypatch.setenv("OMNIHUMAN_SIGNING", "off")
+    as_signed = registry.register("stale-test", folder)  # it fits still, and goes along
+    assert registry.folder("stale-test", as_signed.version).is_dir()
+    files["transformer/weights.safetensors"].write_text("trained on")
+    with pytest.raises(RegistryError, match=rf"{name} is of an earlier registration .*weights\.safetensors is not the"):
+        registry.register("stale-test", folder)
+    monkeypatch.delenv("OMNIHUMAN_SIGNING")
+    signed = registry.register("stale-test", folder)
+    assert verify_folder(registry.folder("stale-test", signed.version), read_settings()).about == {
+        "model": "stale-test"
+    }
+    (folder / name).unlink()
+    (folder / REGISTRATION).unlink(missing_ok=True)
+    monkeypatch.setenv("OMNIHUMAN_SIGNING", "off")
+    unsigned = registry.register("stale-test", folder)
+    monkeypatch.delenv("OMNIHUMAN_SIGNING")
+    assert registry.folder("stale-test", unsigned.version).is_dir() and SIGNED not in unsigned.tags
