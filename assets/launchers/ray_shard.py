@@ -79,9 +79,13 @@ def run_shard_on_ray(execution: Execution, report: type, settings: RaySettings) 
 
 def _wait(client: JobSubmissionClient, name: str, work: Path, execution: Execution) -> None:
     try:
-        while not (status := client.get_job_status(name)).is_terminal():
+        while True:
+            status = client.get_job_status(name)
+            # After the status: what is told last is the job's last.
             if (state := read_progress(work / PROGRESS)) is not None:
                 execution.report(state.done, state.total, state.note)
+            if status.is_terminal():
+                break
             time.sleep(POLL_SECONDS)
     except BaseException:  # a run that is terminated, Ctrl-C
         client.stop_job(name)

@@ -33,10 +33,8 @@ PATIENT = {
     "RAY_DASHBOARD_STARTUP_TIMEOUT_S": "300",
     "RAY_prestart_worker_first_driver": "0",  # processes that nobody asked for
 }
-EVERYWHERE = [
-    *("--node-ip-address", "127.0.0.1", "--object-store-memory", "100000000"),
-    *("--min-worker-port", "0", "--max-worker-port", "0"),
-]
+EVERYWHERE = ["--node-ip-address", "127.0.0.1", "--min-worker-port", "0", "--max-worker-port", "0"]
+STORE_BYTES = 100_000_000  # of a node's shared memory
 
 
 @dataclass
@@ -54,7 +52,7 @@ class RayCluster:
         number = len(self.nodes)
         # Nodes of one machine log into one folder, which the head's monitor reads.
         command = _command("ray-worker", {"ray-head:6379": self.store}) + ["--include-log-monitor", "false"]
-        self.nodes.append(_start(command, self.folder / f"node-{number}.log"))
+        self.nodes.append(_start(command, self.folder / f"node-{number}.log", STORE_BYTES))
         return number
 
     def kill(self, number: int) -> None:
@@ -63,15 +61,18 @@ class RayCluster:
 
 
 @contextmanager
-def ray_cluster() -> Iterator[RayCluster]:
-    """A head, which is a node too. When this process is killed it ends with it."""
+def ray_cluster(cpus: int = 1, store_bytes: int = STORE_BYTES) -> Iterator[RayCluster]:
+    """A head, which is a node too, of so many CPUs as Ray counts them. When this process is killed it ends with it."""
     # Ray's sockets lie below it, and a socket's path has at most 107 letters: pytest's own folders can be too deep.
     with tempfile.TemporaryDirectory(prefix="r", dir="/tmp", ignore_cleanup_errors=True) as name:
         port, store, log = free_port(), free_port(), Path(name) / "head.log"
-        here = {"--port=6379": f"--port={store}", "--dashboard-host=0.0.0.0": "--dashboard-host=127.0.0.1"}
+        here = {
+            "--port=6379": f"--port={store}", "--dashboard-host=0.0.0.0": "--dashboard-host=127.0.0.1",
+            "--num-cpus=1": f"--num-cpus={cpus}",
+        }  # fmt: skip
         command = [*_command("ray-head", here), "--dashboard-port", str(port), "--no-monitor", "--temp-dir", name]
         address = f"http://127.0.0.1:{port}"
-        cluster = RayCluster(Path(name), address, f"127.0.0.1:{store}", _start(command, log))
+        cluster = RayCluster(Path(name), address, f"127.0.0.1:{store}", _start(command, log, store_bytes))
         try:
             jobs = f"{address}/api/jobs/"
             _wait(lambda: answers(jobs), lambda: _last_words(Path(name), jobs))
@@ -123,10 +124,11 @@ def _last_words(folder: Path, address: str) -> str:
     return "\n".join(lines)
 
 
-def _start(arguments: list[str], log: Path) -> subprocess.Popen:
+def _start(arguments: list[str], log: Path, store_bytes: int) -> subprocess.Popen:
     """A node that has started."""
     ports = (part for name in AGENTS for part in (f"--{name}-port", str(free_port())))
-    command = [sys.executable, str(Path(__file__).with_name("ray_start.py")), *arguments, *EVERYWHERE, *ports]
+    memory = ("--object-store-memory", str(store_bytes))
+    command = [sys.executable, str(Path(__file__).with_name("ray_start.py")), *arguments, *EVERYWHERE, *memory, *ports]
     with log.open("wb") as output:
         node = subprocess.Popen(
             command, env=os.environ | PATIENT, stdout=output, stderr=output, start_new_session=True,

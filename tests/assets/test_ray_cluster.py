@@ -4,9 +4,11 @@ losses, whatever is lost meanwhile. Each is lost at a moment that is known: what
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
+import tarfile
 import threading
 import time
 from collections import Counter
@@ -14,23 +16,32 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import dagster as dg
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 from dagster._core.errors import DagsterPipesExecutionError
 
 import puppets
+from assets.core.catalogue import STEPS
 from assets.core.steps import AssetError, Execution, Workers
 from assets.core.workspace import Workspace
+from assets.dagster.asset_factory import dagster_asset
 from assets.kinds.clip_scores import make_clip_scores, score_clips
-from assets.kinds.condition_features import make_condition_features
+from assets.kinds.condition_features import encode_clips, make_condition_features
+from assets.launchers.resource import TrainingLauncher
 from assets.launchers.settings import LauncherError, RaySettings
 from assets.make.execute import cluster as chosen_cluster
 from assets.make.execute import run_process
 from curation.errors import CurationError
+from curation.intake.archive import ARCHIVE
 from curation.intake.ingest import find_new_clips, ingest_shard
 from curation.subsets.nested_subsets import select_subsets
+from curation.tables.storage import read_table
 from media import write_atomically
+from media.features.rows import ShardRows
+from media.features.tensor_file import OpenFiles
 from tests.assets.dying_driver import AFTER
 from tests.assets.launching import materialize
 from tests.assets.ray_cluster import RayCluster, cluster_settings, ray_cluster, variables
@@ -111,6 +122,14 @@ def digests(workspace: Workspace, *assets: str) -> dict[str, str]:
     return {str(path.relative_to(workspace.root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+def at_home(workspace: Workspace, monkeypatch) -> None:
+    """Dagster's assets open this workspace."""
+    encoders = workspace.profile.encoders
+    monkeypatch.setenv("OMNIHUMAN_HOME", str(workspace.root))
+    monkeypatch.setenv("OMNIHUMAN_PROFILE", "laptop")
+    monkeypatch.setenv("OMNIHUMAN_SET", f"encoders.autoencoder={encoders.autoencoder} encoders.audio={encoders.audio}")
+
+
 def choose(settings: dict, root: Path, monkeypatch) -> None:
     """As a person chooses: by the file that `$OMNIHUMAN_LAUNCHER` names."""
     (root / "launcher.yaml").write_text(yaml.safe_dump(settings))
@@ -180,10 +199,10 @@ def test_scores_by_actors_of_two_nodes_are_those_of_one_machine_though_a_node_is
     assert digests(there, "clip_scores") == digests(here, "clip_scores")
 
 
-def test_jobs_leave_the_bytes_of_one_machine_though_a_driver_was_killed(
+def test_a_dagster_run_leaves_the_bytes_of_one_machine_where_a_driver_was_killed(
     connected, cluster, here, there, tmp_path, monkeypatch
 ):
-    """Driver, encoder and a decoder on two nodes; the driver is lost after some clips, and the same command goes on."""
+    """Driver, encoder and a decoder on two nodes; the driver is lost after some clips, and a run of Dagster goes on."""
     another_node(cluster)
     killed = interpreter(tmp_path / "killed", {"assets.make.shard_on_ray": "tests.assets.dying_driver"})
     choose(cluster_settings(cluster, there.root, killed), there.root, monkeypatch)
@@ -193,13 +212,101 @@ def test_jobs_leave_the_bytes_of_one_machine_though_a_driver_was_killed(
     assert not there.data("clip_scores", shard).exists()
 
     choose(cluster_settings(cluster, there.root, interpreter(tmp_path / "bin")), there.root, monkeypatch)
-    told: list[tuple] = []
-    shown = make_clip_scores(execution(there, "clip_scores", lambda *state: told.append(state)))
-    assert shown["clips"] == len(KINDS) and shown["computed_now"]["cuts"] == len(KINDS) - AFTER and told
-    encode(there)
-    both = ("clip_scores", "condition_features")
-    assert digests(there, *both) == digests(here, *both) and len(digests(here, *both)) > 5
+    names = ("clip_scores", "filtered_subsets", "condition_features")
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("shard", [shard])
+        at_home(there, monkeypatch)
+        assets, launcher = [dagster_asset(STEPS[name]) for name in names], {"launcher": TrainingLauncher()}
+        done = dg.materialize(assets, instance=instance, partition_key=shard, resources=launcher)
+        said = [entry.user_message for entry in instance.all_logs(done.run_id)]
+    (scored,) = done.asset_materializations_for_node("clip_scores")
+    assert scored.metadata["clips"].value == len(KINDS)
+    assert scored.metadata["computed_now"].value["cuts"] == len(KINDS) - AFTER
+    assert f"scoring clips: {len(KINDS) - AFTER} of {len(KINDS) - AFTER}" in said
+    assert any(re.fullmatch(r"encoding conditions: (\d+) of \1", line) for line in said)
+    assert digests(there, *names) == digests(here, *names) and len(digests(here, *names)) > 5
     assert not list((there.var / "shard_jobs").rglob("*.json"))
+
+
+def test_a_clip_that_ends_its_actor_and_one_that_no_longer_decodes_cost_themselves_alone(
+    connected, here, there, tmp_path
+):
+    from curation.on_ray.actors import RayWorkers
+
+    log, workers = tmp_path / "log", RayWorkers(workers=1)
+    deadly, empty, *others = sorted(read_table(raw_table(there))["clip_id"])
+    spoil(there, empty)
+
+    def over_clips(function, *arguments, **named):
+        return workers.map_over_clips(ray_functions.EndsItsProcess(function, deadly, log), *arguments, **named)
+
+    make_clip_scores(
+        execution(there, "clip_scores", elsewhere=lambda given, report: score_clips(given, Workers(over_clips)))
+    )
+    workers.end()
+    calls = Counter(log.read_text().split())
+    assert calls.pop(deadly) == 2 and calls == dict.fromkeys([empty, *others], 1)
+    (shard,) = there.shards("raw_clips")
+    scores = there.data("clip_scores", shard)
+    listed = pd.read_parquet(scores / "quarantine.parquet").set_index("sha256")["reason"].to_dict()
+    owners = read_table(raw_table(there)).set_index("clip_id")["sha256"]
+    assert listed == {owners[deadly]: "failed:crashes", owners[empty]: "failed:not_video"}
+    tables = [read_table(w.data("clip_scores", shard) / "scores.parquet").set_index("clip_id") for w in (there, here)]
+    one, two = (table.loc[others].drop(columns="keypoints_offset") for table in tables)
+    assert len(tables[0]) == len(others)
+    pd.testing.assert_frame_equal(one, two, check_exact=True)
+
+
+def test_a_batch_that_an_actors_accelerator_cannot_hold_is_halved_down_to_the_clip_that_it_cannot(
+    connected, here, tmp_path, monkeypatch
+):
+    from curation.on_ray import encoders as on_ray
+    from curation.on_ray.actors import RayWorkers
+    from tests.curation.ray_encoder import SIZES, TOO_LARGE, EncoderOfLittleMemory
+
+    autoencoder = shutil.copytree(here.profile.encoders.autoencoder, tmp_path / "encoders" / "autoencoder")
+    places = here.profile.encoders.model_copy(update={"autoencoder": str(autoencoder)})
+    profile = here.profile.model_copy(update={"encoders": places})
+    there = Workspace(shutil.copytree(here.root, tmp_path / "scored"), profile)
+    (shard,) = there.shards("raw_clips")
+    samples = read_table(here.data("condition_features", shard) / "samples.parquet")
+    victim, rest = samples["clip_id"][0], samples[samples["clip_id"] != samples["clip_id"][0]]
+    (autoencoder.parent / TOO_LARGE).write_text(victim)
+    shutil.rmtree(there.data("condition_features"))
+    monkeypatch.setattr(on_ray, "Encoder", EncoderOfLittleMemory)
+    workers, encoders = RayWorkers(workers=1), on_ray.RayEncoders(profile, cpus=0, gpus=0)
+    report = encode_clips(execution(there, "condition_features"), Workers(workers.map_over_clips, encoders))
+    workers.end()
+    encoders.end()
+    assert {(failure.clip_id, failure.reason) for failure in report.failed} == {(victim, "failed:accelerator_memory")}
+    sizes = (autoencoder.parent / SIZES).read_text().split()
+    assert len(samples) == 4 and [int(size) for size in sizes] == [4, 2, 1, 1, 2, 1, 1]
+    made = read_table(there.data("condition_features", shard) / "samples.parquet")
+    assert made["sample_id"].tolist() == rest["sample_id"].tolist()
+    for name in ("latents", "audio", "text"):
+        one, two = (features_of(place, shard, table, name) for place, table in ((there, made), (here, rest)))
+        np.testing.assert_allclose(one, two, atol=2e-3)
+
+
+def features_of(workspace: Workspace, shard: str, samples: pd.DataFrame, name: str) -> np.ndarray:
+    """Rows of samples of one bucket."""
+    rows = ShardRows(workspace.data("condition_features", shard), OpenFiles())
+    return rows.read(samples["bucket"].iloc[0], name, samples["row"].tolist())[0]
+
+
+def raw_table(workspace: Workspace) -> Path:
+    (shard,) = workspace.shards("raw_clips")
+    return workspace.data("raw_clips", shard) / "clips.parquet"
+
+
+def spoil(workspace: Workspace, clip_id: str) -> None:
+    """What the shard has of a clip is zeros now."""
+    path = raw_table(workspace).with_name(ARCHIVE)
+    with tarfile.open(path) as archive:
+        member = next(entry for entry in archive.getmembers() if entry.name.startswith(clip_id))
+    with path.open("r+b") as file:
+        file.seek(member.offset_data)
+        file.write(bytes(member.size))
 
 
 def test_a_training_loses_a_node_is_terminated_and_ends_on_one(connected, cluster, tmp_path, monkeypatch):

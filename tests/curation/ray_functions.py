@@ -28,6 +28,21 @@ class LosesANode:
         return self.function(state, item)
 
 
+@dataclass(frozen=True)
+class EndsItsProcess:
+    """A function over clips whose process ends on one of them, as by a fault in a decoder."""
+
+    function: Callable[[Any, Any], Any]
+    clip_id: str
+    log: Path
+
+    def __call__(self, state: Any, job: Any) -> Any:
+        note(self.log, job.record["clip_id"])
+        if job.record["clip_id"] == self.clip_id:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.function(state, job)
+
+
 def square_unless_poisoned(log: Path, item: int) -> int:
     """One item ends its process, as a fault in a decoder does."""
     note(log, item)
