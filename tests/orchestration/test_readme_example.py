@@ -27,6 +27,7 @@ from serving.example import Example, fetch_example
 from serving.inputs import GenerateError
 from tests import forked
 from tests.orchestration.serving import RATE, ROOT, browser_page, save_model, started, wait
+from tests.provenance.cases import ask_a_public_reader
 from tracking.registry import Registry
 from tracking.tracker import Tracker
 
@@ -103,6 +104,7 @@ def test_a_video_of_each_of_the_four_ways_in_is_verified_by_a_process_that_made_
         row["file"]: [(layer["layer"], layer["outcome"]) for layer in row["layers"]] for row in json.loads(done.stdout)
     }
     assert said == {str(path): [("signature", UNTOUCHED), ("watermark", UNTOUCHED)] for path in made}
+    assert {ask_a_public_reader(path)["validation_state"] for path in made} == {"Valid"}
     if not with_page:
         pytest.skip("three ways were verified; the page's needs Gradio: run `make page`")
 

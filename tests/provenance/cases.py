@@ -1,7 +1,11 @@
 """Files to sign and to look at, and certificates that have something wrong with them."""
 
+import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from cryptography import x509
@@ -14,6 +18,8 @@ from media.photographs import png_with_text
 from provenance.certificates import PEM, PrivateKey
 from provenance.signing import Signer, Statement
 
+# Nothing of this project: what any other reader of C2PA manifests would see.
+PUBLIC_READER = "import c2pa, sys; print(c2pa.Reader(sys.argv[1], open(sys.argv[2], 'rb')).json())"
 Pair = tuple[x509.Certificate, PrivateKey]
 STATEMENT = Statement(
     {"model": "omnihuman-student version 3", "weights": "ab12", "seed": 7},
@@ -34,6 +40,13 @@ def save_mp4(path: Path) -> Path:
 def save_png(path: Path) -> Path:
     path.write_bytes(png_with_text(pictures()[0], {}))
     return path
+
+
+def ask_a_public_reader(path: Path, kind: str = "video/mp4") -> dict[str, Any]:
+    """What C2PA's own library says of a file, in a process of its own."""
+    command = [sys.executable, "-I", "-c", PUBLIC_READER, kind, str(path)]
+    store: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return store
 
 
 def flip(path: Path, place: int = 100) -> None:

@@ -25,11 +25,18 @@ from provenance.settings import ProvenanceError
 from provenance.signature import read_signature
 from provenance.signing import SOURCE_TYPE, Signer, Statement
 from provenance.verify import verify_each, verify_files, whom_we_trust
-from tests.provenance.cases import STATEMENT, issue, pictures, save_mp4, save_pair, save_png, signed
+from tests.provenance.cases import (
+    STATEMENT,
+    ask_a_public_reader,
+    issue,
+    pictures,
+    save_mp4,
+    save_pair,
+    save_png,
+    signed,
+)
 
 ROOT = Path(__file__).parents[2]
-# Nothing of this project: what any other reader of C2PA manifests would see.
-PUBLIC_READER = "import c2pa, sys; print(c2pa.Reader(sys.argv[1], open(sys.argv[2], 'rb')).json())"
 
 
 @pytest.fixture(autouse=True)
@@ -46,10 +53,7 @@ def signature(path: Path, certificate: Path | None = None):
 @pytest.mark.parametrize(("save", "name", "kind"), [(save_mp4, "a.mp4", "video/mp4"), (save_png, "a.png", "image/png")])
 def test_a_public_reader_validates_what_we_signed(save, name, kind, tmp_path):
     path = signed(save(tmp_path / name))
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", PUBLIC_READER, kind, path], capture_output=True, text=True, check=True
-    )
-    store = json.loads(done.stdout)
+    store = ask_a_public_reader(path, kind)
     manifest = store["manifests"][store["active_manifest"]]
     assert store["validation_state"] == "Valid"
     assert [found["code"] for found in store["validation_results"]["activeManifest"]["failure"]] == [
@@ -222,10 +226,7 @@ def test_credentials_of_inputs_are_kept_and_their_names_are_not(tmp_path):
     inputs = {"image": face, "audio": tmp_path / "notes.txt", "pose": tmp_path / "cut.png"}
     path = signed(save_mp4(tmp_path / "a.mp4"), Statement({"model": "m"}, "made of it", inputs))
     assert signature(path).says["inputs_without_credentials"] == ["audio", "pose"]
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", PUBLIC_READER, "video/mp4", path], capture_output=True, text=True, check=True
-    )
-    store = json.loads(done.stdout)
+    store = ask_a_public_reader(path)
     (kept,) = store["manifests"][store["active_manifest"]]["ingredients"]
     assert (kept["title"], kept["relationship"]) == ("image", "inputTo")
     assert any(part["title"] == "an earlier picture" for part in store["manifests"].values())
