@@ -26,12 +26,13 @@ EACH = 2 * 2**30  # bytes that a process may take: detectors, networks and a cli
 AHEAD = (
     16  # results that are waited for, or one a process; clips of long high-resolution video would fill memory otherwise
 )
-# Where the functions are that are called here.
+# Where the functions are that are called here, and what scores by networks import.
 IMPORTED = [
     "curation.intake.inspect_file",
     "curation.scores.table",
     "curation.features.training_samples",
     "scipy.signal",
+    "torch",
 ]
 FEW = 8  # starting processes costs more than so few clips
 

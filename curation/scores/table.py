@@ -26,7 +26,6 @@ from curation.tables.safetensors_append import GrowingTensors
 from curation.tables.storage import read_table, write_table
 from curation.workers import OverClips, Progress, map_over_clips
 from media import Span, whole_directory
-from omnihuman.placement import sharing_devices
 from profiles import Profile
 from profiles.scores import ScoresConfig
 
@@ -97,6 +96,9 @@ def score_shard(
         CurationError: the shard is incomplete, weights are missing, or all of many clips fail alike.
         omnihuman.placement.NoSuchDevice: `curation.device` is not there.
     """
+    # Torch and diffusers, of whom whoever scores clips elsewhere, in a process of its own, need not know.
+    from omnihuman.placement import sharing_devices
+
     started = time.monotonic()
     scores = profile.curation.scores
     clips = read_table(shard_dir / "clips.parquet")
