@@ -12,8 +12,9 @@ MODULES = sorted(
     for path in (ROOT / "benchmarks").rglob("*.py")
     if path.name != "__init__.py"
 )
-# Measured for a page of docs/decisions/, and installed for the measurement alone.
-LIBRARIES = ("duckdb", "faiss", "rtmlib")
+# Measured for a page of docs/decisions/ or beside this project, and installed for the measurement alone.
+LIBRARIES = ("duckdb", "faiss", "rtmlib", "data_juicer", "scenedetect", "torchmetrics")
+WITH_LIBRARIES = ("benchmarks.libraries.", "benchmarks.peers.theirs.")
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -21,7 +22,7 @@ def test_it_imports_and_is_run_or_used(name, monkeypatch, capsys):
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if name.startswith("benchmarks.libraries.") and error.name in LIBRARIES:
+        if name.startswith(WITH_LIBRARIES) and error.name in LIBRARIES:
             pytest.skip(f"{error.name} is not installed")
         raise
     source = Path(module.__file__).read_text()
@@ -45,7 +46,8 @@ def test_cut_down_published_profiles_are_still_profiles():
 
 
 def used_elsewhere(name: str) -> bool:
-    wanted = re.compile(rf"\b(from|import) {re.escape(name)}\b")
+    """Imported, or named as what a process of its own is to import."""
+    wanted = re.compile(rf"\b(from|import) {re.escape(name)}\b|\"{re.escape(name)}\"")
     return any(wanted.search(path.read_text()) for path in (ROOT / "benchmarks").rglob("*.py"))
 
 
