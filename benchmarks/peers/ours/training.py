@@ -18,7 +18,7 @@ RATE = 1e-5  # DiffSynth's default
 def prepare(case: str, folder: Path | str) -> Callable[[], dict[str, Any]]:
     """A turn: one step over `laptop-1` sample or `laptop-16` samples of that shape; before it a velocity by which both sides are compared."""
     torch.set_num_threads(1)
-    shape, _, count = case.partition("-")
+    shape, count, *_ = case.split("-")
     given = {
         name: rows[: int(count)]
         for name, rows in load_file(Path(folder) / "weights" / f"samples-{shape}.safetensors").items()
