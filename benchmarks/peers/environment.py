@@ -30,7 +30,8 @@ class Peer:
     apart: tuple[str, ...] = ()
 
 
-# What every peer runs on: the versions of this project's own constraints.txt, so that no other torch or OpenCV makes the difference.
+# What every peer runs on: the versions of this project's own constraints.txt, so that no other torch or OpenCV makes the difference. PyAV alone is older:
+# Data-Juicer asks for 13.1, and with 18 its filters of size and length fail when they close a file.
 BASE = ("torch", "numpy", "scipy", "av", "opencv-python-headless", "safetensors")
 PEERS = {
     # Beside its requirements: aiohttp, which it imports and does not name; ray and dlib, which it would install itself in the middle of a run.
