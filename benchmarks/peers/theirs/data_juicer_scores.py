@@ -31,7 +31,7 @@ def prepare(case: str, folder: Path | str) -> Callable[[], dict[str, Any]]:
     motion = VideoMotionScoreFilter(
         sampling_fps=EVERY_FRAME if how == "neighbours" else 2, size=SHORT_SIDE if small else None
     )
-    metadata = (VideoResolutionFilter(), VideoAspectRatioFilter(), VideoDurationFilter())
+    metadata = (VideoResolutionFilter(), VideoAspectRatioFilter(), VideoDurationFilter(video_backend="av"))
 
     def faces(path: Path) -> VideoFaceRatioFilter:
         few = how in ("few", "cheapest")
