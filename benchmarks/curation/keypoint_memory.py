@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from curation.intake.clip_table import CLIPS_SCHEMA
 from curation.intake.ingest import ingest_shard
@@ -60,7 +59,7 @@ def make_shard(root: Path, clips: int) -> Path:
     shard = ingest_shard([source], root / "raw", profile).path
     row = read_table(shard / "clips.parquet")
     ids = [f"{n:016x}" for n in range(clips)]
-    table = pd.concat([row] * clips, ignore_index=True).assign(clip_id=ids)
+    table = row.iloc[[0] * clips].reset_index(drop=True).assign(clip_id=ids)
     table["sha256"] = table["source_sha256"] = table["clip_id"] + "0" * 48  # whole files, as it were
     write_table(table, shard / "clips.parquet", CLIPS_SCHEMA, contract=CLIPS)
     return shard

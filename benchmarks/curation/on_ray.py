@@ -14,7 +14,8 @@ import struct
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -181,8 +182,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("profile", nargs="?", default="laptop", choices=["laptop", "people"])
     parser.add_argument("--clips", type=int, default=400)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=7, help="that count, 2 at least")
+    parser.add_argument("--step", choices=[*ASSETS], help="one alone; both if left out")
     given = parser.parse_args()
+    if given.rounds < 2:
+        parser.error("--rounds: two at least, for a middle half")
     os.environ |= {
         "RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd()), "HF_HUB_OFFLINE": "1",
         PROCESSES_VARIABLE: "2",
@@ -192,20 +196,39 @@ def main() -> None:
         raw = home.data("raw_clips")
         write_inbox(home.root / "inbox", home.profile, given.clips)
         ingest_shard(find_new_clips(home.root / "inbox", raw), raw, home.profile, inbox=home.root / "inbox")
-        ray.init(address=cluster.store, log_to_driver=False, logging_level="error")
-        bench = Bench(home, cluster.head.pid)
-        print(
-            "| profile | step | here, a second | Ray | ratio, middle half | CPU ms each, here | Ray | here over Ray, middle half | predicted | Ray's services, of a core |"
-        )
-        print("| --- | --- |" + " ---: |" * 8, flush=True)
-        print_rates(bench, "clip_scores", given.rounds)
+        with connected(cluster.store):
+            print_table(Bench(home, cluster.head.pid), given.rounds, [given.step] if given.step else [*ASSETS])
+
+
+@contextmanager
+def connected(address: str) -> Iterator[None]:
+    """A driver that leaves before its cluster ends, whatever happens: one whose cluster is gone is killed by Ray, and its error is not shown."""
+    ray.init(address=address, log_to_driver=False, logging_level="error")
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def print_table(bench: Bench, rounds: int, steps: list[str]) -> None:
+    """A row for each step; features need the scores, in whatever way they were made."""
+    print(
+        "| profile | step | here, a second | Ray | ratio, middle half | CPU ms each, here | Ray | here over Ray, middle half | predicted | Ray's services, of a core |"
+    )
+    print("| --- | --- |" + " ---: |" * 8, flush=True)
+    if "clip_scores" in steps:
+        print_rates(bench, "clip_scores", rounds)
         bench.workers["clip_scores"].end()
-        scores, subsets = (home.data(name, bench.shard) for name in ("clip_scores", "filtered_subsets"))
-        select_subsets(raw / bench.shard / "clips.parquet", scores / "scores.parquet", subsets, home.profile.curation)
-        print_rates(bench, "condition_features", given.rounds)
+    if "condition_features" in steps:
+        if "clip_scores" not in steps:
+            bench.rate("clip_scores", on_ray=False)
+        raw, scores, subsets = (
+            bench.home.data(one, bench.shard) for one in ("raw_clips", "clip_scores", "filtered_subsets")
+        )
+        select_subsets(raw / "clips.parquet", scores / "scores.parquet", subsets, bench.home.profile.curation)
+        print_rates(bench, "condition_features", rounds)
         bench.workers["condition_features"].end()
         bench.encoders.end()
-        ray.shutdown()
 
 
 if __name__ == "__main__":
