@@ -112,7 +112,8 @@ def followed_alias(workspace: Workspace, model: str) -> ModelAddress | None:
 def load_beside(workspace: Workspace, address: ModelAddress, served: LoadedModel) -> LoadedModel:
     """As `load_model`, of a registered version, while other threads of this process generate with `served`.
 
-    Encoders, autoencoder and tokenizers that both have, to the byte as their signatures say, are shared: they are neither read nor held twice.
+    Encoders, autoencoder and tokenizers that both have, to the byte as their signatures say, are shared: they are neither read nor held twice. One worker
+    makes one video at a time, so nothing is computed in them twice at once.
 
     Libraries build a network of files in bfloat16 under that default dtype of torch, which is the whole process's: what another thread
     draws meanwhile would have fewer bits. So files are read as float32, which holds their values exactly, and cast afterwards.
