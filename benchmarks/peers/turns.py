@@ -40,10 +40,10 @@ class Side:
 
     def __init__(self, python: str, module: str, folder: Path, beside: tuple[str, ...] = ()):
         """`folder` holds the inputs and takes a log; `beside` are folders to import from as well."""
-        self._log = folder / f"{module.rpartition('.')[2]}.log"
+        self._log = folder / f"{module}.log"
         environment = os.environ | ONE_THREAD | {"HF_HUB_OFFLINE": "1", "PYTHONDONTWRITEBYTECODE": ""}
         environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *beside])
-        with self._log.open("w") as log:
+        with self._log.open("a") as log:
             self._process = subprocess.Popen(
                 [python, "-W", "ignore", "-m", "benchmarks.peers.worker", module, str(folder)],
                 cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,

@@ -33,6 +33,7 @@ def main(module: str, folder: str) -> None:
             sys.excepthook(type(error), error, error.__traceback__)
             first = (str(error).strip() or "no message").splitlines()[0]
             answer = {"failed": f"{type(error).__name__}: {first}"}
+        sys.stdout.flush()  # this process ends by being killed
         answers.write(json.dumps(answer) + "\n")
 
 

@@ -1,6 +1,7 @@
 """kill -9 of two ranks, or of one of them, and the same command again: as if nothing had happened; on one rank alone, nearly so."""
 
 import json
+import re
 import time
 from pathlib import Path
 
@@ -59,7 +60,8 @@ def test_one_killed_rank_of_two_ends_the_other_and_the_same_command_goes_on(root
     victim = next(found for found in psutil.process_iter(["cmdline"]) if rank <= set(found.info["cmdline"] or ()))
     victim.kill()
     output, _ = process.communicate(timeout=120)
-    assert process.returncode != 0 and "exits with return code = -9" in output, output[-4000:]
+    # The launcher tells of the first that it finds dead: the victim, or the other, whose connection to it was reset.
+    assert process.returncode != 0 and re.search(r"exits with return code = (-9|1)\b", output), output[-4000:]
     assert not Path(broken.output).exists(), "the run ended before a rank could be killed"
     finish(broken, ranks=2)
     pd.testing.assert_frame_equal(losses(whole), losses(broken), check_exact=True)
