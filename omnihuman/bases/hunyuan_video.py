@@ -103,8 +103,6 @@ class OmniHumanHunyuanVideoTransformer3DModel(HunyuanMMDiT, HunyuanVideoTransfor
             7.0,
         ),
     )
-    lora_targets = ("to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out")
-    transformer_blocks: Any
     single_transformer_blocks: Any
     time_text_embed: Any
     _no_split_modules = ["OmniHumanDualStreamBlock", "OmniHumanSingleStreamBlock", "HunyuanVideoTokenRefiner"]

@@ -7,7 +7,7 @@ does not give it: the reference goes the way of every base's, and the 33 channel
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import torch
 
@@ -55,8 +55,6 @@ class OmniHumanHunyuanVideo15Transformer3DModel(HunyuanMMDiT, HunyuanVideo15Tran
             5.0,
         ),
     )
-    lora_targets = ("to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out")
-    transformer_blocks: Any
     context_embedder_2: Any
     image_embedder: Any
     time_embed: Any
@@ -154,11 +152,6 @@ class OmniHumanHunyuanVideo15Transformer3DModel(HunyuanMMDiT, HunyuanVideo15Tran
     def of_texts(cls, texts: int) -> dict[str, Any]:
         """ByT5's rows where ByT5 is named beside Qwen2.5-VL."""
         return super().of_texts(texts) | {"glyph_rows": GLYPH_ROWS if texts > 1 else 0}
-
-    @property
-    def stacked_blocks(self) -> Sequence[nn.Module]:
-        """All of one kind."""
-        return cast(Sequence[nn.Module], self.transformer_blocks)
 
     @property
     def read_out(self) -> Sequence[nn.Module | nn.Parameter]:

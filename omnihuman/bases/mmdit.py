@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +49,8 @@ class MMDiT(OmniHumanModel):
     """Packing, and the way through blocks whose text changes from block to block."""
 
     splits_sequence = False
+    lora_targets = ("to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out")
+    transformer_blocks: Any
     norm_out: Any
     proj_out: Any
 
@@ -76,6 +78,11 @@ class MMDiT(OmniHumanModel):
         """As the base's attention takes it; `seen` `(B, total)` are the tokens that may be seen, None all."""
 
     # What every MMDiT shares.
+
+    @property
+    def stacked_blocks(self) -> Sequence[nn.Module]:
+        """All have two streams."""
+        return cast(Sequence[nn.Module], self.transformer_blocks)
 
     @property
     def read_out(self) -> Sequence[nn.Module | nn.Parameter]:

@@ -5,8 +5,8 @@ has 24 blocks as published, of which the first 13 have a second attention of ima
 side; with `pooled_text` the first row holds CLIP's vectors of the whole prompt in its first numbers, without it the model is given zeros there.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, cast
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 
@@ -94,8 +94,6 @@ class OmniHumanSD3Transformer2DModel(MMDiT, SD3Transformer2DModel):
             3.0,
         ),
     )
-    lora_targets = ("to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out")
-    transformer_blocks: Any
     pos_embed: Any
     context_embedder: Any
     time_text_embed: Any
@@ -179,11 +177,6 @@ class OmniHumanSD3Transformer2DModel(MMDiT, SD3Transformer2DModel):
     def text_width(cls, config: Mapping[str, Any]) -> int:
         """Numbers in a row of text."""
         return config["joint_attention_dim"]
-
-    @property
-    def stacked_blocks(self) -> Sequence[nn.Module]:
-        """All have two streams."""
-        return cast(Sequence[nn.Module], self.transformer_blocks)
 
     @property
     def patch(self) -> tuple[int, int, int]:
