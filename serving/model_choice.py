@@ -118,7 +118,7 @@ def load_beside(workspace: Workspace, address: ModelAddress, served: LoadedModel
     Libraries build a network of files in bfloat16 under that default dtype of torch, which is the whole process's: what another thread
     draws meanwhile would have fewer bits. So files are read as float32, which holds their values exactly, and cast afterwards.
     """
-    return _load(workspace, workspace.registry.find(address), dtype=torch.float32, served=served)
+    return _load(workspace, workspace.registry.find(address), served=served)
 
 
 def with_decoder(model: LoadedModel, folder: Path) -> LoadedModel:
@@ -243,20 +243,14 @@ def _load(
     workspace: Workspace,
     found: "Path | Checkpoint | Version",
     keep_dtype: bool = False,
-    dtype: torch.dtype | None = None,
     served: LoadedModel | None = None,
 ) -> LoadedModel:
-    loaded = _read(workspace, found, dtype, served)
+    loaded = _read(workspace, found, served)
     place_pipeline(loaded.pipeline, workspace.profile, keep_dtype)
     return loaded
 
 
-def _read(
-    workspace: Workspace,
-    found: "Path | Checkpoint | Version",
-    dtype: torch.dtype | None = None,
-    served: LoadedModel | None = None,
-) -> LoadedModel:
+def _read(workspace: Workspace, found: "Path | Checkpoint | Version", served: LoadedModel | None = None) -> LoadedModel:
     if isinstance(found, Checkpoint):
         joined = _joined(workspace.profile, found)
         return dataclasses.replace(joined, trained_on=_clips_of(workspace, joined.snapshot))
@@ -268,8 +262,9 @@ def _read(
         return LoadedModel(_read_pipeline(found, audio), str(found), weights, snapshot, trained_on=clips)
     (folder, files), origin = workspace.registry.verified(found.name, found.version), found.origin
     clips, name = TrainedOnRecord.read_if_there(folder), f"{found.name} version {found.version}"
+    given = {} if served is None else {"dtype": torch.float32} | _shared(served, files)
     return LoadedModel(
-        _read_pipeline(folder, dtype=dtype, parts=None if served is None else _shared(served, files)),
+        _read_pipeline(folder, given=given),
         name,
         origin.weights_digest,
         origin.snapshot_digest,
@@ -314,16 +309,13 @@ def _joined(profile: Profile, checkpoint: Checkpoint) -> LoadedModel:
 
 
 def _read_pipeline(
-    folder: Path,
-    audio_encoder: str | Path = "",
-    dtype: torch.dtype | None = None,
-    parts: Mapping[str, Any] | None = None,
+    folder: Path, audio_encoder: str | Path = "", given: Mapping[str, Any] | None = None
 ) -> OmniHumanPipeline:
+    """`given` goes to `from_pretrained`."""
     with _as_generate_error(folder):
         if is_wan_pipeline(folder):
             return pipeline_from_wan(folder, audio_encoder)
-        asked = dict(parts or {}) | ({} if dtype is None else {"dtype": dtype})
-        return OmniHumanPipeline.from_pretrained(str(folder), **asked)
+        return OmniHumanPipeline.from_pretrained(str(folder), **(given or {}))
 
 
 @contextmanager
