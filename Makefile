@@ -8,7 +8,7 @@ DOCS := .venv/.installed-docs
 # Images of containers like to forbid it; then every process compiles all that it imports: 23 CPU seconds for the product's imports, not 11.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-unit test-end-to-end ui people-and-text page lint docs bench clean help types contracts
+.PHONY: demo test test-unit test-end-to-end ui people-and-text page lint docs bench clean help format types contracts
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -62,10 +62,12 @@ people-and-text: $(STAMP)  ## MediaPipe, a text detector and a face network, for
 page: $(STAMP)  ## Gradio, for `omnihuman page`
 	.venv/bin/pip install --no-deps -r page.txt
 
-lint: $(TESTS)  ## ruff's formatter and linter, mypy, and the rooms' import contracts
+lint: format  ## ruff's formatter and linter, mypy, and the rooms' import contracts
+	$(MAKE) --no-print-directory -j2 types contracts
+
+format: $(TESTS)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(MAKE) --no-print-directory -j2 types contracts
 
 types: $(TESTS)
 	$(BIN)/mypy
