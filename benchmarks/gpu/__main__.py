@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu.cases import CASES, DRY, MINUTES, WHOLE, Case
+from benchmarks.gpu.table import line, table
 from media import write_atomically
 
 REASONS = {"out of memory": "OutOfMemoryError", "not here": "not available"}
@@ -19,15 +20,19 @@ REASONS = {"out of memory": "OutOfMemoryError", "not here": "not available"}
 def main(given: list[str] | None = None) -> int:
     """Run the cases one after the other, each in a process of its own; write results.json after each and table.md at the end.
 
-    A second run with the same folder measures only what is not there yet. Returns 0 where every case has numbers, 1 otherwise.
+    What the planner says of them is counted in one more process beside them, which asks no GPU, and kept in planned.json. A second run with
+    the same folder measures only what is not there yet. Returns 0 where every case has numbers, 1 otherwise.
     """
     asked = _arguments(given)
     if asked.case is not None:
         return _one(asked.case, asked.dry_run)
+    if asked.plan is not None:
+        return _plan(asked.plan, asked.dry_run)
     asked.out.mkdir(parents=True, exist_ok=True)
     kept = asked.out / "results.json"
     results: dict[str, Any] = json.loads(kept.read_text()) if kept.is_file() else {}
     wanted, deadline = _selected(asked.only), time.monotonic() + 60 * asked.minutes
+    planning = _planning(asked.out / "planned.json", asked.dry_run) if asked.minutes else None
     for case in wanted:
         if "seconds" in results.get(case.name, {}):
             continue
@@ -36,9 +41,11 @@ def main(given: list[str] | None = None) -> int:
         longest = left if asked.dry_run else min(case.seconds, left)
         results[case.name] = _in_a_process(case, longest, asked.dry_run) if left > 5 else _out_of_time()
         write_atomically(kept, json.dumps(results, indent=1).encode())
-        print(_line(case.name, results[case.name]), flush=True)
-    table = "\n".join([*_head(), *(_row(case.name, results[case.name]) for case in wanted)]) + "\n"
-    write_atomically(asked.out / "table.md", table.encode())
+        print(line(case.name, results[case.name]), flush=True)
+    if planning is not None:
+        planning.wait()
+    planned = json.loads((asked.out / "planned.json").read_text()) if (asked.out / "planned.json").is_file() else {}
+    write_atomically(asked.out / "table.md", table([case.name for case in wanted], results, planned).encode())
     return 0 if all("seconds" in results[case.name] for case in wanted) else 1
 
 
@@ -53,6 +60,7 @@ def _arguments(given: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", nargs="*", metavar="NAME", help="these cases alone; without: all")
     parser.add_argument("--dry-run", action="store_true", help="the same code at sizes that a CPU runs in seconds")
     parser.add_argument("--case", help=argparse.SUPPRESS)
+    parser.add_argument("--plan", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args(given)
 
 
@@ -79,6 +87,21 @@ def _one(name: str, dry: bool) -> int:
     return 0
 
 
+def _plan(kept: Path, dry: bool) -> int:
+    from benchmarks.gpu.planned import plans
+
+    write_atomically(kept, json.dumps(plans(DRY if dry else WHOLE), indent=1).encode())
+    return 0
+
+
+def _planning(kept: Path, dry: bool) -> "subprocess.Popen[bytes] | None":
+    """Count what the planner says, where that is not there yet, without a look at the card that is measured."""
+    if kept.is_file():
+        return None
+    command = [sys.executable, "-m", "benchmarks.gpu", "--plan", str(kept), *(["--dry-run"] if dry else [])]
+    return subprocess.Popen(command, env=os.environ | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"})
+
+
 def _in_a_process(case: Case, seconds: float, dry: bool) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.gpu", "--case", case.name, *(["--dry-run"] if dry else [])]
     try:
@@ -94,26 +117,6 @@ def _in_a_process(case: Case, seconds: float, dry: bool) -> dict[str, Any]:
 
 def _out_of_time() -> dict[str, Any]:
     return {"failed": "not run: out of time"}
-
-
-def _head() -> list[str]:
-    return [
-        "| case | seconds | MFU | peak GiB | more |",
-        "| --- | ---: | ---: | ---: | --- |",
-    ]
-
-
-def _row(name: str, row: dict[str, Any]) -> str:
-    if "failed" in row:
-        return f"| {name} | | | | {row['failed']} |"
-    mfu = f"{row['mfu']:.1%}" if "mfu" in row else ""
-    peak = f"{row['peak_gib']:.1f}" if "peak_gib" in row else ""
-    more = ", ".join(f"{key} {value:.4g}" for key, value in row.items() if key not in ("seconds", "mfu", "peak_gib"))
-    return f"| {name} | {row['seconds']:.3f} | {mfu} | {peak} | {more} |"
-
-
-def _line(name: str, row: dict[str, Any]) -> str:
-    return f"{name:32} {row.get('failed') or ' '.join(f'{key}={value:.4g}' for key, value in row.items())}"
 
 
 if __name__ == "__main__":

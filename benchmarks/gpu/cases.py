@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from profiles import Profile, load_profile
+
 # The whole run: what an H100 or H200 is lent for.
 MINUTES = 8.0
 
@@ -47,6 +49,10 @@ class Shape:
     slim_decoder: int = 48
     repeats: int = 5
 
+    def settings(self, case: Case) -> Profile:
+        """The profile of a case."""
+        return load_profile(self.profile, [*self.overrides, "engine.zero_stage=1", *case.overrides])
+
 
 ALONE = (
     "transformer.base=null",
@@ -88,4 +94,8 @@ CASES = (
     _step("PyTorch's flash attention", attention="_native_flash"),
     _step("PyTorch's efficient attention", attention="_native_efficient"),
     _step("activations kept", "engine.activation_checkpointing=false"),
+    # Two sizes beside the whole one, for the planner's error.
+    _step("half the layers", "transformer.num_layers=15"),
+    _step("half the width", "transformer.num_attention_heads=6", "transformer.ffn_dim=4480"),
 )
+REFERENCE = CASES[0]  # whose MFU the plan's seconds of the others go by

@@ -12,7 +12,7 @@ from benchmarks.training.process_group import start_alone
 from omnihuman import OmniHumanTransformer3DModel
 from omnihuman.autoencoder import LAPTOP_CONFIG, decode_video, use_fast_layers, with_narrower_decoder
 from omnihuman.precision import cast_weights
-from profiles import Profile, load_profile
+from profiles import Profile
 from training.data.batch import Batch, SampleDraw
 from training.data.conditions import Conditions
 from training.distillation.discriminator import Discriminator
@@ -32,11 +32,11 @@ def measure(case: Case, shape: Shape) -> Row:
     Raises:
         torch.OutOfMemoryError: the card is too small.
     """
-    profile = load_profile(shape.profile, [*shape.overrides, "engine.zero_stage=1", *case.overrides])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(0)
     run = {"step": _step, "bare": _bare, "adversarial": _adversarial, "generation": _generation}[case.kind]
-    return run(case, shape, profile, device)
+    name = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
+    return {**run(case, shape, shape.settings(case), device), "device": name}
 
 
 def _step(case: Case, shape: Shape, profile: Profile, device: torch.device) -> Row:
@@ -93,13 +93,13 @@ def _bare(case: Case, shape: Shape, profile: Profile, device: torch.device) -> R
 
 
 def _adversarial(case: Case, shape: Shape, profile: Profile, device: torch.device) -> Row:
-    """One update of the discriminator and one of the generator, each through its engine."""
+    """One update of the discriminator and one of the generator, each through its engine, and of the generator's average."""
     start_alone()
     config = profile.adversarial_videos.model_copy(update={"batch_size": 1})
     engine = profile.engine.model_copy(update={"gradient_clipping": 0.0})
     generator = build_engine(_model(case, profile), config.generator, engine, 1)
     discriminator = build_engine(Discriminator(_model(case, profile), config.heads), config.discriminator, engine, 1)
-    batch = random_batch(profile)
+    average, batch = ExponentialMovingAverage(generator.module, config.ema_decay), random_batch(profile)
     parts: dict[str, float] = {}
 
     def update() -> None:
@@ -109,6 +109,7 @@ def _adversarial(case: Case, shape: Shape, profile: Profile, device: torch.devic
         parts["generator_seconds"] = _timed(
             lambda: generator_step(generator, discriminator, draw_parts(batch, config, 1), config), device
         )
+        average.update()
 
     return {"seconds": _seconds(update, shape.repeats, device), **parts, "peak_gib": peak_memory()}
 
