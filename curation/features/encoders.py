@@ -43,7 +43,7 @@ Encoded = Callable[[], dict[str, np.ndarray]]
 
 
 class Encoders(Protocol):
-    """`ConditionEncoders`, or actors that hold some (`curation.on_ray.encoders`)."""
+    """`ConditionEncoders`, several GPUs of them (`curation.features.on_gpus`), or actors that hold some (`curation.on_ray.encoders`)."""
 
     @property
     def at_once(self) -> int: ...
@@ -209,15 +209,18 @@ def cores_left_by_decoding() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def load_encoders(profile: Profile) -> ConditionEncoders:
-    """Load the profile's encoders, on the first GPU where there is one: there text is encoded in the dtype that is trained in, as Wan's own
-    pipeline does and ours generates.
+def load_encoders(profile: Profile, device: torch.device | None = None) -> ConditionEncoders:
+    """Load the profile's encoders. On a GPU text is encoded in the dtype that is trained in, as Wan's own pipeline does and ours generates.
+
+    Args:
+        profile: names them.
+        device: None is the first GPU where there is one.
 
     Raises:
         ProfileError, FileNotFoundError, OSError: weights are missing; the message names the path.
         InputError: the autoencoder has other latents than the profile says, or the text encoder rows of another width.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     sources = profile.encoders
     autoencoder = load_autoencoder(resolve_source(sources.autoencoder))
     check_grid(autoencoder, profile.transformer.latent_channels, profile.video.stride, sources.autoencoder)

@@ -15,9 +15,10 @@ from typing import Any
 import pandas as pd
 
 from curation.features.bucket_features import BucketWork, Counted, Place
-from curation.features.encoders import Encoders, encoder_identity, load_encoders
+from curation.features.encoders import Encoders, encoder_identity
 from curation.features.feature_cache import PARTS, FeatureCache
 from curation.features.feature_files import SAMPLES_SCHEMA, features_digest
+from curation.features.on_gpus import encoders_here
 from curation.features.text_features import write_texts
 from curation.features.training_samples import ClipRequest, Sample, plan_samples
 from curation.tables.contracts import SAMPLES
@@ -125,7 +126,7 @@ def build_features(
         sizes = made["features_sha256"], made["features_bytes"]
         return FeatureReport(destination, len(samples), reused, 0, seconds, *sizes, computed, left_out=len(left_out))
     counted, failed = Counted(total, progress), dict[str, Failure]()
-    loaded: Callable[[], Encoders] = once(lambda: encoders or load_encoders(profile))
+    loaded: Callable[[], Encoders] = once(lambda: encoders or encoders_here(profile))
     with whole_directory(destination) as folder:
         files: dict[str, Path] = {}
         places: dict[str, Place] = {}

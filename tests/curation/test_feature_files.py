@@ -185,7 +185,7 @@ def test_features_of_the_first_layout_are_laid_out_anew_without_an_encoder_and_s
     in_the_first_layout(folder)
     assert workspace.freeze() == snapshot, "today's files are read as they are"
     workspace.encoders = None
-    monkeypatch.setattr("curation.features.shard_features.load_encoders", lambda profile: pytest.fail("no need"))
+    monkeypatch.setattr("curation.features.shard_features.encoders_here", lambda profile: pytest.fail("no need"))
     again = workspace.features(name)
     assert (again.reused, again.encoded, again.features_sha256) == (2, 0, first.features_sha256)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before and workspace.freeze() == snapshot
