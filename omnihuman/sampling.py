@@ -31,16 +31,15 @@ def sampling_of(scheduler: FlowMatchEulerDiscreteScheduler | UniPCMultistepSched
     Raises:
         InputError: one that does not sample a velocity at shifted times.
     """
-    config = scheduler.config
-    euler = isinstance(scheduler, FlowMatchEulerDiscreteScheduler)
-    fits = (
-        not config.use_dynamic_shifting
-        if euler
-        else config.use_flow_sigmas and config.prediction_type == "flow_prediction"
+    config, euler = scheduler.config, isinstance(scheduler, FlowMatchEulerDiscreteScheduler)
+    asked = (
+        {"use_dynamic_shifting": False} if euler else {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}
     )
-    if not fits:
+    has = {name: config.get(name) for name in asked}
+    if has != asked or not (euler or isinstance(scheduler, UniPCMultistepScheduler)):
+        said = ", ".join(f"{name}={value}" for name, value in has.items())
         raise InputError(
-            f"the pipeline's {type(scheduler).__name__} has no fixed shift of a flow's times, with which this model samples; "
+            f"the pipeline's {type(scheduler).__name__}({said}) has no fixed shift of a flow's times, and this model is sampled at one; "
             "take Wan2.1's: FlowMatchEulerDiscreteScheduler(shift=3.0), or UniPCMultistepScheduler with flow_prediction, use_flow_sigmas and flow_shift"
         )
     return SamplingConfig(solver="euler" if euler else "unipc", shift=config.shift if euler else config.flow_shift)

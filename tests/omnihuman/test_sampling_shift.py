@@ -2,7 +2,12 @@
 
 import pytest
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
+from diffusers import (
+    DPMSolverMultistepScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    FlowMatchHeunDiscreteScheduler,
+    UniPCMultistepScheduler,
+)
 
 from omnihuman.conditions.inputs import ConditionInputs
 from omnihuman.errors import InputError
@@ -52,10 +57,22 @@ def test_a_saved_scheduler_says_how_it_samples(sampling, tmp_path):
     assert sampling_of(type(scheduler).from_pretrained(tmp_path)) == sampling
 
 
-def test_schedulers_that_do_not_sample_a_velocity_at_shifted_times_are_refused():
-    for other in (FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True), UniPCMultistepScheduler()):
-        with pytest.raises(InputError, match="no fixed shift of a flow's times"):
-            sampling_of(other)
+@pytest.mark.parametrize(
+    ("scheduler", "said"),
+    [
+        (FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True), "use_dynamic_shifting=True"),
+        (UniPCMultistepScheduler(), "use_flow_sigmas=False, prediction_type=epsilon"),
+        (FlowMatchHeunDiscreteScheduler(shift=3.0), "use_flow_sigmas=None, prediction_type=None"),
+        (DPMSolverMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True), "use_flow_sigmas=True"),
+    ],
+)
+def test_a_scheduler_that_the_shift_does_not_fit_is_refused_with_both_sides(scheduler, said):
+    name = type(scheduler).__name__
+    with pytest.raises(
+        InputError,
+        match=rf"the pipeline's {name}\({said}.*no fixed shift of a flow's times, and this model is sampled at",
+    ):
+        sampling_of(scheduler)
 
 
 def test_published_profiles_sample_teachers_as_wan_does_and_the_laptops_say_nothing():
