@@ -59,7 +59,7 @@ def load_encoders(folder: Path, asked: dict[str, Any]) -> dict[str, Any]:
 def _load(
     folder: Path,
     kind: tuple[str, str],
-    dtype: torch.dtype | None,
+    dtype: torch.dtype,
     variant: str | None,
     may_lack: tuple[str, ...],
     may_have: tuple[str, ...],
@@ -72,6 +72,7 @@ def _load(
     return load_network(model_class, folder, REMEDY, may_lack=may_lack, may_have=may_have, **options).eval()
 
 
-def _dtype(name: str, asked: dict[str, Any]) -> torch.dtype | None:
-    dtype = asked.get("dtype") or asked.get("torch_dtype")
+def _dtype(name: str, asked: dict[str, Any]) -> torch.dtype:
+    """float32 where nothing is asked, as diffusers reads a pipeline; transformers alone would take the files'."""
+    dtype = asked.get("dtype") or asked.get("torch_dtype") or torch.float32
     return dtype.get(name, dtype.get("default", torch.float32)) if isinstance(dtype, dict) else dtype

@@ -5,7 +5,7 @@ import logging
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from provenance.certificates import load_weights_credentials
 from provenance.settings import SIGNING, read_settings
 from provenance.signed_list import TamperedFiles
 from provenance.weights import REMEDY, sign_folder, statement_of, verify_folder
+from tracking.held_once import hold_once
 from tracking.mlflow_store import ADDRESS, point_mlflow_at  # first: it sets what mlflow reads at import
 from tracking.model_address import CHALLENGER as CHALLENGER
 from tracking.model_address import CHAMPION as CHAMPION
@@ -71,6 +72,8 @@ class Registry:
     ) -> Version:
         """Upload `folder` as a logged model and register it, signed, as the next version of `name`.
 
+        In a store on this machine, weights that the newest versions have too are held once, by hard links.
+
         Args:
             name: the registered model's name; made on first use.
             folder: a saved pipeline.
@@ -112,7 +115,21 @@ class Registry:
         made = client.create_model_version(
             name, source=source, run_id=run_id, tags=tags or None, model_id=model.model_id
         )
+        if self.tracker.is_local:
+            self._hold_once(name, int(made.version))
         return self.version(name, int(made.version))
+
+    def _hold_once(self, name: str, number: int) -> None:
+        newest = [version for model in self._models() for version in self.versions(model)[-2:]]
+        others = []
+        for version in newest:
+            if (version.name, version.version) != (name, number):
+                with suppress(RegistryError):  # files that are gone have nothing in common
+                    others.append(self.file(version.name, version.version, ""))
+        hold_once(self.file(name, number, ""), others)
+
+    def _models(self) -> list[str]:
+        return [model.name for model in self.tracker.client.search_registered_models()]
 
     def version(self, name: str, number: int) -> Version:
         """Read one version. Raises RegistryError when there is none."""

@@ -1,4 +1,4 @@
-"""The larger published profile, cut down, from an inbox to a distilled student on two ranks under ZeRO-3, as it ships.
+"""The larger published profile, cut down, from an inbox to a registered student on two ranks under ZeRO-3, as it ships.
 
 The cuts are those of the flow of people (`test_cut_down_profile.py` names them), carried over key by key, and no ranks share a sample's tokens, which
 takes accelerators. The smaller profile goes the whole way in `test_people_flow.py`, on two ranks too.
@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SMALLER, LARGER = "wan2.1-1.3b", "wan2.1-14b"
 ASSETS = (
     "raw_clips", "clip_scores", "filtered_subsets", "condition_features", "training_snapshot", "stage_1_checkpoint", "stage_2_checkpoint",
-    "stage_3_checkpoint", "consistency_student", "adversarial_image_student", "distilled_student",
+    "stage_3_checkpoint", "consistency_student", "adversarial_image_student", "distilled_student", "benchmark_sets", "generated_videos",
+    "benchmark_scores", "registered_model",
 )  # fmt: skip
 
 

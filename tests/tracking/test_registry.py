@@ -12,6 +12,7 @@ from provenance.certificates import load_credentials
 from provenance.settings import read_settings
 from provenance.signed_list import FILE, TamperedFiles, sign_files
 from provenance.weights import BUNDLE, REGISTRATION, verify_folder
+from tracking.held_once import hold_once
 from tracking.mlflow_store import connect
 from tracking.model_address import ModelAddress
 from tracking.registry import SIGNED, Registry, RegistryError, champion_folder
@@ -151,6 +152,46 @@ def test_one_changed_byte_of_a_version_is_refused_by_the_name_of_its_file(tracke
     (folder / BUNDLE).unlink()  # the version's tag says that there was one
     with pytest.raises(TamperedFiles, match="is not signed"):
         registry.folder("signed-test", version.version)
+
+
+def test_what_a_version_has_in_common_with_the_newest_ones_is_held_once(tmp_path: Path) -> None:
+    registry = Registry(Tracker(f"sqlite:///{tmp_path}/mlflow.db"))
+
+    def register(name: str, weights: str) -> Path:
+        folder = save_folder(tmp_path / weights, weights)
+        for network in ("vae", "text_encoder"):
+            (folder / network).mkdir()
+            (folder / network / "model.safetensors").write_text(network)
+            (folder / network / "config.json").write_text("{}")
+        return registry.folder(name, registry.register(name, folder).version)
+
+    first, teacher, second = register("student", "one"), register("teacher", "three"), register("student", "two")
+    for network in ("vae", "text_encoder"):
+        files = [folder / network / "model.safetensors" for folder in (first, teacher, second)]
+        assert len({file.stat().st_ino for file in files}) == 1 and files[0].stat().st_nlink == 3
+        assert len({(folder / network / "config.json").stat().st_ino for folder in (first, teacher, second)}) == 3
+    assert all((folder / "transformer" / "weights.safetensors").stat().st_nlink == 1 for folder in (first, second))
+    shutil.rmtree(first)
+    assert registry.folder("student", 2) == second, "its files are its own"
+    third = register("student", "four")
+    assert (third / "vae" / "model.safetensors").samefile(second / "vae" / "model.safetensors")
+
+
+def test_a_disk_without_links_keeps_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = (save_folder(tmp_path / name, "weights") for name in ("one", "two"))
+
+    def refused(*_: object) -> None:
+        raise OSError(1, "Operation not permitted")
+
+    with monkeypatch.context() as without:
+        without.setattr(os, "link", refused)
+        assert hold_once(two, [one]) == 0 and sorted(p.name for p in (two / "transformer").iterdir()) == [
+            "weights.safetensors"
+        ]
+    assert hold_once(two, [one]) == len("weights") and hold_once(two, [one]) == 0
+    (two / "transformer" / "weights.safetensors").unlink()
+    (two / "transformer" / "weights.safetensors").write_text("Weights")
+    assert hold_once(two, [one]) == 0, "as long, and not the same"
 
 
 def test_a_folder_with_links_and_names_of_any_kind_is_registered_as_it_was_signed(

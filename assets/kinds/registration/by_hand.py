@@ -17,6 +17,7 @@ from evaluation.benchmark.benchmark_plan import generation_plan
 from evaluation.scoring.score import join_tables
 from media.records import TrainedOnRecord
 from omnihuman.digests import weights_digest
+from omnihuman.own_dtypes import in_own_dtypes
 from omnihuman.pipeline import OmniHumanPipeline
 from profiles.judging import benchmark_folder
 from tracking.code_version import git_commit
@@ -49,7 +50,8 @@ def register_by_hand(
     draft = Path(tempfile.mkdtemp(prefix=".tmp-model-", dir=workspace.var))
     try:
         saved: Any = pipeline  # diffusers' own signature names no keyword
-        saved.save_pretrained(str(draft), safe_serialization=True)
+        with in_own_dtypes(pipeline):
+            saved.save_pretrained(str(draft), safe_serialization=True)
         digest = weights_digest(draft / TRANSFORMER)
         root, parts = workspace.var / "registered_by_hand" / digest[:16], []
         benchmarks = load_benchmarks(workspace)

@@ -33,6 +33,7 @@ from evaluation.scoring.score_table import load_scores, read_scores
 from media import in_few_colours, write_atomically
 from media.records import ProductRecord, SnapshotRecord
 from omnihuman.digests import weights_digest
+from omnihuman.own_dtypes import in_own_dtypes
 from omnihuman.pipeline import OmniHumanPipeline, build_pipeline
 from omnihuman.placement import place_pipeline
 from tracking.code_version import git_commit
@@ -64,7 +65,8 @@ def make_registered_model(execution: Execution) -> Metadata:
         draft = Path(tempfile.mkdtemp(prefix=".tmp-model-", dir=workspace.var))
         try:
             pipeline: Any = build_pipeline(workspace.profile, workspace.data(asset) / TRANSFORMER, steps)
-            pipeline.save_pretrained(str(draft), safe_serialization=True)
+            with in_own_dtypes(pipeline):
+                pipeline.save_pretrained(str(draft), safe_serialization=True)
             for table, file in TABLES.items():
                 shutil.copy2(workspace.data("benchmark_scores") / f"{table}.parquet", draft / file)
             if record.adapter is not None:
