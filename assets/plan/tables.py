@@ -138,7 +138,8 @@ def _at(profile: Profile, section: str, cluster: Cluster, setting: tuple[bool, i
         return None
     if cluster.count % ranks or not splits_tokens(profile, ranks):
         return None
-    return plan_training(changed, section, cluster.count, cluster.per_node)
+    planned = plan_training(changed, section, cluster.count, cluster.per_node)
+    return None if planned.problem else planned
 
 
 def _table(title: str, first: str) -> Table:

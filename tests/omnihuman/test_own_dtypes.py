@@ -50,7 +50,12 @@ def test_each_network_is_saved_as_it_came_and_read_as_it_was(pipe, tmp_path):
     with in_own_dtypes(pipe):
         pipe.save_pretrained(tmp_path, safe_serialization=True)
     found = {name: kinds(tmp_path / name) for name in NETWORKS}
-    assert found == {"transformer": {"BF16", "F32"}, "vae": {"BF16"}, "text_encoder": {"BF16"}, "audio_encoder": {"F32"}}
+    assert found == {
+        "transformer": {"BF16", "F32"},
+        "vae": {"BF16"},
+        "text_encoder": {"BF16"},
+        "audio_encoder": {"F32"},
+    }
     read = OmniHumanPipeline.from_pretrained(tmp_path)
     for name, values in before.items():
         for one in (pipe, read):

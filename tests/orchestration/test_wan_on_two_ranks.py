@@ -11,10 +11,16 @@ from pathlib import Path
 import pytest
 import yaml
 
+from assets.core.names import MODELS, STUDENT
+from media.records import ProductRecord
+from omnihuman.digests import weights_digest
 from profiles import load_profile
 from tests import forked, keys_read
 from tests.keys_read import below, leaves
 from tests.orchestration.test_people_flow import ELSEWHERE, cut_down, write_networks, write_person
+from tracking.model_address import CHALLENGER
+from tracking.registry import Registry
+from tracking.tracker import Tracker
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(1800)]
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,7 +55,7 @@ def cut_for_two_ranks(weights: Path) -> dict:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """A home in which everything up to the student is made."""
+    """A home in which everything up to the registered student is made."""
     root = tmp_path_factory.mktemp("wan")
     weights = write_networks(root / "weights")
     # Both name the same layouts; the cuts carry the smaller model's paths over.
@@ -80,16 +86,29 @@ def run(root: Path, module: str, *command: str) -> None:
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
-def test_the_larger_profile_ends_in_a_student_under_zero_3(home):
+def test_the_larger_profile_ends_in_a_registered_student_under_zero_3(home):
     """Its discriminator's weights were once fetched in another order in the second pass than in the first, which ZeRO-3 refuses."""
     engine = load_profile(str(home / "wan.yaml")).engine
     assert (engine.ranks, engine.precision, engine.micro_batch, engine.zero_stage) == (2, "bf16", 1, 3)
-    student = home / "home" / "data" / "distilled_student" / "transformer"
-    assert (student / "diffusion_pytorch_model.safetensors").is_file()
+    registry = Registry(Tracker(f"sqlite:///{home / 'home' / 'var' / 'mlflow.db'}"))
+    trained = ProductRecord.read(home / "home" / "data" / "distilled_student")
+    version = registry.at_alias(STUDENT, CHALLENGER)
+    assert version is not None and version.origin.weights_digest == trained.weights_digest
 
 
-def test_every_key_up_to_the_student_was_read(home):
-    """What judges is the smaller profile's too, which reads it in the flow of people."""
-    later = ("evaluation", "gate", *ELSEWHERE)
+def test_student_and_teacher_are_registered_in_bfloat16_and_hold_once_what_they_have_in_common(home):
+    """But for what Wan keeps in float32; and the transformer's file is the training's own, to the byte."""
+    registry = Registry(Tracker(f"sqlite:///{home / 'home' / 'var' / 'mlflow.db'}"))
+    folders = {name: registry.folder(name, 1) for name in MODELS}
+    for name, asset in MODELS.items():
+        weights = weights_digest(home / "home" / "data" / asset / "transformer")
+        assert weights_digest(folders[name] / "transformer") == weights
+    for network in ("vae", "text_encoder", "audio_encoder"):
+        (student, teacher) = (next((folder / network).glob("*.safetensors")) for folder in folders.values())
+        assert student.samefile(teacher), network
+
+
+def test_every_key_was_read(home):
+    """But for what the gate reads, which has refused or promoted nothing here: it has the smaller profile's keys, and reads them in the flow of people."""
     lost = keys_read.unread(yaml.safe_load((home / "wan.yaml").read_text()), home / "keys_read")
-    assert not {key for key in lost if not any(below(key, part) for part in later)}
+    assert not {key for key in lost if not any(below(key, part) for part in ("gate", *ELSEWHERE))}
