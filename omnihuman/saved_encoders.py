@@ -3,7 +3,7 @@
 import importlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -74,5 +74,5 @@ def _load(
 
 def _dtype(name: str, asked: dict[str, Any]) -> torch.dtype:
     """float32 where nothing is asked, as diffusers reads a pipeline; transformers alone would take the files'."""
-    dtype = asked.get("dtype") or asked.get("torch_dtype") or torch.float32
-    return dtype.get(name, dtype.get("default", torch.float32)) if isinstance(dtype, dict) else dtype
+    said = asked.get("dtype") or asked.get("torch_dtype") or torch.float32
+    return cast(torch.dtype, said.get(name, said.get("default", torch.float32)) if isinstance(said, dict) else said)
