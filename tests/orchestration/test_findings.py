@@ -15,6 +15,7 @@ from orchestration.doctor.store_findings import store_findings
 from profiles import load_profile
 from tests.orchestration.rounds import commit, put_snapshot
 from tracking.mlflow_store import sqlite_fault, store_health
+from training.plan.gpus import read_cluster
 
 LAPTOP = load_profile("laptop", [])
 
@@ -102,6 +103,22 @@ def test_ranks_need_their_devices(monkeypatch, devices, ranks, ok):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"device {index}")
     monkeypatch.setattr(machine.shutil, "which", lambda name: None)
     assert machine.accelerator(ranks).ok is ok
+
+
+def test_a_plan_that_this_machines_gpus_do_not_hold_is_a_warning_and_no_fault(monkeypatch):
+    assert list(machine.room_for_trainings(LAPTOP)) == [], "a machine without GPUs"
+    monkeypatch.setattr("training.plan.gpus.here", lambda ranks: read_cluster(f"{ranks}xH100"))
+    monkeypatch.setattr(
+        "training.plan.warning.warning",
+        lambda profile, section, cluster: f"{section} is too large for {cluster}" if section == "stage_3" else "",
+    )
+    stage, adversaries = machine.room_for_trainings(LAPTOP)
+    assert (stage.name, stage.ok, stage.message) == (
+        "room for stage_3",
+        True,
+        "warning: stage_3 is too large for 1xH100",
+    )
+    assert adversaries.ok and adversaries.message == "1xH100 hold it by plan"
 
 
 def test_a_driver_without_a_torch_that_uses_it_is_found(monkeypatch):

@@ -23,7 +23,7 @@ from training.plan.stand_ins import fake_transformer
 from training.plan.states import Counted, count_parameters, engine_states
 from training.plan.trace import Traced, at_depth, trace, without_bytes
 from training.plan.training_plan import plan_training, trainings_of
-from training.plan.warning import out_of_memory, warning
+from training.plan.warning import out_of_memory, warn_at_start, warning
 from training.stages.model import build_transformer
 
 ADAM = OptimizerConfig(name="adamw")
@@ -149,6 +149,18 @@ def test_a_training_that_its_gpus_do_not_hold_is_warned_of_in_a_sentence():
         warning(tiny(), "stage_3", small),
     )
     assert "does not divide by 8" in warning(tiny(), "stage_3", read_cluster("8xH100"))
+
+
+def test_the_start_of_a_training_warns_and_refuses_nothing(monkeypatch, capsys):
+    cluster = read_cluster("1xH100")
+    for there in (None, cluster):
+        monkeypatch.setattr("training.plan.warning.here", lambda ranks, there=there: there)
+        warn_at_start(tiny(), "stage_3", 1)
+    assert capsys.readouterr().out == ""
+    small = replace(cluster, gpu=replace(cluster.gpu, memory=0.001))
+    monkeypatch.setattr("training.plan.warning.here", lambda ranks: small)
+    warn_at_start(tiny(), "stage_3", 1)
+    assert capsys.readouterr().out.startswith("warning: stage_3 is planned to take 0 GiB of each of 1xH100")
 
 
 def test_a_training_without_memory_left_is_answered_by_the_plan(monkeypatch):
