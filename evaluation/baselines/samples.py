@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 
@@ -27,7 +28,7 @@ class BaselineError(UserError, ValueError):
 class Sample:
     """One real clip: its first `frames` frames count, at `fps`, cut about their centre and resized to `height` x `width` pixels.
 
-    `reference_frame` is the one that the methods were given as a picture, None where that is not known."""
+    What the methods were given as a picture is the file `picture`, or else the frame `reference_frame`; None where that is not known."""
 
     name: str
     path: Path
@@ -37,13 +38,25 @@ class Sample:
     width: int
     has_audio: bool
     reference_frame: int | None = None
+    picture: Path | None = None
+
+    @property
+    def knows_reference(self) -> bool:
+        """Whether it is known what the methods were given as a picture."""
+        return self.picture is not None or self.reference_frame is not None
 
     def read(self) -> np.ndarray:
         """`(T, H, W, 3)` uint8 RGB."""
         return self.decoded()[: self.frames]
 
     def reference(self) -> np.ndarray | None:
-        """`(H, W, 3)` uint8 RGB; None where it is not known."""
+        """`(H, W, 3)` uint8 RGB; None where it is not known.
+
+        Raises:
+            BaselineError: a file that is no picture.
+        """
+        if self.picture is not None:
+            return _read_picture(self.picture)
         return None if self.reference_frame is None else self.decoded()[self.reference_frame]
 
     def decoded(self) -> np.ndarray:
@@ -76,9 +89,9 @@ class OpenSample:
 
     @property
     def reference(self) -> np.ndarray | None:
-        """`(H, W, 3)` uint8 RGB; None where it is not known."""
+        """As `Sample.reference`."""
         number = self.sample.reference_frame
-        return None if number is None else self._decoded[number]
+        return self.sample.reference() if self.sample.picture or number is None else self._decoded[number]
 
     @cached_property
     def _decoded(self) -> np.ndarray:
@@ -107,7 +120,7 @@ class Samples:
     def has(self) -> frozenset[Need]:
         """What at least one of the clips brings beside generated frames."""
         sounding: set[Need] = {"sound", "sounding_file"} if any(s.has_audio for s in self.samples) else set()
-        shown: set[Need] = {"reference"} if any(s.reference_frame is not None for s in self.samples) else set()
+        shown: set[Need] = {"reference"} if any(s.knows_reference for s in self.samples) else set()
         return frozenset(sounding | shown | {"truth_frames"})
 
 
@@ -158,6 +171,14 @@ def puppet_samples(benchmark: Path, limit: int | None = None) -> Samples:
     return Samples(
         "puppets", tuple(samples), _digest(samples), frozenset(r.name for r in every) - {r.name for r in rows}
     )
+
+
+def _read_picture(path: Path) -> np.ndarray:
+    found = cv2.imread(str(path))
+    if found is None:
+        raise BaselineError(f"{path} is no picture; make the benchmark again")
+    picture: np.ndarray = cv2.cvtColor(found, cv2.COLOR_BGR2RGB)
+    return picture
 
 
 def videos_by_name(folder: Path) -> dict[str, Path]:

@@ -5,8 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from evaluation.baselines.own_models import frozen_samples
 from evaluation.baselines.sanity import DamageTrial
-from evaluation.baselines.videos import Sample, Samples
 from evaluation.benchmark.benchmark_plan import AUDIO, POSE_ALONE, SECOND_SEED, SHUFFLED_AUDIO, SHUFFLED_POSE
 from evaluation.benchmark.clip_benchmark import ClipBenchmark
 from evaluation.benchmark.generate import ALONE, Progress, Share
@@ -52,8 +52,9 @@ class ClipSets:
         self.made = open_sets(generated_root, benchmark, sets)
         self._kept = kept or KeptRecords()
         self._numbers = {name: clip for clip, name in enumerate(benchmark.names)}
+        tried = range(min(FITNESS_SAMPLES, len(benchmark)))
         self.damage = (
-            DamageTrial(instruments, _damaged_samples(benchmark), self._kept)
+            DamageTrial(instruments, frozen_samples(benchmark, tried, pictures=False), self._kept)
             if try_damage and len(benchmark) > 1
             else None
         )
@@ -131,12 +132,3 @@ class ClipSets:
             second_seed=self.made[model, AUDIO].frames(name) if mode == SECOND_SEED else None,
             person_truth=partial(benchmark.truth, clip) if benchmark.knows_truth else None,
         )
-
-
-def _damaged_samples(benchmark: ClipBenchmark) -> Samples:
-    samples = []
-    for clip in range(min(FITNESS_SAMPLES, len(benchmark))):
-        frames, height, width = benchmark.shape(clip)
-        path = benchmark.path / benchmark.frozen.samples[clip].clip
-        samples.append(Sample(benchmark.names[clip], path, frames, benchmark.fps, height, width, benchmark.heard(clip)))
-    return Samples(benchmark.name, tuple(samples), benchmark.digest)

@@ -42,7 +42,7 @@ def compare(
     ] = None,
     truth: Annotated[
         Path | None,
-        typer.Option(help="folder of the real clips; default the puppet benchmark, with our own models beside it"),
+        typer.Option(help="folder of the real clips; default is --benchmark, with our own models beside it"),
     ] = None,
     inception: Annotated[Path | None, typer.Option(help="pt_inception-2015-12-05-6726825d.pth: FID, KID")] = None,
     i3d: Annotated[Path | None, typer.Option(help="i3d_torchscript.pt: FVD, KVD")] = None,
@@ -77,7 +77,7 @@ def compare(
 
         path = compare_folders(
             workspace, baseline or [], truth, NetworkPaths(inception, i3d, arcface, syncnet, qalign, dlib_face), fit=fit, keypoints=keypoints,
-            limit=limit, resamples=bootstrap, published_set=published, output=output,
+            benchmark=benchmark, limit=limit, resamples=bootstrap, published_set=published, output=output,
         ) / "comparison.md"  # fmt: skip
     elif not path.is_file():
         raise CommandError(f"no {path}; run `omnihuman demo` first")

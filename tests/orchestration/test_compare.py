@@ -1,12 +1,20 @@
 """`omnihuman compare --baseline NAME=FOLDER`."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+import puppets
 from assets.core.workspace import Workspace
 from assets.kinds import detectors
 from assets.kinds.judging.judges import SyncNetJudge
+from curation.snapshot.frozen_sets import build_test_set
+from curation.snapshot.overlap import Training
+from evaluation.baselines.own_models import frozen_samples
+from evaluation.benchmark.benchmark_plan import AUDIO, STUDENT
+from evaluation.benchmark.clip_benchmark import ClipBenchmark
+from evaluation.benchmark.generate import generate_videos
 from evaluation.benchmark.puppet_benchmark import build_puppets
 from evaluation.metrics import Network
 from media import encode_clip
@@ -14,6 +22,7 @@ from networks.weights import NetworkError
 from orchestration.commands.comparing import NetworkPaths, compare_folders, named_folder
 from profiles import load_profile
 from profiles.schema import EvaluationConfig
+from tests.evaluation.test_clip_benchmark import Echo
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +64,45 @@ def test_a_folder_of_real_clips_takes_the_benchmarks_place_and_knows_no_puppet_t
     assert "mouth r↑" not in scored and "AKD↓" in scored and "| mouth r↑ | the samples are no puppets" in unmeasured
     assert "HKC" in page and (out / "scores.parquet").is_file()
     assert hidden and set(hidden) == {(64, 64, 3)}, "faces of real clips are hidden where reports.blur_faces says so"
+
+
+def test_on_a_benchmark_of_clips_our_own_models_stand_beside_the_folder_and_are_held_to_the_picture_they_were_given(
+    tmp_path,
+):
+    """The student returns the clips themselves; the other method is darker, and leaves out the sample that is silent as the student does."""
+    name = "test_set:few"
+    profile = load_profile("laptop", [f"evaluation.benchmarks=['{name}']", "evaluation.clips=3"])
+    home = Workspace(tmp_path / "home", profile)
+    (tmp_path / "local").mkdir()
+    for seed in range(3):
+        puppet = puppets.render(seed, "clean", 33)
+        sound = puppet.audio if seed else None
+        (tmp_path / "local" / f"{seed}.mp4").write_bytes(encode_clip(puppet.frames, puppet.fps, sound))
+    folder = home.of_benchmark("benchmark_sets", name)
+    nobody = Training(pd.DataFrame(columns=["clip_id"]), "nothing")
+    build_test_set(tmp_path / "local", folder, "folder", profile.video, nobody, puppets.PuppetKeypoints())
+    benchmark = ClipBenchmark(folder, name)
+    student = home.of_benchmark("generated_videos", name) / STUDENT / AUDIO
+    generate_videos(Echo(benchmark), benchmark, student, AUDIO, None, profile.evaluation, weights="w")
+    (tmp_path / "dark").mkdir()
+    for clip in benchmark.driven_by(AUDIO):
+        sample = benchmark.sample(clip)
+        darker = (sample.frames.numpy() * 0.5).astype(np.uint8)
+        (tmp_path / "dark" / f"{sample.name}.mp4").write_bytes(encode_clip(darker, benchmark.fps, sample.audio.numpy()))
+    asked = [f"Dark={tmp_path / 'dark'}"]
+    out = compare_folders(home, asked, None, NetworkPaths(), benchmark=name, resamples=10)
+    assert out == home.var / "comparisons" / "test_set-few"
+    page = (out / "comparison.md").read_text()
+    assert "Methods on 2 samples of test_set:few" in page and "shape of Table 1" in page and "shape of Table 2" in page
+    table = pd.read_parquet(out / "scores.parquet").set_index(["method", "metric"])["value"]
+    truth, own = "ground truth (ceiling)", "distilled student, 1 step"
+    assert table[own, "psnr"] == table[truth, "psnr"] == float("inf") and table["Dark", "psnr"] < 20
+    assert table[own, "flicker"] == table[truth, "flicker"]
+    samples = frozen_samples(benchmark, range(3))
+    given = benchmark.sample(1).reference.numpy()
+    assert "reference" in samples.has and np.array_equal(samples.samples[1].reference(), given)
+    with pytest.raises(ValueError, match="give one of them"):
+        compare_folders(home, asked, tmp_path / "dark", NetworkPaths(), benchmark=name)
 
 
 def test_what_is_no_baseline_or_no_network_is_said(workspace, baseline, tmp_path):

@@ -51,7 +51,8 @@ MATERIAL: Mapping[Need, Absence] = {
         "no clip was given another clip's sound with a known opening of the mouth", "score the puppet benchmark"
     ),
     "person_truth": Absence(
-        "the samples are no rendered people, whose truth is known", "list rendered_people in evaluation.benchmarks"
+        "the truth of rendered people does not come with the samples",
+        "list rendered_people in evaluation.benchmarks; benchmark_scores reads it",
     ),
 }
 # What rendered puppets alone bring: samples of people never have it, and nothing can be done about that.
