@@ -73,32 +73,68 @@ def measure_condition_following(
     Raises:
         ValueError: fewer than two clips (a floor needs somebody else) or no segment.
     """
+
+    def cast() -> Cast:
+        video, people = puppet_video(clips, segments, segment_frames, seed, steps)
+        seen = np.stack([PuppetKeypoints()(person.frames[: video.frames]) for person in people])
+        truth = np.stack([person.frames[: video.frames] for person in people])
+
+        def score(way: str, length: int, frames: np.ndarray) -> Iterator[FollowingScore]:
+            return _scores(way, length, frames, people)
+
+        return Cast(video, torch.from_numpy(seen), truth, score)
+
+    return follow(pipeline, cast, clips, segments, progress)
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Who is driven.
+
+    Attributes:
+        video: driven by sound.
+        poses: `(B, T, 133, 3)` keypoints of the same people.
+        truth: `(B, T, H, W, 3)` uint8, what the video should show.
+        score: of a way, of so many segments, and of its `(B, t, H, W, 3)` uint8 frames from the first on.
+    """
+
+    video: LongVideo
+    poses: torch.Tensor
+    truth: np.ndarray
+    score: Callable[[str, int, np.ndarray], Iterator[FollowingScore]]
+
+
+def follow(
+    pipeline: Any, cast: Callable[[], Cast], clips: int, segments: int, progress: Progress | None = None
+) -> list[FollowingScore]:
+    """Make the videos in each way of driving them; measure the first segment, the whole, and the truth beside them.
+
+    Args:
+        pipeline: what makes them.
+        cast: draws who is driven, once it is known that it can be.
+        clips, segments: of the cast.
+        progress: called with (segments done, segments of all ways, way).
+
+    Raises:
+        ValueError: fewer than two clips (a floor needs somebody else) or no segment.
+    """
     if clips < 2 or segments < 1:
         raise ValueError(f"driving is measured on two clips or more of one segment or more, got {clips} and {segments}")
-    video, people = puppet_video(clips, segments, segment_frames, seed, steps)
-    rows: list[FollowingScore] = []
-    lengths = sorted({1, segments})
+    drawn, rows, lengths = cast(), list[FollowingScore](), sorted({1, segments})
     for place, (name, given) in enumerate(DRIVEN_BY.items()):
         made: list[np.ndarray] = []
-        for segment in generate_segments(pipeline, _driven(video, people, *given)):
+        for segment in generate_segments(pipeline, _driven(drawn, *given)):
             made.append(segment.frames.cpu().numpy())
             if progress is not None:
                 progress(place * segments + len(made), len(DRIVEN_BY) * segments, name)
-        rows += [
-            row for length in lengths for row in _scores(name, length, np.concatenate(made[:length], axis=1), people)
-        ]
-    truth = np.stack([person.frames[: video.frames] for person in people])
-    return rows + [
-        row for length in lengths for row in _scores(TRUTH, length, truth[:, : video.span(length - 1)[1]], people)
-    ]
+        rows += [row for n in lengths for row in drawn.score(name, n, np.concatenate(made[:n], axis=1))]
+    ends = {length: drawn.video.span(length - 1)[1] for length in lengths}
+    return rows + [row for n in lengths for row in drawn.score(TRUTH, n, drawn.truth[:, : ends[n]])]
 
 
-def _driven(video: LongVideo, people: list[Puppet], by_sound: bool, by_pose: bool) -> LongVideo:
-    tracks = {}
-    if by_pose:
-        seen = [PuppetKeypoints()(person.frames[: video.frames]) for person in people]
-        tracks["pose"] = torch.from_numpy(np.stack(seen))
-    return dataclasses.replace(video, audio=video.audio if by_sound else None, tracks=tracks)
+def _driven(cast: Cast, by_sound: bool, by_pose: bool) -> LongVideo:
+    tracks = {"pose": cast.poses} if by_pose else {}
+    return dataclasses.replace(cast.video, audio=cast.video.audio if by_sound else None, tracks=tracks)
 
 
 def _scores(name: str, segments: int, frames: np.ndarray, people: list[Puppet]) -> Iterator[FollowingScore]:

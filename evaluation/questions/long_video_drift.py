@@ -86,10 +86,7 @@ def measure_drift(
     if clips < 1 or segments < 1:
         raise ValueError(f"drift needs at least one clip and one segment, got {clips} and {segments}")
     joined, people = puppet_video(clips, segments, segment_frames, seed, steps)
-    cut = dataclasses.replace(joined, overlap=0, frames=joined.frames // segment_frames * segment_frames)
-    videos = {JOINED: joined, CUT: cut, ALONE: dataclasses.replace(cut, joined=False)}
-    if pipeline.config.get("streaming"):  # which has no joints to be made in one way or another
-        videos = {STREAM: joined}
+    videos = ways_of_making(pipeline, joined)
     total, done = sum(video.segments for video in videos.values()), 0
     rows: list[SegmentScore] = []
     for made, video in videos.items():
@@ -103,6 +100,14 @@ def measure_drift(
     for start, stop in (joined.span(index) for index in range(joined.segments)):
         rows.append(truth.score(start, np.stack([p.frames[start:stop] for p in people])))
     return rows
+
+
+def ways_of_making(pipeline: Any, joined: LongVideo) -> dict[str, LongVideo]:
+    """The same long video joined as it is made, by a hard cut, and of segments that know nothing of one another."""
+    if pipeline.config.get("streaming"):  # which has no joints to be made in one way or another
+        return {STREAM: joined}
+    cut = dataclasses.replace(joined, overlap=0, frames=joined.frames // joined.segment_frames * joined.segment_frames)
+    return {JOINED: joined, CUT: cut, ALONE: dataclasses.replace(cut, joined=False)}
 
 
 def puppet_video(
@@ -159,7 +164,7 @@ class _Scoring:
         missing = np.stack([m.missing for m in measured])
         seam = float("nan")
         if self.before is not None:
-            seam = _largest_change(np.concatenate([self.before, pictures[:, :SEAM]], axis=1))
+            seam = largest_change(np.concatenate([self.before, pictures[:, :SEAM]], axis=1))
         self.before = pictures[:, -1:]
         return SegmentScore(
             self.made,
@@ -167,7 +172,7 @@ class _Scoring:
             ColourError(np.stack([m.colours for m in measured]), self.reference)(every),
             MouthCorrelation(np.stack([m.opening for m in measured]), asked)(every),
             seam,
-            _largest_change(pictures[:, -SEAM - 1 :]),
+            largest_change(pictures[:, -SEAM - 1 :]),
             float(missing[:, :OVERLAP].mean()),
             float(missing[:, OVERLAP:].mean()),
             float(high_frequency_energy(pictures).sum()),
@@ -189,7 +194,7 @@ def latched(rows: list[SegmentScore]) -> int:
     return len(gone - frozenset.intersection(*(row.unseen for row in rows)))
 
 
-def _largest_change(pictures: np.ndarray) -> float:
+def largest_change(pictures: np.ndarray) -> float:
     """Over the frames of each clip of `(B, T, H, W, 3)` uint8, mean over the clips."""
     values = pictures.astype(np.float32) / 255.0
     return float(np.abs(np.diff(values, axis=1)).mean(axis=(2, 3, 4)).max(axis=1).mean())
@@ -206,17 +211,10 @@ def as_markdown(rows: list[SegmentScore]) -> str:
     for made in dict.fromkeys(row.made for row in rows):
         own = [row for row in rows if row.made == made]
         quarter = max(1, len(own) // 4)
-        colour, mouth = (
-            ", ".join(
-                f"{value:.3f}" for value in (values[0], np.nanmean(values[:quarter]), np.nanmean(values[-quarter:]))
-            )
-            for values in (
-                np.array([row.colour_error for row in own]),
-                np.array([row.mouth_correlation for row in own]),
-            )
-        )
-        change = _at_seams_and_within([row.seam_change for row in own[1:]], [row.inner_change for row in own], 4)
-        missing = _at_seams_and_within([row.seam_missing for row in own[1:]], [row.inner_missing for row in own], 3)
+        colour = first_and_last(np.array([row.colour_error for row in own]))
+        mouth = first_and_last(np.array([row.mouth_correlation for row in own]))
+        change = at_seams_and_within([row.seam_change for row in own[1:]], [row.inner_change for row in own], 4)
+        missing = at_seams_and_within([row.seam_missing for row in own[1:]], [row.inner_missing for row in own], 3)
         detail = np.mean([row.detail for row in own[-quarter:]]) / own[0].detail
         first, last = (np.nanmean([row.motion for row in part]) for part in (own[:quarter], own[-quarter:]))
         kept = f"{detail:.2f} | {last / first:.2f} | {latched(own)}"
@@ -224,6 +222,19 @@ def as_markdown(rows: list[SegmentScore]) -> str:
     return "\n".join(lines)
 
 
-def _at_seams_and_within(seams: list[float], within: list[float], digits: int) -> str:
+def first_and_last(values: np.ndarray) -> str:
+    """Of `(S,)` numbers the first, and the means of the first and of the last quarter; NaN where none of a quarter is defined."""
+    quarter = max(1, len(values) // 4)
+    means = (mean_of_defined(values[:quarter]), mean_of_defined(values[-quarter:]))
+    return ", ".join(f"{value:.3f}" for value in (values[0], *means))
+
+
+def mean_of_defined(values: np.ndarray) -> float:
+    """Mean of those that are no NaN, NaN where all are."""
+    defined = values[np.isfinite(values)]
+    return float(defined.mean()) if len(defined) else float("nan")
+
+
+def at_seams_and_within(seams: list[float], within: list[float], digits: int) -> str:
     at = f"{np.mean(seams):.{digits}f}" if seams else "–"
     return f"{at} / {np.nanmean(within):.{digits}f}"

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,7 +15,9 @@ from orchestration.commands.options import CommandError, ProfileOption, SetOptio
 if TYPE_CHECKING:
     from assets.core.workspace import Workspace
     from evaluation.benchmark.puppet_benchmark import PuppetBenchmark
+    from evaluation.metrics.observation.instruments import Instruments
     from omnihuman import OmniHumanPipeline
+    from serving.model_choice import LoadedModel
 
 PANEL = "Judging"
 app = typer.Typer()
@@ -114,16 +116,43 @@ def sensitivity(
     print(as_markdown(rows))
 
 
-def _pipeline_of_puppets(workspace: "Workspace", address: str) -> "OmniHumanPipeline":
-    """Load a model that has seen puppets.
+def _shows_people(workspace: "Workspace", loaded: "LoadedModel") -> bool:
+    """Whether a model is to make people: its record says that it has hardly seen puppets, or that it has seen both, or none, and the profile is
+    judged by people."""
+    from media.records.trained_on import PEOPLE, PUPPETS
+    from profiles import judging
+
+    by_puppets = judging.PUPPETS in workspace.profile.evaluation.benchmarks
+    if loaded.trained_on is None or (loaded.trained_on.knows(PUPPETS) and loaded.trained_on.knows(PEOPLE)):
+        return not by_puppets
+    return not loaded.trained_on.knows(PUPPETS)
+
+
+def _eyes_for_people(workspace: "Workspace") -> "Instruments":
+    """What looks at people.
+
+    Raises:
+        CommandError: nothing finds their keypoints.
+    """
+    from assets.kinds.judging.instruments import profile_instruments
+
+    instruments = profile_instruments(workspace)
+    if instruments.keypoints is None:
+        raise CommandError(
+            f"the model makes people, and encoders.keypoints of profile {workspace.profile.name} finds none of theirs; set it to mediapipe "
+            "(`make people-and-text`), or to the folder of a published detector"
+        )
+    return instruments
+
+
+def _pipeline_of_puppets(workspace: "Workspace", loaded: "LoadedModel") -> "OmniHumanPipeline":
+    """The pipeline of a model that has seen puppets.
 
     Raises:
         CommandError: its record says that it was trained on others.
     """
     from media.records.trained_on import PUPPETS
-    from serving.model_choice import load_model
 
-    loaded = load_model(workspace, address)
     if loaded.trained_on is not None and not loaded.trained_on.knows(PUPPETS):
         raise CommandError(
             f"{loaded.name} was trained on {loaded.trained_on}, and this makes puppets and reads them by their exact truth; what it makes of people "
@@ -164,25 +193,28 @@ def _bar(label: str = "") -> Iterator[Callable[[int, int, str], None]]:
 
 @app.command(rich_help_panel=PANEL)
 def drift(
-    model: Annotated[str, typer.Option(help="as in generate; a model of puppets")] = "champion",
+    model: Annotated[str, typer.Option(help="as in generate")] = "champion",
     segments: Annotated[int | None, typer.Option(min=1, help="default is 20")] = None,
-    clips: Annotated[int, typer.Option(min=1, help="puppets, made as one batch")] = 8,
+    clips: Annotated[int, typer.Option(min=1, help="puppets or people, made as one batch")] = 8,
     steps: Annotated[int | None, typer.Option(min=1, help="sampling steps; default is the model's own")] = None,
     seconds: Annotated[
         float | None, typer.Option(min=1, help="so many segments as that takes, instead of --segments")
     ] = None,
     recovery: Annotated[
         bool,
-        typer.Option("--recovery", help="spoil one segment on purpose, and count how many the video takes to return"),
+        typer.Option(
+            "--recovery", help="of puppets: spoil one segment on purpose, and count how many the video takes to return"
+        ),
     ] = False,
     output: Annotated[Path | None, typer.Option(help="also write every segment's numbers as CSV")] = None,
 ) -> None:
-    """Make long puppet videos and measure whether identity, lip-sync, detail and joints drift from segment to segment."""
+    """Make long videos and measure whether identity, lip-sync, detail and what is seen drift from segment to segment: of puppets, or of a model of
+    people of rendered people."""
     import pandas as pd
 
-    from evaluation.questions import recovery as recovering
-    from evaluation.questions.long_video_drift import as_markdown, measure_drift, segments_of
+    from evaluation.questions.long_video_drift import segments_of
     from media import write_atomically
+    from serving.model_choice import load_model
 
     given = {"--segments": segments, "--seconds": seconds, "--steps": steps}
     if recovery and (unused := [name for name, value in given.items() if value is not None]):
@@ -191,40 +223,71 @@ def drift(
         )
     workspace = open_with()
     config = workspace.profile
-    pipeline = _pipeline_of_puppets(workspace, model)
+    loaded = load_model(workspace, model)
     if recovery:
+        from evaluation.questions import recovery as recovering
+
+        pipeline = _pipeline_of_puppets(workspace, loaded)
         spoiled = recovering.measure_recovery(pipeline, clips, config.video.frames, config.evaluation.seed)
         rows, table = [vars(row) for row in spoiled], recovering.as_markdown(spoiled)
     else:
         if seconds is not None:
             segments = segments_of(seconds, config.video.frames, config.video.fps)
-        with _bar("segments") as show:
-            drifted = measure_drift(
-                pipeline, clips, segments or 20, config.video.frames, config.evaluation.seed, steps, show
-            )
-        rows, table = [vars(row) for row in drifted], as_markdown(drifted)
+        rows, table = _drift(workspace, loaded, clips, segments or 20, steps)
     if output is not None:
         write_atomically(output, pd.DataFrame(rows).to_csv(index=False).encode())
     print(table)
 
 
+def _drift(
+    workspace: "Workspace", loaded: "LoadedModel", clips: int, segments: int, steps: int | None
+) -> tuple[list[dict[str, Any]], str]:
+    """A row for each segment, and the table."""
+    config = workspace.profile
+    length, seed = config.video.frames, config.evaluation.seed
+    if _shows_people(workspace, loaded):
+        from evaluation.questions import people_drift
+        from evaluation.questions.talking_people import side_of_people
+
+        side, eyes = side_of_people(config.video), _eyes_for_people(workspace)
+        with _bar("segments") as show:
+            seen = people_drift.measure_people_drift(
+                loaded.pipeline, eyes, clips, segments, length, side, seed, steps, show
+            )
+        return [row.as_row() for row in seen], people_drift.as_markdown(seen)
+    from evaluation.questions.long_video_drift import as_markdown, measure_drift
+
+    with _bar("segments") as show:
+        drifted = measure_drift(loaded.pipeline, clips, segments, length, seed, steps, show)
+    return [vars(row) for row in drifted], as_markdown(drifted)
+
+
 @app.command(rich_help_panel=PANEL)
 def driving(
-    model: Annotated[str, typer.Option(help="as in generate; a model of puppets")] = "champion",
+    model: Annotated[str, typer.Option(help="as in generate")] = "champion",
     segments: Annotated[int, typer.Option(min=1)] = 20,
-    clips: Annotated[int, typer.Option(min=2, help="puppets, made as one batch")] = 16,
+    clips: Annotated[int, typer.Option(min=2, help="puppets or people, made as one batch")] = 16,
     steps: Annotated[int | None, typer.Option(min=1, help="sampling steps; default is the model's own")] = None,
 ) -> None:
-    """Drive puppets by sound, pose, both and words alone, over one segment and over many, and measure what is followed, beside floors."""
+    """Drive puppets, or with a model of people rendered people, by sound, pose, both and words alone, over one segment and over many, and measure
+    what is followed, beside floors."""
     from evaluation.questions.condition_following import as_markdown, measure_condition_following
+    from serving.model_choice import load_model
 
     workspace = open_with()
     config = workspace.profile
-    pipeline = _pipeline_of_puppets(workspace, model)
-    with _bar() as show:
-        rows = measure_condition_following(
-            pipeline, clips, segments, config.video.frames, config.evaluation.seed, steps, show
-        )
+    length, seed = config.video.frames, config.evaluation.seed
+    loaded = load_model(workspace, model)
+    if _shows_people(workspace, loaded):
+        from evaluation.questions.people_following import measure_people_following
+        from evaluation.questions.talking_people import side_of_people
+
+        side, eyes = side_of_people(config.video), _eyes_for_people(workspace)
+        with _bar() as show:
+            rows = measure_people_following(loaded.pipeline, eyes, clips, segments, length, side, seed, steps, show)
+    else:
+        with _bar() as show:
+            rows = measure_condition_following(loaded.pipeline, clips, segments, length, seed, steps, show)
     print(as_markdown(rows))
 
 
@@ -248,10 +311,14 @@ def guidance_sweep(
 
     from evaluation.questions.guidance_sweep import as_markdown, draw, sweep_guidance
     from media import write_atomically
+    from serving.model_choice import load_model
 
     workspace = open_with()
     config = workspace.profile.evaluation
-    benchmark, pipeline = _benchmark_of_puppets(workspace), _pipeline_of_puppets(workspace, model)
+    benchmark, pipeline = (
+        _benchmark_of_puppets(workspace),
+        _pipeline_of_puppets(workspace, load_model(workspace, model)),
+    )
     with _bar("guidance") as show:
         rows = sweep_guidance(
             pipeline, benchmark, clips, steps, config.seed, config.batch_size, apart=apart, progress=show

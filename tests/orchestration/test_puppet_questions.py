@@ -1,4 +1,4 @@
-"""Commands that read puppets by their exact truth say so of a model, or of a profile, of people, before they make anything."""
+"""Commands that ask of long videos and of conditions take a model of people as one of people; those that read puppets alone say so before they make anything."""
 
 import pytest
 
@@ -7,25 +7,47 @@ from media.records import TrainedOnRecord
 from orchestration.commands import judging
 from orchestration.commands.options import CommandError
 from profiles import load_profile
-from serving import model_choice
 from serving.model_choice import LoadedModel
 
 
-@pytest.mark.parametrize(
-    ("clips", "refused"), [({"people": 40}, True), ({"people": 40, "puppets": 300}, False), (None, False)]
-)
-def test_a_model_of_people_is_refused_and_one_that_has_seen_puppets_or_has_no_record_is_not(
-    clips, refused, tmp_path, monkeypatch
-):
+def loaded(clips):
     record = None if clips is None else TrainedOnRecord({"snapshot": "5a" * 32, "clips": clips})
-    loaded = LoadedModel("the pipeline", "omnihuman-student version 3", "w", "5a" * 32, trained_on=record)
-    monkeypatch.setattr(model_choice, "load_model", lambda workspace, address: loaded)
+    return LoadedModel("the pipeline", "omnihuman-student version 3", "w", "5a" * 32, trained_on=record)
+
+
+PEOPLE, BOTH = {"people": 40}, {"people": 40, "puppets": 300}
+
+
+@pytest.mark.parametrize(("clips", "refused"), [(PEOPLE, True), (BOTH, False), (None, False)])
+def test_a_model_of_people_is_refused_and_one_that_has_seen_puppets_or_has_no_record_is_not(clips, refused, tmp_path):
     workspace = Workspace(tmp_path, load_profile("laptop", []))
     if not refused:
-        assert judging._pipeline_of_puppets(workspace, "champion") == "the pipeline"
+        assert judging._pipeline_of_puppets(workspace, loaded(clips)) == "the pipeline"
         return
     with pytest.raises(CommandError, match=r"version 3 was trained on .*40.*by their exact truth.*benchmark_scores"):
-        judging._pipeline_of_puppets(workspace, "champion")
+        judging._pipeline_of_puppets(workspace, loaded(clips))
+
+
+@pytest.mark.parametrize(
+    ("profile", "clips", "people"),
+    [
+        ("laptop", PEOPLE, True),
+        ("laptop", BOTH, False),
+        ("laptop", None, False),
+        ("people", BOTH, True),
+        ("people", None, True),
+        ("people", {"puppets": 300}, False),
+    ],
+)
+def test_who_is_made_is_whom_the_model_has_seen_and_else_who_judges(profile, clips, people, tmp_path):
+    assert judging._shows_people(Workspace(tmp_path, load_profile(profile, [])), loaded(clips)) is people
+
+
+def test_people_whom_nothing_here_can_read_are_refused_with_the_remedy(tmp_path):
+    with pytest.raises(
+        CommandError, match="encoders.keypoints of profile laptop finds none of theirs; set it to mediapipe"
+    ):
+        judging._eyes_for_people(Workspace(tmp_path, load_profile("laptop", [])))
 
 
 def test_a_profile_that_is_judged_by_people_has_no_benchmark_of_puppets(tmp_path):
