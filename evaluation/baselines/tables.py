@@ -31,11 +31,11 @@ def comparison_page(
         f'{ABSENT}: not measured here. Columns marked "{NOT_HERE}" are {SOURCE}: other samples, other preprocessing. Do not '
         "subtract across them.",
         f"## Portrait (shape of Table 1; published: {published_set})",
-        _table(PORTRAIT, scores, floors, verdicts, PORTRAIT_SETS[published_set]),
+        methods_table(PORTRAIT, scores, floors, verdicts, PORTRAIT_SETS[published_set]),
         "## Body (shape of Table 2; published: CyberHost's set)",
-        _table(BODY, scores, floors, verdicts, CYBERHOST),
+        methods_table(BODY, scores, floors, verdicts, CYBERHOST),
         "## Also measured",
-        _table(rest, scores, floors, verdicts, None),
+        methods_table(rest, scores, floors, verdicts, None),
         "## May it judge here?",
         sanity_table(verdicts),
         "## Networks and notes",
@@ -65,17 +65,26 @@ def unmeasured_table(unmeasured: Sequence[Unmeasured]) -> str:
     return "\n".join(["| metric | why | what to do |", "| --- | --- | --- |", *rows]) if rows else "Nothing."
 
 
-def _table(
+def methods_table(
     columns: Sequence[str],
     scores: Scores,
     floors: Mapping[str, Score],
     verdicts: Mapping[str, Verdict],
     table: Table | None,
 ) -> str:
+    """Show a row per method, with intervals; where there are some, floors and then published methods below.
+
+    Args:
+        columns: names of metrics.
+        scores: by title and metric.
+        floors: by metric; where there is none, no row of floors stands.
+        verdicts: by metric; one that may not judge is marked.
+        table: published numbers in columns of their own, or None.
+    """
     heads = ["method", *(METRICS[name].directed_title() for name in columns)]
     if table is not None:
         heads += [f"{METRICS[name].directed_title()} ({NOT_HERE})" for name in columns]
-    rows = [(title, row) for title, row in scores.items()] + [("floor", floors)]
+    rows = [(title, row) for title, row in scores.items()] + ([("floor", floors)] if floors else [])
     if table is not None:
         rows += [(name, {}) for name in unlisted(table, list(scores))]
     lines = ["| " + " | ".join(heads) + " |", "| --- |" + " ---: |" * (len(heads) - 1)]

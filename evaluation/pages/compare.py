@@ -25,11 +25,13 @@ from evaluation.benchmark.benchmark_plan import (
     ModelPlan,
 )
 from evaluation.pages.film import save_talking_video
+from evaluation.pages.paper_tables import paper_tables
 from evaluation.pages.pictures import contact_sheet, score_bars
 from evaluation.scoring.comparison_columns import Column, columns_of
 from evaluation.scoring.score_table import score_of
 from media import whole_directory, write_atomically
 from media.hiding import Hide, as_it_is
+from profiles.judging import PUPPETS
 
 
 @dataclass(frozen=True)
@@ -110,11 +112,22 @@ def compare(
     }
     with whole_directory(destination) as folder:
         write_atomically(folder / "comparison.json", json.dumps(result, indent=2, ensure_ascii=False).encode())
-        write_atomically(folder / "comparison.md", comparison_markdown(table, benchmark, columns_of(scores)).encode())
+        page = comparison_markdown(table, benchmark, columns_of(scores))
+        if benchmark.name != PUPPETS:
+            page += "\n" + paper_tables(scores, benchmark.name, _driven_rows(plan, mode))
+        write_atomically(folder / "comparison.md", page.encode())
         write_atomically(folder / "scores.png", score_bars(scores, plan))
         write_atomically(folder / "contact_sheet.png", contact_sheet(benchmark, generated_root, mode=mode, hide=hide))
         save_talking_video(folder / "student.mp4", benchmark, generated_root, mode=mode, hide=hide)
     return result
+
+
+def _driven_rows(plan: Sequence[ModelPlan], mode: str) -> list[tuple[str, str, str]]:
+    """Title, model and mode of what is seen and of each model driven in one mode."""
+    pixels = [(GROUND_TRUTH, "ground truth (measured)"), (RECONSTRUCTION, "reconstruction (ceiling)")]
+    return [(title, model, PIXELS) for model, title in pixels] + [
+        (model.title, model.name, mode) for model in plan if mode in model.modes
+    ]
 
 
 def comparison_markdown(table: pd.DataFrame, benchmark: Benchmark, columns: Sequence[Column]) -> str:

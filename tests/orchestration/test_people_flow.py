@@ -289,6 +289,9 @@ def test_pages_and_comparisons_are_there_for_each_benchmark(judged):
     for benchmark in ("held_out", PACKAGED, "test_set-celebv-hq"):
         folder = judged[0] / "data" / "baseline_comparison" / benchmark
         assert (folder / "contact_sheet.png").stat().st_size > 1000 and (folder / "student.mp4").stat().st_size > 1000
+        page = (folder / "comparison.md").read_text()
+        assert "shape of Table 1" in page and "shape of Table 2" in page
+        assert ("5.199" in page) == (benchmark == "test_set-celebv-hq"), "published numbers beside their own set"
 
 
 def test_a_student_from_a_folder_is_scored_and_registered_for_the_gate(judged, home):
