@@ -5,6 +5,7 @@ from pathlib import Path
 
 from assets.core.workspace import Workspace
 from media.user_error import UserError
+from networks.weights import NetworkError
 from orchestration.doctor.finding import Finding
 from profiles import Profile, resolve_source
 
@@ -24,7 +25,8 @@ def profile_findings(workspace: Workspace) -> Iterator[Finding]:
     yield from _scores(profile)
     if profile.transformer.base is not None:
         yield _found("base", lambda: _base(profile))
-    yield _found("benchmarks and gate", lambda: _judged(workspace))
+    yield from _networks(profile)
+    yield from _judged(workspace)
 
 
 def _found(name: str, look: Callable[[], str]) -> Finding:
@@ -100,13 +102,39 @@ def _base(profile: Profile) -> str:
     return f"{said}; it was published with {kind.texts} text encoders, and {given} is named: it is given nothing of the others (encoders.text_2)"
 
 
-def _judged(workspace: Workspace) -> str:
-    """Without it a run ends before its first training: it could not be judged."""
-    from assets.kinds.judging.judgeable import judgeable
+def _networks(profile: Profile) -> Iterator[Finding]:
+    """Each published network that is to look at videos, by itself: whoever fetches one is not to learn of the next one then. What is in a file is
+    the gate's question, which opens them."""
+    for name, path in profile.evaluation.networks:
+        if path is not None:
+            yield _found(f"network {name}", lambda name=name, path=path: _network(name, path))  # type: ignore[misc]
 
-    try:
-        return judgeable(workspace)
-    except UserError as error:
-        raise UserError(
-            f"{error}. Nothing is trained that cannot be judged: training_snapshot and all after it stop here"
-        ) from error
+
+def _network(name: str, path: str) -> str:
+    from evaluation.metrics.registry import METRICS
+
+    if Path(path).exists():
+        return path
+    metrics = [metric.name for metric in METRICS.values() if name in metric.needs]
+    raise NetworkError(
+        f"evaluation.networks.{name} is {path}, and there is no such file; download it (docs/reference/metrics.md names it), correct the profile, or "
+        f"set it to null and take {', '.join(metrics)} out of the gate"
+    )
+
+
+def _judged(workspace: Workspace) -> Iterator[Finding]:
+    """Without benchmarks, or with a gate that nothing here can answer, a run ends before its first training: it could not be judged."""
+    from assets.kinds.judging.benchmark_sets import check_benchmarks
+    from assets.kinds.judging.judgeable import askable_gate
+
+    def or_nothing_is_trained(look: Callable[[], str]) -> str:
+        try:
+            return look()
+        except UserError as error:
+            raise UserError(
+                f"{error}. Nothing is trained that cannot be judged: training_snapshot and all after it stop here"
+            ) from error
+
+    test_sets = workspace.data("test_sets")
+    yield _found("benchmarks", lambda: or_nothing_is_trained(lambda: check_benchmarks(workspace.profile, test_sets)))
+    yield _found("gate", lambda: or_nothing_is_trained(lambda: askable_gate(workspace)))

@@ -72,13 +72,20 @@ def test_an_absent_base_is_named_and_a_hub_id_is_not_fetched(tmp_path):
 
 def test_a_profile_whose_models_nothing_can_judge_is_told_before_it_trains(tmp_path):
     found = {finding.name: finding for finding in profile_findings(Workspace(tmp_path, load_profile("wan2.1-1.3b")))}
-    judged = found["benchmarks and gate"]
-    assert not judged.ok and "test_set:celebv-hq" in judged.message and "`omnihuman testset build`" in judged.message
-    assert "Nothing is trained that cannot be judged" in judged.message
+    sets, gate = found["benchmarks"], found["gate"]
+    assert not sets.ok and "test_set:celebv-hq" in sets.message and "`omnihuman testset build`" in sets.message
+    assert not gate.ok and "./weights/dwpose" in gate.message
+    assert all("Nothing is trained that cannot be judged" in finding.message for finding in (sets, gate))
+    networks = {name: found[f"network {name}"] for name in ("inception", "i3d", "arcface", "syncnet")}
+    assert not any(finding.ok for finding in networks.values()), "all that is missing is said at once"
+    assert "evaluation.networks.inception is ./weights/pt_inception" in networks["inception"].message
+    assert "take fid, kid out of the gate" in networks["inception"].message and "network qalign" not in found
     assert not found["keypoints"].ok and "./weights/dwpose" in found["keypoints"].message
     own = {finding.name: finding for finding in profile_findings(Workspace(tmp_path, load_profile("laptop")))}
     assert all(finding.ok for finding in own.values()), own
-    assert own["benchmarks and gate"].message.startswith("64 puppets; gate: mouth_correlation (puppets, audio), ")
+    assert own["benchmarks"].message == "64 puppets" and own["gate"].message.startswith(
+        "mouth_correlation (puppets, audio), "
+    )
 
 
 def test_a_text_encoder_without_its_tokenizer_is_named_and_one_beside_it_is_found(tmp_path):

@@ -16,11 +16,20 @@ def judgeable(workspace: Workspace) -> str:
     """Say what judges the workspace's models.
 
     Raises:
-        GateError: a criterion whose metric its benchmark does not allow, or whose network or package is not there.
         evaluation.benchmark.benchmark.BenchmarkError, AssetError, media.frozen_set.FrozenSetError: a benchmark that cannot be had.
-        networks.weights.NetworkError: a network file that is missing or another.
+        GateError, networks.weights.NetworkError: as `askable_gate`.
     """
     said = check_benchmarks(workspace.profile, workspace.data("test_sets"))
+    return f"{said}; gate: {askable_gate(workspace)}"
+
+
+def askable_gate(workspace: Workspace) -> str:
+    """Say what the gate asks for, of which benchmark and mode.
+
+    Raises:
+        GateError: a criterion whose metric its benchmark does not allow, or whose network or package is not there.
+        networks.weights.NetworkError: a network file that is missing or another.
+    """
     wanted = demands(workspace.profile.gate)
     for demand in wanted:
         if benchmark_kind(demand.benchmark) == PUPPETS and not PUPPETS_ALONE & {*demand.kind.needs}:
@@ -29,7 +38,7 @@ def judgeable(workspace: Workspace) -> str:
                 "name a benchmark of people"
             )
     _refuse_unmeasurable(workspace, [demand for demand in wanted if benchmark_kind(demand.benchmark) != PUPPETS])
-    return f"{said}; gate: {', '.join(demand.place for demand in wanted)}"
+    return ", ".join(demand.place for demand in wanted)
 
 
 def _refuse_unmeasurable(workspace: Workspace, wanted: list[Demand]) -> None:
