@@ -4,7 +4,7 @@ Swapped means the next clip's. What the swap changes is measured on the puppets'
 same noise; the floor is what another noise changes with every condition as it was.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,49 +73,64 @@ def measure_sensitivity(
 ) -> list[Sensitivity]:
     """Sample every case on the first `clips` clips, all conditions on unless the case says otherwise."""
     count = min(clips, len(benchmark))
-    bases = {
-        with_reference: _sample(pipeline, benchmark, Case("", "", with_reference), count, steps, seed, batch_size)
-        for with_reference in (True, False)
-    }
+    given = GivenClips(benchmark.captions, benchmark.reference, benchmark.audio, benchmark.keypoints, benchmark.frames)
+
+    def sample(case: Case) -> dict[str, np.ndarray]:
+        made = sample_case(pipeline, given, case, count, steps, seed, batch_size)
+        measured = [measure(frames) for batch in made for frames in batch]
+        return {name: np.stack([getattr(m, name) for m in measured]) for name in ("opening", "joints", "colours")}
+
+    bases = {with_reference: sample(Case("", "", with_reference)) for with_reference in (True, False)}
     rows = []
     for done, case in enumerate(CASES, start=1):
-        made = _sample(pipeline, benchmark, case, count, steps, seed, batch_size)
+        made = sample(case)
         rows.append(_compare(case, bases[case.reference], made, benchmark, count))
         if progress is not None:
             progress(done, len(CASES), case.title)
     return rows
 
 
-def _sample(
+@dataclass(frozen=True)
+class GivenClips:
+    """What N clips of one shape give a model: captions, `(N, H, W, 3)` references, `(N, S)` sound, `(N, T, 133, 3)` keypoints, and their own
+    `(N, T, H, W, 3)` frames."""
+
+    captions: Sequence[str]
+    reference: torch.Tensor
+    audio: torch.Tensor
+    keypoints: torch.Tensor
+    frames: torch.Tensor
+
+
+def sample_case(
     pipeline: VideoPipeline,
-    benchmark: PuppetBenchmark,
+    clips: GivenClips,
     case: Case,
     count: int,
     steps: int | None,
     seed: int,
     batch_size: int,
-) -> dict[str, np.ndarray]:
-    measured = []
+) -> Iterator[np.ndarray]:
+    """Make the first `count` clips in one case: `(B, T, H, W, 3)` uint8, batch by batch."""
     for start in range(0, count, batch_size):
         own = torch.arange(start, min(start + batch_size, count))
         other = (own + 1) % count
         pick = {name: other if case.swapped == name else own for name in CONDITIONS}
         first = seed + (SECOND_SEED_OFFSET if case.swapped == "noise" else 0)
-        height, width = benchmark.frames.shape[2:4]
+        length, height, width = clips.frames.shape[1:4]
         output = pipeline(
-            prompt=[benchmark.captions[i] for i in pick["text"]],
-            image=benchmark.reference[pick["reference"]] if case.reference else None,
-            audio=benchmark.audio[pick["audio"]],
-            pose=benchmark.keypoints[pick["pose"]] if case.pose else None,
-            num_frames=benchmark.frames.shape[1],
+            prompt=[clips.captions[i] for i in pick["text"]],
+            image=clips.reference[pick["reference"]] if case.reference else None,
+            audio=clips.audio[pick["audio"]],
+            pose=clips.keypoints[pick["pose"]] if case.pose else None,
+            num_frames=length,
             num_inference_steps=steps,
             guidance_scale=1.0,
             height=height,
             width=width,
             generator=[torch.Generator().manual_seed(first + int(clip)) for clip in own],
         )
-        measured += [measure(np.asarray(frames)) for frames in torch.as_tensor(output.frames).cpu().numpy()]
-    return {name: np.stack([getattr(m, name) for m in measured]) for name in ("opening", "joints", "colours")}
+        yield torch.as_tensor(output.frames).cpu().numpy()
 
 
 def _compare(

@@ -94,26 +94,46 @@ def sensitivity(
     ] = "stage_3_checkpoint",
     clips: int = 32,
 ) -> None:
-    """Swap one condition at a time and measure on benchmark puppets what changes: mouth, joints, identity."""
-    from evaluation.questions.sensitivity import as_markdown, measure_sensitivity
+    """Swap one condition at a time and measure what changes: of benchmark puppets mouth, joints, identity; where people judge the profile, of rendered
+    people."""
     from omnihuman.pipeline import build_pipeline
     from omnihuman.placement import place_pipeline
+    from profiles.judging import PUPPETS
 
     workspace = open_with()
-    profile, benchmark = workspace.profile, _benchmark_of_puppets(workspace)
+    profile = workspace.profile
+    ask = _sensitivity_of_puppets if PUPPETS in profile.evaluation.benchmarks else _sensitivity_of_people
+    answer = ask(workspace)  # what is missing is said before the model is read
     steps = 1 if "student" in model else profile.evaluation.teacher_steps
     pipeline = place_pipeline(build_pipeline(profile, workspace.data(model) / "transformer", steps), profile)
-    with typer.progressbar(length=7, label=model, file=sys.stderr) as bar:
-        rows = measure_sensitivity(
-            pipeline,
-            benchmark,
-            clips,
-            steps,
-            profile.evaluation.seed,
-            profile.evaluation.batch_size,
-            lambda done, total, title: bar.update(1),
+    with _bar(model) as show:
+        table = answer(pipeline, clips, steps, show)
+    print(table)
+
+
+Answer = Callable[["OmniHumanPipeline", int, int, "Callable[[int, int, str], None]"], str]
+
+
+def _sensitivity_of_puppets(workspace: "Workspace") -> Answer:
+    from evaluation.questions.sensitivity import as_markdown, measure_sensitivity
+
+    config, benchmark = workspace.profile.evaluation, _benchmark_of_puppets(workspace)
+    return lambda pipeline, clips, steps, show: as_markdown(
+        measure_sensitivity(pipeline, benchmark, clips, steps, config.seed, config.batch_size, show)
+    )
+
+
+def _sensitivity_of_people(workspace: "Workspace") -> Answer:
+    from evaluation.questions.people_sensitivity import as_markdown, measure_people_sensitivity
+    from evaluation.questions.talking_people import side_of_people
+
+    config, video = workspace.profile.evaluation, workspace.profile.video
+    side, eyes = side_of_people(video), _eyes_for_people(workspace)
+    return lambda pipeline, clips, steps, show: as_markdown(
+        measure_people_sensitivity(
+            pipeline, eyes, clips, video.frames, side, config.seed, steps, config.batch_size, show
         )
-    print(as_markdown(rows))
+    )
 
 
 def _shows_people(workspace: "Workspace", loaded: "LoadedModel") -> bool:

@@ -8,11 +8,13 @@ import torch
 
 import evaluation.questions.condition_following as condition_following
 import evaluation.questions.people_drift as people_drift
+import evaluation.questions.people_sensitivity as people_sensitivity
 from evaluation.benchmark.benchmark import BenchmarkError
 from evaluation.metrics.observation.instruments import Instruments
 from evaluation.questions.condition_following import DRIVEN_BY, TRUTH
 from evaluation.questions.long_video_drift import ALONE, CUT, JOINED, first_and_last
 from evaluation.questions.people_following import measure_people_following
+from evaluation.questions.sensitivity import CASES, measure_sensitivity
 from evaluation.questions.talking_people import people_video, side_of_people
 from networks.weights import Network
 from profiles import load_profile
@@ -113,6 +115,53 @@ def test_a_face_that_is_lost_on_the_way_is_found_and_the_truth_keeps_its_own(sho
     assert "faces found" in lines[0] and "joints" not in lines[0] and "1.000, 1.000, 0.000" in lines[2]
     with pytest.raises(ValueError, match="at least one clip"):
         people_drift.measure_people_drift(pipeline, eyes, 0, SEGMENTS, LENGTH, SIDE, SEED)
+
+
+class Draws:
+    """Shows the person of the reference, with the motion of the clip whose pose it is given; of other noise, nothing else."""
+
+    def __init__(self, shown):
+        self.shown = shown
+
+    def __call__(self, **given):
+        posed = [
+            next(p for p in self.shown if np.array_equal(p.keypoints[:LENGTH], one.numpy())) for one in given["pose"]
+        ]
+        assert given["num_frames"] == LENGTH and given["height"] == given["width"] == SIDE
+        return SimpleNamespace(frames=torch.from_numpy(np.stack([person.frames[:LENGTH] for person in posed])))
+
+
+def test_a_swapped_condition_changes_what_follows_it_alone():
+    shown = people_video(CLIPS, 1, LENGTH, SIDE, SEED, None)[1]
+    eyes = Instruments(keypoints=Reader(shown))
+    rows = people_sensitivity.measure_people_sensitivity(Draws(shown), eyes, CLIPS, LENGTH, SIDE, SEED)
+    by_case = {row.title: row for row in rows}
+    assert list(by_case) == [case.title for case in CASES]
+    for title, row in by_case.items():
+        assert set(row.changes) == {"mouth_opening_r", "akd", "head_pose_error"}
+        moved = title == "another pose"
+        assert (row.changes["akd"] > 2) == moved and (row.changes["mouth_opening_r"] < 0.7) == moved
+    assert by_case["another pose"].follows == ("akd", 0.0) and by_case["another pose"].unswapped > 2
+    heard = by_case["another sound"]
+    assert heard.follows[0] == "true_mouth_r" and heard.follows[1] == heard.unswapped < 0.7, "this one hears nothing"
+    assert by_case["another noise"].follows is None and by_case["another reference"].follows is None
+    lines = people_sensitivity.as_markdown(rows).splitlines()
+    assert len(lines) == 2 + len(CASES) and "0.000 (AKD)" in lines[4] and len({line.count("|") for line in lines}) == 1
+    with pytest.raises(ValueError, match="two or more"):
+        people_sensitivity.measure_people_sensitivity(Draws(shown), eyes, 1, LENGTH, SIDE, SEED)
+
+
+def test_of_puppets_the_same_is_read_from_pixels(benchmark):
+    def draw(**given):
+        posed = [next(k for k, p in enumerate(benchmark.keypoints) if torch.equal(p, one)) for one in given["pose"]]
+        return SimpleNamespace(frames=benchmark.frames[posed])
+
+    rows = {row.title: row for row in measure_sensitivity(draw, benchmark, 3, 1, SEED, 2)}
+    assert rows["another pose"].follows < 0.6 < 2 < rows["another pose"].unswapped
+    assert (
+        rows["another pose"].joint_change > 2
+        and rows["another sound"].joint_change == rows["another sound"].mouth_change == 0.0
+    )
 
 
 def test_quarters_leave_out_what_is_undefined():
