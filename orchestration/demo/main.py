@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import AcquireReturnProxy, BaseFileLock, Timeout
+from rich.markup import escape
 
 from assets.core.catalogue import FLOW, STEPS
 from assets.core.names import LOCK
@@ -41,6 +42,7 @@ def run_demo(workspace: Workspace, real_clips: bool = True) -> None:
     with hold_alone(workspace):
         console = DemoConsole()
         console.line(f"[bold]OmniHuman demo[/bold], profile {workspace.profile.name}, root {workspace.root}")
+        _say_where_it_ends(workspace, console)
         _fill_inbox(workspace, console, real_clips)
         set_up_repository(workspace, console)
         with warm_trainings():
@@ -51,6 +53,14 @@ def run_demo(workspace: Workspace, real_clips: bool = True) -> None:
         f"{made} of {seen} assets computed in {time.monotonic() - started:.0f} s; "
         f"largest process {usage / 2**20:.1f} GiB"
     )
+
+
+def _say_where_it_ends(workspace: Workspace, console: DemoConsole) -> None:
+    """Clips are scored and encoded whoever judges; the first training is refused, and whoever waits for it is told before the hours that come first."""
+    from assets.kinds.judging.judgeable import foreseen
+
+    for reason in foreseen(workspace):
+        console.line(f"[yellow]ends before the first training[/yellow], as it stands: {escape(reason)}")
 
 
 def make_assets(workspace: Workspace, console: DemoConsole, names: Sequence[str]) -> tuple[int, int]:

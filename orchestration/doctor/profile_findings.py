@@ -5,7 +5,6 @@ from pathlib import Path
 
 from assets.core.workspace import Workspace
 from media.user_error import UserError
-from networks.weights import NetworkError
 from orchestration.doctor.finding import Finding
 from profiles import Profile, resolve_source
 
@@ -103,23 +102,13 @@ def _base(profile: Profile) -> str:
 
 
 def _networks(profile: Profile) -> Iterator[Finding]:
-    """Each published network that is to look at videos, by itself: whoever fetches one is not to learn of the next one then. What is in a file is
-    the gate's question, which opens them."""
+    """Each published network that is to look at videos, by itself: whoever fetches one is not to learn of the next one then."""
+    from assets.kinds.judging.judgeable import missing_networks
+
+    missing = missing_networks(profile)
     for name, path in profile.evaluation.networks:
         if path is not None:
-            yield _found(f"network {name}", lambda name=name, path=path: _network(name, path))  # type: ignore[misc]
-
-
-def _network(name: str, path: str) -> str:
-    from evaluation.metrics.registry import METRICS
-
-    if Path(path).exists():
-        return path
-    metrics = [metric.name for metric in METRICS.values() if name in metric.needs]
-    raise NetworkError(
-        f"evaluation.networks.{name} is {path}, and there is no such file; download it (docs/reference/metrics.md names it), correct the profile, or "
-        f"set it to null and take {', '.join(metrics)} out of the gate"
-    )
+            yield Finding(f"network {name}", name not in missing, missing.get(name, str(path)))
 
 
 def _judged(workspace: Workspace) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ import pytest
 
 from assets.core.steps import AssetError
 from assets.core.workspace import Workspace
-from assets.kinds.judging.judgeable import judgeable
+from assets.kinds.judging.judgeable import foreseen, judgeable
 from evaluation.scoring.criteria import GateError
 from networks.weights import NetworkError
 from profiles import load_profile
@@ -54,3 +54,7 @@ def test_a_named_network_and_a_test_set_that_are_not_there_are_named(tmp_path):
     sets = ["evaluation.benchmarks=['test_set:mine']", "gate.headline=null", "gate.criteria={flicker: {max: 9.0}}"]
     with pytest.raises(AssetError, match=r"test_set:mine.*omnihuman testset build"):
         judgeable(workspace(tmp_path, *sets))
+    both = workspace(tmp_path, *sets, f"evaluation.networks={{inception: {tmp_path}/a.pth, i3d: {tmp_path}/b.pt}}")
+    test_set, inception, i3d = foreseen(both)
+    assert "test_set:mine" in test_set and "a.pth" in inception and "take fvd, kvd out of the gate" in i3d
+    assert foreseen(workspace(tmp_path)) == []

@@ -173,6 +173,8 @@ def judged(home) -> tuple[Path, str]:
     assert missing.returncode != 0 and "omnihuman testset build" in missing.stdout + missing.stderr, (
         "said before a training"
     )
+    said = missing.stdout
+    assert said.index("ends before the first training") < said.index("raw_clips"), "said before anything is made too"
     assert not (home / "home" / "data" / "stage_1_checkpoint").exists()
     run(home, "testset", "build", str(home / "celebv"), "--kind", "celebv-hq")
     return home / "home", run(home, "demo", "--no-real-clips").stdout

@@ -1,11 +1,16 @@
 """What a profile's gate asks for must be measurable before anything is trained for it."""
 
+from pathlib import Path
+
 from assets.core.workspace import Workspace
 from assets.kinds.judging.benchmark_sets import check_benchmarks
 from assets.kinds.judging.instruments import profile_instruments
 from evaluation.metrics.observation.needs import MATERIAL, OF_PUPPETS, OF_RENDERED_PEOPLE, Need
+from evaluation.metrics.registry import METRICS
 from evaluation.panel import measurable
 from evaluation.scoring.criteria import Demand, GateError, demands
+from media.user_error import UserError
+from profiles import Profile
 from profiles.judging import PUPPETS, RENDERED_PEOPLE, benchmark_kind
 
 # Latents could be had of any video, and are compared on puppets alone.
@@ -39,6 +44,31 @@ def askable_gate(workspace: Workspace) -> str:
             )
     _refuse_unmeasurable(workspace, [demand for demand in wanted if benchmark_kind(demand.benchmark) != PUPPETS])
     return ", ".join(demand.place for demand in wanted)
+
+
+def missing_networks(profile: Profile) -> dict[str, str]:
+    """Of each published network of `evaluation.networks` whose file is not there, by name, what to do. What is in a file is the gate's question,
+    which opens it."""
+    named = {name: path for name, path in profile.evaluation.networks if path is not None}
+    return {name: _how_to_have(name, path) for name, path in named.items() if not Path(path).exists()}
+
+
+def foreseen(workspace: Workspace) -> list[str]:
+    """What the first training would be refused for, as far as names and files tell it: nothing is opened. Empty where nothing is."""
+    found = list(missing_networks(workspace.profile).values())
+    try:
+        check_benchmarks(workspace.profile, workspace.data("test_sets"))
+    except UserError as error:
+        found.insert(0, str(error))
+    return found
+
+
+def _how_to_have(name: str, path: str) -> str:
+    metrics = [metric.name for metric in METRICS.values() if name in metric.needs]
+    return (
+        f"evaluation.networks.{name} is {path}, and there is no such file; download it (docs/reference/metrics.md names it), correct the profile, or "
+        f"set it to null and take {', '.join(metrics)} out of the gate"
+    )
 
 
 def _refuse_unmeasurable(workspace: Workspace, wanted: list[Demand]) -> None:
