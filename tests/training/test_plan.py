@@ -93,6 +93,11 @@ def test_what_zero_keeps_of_a_known_number_of_parameters():
     assert (two.weights, two.gradients, two.optimizer, two.average) == (4e6, 1e6, 3e6, 4e6), (
         "a float32 copy of its part"
     )
+    alone = engine_states(
+        counted, EngineConfig(ranks=1, zero_stage=2, precision="fp32"), ADAM, 1, averaged=True, bucket=10**9
+    )
+    # Weights, their copy, moments and average; the gradient in one piece, and two denominators: what backward added up is gone.
+    assert alone.kept + alone.stepping == 4e6 * (1 + 1 + 2 + 1 + 3)
     three = states(3)
     assert (three.weights, three.gradients, three.average) == (1e6, 1e6, 1e6)
     off = states(3, offload="parameters")
@@ -127,6 +132,13 @@ def test_every_training_is_traced(section):
         apart = plan_training(tiny("adversarial_videos.stacked=false"), section, 1)
         assert apart.phases["discriminator learns"] < planned.phases["discriminator learns"]
         assert apart.phases["generator learns"] == planned.phases["generator learns"]
+
+
+def test_gradients_of_passes_before_are_there_while_the_next_one_learns_and_of_a_single_pass_none_are():
+    sizes = ["engine.zero_stage=0", "engine.micro_batch=1", "stage_3.ratios.motion=0.0"]
+    one, two = (plan_training(tiny(*sizes, f"stage_3.batch_size={samples}"), "stage_3", 1) for samples in (1, 2))
+    assert (one.accumulation, two.accumulation) == (1, 2) and one.activations == two.activations
+    assert two.phases["learning"] - one.phases["learning"] == min(one.states.gradients, one.activations) > 0
 
 
 def test_clusters_are_read_and_what_is_no_cluster_is_told_the_kinds():

@@ -31,7 +31,7 @@ class States:
     Attributes:
         weights, gradients, optimizer, average: what stays; gradients as they are between two passes.
         buffers: for communication, and weights that ZeRO-3 has gathered.
-        stepping: beside all of these while the optimiser steps, when no activation is there.
+        stepping: more than all of these while the optimiser steps, when no activation is there.
         host: in the memory of the machine.
     """
 
@@ -93,15 +93,18 @@ def engine_states(
         "optimizer": stepped / cut,
         "average": FLOAT * trained / (ranks if stage == 3 else 1) if averaged else 0.0,
     }
+    buffers = width * min(bucket, trained) if stage else 0.0
+    buffers += width * min(every, LIVE + PREFETCH) if stage == 3 and ranks > 1 else 0.0
     # The part's gradient in float32, and Adam's denominator twice (the root, and the root over its correction).
     stepping = 3 * FLOAT * min(trained / cut, SUBGROUP) if stage else _reduced(trained, ranks, bucket, width)
+    if stage in (1, 2):
+        # By then gradients have been copied into one piece and let go, and before that what they were added up in.
+        stepping = max(0.0, stepping - kept["gradients"] - buffers)
     if engine.offload != "none":
         host += kept.pop("optimizer") + FLOAT * trained / ranks
         stepping = 0.0
     if engine.offload == "parameters":
         host += kept.pop("weights") + kept.pop("average")
-    buffers = width * min(bucket, trained) if stage else 0.0
-    buffers += width * min(every, LIVE + PREFETCH) if stage == 3 and ranks > 1 else 0.0
     return States(**kept, buffers=buffers, stepping=stepping, host=host)
 
 

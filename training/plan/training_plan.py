@@ -108,7 +108,12 @@ def plan_training(
     answering, teacher_on_host = _answering(traced.answering, engine, ranks)
     kept = states.kept + answering
     learning = {name: one.peak for name, one in traced.learning.items()}
-    phases = {f"{name} learns" if len(learning) > 1 else "learning": kept + peak for name, peak in learning.items()}
+    phases = {
+        f"{name} learns" if len(learning) > 1 else "learning": _learning(
+            kept, peak, states, len(learning) * accumulation
+        )
+        for name, peak in learning.items()
+    }
     phases["optimiser steps"] = kept + states.stepping
     phases |= {name: kept + one.peak for name, one in traced.looking.items()}
     phases |= {name: one.peak for name, one in traced.before.items()}
@@ -139,6 +144,11 @@ def plan_training(
         accumulation * sum(one.moved for one in traced.learning.values()),
         engines,
     )
+
+
+def _learning(kept: float, activations: float, states: States, passes: int) -> float:
+    """Of one pass alone there are no gradients yet when there are most activations; of several those of the passes before are there."""
+    return kept + activations if passes > 1 else kept - states.gradients + max(activations, states.gradients)
 
 
 def engine_of(engine: EngineConfig, kind: str, config: Any) -> EngineConfig:
