@@ -1,7 +1,8 @@
-"""Memory of a Ray driver as its shard grows: `python -m benchmarks.curation.on_ray_memory`.
+"""Memory of a Ray driver over many clips: `python -m benchmarks.curation.on_ray_memory`.
 
-Clips are simulated: what an actor gives back for one is made at once. Loop, back-pressure and, in the second column, the whole of `score_shard` are the
-driver's own. Every number is of a new process.
+Clips are simulated: what an actor gives back for one is made at once. Loop, back-pressure and, of the second way, the whole of `score_shard` are the
+driver's own. A driver has one shard, of `curation.shard_clips` clips at most; here one process scores one shard after the other until it has had
+all clips, so that what a shard leaves behind would add up.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+from array import array
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,30 +29,42 @@ from curation.workers import OverClips
 from profiles import load_profile
 from tests.assets.ray_cluster import ray_cluster
 
-CLIPS = (100, 1_000, 10_000, 100_000)
+MARKS = (100, 1_000, 10_000, 100_000)
+SETTLED = 10_000  # clips from which on the slope is taken: some shards
+SHARD = 2048  # `curation.shard_clips` of the laptop profile
 DECODED = (17, 64, 64, 3)  # a window of the laptop profile, 209 kB; more than Ray hands over without its shared memory
-PREDICTED = "the loop within 10 MB, score_shard 10 kB more for each clip, which is its table's rows"
-WAYS = ("loop", "score_shard")
+PREDICTED = (
+    "the loop within 10 MB of its first 100 clips; shards 25 to 40 MB more at the end of the first, its table's rows, and from 10,000 clips on "
+    "less than 0.2 kB a clip in either"
+)
+WAYS = ("loop", "shards")
+EACH_SECONDS = 0.02
 
 
-class Peak:
-    """The largest `RssAnon` of this process, MB, looked at a hundred times a second. Ray's shared memory is not in it."""
+class Watch:
+    """`RssAnon` of this process, MB, looked at fifty times a second; Ray's shared memory is not in it. `done` is set by who works. What is
+    reached at each mark is said at once, for a run that is ended before its row."""
 
     def __init__(self) -> None:
-        self.most, self._ended = 0.0, threading.Event()
+        self.done, self._ended = 0, threading.Event()
+        self._clips, self._memory = array("l"), array("d")  # 16 bytes a look: 0.3 MB in 5 minutes
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
-    def end(self) -> float:
-        """Look no longer."""
+    def end(self) -> tuple[np.ndarray, np.ndarray]:
+        """Look no longer: clips that were done and memory, `(looks,)` each."""
         self._ended.set()
         self._thread.join()
-        return self.most
+        return np.array(self._clips), np.array(self._memory)
 
     def _watch(self) -> None:
-        while not self._ended.wait(0.01):
+        marks = list(MARKS)
+        while not self._ended.wait(EACH_SECONDS):
             lines = Path("/proc/self/status").read_text().splitlines()
-            self.most = max(self.most, next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 1e3)
+            self._memory.append(next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 1e3)
+            self._clips.append(self.done)
+            if marks and self.done >= marks[0]:
+                print(f"  {marks.pop(0):,} clips: at most {max(self._memory):.0f} MB", file=sys.stderr, flush=True)
 
 
 def decoded(state: None, item: int) -> np.ndarray:
@@ -63,64 +77,80 @@ def given(state: Any, job: Any) -> Any:
     return state
 
 
-def loop(workers: RayWorkers, clips: int) -> None:
+def loop(workers: RayWorkers, clips: int, watch: Watch) -> None:
     """Each result is looked at and let go."""
     for number, frames in enumerate(workers.map_over_clips(decoded, None, range(clips))):
         assert frames[0, 0, 0, 0] == number % 256
+        watch.done = number + 1
 
 
-def score(workers: RayWorkers, clips: int, shard: Path) -> None:
-    """A shard of so many rows; columns are real, of keypoints there is one frame."""
-    with tempfile.TemporaryDirectory() as folder:
-        root, profile = Path(folder), load_profile("laptop", [])
-        first: list[Any] = []
+def shards(workers: RayWorkers, clips: int, watch: Watch, size: int) -> None:
+    """Shards of `size` rows; columns are real, of keypoints there is one frame a clip."""
+    profile = load_profile("laptop", [])
+    first: list[Any] = []
 
-        def simulated(function: Callable, work: Any, items: Any, *arguments: Any, **named: Any) -> Any:
-            if not first:
-                found = function(work, items[0])
-                first.append(score_table._Result(found.values, Detected(found.detected.keypoints[:1], None)))
-            return workers.map_over_clips(given, first[0], items, *arguments, **named)
+    def simulated(function: Callable, work: Any, items: Any, *arguments: Any, **named: Any) -> Any:
+        if not first:
+            found = function(work, items[0])
+            first.append(score_table._Result(found.values, Detected(found.detected.keypoints[:1], None)))
+        return workers.map_over_clips(given, first[0], items, *arguments, **named)
 
-        over_clips: OverClips = simulated
-        report = score_shard(shard, root / "scores", GivenKeypoints(), profile, None, root / "cache", over_clips)
-        assert report.clips == clips
+    over_clips: OverClips = simulated
+    for begun in range(0, clips, size):
+        with tempfile.TemporaryDirectory() as folder:
+            root, count = Path(folder), min(size, clips - begun)
+            shard = make_shard(root, count)
+
+            def tell(done: int, total: int, note: str, begun: int = begun) -> None:
+                watch.done = begun + done
+
+            report = score_shard(shard, root / "scores", GivenKeypoints(), profile, tell, root / "cache", over_clips)
+            assert report.clips == count
 
 
-def measure(way: str, clips: int, shard: str, address: str) -> None:
-    """In this process, which must be a new one: print the peak and seconds."""
+def measure(way: str, clips: int, size: int, address: str) -> None:
+    """In this process, which must be a new one: print the peak until each mark, kB a clip from `SETTLED` on, and seconds."""
     ray.init(address=address, log_to_driver=False, logging_level="error")
     workers = RayWorkers(2)
     list(workers.map_over_clips(decoded, None, range(32)))  # modules are loaded, actors are there
-    peak, started = Peak(), time.monotonic()
+    watch, started = Watch(), time.monotonic()
     if way == "loop":
-        loop(workers, clips)
+        loop(workers, clips, watch)
     else:
-        score(workers, clips, Path(shard))
-    print(f"{peak.end():.0f} {time.monotonic() - started:.0f}")
+        shards(workers, clips, watch, size)
+    seconds = time.monotonic() - started
+    done, memory = watch.end()
+    peaks = [f"{memory[done <= mark].max():.0f}" for mark in MARKS if mark <= clips]
+    settled = done >= SETTLED
+    slope = f"{1e3 * np.polyfit(done[settled], memory[settled], 1)[0]:.3f}" if settled.sum() > 1 else "-"
+    print(" | ".join([*peaks, slope, f"{seconds:.0f}"]))
     workers.end()
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("clips", nargs="*", type=int, default=CLIPS)
+    parser.add_argument("--clips", type=int, default=MARKS[-1])
+    parser.add_argument("--shard", type=int, default=SHARD, help="clips of a shard")
+    parser.add_argument("--way", choices=WAYS, help="one alone; both if left out")
     options = parser.parse_args()
     os.environ |= {"RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1"}
+    marks = [mark for mark in MARKS if mark <= options.clips]
     print(f"predicted: {PREDICTED}")
-    print("| clips | " + " | ".join(f"{way}, MB | s" for way in WAYS) + " |\n| ---: |" + " ---: |" * 4, flush=True)
+    print(
+        f"| MB until so many clips | {' | '.join(f'{mark:,}' for mark in marks)} | kB a clip from {SETTLED:,} on | s |"
+    )
+    print("| --- |" + " ---: |" * (len(marks) + 2), flush=True)
     with ray_cluster(3) as cluster:
-        for clips in options.clips:
-            with tempfile.TemporaryDirectory() as folder:
-                shard = make_shard(Path(folder), clips)
-                found = [one(way, clips, shard, cluster.store) for way in WAYS]
-            print(f"| {clips:,} | " + " | ".join(" | ".join(numbers) for numbers in found) + " |", flush=True)
+        for way in [options.way] if options.way else WAYS:
+            print(f"| {way} | {one(way, options.clips, options.shard, cluster.store)} |", flush=True)
 
 
-def one(way: str, clips: int, shard: Path, address: str) -> list[str]:
-    """Peak and seconds, of a new process."""
-    call = f"from {__spec__.name} import measure; measure({way!r}, {clips}, {str(shard)!r}, {address!r})"
+def one(way: str, clips: int, size: int, address: str) -> str:
+    """What a new process measures."""
+    call = f"from {__spec__.name} import measure; measure({way!r}, {clips}, {size}, {address!r})"
     command = [sys.executable, "-W", "ignore", "-c", call]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
 if __name__ == "__main__":
