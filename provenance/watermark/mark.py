@@ -1,5 +1,6 @@
 """Put the mark into pictures."""
 
+import math
 from dataclasses import dataclass
 from functools import cache
 
@@ -8,11 +9,16 @@ import numpy as np
 
 from provenance.watermark.pattern import STRENGTH, TILE, carriers, drawn, laid, signs
 from provenance.watermark.payload import Payload
-from provenance.watermark.whitening import response, tile_spectrum, to_side, whitened
+from provenance.watermark.whitening import AROUND, MOVING, response, side_of, steady, tile_spectrum, whitened
 
 # Shares of a frequency's own strength. Informed embedding: Malvar and Florencio, "Improved spread spectrum", IEEE Trans. Signal Processing 51(4), 2003.
 LEAST, MOST = 0.0, 4.0
 LOOKED_AT = 8  # frames, spread over all: their mean is close to that of all, which the finder sees
+# Standard deviations over time, in levels: from the first a place is spared; from the second on an encoder takes what is weaker than `STRENGTH`.
+SPARED, DRIFTING = 5.0, 1.0
+# How much of the mark the finder has to see, in sums of gains over the root of the area: with less of it where nothing moves, what moves is marked too; with more, all is weaker, down to `WEAKEST`,
+# below which an encoder takes it whole. These were chosen on the 24 people that `benchmarks/provenance/watermark.py` leaves out.
+ENOUGH, WEAKEST = 6.2, 0.6
 # Levels between a pixel's strongest and weakest channel from which its colour is kept, and pixels of the shorter side at which that is asked.
 VIVID, SAMPLED = 96, 64
 
@@ -45,7 +51,7 @@ def mark(frames: np.ndarray, payload: Payload) -> np.ndarray:
 
 
 def steps_for(frames: np.ndarray, payload: Payload, size: tuple[int, ...]) -> Steps:
-    """What says `payload` in these pictures.
+    """What says `payload` in these pictures: as much as they need to be read, first where nothing moves.
 
     Args:
         frames: `(T, h, w, 3)` uint8 RGB of one film, at least one.
@@ -54,26 +60,27 @@ def steps_for(frames: np.ndarray, payload: Payload, size: tuple[int, ...]) -> St
     """
     height, width = size
     enlarged = frames.shape[1:3] != (height, width)
-    picture = to_side(_repeated(_mean(frames[:: max(1, len(frames) // LOOKED_AT)]), height, width))
-    spoken = signs(payload)
-    levels = drawn(spoken * _shares(picture, spoken))
-    if picture.shape != (height, width):
-        levels = cv2.resize(laid(levels, *picture.shape), (width, height), interpolation=cv2.INTER_CUBIC)
+    mean, variance = _over_time(frames[:: max(1, len(frames) // LOOKED_AT)])
+    spoken, side = signs(payload), side_of(height, width)
+    shares, strengths = _plan(mean, variance, spoken, side)
+    levels = cv2.multiply(laid(drawn(spoken * shares), *side), cv2.resize(strengths, side[::-1]))
+    if side != (height, width):
+        levels = cv2.resize(levels, (width, height), interpolation=cv2.INTER_CUBIC)
     every = 1 if enlarged else max(1, min(height, width) // SAMPLED)
     up, down = (_repeated(room, height, width) for room in _rooms(frames[:, ::every, ::every]))
-    steps = np.rint(levels).astype(np.int8)  # a tenth of what fits
-    added, taken = (np.maximum(kind, 0).view(np.uint8) for kind in (steps, -steps))
-    if picture.shape == (height, width):
-        added, taken = (laid(kind, height, width) for kind in (added, taken))
+    added, taken = (cv2.add(kind, 0, dtype=cv2.CV_8U) for kind in (levels, -levels))  # rounded, none below 0
     return Steps(*(cv2.merge([cv2.min(kind, room)] * 3) for kind, room in ((added, up), (taken, down))))
 
 
-def _mean(frames: np.ndarray) -> np.ndarray:
-    """`(H, W)` float32 luminance."""
-    total = np.zeros(frames.shape[1:3], np.float32)
-    for image in frames:
-        cv2.accumulate(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), total)
-    return total / len(frames)
+def _over_time(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`(H, W)` float32 luminance: its mean and its variance."""
+    count, height, width = frames.shape[:3]
+    looked = np.ascontiguousarray(frames).reshape(count * height, width, 3)
+    rows = cv2.cvtColor(looked, cv2.COLOR_RGB2GRAY).reshape(count, height * width)
+    mean = cv2.reduce(rows, 0, cv2.REDUCE_AVG, dtype=cv2.CV_32F)
+    squares = cv2.reduce(rows, 0, cv2.REDUCE_SUM2, dtype=cv2.CV_32F)
+    variance = squares * np.float32(1 / count) - mean * mean
+    return mean.reshape(height, width), variance.reshape(height, width)
 
 
 def _rooms(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -97,21 +104,44 @@ def _repeated(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     return cv2.resize(picture, (width, height), interpolation=cv2.INTER_NEAREST)
 
 
-def _shares(picture: np.ndarray, spoken: np.ndarray) -> np.ndarray:
-    """`(F,)`: more where the picture itself says the opposite, less where it agrees; the finder whitens, so it is asked what it will see.
+def _plan(
+    mean: np.ndarray, variance: np.ndarray, spoken: np.ndarray, side: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """How strong the mark is in each frequency, and where. The finder whitens and looks away from what moves, so it is asked what it will see.
 
-    Asked at half the size, which shows the highest of the frequencies still: the answer correlates with that at full size by 0.995, in a third of the time.
+    Asked at half the size, which shows the highest of the frequencies still: the answer correlates with that at full size by 0.995, in a third of the time. What moves is asked at a quarter.
+
+    Args:
+        mean, variance: over time, of any size.
+        spoken: `(F,)` complex, as `signs`.
+        side: height and width H and W of the pattern.
+
+    Returns:
+        `(F,)`: more where the picture itself says the opposite, less where it agrees.
+        `(H / 4, W / 4)` float32, 1 at most: less where it moves, as far as what stands still is enough to be read by; less everywhere where that is more than enough.
     """
-    height, width = picture.shape
-    half = cv2.resize(
-        picture[: height // 2 * 2, : width // 2 * 2], (width // 2, height // 2), interpolation=cv2.INTER_AREA
+    half, quarter = (side[1] // 2, side[0] // 2), (side[1] // 4, side[0] // 4)
+    halved = cv2.resize(mean, half, interpolation=cv2.INTER_AREA)
+    white, gain = whitened(halved, added=_added(), scale=0.5)
+    near = cv2.resize(variance, quarter, interpolation=cv2.INTER_AREA)
+    seen, spared, still = (steady(near, moving, AROUND // 4 + 1) for moving in (MOVING, SPARED, DRIFTING))
+    places = cv2.resize(gain, quarter, interpolation=cv2.INTER_AREA)
+    area = 2 / math.sqrt(places.size)  # noise goes with the root of the area; a place here is four of the picture asked
+    floor, share = _needed(area * float((places * seen).sum()), area * float((places * still).sum()))
+    strengths = spared * np.float32(share * (1 - floor)) + np.float32(share * floor)
+    rows, columns, kept = _at_half_size()
+    before = tile_spectrum(white * cv2.resize(seen, half), TILE // 2)[rows, columns] * kept.conj() / np.abs(kept)
+    # What the mark adds there when all of its frequencies are equally strong.
+    reach = (
+        STRENGTH * response() * np.abs(kept) * 4 * float((places * seen * strengths).sum()) / math.sqrt(2 * len(rows))
     )
-    white, gain = whitened(half, added=_added(), scale=0.5)
-    rows, columns, seen = _at_half_size()
-    before = tile_spectrum(white, TILE // 2)[rows, columns] * seen.conj() / np.abs(seen)
-    # What a mark of this strength adds there when all of its frequencies are equally strong.
-    reach = STRENGTH * response() * np.abs(seen) * float(gain.sum()) / np.sqrt(2 * len(rows))
-    return np.clip(1 - (before * spoken.conj()).real / reach, LEAST, MOST)
+    return np.clip(1 - (before * spoken.conj()).real / reach, LEAST, MOST), strengths
+
+
+def _needed(everywhere: float, still: float) -> tuple[float, float]:
+    """Shares of `STRENGTH`: of what moves beside what stands still, and of both; `everywhere` and `still` are what the finder would see, as `ENOUGH`."""
+    floor = min(1.0, max(0.0, (ENOUGH - still) / (everywhere - still + 1e-6)))
+    return floor, min(1.0, max(WEAKEST, ENOUGH / (floor * everywhere + (1 - floor) * still + 1e-6)))
 
 
 @cache

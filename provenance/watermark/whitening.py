@@ -9,16 +9,23 @@ from provenance.watermark.pattern import SIDE, TILE, carriers
 
 FINE, COARSE, NEAR = 0.8, 2.5, 6  # pixels: the band's two Gaussians, and how far around counts as one place
 QUIET = 1.5  # root mean square in levels: about what an encoder leaves of the mark in a smooth place
+# Standard deviation over time in levels from which a place says little: an encoder takes a still mark from what moves.
+MOVING, AROUND = 10.0, 9  # and pixels across that count as one place
+
+
+def side_of(height: int, width: int) -> tuple[int, int]:
+    """Height and width with `SIDE` pixels on the shorter side."""
+    scale = SIDE / min(height, width)
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def to_side(luminance: np.ndarray) -> np.ndarray:
     """`(H, W)` float brought to `SIDE` pixels on its shorter side."""
-    height, width = luminance.shape
-    scale = SIDE / min(height, width)
-    if scale == 1:
+    height, width = side_of(*luminance.shape)
+    if luminance.shape == (height, width):
         return luminance
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return cv2.resize(luminance, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    shrinks = min(luminance.shape) > SIDE
+    return cv2.resize(luminance, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
 
 
 def whitened(picture: np.ndarray, added: float = 0.0, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -34,6 +41,13 @@ def whitened(picture: np.ndarray, added: float = 0.0, scale: float = 1.0) -> tup
     loudness = cv2.sqrt(cv2.blur(band * band, (near, near)) + added) + 0.5
     gain = np.minimum(1.0, QUIET / loudness) / loudness
     return np.clip(band * gain, -2.0, 2.0), gain
+
+
+def steady(variance: np.ndarray, moving: float, around: int) -> np.ndarray:
+    """`(H, W)` float32, 1 where nothing moves, a half where the standard deviation over time is `moving` levels; `variance` is over time, in squared levels."""
+    near = cv2.blur(variance, (around, around))
+    weights: np.ndarray = 1 / (1 + cv2.max(near, 0) * np.float32(1 / moving**2))
+    return weights
 
 
 @cache
