@@ -68,7 +68,9 @@ def steps_for(frames: np.ndarray, payload: Payload, size: tuple[int, ...]) -> St
         levels = cv2.resize(levels, (width, height), interpolation=cv2.INTER_CUBIC)
     every = 1 if enlarged else max(1, min(height, width) // SAMPLED)
     up, down = (_repeated(room, height, width) for room in _rooms(frames[:, ::every, ::every]))
-    added, taken = (cv2.add(kind, 0, dtype=cv2.CV_8U) for kind in (levels, -levels))  # rounded, none below 0
+    added, taken = (
+        cv2.addWeighted(levels, sign, levels, 0, 0, dtype=cv2.CV_8U) for sign in (1, -1)
+    )  # rounded, none below 0
     return Steps(*(cv2.merge([cv2.min(kind, room)] * 3) for kind, room in ((added, up), (taken, down))))
 
 

@@ -46,7 +46,7 @@ def whitened(picture: np.ndarray, added: float = 0.0, scale: float = 1.0) -> tup
 def steady(variance: np.ndarray, moving: float, around: int) -> np.ndarray:
     """`(H, W)` float32, 1 where nothing moves, a half where the standard deviation over time is `moving` levels; `variance` is over time, in squared levels."""
     near = cv2.blur(variance, (around, around))
-    weights: np.ndarray = 1 / (1 + cv2.max(near, 0) * np.float32(1 / moving**2))
+    weights: np.ndarray = 1 / (1 + np.maximum(near, 0) * np.float32(1 / moving**2))
     return weights
 
 

@@ -13,6 +13,7 @@ from provenance.outcomes import CHANGED, NO_MARK, UNTOUCHED
 from provenance.verify import verify_files
 from provenance.watermark.find import find
 from provenance.watermark.mark import mark
+from provenance.watermark.pattern import drawn, laid, signs
 from provenance.watermark.payload import CODED, Payload, decode, encode
 from puppets import render
 from puppets.measure import measure
@@ -54,6 +55,34 @@ def test_the_mark_is_found_where_it_was_put_and_costs_at_most_forty_decibels(siz
     assert 10 * np.log10(255**2 / error) >= 40
     found = find(marked)
     assert found.marked and found.in_place and found.payload == PAYLOAD
+
+
+def drifting(frames: int = 8) -> np.ndarray:
+    """`(T, 256, 256, 3)` uint8: all of the picture moves."""
+    wide = film(1, 256, 256 + 12 * frames)[0]
+    return np.stack([wide[:, 12 * step : 12 * step + 256] for step in range(frames)])
+
+
+def test_what_moves_is_spared_where_enough_stands_still():
+    plain = film(16)
+    change = np.abs(mark(plain, PAYLOAD).astype(int) - plain).mean(axis=(0, 3))
+    moved = plain.astype(float).std(axis=0).mean(axis=-1) > 20
+    assert moved.any() and change[moved].mean() < 0.2 * change[:64].mean()
+
+
+def test_a_film_is_marked_as_strongly_as_it_needs_and_all_of_it_where_all_moves():
+    def loss(plain: np.ndarray) -> float:
+        return float(10 * np.log10(255**2 / np.mean((mark(plain, PAYLOAD).astype(float) - plain) ** 2)))
+
+    still, moving = loss(np.repeat(film(1), 8, axis=0)), loss(drifting())
+    assert still > 44 and 40 <= moving < 43
+    assert find(mark(drifting(), PAYLOAD)).payload == PAYLOAD
+
+
+def test_a_mark_of_before_equally_strong_everywhere_is_still_read():
+    plain = film()
+    steps = np.rint(laid(drawn(signs(PAYLOAD)), 256, 256))[..., None]
+    assert find(np.clip(plain + steps, 0, 255).astype(np.uint8)).payload == PAYLOAD
 
 
 def test_thin_discs_of_full_colour_keep_it_in_an_enlarged_picture():
