@@ -16,9 +16,9 @@ LEAST, MOST = 0.0, 4.0
 LOOKED_AT = 8  # frames, spread over all: their mean is close to that of all, which the finder sees
 # Standard deviations over time, in levels: from the first a place is spared; from the second on an encoder takes what is weaker than `STRENGTH`.
 SPARED, DRIFTING = 5.0, 1.0
-# How much of the mark the finder has to see, in sums of gains over the root of the area: with less of it where nothing moves, what moves is marked too; with more, all is weaker, down to `WEAKEST`,
-# below which an encoder takes it whole. These were chosen on the 24 people that `benchmarks/provenance/watermark.py` leaves out.
-ENOUGH, WEAKEST = 6.2, 0.6
+# How much of the mark the finder has to see, in sums of gains over the root of the area: with less than `ENOUGH` where nothing moves, what moves is marked too; with more than `PLENTY`, all is weaker,
+# down to `WEAKEST`, below which an encoder takes it whole. Chosen on the 24 people that `benchmarks/provenance/watermark.py` leaves out; docs/results/2026-11-29-marks.md.
+ENOUGH, PLENTY, WEAKEST = 6.0, 7.0, 0.7
 # Levels between a pixel's strongest and weakest channel from which its colour is kept, and pixels of the shorter side at which that is asked.
 VIVID, SAMPLED = 96, 64
 
@@ -143,7 +143,7 @@ def _plan(
 def _needed(everywhere: float, still: float) -> tuple[float, float]:
     """Shares of `STRENGTH`: of what moves beside what stands still, and of both; `everywhere` and `still` are what the finder would see, as `ENOUGH`."""
     floor = min(1.0, max(0.0, (ENOUGH - still) / (everywhere - still + 1e-6)))
-    return floor, min(1.0, max(WEAKEST, ENOUGH / (floor * everywhere + (1 - floor) * still + 1e-6)))
+    return floor, min(1.0, max(WEAKEST, PLENTY / (floor * everywhere + (1 - floor) * still + 1e-6)))
 
 
 @cache
