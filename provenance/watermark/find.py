@@ -64,14 +64,24 @@ def find(frames: Iterable[np.ndarray]) -> Found:
     if first is None:
         return Found(0.0, None, 1.0, (0, 0))
     mean = total / count
-    seen = whitened(to_side(mean))[0] * steady(to_side(squares / count - mean * mean), MOVING, AROUND)
-    picture = seen + FIRST * whitened(to_side(first))[0]
+    band = whitened(to_side(mean))[0]
+    beside = FIRST * whitened(to_side(first))[0]
+    found = _find_in(band * steady(to_side(squares / count - mean * mean), MOVING, AROUND) + beside)
+    # Where next to nothing stands still, all of the mean says more.
+    return found if found.marked else max(found, _find_in(band + beside), key=_rank)
+
+
+def _find_in(picture: np.ndarray) -> Found:
     found = _read_near(picture, 1.0)
     if found.marked:  # uncut, as most are
         return found
     coarse = sorted(((*_register(_spectrum(picture, scale)), scale) for scale in SCALES), key=lambda row: -row[0])
     tried = [found, *(_read_near(picture, scale) for _, _, scale in coarse[:TRIED])]
-    return max(tried, key=lambda one: (one.payload is not None, one.score))
+    return max(tried, key=_rank)
+
+
+def _rank(found: Found) -> tuple[bool, float]:
+    return found.payload is not None, found.score
 
 
 def _read_near(picture: np.ndarray, scale: float) -> Found:

@@ -18,7 +18,7 @@ LOOKED_AT = 8  # frames, spread over all: their mean is close to that of all, wh
 SPARED, DRIFTING = 5.0, 1.0
 # How much of the mark the finder has to see, in sums of gains over the root of the area: with less than `ENOUGH` where nothing moves, what moves is marked too; with more than `PLENTY`, all is weaker,
 # down to `WEAKEST`, below which an encoder takes it whole. Chosen on the 24 people that `benchmarks/provenance/watermark.py` leaves out; docs/results/2026-11-29-marks.md.
-ENOUGH, PLENTY, WEAKEST = 6.0, 7.0, 0.7
+ENOUGH, PLENTY, WEAKEST = 7.5, 8.0, 0.75
 # Levels between a pixel's strongest and weakest channel from which its colour is kept, and pixels of the shorter side at which that is asked.
 VIVID, SAMPLED = 96, 64
 
