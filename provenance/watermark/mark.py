@@ -62,7 +62,7 @@ def steps_for(frames: np.ndarray, payload: Payload, size: tuple[int, ...]) -> St
     enlarged = frames.shape[1:3] != (height, width)
     mean, variance = _over_time(frames[:: max(1, len(frames) // LOOKED_AT)])
     spoken, side = signs(payload), side_of(height, width)
-    shares, strengths = _plan(mean, variance, spoken, side)
+    shares, strengths = _plan(mean, None if len(frames) < LOOKED_AT else variance, spoken, side)
     levels = cv2.multiply(laid(drawn(spoken * shares), *side), cv2.resize(strengths, side[::-1]))
     if side != (height, width):
         levels = cv2.resize(levels, (width, height), interpolation=cv2.INTER_CUBIC)
@@ -107,14 +107,14 @@ def _repeated(picture: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _plan(
-    mean: np.ndarray, variance: np.ndarray, spoken: np.ndarray, side: tuple[int, int]
+    mean: np.ndarray, variance: np.ndarray | None, spoken: np.ndarray, side: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """How strong the mark is in each frequency, and where. The finder whitens and looks away from what moves, so it is asked what it will see.
 
     Asked at half the size, which shows the highest of the frequencies still: the answer correlates with that at full size by 0.995, in a third of the time. What moves is asked at a quarter.
 
     Args:
-        mean, variance: over time, of any size.
+        mean, variance: over time, of any size; None where too few frames say what moves, and all is marked.
         spoken: `(F,)` complex, as `signs`.
         side: height and width H and W of the pattern.
 
@@ -125,11 +125,13 @@ def _plan(
     half, quarter = (side[1] // 2, side[0] // 2), (side[1] // 4, side[0] // 4)
     halved = cv2.resize(mean, half, interpolation=cv2.INTER_AREA)
     white, gain = whitened(halved, added=_added(), scale=0.5)
-    near = cv2.resize(variance, quarter, interpolation=cv2.INTER_AREA)
+    near = cv2.resize(np.zeros_like(mean) if variance is None else variance, quarter, interpolation=cv2.INTER_AREA)
     seen, spared, still = (steady(near, moving, AROUND // 4 + 1) for moving in (MOVING, SPARED, DRIFTING))
     places = cv2.resize(gain, quarter, interpolation=cv2.INTER_AREA)
     area = 2 / math.sqrt(places.size)  # noise goes with the root of the area; a place here is four of the picture asked
-    floor, share = _needed(area * float((places * seen).sum()), area * float((places * still).sum()))
+    floor, share = 1.0, 1.0
+    if variance is not None:
+        floor, share = _needed(area * float((places * seen).sum()), area * float((places * still).sum()))
     strengths = spared * np.float32(share * (1 - floor)) + np.float32(share * floor)
     rows, columns, kept = _at_half_size()
     before = tile_spectrum(white * cv2.resize(seen, half), TILE // 2)[rows, columns] * kept.conj() / np.abs(kept)

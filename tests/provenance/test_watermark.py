@@ -75,7 +75,7 @@ def test_a_film_is_marked_as_strongly_as_it_needs_and_all_of_it_where_all_moves(
         return float(10 * np.log10(255**2 / np.mean((mark(plain, PAYLOAD).astype(float) - plain) ** 2)))
 
     still, moving = loss(np.repeat(film(1), 8, axis=0)), loss(drifting())
-    assert still > 44 and 40 <= moving < 43
+    assert still > 42.5 and 40 <= moving < 41.5
     assert find(mark(drifting(), PAYLOAD)).payload == PAYLOAD
 
 
