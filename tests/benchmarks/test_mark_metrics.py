@@ -38,7 +38,7 @@ def test_marked_videos_carry_a_payload_each_and_the_others_none(workspace, bench
     assert plain.names == with_mark.names == benchmark.names
     found = [(find(plain.frames(name)), find(with_mark.frames(name))) for name in benchmark.names]
     assert [(one.marked, other.payload) for one, other in found] == [(False, Payload(1, DAY)), (False, Payload(2, DAY))]
-    assert all(39 < decibels(plain.frames(name), with_mark.frames(name)) < 52 for name in benchmark.names)
+    assert all(38 < decibels(plain.frames(name), with_mark.frames(name)) < 42 for name in benchmark.names)
 
 
 @pytest.mark.parametrize("model", [RECONSTRUCTION, TRUE])
@@ -50,9 +50,9 @@ def test_scores_are_those_of_the_videos_as_made_written_and_marked(workspace, be
         real = [benchmark.sample(clip).frames.numpy() for clip in range(len(benchmark))]
         each = [decibels(made.frames(name), frames) for name, frames in zip(benchmark.names, real, strict=True)]
         assert psnr[AS_MADE] == pytest.approx(np.mean(each), abs=0.2)
-    # Errors add up: what the encoder does to colours, and the mark, which is 40 dB by itself at most.
+    # Errors add up: what the encoder does to colours, and the mark, which is 40 dB by itself.
     written, marked = (10 ** (-psnr[kind] / 10) for kind in (WRITTEN, MARKED))
-    assert psnr[AS_MADE] > psnr[WRITTEN] and 39 < -10 * np.log10(marked - written) < 52, psnr
+    assert psnr[AS_MADE] > psnr[WRITTEN] and 38 < -10 * np.log10(marked - written) < 42, psnr
     assert set(scores["model"]) == {AS_MADE, WRITTEN, MARKED} and set(scores["mode"]) == {PIXELS}
 
 
