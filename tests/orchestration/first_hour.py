@@ -89,6 +89,7 @@ def report_pages(window: Any, reports: str, look: Look) -> None:
     look("reports")
     window.get_by_text("Evaluation of").first.click()
     window.get_by_role("heading", name="At a glance").wait_for()
+    window.wait_for_load_state()  # its first heading is there before all of its three megabytes are
     assert 7 <= window.locator(".numbers b").count() <= 10, "those that could be measured"
     assert window.locator("details").count() >= 5 and not window.locator("details[open]").count(), "the rest is folded"
     look("evaluation")

@@ -11,13 +11,13 @@ from assets.core.workspace import Workspace
 from assets.kinds.judging.benchmark_sets import joint_digest, load_benchmarks
 from assets.kinds.judging.score_pipeline import score_pipeline
 from assets.kinds.registration.model_card import ABOUT, load_snippet
+from assets.kinds.registration.own_dtypes import in_own_dtypes
 from assets.kinds.registration.version_files import TABLES
 from evaluation.benchmark.benchmark_plan import STUDENT as ROWS
 from evaluation.benchmark.benchmark_plan import generation_plan
 from evaluation.scoring.score import join_tables
 from media.records import TrainedOnRecord
 from omnihuman.digests import weights_digest
-from omnihuman.own_dtypes import in_own_dtypes
 from omnihuman.pipeline import OmniHumanPipeline
 from profiles.judging import benchmark_folder
 from tracking.code_version import git_commit

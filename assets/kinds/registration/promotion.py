@@ -19,6 +19,7 @@ from assets.kinds.judging.score_pipeline import score_pipeline
 from assets.kinds.registration.champion_pair import promote_pair
 from assets.kinds.registration.gate_evidence import gate_evidence, scored_pipeline
 from assets.kinds.registration.model_card import ABOUT, model_card, with_verdict
+from assets.kinds.registration.own_dtypes import in_own_dtypes
 from assets.kinds.registration.training_data import trained_on
 from assets.kinds.registration.version_files import FITNESS, ROWS, SCORES, SHEET, SLICES, TABLES, VIDEO
 from assets.kinds.signed_snapshots import verify_for_registration
@@ -33,7 +34,6 @@ from evaluation.scoring.score_table import load_scores, read_scores
 from media import in_few_colours, write_atomically
 from media.records import ProductRecord, SnapshotRecord
 from omnihuman.digests import weights_digest
-from omnihuman.own_dtypes import in_own_dtypes
 from omnihuman.pipeline import OmniHumanPipeline, build_pipeline
 from omnihuman.placement import place_pipeline
 from tracking.code_version import git_commit

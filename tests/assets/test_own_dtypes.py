@@ -7,8 +7,8 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
+from assets.kinds.registration.own_dtypes import in_own_dtypes, own_dtype
 from omnihuman import OmniHumanPipeline
-from omnihuman.own_dtypes import in_own_dtypes, own_dtype
 from omnihuman.pipeline import build_pipeline
 from omnihuman.precision import cast_weights
 from profiles import load_profile
