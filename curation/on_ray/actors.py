@@ -2,6 +2,8 @@
 
 An actor has at most `DEPTH` clips, and at most `ahead` results are under way or wait: that is the back-pressure. Where an actor
 ends, the clips that it had go to others; the one that it was at is blamed, unless its machine went, and is given up after the second time.
+An answer can be lost with the process that gave it and had begun the next clip: the blame may be another's, so what an actor had when it
+ended is tried again with nothing behind it.
 """
 
 import logging
@@ -55,6 +57,7 @@ class _Task:
     value: Any = None  # ObjectRef, once it is done
     done: bool = False
     blamed: int = 0
+    alone: bool = False  # with nothing before or behind it in its actor
 
 
 @dataclass(eq=False)
@@ -63,6 +66,12 @@ class _Actor:
     starting: Any  # ObjectRef of the node; None once it is known
     node: str = ""
     at: deque[tuple[_Task, Any, Any]] = field(default_factory=deque)  # tasks with status and value, oldest first
+
+    def takes(self, task: _Task) -> bool:
+        """Whether there is room for it."""
+        if task.alone or any(entry[0].alone for entry in self.at):
+            return self.starting is None and not self.at
+        return self.starting is None and len(self.at) < DEPTH
 
     @property
     def next_sign(self) -> Any:
@@ -185,7 +194,7 @@ class _Run:
             self._queue.append(task)
         for _ in range(DEPTH):  # one each before a second
             for actor in self._pool.actors:
-                if self._queue and actor.starting is None and len(actor.at) < DEPTH:
+                if self._queue and actor.takes(self._queue[0]):
                     given = self._queue.popleft()
                     actor.at.append((given, *actor.handle.call.remote(self._function, (self._state,), given.item)))
         return bool(self._waiting)
@@ -219,6 +228,8 @@ class _Run:
         at: list[_Task] = [entry[0] for entry in actor.at]
         if at and not isinstance(error, ActorUnavailableError) and _is_alive(actor.node):
             at[0].blamed += 1
+            for task in at:
+                task.alone = True
         _log.warning("an actor of node %s ended with %d clips under way: %s", actor.node, len(at), error)
         for task in reversed(at):
             if task.blamed < BLAMED:
