@@ -180,10 +180,7 @@ class FrozenSet:
 
     def reference(self, sample: FrozenSample) -> np.ndarray:
         """`(height, width, 3)` uint8 RGB."""
-        picture = cv2.imread(str(self.path / sample.reference), cv2.IMREAD_COLOR)
-        if picture is None:
-            raise FrozenSetError(f"{self.path / sample.reference} is no picture; build the set again with {BUILD}")
-        return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+        return read_reference(self.path / sample.reference)
 
     def audio(self, sample: FrozenSample) -> np.ndarray | None:
         """`(S,)` float32 at `sample_rate`, as long as the window; None for a sample without sound."""
@@ -192,6 +189,18 @@ class FrozenSet:
     def keypoints(self, sample: FrozenSample) -> np.ndarray | None:
         """`(window_frames, 133, 3)` float32 in pixels of the clip; None where nobody was found, or nothing looked."""
         return read_keypoints(self.path / sample.pose).points if sample.pose else None
+
+
+def read_reference(path: Path) -> np.ndarray:
+    """`(height, width, 3)` uint8 RGB of a set's picture.
+
+    Raises:
+        FrozenSetError: it is none.
+    """
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise FrozenSetError(f"{path} is no picture; build the set again with {BUILD}")
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
 
 
 def load_frozen_set(path: Path) -> FrozenSet:

@@ -11,6 +11,7 @@ WEIGHTS = ".safetensors"
 def hold_once(folder: Path, others: Iterable[Path]) -> int:
     """Put hard links in place of weights in `folder` that stand under the same name in one of `others`, byte for byte.
 
+    Bytes are compared, not the signed lists of both: a list says what a file was, and a link to one that was damaged since would spoil this one.
     A disk without links, or another one, is no error: the copy stays.
 
     Returns:

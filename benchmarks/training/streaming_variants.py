@@ -22,7 +22,8 @@ from assets.core.markdown import markdown_table
 from assets.core.names import TRANSFORMER
 from assets.core.workspace import Workspace
 from assets.kinds.streaming_student import NAME, SCORES
-from evaluation.questions.long_video_drift import STREAM, SegmentScore, latched, measure_drift, segments_of
+from evaluation.questions.long_segments import STREAM, segments_of
+from evaluation.questions.long_video_drift import SegmentScore, latched, measure_drift
 from evaluation.questions.recovery import RecoveryRow, measure_recovery
 from evaluation.questions.streaming_student import STREAM as STUDENT
 from media import write_atomically

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
 
 from evaluation.metrics.observation.needs import Need
 from media import MediaError, Probe, decode_frames, probe_clip, read_audio, sha256_of_file
 from media.framing import crop_to
+from media.frozen_set import read_reference
 from media.user_error import UserError
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
@@ -28,7 +28,7 @@ class BaselineError(UserError, ValueError):
 class Sample:
     """One real clip: its first `frames` frames count, at `fps`, cut about their centre and resized to `height` x `width` pixels.
 
-    What the methods were given as a picture is the file `picture`, or else the frame `reference_frame`; None where that is not known."""
+    What the methods were given as a picture is a frozen set's file `picture`, or else the frame `reference_frame`; None where that is not known."""
 
     name: str
     path: Path
@@ -53,10 +53,10 @@ class Sample:
         """`(H, W, 3)` uint8 RGB; None where it is not known.
 
         Raises:
-            BaselineError: a file that is no picture.
+            media.frozen_set.FrozenSetError: a file that is no picture.
         """
         if self.picture is not None:
-            return _read_picture(self.picture)
+            return read_reference(self.picture)
         return None if self.reference_frame is None else self.decoded()[self.reference_frame]
 
     def decoded(self) -> np.ndarray:
@@ -171,14 +171,6 @@ def puppet_samples(benchmark: Path, limit: int | None = None) -> Samples:
     return Samples(
         "puppets", tuple(samples), _digest(samples), frozenset(r.name for r in every) - {r.name for r in rows}
     )
-
-
-def _read_picture(path: Path) -> np.ndarray:
-    found = cv2.imread(str(path))
-    if found is None:
-        raise BaselineError(f"{path} is no picture; make the benchmark again")
-    picture: np.ndarray = cv2.cvtColor(found, cv2.COLOR_BGR2RGB)
-    return picture
 
 
 def videos_by_name(folder: Path) -> dict[str, Path]:

@@ -8,18 +8,15 @@ import numpy as np
 
 from evaluation.metrics.observation.instruments import Instruments
 from evaluation.metrics.registry import METRICS
-from evaluation.metrics.sharpness import high_frequency_energy
-from evaluation.questions.long_video_drift import (
-    SEAM,
-    TRUTH,
+from evaluation.questions.long_segments import (
+    MadeSegment,
     Progress,
     at_seams_and_within,
+    detail_kept,
     first_and_last,
-    largest_change,
-    ways_of_making,
+    measure_segments,
 )
 from evaluation.questions.talking_people import look_at_people, people_video
-from omnihuman.long_video import generate_segments
 from people import Person
 
 LOOKED_AT = ("csim", "dlib_face_distance", "faces_found", "missing_keypoints", "true_mouth_r", "motion_magnitude")
@@ -30,11 +27,8 @@ class PeopleSegment:
     """One segment, over all clips.
 
     Attributes:
-        made: as of puppets (`long_video_drift`).
-        segment: from 0.
+        made, segment, seam_change, inner_change, detail: as of `MadeSegment`.
         numbers: of `LOOKED_AT` what can be had, by name; distances are to the picture that was given.
-        seam_change, inner_change: as of puppets.
-        detail: energy above half of Nyquist, summed over the clips; what is read is its share of the first segment's.
     """
 
     made: str
@@ -80,43 +74,19 @@ def measure_people_drift(
     if clips < 1 or segments < 1:
         raise ValueError(f"drift needs at least one clip and one segment, got {clips} and {segments}")
     joined, shown = people_video(clips, segments, segment_frames, side, seed, steps)
-    videos = ways_of_making(pipeline, joined)
-    total, done = sum(video.segments for video in videos.values()), 0
-    rows: list[PeopleSegment] = []
-    for made, video in videos.items():
-        look = _Look(made, instruments, shown)
-        for segment in generate_segments(pipeline, video):
-            rows.append(look(segment.start, segment.frames.cpu().numpy()))
-            done += 1
-            if progress is not None:
-                progress(done, total, made)
-    truth = _Look(TRUTH, instruments, shown)
-    spans = (joined.span(index) for index in range(joined.segments))
-    return rows + [truth(start, np.stack([p.frames[start:stop] for p in shown])) for start, stop in spans]
+    return measure_segments(pipeline, joined, shown, lambda segment: _score(segment, instruments, shown), progress)
 
 
-class _Look:
-    """Keeps the last frame of the segment before, and nothing else."""
-
-    def __init__(self, made: str, instruments: Instruments, shown: list[Person]):
-        self.made, self.instruments, self.shown, self.index = made, instruments, shown, -1
-        self.before: np.ndarray | None = None
-
-    def __call__(self, start: int, pictures: np.ndarray) -> PeopleSegment:
-        self.index += 1
-        panel = look_at_people(self.instruments, LOOKED_AT, self.shown, pictures, start)
-        seam = float("nan")
-        if self.before is not None:
-            seam = largest_change(np.concatenate([self.before, pictures[:, :SEAM]], axis=1))
-        self.before = pictures[:, -1:]
-        return PeopleSegment(
-            self.made,
-            self.index,
-            {name: panel.metrics[name].compute().value for name in LOOKED_AT if name in panel.metrics},
-            seam,
-            largest_change(pictures[:, -SEAM - 1 :]),
-            float(high_frequency_energy(pictures).sum()),
-        )
+def _score(segment: MadeSegment, instruments: Instruments, shown: list[Person]) -> PeopleSegment:
+    metrics = look_at_people(instruments, LOOKED_AT, shown, segment.pictures, segment.start).metrics
+    return PeopleSegment(
+        segment.made,
+        segment.segment,
+        {name: metrics[name].compute().value for name in LOOKED_AT if name in metrics},
+        segment.seam_change,
+        segment.inner_change,
+        segment.detail,
+    )
 
 
 def as_markdown(rows: list[PeopleSegment]) -> str:
@@ -131,6 +101,6 @@ def as_markdown(rows: list[PeopleSegment]) -> str:
         own = [row for row in rows if row.made == made]
         cells = [first_and_last(np.array([row.numbers[name] for row in own])) for name in names]
         change = at_seams_and_within([row.seam_change for row in own[1:]], [row.inner_change for row in own], 4)
-        detail = np.mean([row.detail for row in own[-max(1, len(own) // 4) :]]) / own[0].detail
+        detail = detail_kept([row.detail for row in own])
         lines.append(f"| {made} | {len(own)} | {' | '.join(cells)} | {change} | {detail:.2f} |")
     return "\n".join(lines)

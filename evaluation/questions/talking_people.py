@@ -3,7 +3,6 @@
 from collections.abc import Collection, Sequence
 
 import numpy as np
-import torch
 
 import people
 from evaluation.benchmark.benchmark import BenchmarkError
@@ -11,6 +10,7 @@ from evaluation.metrics.observation.instruments import Instruments
 from evaluation.metrics.observation.needs import Need
 from evaluation.metrics.observation.observed import Observed
 from evaluation.panel import Panel
+from evaluation.questions.long_segments import lay_out
 from evaluation.trial.scenes import truth_of
 from omnihuman.long_video import LongVideo
 from people import Person
@@ -39,35 +39,12 @@ def side_of_people(video: VideoConfig) -> int:
 def people_video(
     clips: int, segments: int, segment_frames: int, side: int, seed: int, steps: int | None
 ) -> tuple[LongVideo, list[Person]]:
-    """Audio-driven, of as many overlapping segments, and the people in it, rendered to its end or beyond: of voices and sentences that no training has.
+    """Of rendered people with voices and sentences that no training has, as `lay_out`."""
 
-    Args:
-        clips: how many people, as one batch.
-        segments: of each video.
-        segment_frames: 4n+1.
-        side: of the pictures.
-        seed: of the first person.
-        steps: sampling steps, None for the model's own.
-    """
-    least = LongVideo([], None, None, {}, segment_frames, segment_frames, [], side, side)
-    frames = segment_frames + (segments - 1) * (segment_frames - least.shared)
-    shown = [
-        people.render(seed + k, frames=frames + (1 - frames) % 4, size=side, split="held_out") for k in range(clips)
-    ]
-    video = LongVideo(
-        prompts=[person.caption for person in shown],
-        reference=torch.from_numpy(np.stack([person.frames[-1] for person in shown])),
-        audio=torch.from_numpy(np.stack([np.asarray(person.audio, np.float32) for person in shown])),
-        tracks={},
-        frames=frames,
-        segment_frames=segment_frames,
-        seeds=[seed + k for k in range(clips)],
-        height=side,
-        width=side,
-        steps=steps,
-        sample_rate=RATE,
-    )
-    return video, shown
+    def draw(one: int, frames: int) -> Person:
+        return people.render(one, frames=frames, size=side, split="held_out")
+
+    return lay_out(draw, clips, segments, segment_frames, side, RATE, seed, steps)
 
 
 def look_at_people(

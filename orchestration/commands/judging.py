@@ -232,7 +232,7 @@ def drift(
     people of rendered people."""
     import pandas as pd
 
-    from evaluation.questions.long_video_drift import segments_of
+    from evaluation.questions.long_segments import segments_of
     from media import write_atomically
     from serving.model_choice import load_model
 

@@ -7,17 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-import evaluation.questions.long_video_drift as drift
-from evaluation.questions.long_video_drift import (
-    ALONE,
-    CUT,
-    JOINED,
-    TRUTH,
-    as_markdown,
-    latched,
-    measure_drift,
-    segments_of,
-)
+from evaluation.questions import long_segments
+from evaluation.questions.long_segments import ALONE, CUT, JOINED, TRUTH, segments_of
+from evaluation.questions.long_video_drift import as_markdown, latched, measure_drift
 from puppets import render
 
 SEED, LENGTH, SEGMENTS, CLIPS = 60_000_000, 17, 4, 3
@@ -38,7 +30,7 @@ def faded(monkeypatch):
                 start=start, frames=torch.from_numpy((truth[:, start:stop] * fading).astype(np.uint8))
             )
 
-    monkeypatch.setattr(drift, "generate_segments", generate)
+    monkeypatch.setattr(long_segments, "generate_segments", generate)
     return measure_drift(SimpleNamespace(config={}), CLIPS, SEGMENTS, LENGTH, SEED)
 
 

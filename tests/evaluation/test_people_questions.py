@@ -7,12 +7,13 @@ import pytest
 import torch
 
 import evaluation.questions.condition_following as condition_following
+import evaluation.questions.long_segments as long_segments
 import evaluation.questions.people_drift as people_drift
 import evaluation.questions.people_sensitivity as people_sensitivity
 from evaluation.benchmark.benchmark import BenchmarkError
 from evaluation.metrics.observation.instruments import Instruments
 from evaluation.questions.condition_following import DRIVEN_BY, TRUTH
-from evaluation.questions.long_video_drift import ALONE, CUT, JOINED, first_and_last
+from evaluation.questions.long_segments import ALONE, CUT, JOINED, first_and_last
 from evaluation.questions.people_following import measure_people_following
 from evaluation.questions.sensitivity import CASES, measure_sensitivity
 from evaluation.questions.talking_people import people_video, side_of_people
@@ -99,7 +100,7 @@ def test_a_face_that_is_lost_on_the_way_is_found_and_the_truth_keeps_its_own(sho
                 frames //= 2
             yield SimpleNamespace(start=start, frames=torch.from_numpy(frames))
 
-    monkeypatch.setattr(people_drift, "generate_segments", generate)
+    monkeypatch.setattr(long_segments, "generate_segments", generate)
     pipeline = SimpleNamespace(config={})
     rows = people_drift.measure_people_drift(pipeline, eyes, CLIPS, SEGMENTS, LENGTH, SIDE, SEED)
     by_way = {made: [row for row in rows if row.made == made] for made in (JOINED, CUT, ALONE, TRUTH)}
