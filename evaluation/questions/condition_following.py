@@ -15,6 +15,7 @@ from evaluation.metrics.bootstrap import Estimate, Metric, estimate
 from evaluation.metrics.colour import ColourError
 from evaluation.metrics.joints import JointErrorMedian, MissingJoints
 from evaluation.metrics.mouth import MouthCorrelation
+from evaluation.questions.long_segments import TRUTH
 from evaluation.questions.long_video_drift import puppet_video, reference_picture
 from omnihuman.long_video import LongVideo, generate_segments
 from puppets import Puppet, PuppetKeypoints, measure, measure_colours
@@ -27,7 +28,6 @@ DRIVEN_BY = {
     "sound and pose": (True, True),
     "words alone": (False, False),
 }
-TRUTH = "rendered truth"
 RESAMPLES = 1000
 
 
