@@ -10,6 +10,7 @@ from media.user_error import exit_code
 from orchestration.commands import data as data_commands
 from orchestration.commands import judging as judging_commands
 from orchestration.commands import planning as planning_commands
+from orchestration.commands import probing as probing_commands
 from orchestration.commands import registry as registry_commands
 from orchestration.commands import verifying as verifying_commands
 from orchestration.commands import video as video_commands
@@ -65,6 +66,7 @@ for group in (
     video_commands,
     verifying_commands,
     judging_commands,
+    probing_commands,
     registry_commands,
     weights_commands,
 ):

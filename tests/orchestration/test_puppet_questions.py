@@ -4,7 +4,7 @@ import pytest
 
 from assets.core.workspace import Workspace
 from media.records import TrainedOnRecord
-from orchestration.commands import judging
+from orchestration.commands import subjects
 from orchestration.commands.options import CommandError
 from profiles import load_profile
 from serving.model_choice import LoadedModel
@@ -22,10 +22,10 @@ PEOPLE, BOTH = {"people": 40}, {"people": 40, "puppets": 300}
 def test_a_model_of_people_is_refused_and_one_that_has_seen_puppets_or_has_no_record_is_not(clips, refused, tmp_path):
     workspace = Workspace(tmp_path, load_profile("laptop", []))
     if not refused:
-        assert judging._pipeline_of_puppets(workspace, loaded(clips)) == "the pipeline"
+        assert subjects.pipeline_of_puppets(workspace, loaded(clips)) == "the pipeline"
         return
     with pytest.raises(CommandError, match=r"version 3 was trained on .*40.*by their exact truth.*benchmark_scores"):
-        judging._pipeline_of_puppets(workspace, loaded(clips))
+        subjects.pipeline_of_puppets(workspace, loaded(clips))
 
 
 @pytest.mark.parametrize(
@@ -40,17 +40,17 @@ def test_a_model_of_people_is_refused_and_one_that_has_seen_puppets_or_has_no_re
     ],
 )
 def test_who_is_made_is_whom_the_model_has_seen_and_else_who_judges(profile, clips, people, tmp_path):
-    assert judging._shows_people(Workspace(tmp_path, load_profile(profile, [])), loaded(clips)) is people
+    assert subjects.shows_people(Workspace(tmp_path, load_profile(profile, [])), loaded(clips)) is people
 
 
 def test_people_whom_nothing_here_can_read_are_refused_with_the_remedy(tmp_path):
     with pytest.raises(
         CommandError, match="encoders.keypoints of profile laptop finds none of theirs; set it to mediapipe"
     ):
-        judging._eyes_for_people(Workspace(tmp_path, load_profile("laptop", [])))
+        subjects.eyes_for_people(Workspace(tmp_path, load_profile("laptop", [])))
 
 
 def test_a_profile_that_is_judged_by_people_has_no_benchmark_of_puppets(tmp_path):
     workspace = Workspace(tmp_path, load_profile("people", []))
     with pytest.raises(CommandError, match="profile people is judged by rendered_people, packaged.*benchmark_scores"):
-        judging._benchmark_of_puppets(workspace)
+        subjects.benchmark_of_puppets(workspace)
