@@ -3,8 +3,8 @@
 #
 # Seen: WebVTT writes & and < of the spoken words as &amp; and &lt;, as its specification asks. Of `<v Anna>Tom &amp; I &lt;3 it</v>` FFmpeg gives "Tom & I <3 it";
 # webvtt-py's `.text` and pysubs2's `.plaintext` give "Tom &amp; I &lt;3 it", though they take the tag out. Only webvtt-py knows that Anna says it. The other way both write
-# "Tom & I <3 it" as it is; they read their own files, but for FFmpeg, and for browsers, a tag begins at the "<", and the words after it are
-# lost without a warning: "Tom & I ". Captions are prompts and the text that speech is aligned with: &amp; is spelled as a word, and lost words have sound and no text.
+# "Tom & I <3 it" as it is; they read their own files, but for FFmpeg, and by the specification's rules of parsing, a tag begins at the "<", and the words after
+# it are lost without a warning: "Tom & I ". Captions are prompts and the text that speech is aligned with: &amp; is spelled as a word, and lost words have sound and no text.
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"

@@ -4,8 +4,8 @@
 # Seen: `randn_like` of a contiguous (1, 4, 8, 8) and of the same shape in channels_last, both after manual_seed(0), have none of 256 numbers in common, nor are
 # they the same numbers in the order of memory (`rand_like` gives those). bfloat16 and float16 are the float32 noise, rounded; float64 is unrelated. Drawn in parts
 # from one generator, the noise of three steps equals the one drawn at once if a part has a multiple of 16 numbers, and else it does not: of 3 x 35 numbers
-# 19 agree. 100 numbers begin as 160 do, but for the last 16. The documentation of `manual_seed` and the notes on reproducibility name none of it. So latents that
-# are turned to channels_last for speed get other noise of the same seed, and noise drawn chunk by chunk of sound depends on the chunks' lengths.
+# 19 agree. 100 numbers begin as 160 do, but for the last 16. The documentation calls `randn_like` equivalent to `randn` of the same size, and says none of the rest. So
+# latents that are turned to channels_last for speed get other noise of the same seed, and noise drawn chunk by chunk of sound depends on the chunks' lengths.
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"

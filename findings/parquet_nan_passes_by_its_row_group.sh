@@ -5,7 +5,8 @@
 # NaN as above all). duckdb does so too for a table in memory; of the file it gives both, or one of them, by row_group_size: a group is skipped by the largest number
 # in its statistics, which leave NaN out. pyarrow itself does it under `~(score < 0.5)`: a b c e from one group, a b c from two. And of that file duckdb's
 # isnan(score) finds none and shows false in every row, while `count(*) filter (where isnan(score))` is 2; of a file without statistics, or its own, it finds both.
-# So subsets change when files are merged or rewritten. Scores that have no value go in as null (pandas' to_parquet does that), and then all four agree.
+# (duckdb's issue 25521 tells of other comparisons.) So subsets change when files are merged or rewritten. Scores that have no value go in as
+# null, as pandas' to_parquet does it, and then all four agree.
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"

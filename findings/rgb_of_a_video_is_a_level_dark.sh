@@ -5,7 +5,7 @@
 # on average, 1.47 in green, never above, where rounding would give 0. Of grey it is the cut fraction alone, -0.5. The cause is libswscale without its option
 # flags; a picture that is made smaller has another error (-1.81, -1.29, -1.50). With ACCURATE_RND and FULL_CHR_H_INT together the mean is 0.00 at both sizes;
 # with the first alone it is worse. OpenCV's own cvtColor of the same planes is right. A video that is read and written over and over grows dark
-# by it: ten times RGB to yuv420p and back, no codec between, takes 10 levels. Numbers of one reader do not fit models fed by GPU decoders or cvtColor.
+# by it: ten times RGB to yuv420p and back, no codec between, takes 10 levels. A model trained on one conversion and fed by the other sees it.
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"

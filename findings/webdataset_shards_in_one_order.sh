@@ -5,7 +5,8 @@
 # seed. With seed=3 it is another one, of every epoch too; detshuffle=True changes it by epoch. `.shuffle(32)` is the reverse: its order is never the same, whatever random.seed,
 # numpy's seed, the dataset's `seed` and its `detshuffle` say, because it takes the clock; `.shuffle(32, seed=3)` gives one order in all epochs. Only an rng of one's own, or
 # the stage `detshuffle`, both changes by epoch and comes back. So by default clips of one shard meet the same neighbours all
-# training long, and a run cannot be repeated. The arguments' descriptions say "shuffle" and "seed for shuffling" alike.
+# training long, and a run cannot be repeated. The arguments' descriptions say "shuffle" and "seed for shuffling" alike;
+# the library's pull request 502 has the first half of it.
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
