@@ -17,12 +17,13 @@ from provenance.certificates import Credentials, load_credentials
 from provenance.media_types import media_type
 from provenance.settings import ProvenanceError, SigningSettings, read_settings
 from provenance.streams import sign_file
+from provenance.thumbnails import REASON, thumbnails_in
 
 GENERATOR = "omnihuman-pipeline"
 # IPTC's term for media that a trained model made; C2PA manifests use the same.
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 STATEMENT = "omnihuman.generation"  # our assertion beside C2PA's own
-# No thumbnails: an ingredient's would put a person's picture into every file.
+# No thumbnails: an ingredient's would put a person's picture into every file. Those that an ingredient brings are left out.
 BUILDING = {
     "builder": {"thumbnail": {"enabled": False}},
     "verify": {"verify_after_sign": False, "verify_trust": False},
@@ -106,10 +107,12 @@ class Signer:
                 raise
 
 
-def _manifest(statement: Statement, kind: str, now: datetime, unreadable: Collection[str]) -> dict[str, Any]:
+def _manifest(
+    statement: Statement, kind: str, now: datetime, unreadable: Collection[str], left_out: Collection[str]
+) -> dict[str, Any]:
     agent = {"name": GENERATOR, "version": _own_version()}
     when = now.isoformat(timespec="seconds").replace("+00:00", "Z")
-    actions = [
+    actions: list[dict[str, Any]] = [
         {
             "action": "c2pa.created",
             "when": when,
@@ -120,6 +123,10 @@ def _manifest(statement: Statement, kind: str, now: datetime, unreadable: Collec
     ]
     if statement.watermarked:
         actions.append({"action": "c2pa.watermarked.unbound", "when": when, "softwareAgent": agent})
+    actions += [
+        {"action": "c2pa.redacted", "when": when, "reason": REASON, "parameters": {"redacted": address}}
+        for address in left_out
+    ]
     said = {
         "ai_generated": True,
         "made": when,
@@ -134,6 +141,7 @@ def _manifest(statement: Statement, kind: str, now: datetime, unreadable: Collec
             {"label": "c2pa.actions.v2", "data": {"actions": actions}},
             {"label": STATEMENT, "data": said},
         ],
+        **({"redactions": list(left_out)} if left_out else {}),
     }
 
 
@@ -145,12 +153,22 @@ def _json_ready(record: Mapping[str, Any]) -> dict[str, Any]:
 def _builder(statement: Statement, kind: str, context: c2pa.Context) -> c2pa.Builder:
     """Of the manifest, with each input that the library can read; it cannot read those of another type, or broken in a way that a decoder passes over.
 
-    Inputs that it cannot read are named in the statement, and their hashes are in the record.
+    Inputs that it cannot read are named in the statement, and their hashes are in the record. Pictures that inputs bring in their credentials are left out.
     """
     now = datetime.now(UTC)
-    readable = {role: path for role, path in statement.ingredients.items() if media_type(path) is not None}
+    readable, pictures = dict(statement.ingredients), dict[str, list[str]]()
+    for role, path in statement.ingredients.items():
+        try:
+            own = media_type(path)
+            pictures[role] = [] if own is None else thumbnails_in(path, own)
+        except c2pa.C2paError:
+            own = None
+        if own is None:
+            del readable[role]
     while True:
-        builder = c2pa.Builder(_manifest(statement, kind, now, statement.ingredients.keys() - readable.keys()), context)
+        left_out = sorted({address for role in readable for address in pictures[role]})
+        unreadable = statement.ingredients.keys() - readable.keys()
+        builder = c2pa.Builder(_manifest(statement, kind, now, unreadable, left_out), context)
         failed = _add_ingredients(builder, readable)
         if failed is None:
             return builder

@@ -20,10 +20,12 @@ import pytest
 from media import encode_clip
 from media.decode import decode_clip
 from media.segments import SegmentedVideo
+from provenance import signing
 from provenance.outcomes import CHANGED, NO_MARK, UNTOUCHED, Unread, exit_code
 from provenance.settings import ProvenanceError
 from provenance.signature import read_signature
 from provenance.signing import SOURCE_TYPE, Signer, Statement
+from provenance.thumbnails import thumbnails_in
 from provenance.verify import verify_each, verify_files, whom_we_trust
 from tests.provenance.cases import (
     STATEMENT,
@@ -231,6 +233,30 @@ def test_credentials_of_inputs_are_kept_and_their_names_are_not(tmp_path):
     assert (kept["title"], kept["relationship"]) == ("image", "inputTo")
     assert any(part["title"] == "an earlier picture" for part in store["manifests"].values())
     assert b"jane" not in path.read_bytes()
+
+
+def test_a_face_that_an_inputs_credentials_show_is_in_no_video_made_of_it(tmp_path, monkeypatch):
+    """Nor in one that is made of that; a library that signs with its own settings puts a picture in, as most programs do."""
+    monkeypatch.setitem(signing.BUILDING["builder"], "thumbnail", {"enabled": True})
+    signing._context.cache_clear()
+    face = signed(save_png(tmp_path / "face.png"), Statement({"model": "another"}, "an earlier picture"))
+    second = Statement({"model": "another"}, "an edited picture", {"image": face})
+    edited = signed(save_png(tmp_path / "edited.png"), second)
+    monkeypatch.undo()
+    signing._context.cache_clear()
+    monkeypatch.setenv("OMNIHUMAN_KEYS", str(tmp_path / "keys"))
+    assert thumbnails_in(face, "image/png")
+    inputs = Statement({"model": "m"}, "made of it", {"image": edited})
+    made = signed(save_mp4(tmp_path / "a.mp4"), inputs)
+    again = signed(save_png(tmp_path / "b.png"), Statement({"model": "m"}, "made of that", {"pose": made}))
+    for path, kind in ((made, "video/mp4"), (again, "image/png")):
+        store = ask_a_public_reader(path, kind)
+        assert store["validation_state"] == "Valid" and signature(path).outcome == UNTOUCHED
+        held = [
+            part for manifest in store["manifests"].values() for part in (manifest, *manifest.get("ingredients", []))
+        ]
+        assert not any("thumbnail" in part for part in held) and thumbnails_in(path, kind) == []
+        assert any(part.get("title") == "an earlier picture" for part in held), "its credentials are kept"
 
 
 def test_a_changed_ingredient_is_changed(tmp_path):
