@@ -1,11 +1,12 @@
 """Memory of a Ray driver over many clips: `python -m benchmarks.curation.on_ray_memory`.
 
-Clips are simulated: what an actor gives back for one is made at once. Loop, back-pressure and, of the second way, the whole of `score_shard` are the
-driver's own. A driver has one shard, of `curation.shard_clips` clips at most; here one process scores one shard after the other until it has had
-all clips, so that what a shard leaves behind would add up.
+Clips are simulated: what an actor gives back for one is made at once. Loop, back-pressure and, of the other ways, the whole of `score_shard` are the
+driver's own. `drivers` is what the product does: each shard, of `curation.shard_clips` clips at most, has a process of its own, one after the other. In
+`shards` one process scores them all, so that what a shard leaves behind would add up.
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -34,10 +35,10 @@ SETTLED = 10_000  # clips from which on the slope is taken: some shards
 SHARD = 2048  # `curation.shard_clips` of the laptop profile
 DECODED = (17, 64, 64, 3)  # a window of the laptop profile, 209 kB; more than Ray hands over without its shared memory
 PREDICTED = (
-    "the loop within 10 MB of its first 100 clips; shards 25 to 40 MB more at the end of the first, its table's rows, and from 10,000 clips on "
-    "less than 0.2 kB a clip in either"
+    "the loop within 10 MB of its first 100 clips; a driver 25 to 40 MB more at its shard's end, its table's rows, and the highest of 49 drivers "
+    "within 15 MB of the first; from 10,000 clips on less than 0.2 kB a clip in the loop and over drivers"
 )
-WAYS = ("loop", "shards")
+WAYS = ("loop", "drivers", "shards")
 EACH_SECONDS = 0.02
 
 
@@ -109,7 +110,7 @@ def shards(workers: RayWorkers, clips: int, watch: Watch, size: int) -> None:
 
 
 def measure(way: str, clips: int, size: int, address: str) -> None:
-    """In this process, which must be a new one: print the peak until each mark, kB a clip from `SETTLED` on, and seconds."""
+    """In this process, which must be a new one: print the peak until each mark and at all, kB a clip from `SETTLED` on, and seconds, as JSON."""
     ray.init(address=address, log_to_driver=False, logging_level="error")
     workers = RayWorkers(2)
     list(workers.map_over_clips(decoded, None, range(32)))  # modules are loaded, actors are there
@@ -120,11 +121,15 @@ def measure(way: str, clips: int, size: int, address: str) -> None:
         shards(workers, clips, watch, size)
     seconds = time.monotonic() - started
     done, memory = watch.end()
-    peaks = [f"{memory[done <= mark].max():.0f}" for mark in MARKS if mark <= clips]
-    settled = done >= SETTLED
-    slope = f"{1e3 * np.polyfit(done[settled], memory[settled], 1)[0]:.3f}" if settled.sum() > 1 else "-"
-    print(" | ".join([*peaks, slope, f"{seconds:.0f}"]))
+    peaks = [float(memory[done <= mark].max()) for mark in MARKS if mark <= clips]
+    print(json.dumps({"peaks": peaks, "most": float(memory.max()), "slope": slope(done, memory), "seconds": seconds}))
     workers.end()
+
+
+def slope(done: np.ndarray, memory: np.ndarray) -> float | None:
+    """kB a clip from `SETTLED` clips on; None where there were fewer."""
+    settled = done >= SETTLED
+    return float(1e3 * np.polyfit(done[settled], memory[settled], 1)[0]) if settled.sum() > 1 else None
 
 
 def main() -> None:
@@ -132,7 +137,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clips", type=int, default=MARKS[-1])
     parser.add_argument("--shard", type=int, default=SHARD, help="clips of a shard")
-    parser.add_argument("--way", choices=WAYS, help="one alone; both if left out")
+    parser.add_argument("--way", choices=WAYS, help="one alone; all if left out")
     options = parser.parse_args()
     os.environ |= {"RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1"}
     marks = [mark for mark in MARKS if mark <= options.clips]
@@ -143,14 +148,32 @@ def main() -> None:
     print("| --- |" + " ---: |" * (len(marks) + 2), flush=True)
     with ray_cluster(3) as cluster:
         for way in [options.way] if options.way else WAYS:
-            print(f"| {way} | {one(way, options.clips, options.shard, cluster.store)} |", flush=True)
+            found = one(way, options.clips, options.shard, cluster.store)
+            kb = "-" if found["slope"] is None else f"{found['slope']:.3f}"
+            cells = [way, *(f"{peak:.0f}" for peak in found["peaks"]), kb, f"{found['seconds']:.0f}"]
+            print(f"| {' | '.join(cells)} |", flush=True)
 
 
-def one(way: str, clips: int, size: int, address: str) -> str:
-    """What a new process measures."""
+def one(way: str, clips: int, size: int, address: str) -> dict[str, Any]:
+    """What new processes measure: one, or one for each shard."""
+    if way == "drivers":
+        return drivers(clips, size, address)
     call = f"from {__spec__.name} import measure; measure({way!r}, {clips}, {size}, {address!r})"
     command = [sys.executable, "-W", "ignore", "-c", call]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    found: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    return found
+
+
+def drivers(clips: int, size: int, address: str) -> dict[str, Any]:
+    """One after the other; a peak is the highest of all drivers until then, the slope that of their peaks."""
+    found = [one("shards", min(size, clips - begun), size, address) for begun in range(0, clips, size)]
+    ends, most = np.minimum(size * np.arange(1, len(found) + 1), clips), np.array([one["most"] for one in found])
+    print(f"  peaks of drivers, MB: {', '.join(f'{value:.0f}' for value in most)}", file=sys.stderr, flush=True)
+    inside = found[0]["peaks"]
+    beyond = [float(most[: np.searchsorted(ends, mark) + 1].max()) for mark in MARKS[len(inside) :] if mark <= clips]
+    return {
+        "peaks": inside + beyond, "slope": slope(ends, most), "seconds": sum(one["seconds"] for one in found),
+    }  # fmt: skip
 
 
 if __name__ == "__main__":
