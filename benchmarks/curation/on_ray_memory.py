@@ -166,9 +166,11 @@ def one(way: str, clips: int, size: int, address: str) -> dict[str, Any]:
 
 def drivers(clips: int, size: int, address: str) -> dict[str, Any]:
     """One after the other; a peak is the highest of all drivers until then, the slope that of their peaks."""
-    found = [one("shards", min(size, clips - begun), size, address) for begun in range(0, clips, size)]
+    found: list[dict[str, Any]] = []
+    for begun in range(0, clips, size):
+        found.append(one("shards", min(size, clips - begun), size, address))
+        print(f"  driver {len(found)}: at most {found[-1]['most']:.0f} MB", file=sys.stderr, flush=True)
     ends, most = np.minimum(size * np.arange(1, len(found) + 1), clips), np.array([one["most"] for one in found])
-    print(f"  peaks of drivers, MB: {', '.join(f'{value:.0f}' for value in most)}", file=sys.stderr, flush=True)
     inside = found[0]["peaks"]
     beyond = [float(most[: np.searchsorted(ends, mark) + 1].max()) for mark in MARKS[len(inside) :] if mark <= clips]
     return {
