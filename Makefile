@@ -30,7 +30,7 @@ $(STAMP): pyproject.toml constraints.txt
 # all, for to find out what fits together takes pip 21 CPU seconds each time.
 $(TESTS): pyproject.toml constraints.txt
 	$(VENV)
-	.venv/bin/pip install --no-compile -c constraints.txt -e ".[dev,deployment-tests,quantise,s3-test]"
+	.venv/bin/pip install --no-compile -c constraints.txt -e ".[dev,deployment-tests,quantise,s3-test,webrtc]"
 	touch $(STAMP) $(TESTS)
 
 $(DOCS): $(STAMP)

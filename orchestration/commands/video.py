@@ -236,6 +236,16 @@ def serve(
     ] = "",
     live_sessions: Annotated[int, typer.Option(min=1, help="live sessions at a time, of all clients")] = 4,
     live_seconds: Annotated[float, typer.Option(min=1, help="how long a live session may last")] = 600.0,
+    live_address: Annotated[
+        str, typer.Option(help="this machine's, that WebRTC sends media from; default the one that a request reached")
+    ] = "",
+    live_ice_server: Annotated[
+        list[str] | None,
+        typer.Option(help="stun:HOST:PORT, turn:HOST:PORT or turns:HOST:PORT; one of each; default none is asked"),
+    ] = None,
+    live_turn_login: Annotated[
+        Path | None, typer.Option(help="file with NAME:PASSWORD at the TURN server, which its owner alone may read")
+    ] = None,
     device: DeviceOption = None,
     quantise: QuantiseOption = None,
     profile: ProfileOption = None,
@@ -244,6 +254,7 @@ def serve(
     need("pip install -c constraints.txt -e '.[serve]'", "python_multipart", "prometheus_client")
     from serving.http.keys import read_keys
     from serving.http.request_limits import Limits
+    from serving.live.ice_servers import check_address, check_ice_servers, read_turn_login
     from serving.live.settings import LiveSettings
     from serving.model_choice import parse_lora
     from serving.versions.canary import CanaryRule
@@ -270,6 +281,9 @@ def serve(
         live_limits=LiveSettings(
             sessions=live_sessions,
             longest=live_seconds,
+            rtc_address=check_address(live_address),
+            ice_servers=check_ice_servers(live_ice_server or []),
+            turn_login=None if live_turn_login is None else read_turn_login(live_turn_login),
             keep_seconds=quota.seconds,
             keep_videos=quota.jobs,
             keep_bytes=quota.size,

@@ -15,13 +15,13 @@ SAMPLES: dict[str, np.dtype[Any]] = {"s16le": np.dtype("<i2"), "f32le": np.dtype
 
 
 class Start(BaseModel):
-    """The first message of a session.
+    """The first message of a session. `sample_rate` and `sample_format` are of the socket: a track's sound says its own.
 
     Attributes:
         model: whom the client means to talk to; "" takes whoever is there.
         image: base64 of a picture.
         prompt: a caption.
-        format: `m4s` is fragmented MP4 with sound; `jpeg` and `png` are single pictures.
+        format: `m4s` is fragmented MP4 with sound; `jpeg` and `png` are single pictures; `rtp`, over WebRTC alone, is tracks of both.
         seed: of the noise.
         sample_rate, sample_format: of binary messages, mono.
         idle: go on in silence while no sound comes.
@@ -36,7 +36,7 @@ class Start(BaseModel):
     model: Annotated[str, Field(max_length=200)] = ""
     image: str
     prompt: Annotated[str, Field(max_length=4000)] = "A person talks."
-    format: Literal["m4s", "jpeg", "png"] = "m4s"
+    format: Literal["m4s", "jpeg", "png", "rtp"] = "m4s"
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     sample_rate: int = RATE
     sample_format: Literal["s16le", "f32le"] = "s16le"
@@ -47,24 +47,32 @@ class Start(BaseModel):
     keep: bool = False
 
 
-def read_start(text: str | None) -> Start:
+def read_start(said: dict[str, Any], rtp: bool = False) -> Start:
     """The first message.
+
+    Args:
+        said: of `read_json`.
+        rtp: it came over WebRTC, where pictures and sound are tracks.
 
     Raises:
         LiveError: it is none, or asks for what there is not.
     """
-    said = read_json(text)
     if said.get("type") != "session.start":
         raise LiveError(BAD_DATA, f"the first message is session.start, got {str(said.get('type'))[:40]}")
     try:
-        start = Start(**said)
+        start = Start(**({"format": "rtp"} if rtp else {}) | said)
     except ValidationError as error:
         found = error.errors()[0]
         where = ".".join(map(str, found["loc"]))
         code = UNSUPPORTED if where in ("format", "sample_format", "pace") else BAD_DATA
         raise LiveError(code, f"session.start: {where}: {found['msg']}") from error
+    if (start.format == "rtp") != rtp:
+        raise LiveError(UNSUPPORTED, f"format: {start.format} does not go over {'WebRTC' if rtp else 'a socket'}")
     if start.keep and start.format != "m4s":
-        raise LiveError(UNSUPPORTED, f"keep: single pictures are no video to keep; ask for m4s, not {start.format}")
+        what = "tracks are" if rtp else "single pictures are"
+        raise LiveError(UNSUPPORTED, f"keep: {what} no video to keep; ask for m4s over the socket, not {start.format}")
+    if start.pace == "fast" and rtp:
+        raise LiveError(UNSUPPORTED, "pace: over WebRTC pictures go out at the video's own rate")
     if start.sample_rate != RATE:
         raise LiveError(UNSUPPORTED, f"sound is taken at {RATE} Hz, not {start.sample_rate}; resample it first")
     return start

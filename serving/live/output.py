@@ -1,7 +1,8 @@
-"""Pictures and sound as they go out: fragments of one MP4, or single pictures."""
+"""Pictures and sound as they go out: fragments of one MP4, single pictures, or what tracks are encoded from."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from media.segments import AAC_FRAME
 from media.speech.level import RATE
 
 JPEG_QUALITY = 90
+TRACK_RATE = 48_000  # Opus' own
 # No picture waits for a later one; a second is the farthest that a player has to go back.
 LIVE = {"preset": "veryfast", "tune": "zerolatency", "crf": "18", "bf": "0", "threads": "1"}
 
@@ -22,10 +24,10 @@ LIVE = {"preset": "veryfast", "tune": "zerolatency", "crf": "18", "bf": "0", "th
 class Output(Protocol):
     """One session's pictures on their way out."""
 
-    def add(self, pictures: np.ndarray, sound: np.ndarray) -> list[tuple[bytes, int]]:
+    def add(self, pictures: np.ndarray, sound: np.ndarray) -> Sequence[tuple[Any, int]]:
         """Messages, and how many pictures are in each, for `(T, H, W, 3)` uint8 and the `(S,)` samples that go with them."""
 
-    def finish(self) -> list[tuple[bytes, int]]:
+    def finish(self) -> Sequence[tuple[Any, int]]:
         """What is left."""
 
 
@@ -157,6 +159,50 @@ class Pictures:
             yield data.tobytes()
 
 
+@dataclass(frozen=True)
+class Piece:
+    """What a latent became, for tracks.
+
+    Attributes:
+        pictures: frames of yuv420p, BT.601 and limited range, as decoders of WebRTC take them where nothing is said.
+        sound: `(S,)` int16 at `TRACK_RATE`, mono.
+    """
+
+    pictures: list[av.VideoFrame]
+    sound: np.ndarray
+
+
+class Pieces:
+    """Pictures and sound as they are, to be encoded by whoever sends them."""
+
+    def __init__(self) -> None:
+        self._resampler = av.AudioResampler(format="s16", layout="mono", rate=TRACK_RATE)
+
+    def add(self, pictures: np.ndarray, sound: np.ndarray) -> list[tuple[Piece, int]]:
+        """One message for all of them."""
+        frames = [av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24") for image in pictures]
+        frames = [frame.reformat(format="yuv420p", dst_colorspace="ITU601", dst_color_range="MPEG") for frame in frames]
+        return [(Piece(frames, self._resampled(sound)), len(frames))]
+
+    def finish(self) -> list[tuple[Piece, int]]:
+        """The last samples, which the resampler held."""
+        return [(Piece([], _samples(self._resampler.resample(None))), 0)]
+
+    def _resampled(self, sound: np.ndarray) -> np.ndarray:
+        if not len(sound):
+            return np.zeros(0, np.int16)
+        whole = (sound * 2.0**15).round().clip(-(2**15), 2**15 - 1).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(whole[None], format="s16", layout="mono")
+        frame.sample_rate = RATE
+        return _samples(self._resampler.resample(frame))
+
+
+def _samples(frames: Sequence[av.AudioFrame]) -> np.ndarray:
+    return np.concatenate([np.zeros(0, np.int16), *(frame.to_ndarray()[0] for frame in frames)])
+
+
 def output_of(kind: str, fps: float, title: str) -> Output:
     """By the name that a client gives."""
+    if kind == "rtp":
+        return Pieces()
     return FragmentedMp4(fps, title) if kind == "m4s" else Pictures(kind)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,7 +59,7 @@ class LiveSession:
         """`longest`: seconds of video; `keep`: is given every byte that goes out."""
         self.engine, self.start, self.opened, self.longest = engine, start, opened, longest
         self.numbers = LiveNumbers()
-        self.outgoing: asyncio.Queue[tuple[bytes, int] | None] = asyncio.Queue(QUEUE)
+        self.outgoing: asyncio.Queue[tuple[Any, int] | None] = asyncio.Queue(QUEUE)
         self.paused = self.stopped = self.ended = False
         self.sound = _Sound()
         self._changed = asyncio.Event()
@@ -100,6 +100,7 @@ class LiveSession:
         Raises:
             LiveError: no sound came for too long.
         """
+        self._begun = self._went_on = time.monotonic()
         while not self.stopped and not self._over:
             if self.paused:
                 await self._resumed()
@@ -171,7 +172,8 @@ class LiveSession:
     async def _not_too_early(self) -> None:
         """The video's own rate, a little ahead."""
         ahead = self.opened.stream.frames / self.opened.fps - (time.monotonic() - self._begun)
-        over = ahead - self.engine.settings.ahead_seconds
+        # Tracks are played as they come: what is made ahead of them only waits, and stays after a stop.
+        over = ahead - (0.0 if self.start.format == "rtp" else self.engine.settings.ahead_seconds)
         if self.start.pace == "video" and over > 0:
             await self._wait(over)
 
@@ -189,7 +191,7 @@ class LiveSession:
             await self._put(message)
         self._went_on = time.monotonic()
 
-    def _work(self, samples: np.ndarray) -> tuple[list[tuple[bytes, int]], int, float]:
+    def _work(self, samples: np.ndarray) -> tuple[Sequence[tuple[Any, int]], int, float]:
         """One latent, in the model's thread: its messages, its frames, and the seconds that it took."""
         begun, stream = time.perf_counter(), self.opened.stream
         if len(samples):
@@ -205,11 +207,11 @@ class LiveSession:
         self._sent, self._voice = self._sent + len(self._voice[:ahead]), self._voice[ahead:]
         return messages, len(frames), time.perf_counter() - begun
 
-    async def _put(self, message: tuple[bytes, int]) -> None:
+    async def _put(self, message: tuple[Any, int]) -> None:
         """Wait for the client, or, where pictures stand alone, leave out the oldest."""
         if self._keep is not None:
             self._keep(message[0])
-        if self.start.format != "m4s" and self.start.pace == "video" and self.outgoing.full():
+        if self.start.format in ("jpeg", "png") and self.start.pace == "video" and self.outgoing.full():
             dropped = self.outgoing.get_nowait()
             self.numbers.dropped += 0 if dropped is None else dropped[1]
         await self.outgoing.put(message)

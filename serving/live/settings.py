@@ -37,6 +37,9 @@ class LiveSettings:
         ahead_seconds: how far the video may run ahead of the clock, where its sound came at once.
         late_seconds: how long the video waits for sound that is late before it goes on in silence.
         upload_bytes: of a picture or a whole sound; with base64's third more it must fit into one message, of which uvicorn takes 16 MiB.
+        rtc_address: of this machine, that media of WebRTC is sent from; "" takes the one that the client's request reached.
+        ice_servers: URLs of STUN and TURN servers (RFC 7064, RFC 7065), one of each; none are asked where none are named.
+        turn_login: name and password at the TURN server.
         keep_seconds, keep_videos, keep_bytes: of finished videos, how long, how many, and how large together; the oldest go first.
     """
 
@@ -50,6 +53,9 @@ class LiveSettings:
     ahead_seconds: float = 2.0
     late_seconds: float = 0.1
     upload_bytes: int = 11 * 1024**2
+    rtc_address: str = ""
+    ice_servers: tuple[str, ...] = ()
+    turn_login: tuple[str, str] | None = None
     keep_seconds: float = 24 * 3600.0
     keep_videos: int = 200
     keep_bytes: int = 2 * 1024**3

@@ -47,6 +47,27 @@ def test_a_voice_is_spoken_while_it_comes_in(tmp_path):
     assert last["time"] == pytest.approx(3.0, abs=0.25)
 
 
+def test_a_voice_is_spoken_over_webrtc(tmp_path):
+    pytest.importorskip("aiortc", reason="the extra `webrtc` is not installed")
+    shots = Path(os.environ.get("OMNIHUMAN_SCREENSHOTS") or tmp_path)
+    cv2.imwrite(str(tmp_path / "face.png"), cv2.cvtColor(PERSON.frames[-1], cv2.COLOR_RGB2BGR))
+    soundfile.write(tmp_path / "voice.wav", sound(3.0), 16_000)
+    with live_server(tmp_path, LiveSettings()) as server, browser_page(1000, 700) as page:
+        page.goto(f"http://127.0.0.1:{server.port}/live")
+        page.set_input_files("#picture", tmp_path / "face.png")
+        page.set_input_files("#sound", tmp_path / "voice.wav")
+        page.select_option("#way", "webrtc")
+        page.click("#start")
+        page.wait_for_function("document.querySelector('#video').currentTime > 0.5")
+        first = page.evaluate(SAMPLED)
+        page.screenshot(path=shots / "live-webrtc.png")
+        page.wait_for_function("/^[0-9]+ pictures/.test(document.querySelector('#said').textContent)")
+        frames = int(page.text_content("#said").split()[0])
+        page.wait_for_function("!document.querySelector('#start').disabled")
+    assert first["width"] == 256 and first["spread"] > 10
+    assert 44 <= frames <= 56  # 3 s at 16 a second, and the silence until `audio.done`
+
+
 def test_a_start_without_a_picture_says_what_to_choose(tmp_path):
     with live_server(tmp_path, LiveSettings()) as server, browser_page(1000, 700) as page:
         page.goto(f"http://127.0.0.1:{server.port}/live")
