@@ -110,12 +110,15 @@ def serve_page(
             )
         except OSError as error:
             raise VisitorError(f"cannot listen on {host} port {port} ({error}); choose another --port") from error
+        sessions = None
         if live is not None:
             from serving.page_live import LIVE_VIDEOS, add_live_first
 
-            add_live_first(app, live, workspace.var / LIVE_VIDEOS)
+            sessions = add_live_first(app, live, workspace.var / LIVE_VIDEOS)
         print(f"page on {address} ; Ctrl-C ends it", flush=True)
         ended.wait()
+        if sessions is not None:
+            sessions.end_all_from_outside()
         blocks.close()
     return 0
 

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from serving.live.engine import LiveEngine
 from serving.live.metrics import LiveMetrics
 from serving.live.routes import LIVE_VIDEOS, PAGE, add_live
+from serving.live.webrtc_routes import RtcSessions
 
 __all__ = ["LIVE_VIDEOS"]  # for the page, which imports nothing of it before it is asked to
 
@@ -21,9 +22,10 @@ def add_live_tab() -> None:
         )
 
 
-def add_live_first(app: Any, engine: LiveEngine, folder: Path) -> None:
-    """Put the live routes before Gradio's own, one of which takes every name."""
+def add_live_first(app: Any, engine: LiveEngine, folder: Path) -> RtcSessions:
+    """Put the live routes before Gradio's own, one of which takes every name. Gradio's app runs already: end what is returned before it."""
     routes = app.router.routes
     own = len(routes)
-    add_live(app, engine, LiveMetrics(CollectorRegistry(), engine), folder)
+    sessions = add_live(app, engine, LiveMetrics(CollectorRegistry(), engine), folder)
     routes[:] = [*routes[own:], *routes[:own]]
+    return sessions

@@ -8,7 +8,8 @@ everything is timed by the client's clock:
 - behind the voice: how long after its own sound a picture is there, of those after the first, by the latest of a socket's (its player must wait for it) and by the median of a track's.
 
 aiortc hands a picture out when the next one comes. A browser does not wait, so a track's pictures are timed by the next one's arrival less the distance of their timestamps; the time as it is
-stands beside. With `--sync` pictures and sound are replaced by a flash with a tone, and how far apart they come out is printed.
+stands beside. With `--sync` pictures and sound are replaced by a flash with a tone, and how far apart they come out is printed; with `--marks`, in how many sessions of
+each way the invisible mark is read in what the client has decoded.
 """
 
 import argparse
@@ -24,9 +25,10 @@ from statistics import median
 import av
 import numpy as np
 
+from provenance.watermark.find import find
 from serving.live import output
 from serving.live.settings import LiveSettings
-from tests.serving.live import Server, begin, live_server, say, sound
+from tests.serving.live import Server, begin, hear, live_server, rest, say, sound
 from tests.serving.webrtc import Caller, arrivals, call, until
 
 FPS, SECONDS = 16.0, 3.0
@@ -123,11 +125,38 @@ class Flash(output.Pieces):
         return super().add(white, tone.astype(np.float32))
 
 
+def mark_by_socket(server: Server, seed: int) -> float:
+    """The finder's score in one session's fragments."""
+    with server.connect() as socket:
+        begin(socket, seed=seed, pace="fast")
+        hear(socket, sound(SECONDS))
+        say(socket, "audio.done")
+        parts, _ = rest(socket)
+    with av.open(io.BytesIO(b"".join(data for _, data in parts))) as file:
+        return _score([frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)])
+
+
+async def mark_by_webrtc(server: Server, seed: int) -> float:
+    """The finder's score in one session's track."""
+    async with call(server, sound(SECONDS), seed=seed) as caller:
+        await asyncio.sleep(SECONDS)
+        caller.say("audio.done")
+        await caller.ended()
+    return _score([frame.to_ndarray(format="rgb24") for _, frame in caller.frames])
+
+
+def _score(pictures: list[np.ndarray]) -> float:
+    """NaN where no mark is read."""
+    found = find(pictures)
+    return found.score if found.marked else float("nan")
+
+
 def main() -> None:
     """Print the median and the range of each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--sync", action="store_true", help="how far sound and pictures are apart, instead")
+    parser.add_argument("--marks", action="store_true", help="in how many sessions the invisible mark is read, instead")
     given = parser.parse_args()
     if given.sync:
         output.Pieces = Flash  # type: ignore[misc]
@@ -135,6 +164,13 @@ def main() -> None:
         if given.sync:
             offsets = [asyncio.run(apart(server)) for _ in range(given.rounds)]
             _print("sound after pictures", offsets)
+            return
+        if given.marks:
+            for seed in range(given.rounds):
+                scores = mark_by_socket(server, seed), asyncio.run(mark_by_webrtc(server, seed))
+                print(
+                    f"seed {seed}: socket {scores[0]:.1f}, WebRTC {scores[1]:.1f} standard deviations (nan: not read)"
+                )
             return
         by_socket(server), asyncio.run(by_webrtc(server))  # the first of a process is slower
         rounds = [(by_socket(server), asyncio.run(by_webrtc(server))) for _ in range(given.rounds)]

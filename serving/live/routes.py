@@ -1,4 +1,4 @@
-"""`WS /v1/realtime/video`: the socket of a live session, and the finished videos of those that kept theirs."""
+"""`WS /v1/realtime/video`: the socket of a live session, WebRTC beside it, and the finished videos of those that kept theirs."""
 
 import re
 from pathlib import Path
@@ -14,16 +14,16 @@ from serving.live.finished import forget_old, own_folder
 from serving.live.metrics import LiveMetrics
 from serving.live.web_socket import SocketConnection
 from serving.live.webrtc_routes import PLACE as RTC_PLACE
-from serving.live.webrtc_routes import add_webrtc, webrtc_there
+from serving.live.webrtc_routes import RtcSessions, add_webrtc, webrtc_there
 
 PLACE, PAGE = "/v1/realtime/video", "/live"
 LIVE_VIDEOS = "live_videos"  # below var/: finished videos of sessions that kept theirs
 
 
-def add_live(app: FastAPI, engine: LiveEngine, metrics: LiveMetrics, folder: Path) -> None:
-    """Add the socket, WebRTC, a page that speaks to both, and `GET` for kept videos, which lie in `folder`."""
+def add_live(app: FastAPI, engine: LiveEngine, metrics: LiveMetrics, folder: Path) -> RtcSessions:
+    """Add the socket, WebRTC, a page that speaks to both, and `GET` for kept videos, which lie in `folder`; returns what runs over WebRTC."""
     forget_old(folder, engine.settings)
-    add_webrtc(app, engine, metrics, folder)
+    sessions = add_webrtc(app, engine, metrics, folder)
 
     @app.websocket(PLACE)
     async def live(socket: WebSocket) -> None:
@@ -46,3 +46,5 @@ def add_live(app: FastAPI, engine: LiveEngine, metrics: LiveMetrics, folder: Pat
         if not re.fullmatch(r"live-[0-9a-f]{32}", name) or not path.is_file():
             raise HTTPException(404, f"no video {name}")
         return FileResponse(path, media_type="video/mp4", filename=path.name)
+
+    return sessions

@@ -202,6 +202,7 @@ class RtcConnection(Connection):
         with suppress(MediaStreamError):
             while self._failed is None:
                 frame = await track.recv()
+                assert isinstance(frame, av.AudioFrame) and frame.pts is not None
                 lost = 0 if expected is None else frame.pts - expected
                 expected = frame.pts + frame.samples
                 frame.pts = None

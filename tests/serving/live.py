@@ -29,6 +29,7 @@ from serving.live.engine import LiveEngine
 from serving.live.metrics import LiveMetrics
 from serving.live.routes import PLACE, add_live
 from serving.live.settings import LiveSettings
+from serving.live.webrtc_routes import RtcSessions
 from serving.model_choice import LoadedModel
 from training.stages.model import build_transformer
 
@@ -56,8 +57,8 @@ def streaming_model() -> LoadedModel:
 class Server:
     """What a test asks of the server beside its socket."""
 
-    def __init__(self, engine: LiveEngine, registry: CollectorRegistry, port: int):
-        self.engine, self.registry, self.port = engine, registry, port
+    def __init__(self, engine: LiveEngine, registry: CollectorRegistry, port: int, rtc: RtcSessions):
+        self.engine, self.registry, self.port, self.rtc = engine, registry, port, rtc
 
     def number(self, name: str, **labels: str) -> float:
         return self.registry.get_sample_value(name, labels) or 0.0
@@ -77,7 +78,7 @@ def live_server(home: Path, settings: LiveSettings, keys: Any = None, limits: Li
     registry, app = CollectorRegistry(), FastAPI()
     app.add_middleware(Clients, keys=keys, sending=4)
     app.add_middleware(SameOrigin)
-    add_live(app, engine, LiveMetrics(registry, engine), home / "live")
+    rtc = add_live(app, engine, LiveMetrics(registry, engine), home / "live")
     listening = listen("127.0.0.1", 0)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
@@ -85,7 +86,7 @@ def live_server(home: Path, settings: LiveSettings, keys: Any = None, limits: Li
     try:
         while not server.started:
             time.sleep(0.01)
-        yield Server(engine, registry, listening.getsockname()[1])
+        yield Server(engine, registry, listening.getsockname()[1], rtc)
     finally:
         server.should_exit = True
         thread.join(10)

@@ -444,6 +444,33 @@ def test_without_the_extra_it_says_what_to_install(server, monkeypatch):
     )
 
 
+def test_a_server_that_ends_ends_its_sessions(tmp_path):
+    async def talk(server) -> Caller:
+        caller = Caller(server, sound(5.0))
+        await caller.begin()
+        await until(lambda: caller.frames)
+        return caller
+
+    loop = asyncio.new_event_loop()
+    with live_server(tmp_path, LiveSettings()) as server:
+        caller = loop.run_until_complete(talk(server))
+    assert server.engine.open_sessions.total() == 0
+    loop.run_until_complete(until(lambda: caller.channel.readyState == "closed"))
+    loop.run_until_complete(caller.close())
+    loop.close()
+
+
+def test_whoever_runs_the_server_can_end_its_sessions(server):
+    async def talk() -> None:
+        async with call(server, sound(5.0), idle=True) as caller:
+            await until(lambda: caller.frames)
+            await asyncio.to_thread(server.rtc.end_all_from_outside)
+            assert server.engine.open_sessions.total() == 0
+            await until(lambda: caller.channel.readyState == "closed")
+
+    asyncio.run(talk())
+
+
 def held() -> dict[str, int]:
     """Peers, tasks, threads but the loops' pools, and open sockets of this process."""
     gc.collect()
