@@ -2,7 +2,7 @@
 # aiortc: a received picture is handed out when the next one comes, and the last one of a track never.
 #
 # aiortc 1.16.0, aioice 0.13.0, PyAV 18.1.0, Python 3.11.
-# Six pictures are sent at four a second. RTP's marker bit says which packet is a picture's last (RFC 3551, 4.1; RFC 7741 for VP8), and browsers go by it; aiortc's jitter buffer
+# Six pictures are sent at four a second. RTP's marker bit says which packet is a picture's last (RFC 3551, 5; RFC 7741 for VP8), and browsers go by it; aiortc's jitter buffer
 # waits for a packet of another timestamp. Whoever measures latency with it measures one picture more, whoever counts pictures finds one less.
 #
 #   sent 6, received 5

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from fractions import Fraction
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 import av
@@ -16,9 +16,16 @@ from aiortc.mediastreams import MediaStreamError
 
 from serving.live.candidates import candidates_on
 from serving.live.webrtc_routes import PLACE
-from tests.serving.live import Server, picture
+from tests.serving.live import picture
 
 PACKET = 320  # 20 ms
+
+
+class Reached(Protocol):
+    """Where a server is found on loopback."""
+
+    @property
+    def port(self) -> int: ...
 
 
 class Voice(MediaStreamTrack):
@@ -58,7 +65,7 @@ class Caller:
         heard: the same of sound.
     """
 
-    def __init__(self, server: Server, samples: np.ndarray | None):
+    def __init__(self, server: Reached, samples: np.ndarray | None):
         self.server, self.voice = server, Voice(samples)
         self.peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.channel = self.peer.createDataChannel("events")
@@ -126,7 +133,7 @@ class Caller:
 
 
 @asynccontextmanager
-async def call(server: Server, samples: np.ndarray | None, **settings: Any) -> AsyncIterator[Caller]:
+async def call(server: Reached, samples: np.ndarray | None, **settings: Any) -> AsyncIterator[Caller]:
     caller = Caller(server, samples)
     try:
         await caller.begin(**settings)
