@@ -41,10 +41,9 @@ class Playout:
 
     def add(self, piece: Piece) -> None:
         """Take what a latent became; what has waited for too long is left out, with its sound."""
-        now = self._now()
         if self._origin is not None and piece.pictures and not self._pictures:
             # Too late: all that follows is later. Not where the loop wakes late, which would put off a little more each time.
-            self._origin = max(self._origin, now - round(self._made * self._frame))
+            self._origin = max(self._origin, self._begin() - round(self._made * self._frame))
         self._pictures.extend((self._made + index, picture) for index, picture in enumerate(piece.pictures))
         self._made += len(piece.pictures)
         missed = min(self._missed, len(piece.sound))
@@ -52,7 +51,7 @@ class Playout:
         self._sound = np.concatenate([self._sound, piece.sound[missed:]])
         self._pieces += 1
         if self._origin is None and self._pieces > 1:
-            self._origin = now
+            self._origin = self._begin()
         if len(self._pictures) * self._frame > MOST_SECONDS * TRACK_RATE:
             self._leave_out(len(self._pictures) - round(LEFT_SECONDS * TRACK_RATE / self._frame))
         self._changed.set()
@@ -60,7 +59,7 @@ class Playout:
     def finish(self) -> None:
         """Nothing more will come."""
         self._over = True
-        self._origin = self._now() if self._origin is None else self._origin
+        self._origin = self._begin() if self._origin is None else self._origin
         self._changed.set()
 
     def clear(self) -> None:
@@ -95,8 +94,8 @@ class Playout:
     async def sound(self) -> av.AudioFrame:
         """The next packet, at its time: what belongs to the pictures that are there, else silence."""
         tick = self._packets * PACKET
-        self._packets += 1
         await asyncio.sleep(max(0.0, (tick - self._now()) / TRACK_RATE))
+        self._packets += 1
         packet = av.AudioFrame.from_ndarray(self._heard_from(tick)[None], format="s16", layout="mono")
         packet.pts, packet.time_base, packet.sample_rate = tick, Fraction(1, TRACK_RATE), TRACK_RATE
         return packet
@@ -120,6 +119,10 @@ class Playout:
         self._heard += count
         self._missed += count - len(taken)
         return taken
+
+    def _begin(self) -> int:
+        """The next tick at which nothing has gone out: of a packet on its way the rest is silence, and sound that belongs there would be lost."""
+        return max(self._now(), self._packets * PACKET)
 
     def _due(self, index: int) -> int:
         return self._now() if self._origin is None else self._origin + round(index * self._frame)

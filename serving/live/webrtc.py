@@ -116,14 +116,27 @@ class RtcConnection(Connection):
                 raise ClientGoneError
             await self.heed(session, read_json(_text(said)))
 
-    async def send_media(self, session: LiveSession) -> None:
-        """What is made, into the tracks."""
-        while (message := await session.outgoing.get()) is not None:
-            self._playout.add(message[0])
-            session.numbers.chunks += 1
-        self._playout.finish()
+    async def heed(self, session: LiveSession, said: dict[str, Any]) -> None:
+        """As for every way, and what waits is not shown after a stop."""
+        await super().heed(session, said)
         if session.stopped:
             self._playout.clear()
+
+    def stop(self) -> bool:
+        """As the client's `session.stop`; False where there is nothing to stop yet."""
+        if self.session is None:
+            return False
+        self.session.control("session.stop")
+        self._playout.clear()
+        return True
+
+    async def send_media(self, session: LiveSession) -> None:
+        """What is made, into the tracks; but for the latent that was under way when the client asked to stop."""
+        while (message := await session.outgoing.get()) is not None:
+            if not session.stopped:
+                self._playout.add(message[0])
+                session.numbers.chunks += 1
+        self._playout.finish()
         await self._playout.played()
 
     async def say(self, said: dict[str, Any]) -> None:

@@ -50,8 +50,7 @@ class RtcSessions:
         session, task = self._running.get(name, (None, None))
         if session is None or task is None or session.client != client:
             return False
-        if session.session is not None:
-            session.session.control("session.stop")
+        if session.stop():
             await asyncio.wait({task}, timeout=END_SECONDS)
         if not task.done():
             task.cancel()

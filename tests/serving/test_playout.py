@@ -56,9 +56,15 @@ class Shown:
         watching.cancel()
 
     def sound_of(self, index: int) -> int:
-        """The tick at which the sound of a picture began to go out."""
+        """The tick of a picture's sound, by the first of it that went out."""
         samples = np.concatenate(self.sound)
-        return int(np.flatnonzero(samples >= index * FRAME // 10)[0])
+        first = int(np.flatnonzero(samples >= index * FRAME // 10)[0])
+        return first - (10 * int(samples[first]) - index * FRAME)
+
+    def whole(self) -> bool:
+        """Whether the sound went out from its first to its last sample, with nothing but silence between."""
+        heard = np.concatenate(self.sound)
+        return set(np.diff(heard[heard > 0])) <= {0, 1}
 
 
 def test_pictures_go_out_at_the_videos_rate_with_their_own_sound():
@@ -66,7 +72,7 @@ def test_pictures_go_out_at_the_videos_rate_with_their_own_sound():
     ticks, which = zip(*shown.pictures, strict=True)
     assert which == tuple(range(9))
     assert ticks[0] < 0.05 * TRACK_RATE  # the first at once, the second when the sound has lasted a picture
-    assert set(np.diff(ticks[1:])) == {FRAME}
+    assert set(np.diff(ticks[1:])) == {FRAME} and shown.whole()
     for index in (1, 4, 8):
         assert abs(shown.sound_of(index) - ticks[index]) <= 10
 
@@ -76,6 +82,7 @@ def test_where_pictures_come_late_the_sound_waits_with_them():
     ticks = dict((which, tick) for tick, which in shown.pictures)
     assert ticks[5] >= 0.6 * TRACK_RATE - 48 and ticks[5] - ticks[4] > 2 * FRAME
     assert abs(shown.sound_of(5) - ticks[5]) <= 10
+    assert shown.whole()
     samples = np.concatenate(shown.sound)
     assert not samples[ticks[5] - FRAME : ticks[5] - 20].any()  # silence while the picture stands
 
