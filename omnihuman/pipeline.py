@@ -1,6 +1,6 @@
 """`OmniHumanPipeline`: prompt, reference image, sound and keypoints in, video frames out."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from omnihuman.errors import InputError, MissingWeights, reading_weights
 from omnihuman.guidance import OmniHumanGuidance
 from omnihuman.sampling import StepEnd, build_scheduler
 from omnihuman.saved_encoders import load_encoders
+from omnihuman.streaming.decoder import with_stream_decoder
 from omnihuman.streaming.stream import stream_latents
 from omnihuman.talking import OmniHumanOutput, Talking
 from omnihuman.wan.lora import LoraLoading
@@ -268,7 +269,10 @@ def _step_end(callback: StepEnd | None, tensors: Sequence[str]) -> StepEnd | Non
 
 
 def build_pipeline(
-    profile: Profile, transformer: str | Path | OmniHumanModel, num_inference_steps: int
+    profile: Profile,
+    transformer: str | Path | OmniHumanModel,
+    num_inference_steps: int,
+    streaming: Mapping[str, Any] | None = None,
 ) -> OmniHumanPipeline:
     """Join a checkpoint's transformer with the profile's frozen encoders.
 
@@ -276,6 +280,7 @@ def build_pipeline(
         profile: names the encoders.
         transformer: a diffusers folder (`config.json` beside the safetensors) or a model.
         num_inference_steps: what the pipeline samples with by default; 1 for a student, whose few steps are not shifted.
+        streaming: of a streaming student, what its training put down (`omnihuman.streaming.settings.Streaming`); its autoencoder is the one for streams.
 
     Raises:
         MissingWeights: the checkpoint folder does not exist.
@@ -286,6 +291,8 @@ def build_pipeline(
         transformer = load_transformer(transformer)
     autoencoder = load_autoencoder(resolve_source(profile.encoders.autoencoder))
     check_grid(autoencoder, profile.transformer.latent_channels, profile.video.stride, profile.encoders.autoencoder)
+    if streaming:
+        autoencoder = with_stream_decoder(profile, autoencoder)
     sources = profile.encoders.texts
     transformer.check_texts(len(sources))
     width = transformer.text_width(transformer.config)
@@ -304,6 +311,7 @@ def build_pipeline(
         text_tokens=profile.encoders.text_tokens,
         pose_keypoints=list(profile.transformer.pose_keypoints),
         guidance_scale=1.0 if num_inference_steps == 1 else profile.evaluation.guidance_scale,
+        streaming=dict(streaming or {}),
         **text.modules(),
     )
 

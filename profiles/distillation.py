@@ -124,7 +124,7 @@ class AdversarialConfig(Strict):
     @model_serializer(mode="wrap")
     def _as_before(self, values: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """How an update is cut into passes goes unsaid where nothing is asked for: what was made before stays current."""
-        unsaid = (("micro_batch", None), ("sequence_parallel", None), ("stacked", True))
+        unsaid = (("micro_batch", None), ("sequence_parallel", None), ("stacked", True), ("autoencoder", None))
         return {key: value for key, value in values(self).items() if (key, value) not in unsaid}
 
 
@@ -141,6 +141,8 @@ class StreamingConfig(AdversarialConfig):
         distillation_weight: of the squared distance to the parent's video, beside the discriminator's word, in a video's first window.
         rounds: a video is trained on so many windows after its first, on the state that those before it left; which one is drawn.
         disturbed: share of samples whose past is spoiled before the student goes on from it.
+        autoencoder: source of what a stream is decoded with, where that is not `encoders.autoencoder`: the same encoder, and a decoder trained on latents in a
+            row (training/recipes/stream_decoder.py). A registered streaming student carries it; windows never see it.
     """
 
     window: Annotated[int, Field(ge=2)] = 5
@@ -151,6 +153,7 @@ class StreamingConfig(AdversarialConfig):
     distillation_weight: Annotated[float, Field(ge=0.0)] = 0.0
     rounds: Annotated[int, Field(ge=0)] = 2
     disturbed: Ratio = 0.25
+    autoencoder: str | None = None
     objective: Literal["non_saturating", "relativistic"] = "relativistic"
     timestep_shift: Annotated[float, Field(gt=0.0)] = 1.0
 

@@ -303,8 +303,7 @@ def _joined(profile: Profile, checkpoint: Checkpoint) -> LoadedModel:
         )
     steps = 1 if checkpoint.one_step else profile.evaluation.teacher_steps
     with _as_generate_error(folder):
-        pipeline = build_pipeline(profile, folder / TRANSFORMER, steps)
-        pipeline.register_to_config(streaming=record.values.get("streaming", {}))
+        pipeline = build_pipeline(profile, folder / TRANSFORMER, steps, record.values.get("streaming"))
     return LoadedModel(pipeline, str(folder), weights_digest(folder / TRANSFORMER), record.snapshot_digest)
 
 

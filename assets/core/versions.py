@@ -99,7 +99,7 @@ def _root_file_version(path: Path) -> str | None:
 
 def configuration(profile: Profile, sections: tuple[str, ...]) -> dict[str, Any]:
     """The values under dotted profile keys. `encoders` brings the digests of the weights along, `curation.scores` those of the
-    scores that have some."""
+    scores that have some, `streaming` that of what streams are decoded with."""
     values = profile.model_dump(mode="json")
     found: dict[str, Any] = {}
     for section in sections:
@@ -109,6 +109,8 @@ def configuration(profile: Profile, sections: tuple[str, ...]) -> dict[str, Any]
         found[section] = value
     if "encoders" in sections:
         found["weights"] = {name: source_version(source) for name, source in profile.encoders.named.items()}
+    if "streaming" in sections and profile.streaming is not None and profile.streaming.autoencoder is not None:
+        found["stream_weights"] = source_version(profile.streaming.autoencoder)
     if "curation.scores" in sections and (weights := score_weights(profile)):
         found["score_weights"] = weights
     return found

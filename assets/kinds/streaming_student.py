@@ -52,11 +52,10 @@ def make_streaming_student(execution: Execution) -> Metadata:
 
 
 def streaming_pipeline(workspace: Workspace) -> OmniHumanPipeline:
-    """The asset's weights with the profile's frozen encoders, and how they stream."""
+    """The asset's weights with the profile's frozen encoders and its decoder for streams, and how they stream."""
     folder = workspace.data(NAME)
-    pipeline = build_pipeline(workspace.profile, folder / TRANSFORMER, 1)
-    pipeline.register_to_config(streaming=ProductRecord.read(folder).require("streaming"))
-    return pipeline
+    streaming = ProductRecord.read(folder).require("streaming")
+    return build_pipeline(workspace.profile, folder / TRANSFORMER, 1, streaming)
 
 
 def register_streaming(workspace: Workspace, decision: Decision) -> int:

@@ -2,6 +2,8 @@
 
 True latents of rendered puppets: each window of 17 frames is encoded by itself, as trainings see it, so nothing but decoding can differ along a video. "alone" decodes
 each window as a video of its own, "in a row" all latents as one video, as a stream does; "after the four before" each latent at the end of a video of five.
+"encoded whole" decodes in a row what the encoder makes of the whole video. A line before the table says how far a window's last latent, and its others, are from those:
+each latent of a streaming student stands where a window's last stood in training.
 """
 
 import argparse
@@ -32,8 +34,30 @@ def decoded(autoencoder: torch.nn.Module, windows: list[Tensor]) -> Iterator[tup
     yield "after the four before", np.concatenate(parts, axis=1)
 
 
+def shown(windows: int) -> Iterator[tuple[str, range]]:
+    """The first two by themselves, those until the sixth, and, of more than six, the last quarter of all."""
+    yield from ((str(number + 1), range(number, number + 1)) for number in range(min(2, windows)))
+    if windows > 2:
+        yield f"3 to {min(6, windows)}", range(2, min(6, windows))
+    if windows > 6:
+        yield "last quarter", range(windows - windows // 4, windows)
+
+
+def distances(autoencoder: torch.nn.Module, pixels: Tensor, whole: Tensor) -> dict[str, float]:
+    """Root mean square distance, from latents of the whole video, of those that windows have which begin after it: their last, and those between."""
+    last, between = [], []
+    for latent in range(5, whole.shape[2]):
+        encoded = (
+            encode_video(autoencoder, pixels[:, :, 4 * latent - 16 : 4 * latent + 1])
+            - whole[:, :, latent - 4 : latent + 1]
+        )
+        last.append(encoded[:, :, 4].float().square().mean())
+        between.append(encoded[:, :, 1:4].float().square().mean())
+    return {name: float(torch.stack(part).mean().sqrt()) for name, part in (("last", last), ("between", between))}
+
+
 def main() -> None:
-    """Print a row for each way and each window."""
+    """Print a row for each way and part of the video."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("autoencoder", nargs="?", default="profile:laptop/autoencoder")
     parser.add_argument("--clips", type=int, default=8)
@@ -44,16 +68,24 @@ def main() -> None:
     starts = range(0, arguments.windows * (WINDOW - 1), WINDOW - 1)
     people = [render(SEED + clip, frames=starts[-1] + WINDOW) for clip in range(arguments.clips)]
     truth = np.stack([person.frames for person in people])
-    windows = [encode_video(autoencoder, to_pixels(torch.from_numpy(truth[:, s : s + WINDOW]))) for s in starts]
+    pixels = to_pixels(torch.from_numpy(truth))
+    windows = [encode_video(autoencoder, pixels[:, :, s : s + WINDOW]) for s in starts]
+    encoded = encode_video(autoencoder, pixels)
+    whole = to_frames(decode_video(autoencoder, encoded)).numpy()
+    apart = distances(autoencoder, pixels[:, :, : 2 * WINDOW + 7], encoded[:, :, :11])
+    print(
+        f"latents of windows against those of the video encoded whole, rms of values whose standard deviation is {encoded.float().std():.2f}: "
+        f"a window's last {apart['last']:.3f}, its second to fourth {apart['between']:.3f}\n"
+    )
     print("| decoded | window | |mean colour - truth's|, of 1 | |pixel - truth's|, of 1 | detail / truth |")
     print("| --- | ---: | ---: | ---: | ---: |")
-    for way, frames in decoded(autoencoder, windows):
-        for number, start in enumerate(starts):
-            part = slice(start + 1, start + WINDOW)
+    for way, frames in (*decoded(autoencoder, windows), ("in a row, encoded whole", whole)):
+        for number, those in shown(arguments.windows):
+            part = slice(starts[those[0]] + 1, starts[those[-1]] + WINDOW)
             difference = (frames[:, part].astype(np.float32) - truth[:, part]) / 255
-            colour = np.abs(difference.mean(axis=(1, 2, 3))).mean()
+            colour = np.abs(difference.reshape(len(frames), len(those), WINDOW - 1, -1, 3).mean(axis=(2, 3))).mean()
             detail = high_frequency_energy(frames[:, part]).sum() / high_frequency_energy(truth[:, part]).sum()
-            print(f"| {way} | {number + 1} | {colour:.4f} | {np.abs(difference).mean():.4f} | {detail:.2f} |")
+            print(f"| {way} | {number} | {colour:.4f} | {np.abs(difference).mean():.4f} | {detail:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

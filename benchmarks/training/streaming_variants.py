@@ -100,8 +100,7 @@ def student_of(home: Path, profile: str, variant: str, seed: int) -> Path:
 def measure(workspace: Workspace, folder: Path, variant: str, seed: int, clips: int, seconds: float) -> Measured:
     """Short, long and spoiled."""
     profile = workspace.profile
-    pipeline = build_pipeline(profile, folder / TRANSFORMER, 1)
-    pipeline.register_to_config(streaming=ProductRecord.read(folder).require("streaming"))
+    pipeline = build_pipeline(profile, folder / TRANSFORMER, 1, ProductRecord.read(folder).require("streaming"))
     (short,) = (row for row in json.loads((folder / SCORES).read_text())["rows"] if row["made"] == STUDENT)
     frames, first = profile.video.frames, profile.evaluation.seed
     segments = segments_of(seconds, frames, profile.video.fps)

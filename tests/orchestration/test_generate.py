@@ -17,13 +17,13 @@ from assets.core.workspace import Workspace
 from media import encode_clip, probe_clip, read_audio, sha256_of_file, write_atomically
 from media.decode import decode_clip
 from media.speech.length import fitted
-from omnihuman.autoencoder import with_narrower_decoder
+from omnihuman.autoencoder import load_autoencoder, with_narrower_decoder
 from omnihuman.conditions.activation import ConditionError
 from omnihuman.digests import weights_digest
 from omnihuman.exports import read_provenance
 from omnihuman.pipeline import build_pipeline
 from orchestration.commands import cli
-from profiles import load_profile
+from profiles import load_profile, resolve_source
 from profiles.conditions import FILES
 from puppets import PuppetKeypoints, measure, render
 from serving import inputs
@@ -355,6 +355,29 @@ def test_a_trainings_folder_is_a_model_too(workspace, folder, tmp_path, kind, st
     (place / "record.json").write_text(json.dumps(record | {"profile": "wan2.1-1.3b"}))
     with pytest.raises(GenerateError, match="trained with profile wan2.1-1.3b"):
         load_model(workspace, str(place))
+
+
+def test_what_streams_is_decoded_as_a_stream_from_a_trainings_folder_and_from_the_registry(folder, tmp_path):
+    """No way in loses the decoder for streams, and a student of windows has the profile's own."""
+    sources = (PROFILE.streaming.autoencoder, PROFILE.encoders.autoencoder)
+    streaming, windows = (load_autoencoder(resolve_source(source)) for source in sources)
+    workspace, place = Workspace(tmp_path, PROFILE), tmp_path / "data" / "streaming_student"
+    workspace.var.mkdir()
+    shutil.copytree(folder / "transformer", place / "transformer")
+    record = {"name": place.name, "kind": "streaming", "profile": PROFILE.name, "snapshot_digest": "b" * 64}
+    said = {"streaming": {"window": 5, "lookahead": 2, "sink": True}}
+    (place / "record.json").write_text(json.dumps(record | said))
+    trained = load_model(workspace, str(place), keep_dtype=True)
+    trained.pipeline.save_pretrained(tmp_path / "whole", safe_serialization=True)
+    workspace.registry.register("omnihuman-streaming-student", tmp_path / "whole")
+    for found in (trained, load_model(workspace, "models:/omnihuman-streaming-student/1")):
+        assert found.pipeline.config.streaming == said["streaming"]
+        drawing = found.pipeline.vae.decoder.conv_in.weight
+        assert drawing.equal(streaming.decoder.conv_in.weight.to(drawing))
+        assert not drawing.equal(windows.decoder.conv_in.weight.to(drawing))
+    (place / "record.json").write_text(json.dumps(record | {"kind": "adversarial"}))
+    drawing = load_model(workspace, str(place)).pipeline.vae.decoder.conv_in.weight
+    assert drawing.equal(windows.decoder.conv_in.weight.to(drawing))
 
 
 def test_guidance_is_written_as_scales():

@@ -11,15 +11,17 @@ import multiprocessing
 import os
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKLWan
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from media.weights import fill
 from omnihuman.autoencoder import (
@@ -58,35 +60,53 @@ class AutoencoderRecipe:
     warmup: int = 50
 
 
-def _render_clip(seed: int) -> np.ndarray:
-    return render(seed, frames=17).frames
+def _render_clip(seed: int, frames: int) -> np.ndarray:
+    return render(seed, frames=frames).frames
 
 
-def _corpus(seed: int, clips: int) -> Tensor:
-    """`(clips, 17, 64, 64, 3)` uint8, rendered on all cores, by processes of a server without torch's threads: forking those can deadlock."""
+def render_corpus(seed: int, clips: int, frames: int = 17) -> Tensor:
+    """`(clips, frames, 64, 64, 3)` uint8, rendered on all cores, by processes of a server without torch's threads: forking those can deadlock."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["puppets"])
+    drawing = partial(_render_clip, frames=frames)
     with ProcessPoolExecutor(os.cpu_count(), context) as pool:
-        return torch.from_numpy(np.stack(list(pool.map(_render_clip, range(seed, seed + clips), chunksize=16))))
+        return torch.from_numpy(np.stack(list(pool.map(drawing, range(seed, seed + clips), chunksize=16))))
+
+
+def weighted_l1(decoded: Tensor, pixels: Tensor, mouth_weight: float, saturation_weight: float) -> Tensor:
+    """Mean of |decoded - pixels|, both `(B, 3, T, 64, 64)` in [-1, 1], weighted by where a mouth is and by what is saturated."""
+    weight = torch.ones(pixels.shape[-2:])
+    weight[MOUTH_WINDOW] = mouth_weight
+    saturation = (pixels.amax(dim=1, keepdim=True) - pixels.amin(dim=1, keepdim=True)) / 2
+    weight = weight + saturation_weight * (saturation > 0.55)
+    return ((decoded.float() - pixels).abs() * (weight / weight.mean())).mean()
+
+
+def rate_scale(step: int, steps: int, warmup: int) -> float:
+    """Factor on the rates: it rises, stands, and from 0.6 of the steps on falls to 0.02."""
+    return min(1.0, (step + 1) / warmup) * min(1.0, 2.5 * (1 - step / steps) + 0.02)
+
+
+def move_average(average: dict[str, Tensor], model: nn.Module, step: int, most: float = 0.99) -> None:
+    """Take the weights of a step, from 0, into their average, which follows sooner at first."""
+    decay = min(most, (step + 1) / (step + 10))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            average[name].lerp_(parameter, 1 - decay)
 
 
 def _loss(model: AutoencoderKLWan, pixels: Tensor, recipe: AutoencoderRecipe, generator: torch.Generator) -> Tensor:
     posterior = model.encode(pixels).latent_dist
     noise = torch.randn(posterior.mean.shape, generator=generator)
     decoded = model.decode(posterior.mean + posterior.std * noise, return_dict=False)[0]
-    weight = torch.ones(pixels.shape[-2:])
-    weight[MOUTH_WINDOW] = recipe.mouth_weight
-    saturation = (pixels.amax(dim=1, keepdim=True) - pixels.amin(dim=1, keepdim=True)) / 2
-    weight = weight + recipe.saturation_weight * (saturation > 0.55)
-    return (
-        (decoded.float() - pixels).abs() * (weight / weight.mean())
-    ).mean() + recipe.kl_weight * posterior.kl().mean()
+    picture = weighted_l1(decoded, pixels, recipe.mouth_weight, recipe.saturation_weight)
+    return picture + recipe.kl_weight * posterior.kl().mean()
 
 
 def train(recipe: AutoencoderRecipe, output: Path) -> None:
     """Train and write `config.json`, `diffusion_pytorch_model.safetensors` and `RECIPE.json` into `output`."""
     torch.manual_seed(recipe.seed)
-    corpus = _corpus(recipe.seed, recipe.clips)
+    corpus = render_corpus(recipe.seed, recipe.clips)
     model = use_fast_layers(AutoencoderKLWan(**LAPTOP_CONFIG, latents_mean=[0.0] * 16, latents_std=[1.0] * 16))
     if recipe.start:
         fill(model, load_autoencoder(recipe.start).state_dict(), recipe.start, "start from the laptop's autoencoder")
@@ -105,17 +125,14 @@ def train(recipe: AutoencoderRecipe, output: Path) -> None:
         frames = recipe.clip_frames[int(progress * len(recipe.clip_frames))]
         chosen = torch.randint(len(corpus), (recipe.batch_frames // frames,), generator=generator)
         start = int(torch.randint(17 - frames + 1, (1,), generator=generator))
-        scale = min(1.0, (step + 1) / recipe.warmup) * min(1.0, 2.5 * (1 - progress) + 0.02)
+        scale = rate_scale(step, recipe.steps, recipe.warmup)
         for group, rate in zip(engine.optimizer.param_groups, base_rates, strict=True):
             group["lr"] = rate * scale
         with torch.autocast("cpu", torch.bfloat16, enabled=computes_in_bfloat16()):
             loss = _loss(model, to_pixels(corpus[chosen, start : start + frames]), recipe, generator)
         engine.backward(loss)
         engine.step()
-        decay = min(0.99, (step + 1) / (step + 10))
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                average[name].lerp_(parameter, 1 - decay)
+        move_average(average, model, step)
         if step % 50 == 0:
             print(f"step {step} frames {frames} loss {loss.item():.4f} {time.time() - started:.0f} s", flush=True)
     with torch.no_grad():
@@ -131,13 +148,18 @@ def _save(model: AutoencoderKLWan, corpus: Tensor, recipe: AutoencoderRecipe, ou
     model.register_to_config(
         latents_mean=latents.mean(dim=(0, 2, 3, 4)).tolist(), latents_std=latents.std(dim=(0, 2, 3, 4)).tolist()
     )
+    save_autoencoder(model, output)
+    command = "deepspeed --num_gpus 1 " + " ".join(a for a in sys.argv if not a.startswith("--local_rank"))
+    before = {"started_from": json.loads((Path(recipe.start) / "RECIPE.json").read_text())} if recipe.start else {}
+    write_record(output, command, recipe, seconds, score(output), **before)
+
+
+def save_autoencoder(model: AutoencoderKLWan, output: Path) -> None:
+    """A diffusers folder in bfloat16."""
     output.mkdir(parents=True, exist_ok=True)
     model.save_config(output)
     weights = {name: value.to(torch.bfloat16).contiguous() for name, value in model.state_dict().items()}
     save_file(weights, output / "diffusion_pytorch_model.safetensors", metadata={"format": "pt"})
-    command = "deepspeed --num_gpus 1 " + " ".join(a for a in sys.argv if not a.startswith("--local_rank"))
-    before = {"started_from": json.loads((Path(recipe.start) / "RECIPE.json").read_text())} if recipe.start else {}
-    write_record(output, command, recipe, seconds, score(output), **before)
 
 
 def score(path: Path, seed: int = 9_000_000, clips: int = 64) -> dict[str, float]:
@@ -148,23 +170,31 @@ def score(path: Path, seed: int = 9_000_000, clips: int = 64) -> dict[str, float
     decoded = torch.cat(
         [to_frames(decode_video(autoencoder, encode_video(autoencoder, to_pixels(part)))) for part in frames.split(8)]
     )
+    return reconstruction(
+        decoded, frames, [p.opening for p in puppets], [p.joints for p in puppets], [p.colours for p in puppets]
+    )
+
+
+def reconstruction(
+    decoded: Tensor,
+    frames: Tensor,
+    openings: Sequence[np.ndarray],
+    joints: Sequence[np.ndarray],
+    colours: Sequence[np.ndarray],
+) -> dict[str, float]:
+    """What `score` returns, of `(B, T, 64, 64, 3)` uint8 beside the true frames, and what each puppet's pixels are to show."""
     error = (decoded.float() - frames.float()).square().mean(dim=(1, 2, 3, 4))
     measured = [measure(clip.numpy()) for clip in decoded]
-    truth = np.concatenate([p.opening for p in puppets])
     distance = np.concatenate(
-        [np.linalg.norm(m.joints - p.joints, axis=-1).ravel() for m, p in zip(measured, puppets, strict=True)]
+        [np.linalg.norm(m.joints - true, axis=-1).ravel() for m, true in zip(measured, joints, strict=True)]
     )
+    mouths, shades = np.concatenate([m.opening for m in measured]), [m.colours.mean(0) for m in measured]
     return {
         "psnr_db": round(float((10 * torch.log10(255.0**2 / error)).mean()), 3),
-        "mouth_correlation": round(float(np.corrcoef(np.concatenate([m.opening for m in measured]), truth)[0, 1]), 4),
+        "mouth_correlation": round(float(np.corrcoef(mouths, np.concatenate(openings))[0, 1]), 4),
         "joint_error_px_median": round(float(np.nanmedian(distance)), 4),
         "missing_joints": round(float(np.mean([m.missing.mean() for m in measured])), 4),
-        "colour_error": round(
-            float(
-                np.mean([np.abs(m.colours.mean(0) - p.colours).mean() for m, p in zip(measured, puppets, strict=True)])
-            ),
-            4,
-        ),
+        "colour_error": round(float(np.abs(np.stack(shades) - np.stack(colours)).mean()), 4),
     }
 
 

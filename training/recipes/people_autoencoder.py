@@ -10,7 +10,6 @@ mouth or a hand, and those weigh more everywhere: an unweighted loss learns them
 
 import argparse
 import json
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -35,7 +34,7 @@ from training.recipes.people_batches import draw_batch
 from training.recipes.people_clips import ClipsOnDisk, rendering
 from training.recipes.people_revival import revive
 from training.recipes.people_schedule import RECIPES, PeopleAutoencoderRecipe, phase_of, rate_at, value_at
-from training.recipes.recipe import start_engine
+from training.recipes.recipe import keep_latest, start_engine
 
 # Wan2.2's layout (shortcuts that average and duplicate, 48 channels, stride 4 x 16 x 16) with patches of 4 pixels instead of 2 and all widths
 # equal: nothing is convolved at more than 32 x 32, where a convolution of 128 x 128 pixels costs least per weight.
@@ -235,20 +234,13 @@ def train(
             export(
                 training.averaged(), clips, work / "snapshot" if training.step < total else output, record, recipe.seed
             )
-            _keep_latest(work)
+            keep_latest(work)
 
 
 def _wait_for_clips(clips: ClipsOnDisk) -> int:
     while not (found := clips.look_again()):
         time.sleep(5)
     return found
-
-
-def _keep_latest(work: Path) -> None:
-    latest = (work / "latest").read_text().strip()
-    for folder in work.glob("step-*"):
-        if folder.name != latest:
-            shutil.rmtree(folder)
 
 
 def main() -> None:

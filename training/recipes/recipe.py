@@ -1,6 +1,7 @@
 """What the recipes of the laptop profile's own small networks share: the engine they train through, and what they leave on record."""
 
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,14 @@ def start_engine(model: nn.Module, optimizer: torch.optim.Optimizer, batch: int)
     start_process_group()
     engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=config)
     return engine
+
+
+def keep_latest(work: Path) -> None:
+    """Of the states that an engine has saved in `work`, remove all but the last whole one."""
+    latest = (work / "latest").read_text().strip()
+    for folder in work.iterdir():
+        if folder.is_dir() and folder.name != latest:
+            shutil.rmtree(folder)
 
 
 def write_record(
