@@ -72,11 +72,12 @@ def main() -> None:
     windows = [encode_video(autoencoder, pixels[:, :, s : s + WINDOW]) for s in starts]
     encoded = encode_video(autoencoder, pixels)
     whole = to_frames(decode_video(autoencoder, encoded)).numpy()
-    apart = distances(autoencoder, pixels[:, :, : 2 * WINDOW + 7], encoded[:, :, :11])
-    print(
-        f"latents of windows against those of the video encoded whole, rms of values whose standard deviation is {encoded.float().std():.2f}: "
-        f"a window's last {apart['last']:.3f}, its second to fourth {apart['between']:.3f}\n"
-    )
+    if arguments.windows > 2:
+        apart = distances(autoencoder, pixels[:, :, :41], encoded[:, :, :11])
+        print(
+            f"latents of windows against those of the video encoded whole, rms of values whose standard deviation is {encoded.float().std():.2f}: "
+            f"a window's last {apart['last']:.3f}, its second to fourth {apart['between']:.3f}\n"
+        )
     print("| decoded | window | |mean colour - truth's|, of 1 | |pixel - truth's|, of 1 | detail / truth |")
     print("| --- | ---: | ---: | ---: | ---: |")
     for way, frames in (*decoded(autoencoder, windows), ("in a row, encoded whole", whole)):

@@ -36,7 +36,7 @@ FINGERPRINTS = {
     "promoted_champion": "1248c62a20f7e42a8c5777e3b53eccf876f55d25e5b7de41a88da5fc65ae3470",
     "laptop_autoencoder": "ceb7101e35747f24c5ee851137773ba858467bde74c2e170b4a3cd4ea4d26251",
     "slim_decoder": "79550de8918cf7760f3d04e8564196a8d37afb00a09b36ad69d7b58363671107",
-    "streaming_student": "c97b474048809f561ecca266f8dcbc4faadf7e6d3605fc207683b76b3155c11d",
+    "streaming_student": "f097bdc204af3e4a545d80340843a68cb241805eba0f3b6803dd87100b3908cf",
 }
 
 

@@ -42,7 +42,9 @@ def stored(folder: str | Path) -> dict[str, torch.Tensor]:
 
 def test_pieces_of_a_row_are_all_its_latents_and_frames_once():
     assert list(pieces_of(9, 4)) == [(slice(0, 5), slice(0, 17)), (slice(5, 9), slice(17, 33))]
-    latents, frames = (np.concatenate([np.arange(129)[part] for part in parts]) for parts in zip(*pieces_of(33, 4), strict=True))
+    latents, frames = (
+        np.concatenate([np.arange(129)[part] for part in parts]) for parts in zip(*pieces_of(33, 4), strict=True)
+    )
     assert (latents == np.arange(33)).all() and (frames == np.arange(129)).all()
     assert StreamDecoderRecipe(frames=129, piece=4).updates_of_a_row == 8
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from diffusers import AutoencoderKLWan
 from torch import Tensor
 
 from media.weights import fill
@@ -59,7 +60,7 @@ class StreamDecoderRecipe:
     seed: int = 7_500_000
     clips: int = 512
     frames: int = 129
-    rows: int = 160
+    rows: int = 320
     batch: int = 4
     piece: int = 4
     windows: float = 0.25
@@ -142,9 +143,9 @@ class StreamDecoderTraining:
         self.engine.save_checkpoint(str(self.work), tag=f"row-{self.row}", client_state=state)
         keep_latest(self.work)
 
-    def averaged(self) -> torch.nn.Module:
+    def averaged(self) -> AutoencoderKLWan:
         """A copy of the autoencoder with the averaged decoder, for inference."""
-        copy = load_autoencoder(resolve_source(self.source), torch.float32)
+        copy: AutoencoderKLWan = load_autoencoder(resolve_source(self.source), torch.float32)
         convolutions = [*flatten_convolutions(copy.post_quant_conv), *flatten_convolutions(copy.decoder)]
         fill(copy, self.average, "the averaged weights", REMEDY)
         restore_convolutions(convolutions)
@@ -162,7 +163,9 @@ def train(recipe: StreamDecoderRecipe, work: Path, output: Path, every: int = 10
             shown = " ".join(f"{loss:.4f}" for loss in losses)
             print(f"row {training.row}/{recipe.rows} losses {shown} {training.seconds:.0f} s", flush=True)
     save_autoencoder(training.averaged(), output)
-    command = f"deepspeed --num_gpus 1 --module training.recipes.stream_decoder --output {output.as_posix()}"
+    command = (
+        f"deepspeed --num_gpus 1 --module training.recipes.stream_decoder --work FOLDER --output {output.as_posix()}"
+    )
     scores = {f"{when} {name}": value for when, part in score(output).items() for name, value in part.items()}
     write_record(output, command, recipe, training.seconds, scores, started_from=SOURCE)
 
