@@ -21,6 +21,7 @@ from omnihuman.deferred_imports import deferring
 from omnihuman.digests import forget_source
 from omnihuman.errors import InputError, MissingWeights, reading_weights
 from omnihuman.placement import computes_in_bfloat16, execution_device
+from profiles import Profile
 
 # diffusers' classes, by what a folder's config.json calls them.
 CLASSES = ("AutoencoderKLWan", "AutoencoderKLHunyuanVideo", "AutoencoderKLHunyuanVideo15", "AutoencoderKL")
@@ -145,10 +146,12 @@ class LatentGrid:
     Attributes:
         channels: of each cell.
         stride: pixels of a cell along either axis.
+        temporal_stride: frames of a cell, but of the first, which is one.
     """
 
     channels: int = 16
     stride: int = 8
+    temporal_stride: int = 4
 
     @classmethod
     def of(cls, autoencoder: Any) -> "LatentGrid":
@@ -156,29 +159,45 @@ class LatentGrid:
         config = autoencoder.config
         if "z_dim" not in config:  # HunyuanVideo's, or the pictures' of Stable Diffusion
             levels = 2 ** (len(config.block_out_channels) - 1)
-            return cls(config.latent_channels, config.get("spatial_compression_ratio", levels))
-        return cls(config.z_dim, (config.patch_size or 1) * 2 ** (len(config.dim_mult) - 1))
+            times = config.get("temporal_compression_ratio", cls.temporal_stride)
+            return cls(config.latent_channels, config.get("spatial_compression_ratio", levels), times)
+        times = 2 ** sum(config.temperal_downsample)
+        return cls(config.z_dim, (config.patch_size or 1) * 2 ** (len(config.dim_mult) - 1), times)
 
     def shape(self, frames: int, height: int, width: int) -> tuple[int, int, int, int]:
         """`(C, F, h, w)` of a clip of 4n+1 frames of so many pixels."""
-        return self.channels, 1 + (frames - 1) // 4, height // self.stride, width // self.stride
+        return self.channels, self.latents(frames), height // self.stride, width // self.stride
+
+    def latents(self, frames: int) -> int:
+        """How many a clip of 4n+1 frames has."""
+        return 1 + (frames - 1) // self.temporal_stride
+
+    def frames(self, latents: int) -> int:
+        """Of the clip that has so many."""
+        return max(0, 1 + (latents - 1) * self.temporal_stride)
 
 
 WAN_GRID = LatentGrid()
 
 
-def check_grid(autoencoder: Any, channels: int, stride: int, source: str) -> None:
+def check_grid(autoencoder: Any, said: LatentGrid, source: str) -> None:
     """Hold what a profile says of latents against the autoencoder that it names.
 
     Raises:
         InputError: they differ; the message names keys and values.
     """
     found = LatentGrid.of(autoencoder)
-    if found != LatentGrid(channels, stride):
+    if found != said:
         raise InputError(
-            f"the latents of {source} have {found.channels} channels and a stride of {found.stride} pixels, and the profile says {channels} and "
-            f"{stride}; set transformer.latent_channels={found.channels} and video.stride={found.stride}, or name another encoders.autoencoder"
+            f"the latents of {source} have {found.channels} channels and a stride of {found.stride} pixels and {found.temporal_stride} frames, and the "
+            f"profile says {said.channels}, {said.stride} and {said.temporal_stride}; set transformer.latent_channels={found.channels}, "
+            f"video.stride={found.stride} and video.temporal_stride={found.temporal_stride}, or name another encoders.autoencoder"
         )
+
+
+def profile_grid(profile: Profile) -> LatentGrid:
+    """What a profile says of latents."""
+    return LatentGrid(profile.transformer.latent_channels, profile.video.stride, profile.video.temporal_stride)
 
 
 def to_pixels(frames: Tensor) -> Tensor:

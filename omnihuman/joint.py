@@ -11,13 +11,12 @@ from torch import Tensor
 CUTOFF = 0.25  # cycles per pixel, half of Nyquist
 LUMA = (0.299, 0.587, 0.114)
 NO_DETAIL = 1e-6
-FRAMES = 4  # of a latent, but for a segment's first, which is one
 MOST = 0.05  # by which levelling changes a frame's detail
 
 
-def dissolve(old: Tensor, new: Tensor) -> Tensor:
-    """`new` `(B, 3, T, H, W)`, levelled, with its first frames mixed with `old` `(B, 3, n, H, W)`, n = 4k+1; n = 0 leaves it as it is."""
-    return mix(old, level(new)) if old.shape[2] else new
+def dissolve(old: Tensor, new: Tensor, stride: int = 4) -> Tensor:
+    """`new` `(B, 3, T, H, W)` of latents of `stride` frames, levelled, with its first frames mixed with `old` `(B, 3, n, H, W)`, n = 4k+1; n = 0 leaves it as it is."""
+    return mix(old, level(new, stride)) if old.shape[2] else new
 
 
 def mix(old: Tensor, new: Tensor) -> Tensor:
@@ -38,20 +37,20 @@ def mix(old: Tensor, new: Tensor) -> Tensor:
     return torch.cat([mixed.to(new.dtype), new[:, :, shared:]], dim=2)
 
 
-def level(pictures: Tensor) -> Tensor:
-    """A segment as it was decoded, `(B, 3, 4k+1, H, W)`, without the ripple of a latent's period.
+def level(pictures: Tensor, stride: int = 4) -> Tensor:
+    """A segment as it was decoded, `(B, 3, 4k+1, H, W)`, without the ripple of a latent's period of `stride` frames.
 
     The decoder makes four frames of a latent and draws some of the four softer than others, whatever they show. So the detail of each of the
-    four places is brought to the mean of all, as it is over the segment's latents, by at most `MOST`; what changes otherwise stays. The
+    places is brought to the mean of all, as it is over the segment's latents, by at most `MOST`; what changes otherwise stays. The
     first frame, which is a latent by itself, is left.
     """
     frames = [
         frame.float() for frame in pictures[:, :, 1:].split(1, dim=2)
     ]  # one by one: all spectra need not fit in memory
-    places = torch.cat([_rms(_luma_detail(frame)) for frame in frames], dim=2).unflatten(2, (-1, FRAMES)).mean(dim=2)
+    places = torch.cat([_rms(_luma_detail(frame)) for frame in frames], dim=2).unflatten(2, (-1, stride)).mean(dim=2)
     factor = (places.mean(dim=2, keepdim=True) / places).clamp(1 - MOST, 1 + MOST)
     levelled = [
-        (frame + _detail(frame) * (factor[:, :, [number % FRAMES]] - 1)).to(pictures.dtype)
+        (frame + _detail(frame) * (factor[:, :, [number % stride]] - 1)).to(pictures.dtype)
         for number, frame in enumerate(frames)
     ]
     return torch.cat([pictures[:, :, :1], *levelled], dim=2)

@@ -159,7 +159,7 @@ class Handover:
     """What a segment needs of the one before it.
 
     Attributes:
-        motion: `(B, C, 2, h, w)` of the 5 frames before its first.
+        motion: `(B, C, 2, h, w)` (3 of a temporal stride of 2) of the 5 frames before its first.
         overlap: `(B, 3, shared, H, W)` in [-1, 1]: the pictures of the overlap as the one before made them.
     """
 
@@ -228,7 +228,7 @@ def generate_segments(
         )
         pixels = decode_video(pipeline.vae, latents)
         if before is not None and video.joined:
-            pixels = dissolve(before.overlap, pixels)
+            pixels = dissolve(before.overlap, pixels, LatentGrid.of(pipeline.vae).temporal_stride)
         settled = video.segment_frames - video.shared
         # Copies: a view would keep the whole segment in memory.
         overlap = pixels[:, :, settled:].clone()
@@ -250,7 +250,7 @@ def segment_noise(video: LongVideo, index: int, grid: LatentGrid = WAN_GRID) -> 
     a dissolve between two that differ shows both."""
     noise = _own_noise(video, index, grid)
     if index and video.shared:
-        latents = 1 + (video.shared - 1) // 4
+        latents = grid.latents(video.shared)
         noise[:, :, :latents] = _own_noise(video, index - 1, grid)[:, :, -latents:]
     return noise
 

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Wav2Vec2Model
 
 from media.speech.level import RATE
 from media.weights import refuse_pickles
-from omnihuman.autoencoder import check_grid, decode_video, load_autoencoder, use_fast_layers
+from omnihuman.autoencoder import check_grid, decode_video, load_autoencoder, profile_grid, use_fast_layers
 from omnihuman.bases.checkpoint import class_name
 from omnihuman.bases.model import OmniHumanModel
 from omnihuman.bases.registry import base_of_class
@@ -290,7 +290,7 @@ def build_pipeline(
     if not isinstance(transformer, OmniHumanModel):
         transformer = load_transformer(transformer)
     autoencoder = load_autoencoder(resolve_source(profile.encoders.autoencoder))
-    check_grid(autoencoder, profile.transformer.latent_channels, profile.video.stride, profile.encoders.autoencoder)
+    check_grid(autoencoder, profile_grid(profile), profile.encoders.autoencoder)
     if streaming:
         autoencoder = with_stream_decoder(profile, autoencoder)
     sources = profile.encoders.texts

@@ -48,7 +48,8 @@ def _sized(layers: int, heads: int, ffn: int, channels: int) -> dict[str, int]:
 
 
 class OmniHumanTransformer3DModel(OmniHumanModel, WanTransformer3DModel):
-    """Text, reference, audio and pose on one Wan backbone. The configuration is Wan's own and `OmniHumanModel`'s."""
+    """Text, reference, audio and pose on one Wan backbone. The configuration is Wan's own and `OmniHumanModel`'s, and `temporal_stride`: frames of a
+    latent but the first, as the autoencoder has them."""
 
     published: ClassVar[Any] = WanTransformer3DModel
     base_name, example = NAME, EXAMPLE
@@ -91,6 +92,7 @@ class OmniHumanTransformer3DModel(OmniHumanModel, WanTransformer3DModel):
         pose_channels: int = 16,
         reference_position: str = "far",
         reference_index: int = 30,
+        temporal_stride: int = 4,
     ) -> None:
         # By keyword: diffusers takes positional values for defaults, and `from_config` would leave them out.
         super().__init__(

@@ -162,6 +162,9 @@ class StageConfig(Strict):
     ema_decay: Ratio = 0.995
     timestep_law: Literal["logit_normal", "uniform"] = "logit_normal"
     timestep_shift: float = 1.0
+    # How much a latent cell that shows the mouth weighs in the loss beside any other (Follow-Your-Emoji, arXiv 2406.01900, its facial fine-grained loss):
+    # a mouth is two cells of sixty-four, and what is said moves little else.
+    mouth_weight: Annotated[float, Field(ge=1.0)] = 1.0
     lora: LoraConfig | None = None
     watch: WatchConfig = WatchConfig()
     seed: int = 0

@@ -1,10 +1,13 @@
 """Shapes and rates of what is trained on and generated."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from profiles.base import Positive, Strict
+
+# OmniHuman-1 section 3.4 joins segments by the last 5 frames of the one before.
+MOTION_FRAMES = 5
 
 
 class Bucket(Strict):
@@ -15,6 +18,9 @@ class Bucket(Strict):
     frames: Positive = 17
     # Pixels of a latent cell along an axis: the autoencoder's, checked against it where it is loaded. A token is 2 x 2 cells.
     stride: Positive = 8
+    # Frames of a latent but the first, which is one: the autoencoder's, checked where it is loaded. Wan's encoder takes four frames at a time whatever they
+    # become, so clips have 4n+1 of them with cells of two frames too.
+    temporal_stride: Literal[1, 2, 4] = 4
 
     @field_validator("frames")
     @classmethod
@@ -34,8 +40,8 @@ class Bucket(Strict):
 
     @property
     def latent_frames(self) -> int:
-        """Frame 0 gives latent 0, every four more frames one more latent."""
-        return 1 + (self.frames - 1) // 4
+        """Frame 0 gives latent 0, every four more frames (`temporal_stride`) one more latent."""
+        return 1 + (self.frames - 1) // self.temporal_stride
 
     @property
     def frame_tokens(self) -> int:
@@ -45,8 +51,9 @@ class Bucket(Strict):
 
     @model_serializer(mode="wrap")
     def _as_when_there_was_one_stride(self, values: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Wan2.1's goes unsaid: what was made with it stays current."""
-        return {key: value for key, value in values(self).items() if (key, value) != ("stride", 8)}
+        """Wan2.1's go unsaid: what was made with them stays current."""
+        unsaid = (("stride", 8), ("temporal_stride", 4))
+        return {key: value for key, value in values(self).items() if (key, value) not in unsaid}
 
 
 class VideoConfig(Bucket):
@@ -68,12 +75,11 @@ class VideoConfig(Bucket):
     @classmethod
     def _one_stride(cls, values: Any) -> Any:
         """Every bucket has the video's."""
-        if isinstance(values, dict) and "stride" in values:
-            buckets = [
-                {"stride": values["stride"], **b} if isinstance(b, dict) else b for b in values.get("buckets", ())
-            ]
-            return {**values, "buckets": buckets}
-        return values
+        if not isinstance(values, dict):
+            return values
+        strides = {name: values[name] for name in ("stride", "temporal_stride") if name in values}
+        buckets = [{**strides, **b} if isinstance(b, dict) else b for b in values.get("buckets", ())]
+        return {**values, "buckets": buckets} if strides else values
 
     @model_validator(mode="after")
     def _main_is_a_bucket(self) -> Self:
@@ -88,7 +94,12 @@ class VideoConfig(Bucket):
     @property
     def main(self) -> Bucket:
         """The shape that height, width and frames give."""
-        return Bucket(height=self.height, width=self.width, frames=self.frames, stride=self.stride)
+        return Bucket(**{name: getattr(self, name) for name in Bucket.model_fields})
+
+    @property
+    def motion_latents(self) -> int:
+        """Latents of the frames before a window, which are encoded by themselves."""
+        return 1 + (MOTION_FRAMES - 1) // self.temporal_stride
 
     @property
     def all_buckets(self) -> tuple[Bucket, ...]:

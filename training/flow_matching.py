@@ -7,13 +7,15 @@ Times are float32 and so is what is computed from them, whatever the network com
 nothing between, and six pairs of APT2's grid of 32 would be one time twice. The network rounds what it is given.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from omnihuman.conditions.inputs import ConditionInputs
+from omnihuman.conditions.pose import CONFIDENT
+from omnihuman.latents import fold_frames_into_latents
 
 
 def sample_timesteps(uniform: Tensor, law: str, shift: float) -> Tensor:
@@ -71,6 +73,36 @@ def trajectory_end(
     return x
 
 
-def per_sample_loss(velocity: Tensor, x_0: Tensor, noise: Tensor) -> Tensor:
-    """`(B,)` mean squared velocity error."""
-    return (velocity.float() - velocity_target(x_0, noise).float()).square().flatten(1).mean(dim=1)
+def per_sample_loss(velocity: Tensor, x_0: Tensor, noise: Tensor, weights: Tensor | None = None) -> Tensor:
+    """`(B,)` mean squared velocity error; `weights` `(B, 1, F, h, w)` say what a cell counts."""
+    squares = (velocity.float() - velocity_target(x_0, noise).float()).square()
+    return (squares if weights is None else squares * weights).flatten(1).mean(dim=1)
+
+
+def mouth_weights(lips: Tensor, cells: Sequence[int], stride: int, weight: float) -> Tensor:
+    """What each latent cell counts where those that show the mouth count `weight` times as much as the others; 1 on average over a sample.
+
+    Args:
+        lips: `(B, T, points, 3)` x, y in pixels, confidence; the mouth is the box around those that are seen, and nowhere where fewer than half are.
+        cells: F, h, w of the latents; `T = 1 + s (F - 1)`, and a cell shows the mouth if one of its s frames does.
+        stride: pixels of a cell.
+        weight: 1 or more.
+
+    Returns:
+        `(B, 1, F, h, w)` float32.
+    """
+    frames, height, width = cells
+    seen = lips[..., 2] >= CONFIDENT
+    place, there = lips[..., :2].float(), seen.float().mean(dim=-1) >= 0.5
+    far = torch.full_like(place, torch.inf)
+    low = torch.where(seen[..., None], place, far).amin(dim=2)
+    high = torch.where(seen[..., None], place, -far).amax(dim=2)
+    shown = there[..., None, None]
+    for axis, count, shape in ((1, height, (-1, 1)), (0, width, (1, -1))):
+        edges = stride * torch.arange(count, device=lips.device)
+        met = (edges + stride > low[..., axis, None]) & (edges <= high[..., axis, None])
+        shown = shown & met.view(*met.shape[:2], *(count if side < 0 else 1 for side in shape))
+    times = (lips.shape[1] - 1) // max(1, frames - 1) if frames > 1 else 1
+    of_latents = fold_frames_into_latents(shown, 1, times).any(dim=2)
+    weights = 1 + (weight - 1) * of_latents[:, None].float()
+    return weights / weights.mean(dim=(1, 2, 3, 4), keepdim=True)

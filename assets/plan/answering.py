@@ -14,13 +14,13 @@ from curation.bucket import TILE
 from curation.features.encoders import windows_at_once
 from curation.features.text_features import BATCH
 from media.speech.level import RATE
-from omnihuman.autoencoder import decode_video, enable_tiles, encode_video, takes_pictures
+from omnihuman.autoencoder import decode_video, enable_tiles, encode_video, profile_grid, takes_pictures
 from omnihuman.bases.quantised import weight_bytes
 from omnihuman.conditions.text import HALVES
 from omnihuman.guidance import branch_weights
 from profiles import Profile, ProfileError, resolve_source
 from profiles.schema import Bucket
-from training.plan.decoder_passes import FRAMES, autoencoder_configuration, fake_autoencoder, profile_grid
+from training.plan.decoder_passes import FRAMES, autoencoder_configuration, fake_autoencoder
 from training.plan.passes import largest_bucket
 from training.plan.stand_ins import cast, fake_batch, fake_transformer
 from training.plan.trace import Traced, at_depth, trace, without_bytes
@@ -148,7 +148,9 @@ def _autoencoder(profile: Profile, bucket: Bucket, count: int, encodes: bool) ->
             enable_tiles(model, *TILE)
 
         def run(latents: int) -> None:
-            clips, length = (count * latents, 1) if takes_pictures(model) else (count, 4 * latents - 3)
+            clips, length = (
+                (count * latents, 1) if takes_pictures(model) else (count, profile_grid(profile).frames(latents))
+            )
             if encodes:
                 encode_video(model, torch.empty(clips, 3, length, bucket.height, bucket.width))
             else:

@@ -1,7 +1,6 @@
 """What clips, weights and checkpoints take on disk."""
 
 from profiles import Profile
-from training.data.loader import MOTION_LATENTS
 from training.plan.passes import counted_at_full_depth, largest_bucket
 from training.plan.stand_ins import fake_transformer
 from training.plan.states import count_parameters
@@ -25,7 +24,7 @@ def feature_bytes(profile: Profile) -> float:
     width = 1 if profile.encoders.latents == "int8" else HALF
     text = min(CAPTION, profile.encoders.text_tokens) * model.text_dim / profile.video.windows_per_clip
     sound = bucket.frames * model.audio_layers * model.audio_dim
-    seen = width * latent * (bucket.latent_frames + 1 + MOTION_LATENTS)
+    seen = width * latent * (bucket.latent_frames + 1 + profile.video.motion_latents)
     return seen + HALF * (text + sound) + FLOAT * bucket.frames * 133 * 3
 
 

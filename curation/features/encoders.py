@@ -21,6 +21,7 @@ from omnihuman.autoencoder import (
     encode_video,
     first_width,
     load_autoencoder,
+    profile_grid,
     takes_pictures,
     to_pixels,
 )
@@ -140,7 +141,7 @@ class ConditionEncoders:
     def _motion(self, batch: list[CutSample], like: np.ndarray) -> dict[str, np.ndarray]:
         pasts = [cut.motion for cut in batch if cut.motion is not None]
         has_motion = np.array([cut.motion is not None for cut in batch], np.uint8)
-        latents = np.zeros((*like.shape[:2], 1 + (MOTION_FRAMES - 1) // 4, *like.shape[3:]), np.float32)
+        latents = np.zeros((*like.shape[:2], self.profile.video.motion_latents, *like.shape[3:]), np.float32)
         if pasts:
             latents[has_motion == 1] = self._see(np.stack(pasts))
         return {"motion_latents": latents, "has_motion": has_motion}
@@ -223,7 +224,7 @@ def load_encoders(profile: Profile, device: torch.device | None = None) -> Condi
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     sources = profile.encoders
     autoencoder = load_autoencoder(resolve_source(sources.autoencoder))
-    check_grid(autoencoder, profile.transformer.latent_channels, profile.video.stride, sources.autoencoder)
+    check_grid(autoencoder, profile_grid(profile), sources.autoencoder)
     enable_tiles(autoencoder, *TILE)
     texts = [resolve_source(source) for source in sources.texts]
     text = TextEncoder(texts, sources.text_tokens, profile.transformer.text_dim, trained_dtype(profile, device))

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from profiles.schema import VideoConfig
-
-# OmniHuman-1 section 3.4 joins segments by the last 5 frames of the one before; the causal autoencoder makes 2 latents of them.
-MOTION_FRAMES = 5
+from profiles.video import MOTION_FRAMES as MOTION_FRAMES
 
 
 @dataclass(frozen=True)

@@ -84,13 +84,20 @@ class OmniHumanModel(Backbone):
         config, patch = self.config, self.patch
         if config.reference_position not in ("far", "zero"):
             raise InputError(f"reference_position is 'far' or 'zero', got {config.reference_position!r}")
-        self.audio_projection = AudioProjection(config.audio_dim, config.audio_layers, self.width, config.audio_window)
-        self.pose_guider = PoseGuider(config.pose_keypoints, config.pose_channels)
+        stride = self.temporal_stride
+        heard = config.audio_dim, config.audio_layers, self.width, config.audio_window
+        self.audio_projection = AudioProjection(*heard, stride)
+        self.pose_guider = PoseGuider(config.pose_keypoints, config.pose_channels, stride)
         # The pose channels' slice of a widened patch embedding: conv([latent, pose]) = conv(latent) + conv'(pose). Kept
         # apart so that the base's own patch embedding loads with its published shape.
         self.pose_patch_embedding = nn.Conv3d(self.pose_guider.out_channels, self.width, patch, patch, bias=False)
         nn.init.zeros_(self.pose_patch_embedding.weight)
         self.token_types = nn.Parameter(torch.zeros(2, self.width))
+
+    @property
+    def temporal_stride(self) -> int:
+        """Frames of a latent but the first: the autoencoder's. Wan's base alone is made for others than four."""
+        return int(self.config.get("temporal_stride", 4))
 
     @property
     def norm_eps(self) -> float:
@@ -143,7 +150,7 @@ class OmniHumanModel(Backbone):
             audio: `(B, 4F-3, K, audio_dim)` wav2vec hidden states, one per video frame.
             pose: `(B, keypoints, 4F-3, 4h, 4w)` heatmaps from `omnihuman.conditions.pose.render_heatmaps`.
             reference: `(B, C, R, h, w)` latents of reference images.
-            motion: `(B, C, M, h, w)` latents of the frames before this segment (5 frames = 2 latents). Like the reference
+            motion: `(B, C, M, h, w)` latents of the frames before this segment (5 frames = 2 latents of a stride of 4). Like the reference
                 they go through the base's patch embedding; where that is wider (I2V), their other channels are zero: no mask, no
                 image.
             audio_mask, pose_mask, reference_mask, motion_mask: `(B,)`; 0 switches the condition off for that sample.
@@ -247,9 +254,11 @@ class OmniHumanModel(Backbone):
             )
         audio, pose = inputs.audio, inputs.pose
         given = {"audio": None if audio is None else audio.shape[1], "pose": None if pose is None else pose.shape[2]}
+        stride = self.temporal_stride
+        wanted = 1 + stride * (frames - 1)
         for name, frames_given in given.items():
-            if frames_given is not None and frames_given % 4 == 1 and frames_given != 4 * frames - 3:
-                raise InputError(f"{name} has {frames_given} frames; {frames} latents are {4 * frames - 3} frames")
+            if frames_given is not None and (frames_given - 1) % stride == 0 and frames_given != wanted:
+                raise InputError(f"{name} has {frames_given} frames; {frames} latents are {wanted} frames")
 
     def widened(self, latents: Tensor) -> Tensor:
         """Zeros in the channels that only the video has (Wan I2V: mask and image latents)."""

@@ -121,21 +121,21 @@ class AudioProjection(nn.Module):
 
     Layers are mixed with learned softmax weights, each frame is joined with `window` neighbours on either side, an MLP
     brings it to model width, and the frames of a latent become its tokens: frame 0 alone (four times) for latent 0,
-    frames 4k-3..4k for latent k. A learned slot embedding tells the four apart.
+    frames 4k-3..4k for latent k; so where a latent holds four frames. A learned slot embedding tells the four apart.
     """
 
-    def __init__(self, audio_dim: int, layers: int, dim: int, window: int):
+    def __init__(self, audio_dim: int, layers: int, dim: int, window: int, temporal_stride: int = 4):
         super().__init__()
-        self.window = window
+        self.window, self.temporal_stride = window, temporal_stride
         self.layer_mix = nn.Parameter(torch.zeros(layers))
         self.norm_in = nn.LayerNorm(audio_dim)
         self.linear_1 = nn.Linear(audio_dim * (2 * window + 1), dim)
         self.linear_2 = nn.Linear(dim, dim)
         self.norm_out = nn.LayerNorm(dim)
-        self.slot_embedding = nn.Parameter(0.02 * torch.randn(4, dim))
+        self.slot_embedding = nn.Parameter(0.02 * torch.randn(temporal_stride, dim))
 
     def forward(self, audio: Tensor) -> Tensor:
-        """`(B, 4n+1, K, D_audio)` to `(B, n+1, 4, dim)`.
+        """`(B, sn+1, K, D_audio)` to `(B, n+1, s, dim)`, s the temporal stride.
 
         Raises:
             InputError: the number of hidden states or their width is not what this model was built for.
@@ -150,7 +150,7 @@ class AudioProjection(nn.Module):
         mixed = self.norm_in(mixed)
         neighbours = torch.cat([_shift(mixed, step) for step in range(-self.window, self.window + 1)], dim=-1)
         tokens = self.norm_out(self.linear_2(F.silu(self.linear_1(neighbours))))
-        return fold_frames_into_latents(tokens, dim=1) + self.slot_embedding
+        return fold_frames_into_latents(tokens, 1, self.temporal_stride) + self.slot_embedding
 
 
 def _shift(x: Tensor, step: int) -> Tensor:

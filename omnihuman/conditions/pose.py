@@ -46,21 +46,22 @@ def render_heatmaps(
 class PoseGuider(nn.Module):
     """Heatmaps to channels that are stacked with the noisy latent (OmniHuman-1 section 3.1).
 
-    The four frames of a latent are folded into channels, a strided convolution brings the heatmaps to the latent grid, two
+    The frames of a latent are folded into channels, a strided convolution brings the heatmaps to the latent grid, two
     residual convolutions look around each cell, the features of the latents before and after are concatenated, and a last
     channel says that pose is present.
     """
 
-    def __init__(self, keypoints: int, channels: int):
+    def __init__(self, keypoints: int, channels: int, temporal_stride: int = 4):
         super().__init__()
-        self.conv_in = nn.Conv3d(4 * keypoints, channels, (1, FINE, FINE), stride=(1, FINE, FINE))
+        self.temporal_stride = temporal_stride
+        self.conv_in = nn.Conv3d(temporal_stride * keypoints, channels, (1, FINE, FINE), stride=(1, FINE, FINE))
         self.conv_1 = nn.Conv3d(channels, channels, (1, 3, 3), padding=(0, 1, 1))
         self.conv_2 = nn.Conv3d(channels, channels, (1, 3, 3), padding=(0, 1, 1))
         self.out_channels = 3 * channels + 1
 
     def forward(self, heatmaps: Tensor) -> Tensor:
-        """`(B, K, 4n+1, 4h, 4w)` to `(B, 3 C + 1, n+1, h, w)`."""
-        folded = fold_frames_into_latents(heatmaps, dim=2)
+        """`(B, K, sn+1, 4h, 4w)` to `(B, 3 C + 1, n+1, h, w)`, s the temporal stride."""
+        folded = fold_frames_into_latents(heatmaps, 2, self.temporal_stride)
         folded = folded.permute(0, 1, 3, 2, 4, 5).flatten(1, 2)
         hidden = self.conv_in(folded)
         hidden = hidden + self.conv_2(F.silu(self.conv_1(F.silu(hidden))))

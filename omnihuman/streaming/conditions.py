@@ -10,13 +10,13 @@ from omnihuman.errors import InputError
 BEFORE = 2  # latents whose frames of sound are at hand before a latent's own
 
 
-def first_frame_heard(latent: int) -> int:
-    """Number of the video frame with which the sound of a latent begins, as `audio_of_latents` takes it."""
-    return 4 * max(0, latent - BEFORE)
+def first_frame_heard(latent: int, stride: int = 4) -> int:
+    """Number of the video frame with which the sound of a latent begins, as `audio_of_latents` takes it; `stride` is frames of a latent."""
+    return stride * max(0, latent - BEFORE)
 
 
 def audio_of_latents(projection: nn.Module, states: Tensor, start: int, count: int, lookahead: int) -> Tensor:
-    """Audio tokens `(B, count, 4, dim)` of latents `start` and on, none of which knows sound past its last frame and the lookahead.
+    """Audio tokens `(B, count, s, dim)`, s the temporal stride, of latents `start` and on, none of which knows sound past its last frame and the lookahead.
 
     The projection joins neighbouring frames; where those after a latent are not heard yet, its last one that is stands for them, as
     at a video's end.
@@ -30,24 +30,25 @@ def audio_of_latents(projection: nn.Module, states: Tensor, start: int, count: i
     Raises:
         InputError: sound that ends before the last latent, or a projection that looks at more frames than are at hand.
     """
-    first, wide = first_frame_heard(start), int(projection.window)  # type: ignore[arg-type]
-    if wide > BEFORE * 4 - 3:
+    stride, wide = int(projection.temporal_stride), int(projection.window)  # type: ignore[arg-type]
+    first, most = first_frame_heard(start, stride), BEFORE * stride - stride + 1
+    if wide > most:
         raise InputError(
-            f"audio_window is {wide} frames; a causal pass keeps the sound of {BEFORE} latents, {BEFORE * 4 - 3} frames"
+            f"audio_window is {wide} frames; a causal pass keeps the sound of {BEFORE} latents, {most} frames"
         )
-    last = 4 * (start + count - 1)
+    last = stride * (start + count - 1)
     if states.shape[1] < last + 1 - first:
         raise InputError(
             f"latent {start + count - 1} ends with video frame {last}; the sound given ends with {first + states.shape[1] - 1}"
         )
     pieces = []
     for latent in range(start, start + count):
-        begin = first_frame_heard(latent)
-        end = min(4 * latent + 1 + min(lookahead, wide), first + states.shape[1])
+        begin = first_frame_heard(latent, stride)
+        end = min(stride * latent + 1 + min(lookahead, wide), first + states.shape[1])
         known = states[:, begin - first : end - first]
-        missing = -(known.shape[1] - 1) % 4
+        missing = -(known.shape[1] - 1) % stride
         known = torch.cat([known, known[:, -1:].expand(-1, missing, -1, -1)], dim=1) if missing else known
-        pieces.append((known, latent - begin // 4))
+        pieces.append((known, latent - begin // stride))
     return torch.cat(_in_one_call(projection, pieces), dim=1)
 
 
@@ -68,17 +69,18 @@ def pose_of_latents(guider: Callable[[Tensor], Tensor], heatmaps: Tensor) -> Ten
 
     Args:
         guider: the transformer's.
-        heatmaps: `(B, K, 4 (n + 2), 4h, 4w)` of the frames that `frames_around` names.
+        heatmaps: `(B, K, s (n + 2), 4h, 4w)`, s the temporal stride, of the frames that `frames_around` names.
     """
-    # The guider takes 4n+1 frames, of which the first is a latent by itself: one that nobody reads.
+    # The guider takes sn+1 frames, of which the first is a latent by itself: one that nobody reads.
     whole = guider(torch.cat([heatmaps[:, :, :1], heatmaps], dim=2))
     return whole[:, :, 2:-1]
 
 
-def frames_around(start: int, count: int, last: int) -> list[int]:
-    """Video frames, four each, of the latents from the one before latent `start` to the one after the last of `count`.
+def frames_around(start: int, count: int, last: int, stride: int = 4) -> list[int]:
+    """Video frames, four each (`stride`), of the latents from the one before latent `start` to the one after the last of `count`.
 
     Of latent 0, which is one frame, that one four times. Before the beginning latent 0 stands again, and after the end latent `last`.
     """
     around = [min(max(latent, 0), last) for latent in range(start - 1, start + count + 1)]
-    return [frame for latent in around for frame in ([0] * 4 if latent == 0 else range(4 * latent - 3, 4 * latent + 1))]
+    ends = [(latent, stride * latent + 1) for latent in around]
+    return [frame for latent, end in ends for frame in ([0] * stride if latent == 0 else range(end - stride, end))]

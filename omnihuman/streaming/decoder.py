@@ -1,4 +1,4 @@
-"""The causal autoencoder's decoder with state: latent 0 gives one frame, every later one four, as if the video were decoded whole.
+"""The causal autoencoder's decoder with state: latent 0 gives one frame, every later one as many as a cell has, as if the video were decoded whole.
 
 Its convolutions look back two frames; diffusers keeps these while it decodes a video and forgets them at the end. Here each stream has its own.
 A decoder that was trained on windows alone draws otherwise where none of its convolutions reaches back to where the video begins, so a profile can name
@@ -32,7 +32,7 @@ class StreamDecoder:
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
-        """Normalised latents `(B, C, n, h, w)`, which go on from those before, to `(B, 3, 4n, H, W)` in [-1, 1]; at first 4n - 3 frames."""
+        """Normalised latents `(B, C, n, h, w)`, which go on from those before, to `(B, 3, sn, H, W)` in [-1, 1], s frames of a cell; at first s - 1 fewer."""
         return self.decode_with_gradient(latents)
 
     def decode_with_gradient(self, latents: Tensor) -> Tensor:

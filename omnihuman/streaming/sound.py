@@ -31,10 +31,11 @@ class StreamSound:
         window_frames: int,
         states: Sequence[int],
         normalised: bool,
+        stride: int = 4,
     ):
-        """`window_frames`: of a clip of training; `states`, `normalised`: as the pipeline's configuration says."""
-        self.encoder, self.streaming, self.fps = encoder, streaming, fps
-        self.context = max(window_frames, 4 * (BEFORE + 1) + 1) + streaming.lookahead
+        """`window_frames`: of a clip of training; `states`, `normalised`: as the pipeline's configuration says; `stride`: frames of a latent."""
+        self.encoder, self.streaming, self.fps, self.stride = encoder, streaming, fps, stride
+        self.context = max(window_frames, stride * (BEFORE + 1) + 1) + streaming.lookahead
         self.states, self.normalised = tuple(states), normalised
         self.samples = 0
         self._kept: Tensor | None = None
@@ -47,20 +48,20 @@ class StreamSound:
 
     def needed(self, latent: int) -> int:
         """How many samples must have come before a latent can be made."""
-        return self._sample(4 * latent + 1 + self.streaming.lookahead)
+        return self._sample(self.stride * latent + 1 + self.streaming.lookahead)
 
     def encode(self, latent: int) -> Tensor:
         """`(B, T, K, D)` states of the frames that `omnihuman.streaming.conditions.audio_of_latents` asks for; lets older sound go."""
         assert self._kept is not None
-        end = 4 * latent + 1 + self.streaming.lookahead
+        end = self.stride * latent + 1 + self.streaming.lookahead
         begin = max(0, end - self.context)
         heard = self._kept[:, self._sample(begin) - self._first : self._sample(end) - self._first]
         if self.normalised:
             pieces = [prepare_speech(sound, measure_speech(sound), True) for sound in heard.cpu().numpy()]
             heard = torch.from_numpy(np.stack(pieces))
         states = encode_audio(self.encoder, heard, end - begin, self.fps, self.states)
-        self._forget(self._sample(max(0, end + 4 - self.context)))
-        return states[:, first_frame_heard(latent) - begin :]
+        self._forget(self._sample(max(0, end + self.stride - self.context)))
+        return states[:, first_frame_heard(latent, self.stride) - begin :]
 
     def _sample(self, frame: int) -> int:
         return round(frame / self.fps * RATE)

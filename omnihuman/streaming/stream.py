@@ -78,7 +78,8 @@ class TalkingStream:
         self._person: ConditionInputs = pipeline.encode_person(prompts, reference)
         self._causal = CausalTransformer(pipeline.transformer, self.streaming)
         self._decoder = StreamDecoder(pipeline.vae)
-        config = pipeline.config
+        config, grid = pipeline.config, LatentGrid.of(pipeline.vae)
+        self._grid = grid
         self._sound = StreamSound(
             pipeline.audio_encoder,
             self.streaming,
@@ -86,8 +87,9 @@ class TalkingStream:
             pipeline._window(height, width),
             config.audio_states,
             config.normalise_sound,
+            grid.temporal_stride,
         )
-        self._shape = LatentGrid.of(pipeline.vae).shape(1, height, width)
+        self._shape = grid.shape(1, height, width)
         self._generator, self._batch, self._heard = generator, len(prompts), heard
         self._tracks, self.height, self.width = dict(tracks or {}), height, width
         self._memory, self.last = Memory(), torch.zeros(self._batch, *self._shape)[:, :, :0]
@@ -95,7 +97,7 @@ class TalkingStream:
 
     @property
     def frames(self) -> int:
-        return max(0, 4 * self.latents - 3)
+        return self._grid.frames(self.latents)
 
     def hear(self, samples: Tensor) -> None:
         """Take `(B, S)` float samples at 16 kHz that go on from those before."""
@@ -112,7 +114,7 @@ class TalkingStream:
 
     @torch.no_grad()
     def make(self) -> Tensor:
-        """The next frames, `(B, 1 or 4, H, W, 3)` uint8.
+        """The next frames, `(B, 1 or temporal stride, H, W, 3)` uint8.
 
         Raises:
             InputError: sound that it needs has not come.
@@ -120,7 +122,7 @@ class TalkingStream:
         return self.decode(self.make_latent())
 
     def decode(self, latent: Tensor) -> Tensor:
-        """Frames `(B, 1 or 4, H, W, 3)` uint8 of the latent that `make_latent` gave last; each of them once, in order."""
+        """Frames `(B, 1 or temporal stride, H, W, 3)` uint8 of the latent that `make_latent` gave last; each of them once, in order."""
         return to_frames(self._decoder.decode(latent))
 
     @torch.no_grad()
@@ -141,8 +143,9 @@ class TalkingStream:
         track = self._tracks.get("pose")
         if track is None:
             return {}
-        grid = LatentGrid.of(self.pipeline.vae)
-        rows = torch.tensor(frames_around(latent, 1, (track.shape[1] + 2) // 4))
+        grid = self._grid
+        last = -(-(track.shape[1] - 1) // grid.temporal_stride)
+        rows = torch.tensor(frames_around(latent, 1, last, grid.temporal_stride))
         points = track[:, rows.clamp_max(track.shape[1] - 1)]
         selected = self.pipeline.config.pose_keypoints
         return {"pose": render_heatmaps(points, selected, self._shape[2], self._shape[3], grid.stride)}

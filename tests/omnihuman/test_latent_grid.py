@@ -13,6 +13,7 @@ from omnihuman.autoencoder import (
     decode_video,
     encode_video,
     load_autoencoder,
+    profile_grid,
     to_frames,
     to_pixels,
     use_fast_layers,
@@ -48,9 +49,11 @@ def test_the_grid_is_what_the_autoencoder_makes_and_fast_layers_make_the_same(wi
 
 
 def test_a_profile_that_says_otherwise_is_told_what_to_set(wide):
-    check_grid(wide, 6, 16, "it")
-    with pytest.raises(InputError, match=r"transformer\.latent_channels=6 and video\.stride=16"):
-        check_grid(wide, 16, 8, "it")
+    check_grid(wide, LatentGrid(6, 16), "it")
+    with pytest.raises(
+        InputError, match=r"transformer\.latent_channels=6, video\.stride=16 and video\.temporal_stride=4"
+    ):
+        check_grid(wide, LatentGrid(), "it")
 
 
 def test_a_stride_reaches_every_bucket_and_counts_tokens():
@@ -69,7 +72,7 @@ def test_the_autoencoder_of_people_is_small_and_holds_unseen_people_to_the_end_o
     told = json.loads((folder / "RECIPE.json").read_text())["held_out"]
     assert sum(path.stat().st_size for path in folder.iterdir()) < 8 * 2**20
     model = load_autoencoder(folder)
-    check_grid(model, profile.transformer.latent_channels, profile.video.stride, "profile people")
+    check_grid(model, profile_grid(profile), "profile people")
     frames = torch.from_numpy(
         render(told["seed"], frames=profile.video.frames, size=profile.video.height, split="held_out").frames
     )

@@ -10,7 +10,14 @@ from training.distillation.discriminator import head_blocks
 from training.distillation.objectives import discriminator_loss, generator_loss
 from training.distillation.one_step import one_step
 from training.engine.deepspeed_engine import rate_factor
-from training.flow_matching import euler_step, interpolate, per_sample_loss, sample_timesteps, velocity_target
+from training.flow_matching import (
+    euler_step,
+    interpolate,
+    mouth_weights,
+    per_sample_loss,
+    sample_timesteps,
+    velocity_target,
+)
 
 
 def test_the_exact_velocity_has_zero_loss_and_one_euler_step_from_noise_returns_the_data():
@@ -151,3 +158,21 @@ def test_the_rate_warms_up_and_decays_to_its_end():
     assert rate_factor(0, 100, 10, 0.1) == pytest.approx(0.1)
     assert rate_factor(49, 100, 10, 0.1) == pytest.approx(1.0)
     assert rate_factor(99, 100, 10, 0.1) == pytest.approx(0.1)
+
+
+def test_a_mouth_weighs_more_and_a_sample_as_much_as_before():
+    lips = torch.zeros(2, 5, 20, 3)
+    lips[0, ..., 2] = 1
+    lips[0, ..., 0], lips[0, ..., 1] = torch.linspace(10, 30, 20), torch.linspace(20, 30, 20)
+    lips[0, 3:, :, 2] = 0  # not seen in the last latent of two frames
+    weights = mouth_weights(lips, (3, 4, 4), 16, 9.0)
+    assert weights.shape == (2, 1, 3, 4, 4) and weights.mean(dim=(1, 2, 3, 4)).tolist() == pytest.approx([1, 1])
+    assert torch.equal(weights[1], torch.ones(1, 3, 4, 4)), "nowhere seen: the plain loss"
+    heavy = (weights[0, 0] > weights[0, 0].min()).nonzero().tolist()
+    assert heavy == [[f, 1, column] for f in (0, 1) for column in (0, 1)]
+    assert weights[0, 0, 0, 1, 0] / weights[0, 0, 0, 3, 3] == pytest.approx(9)
+    noise, velocity = torch.zeros(2, 1, 3, 4, 4), torch.zeros(2, 1, 3, 4, 4)
+    velocity[:, :, 0, 1, 0] = 1
+    plain, weighed = (per_sample_loss(velocity, noise, noise, given) for given in (None, weights))
+    assert plain.tolist() == pytest.approx([1 / 48] * 2) and weighed[1] == plain[1]
+    assert weighed[0] / plain[0] == pytest.approx(float(weights[0, 0, 0, 1, 0]))

@@ -92,6 +92,18 @@ def test_a_second_recipe_begins_with_the_weights_of_the_first(clips, tmp_path):
     assert done == [0, True, True]
 
 
+def test_cells_of_two_frames_begin_with_all_weights_but_the_halving_of_time_that_they_lack(clips, tmp_path):
+    first = new_model(SMALL)
+    (tmp_path / "first").mkdir()
+    save_file(first.state_dict(), tmp_path / "first" / WEIGHTS)
+    steps, strides, left_out, kept = in_a_world_of_one(PAIRED, clips, tmp_path)
+    assert (steps, strides, kept) == (1, [2, 9], True)
+    assert {name.rsplit(".", 1)[0] for name in left_out} == {
+        "encoder.down_blocks.0.downsampler.time_conv",
+        "decoder.up_blocks.1.upsampler.time_conv",
+    }
+
+
 def test_rendered_boxes_hold_what_they_name(monkeypatch):
     monkeypatch.setattr("training.recipes.people_clips.PIECE", 4)
     piece = render_piece(71_000_000, 0, 1, 32)
@@ -164,6 +176,30 @@ for recipe in (weighed, replace(weighed, motion_weight=0.0)):
     begun = training.step, all(value.equal(stored[name]) for name, value in training.averaged().state_dict().items())
     losses.append(training.advance())
 print("RESULT", json.dumps([*begun, losses[0] > losses[1]]))
+"""
+
+
+PAIRED = """
+import json, sys
+from dataclasses import replace
+from pathlib import Path
+import torch
+from safetensors.torch import load_file
+from omnihuman.autoencoder import LatentGrid
+from tests.training.test_people_autoencoder import RESUMABLE, SMALL
+from training.recipes.people_autoencoder import WEIGHTS, Training, config_of
+from training.recipes.people_clips import ClipsOnDisk
+clips, folder = ClipsOnDisk(Path(sys.argv[1])), Path(sys.argv[2])
+clips.look_again()
+recipe = replace(RESUMABLE, phases=RESUMABLE.phases[1:], temporal_downsample=(False, True))
+small = {name: SMALL[name] for name in ("base_dim", "decoder_base_dim", "z_dim")}
+training = Training(recipe, clips, folder / "work", config_of(recipe) | small, start=folder / "first")
+stored, model = load_file(folder / "first" / WEIGHTS), training.averaged()
+own = model.state_dict()
+latents = model.encode(torch.zeros(1, 3, 17, 64, 64)).latent_dist.mean
+kept = all(value.equal(stored[name]) for name, value in own.items())
+training.advance()
+print("RESULT", json.dumps([training.step, [LatentGrid.of(model).temporal_stride, latents.shape[2]], sorted(set(stored) - set(own)), kept]))
 """
 
 

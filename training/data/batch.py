@@ -11,7 +11,7 @@ from omnihuman.conditions.pose import render_heatmaps
 from training.data.conditions import Conditions
 
 # bfloat16 would round times, what is interpolated by them, and pixels.
-EXACT = ("latents", "noise", "uniform", "keypoints")
+EXACT = ("latents", "noise", "uniform", "keypoints", "lips")
 # What decides which tokens there are stays on the processor: counted on a GPU it would have the processor wait for all that is queued there.
 COUNTED = ("reference_mask", "motion_mask")
 
@@ -85,6 +85,7 @@ class Batch(OfSamples):
             own samples are: ranks whose parameters take part differently would wait for each other for ever, or worse, add
             gradients of different parameters.
         stride: pixels of a latent cell, in which `keypoints` are drawn.
+        lips: `(B, 4F-3, 20, 3)` as `keypoints`: where the mouth is, for what weighs it in a loss; None where nobody asks.
     """
 
     latents: Tensor
@@ -103,6 +104,7 @@ class Batch(OfSamples):
     samples: tuple[SampleDraw, ...]
     given: frozenset[str]
     stride: int = 8
+    lips: Tensor | None = None
 
     @property
     def tokens(self) -> int:
@@ -141,5 +143,5 @@ class Batch(OfSamples):
     def as_images(self) -> "Batch":
         """The first latent frame alone: latent 0 of the causal autoencoder is an image. An image has no past."""
         first = {k: getattr(self, k)[:, :, :1] for k in ("latents", "noise")}
-        first |= {k: getattr(self, k)[:, :1] for k in ("audio", "keypoints")}
+        first |= {k: getattr(self, k)[:, :1] for k in ("audio", "keypoints", "lips") if getattr(self, k) is not None}
         return replace(self, **first, motion_mask=torch.zeros_like(self.motion_mask), given=self.given - {"motion"})

@@ -118,7 +118,7 @@ def check_shapes(shapes: Mapping[str, tuple[int, ...]], bucket: Bucket, profile:
     expected: dict[str, tuple[int | None, ...]] = {
         "latents": (channels, bucket.latent_frames, *grid),
         "reference_latents": (channels, 1, *grid),
-        "motion_latents": (channels, 2, *grid),
+        "motion_latents": (channels, profile.video.motion_latents, *grid),
         "text": (None, model.text_dim),
         "audio": (bucket.frames, model.audio_layers, model.audio_dim),
         "keypoints": (bucket.frames, 133, 3),

@@ -29,7 +29,7 @@ from training.data.prefetch import Prefetch
 from training.data.rank_batch import Part, RankBatch
 from training.data.realised_ratios import RealisedRatios
 
-MOTION_LATENTS = 2
+LIPS = slice(71, 91)  # of COCO-WholeBody-133
 
 
 class SnapshotData:
@@ -120,7 +120,9 @@ class SnapshotData:
 
     def _tokens(self, bucket: Bucket, image: bool) -> int:
         """Tokens of one sample, with the reference's and the motion frames' that are packed beside it."""
-        packed = (self.ratios.reference > 0) + MOTION_LATENTS * (self.ratios.motion > 0 and not image)
+        packed = (self.ratios.reference > 0) + self.profile.video.motion_latents * (
+            self.ratios.motion > 0 and not image
+        )
         return bucket.frame_tokens * ((1 if image else bucket.latent_frames) + packed)
 
     def __len__(self) -> int:
@@ -244,7 +246,7 @@ class SnapshotData:
         def gather(name: str, axis: int | None = None) -> Tensor:
             return self.rows.gather(places, bucket, name, (axis, 1) if image and axis is not None else None)
 
-        latents, null_text = gather("latents", 2), gather("null_text")
+        latents, null_text, points = gather("latents", 2), gather("null_text"), gather("keypoints", 1)
         with_text = _mask(d.on.text for d in draws).bool()[:, None, None]
         return Batch(
             latents=latents,
@@ -253,9 +255,9 @@ class SnapshotData:
             text=torch.where(with_text, gather("text"), null_text),
             null_text=null_text,
             audio=gather("audio", 1),
-            keypoints=gather("keypoints", 1)[:, :, list(self.profile.transformer.pose_keypoints)],
+            keypoints=points[:, :, list(self.profile.transformer.pose_keypoints)],
             reference=gather("reference_latents"),
-            motion=torch.zeros_like(gather("reference_latents")).repeat(1, 1, MOTION_LATENTS, 1, 1)
+            motion=torch.zeros_like(gather("reference_latents")).repeat(1, 1, self.profile.video.motion_latents, 1, 1)
             if images
             else gather("motion_latents"),
             **{f"{name}_mask": _mask(getattr(d.on, name) for d in draws) for name in MASKED},
@@ -263,6 +265,7 @@ class SnapshotData:
             samples=draws,
             given=given - {"motion"} if images else given,
             stride=self.profile.video.stride,
+            lips=points[:, :, LIPS],
         )
 
     def numbers(self, number: int) -> dict[str, float]:

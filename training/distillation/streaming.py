@@ -129,6 +129,11 @@ class StreamingPhase(AdversarialPhase):
         self.engines = {"generator": self.g_engine, "discriminator": self.d_engine}
         self.cosine = GradientCosine(self.g_engine)
 
+    @property
+    def _times(self) -> tuple[int, int]:
+        """Frames of sound that a latent hears ahead, and of a latent."""
+        return self.config.lookahead, self.generator.transformer.temporal_stride
+
     def step(self, number: int) -> Step:
         """One update: of the student alone on the parent's videos, then of the discriminator, then of both."""
         if number < self.config.teacher_forcing:
@@ -158,7 +163,7 @@ class StreamingPhase(AdversarialPhase):
         wanted = self._of_parent(part.noise, conditions)
         past = self._spoiled(wanted[:, :, :-1], draw)
         count = wanted.shape[2]
-        made, _ = self.g_engine(part.noise, past, inputs_at(conditions, 0, count, count, self.config.lookahead))
+        made, _ = self.g_engine(part.noise, past, inputs_at(conditions, 0, count, count, *self._times))
         return (made.float() - wanted.float()).square().mean()
 
     @torch.no_grad()
@@ -224,7 +229,7 @@ class StreamingPhase(AdversarialPhase):
         conditions, noise = part.conditions().without("motion"), self._noise(part, window)
         with computing(self.g_engine):
             own = roll_out(self.g_engine.module, noise, conditions, window)
-        given = inputs_at(conditions, window.start, window.latents, window.stop, self.config.lookahead)
+        given = inputs_at(conditions, window.start, window.latents, window.stop, *self._times)
         made, memory = model(
             noise[:, :, window.start :], self._spoiled(own.past, draw), given, window.start, own.memory
         )
@@ -245,7 +250,7 @@ class StreamingPhase(AdversarialPhase):
     def _judged(self, conditions: Any, window: Window) -> Any:
         """The clip's conditions, from the latent on that the window is held against; the reference is seen by every latent."""
         clip, first = window.clip, window.of_clip
-        given = inputs_at(conditions, first, clip - first, clip, self.config.lookahead)
+        given = inputs_at(conditions, first, clip - first, clip, *self._times)
         return given | {"reference": conditions.reference, "reference_mask": conditions.reference_mask}
 
     def _window(self, number: int, clip: int) -> Window:

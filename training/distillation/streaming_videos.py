@@ -54,7 +54,9 @@ def frame_of_clip(frame: int, frames: int) -> int:
     return frame if frame < frames else 1 + (frame - 1) % (frames - 1)
 
 
-def inputs_at(conditions: ConditionInputs, start: int, count: int, stop: int, lookahead: int) -> ConditionInputs:
+def inputs_at(
+    conditions: ConditionInputs, start: int, count: int, stop: int, lookahead: int, stride: int = 4
+) -> ConditionInputs:
     """What latents `start` and on are given.
 
     Args:
@@ -62,16 +64,17 @@ def inputs_at(conditions: ConditionInputs, start: int, count: int, stop: int, lo
         start, count: which latents of the video that repeats it.
         stop: how many latents the video has; nothing is heard of what would follow.
         lookahead: video frames of sound.
+        stride: frames of a latent.
     """
     changes: dict[str, Any] = {}
     if conditions.audio is not None:
-        last = min(4 * (start + count - 1) + lookahead, 4 * (stop - 1))
+        last = min(stride * (start + count - 1) + lookahead, stride * (stop - 1))
         frames = conditions.audio.shape[1]
-        rows = [frame_of_clip(frame, frames) for frame in range(first_frame_heard(start), last + 1)]
+        rows = [frame_of_clip(frame, frames) for frame in range(first_frame_heard(start, stride), last + 1)]
         changes["audio"] = conditions.audio[:, rows]
     if conditions.pose is not None:
         frames = conditions.pose.shape[2]
-        rows = [frame_of_clip(frame, frames) for frame in frames_around(start, count, stop - 1)]
+        rows = [frame_of_clip(frame, frames) for frame in frames_around(start, count, stop - 1, stride)]
         changes["pose"] = conditions.pose[:, :, rows]
     if start:
         changes |= {"reference": None, "reference_mask": None}
@@ -103,12 +106,13 @@ def roll_out(model: Any, noise: Tensor, conditions: ConditionInputs, window: Win
         conditions: of the clip.
     """
     lookahead, memory, made = model.streaming.lookahead, Memory(), []
+    stride = model.transformer.temporal_stride
     kept = memory
     past = noise[:, :, :0]
     for latent in range(window.stop):
         if latent == window.start:
             kept = memory
-        given = inputs_at(conditions, latent, 1, window.stop, lookahead)
+        given = inputs_at(conditions, latent, 1, window.stop, lookahead, stride)
         past, memory = model(noise[:, :, latent : latent + 1], past, given, latent, memory)
         made.append(past)
     first = max(0, window.start - 1)

@@ -8,7 +8,7 @@ from typing import Any
 import diffusers
 import torch
 
-from omnihuman.autoencoder import CLASSES, LatentGrid, decode_video, use_fast_layers
+from omnihuman.autoencoder import CLASSES, decode_video, profile_grid, use_fast_layers
 from profiles import ProfileError, resolve_source
 from profiles.schema import Profile, SlimDecoderConfig
 from training.distillation.decoder import Decoder, decoder_loss, pieces
@@ -31,11 +31,6 @@ def autoencoder_configuration(profile: Profile) -> dict[str, Any]:
         return {}
     said = json.loads(path.read_text())
     return {name: value for name, value in said.items() if name == CLASS or not name.startswith("_")}
-
-
-def profile_grid(profile: Profile) -> LatentGrid:
-    """What the profile says of latents."""
-    return LatentGrid(profile.transformer.latent_channels, profile.video.stride)
 
 
 def fake_autoencoder(configuration: dict[str, Any], dtype: torch.dtype = torch.bfloat16, **changed: Any) -> Any:
@@ -61,7 +56,8 @@ def decoder_passes(profile: Profile, config: SlimDecoderConfig, micro: int) -> P
         student.autoencoder.post_quant_conv.requires_grad_(True)
 
         def run(frames: int) -> None:
-            shape = (micro, *profile_grid(profile).shape(4 * frames - 3, bucket.height, bucket.width))
+            grid = profile_grid(profile)
+            shape = (micro, *grid.shape(grid.frames(frames), bucket.height, bucket.width))
             latents = pieces(torch.empty(shape), config, torch.Generator())
             with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
                 made, wanted = student(latents), decode_video(teacher, latents)

@@ -47,7 +47,7 @@ def _traced(
     """From models of one and two blocks of each kind, for all blocks of a kind with sound are equal, and all without."""
     model, kind = json.loads(config), base_named(architecture).load()
     (channels, frames, height, width) = latents
-    seen = 4 * frames - 3
+    seen = 1 + model.get("temporal_stride", 4) * (frames - 1)
     shapes = {"hidden_states": latents, "encoder_hidden_states": (text, kind.text_width(model))}
     shapes |= {name: (channels, count, height, width) for name, count in packed}
     shapes |= {"audio": (seen, model["audio_layers"], model["audio_dim"])} if audio else {}

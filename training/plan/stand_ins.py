@@ -13,7 +13,6 @@ from profiles.conditions import MASKED, TABLE
 from profiles.schema import Bucket, EngineConfig, Profile, Ratios
 from training.data.batch import EXACT, Batch, SampleDraw
 from training.data.conditions import Conditions
-from training.data.loader import MOTION_LATENTS
 from training.engine.deepspeed_engine import computing
 from training.plan.states import autocast, width_of_weights
 from training.stages.model import own_configuration, planned_base, published_configuration
@@ -122,7 +121,7 @@ def fake_batch(profile: Profile, bucket: Bucket, samples: int, ratios: Ratios, d
         "audio": (bucket.frames, model.audio_layers, model.audio_dim),
         "keypoints": (bucket.frames, len(model.pose_keypoints), 3),
         "reference": (channels, 1, height, width),
-        "motion": (channels, MOTION_LATENTS, height, width),
+        "motion": (channels, profile.video.motion_latents, height, width),
         **{f"{name}_mask": () for name in (*MASKED, "motion")},
     }
     tensors: dict[str, Any] = {

@@ -5,7 +5,8 @@ renders the clips while this trains.
 Single frames come first, for they cost a third of a frame of a clip, then clips of 5, 9 and 17 frames: what it was never shown the end of, it drifts in. Every other step sees crops around a face, a
 mouth or a hand, and those weigh more everywhere: an unweighted loss learns them last.
 
-`--recipe mouths --start FOLDER` goes on from an exported autoencoder, with mouths before all else.
+`--recipe mouths --start FOLDER` goes on from an exported autoencoder, with mouths before all else; `--recipe pairs --start FOLDER` goes on from that one
+with cells of two frames instead of four: all its weights stay but those that halved time the first time.
 """
 
 import argparse
@@ -44,7 +45,14 @@ CONFIG: dict[str, Any] = {
 }  # fmt: skip
 CHANNELS = CONFIG["z_dim"]
 WEIGHTS, RECORD = "diffusion_pytorch_model.safetensors", "RECIPE.json"
+HALVING_TIME = r".*\.time_conv\."  # what an autoencoder of shorter cells has fewer of
 REMEDY = "begin again with an empty --work folder"
+
+
+def config_of(recipe: PeopleAutoencoderRecipe) -> dict[str, Any]:
+    """diffusers' configuration of what a recipe trains."""
+    halvings = list(recipe.temporal_downsample)
+    return CONFIG | {"temperal_downsample": halvings, "scale_factor_temporal": 2 ** sum(halvings)}
 
 
 def _differences(difference: Tensor, weight: Tensor) -> Iterator[Tensor]:
@@ -99,19 +107,21 @@ class Training:
         recipe: PeopleAutoencoderRecipe,
         clips: ClipsOnDisk,
         work: Path,
-        config: dict[str, Any] = CONFIG,
+        config: dict[str, Any] | None = None,
         start: Path | None = None,
     ):
         torch.manual_seed(recipe.seed)
-        self.recipe, self.clips, self.work, self.config = recipe, clips, work, config
+        self.recipe, self.clips, self.work = recipe, clips, work
+        self.config = config or config_of(recipe)
         self.step, self.seconds = 0, 0.0
-        self.model = new_model(config)
+        self.model = new_model(self.config)
         if start is not None:
             fill(
                 self.model,
                 load_file(start / WEIGHTS),
                 str(start / WEIGHTS),
                 "name the folder of an exported autoencoder",
+                may_have=() if all(recipe.temporal_downsample) else (HALVING_TIME,),
             )
         self.convolutions = flatten_convolutions(self.model)
         settings = OptimizerConfig(name=recipe.optimizer, lr=recipe.lr, adam_lr=recipe.adam_lr)
@@ -228,7 +238,7 @@ def train(
             seen = clips.look_again()
             training.save()
             record = {
-                "command": command, "recipe": asdict(recipe), "config": CONFIG, "clips": seen, "steps": training.step,
+                "command": command, "recipe": asdict(recipe), "config": training.config, "clips": seen, "steps": training.step,
                 "seconds": round(training.seconds), "stored_as": "bfloat16", "begun_with": begun_with,
             }  # fmt: skip
             export(

@@ -1,6 +1,6 @@
 """When the training of the autoencoder of people does what: frames, rates, noise."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 
@@ -45,6 +45,10 @@ class PeopleAutoencoderRecipe:
     noise_caps: tuple[tuple[int, float], ...] = ((0, 1e9), (1200, 0.1), (1600, 0.05))
     revive_at: int | None = 1600
     ema: float = 0.995
+    temporal_downsample: tuple[bool, bool] = (
+        True,
+        True,
+    )  # which of the two halvings of space halve time too: a cell holds 4, 2 or 1 frames
 
 
 # What follows, from the weights that the first ended with: mouths, for a loss of whole pictures all but ignores how far they open.
@@ -61,7 +65,16 @@ MOUTHS = PeopleAutoencoderRecipe(
     noise_caps=((0, 0.05),),
     revive_at=None,
 )
-RECIPES = {"people": PeopleAutoencoderRecipe(), "mouths": MOUTHS}
+# And from those: cells of two frames, for four at 16 a second are longer than a syllable. The halving of time that stays is the one on the smaller pictures.
+PAIRS = replace(
+    MOUTHS,
+    seed=74_000_000,
+    phases=(Phase(2000, 17, 1),),
+    cycles=(Cycle(2000, 1.0, 0.6),),
+    motion_weight=2.0,
+    temporal_downsample=(False, True),
+)
+RECIPES = {"people": PeopleAutoencoderRecipe(), "mouths": MOUTHS, "pairs": PAIRS}
 
 
 def phase_of(recipe: PeopleAutoencoderRecipe, step: int) -> Phase:

@@ -14,7 +14,7 @@ from training.data.conditions import Conditions
 from training.data.micro_batches import split_batch
 from training.data.rank_batch import RankBatch
 from training.engine.deepspeed_engine import backward, compute_dtype, take_step
-from training.flow_matching import interpolate, per_sample_loss, sample_timesteps
+from training.flow_matching import interpolate, mouth_weights, per_sample_loss, sample_timesteps
 
 # Every condition set, nested or not, in one order for all ranks.
 LABELS = tuple(dict.fromkeys(Conditions(*on).label for on in product((False, True), repeat=len(CONDITIONS))))
@@ -45,7 +45,7 @@ def optimizer_step(engine: Any, batch: Batch | RankBatch, stage: StageConfig) ->
     for part in split_batch(batch, engine.gradient_accumulation_steps()):
         part = part.to(engine.device, dtype)
         t = sample_timesteps(part.uniform, stage.timestep_law, stage.timestep_shift)
-        each = velocity_losses(engine, part, t)
+        each = velocity_losses(engine, part, t, stage.mouth_weight)
         backward(engine, each.mean())
         norm = take_step(engine)
         which = torch.tensor([LABELS.index(label) for label in part.labels])
@@ -55,11 +55,15 @@ def optimizer_step(engine: Any, batch: Batch | RankBatch, stage: StageConfig) ->
     return _losses(sums, norm, engine.device)
 
 
-def velocity_losses(engine: Any, part: Batch, t: Tensor) -> Tensor:
-    """`(B,)` flow matching losses of samples that lie on the engine's device, at t `(B,)` float32 in (0, 1)."""
+def velocity_losses(engine: Any, part: Batch, t: Tensor, mouth_weight: float = 1.0) -> Tensor:
+    """`(B,)` flow matching losses of samples that lie on the engine's device, at t `(B,)` float32 in (0, 1); a cell that shows the mouth weighs
+    `mouth_weight` times another."""
     x_t = interpolate(part.latents, part.noise, t)
     velocity = engine(x_t, t * 1000, return_dict=False, **part.conditions())[0]
-    return per_sample_loss(velocity, part.latents, part.noise)
+    weights = None
+    if mouth_weight != 1 and part.lips is not None:
+        weights = mouth_weights(part.lips, part.latents.shape[2:], part.stride, mouth_weight)
+    return per_sample_loss(velocity, part.latents, part.noise, weights)
 
 
 def _losses(sums: Tensor, norm: float, device: torch.device) -> StageLosses:

@@ -71,7 +71,7 @@ class HeldOutValidation(Validation):
                 for quantile, seen in losses.items():
                     uniform = torch.full((len(part.labels),), quantile)
                     t = sample_timesteps(uniform, self.stage.timestep_law, self.stage.timestep_shift)
-                    seen.append(velocity_losses(self.engine, part, t.to(part.latents.device)))
+                    seen.append(velocity_losses(self.engine, part, t.to(part.latents.device), self.stage.mouth_weight))
             row |= {
                 f"held_out/{label}/q{quantile:.2f}": float(torch.cat(seen).mean()) for quantile, seen in losses.items()
             }

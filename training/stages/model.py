@@ -16,6 +16,8 @@ from profiles import ProfileError, resolve_source
 from profiles.schema import Profile
 from training.errors import TrainingError
 
+STRIDE = "temporal_stride"  # what Wan's base is told besides, of latents that are not of four frames
+
 
 def build_transformer(profile: Profile, parent: str | None, seed: int) -> OmniHumanModel:
     """Load `parent/transformer`, else `profile.transformer.base`, else initialise from `seed`.
@@ -153,6 +155,13 @@ def own_configuration(profile: Profile) -> dict[str, Any]:
     """
     config, kind = profile.transformer, planned_base(profile).load()
     own = {name: getattr(config, name) for name in NEW_PARTS} | {"pose_keypoints": len(config.pose_keypoints)}
+    if STRIDE in own_arguments(kind):
+        own[STRIDE] = profile.video.temporal_stride
+    elif profile.video.temporal_stride != 4:
+        raise TrainingError(
+            f"video.temporal_stride is {profile.video.temporal_stride}, and {kind.base_name} is made for latents of four frames: take Wan's base, or "
+            "an autoencoder of four"
+        )
     return own | kind.of_texts(len(profile.encoders.texts))
 
 
