@@ -69,8 +69,8 @@ MOUTHS = PeopleAutoencoderRecipe(
 PAIRS = replace(
     MOUTHS,
     seed=74_000_000,
-    phases=(Phase(2000, 17, 1),),
-    cycles=(Cycle(2000, 1.0, 0.6),),
+    phases=(Phase(1500, 17, 1),),
+    cycles=(Cycle(1500, 1.0, 0.6),),
     motion_weight=2.0,
     temporal_downsample=(False, True),
 )
