@@ -111,8 +111,8 @@ def main() -> None:
         pipeline = build_pipeline(profile, folder, args.steps)
         if not rows:
             kept = np.stack([reconstructed(pipeline.vae, person.frames[: real.frames]) for person in real.people])
-            read, found = openings(kept, detector)
-            r = np.nanmean(correlations(read, real), axis=0)
+            seen, found = openings(kept, detector)
+            r = np.nanmean(correlations(seen, real), axis=0)
             rows.append(
                 {"": "reconstruction", "faces found": f"{found:.0%}", "r, own sound": f"{r[0]:.3f} ({r[1]:.3f})"}
             )

@@ -23,7 +23,8 @@ profile = load_profile("wan2.1-1.3b", [])
         ("profile.model_dump(mode='json'); changed_profile(profile, ['stage_1.steps=3']); profile == profile", {"name"}),
         ("profile.stage_1.optimizer.lr", {"stage_1.optimizer.lr"}),
         ("profile.model_copy(update={}).engine.model_copy(update={'ranks': 2}).zero_stage", {"engine.zero_stage"}),
-        ("pickle.loads(pickle.dumps(profile.video)).main", {"video.height", "video.width", "video.frames", "video.stride"}),
+        ("pickle.loads(pickle.dumps(profile.video)).main", {
+            "video.height", "video.width", "video.frames", "video.stride", "video.temporal_stride"}),
         ("[one.metric for one in profile.gate.criteria.values()][:1]", {f"gate.criteria.{name}.metric" for name in (
             "sync", "identity", "identity_drift", "hands", "pose", "fid", "fvd", "strangers")}),
         ("assert profile.evaluation.sampling == type(profile.evaluation.sampling)(shift=3.0)", set()),
