@@ -72,7 +72,7 @@ def fake_transformer(profile: Profile, depth: int, mesh: Any = None, again: bool
     cut = profile.model_copy(update={"transformer": profile.transformer.of_units(depth)})
     kind = planned_base(profile).load()
     sizes = {**kind.unsaid(cut.transformer), **published_configuration(profile), **kind.sizes(cut.transformer)}
-    model = kind(**sizes, **own_configuration(cut))
+    model = kind(**sizes, **own_configuration(cut, kind))
     if again and profile.engine.activation_checkpointing:
         model.enable_gradient_checkpointing()
     if mesh is not None:

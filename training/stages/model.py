@@ -147,13 +147,15 @@ def _agreeing(folder: Path, name: str, profile: Profile) -> OmniHumanModel:
     return model
 
 
-def own_configuration(profile: Profile) -> dict[str, Any]:
+def own_configuration(profile: Profile, kind: type[OmniHumanModel] | None = None) -> dict[str, Any]:
     """What OmniHuman adds to a base's configuration: by the names that every `OmniHumanModel` takes, and how many text encoders it listens to.
+
+    `kind` is the base's class where the profile says no longer which it is, as one that a plan has cut.
 
     Raises:
         InputError: the profile names more or fewer of them than the base takes.
     """
-    config, kind = profile.transformer, planned_base(profile).load()
+    config, kind = profile.transformer, kind or planned_base(profile).load()
     own = {name: getattr(config, name) for name in NEW_PARTS} | {"pose_keypoints": len(config.pose_keypoints)}
     if STRIDE in own_arguments(kind):
         own[STRIDE] = profile.video.temporal_stride
