@@ -6,7 +6,7 @@ from diffusers import AutoencoderKLWan
 
 from curation.features.encoders import load_encoders
 from curation.features.training_samples import CutSample
-from omnihuman.autoencoder import LatentGrid, decode_video, encode_video
+from omnihuman.autoencoder import LatentGrid, decode_video, encode_video, load_autoencoder
 from omnihuman.errors import InputError
 from omnihuman.latents import fold_frames_into_latents
 from omnihuman.long_video import LongVideo, generate_segments
@@ -14,7 +14,7 @@ from omnihuman.pipeline import build_pipeline
 from omnihuman.streaming.conditions import audio_of_latents, frames_around, pose_of_latents
 from omnihuman.streaming.settings import Streaming
 from omnihuman.streaming.stream import TalkingStream, stream_video
-from profiles import ProfileError, load_profile
+from profiles import ProfileError, load_profile, resolve_source
 from training.errors import TrainingError
 from training.plan.passes import largest_bucket
 from training.plan.stand_ins import fake_batch
@@ -160,3 +160,9 @@ def test_shorter_cells_keep_what_is_seen_and_begin_to_hear_anew():
     assert (guided[0] - guided[1]).abs().max() < 1e-5, "a pose that stands still guides as before"
     with pytest.raises(InputError, match="do not divide"):
         shortened(short, 2)
+
+
+def test_the_autoencoder_for_the_next_base_of_people_has_cells_of_two_frames():
+    autoencoder = load_autoencoder(resolve_source("profile:people/autoencoder_pairs"))
+    assert LatentGrid.of(autoencoder) == LatentGrid(48, 16, 2)
+    assert encode_video(autoencoder, torch.zeros(1, 3, 17, 64, 64)).shape == (1, 48, 9, 4, 4)
