@@ -24,7 +24,7 @@ import torch
 from profiles import Profile, load_profile
 from profiles.schema import AdversarialConfig
 from training.data.batch import Batch
-from training.distillation.discriminator import Discriminator
+from training.distillation.discriminator import DEPTHS, Discriminator
 from training.distillation.updates import discriminator_step, draw_parts, generator_step
 from training.engine.deepspeed_engine import build_engine
 from training.engine.ema import ExponentialMovingAverage
@@ -68,9 +68,9 @@ class Row:
         return self._cut_to(*SHAPE[self.size])
 
     @property
-    def of_one_layer(self) -> Profile:
-        """The same code in next to no memory."""
-        return self._cut_to(1, 1, 64)
+    def smallest(self) -> Profile:
+        """The same code in next to no memory; a discriminator has as many layers as heads."""
+        return self._cut_to(1 if self.section == "stage_3" else len(DEPTHS["apt"]), 1, 64)
 
     def _cut_to(self, layers: int, heads: int, ffn: int) -> Profile:
         cut = [f"transformer.num_layers={layers}", f"transformer.num_attention_heads={heads}"]
@@ -206,7 +206,7 @@ def _serve(row: Row, ask: int, answer: int) -> None:
     from benchmarks.training.process_group import start_alone
 
     start_alone()
-    _trainer(row.of_one_layer, row.section)()  # libraries are mapped page by page as they are first used, and count
+    _trainer(row.smallest, row.section)()  # libraries are mapped page by page as they are first used, and count
     gc.collect()
     before = _status("VmRSS")
     step = _trainer(row.profile, row.section)

@@ -39,8 +39,11 @@ def test_cut_down_published_profiles_are_still_profiles():
     from benchmarks.gpu.cases import DRY
     from benchmarks.training import plan, precision, rounded_weights
     from profiles import load_profile
+    from training.distillation.discriminator import DEPTHS, head_blocks
 
     assert all(row.profile.name == "wan2.1-1.3b" for row in plan.ROWS)
+    for row in plan.ROWS:  # a discriminator has no head of its own in a network of one layer
+        assert row.section == "stage_3" or len(head_blocks(row.smallest.transformer.num_layers)) == len(DEPTHS["apt"])
     cuts = (precision.CUT, rounded_weights.CUT, DRY.overrides)
     assert [load_profile("wan2.1-1.3b", list(cut)).encoders.audio_states for cut in cuts] == [None] * 3
 
