@@ -127,7 +127,7 @@ def test_a_stream_hears_and_poses_as_a_whole_clip_does(pipeline, model):
         torch.rand(1, 4, 17, 32, 32, generator=generator(7)),
     )
     whole = model.audio_projection(sound)
-    assert (audio_of_latents(model.audio_projection, sound, 0, 9, 1) - whole).abs().max() < 1e-6
+    assert (audio_of_latents(model.audio_projection, sound, 0, 9, 1) - whole).abs().max() < 1e-5
     guided = model.pose_guider(poses)
     for latent in (0, 4, 8):
         rows = frames_around(latent, 1, 8, 2)
