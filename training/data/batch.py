@@ -143,5 +143,8 @@ class Batch(OfSamples):
     def as_images(self) -> "Batch":
         """The first latent frame alone: latent 0 of the causal autoencoder is an image. An image has no past."""
         first = {k: getattr(self, k)[:, :, :1] for k in ("latents", "noise")}
-        first |= {k: getattr(self, k)[:, :1] for k in ("audio", "keypoints", "lips") if getattr(self, k) is not None}
-        return replace(self, **first, motion_mask=torch.zeros_like(self.motion_mask), given=self.given - {"motion"})
+        first |= {k: getattr(self, k)[:, :1] for k in ("audio", "keypoints")}
+        lips = None if self.lips is None else self.lips[:, :1]
+        return replace(
+            self, **first, lips=lips, motion_mask=torch.zeros_like(self.motion_mask), given=self.given - {"motion"}
+        )

@@ -246,7 +246,7 @@ class SnapshotData:
         def gather(name: str, axis: int | None = None) -> Tensor:
             return self.rows.gather(places, bucket, name, (axis, 1) if image and axis is not None else None)
 
-        latents, null_text, points = gather("latents", 2), gather("null_text"), gather("keypoints", 1)
+        latents, null_text = gather("latents", 2), gather("null_text")
         with_text = _mask(d.on.text for d in draws).bool()[:, None, None]
         return Batch(
             latents=latents,
@@ -255,7 +255,7 @@ class SnapshotData:
             text=torch.where(with_text, gather("text"), null_text),
             null_text=null_text,
             audio=gather("audio", 1),
-            keypoints=points[:, :, list(self.profile.transformer.pose_keypoints)],
+            keypoints=gather("keypoints", 1)[:, :, list(self.profile.transformer.pose_keypoints)],
             reference=gather("reference_latents"),
             motion=torch.zeros_like(gather("reference_latents")).repeat(1, 1, self.profile.video.motion_latents, 1, 1)
             if images
@@ -265,7 +265,7 @@ class SnapshotData:
             samples=draws,
             given=given - {"motion"} if images else given,
             stride=self.profile.video.stride,
-            lips=points[:, :, LIPS],
+            lips=gather("keypoints", 1)[:, :, LIPS],
         )
 
     def numbers(self, number: int) -> dict[str, float]:
