@@ -3,7 +3,7 @@
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from profiles.base import Positive, Ratio, Strict
 from profiles.conditions import CONDITIONS, ConditionName, SubsetName
@@ -168,3 +168,8 @@ class StageConfig(Strict):
     lora: LoraConfig | None = None
     watch: WatchConfig = WatchConfig()
     seed: int = 0
+
+    @model_serializer(mode="wrap")
+    def _as_when_all_cells_weighed_alike(self, values: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Where they do it goes unsaid: what was made before stays current."""
+        return {key: value for key, value in values(self).items() if (key, value) != ("mouth_weight", 1.0)}

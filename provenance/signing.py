@@ -17,7 +17,7 @@ from provenance.certificates import Credentials, load_credentials
 from provenance.media_types import media_type
 from provenance.settings import ProvenanceError, SigningSettings, read_settings
 from provenance.streams import sign_file
-from provenance.thumbnails import REASON, thumbnails_in
+from provenance.thumbnails import REASON, Held, thumbnails_in, to_leave_out
 
 GENERATOR = "omnihuman-pipeline"
 # IPTC's term for media that a trained model made; C2PA manifests use the same.
@@ -156,17 +156,17 @@ def _builder(statement: Statement, kind: str, context: c2pa.Context) -> c2pa.Bui
     Inputs that it cannot read are named in the statement, and their hashes are in the record. Pictures that inputs bring in their credentials are left out.
     """
     now = datetime.now(UTC)
-    readable, pictures = dict(statement.ingredients), dict[str, list[str]]()
+    readable, pictures = dict(statement.ingredients), dict[str, Held]()
     for role, path in statement.ingredients.items():
         try:
             own = media_type(path)
-            pictures[role] = [] if own is None else thumbnails_in(path, own)
+            pictures[role] = {} if own is None else thumbnails_in(path, own)
         except c2pa.C2paError:
             own = None
         if own is None:
             del readable[role]
     while True:
-        left_out = sorted({address for role in readable for address in pictures[role]})
+        left_out = to_leave_out(pictures[role] for role in readable)
         unreadable = statement.ingredients.keys() - readable.keys()
         builder = c2pa.Builder(_manifest(statement, kind, now, unreadable, left_out), context)
         failed = _add_ingredients(builder, readable)

@@ -2,6 +2,7 @@
 
 import json
 import mmap
+from collections.abc import Iterable
 from pathlib import Path
 
 import c2pa
@@ -10,10 +11,13 @@ LABEL = "c2pa.thumbnail."  # of the claim's own picture and of each ingredient's
 REASON = "c2pa.PII.present"
 
 
-def thumbnails_in(path: Path, kind: str) -> list[str]:
-    """Addresses of the pictures in all manifests of a file, older ones too, by which a manifest that takes the file for an ingredient leaves them out (C2PA specification, "Redaction of assertions").
+Held = dict[str, frozenset[str]]
 
-    A file without any is not read by the library.
+
+def thumbnails_in(path: Path, kind: str) -> Held:
+    """Addresses of the pictures in each manifest of a file, older ones too; none of a manifest whose pictures were left out before.
+
+    A file that never had any is not read by the library, and its manifests are not in the answer.
 
     Args:
         path: of a file with credentials or without.
@@ -23,15 +27,29 @@ def thumbnails_in(path: Path, kind: str) -> list[str]:
         c2pa.C2paError: there are pictures, and its credentials cannot be read.
     """
     if not _names_some(path):
-        return []
+        return {}
     with path.open("rb") as content, c2pa.Reader(kind, content) as reader:
         manifests = json.loads(reader.detailed_json())["manifests"]
-    return [
-        f"self#jumbf=/c2pa/{manifest}/c2pa.assertions/{label}"
+    return {
+        manifest: frozenset(
+            f"self#jumbf=/c2pa/{manifest}/c2pa.assertions/{label}"
+            for label in held.get("assertion_store", {})
+            if label.startswith(LABEL)
+        )
         for manifest, held in manifests.items()
-        for label in held.get("assertion_store", {})
-        if label.startswith(LABEL)
-    ]
+    }
+
+
+def to_leave_out(inputs: Iterable[Held]) -> list[str]:
+    """What a manifest that takes these files for ingredients has to redact (C2PA specification, "Redaction of assertions").
+
+    Where two of them hold one manifest, and one has left its pictures out, the library keeps that one, and what is gone cannot be redacted.
+    """
+    found: Held = {}
+    for held in inputs:
+        for manifest, pictures in held.items():
+            found[manifest] = found.get(manifest, pictures) & pictures
+    return sorted(frozenset().union(*found.values()))
 
 
 def _names_some(path: Path) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from media.records import ProductRecord
 from omnihuman.conditions.inputs import ConditionInputs
 from omnihuman.long_video import LongVideo, generate_segments
 from omnihuman.pipeline import build_pipeline
@@ -41,11 +42,15 @@ class Bench:
 
     def __init__(self, home: Path | None = None):
         profile = load_profile("laptop")
-        student = (
-            build_transformer(profile, None, 0) if home is None else home / "data" / "streaming_student" / "transformer"
-        )
-        self.pipeline = build_pipeline(profile, student, 1)
         self.streaming = Streaming()
+        student: Any = build_transformer(profile, None, 0)
+        if home is not None:
+            folder = home / "data" / "streaming_student"
+            student, self.streaming = (
+                folder / "transformer",
+                Streaming(**ProductRecord.read(folder).require("streaming")),
+            )
+        self.pipeline = build_pipeline(profile, student, 1, self.streaming.record())
         generator = torch.Generator().manual_seed(0)
         self.image = torch.randint(0, 255, (1, 64, 64, 3), dtype=torch.uint8, generator=generator)
         self.voice = 0.1 * torch.randn(1, PIECE, generator=generator)

@@ -19,6 +19,7 @@ from evaluation.metrics.mouth import MouthCorrelation
 from evaluation.metrics.puppet_truth import Measured
 from evaluation.metrics.sharpness import high_frequency_energy
 from evaluation.scoring.measured import benchmark_truth
+from omnihuman.autoencoder import LatentGrid
 from puppets import measure
 
 Progress = Callable[[int, int, str], None]
@@ -77,12 +78,13 @@ def compare_streaming(
     others = [given_sound(benchmark, own, clip) for clip in own]
     truth = benchmark.frames.numpy()
     ways = [(WINDOW, parent, own), (STREAM, student, own), (OTHER_SOUND, student, others)]
-    rows = [_row(TRUTH, truth, truth, benchmark)]
+    stride = LatentGrid.of(student.vae).temporal_stride
+    rows = [_row(TRUTH, truth, truth, benchmark, stride)]
     for done, (made, pipeline, sounds) in enumerate(ways):
         if progress is not None:
             progress(done, len(ways), made)
         spoken, posed = (_videos(pipeline, benchmark, sounds, pose, seed, batch_size) for pose in (False, True))
-        rows.append(_row(made, spoken, posed, benchmark))
+        rows.append(_row(made, spoken, posed, benchmark, stride))
     return rows
 
 
@@ -106,10 +108,12 @@ def _videos(
     return np.concatenate(made)
 
 
-def _row(made: str, spoken: np.ndarray, posed: np.ndarray, benchmark: PuppetBenchmark) -> StreamingRow:
+def _row(
+    made: str, spoken: np.ndarray, posed: np.ndarray, benchmark: PuppetBenchmark, temporal_stride: int
+) -> StreamingRow:
     every, truth = np.arange(len(benchmark)), benchmark_truth(benchmark)
     heard, moved = (Measured.stacked([measure(clip) for clip in frames]) for frames in (spoken, posed))
-    between, within = latent_changes(spoken)
+    between, within = latent_changes(spoken, temporal_stride)
     return StreamingRow(
         made,
         MouthCorrelation.of_puppets(heard, truth)(every),
@@ -122,11 +126,12 @@ def _row(made: str, spoken: np.ndarray, posed: np.ndarray, benchmark: PuppetBenc
     )
 
 
-def latent_changes(frames: np.ndarray) -> tuple[float, float]:
-    """Mean |RGB| in [0, 1] from frame to frame of `(N, T, H, W, 3)` uint8: across the borders of latents, and inside them."""
+def latent_changes(frames: np.ndarray, temporal_stride: int) -> tuple[float, float]:
+    """Mean |RGB| in [0, 1] from frame to frame of `(N, T, H, W, 3)` uint8: across the borders of latents, and inside them; NaN inside where a latent is one frame."""
     change = np.abs(np.diff(frames.astype(np.float32) / 255.0, axis=1)).mean(axis=(0, 2, 3, 4))
-    border = np.arange(len(change)) % 4 == 0  # frame 0 is a latent, then four each
-    return float(change[border].mean()), float(change[~border].mean())
+    border = np.arange(len(change)) % temporal_stride == 0  # frame 0 is a latent
+    within = float(change[~border].mean()) if temporal_stride > 1 else float("nan")
+    return float(change[border].mean()), within
 
 
 def as_markdown(rows: Sequence[StreamingRow]) -> str:

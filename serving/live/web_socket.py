@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fastapi import WebSocket
+from fastapi import WebSocket, WebSocketDisconnect
 
 from serving.live.connection import ClientGoneError, Connection
 from serving.live.engine import LiveEngine
@@ -112,7 +112,10 @@ class SocketConnection(Connection):
             await asyncio.wait_for(sending, limit)
         except TimeoutError:
             raise LiveError(TIMED_OUT, f"nothing was read for {limit:g} s") from None
-        except RuntimeError as error:  # starlette's word for a socket that is closed
+        except (
+            RuntimeError,
+            WebSocketDisconnect,
+        ) as error:  # starlette's words for a socket that is closed, before and while it is written to
             raise ClientGoneError from error
 
     async def close(self, code: int, reason: str) -> None:

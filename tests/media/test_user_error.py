@@ -13,7 +13,7 @@ from profiles import ProfileError
 ROOT = Path(__file__).parents[2]
 ROOMS = ("assets", "comfy_nodes", "curation", "evaluation", "media", "networks", "omnihuman", "orchestration", "profiles", "puppets", "serving", "tracking", "training")  # fmt: skip
 # They steer a loop, a parser or what is tried again, and are no advice to a person.
-SIGNALS = {"EncoderLostError", "Stopped", "_Deleted", "_NotAllowed", "_Stopping"}
+SIGNALS = {"ClientGoneError", "EncoderLostError", "Stopped", "_Deleted", "_NotAllowed", "_Stopping"}
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """Latents of two frames: what was written for four asks the autoencoder, from the profile to a stream."""
 
+import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKLWan
 
 from curation.features.encoders import load_encoders
 from curation.features.training_samples import CutSample
+from evaluation.questions.streaming_student import latent_changes
 from omnihuman.autoencoder import LatentGrid, decode_video, encode_video, load_autoencoder
 from omnihuman.errors import InputError
 from omnihuman.latents import fold_frames_into_latents
@@ -60,8 +62,18 @@ def test_the_profile_counts_latents_and_says_the_stride_only_where_it_is_another
     laptop = load_profile("laptop", [])
     assert (laptop.video.latent_frames, laptop.video.motion_latents) == (5, 2)
     assert "temporal_stride" not in laptop.model_dump()["video"], "what was made with four stays current"
+    assert "mouth_weight" not in laptop.model_dump()["stage_1"], "and what was trained with all cells alike"
+    weighed = load_profile("laptop", ["stage_1.mouth_weight=3"])
+    assert weighed.model_dump()["stage_1"]["mouth_weight"] == 3.0
     with pytest.raises(ProfileError, match="temporal_stride"):
         load_profile("laptop", ["video.temporal_stride=3"])
+
+
+def test_changes_between_latents_of_two_frames_are_told_from_those_within():
+    frames = np.zeros((1, 5, 2, 2, 3), np.uint8)
+    frames[:, 1:3], frames[:, 3:] = 51, 102
+    assert latent_changes(frames, 2) == pytest.approx((0.2, 0.0))
+    assert latent_changes(frames, 4) == pytest.approx((0.2, 0.2 / 3))
 
 
 def test_two_frames_fill_a_latent():

@@ -245,17 +245,21 @@ def test_a_face_that_an_inputs_credentials_show_is_in_no_video_made_of_it(tmp_pa
     monkeypatch.undo()
     signing._context.cache_clear()
     monkeypatch.setenv("OMNIHUMAN_KEYS", str(tmp_path / "keys"))
-    assert thumbnails_in(face, "image/png")
+    assert all(thumbnails_in(face, "image/png").values())
     inputs = Statement({"model": "m"}, "made of it", {"image": edited})
     made = signed(save_mp4(tmp_path / "a.mp4"), inputs)
     again = signed(save_png(tmp_path / "b.png"), Statement({"model": "m"}, "made of that", {"pose": made}))
-    for path, kind in ((made, "video/mp4"), (again, "image/png")):
+    both = {"image": edited, "pose": made}  # one of them has left out already what the other one shows
+    beside = signed(save_mp4(tmp_path / "c.mp4"), Statement({"model": "m"}, "made of both", both))
+    turned = dict(reversed(both.items()))
+    after = signed(save_mp4(tmp_path / "d.mp4"), Statement({"model": "m"}, "made of both", turned))
+    for path, kind in ((made, "video/mp4"), (again, "image/png"), (beside, "video/mp4"), (after, "video/mp4")):
         store = ask_a_public_reader(path, kind)
         assert store["validation_state"] == "Valid" and signature(path).outcome == UNTOUCHED
         held = [
             part for manifest in store["manifests"].values() for part in (manifest, *manifest.get("ingredients", []))
         ]
-        assert not any("thumbnail" in part for part in held) and thumbnails_in(path, kind) == []
+        assert not any("thumbnail" in part for part in held) and not any(thumbnails_in(path, kind).values())
         assert any(part.get("title") == "an earlier picture" for part in held), "its credentials are kept"
 
 

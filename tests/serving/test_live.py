@@ -1,5 +1,6 @@
 """Live sessions over a real socket: the same pixels as a file's, pauses and ends, and whatever a client does wrong."""
 
+import asyncio
 import base64
 import ctypes
 import gc
@@ -11,6 +12,7 @@ import time
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import cv2
@@ -22,6 +24,7 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
+from starlette.websockets import WebSocket, WebSocketState
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from omnihuman.exporting.marking import Marking
@@ -30,11 +33,13 @@ from provenance.outcomes import UNTOUCHED
 from provenance.verify import verify_files
 from serving.http.keys import ClientKey, digest
 from serving.live import session
+from serving.live.connection import ClientGoneError
 from serving.live.finished import forget_old
 from serving.live.messages import read_base64
 from serving.live.metrics import LiveMetrics
 from serving.live.routes import PLACE, add_live
 from serving.live.settings import LiveError, LiveSettings
+from serving.live.web_socket import SocketConnection
 from tests.serving.live import PERSON, begin, hear, live_server, rest, say, sound
 
 SETTINGS = LiveSettings(sessions=3, per_client=3, longest=4.0, start_seconds=1.0, quiet_seconds=1.0, send_seconds=1.0)
@@ -479,3 +484,20 @@ def _held() -> tuple[int, int, int]:
     ctypes.CDLL(None).malloc_trim(0)
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return len(os.listdir("/proc/self/fd")), threading.active_count(), pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_a_client_that_goes_while_it_is_written_to_is_no_fault_of_the_server():
+    """uvicorn says so by an error of its own, which starlette hands on as a disconnect."""
+
+    async def gone(message) -> None:
+        raise OSError
+
+    async def talk() -> None:
+        socket = WebSocket({"type": "websocket"}, None, gone)
+        socket.application_state = WebSocketState.CONNECTED
+        way = SocketConnection.__new__(SocketConnection)
+        way.socket, way.engine = socket, SimpleNamespace(settings=LiveSettings())
+        await way.say({"type": "video.start"})
+
+    with pytest.raises(ClientGoneError):
+        asyncio.run(talk())

@@ -43,10 +43,9 @@ frozen encoders are the profile's.
 from omnihuman.pipeline import build_pipeline
 from profiles import load_profile
 
-pipe = build_pipeline(load_profile("{profile}"), "{folder}/transformer", num_inference_steps=1)
+pipe = build_pipeline(load_profile("{profile}"), "{folder}/transformer", num_inference_steps=1{streaming})
 frames = pipe("A person talks.", image=image[None], audio=sound[None]).frames
-frames = pipe("A person talks.", image=image[None], audio=sound[None], num_inference_steps=2).frames
-```
+{two_steps}```
 
 ## Recipe
 ```yaml
@@ -60,6 +59,8 @@ All numbers are in `losses.parquet`.
 ## Scores
 Training measures none on held-out clips; `benchmark_scores` does, and its table goes with the registered model.
 """
+# A stream makes each latent in one.
+TWO_STEPS = 'frames = pipe("A person talks.", image=image[None], audio=sound[None], num_inference_steps=2).frames\n'
 HOW = {
     "consistency": "discrete consistency distillation of its parent (APT section 4.2)",
     "adversarial": "adversarial post-training against real samples (APT section 4)",
@@ -105,6 +106,8 @@ def _card(job: TrainingJob, record: dict[str, Any]) -> str:
         name=job.name,
         profile=job.profile.name,
         how=HOW[job.kind],
+        streaming=f", streaming={record['streaming']}" if record.get("streaming") else "",
+        two_steps="" if record.get("streaming") else TWO_STEPS,
         parent=_origin(job.parent),
         critic_title="diffusion weights" if job.diffusion_parent else "teacher",
         critic=_origin(job.diffusion_parent or job.parent),

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from media.files import whole_directory
+from media.weights import fill
 from omnihuman.bases.model import OmniHumanModel
 from omnihuman.errors import InputError
 from omnihuman.pipeline import load_transformer
@@ -41,7 +42,8 @@ def shortened(model: OmniHumanModel, stride: int, seed: int = 0) -> OmniHumanMod
     weights: Mapping[str, Tensor] = model.state_dict()
     kept = {name: value for name, value in weights.items() if not any(part in name for part in HEARING)}
     kept[POSE] = pose_of_shorter(kept[POSE].float(), old, stride).to(kept[POSE])
-    made.load_state_dict(kept, strict=False)
+    heard = [name for name in made.state_dict() if any(part in name for part in HEARING)]
+    fill(made, kept, "the longer cells' model", "start from an OmniHuman transformer of Wan's base", may_lack=heard)
     for name, parameter in made.named_parameters():
         parameter.data = parameter.data.to(weights[name].dtype)
     return made
