@@ -37,19 +37,24 @@ class Real:
     frames: int
     openings: list[np.ndarray]
 
-    def sounds(self, moved: int) -> torch.Tensor:
-        """`(N, S)`: of the person `moved` places further."""
-        length = round(self.frames / self.people[0].fps * 16_000)
-        heard = [np.asarray(person.audio, np.float32)[:length] for person in self.people]
-        return torch.from_numpy(np.stack(heard[moved:] + heard[:moved]))
 
-
-def held_out(clips: int, frames: int, size: int, framing: str | None, detector: MediaPipeHolistic) -> Real:
-    """Clean clips of voices and sentences of no training; the reference lies behind the window."""
-    people = [
+def people_of(clips: int, frames: int, size: int, framing: str | None = None) -> list[Person]:
+    """Held-out people of voices and sentences of no training; the reference lies behind the window of `frames`."""
+    return [
         render(seed, frames=frames + 8, size=size, split="held_out", framing=framing)
         for seed in range(SEED, SEED + clips)
     ]
+
+
+def sounds_of(people: list[Person], frames: int) -> torch.Tensor:
+    """`(N, S)` of the window."""
+    length = round(frames / people[0].fps * 16_000)
+    return torch.from_numpy(np.stack([np.asarray(person.audio, np.float32)[:length] for person in people]))
+
+
+def held_out(clips: int, frames: int, size: int, framing: str | None, detector: MediaPipeHolistic) -> Real:
+    """`people_of`, looked at."""
+    people = people_of(clips, frames, size, framing)
     return Real(people, frames, openings(np.stack([person.frames[:frames] for person in people]), detector)[0])
 
 
@@ -61,7 +66,7 @@ def openings(videos: np.ndarray, detector: MediaPipeHolistic) -> tuple[list[np.n
 
 def made(pipeline: OmniHumanPipeline, real: Real, moved: int, guidance: float) -> np.ndarray:
     """`(N, T, H, W, 3)` uint8 by the sounds of those `moved` places further; noise by the person's own number."""
-    sounds, out = real.sounds(moved), []
+    sounds, out = sounds_of(real.people, real.frames).roll(-moved, 0), []
     scale = {} if guidance == 1 else {"guidance_scale": guidance}
     for start in range(0, len(real.people), BATCH):
         part = real.people[start : start + BATCH]

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from assets.core.markdown import markdown_table
-from benchmarks.people.following import SEED, difference
+from benchmarks.people.following import difference, people_of, sounds_of
 from omnihuman.autoencoder import LatentGrid, encode_video, to_pixels
 from omnihuman.pipeline import build_pipeline
-from people import Person, render
+from people import Person
 from profiles import load_profile
 from training.data.loader import LIPS
 from training.flow_matching import interpolate, mouth_weights, velocity_target
@@ -30,12 +30,6 @@ def mouth_error(velocity: Tensor, target: Tensor, mouths: Tensor) -> Tensor:
     """`(B,)` mean squared error of `(B, C, F, h, w)` velocities over the cells that `mouths` `(B, 1, F, h, w)` marks with 1; NaN where there are none."""
     squares = (velocity.float() - target).square() * mouths
     return squares.flatten(1).sum(dim=1) / (velocity.shape[1] * mouths.flatten(1).sum(dim=1))
-
-
-def sounds_of(people: list[Person], frames: int) -> Tensor:
-    """`(N, S)` of the window."""
-    length = round(frames / people[0].fps * 16_000)
-    return torch.from_numpy(np.stack([np.asarray(person.audio, np.float32)[:length] for person in people]))
 
 
 @torch.no_grad()
@@ -75,7 +69,7 @@ def main() -> None:
     torch.set_num_threads(1)
     profile = load_profile("people", args.set)
     frames, size = profile.video.frames, profile.video.height
-    people = [render(seed, frames=frames + 8, size=size, split="held_out") for seed in range(SEED, SEED + args.clips)]
+    people = people_of(args.clips, frames, size)
     rows = []
     for name, folder in (model.split("=", 1) for model in args.models):
         pipeline = build_pipeline(profile, Path(folder), 20)

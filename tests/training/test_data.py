@@ -305,6 +305,14 @@ def test_a_snapshot_of_an_earlier_version_and_a_missing_shard_say_what_to_run(tm
         open_data(tmp_path)
 
 
+def test_mouths_are_read_for_whoever_asks_and_for_nobody_else(one):
+    profile = load_profile("laptop", TINY)
+    paths = one / "snapshot", one / "features"
+    asked = SnapshotData(*paths, profile, "text", 3, 10, RATIOS, lips=True).batch(0)
+    assert asked.lips is not None and asked.lips.shape == (10, profile.video.frames, 20, 3)
+    assert SnapshotData(*paths, profile, "text", 3, 10, RATIOS).batch(0).lips is None
+
+
 def test_a_condition_without_samples_is_said_before_the_first_stage(one):
     profile, table = load_profile("laptop", TINY), open_data(one).table
     check_conditions(table, profile, "stage_1", one)

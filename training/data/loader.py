@@ -46,6 +46,7 @@ class SnapshotData:
         ratios: Ratios,
         image_share: float = 0.0,
         held_out: bool = False,
+        lips: bool = False,
     ):
         """Open the manifest and check that the features are those of this profile.
 
@@ -59,10 +60,12 @@ class SnapshotData:
             ratios: of the conditions.
             image_share: of the batches, that are first frames alone.
             held_out: read the clips that training never sees instead of those that it does.
+            lips: read where mouths are, for a loss that weighs them.
 
         Raises:
             SnapshotError: missing manifest, an empty subset, or features made with other encoders or sizes.
         """
+        self.lips = lips
         record = _read_record(snapshot)
         self.digest = record.digest
         table = pd.read_parquet(snapshot / "samples.parquet")
@@ -265,7 +268,7 @@ class SnapshotData:
             samples=draws,
             given=given - {"motion"} if images else given,
             stride=self.profile.video.stride,
-            lips=gather("keypoints", 1)[:, :, LIPS],
+            lips=gather("keypoints", 1)[:, :, LIPS] if self.lips else None,
         )
 
     def numbers(self, number: int) -> dict[str, float]:

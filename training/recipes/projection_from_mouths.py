@@ -6,6 +6,7 @@ frames, through a linear head that is thrown away. The rest of the transformer i
 """
 
 import argparse
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,7 +88,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     recipe, model = ProjectionRecipe(steps=args.steps), load_transformer(args.start)
-    encoder = AudioEncoder(resolve_source(args.encoder))
+    encoder, started = AudioEncoder(resolve_source(args.encoder)), time.time()
     states, mouths = heard_and_seen(recipe, encoder, "train", recipe.utterances)
     mean, deviation = mouths.mean(dim=(0, 1)), mouths.std(dim=(0, 1)).clamp_min(1e-3)
     head = teach(model.audio_projection, states, (mouths - mean) / deviation, recipe)
@@ -95,7 +96,14 @@ def main() -> None:
     command = f"python -m training.recipes.projection_from_mouths START {args.output.name} --encoder {args.encoder}"
     with whole_directory(args.output) as folder:
         model.save_pretrained(folder)
-        write_record(folder, command, recipe, 0.0, {"mouth_opening_r": round(read, 4)}, units=[*UNITS, "opening"])
+        write_record(
+            folder,
+            command,
+            recipe,
+            time.time() - started,
+            {"mouth_opening_r": round(read, 4)},
+            units=[*UNITS, "opening"],
+        )
 
 
 if __name__ == "__main__":

@@ -100,6 +100,7 @@ def open_data(job: TrainingJob, stage: StageConfig, held_out: bool = False) -> S
         stage.ratios,
         stage.image_share,
         held_out,
+        lips=stage.mouth_weight != 1,
     )
 
 
