@@ -164,7 +164,8 @@ class LiveSession:
         """For something to change; that nothing did for so many seconds is an error where there is a `problem`."""
         self._changed.clear()
         try:
-            await asyncio.wait_for(self._changed.wait(), seconds)
+            async with asyncio.timeout(seconds):  # `wait_for` can lose a cancellation before Python 3.12
+                await self._changed.wait()
         except TimeoutError:
             if problem:
                 raise LiveError(TIMED_OUT, problem) from None

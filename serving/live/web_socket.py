@@ -40,7 +40,8 @@ class SocketConnection(Connection):
         """The first message; raises LiveError for another, or none."""
         limit = self.engine.settings.start_seconds
         try:
-            message = await asyncio.wait_for(self.socket.receive(), limit)
+            async with asyncio.timeout(limit):
+                message = await self.socket.receive()
         except TimeoutError:
             raise LiveError(TIMED_OUT, f"no session.start within {limit:g} s") from None
         _refuse_gone(message)
@@ -109,7 +110,8 @@ class SocketConnection(Connection):
         """Raises LiveError for a client that does not read."""
         limit = self.engine.settings.send_seconds
         try:
-            await asyncio.wait_for(sending, limit)
+            async with asyncio.timeout(limit):
+                await sending
         except TimeoutError:
             raise LiveError(TIMED_OUT, f"nothing was read for {limit:g} s") from None
         except (
@@ -123,9 +125,11 @@ class SocketConnection(Connection):
         with suppress(Exception):
             if reason:
                 said = {"type": "error", "code": code, "message": reason}
-                await asyncio.wait_for(self.socket.send_text(json.dumps(said)), 1)
+                async with asyncio.timeout(1):
+                    await self.socket.send_text(json.dumps(said))
         with suppress(Exception):
-            await asyncio.wait_for(self.socket.close(code, reason.encode()[:REASON].decode(errors="ignore")), 1)
+            async with asyncio.timeout(1):
+                await self.socket.close(code, reason.encode()[:REASON].decode(errors="ignore"))
 
 
 def _refuse_gone(message: Any) -> None:

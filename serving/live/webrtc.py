@@ -85,7 +85,8 @@ class RtcConnection(Connection):
         await self._negotiate()
         limit = self.engine.settings.start_seconds
         try:
-            said = await asyncio.wait_for(self._messages.get(), limit)
+            async with asyncio.timeout(limit):
+                said = await self._messages.get()
         except TimeoutError:
             raise LiveError(TIMED_OUT, f"no session.start within {limit:g} s") from None
         return read_start(read_json(_text(said)), rtp=True)

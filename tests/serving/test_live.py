@@ -35,12 +35,12 @@ from serving.http.keys import ClientKey, digest
 from serving.live import session
 from serving.live.connection import ClientGoneError
 from serving.live.finished import forget_old
-from serving.live.messages import read_base64
+from serving.live.messages import Start, read_base64
 from serving.live.metrics import LiveMetrics
 from serving.live.routes import PLACE, add_live
 from serving.live.settings import LiveError, LiveSettings
 from serving.live.web_socket import SocketConnection
-from tests.serving.live import PERSON, begin, hear, live_server, rest, say, sound
+from tests.serving.live import PERSON, begin, hear, live_server, picture, rest, say, sound
 
 SETTINGS = LiveSettings(sessions=3, per_client=3, longest=4.0, start_seconds=1.0, quiet_seconds=1.0, send_seconds=1.0)
 
@@ -501,3 +501,22 @@ def test_a_client_that_goes_while_it_is_written_to_is_no_fault_of_the_server():
 
     with pytest.raises(ClientGoneError):
         asyncio.run(talk())
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_a_session_that_is_ended_as_sound_comes_is_ended(server, turns):
+    """`asyncio.wait_for` lost the cancellation, and the session kept its place for ever (Python 3.11)."""
+
+    async def talk() -> bool:
+        start = Start(type="session.start", image=picture())
+        talking = session.LiveSession(server.engine, start, await server.engine.run(server.engine.opened, start), 4.0)
+        making = asyncio.create_task(talking.make())
+        await asyncio.sleep(0.05)
+        talking.hear(np.zeros(16, np.float32))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        making.cancel()
+        await asyncio.wait({making}, timeout=0.5)
+        return making.cancelled()
+
+    assert asyncio.run(talk())

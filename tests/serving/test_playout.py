@@ -120,3 +120,24 @@ def test_colours_are_as_a_decoder_of_webrtc_takes_them(colour):
     red, green, blue = np.array(colour) / 255
     luma = made.pictures[0].to_ndarray()[0, 0]
     assert luma == pytest.approx(16 + 219 * (0.299 * red + 0.587 * green + 0.114 * blue), abs=1.5)
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_what_waits_for_a_picture_is_ended_as_one_comes(turns):
+    """`asyncio.wait_for` lost the cancellation (Python 3.11)."""
+
+    async def wait() -> bool:
+        playout = Playout(FPS)
+        playout.add(piece(0, 4))
+        playout.add(piece(4, 4))
+        await playout.picture()
+        second = asyncio.create_task(playout.picture())
+        await asyncio.sleep(0.01)
+        playout.add(piece(8, 4))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        second.cancel()
+        await asyncio.wait({second}, timeout=0.5)
+        return second.cancelled()
+
+    assert asyncio.run(wait())
