@@ -1,7 +1,10 @@
 """The live page in a headless browser: a picture and a voice in, a video that plays while it is made."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
@@ -28,14 +31,21 @@ SAMPLED = """() => {
 }"""
 
 
+@contextmanager
+def filled_page(folder: Path) -> Iterator[Any]:
+    """The page with a picture and three seconds of a voice chosen."""
+    cv2.imwrite(str(folder / "face.png"), cv2.cvtColor(PERSON.frames[-1], cv2.COLOR_RGB2BGR))
+    soundfile.write(folder / "voice.wav", sound(3.0), 16_000)
+    with live_server(folder, LiveSettings()) as server, browser_page(1000, 700) as page:
+        page.goto(f"http://127.0.0.1:{server.port}/live")
+        page.set_input_files("#picture", folder / "face.png")
+        page.set_input_files("#sound", folder / "voice.wav")
+        yield page
+
+
 def test_a_voice_is_spoken_while_it_comes_in(tmp_path):
     shots = Path(os.environ.get("OMNIHUMAN_SCREENSHOTS") or tmp_path)
-    cv2.imwrite(str(tmp_path / "face.png"), cv2.cvtColor(PERSON.frames[-1], cv2.COLOR_RGB2BGR))
-    soundfile.write(tmp_path / "voice.wav", sound(3.0), 16_000)
-    with live_server(tmp_path, LiveSettings()) as server, browser_page(1000, 700) as page:
-        page.goto(f"http://127.0.0.1:{server.port}/live")
-        page.set_input_files("#picture", tmp_path / "face.png")
-        page.set_input_files("#sound", tmp_path / "voice.wav")
+    with filled_page(tmp_path) as page:
         page.click("#start")
         page.wait_for_function("document.querySelector('#video').currentTime > 0.3")
         first = page.evaluate(SAMPLED)
@@ -50,12 +60,7 @@ def test_a_voice_is_spoken_while_it_comes_in(tmp_path):
 def test_a_voice_is_spoken_over_webrtc(tmp_path):
     pytest.importorskip("aiortc", reason="the extra `webrtc` is not installed")
     shots = Path(os.environ.get("OMNIHUMAN_SCREENSHOTS") or tmp_path)
-    cv2.imwrite(str(tmp_path / "face.png"), cv2.cvtColor(PERSON.frames[-1], cv2.COLOR_RGB2BGR))
-    soundfile.write(tmp_path / "voice.wav", sound(3.0), 16_000)
-    with live_server(tmp_path, LiveSettings()) as server, browser_page(1000, 700) as page:
-        page.goto(f"http://127.0.0.1:{server.port}/live")
-        page.set_input_files("#picture", tmp_path / "face.png")
-        page.set_input_files("#sound", tmp_path / "voice.wav")
+    with filled_page(tmp_path) as page:
         page.select_option("#way", "webrtc")
         page.click("#start")
         page.wait_for_function("document.querySelector('#video').currentTime > 0.5")

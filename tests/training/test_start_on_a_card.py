@@ -5,6 +5,7 @@ import torch
 
 from tests.training.synthetic import make_job
 from training import train
+from training.engine.deepspeed_engine import device_of_rank
 from training.plan.gpus import read_cluster
 
 
@@ -37,8 +38,14 @@ def test_out_of_memory_is_answered_by_the_plan(start, capsys):
     assert "`omnihuman plan laptop --gpus 1xH100 --training stage_3` shows the settings" in said
 
 
+def test_a_torch_for_cuda_on_a_machine_without_a_card_computes_on_the_cpu(monkeypatch):
+    named = {False: torch.device("cuda"), True: None}  # as torch 2.13.0+cu130 answers there
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available=False: named[check_available])
+    assert device_of_rank() == torch.device("cpu")
+
+
 def test_bf16_on_a_gpu_without_it_is_refused_before_anything_is_loaded(start, capsys, monkeypatch):
-    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: torch.device("cuda"))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)

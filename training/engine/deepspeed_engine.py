@@ -97,8 +97,8 @@ def _keep_no_rounded_weights(engine: Any) -> None:
 
 
 def device_of_rank() -> torch.device:
-    """Where this rank's engines are."""
-    kind = torch.accelerator.current_accelerator()
+    """Where this rank's engines are: the accelerator that is there, else the CPU. A torch built for CUDA, which pip brings by default, names CUDA on any machine."""
+    kind = torch.accelerator.current_accelerator(check_available=True)
     return torch.device("cpu") if kind is None else torch.device(kind.type, int(os.environ.get("LOCAL_RANK", "0")))
 
 

@@ -27,7 +27,7 @@ def share_tokens(model: Any, degree: int) -> None:
         raise TrainingError(
             f"engine.sequence_parallel = {degree} needs an accelerator; set it to 1 on a machine without"
         )
-    device = torch.accelerator.current_accelerator()
+    device = torch.accelerator.current_accelerator(check_available=True)
     kind = "cpu" if device is None else device.type
     shape = (torch.distributed.get_world_size() // degree, 1, degree)
     mesh = init_device_mesh(kind, shape, mesh_dim_names=("data", "ring", "ulysses"))

@@ -61,7 +61,8 @@ def velocity_losses(engine: Any, part: Batch, t: Tensor, mouth_weight: float = 1
     x_t = interpolate(part.latents, part.noise, t)
     velocity = engine(x_t, t * 1000, return_dict=False, **part.conditions())[0]
     weights = None
-    if mouth_weight != 1 and part.lips is not None:
+    if mouth_weight != 1:
+        assert part.lips is not None, "the loader of a stage that weighs mouths reads where they are"
         weights = mouth_weights(part.lips, part.latents.shape[2:], part.stride, mouth_weight)
     return per_sample_loss(velocity, part.latents, part.noise, weights)
 
