@@ -217,8 +217,8 @@ def test_the_sound_of_a_latent_must_be_there(model):
 
 def test_with_all_that_is_there_a_latent_hears_what_a_whole_clip_gives_it(model):
     sound = normal(1, 17, 4, 64, seed=3)
-    whole = model.audio_projection(sound)
-    assert (audio_of_latents(model.audio_projection, sound, 0, 5, 1) - whole).abs().max() < 1e-6
+    whole = model.audio_projection(sound)  # in another batch: sums are in another order
+    assert (audio_of_latents(model.audio_projection, sound, 0, 5, 1) - whole).abs().max() < 1e-5
 
 
 @pytest.fixture(scope="module")
