@@ -52,6 +52,11 @@ def training_job(
     )
 
 
+def work_folder(workspace: Workspace, name: str, fingerprint: str) -> Path:
+    """Where checkpoints of `name` lie while it is trained, of the inputs and settings with this `assets.core.versions.fingerprint`."""
+    return workspace.scratch(name) / fingerprint[:16]
+
+
 def make_checkpoint(execution: Execution) -> Metadata:
     """Train what `execution` names in a process of its own, going on where an interrupted attempt stopped."""
     name, workspace = execution.name, execution.workspace
@@ -59,7 +64,7 @@ def make_checkpoint(execution: Execution) -> Metadata:
     start = read_start(workspace) if recipe.kind == "stage" else None
     if start is not None and recipe.section != CONTINUED:
         return take_over(execution, start, recipe.parent)
-    work = workspace.scratch(name) / execution.fingerprint[:16]
+    work = work_folder(workspace, name, execution.fingerprint)
     _forget_other_attempts(work)
     output = workspace.data(name)
     job = training_job(workspace, name, workspace.data, output, work)

@@ -3,7 +3,8 @@
 True latents of rendered puppets: each window of 17 frames is encoded by itself, as trainings see it, so nothing but decoding can differ along a video. "alone" decodes
 each window as a video of its own, "in a row" all latents as one video, as a stream does; "after the four before" each latent at the end of a video of five.
 "encoded whole" decodes in a row what the encoder makes of the whole video. A line before the table says how far a window's last latent, and its others, are from those:
-each latent of a streaming student stands where a window's last stood in training.
+each latent of a streaming student stands where a window's last stood in training. The last column is the change from a latent's last frame to the next one's first beside
+that inside latents: more of it than in the drawn pictures, whose row is the first, is a seam of the decoder's.
 """
 
 import argparse
@@ -14,7 +15,8 @@ import torch
 from torch import Tensor
 
 from evaluation.metrics.sharpness import high_frequency_energy
-from omnihuman.autoencoder import decode_video, encode_video, load_autoencoder, to_frames, to_pixels
+from evaluation.questions.streaming_student import latent_changes
+from omnihuman.autoencoder import LatentGrid, decode_video, encode_video, load_autoencoder, to_frames, to_pixels
 from profiles import resolve_source
 from puppets import render
 
@@ -78,15 +80,23 @@ def main() -> None:
             f"latents of windows against those of the video encoded whole, rms of values whose standard deviation is {encoded.float().std():.2f}: "
             f"a window's last {apart['last']:.3f}, its second to fourth {apart['between']:.3f}\n"
         )
-    print("| decoded | window | |mean colour - truth's|, of 1 | |pixel - truth's|, of 1 | detail / truth |")
-    print("| --- | ---: | ---: | ---: | ---: |")
-    for way, frames in (*decoded(autoencoder, windows), ("in a row, encoded whole", whole)):
+    print(
+        "| decoded | window | |mean colour - truth's|, of 1 | |pixel - truth's|, of 1 | detail / truth | change between / within latents |"
+    )
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    stride = LatentGrid.of(autoencoder).temporal_stride
+    for way, frames in (("as drawn", truth), *decoded(autoencoder, windows), ("in a row, encoded whole", whole)):
         for number, those in shown(arguments.windows):
             part = slice(starts[those[0]] + 1, starts[those[-1]] + WINDOW)
             difference = (frames[:, part].astype(np.float32) - truth[:, part]) / 255
             colour = np.abs(difference.reshape(len(frames), len(those), WINDOW - 1, -1, 3).mean(axis=(2, 3))).mean()
             detail = high_frequency_energy(frames[:, part]).sum() / high_frequency_energy(truth[:, part]).sum()
-            print(f"| {way} | {number} | {colour:.4f} | {np.abs(difference).mean():.4f} | {detail:.2f} |", flush=True)
+            between, within = latent_changes(frames[:, starts[those[0]] : part.stop], stride)
+            changes = f"{between:.4f} / {within:.4f}, {between / within:.2f}"
+            print(
+                f"| {way} | {number} | {colour:.4f} | {np.abs(difference).mean():.4f} | {detail:.2f} | {changes} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -121,6 +121,7 @@ def measure_segments(
     people: list[Somebody],
     score: Callable[[MadeSegment], Row],
     progress: Progress | None = None,
+    truth: bool = True,
 ) -> list[Row]:
     """Make the video in each way, and score each segment of each, the drawn truth's last.
 
@@ -130,6 +131,7 @@ def measure_segments(
         people: who is in it.
         score: of one segment.
         progress: called with (segments done, segments of all ways, way).
+        truth: False leaves the truth out, where the same people's was scored before.
     """
     videos = ways_of_making(pipeline, joined)
     total = sum(video.segments for video in videos.values())
@@ -140,9 +142,11 @@ def measure_segments(
             rows.append(score(segment))
             if progress is not None:
                 progress(len(rows), total, made)
+    if not truth:
+        return rows
     spans = (joined.span(index) for index in range(joined.segments))
-    truth = ((start, np.stack([person.frames[start:stop] for person in people])) for start, stop in spans)
-    return rows + [score(segment) for segment in _walk(TRUTH, truth)]
+    drawn = ((start, np.stack([person.frames[start:stop] for person in people])) for start, stop in spans)
+    return rows + [score(segment) for segment in _walk(TRUTH, drawn)]
 
 
 def ways_of_making(pipeline: Any, joined: LongVideo) -> dict[str, LongVideo]:

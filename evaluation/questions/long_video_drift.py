@@ -4,6 +4,7 @@ Rows of measurements beside one another: segments joined by motion frames that o
 each by itself (what joining is to beat at the seams, and what it may lose in identity), and the rendered truth (the ceiling).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +55,32 @@ class SegmentScore:
     unseen: frozenset[tuple[int, int]]
 
 
+@dataclass(frozen=True)
+class SeenSegment:
+    """What is seen in one segment of B clips, before it is summed up: enough to sum it up with other clips'.
+
+    Attributes:
+        made, segment, seam_change, inner_change, detail: as of `MadeSegment`.
+        opening, asked: `(B, T)` of the mouth, in the pixels and as drawn.
+        colours: `(B, T, 4, 3)` of hair, skin, shirt and wall.
+        reference: `(B, 4, 3)` of the reference pictures.
+        joints: `(B, T, 4, 2)` places in pixels, NaN where one is missing.
+        missing: `(B, T, 4)` bool.
+    """
+
+    made: str
+    segment: int
+    opening: np.ndarray
+    asked: np.ndarray
+    colours: np.ndarray
+    reference: np.ndarray
+    joints: np.ndarray
+    missing: np.ndarray
+    seam_change: float
+    inner_change: float
+    detail: float
+
+
 def measure_drift(
     pipeline: Any,
     clips: int,
@@ -80,8 +107,10 @@ def measure_drift(
     if clips < 1 or segments < 1:
         raise ValueError(f"drift needs at least one clip and one segment, got {clips} and {segments}")
     joined, people = puppet_video(clips, segments, segment_frames, seed, steps)
-    colours = np.stack([measure_colours(reference_picture(p)[None])[0] for p in people])
-    return measure_segments(pipeline, joined, people, lambda segment: _score(segment, people, colours), progress)
+    colours = reference_colours(people)
+    return measure_segments(
+        pipeline, joined, people, lambda segment: score_of([seen_in(segment, people, colours)]), progress
+    )
 
 
 def puppet_video(
@@ -93,29 +122,53 @@ def puppet_video(
     )
 
 
+def reference_colours(people: list[Puppet]) -> np.ndarray:
+    """`(B, 4, 3)` of their reference pictures."""
+    return np.stack([measure_colours(reference_picture(person)[None])[0] for person in people])
+
+
 def reference_picture(person: Puppet) -> np.ndarray:
     """The last frame, as in the benchmark: the same person in another pose."""
     return person.frames[-1]
 
 
-def _score(segment: MadeSegment, people: list[Puppet], colours: np.ndarray) -> SegmentScore:
-    """`colours`: of the reference pictures."""
+def seen_in(segment: MadeSegment, people: list[Puppet], colours: np.ndarray) -> SeenSegment:
+    """Look at a segment of some clips; `colours`: `(B, 4, 3)` of their reference pictures."""
     start, pictures = segment.start, segment.pictures
-    every = np.arange(len(pictures))
     measured = [measure(clip) for clip in pictures]
-    asked = np.stack([p.opening[start : start + pictures.shape[1]] for p in people])
-    missing = np.stack([m.missing for m in measured])
-    return SegmentScore(
+    return SeenSegment(
         segment.made,
         segment.segment,
-        ColourError(np.stack([m.colours for m in measured]), colours)(every),
-        MouthCorrelation(np.stack([m.opening for m in measured]), asked)(every),
+        np.stack([m.opening for m in measured]),
+        np.stack([p.opening[start : start + pictures.shape[1]] for p in people]),
+        np.stack([m.colours for m in measured]),
+        colours,
+        np.stack([m.joints for m in measured]),
+        np.stack([m.missing for m in measured]),
         segment.seam_change,
         segment.inner_change,
+        segment.detail,
+    )
+
+
+def score_of(parts: Sequence[SeenSegment]) -> SegmentScore:
+    """One segment over all clips, of as many clips in each part as in any other; a joint's clip is its place in the row of all."""
+    opening, asked, seen, colours, joints, missing = (
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("opening", "asked", "colours", "reference", "joints", "missing")
+    )
+    every = np.arange(len(opening))
+    return SegmentScore(
+        parts[0].made,
+        parts[0].segment,
+        ColourError(seen, colours)(every),
+        MouthCorrelation(opening, asked)(every),
+        float(np.mean([part.seam_change for part in parts])),
+        float(np.mean([part.inner_change for part in parts])),
         float(missing[:, :OVERLAP].mean()),
         float(missing[:, OVERLAP:].mean()),
-        segment.detail,
-        _motion(np.stack([m.joints for m in measured])),
+        float(np.sum([part.detail for part in parts])),
+        _motion(joints),
         frozenset((int(clip), int(joint)) for clip, joint in np.argwhere(missing.all(axis=1))),
     )
 

@@ -97,24 +97,33 @@ def drift(
             "--recovery", help="of puppets: spoil one segment on purpose, and count how many the video takes to return"
         ),
     ] = False,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="of puppets: each clip with so many seeds of the noise, one video at a time; ended and started again, it goes on",
+        ),
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="also write every segment's numbers as CSV")] = None,
 ) -> None:
     """Make long videos and measure whether identity, lip-sync, detail and what is seen drift from segment to segment: of puppets, or of a model of
     people of rendered people."""
+    import shutil
+
     import pandas as pd
 
     from evaluation.questions.long_segments import segments_of
     from media import write_atomically
     from serving.model_choice import load_model
 
-    given = {"--segments": segments, "--seconds": seconds, "--steps": steps}
+    given = {"--segments": segments, "--seconds": seconds, "--steps": steps, "--seeds": seeds}
     if recovery and (unused := [name for name, value in given.items() if value is not None]):
         raise CommandError(
             f"{unused[0]} is of long videos; leave it out beside --recovery, which makes nine segments in the model's own steps"
         )
     workspace = open_with()
     config = workspace.profile
-    loaded = load_model(workspace, model)
+    loaded, kept = load_model(workspace, model), None
     if recovery:
         from evaluation.questions import recovery as recovering
 
@@ -124,10 +133,16 @@ def drift(
     else:
         if seconds is not None:
             segments = segments_of(seconds, config.video.frames, config.video.fps)
-        rows, table = _drift(workspace, loaded, clips, segments or 20, steps)
+        if seeds is None:
+            rows, table = _drift(workspace, loaded, clips, segments or 20, steps)
+        else:
+            kept = _kept_for(workspace, loaded, segments or 20, steps)
+            rows, table = _drift_over_seeds(workspace, loaded, clips, seeds, segments or 20, steps, kept)
     if output is not None:
         write_atomically(output, pd.DataFrame(rows).to_csv(index=False).encode())
     print(table)
+    if kept is not None:
+        shutil.rmtree(kept)
 
 
 def _drift(
@@ -150,6 +165,31 @@ def _drift(
 
     with _bar("segments") as show:
         drifted = measure_drift(loaded.pipeline, clips, segments, length, seed, steps, show)
+    return [vars(row) for row in drifted], as_markdown(drifted)
+
+
+def _kept_for(workspace: "Workspace", loaded: "LoadedModel", segments: int, steps: int | None) -> Path:
+    """Where the videos of one model that are measured under one set of settings are kept until all are."""
+    import hashlib
+    import json
+
+    made_by = [loaded.name, loaded.version, loaded.weights, loaded.decoder, workspace.profile.model_dump(mode="json")]
+    settings = json.dumps([*made_by, segments, steps], sort_keys=True)
+    return workspace.scratch("drift") / hashlib.sha256(settings.encode()).hexdigest()[:16]
+
+
+def _drift_over_seeds(
+    workspace: "Workspace", loaded: "LoadedModel", clips: int, seeds: int, segments: int, steps: int | None, kept: Path
+) -> tuple[list[dict[str, Any]], str]:
+    """As `_drift`."""
+    from evaluation.questions.drift_over_seeds import measure_drift_over_seeds
+    from evaluation.questions.long_video_drift import as_markdown
+
+    config, pipeline = workspace.profile, pipeline_of_puppets(workspace, loaded)
+    with _bar("segments") as show:
+        drifted = measure_drift_over_seeds(
+            pipeline, clips, seeds, segments, config.video.frames, config.evaluation.seed, kept, steps, show
+        )
     return [vars(row) for row in drifted], as_markdown(drifted)
 
 
