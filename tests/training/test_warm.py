@@ -57,6 +57,16 @@ def test_a_forked_process_has_its_own_session_folder_environment_and_arguments(s
     )  # fmt: skip
 
 
+def test_what_an_import_sets_in_the_environment_is_set_where_it_is_not_imported_again(tmp_path):
+    """As in a process of its own: a library's word against telemetry or pickles, ours to oneDNN."""
+    (tmp_path / "careful.py").write_text("import os; os.environ.setdefault('CAREFUL', 'by import')")
+    server = OwnForkServer(["careful"], os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])})
+    code = "import os; print(os.environ['CAREFUL'])"
+    assert answer(server, code, {"OTHER": "1"}) == (0, "by import\n")
+    assert answer(server, code, {"CAREFUL": "as asked"}) == (0, "as asked\n")
+    server.close()
+
+
 @pytest.mark.parametrize(
     ("code", "status", "said"),
     [

@@ -53,8 +53,9 @@ def resolve(function: str) -> Callable[..., object]:
 class ForkServer:
     """The server's loop. In a forked process `serve` returns the request, so that it runs on a stack of its own."""
 
-    def __init__(self, listener: socket.socket, lifeline: BinaryIO):
-        self.listener, self.lifeline = listener, lifeline
+    def __init__(self, listener: socket.socket, lifeline: BinaryIO, imports_set: dict[str, str]):
+        """`imports_set`: variables of the environment that what was imported has set, as it would in a process of its own."""
+        self.listener, self.lifeline, self.imports_set = listener, lifeline, imports_set
         self.waiting: dict[int, socket.socket] = {}  # who waits for which process
         self.woken, self.waker = socket.socketpair()
         for end in (self.woken, self.waker):
@@ -111,7 +112,7 @@ class ForkServer:
         selector.close()
         for inherited in (self.listener, self.woken, self.waker, connection, *self.waiting.values()):
             inherited.close()
-        return _begin(*descriptors)
+        return _begin(*descriptors, self.imports_set)
 
     def _reap(self) -> None:
         while self.waiting:
@@ -124,7 +125,7 @@ class ForkServer:
             connection.close()
 
 
-def _begin(request_file: int, output: int, errors: int) -> Request:
+def _begin(request_file: int, output: int, errors: int, imports_set: dict[str, str]) -> Request:
     """Make of a copy of the server what a process fresh from the shell would be, and read what it is to run."""
     os.setsid()
     for number in (signal.SIGCHLD, signal.SIGTERM):
@@ -139,7 +140,7 @@ def _begin(request_file: int, output: int, errors: int) -> Request:
         file.seek(0)
         request = Request(**json.load(file))
     os.environ.clear()
-    os.environ.update(request.environment)
+    os.environ.update(imports_set | request.environment)
     os.chdir(request.folder)
     random.seed()
     if "numpy" in sys.modules:
@@ -174,9 +175,11 @@ def main() -> int:
     """Import, serve, and in a forked process run what was asked for."""
     listener = socket.socket(fileno=int(sys.argv[1]))
     gc.disable()  # what is imported stays; to look through it again and again takes a fifth of the time
+    given = dict(os.environ)
     for name in sys.argv[2:]:
         importlib.import_module(name)
-    request = ForkServer(listener, sys.stdin.buffer).serve()
+    imports_set = {name: value for name, value in os.environ.items() if given.get(name) != value}
+    request = ForkServer(listener, sys.stdin.buffer, imports_set).serve()
     if request is None:
         return 0
     run_to_the_end(request.run)
