@@ -112,7 +112,7 @@ class ForkServer:
         selector.close()
         for inherited in (self.listener, self.woken, self.waker, connection, *self.waiting.values()):
             inherited.close()
-        return _begin(*descriptors, self.imports_set)
+        return _begin(self.imports_set, *descriptors)
 
     def _reap(self) -> None:
         while self.waiting:
@@ -125,7 +125,7 @@ class ForkServer:
             connection.close()
 
 
-def _begin(request_file: int, output: int, errors: int, imports_set: dict[str, str]) -> Request:
+def _begin(imports_set: dict[str, str], request_file: int, output: int, errors: int) -> Request:
     """Make of a copy of the server what a process fresh from the shell would be, and read what it is to run."""
     os.setsid()
     for number in (signal.SIGCHLD, signal.SIGTERM):
