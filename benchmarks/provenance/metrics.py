@@ -92,19 +92,26 @@ def score_written(
 
 
 def table_of(scores: pd.DataFrame) -> str:
-    """A row of markdown for each mode and metric: as made, written, its interval, with the mark, and whether that lies within."""
+    """A row of markdown for each mode and metric: as made, written, its interval, with the mark, and whether that lies within.
+
+    The last column says on how many clips it is defined, written and with the mark: an interval over one clip is a point, over two it
+    ends at their two values, and nearly anything leaves those.
+    """
     lines = [
-        f"| driven by | metric | {AS_MADE} | {WRITTEN} | its 95 % interval | {MARKED} | within |",
-        "| --- | --- | ---: | ---: | --- | ---: | --- |",
+        f"| driven by | metric | {AS_MADE} | {WRITTEN} | its 95 % interval | {MARKED} | within | clips |",
+        "| --- | --- | ---: | ---: | --- | ---: | --- | --- |",
     ]
-    values = scores.set_index(["model", "mode", "metric"])["value"]
+    table = scores.assign(defined=(scores["clips"] * scores["coverage"]).round().astype(int))
+    table = table.set_index(["model", "mode", "metric"])
+    values, defined = table["value"], table["defined"]
     for _, row in scores[scores["model"] == WRITTEN].iterrows():
         place = (row["mode"], row["metric"])
         made, marked = (values.get((kind, *place), float("nan")) for kind in (AS_MADE, MARKED))
         known = np.isfinite(row["ci_low"])
         interval = f"{row['ci_low']:.4g} to {row['ci_high']:.4g}" if known else "none"
         within = ("yes" if row["ci_low"] <= marked <= row["ci_high"] else "**no**") if known else "-"
-        said = (f"{made:.4g}", f"{row['value']:.4g}", interval, f"{marked:.4g}", within)
+        counts = f"{defined[(WRITTEN, *place)]}, {defined.get((MARKED, *place), 0)} of {int(row['clips'])}"
+        said = (f"{made:.4g}", f"{row['value']:.4g}", interval, f"{marked:.4g}", within, counts)
         lines.append("| " + " | ".join((*place, *said)) + " |")
     return "\n".join(lines)
 

@@ -56,17 +56,20 @@ def test_scores_are_those_of_the_videos_as_made_written_and_marked(workspace, be
     assert set(scores["model"]) == {AS_MADE, WRITTEN, MARKED} and set(scores["mode"]) == {PIXELS}
 
 
-def test_the_table_says_what_left_its_interval_and_what_has_none():
+def test_the_table_says_what_left_its_interval_what_has_none_and_on_how_many_clips_each_is_defined():
     row = {"mode": PIXELS, "metric": "psnr", "value": 30.0, "ci_low": 29.5, "ci_high": 30.5}
+    row |= {"clips": 8, "coverage": 1.0}
     rows = [
         row_of(row, AS_MADE, value=31.0), row_of(row, WRITTEN), row_of(row, MARKED, value=29.4),
         row_of(row, WRITTEN, metric="fid", ci_low=np.nan, ci_high=np.nan), row_of(row, MARKED, metric="fid"),
         row_of(row, WRITTEN, metric="akd"), row_of(row, MARKED, metric="akd", value=30.5),
+        row_of(row, WRITTEN, metric="hkv", ci_low=30.0, ci_high=30.0, coverage=1 / 8),
     ]  # fmt: skip
     assert table_of(pd.DataFrame(rows)).splitlines()[2:] == [
-        "| pixels | psnr | 31 | 30 | 29.5 to 30.5 | 29.4 | **no** |",
-        "| pixels | fid | nan | 30 | none | 30 | - |",
-        "| pixels | akd | nan | 30 | 29.5 to 30.5 | 30.5 | yes |",
+        "| pixels | psnr | 31 | 30 | 29.5 to 30.5 | 29.4 | **no** | 8, 8 of 8 |",
+        "| pixels | fid | nan | 30 | none | 30 | - | 8, 8 of 8 |",
+        "| pixels | akd | nan | 30 | 29.5 to 30.5 | 30.5 | yes | 8, 8 of 8 |",
+        "| pixels | hkv | nan | 30 | 30 to 30 | nan | **no** | 1, 0 of 8 |",
     ]
 
 
