@@ -40,7 +40,9 @@ class Kept:
         except (KeyError, TypeError, ValueError) as error:
             raise OtherRun(f"{path} holds no results: {error}; take another folder with --home-work") from error
         if found != origin:
-            raise OtherRun(f"{path} holds results of {found}, and this is {origin}: take another folder with --home-work")
+            raise OtherRun(
+                f"{path} holds results of {found}, and this is {origin}: take another folder with --home-work"
+            )
 
     def turns(self, task: str, way: str) -> list[dict[str, Any]]:
         """What was measured, in order; [] where nothing was."""

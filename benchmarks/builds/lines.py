@@ -110,7 +110,12 @@ def _losses(kept: Kept) -> tuple[str, ...]:
     warm = greatest_difference(now, kept.turns("training", WARM)[0]["losses"])
     between = f"{difference:.1e}" if difference else "equal"
     same = "warm and cold equal" if warm == 0 else f"warm and cold part by {warm:.1e}"
-    return f"last {before[-1]:.6g}", f"last {now[-1]:.6g}", f"**{between}**", f"{_verdict(LOSSES, 0.0, difference)}; {same}"
+    return (
+        f"last {before[-1]:.6g}",
+        f"last {now[-1]:.6g}",
+        f"**{between}**",
+        f"{_verdict(LOSSES, 0.0, difference)}; {same}",
+    )
 
 
 def greatest_difference(first: list[float], second: list[float]) -> float:
@@ -132,4 +137,3 @@ def spread(values: list[float]) -> str:
 
 def _short(value: float) -> str:
     return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
-

@@ -43,7 +43,7 @@ class Task(ABC):
             CannotRun: it failed.
         """
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027 - most tasks need nothing
         """Make what all turns need, as far as it does not stand; nothing of it is measured."""
 
     def inputs(self, what: str, folder: Path, *arguments: object) -> Path:
