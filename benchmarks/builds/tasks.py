@@ -122,31 +122,37 @@ class Shard(Task):
     def measure(self, way: str, turn: int) -> dict[str, Any]:
         """The four commands one after another; a home whose turn was broken off is made anew."""
         clips = self.inputs("puppets", self.work / f"clips-{turn}", "--first", 1000 + turn * CLIPS, "--count", CLIPS)
-        home, begun = self._standing_home(way), self.work / f"{way}.begun"
-        begun.touch()
-        found = self._curate(way, home, clips)
+        home, begun = self.standing_home(way), self.work / f"{way}.begun"
+        begun.touch()  # until the turn ends: half a shard is no home to measure in
+        found = self.curate(way, home, clips)
         begun.unlink()
         return found
 
-    def _standing_home(self, way: str) -> Path:
+    def standing_home(self, way: str) -> Path:
+        """The home of a build, with a shard of its own; what is made of it is not measured."""
         home, begun = self.work / way, self.work / f"{way}.begun"
         if begun.exists() or not home.exists():
             shutil.rmtree(home, ignore_errors=True)
             begun.touch()
             first = self.inputs("puppets", self.work / "first-clips", "--count", STANDING)
             self.builds[way].side("inputs", "home", home, log=self.log)
-            self._curate(way, home, first)
+            self.curate(way, home, first)
             begun.unlink()
         return home
 
-    def _curate(self, way: str, home: Path, clips: Path) -> dict[str, Any]:
+    def curate(
+        self, way: str, home: Path, clips: Path, under: Callable[[str], list[str]] = lambda asset: []
+    ) -> dict[str, Any]:
+        """Put clips into a home's inbox and make the four assets; `under` gives what the command of an asset is run under."""
         (home / "inbox").mkdir(exist_ok=True)
         for path in clips.iterdir():
             shutil.copy2(path, home / "inbox" / path.name)
         build = self.builds[way]
         steps = {
             asset: build.measure(
-                [str(build.python), "-W", "ignore", "-m", "assets", asset], self.log, OMNIHUMAN_HOME=str(home)
+                [*under(asset), str(build.python), "-W", "ignore", "-m", "assets", asset],
+                self.log,
+                OMNIHUMAN_HOME=str(home),
             )
             for asset in PER_SHARD
         }

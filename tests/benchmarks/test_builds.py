@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks.builds import __main__ as command
 from benchmarks.builds import build as builds
+from benchmarks.builds import flames
 from benchmarks.builds.kept import Kept, Origin, OtherRun
 from benchmarks.builds.lines import LINES, Aim, greatest_difference, spread, table
 from benchmarks.builds.sides import places, steps
@@ -250,3 +251,44 @@ def wait_until(holds, seconds: float = 60) -> bool:
     while time.monotonic() < deadline and not holds():
         time.sleep(0.05)
     return bool(holds())
+
+
+SPY = """#!{python} -I
+import subprocess, sys
+path = sys.argv[sys.argv.index("--output") + 1]
+open(path, "w").write("<svg/>")
+sys.exit(subprocess.call(sys.argv[sys.argv.index("--") + 1 :]))
+"""
+
+
+def test_flames_of_what_runs_and_why_not_of_what_does_not(tmp_path, monkeypatch):
+    spy = tmp_path / "bin" / "py-spy"
+    spy.parent.mkdir()
+    spy.write_text(SPY.format(python=sys.executable))
+    spy.chmod(0o755)
+    monkeypatch.setattr(flames, "installed_spy", lambda: str(spy))
+    monkeypatch.setattr(builds.Build, "side_command", lambda self, module, *more: [f"/bin/{module == 'steps'}".lower()])
+    here, said = builds.Build("before", tmp_path, Path("/bin/false")), []
+    failed = flames.draw(here, here, tmp_path / "work", tmp_path / "drawn", said.append)
+    assert [line.split(" (")[0] for line in said] == [
+        str(tmp_path / "drawn" / f"training-step-{way}.svg") for way in (BEFORE, NOW)
+    ]
+    assert set(failed) == {f"flames of scoring and encode, {way}" for way in (BEFORE, NOW)}
+    monkeypatch.setattr(flames, "installed_spy", lambda: None)
+    with pytest.raises(builds.CannotRun, match="pip install py-spy"):
+        flames.recorded(tmp_path / "a.svg")
+
+
+def test_a_second_run_in_a_folder_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command, "before_build", lambda checkout: builds.this_build())
+    holding = (
+        "from pathlib import Path; from media.file_lock import file_lock\n"
+        f"with file_lock(Path({str(tmp_path / 'lock')!r})):\n    print(1, flush=True)\n    input()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", holding], cwd=builds.ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    other.stdout.readline()
+    assert command.main(["--before", str(tmp_path), "--rows", "step", "--home-work", str(tmp_path)]) == 1
+    assert "another run works in" in capsys.readouterr().err
+    other.communicate(b"\n")

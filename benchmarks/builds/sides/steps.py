@@ -49,9 +49,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("case", choices=CASES)
     parser.add_argument("result", type=Path)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--alone", action="store_true", help="leave the other side of the comparison out")
     given = parser.parse_args(arguments)
     module: Any = module_of(CASES[given.case])
-    clock = Clock(given.rounds, beside=given.case == "training-step")
+    clock = Clock(given.rounds, beside=given.case == "training-step" and not given.alone)
     module.compare = clock
     getattr(module, CASES[given.case])()
     given.result.write_text(json.dumps(clock.found))
