@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.builds.build import Build, CannotRun
-from benchmarks.builds.tasks import BEFORE, CLIPS, NOW, Shard, TrainingStep
+from benchmarks.builds.tasks import BEFORE, CLIPS, NOW, Shard, TrainingStep, as_launched
 
 PROFILED = {"clip_scores": "scoring", "condition_features": "encode"}
 FIRST = 5000  # number of the first puppet: none that a turn has seen, so that no cache has it
@@ -57,7 +57,7 @@ def _training_step(before: Build, now: Build, work: Path, folder: Path, way: str
     task, path = TrainingStep(before, now, work), folder / f"training-step-{way}.svg"
     build, result = task.builds[way], work.resolve() / "flames-step.json"
     side = build.side_command("steps", "training-step", result, "--alone", "--rounds", STEPS)
-    build.measure([*recorded(path), *side], task.log)
+    build.measure([*recorded(path), *side], task.log, **as_launched())
     return [path]
 
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from benchmarks.builds.build import Build, CannotRun
 from benchmarks.builds.kept import Kept
+from training.run.launch import launch_environment
 
 BEFORE, NOW, WARM = "before", "now", "now, warm"
 PER_SHARD = ("raw_clips", "clip_scores", "filtered_subsets", "condition_features")
@@ -56,6 +57,12 @@ class Task(ABC):
         return folder
 
 
+def as_launched() -> dict[str, str]:
+    """What a training's launcher sets before torch is imported: set later, Muon is compiled for minutes on a processor."""
+    environment = launch_environment()
+    return {name: environment[name] for name in ("DS_ACCELERATOR", "TORCH_COMPILE_DISABLE") if name in environment}
+
+
 class Scores(Task):
     """CPU seconds of all CPU scores of six clips, and of decoding them."""
 
@@ -77,7 +84,7 @@ class TrainingStep(Task):
 
     def measure(self, way: str, turn: int) -> dict[str, Any]:
         """Seven steps of either side."""
-        return self.builds[way].answer("steps", "training-step", log=self.log)
+        return self.builds[way].answer("steps", "training-step", log=self.log, **as_launched())
 
 
 class Adversarial(Task):
@@ -87,7 +94,7 @@ class Adversarial(Task):
 
     def measure(self, way: str, turn: int) -> dict[str, Any]:
         """Five updates."""
-        return self.builds[way].answer("steps", "adversarial", "--rounds", 5, log=self.log)
+        return self.builds[way].answer("steps", "adversarial", "--rounds", 5, log=self.log, **as_launched())
 
 
 class Training(Task):
