@@ -25,18 +25,21 @@ def main(result: Path, command: list[str]) -> int:
     prctl = ctypes.CDLL(None).prctl
     prctl(SUBREAPER, 1)
     prctl(PARENT_DEATH_SIGNAL, signal.SIGTERM)
-    began = time.monotonic()
-    process = subprocess.Popen(command, start_new_session=True)
-
     asked: list[int] = []
+    started: list[subprocess.Popen[bytes]] = []
 
     def end(number: int, frame: FrameType | None) -> None:
         asked.append(number)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGINT if len(asked) == 1 else signal.SIGKILL)
+        for one in started:
+            with suppress(ProcessLookupError):
+                os.killpg(one.pid, signal.SIGINT if len(asked) == 1 else signal.SIGKILL)
 
+    # Before the command starts: signals that are handled here are no longer ignored there, as they are below nohup.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
+    began = time.monotonic()
+    process = subprocess.Popen(command, start_new_session=True)
+    started.append(process)
     code = process.wait()
     wall = time.monotonic() - began
     _wait_for_others()

@@ -225,8 +225,10 @@ def test_a_demo_runs_in_a_clone_or_with_a_home_of_its_own(tmp_path):
         assert (ran_in / "seen").read_text() == f":{home}:\n"
 
 
-def test_an_interruption_ends_all_of_a_demo_and_keeps_nothing(tmp_path):
-    marker = f"61{os.getpid()}"  # seconds that no other process sleeps
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_ends_all_of_a_demo_and_keeps_nothing(tmp_path, asked):
+    """The second as a job in the background has it: its interruptions are ignored."""
+    marker = f"{int(asked)}61{os.getpid()}"  # seconds that no other process sleeps
     build = repository(tmp_path / "before", f"sleep {marker}")
     code = (
         "import sys; from pathlib import Path; from benchmarks.builds.build import Build; from benchmarks.builds.kept import Kept, Origin\n"
@@ -234,11 +236,20 @@ def test_an_interruption_ends_all_of_a_demo_and_keeps_nothing(tmp_path):
         f"build = Build('before', Path({str(build.root)!r}), Path(sys.executable)); work = Path({str(tmp_path / 'work')!r})\n"
         "take_turns(Demo(build, build, work), Kept(work / 'results.json', Origin({}, '')), 1, print)"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=builds.ROOT, stderr=subprocess.DEVNULL)
+    nohup = ["nohup"] if asked == signal.SIGTERM else []
+    ignoring = (lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) if nohup else None
+    process = subprocess.Popen(
+        [*nohup, sys.executable, "-c", code],
+        cwd=builds.ROOT,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=ignoring,
+    )
     assert wait_until(lambda: sleepers(marker))
-    process.send_signal(signal.SIGINT)
+    process.send_signal(asked)
     process.wait(60)
-    assert process.returncode != 0 and not sleepers(marker) and not (tmp_path / "work" / "results.json").exists()
+    assert process.returncode != 0 and wait_until(lambda: not sleepers(marker))
+    assert not (tmp_path / "work" / "results.json").exists()
 
 
 def sleepers(marker: str) -> list[str]:
