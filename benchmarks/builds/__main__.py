@@ -1,0 +1,108 @@
+"""`python -m benchmarks.builds --before CHECKOUT`: this build beside another, in turns on the same inputs, one table.
+
+CHECKOUT is a clone with a `.venv` of its own: `git clone . CHECKOUT && cd CHECKOUT && git checkout COMMIT && make .venv/.installed`. Each turn is kept when it is
+measured, so that a run that ends goes on; results of other commits or another machine are not mixed. Ends with 1 where a row cannot be run.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import Timeout
+
+from benchmarks.builds.build import Build, CannotRun, before_build, this_build
+from benchmarks.builds.flames import draw
+from benchmarks.builds.kept import Kept, Origin
+from benchmarks.builds.lines import table
+from benchmarks.builds.tasks import TASKS, Demo, Task, take_turns
+from benchmarks.record import machine
+from media.file_lock import file_lock
+from media.user_error import UserError, exit_code
+
+NAMES = [task.name for task in TASKS]
+
+
+class Busy(UserError):
+    """Another run works in this folder."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure what is missing and print the table; returns the exit code."""
+    given = _parser().parse_args(arguments)
+    try:
+        before, now = before_build(given.before), this_build()
+        origin = Origin({build.name: build.commit for build in (before, now)}, machine())
+        with _alone(given.home_work):
+            kept = Kept(given.home_work / "results.json", origin)
+            failed = _measure(_tasks(given, before, now), kept, given.turns)
+            if given.flames is not None:
+                failed |= draw(before, now, given.home_work.resolve(), given.flames, _say)
+    except Exception as error:
+        return exit_code(error)
+    print(f"before: {origin.commits['before']}, now: {origin.commits['now']}; {origin.machine}\n")
+    print(
+        "\n".join(
+            [*table(kept, failed, given.rows), *(f"{what}: {why}" for what, why in failed.items() if what not in NAMES)]
+        )
+    )
+    print("\nData-Juicer beside the same scores: `python -m benchmarks.peers --only data-juicer`.")
+    return 1 if failed else 0
+
+
+def _measure(tasks: list[Task], kept: Kept, turns: int | None) -> dict[str, str]:
+    """Why a task could not be run, by name."""
+    failed = {}
+    for task in tasks:
+        try:
+            take_turns(task, kept, turns or task.turns, _say)
+        except CannotRun as error:
+            failed[task.name] = str(error)
+    return failed
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _alone(work: Path) -> Iterator[None]:
+    """Two runs in one folder would use each other's homes, and write over each other's results."""
+    work.mkdir(parents=True, exist_ok=True)
+    try:
+        with file_lock(work / "lock").acquire(timeout=0):
+            yield
+    except Timeout as error:
+        raise Busy(f"another run works in {work}: wait for it, or take another folder with --home-work") from error
+
+
+def _tasks(given: argparse.Namespace, before: Build, now: Build) -> list[Task]:
+    work = given.home_work.resolve()
+    return [
+        Demo(before, now, work, given.demo) if kind is Demo else kind(before, now, work)
+        for kind in TASKS
+        if kind.name in given.rows
+    ]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.builds", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--before", type=Path, required=True, metavar="CHECKOUT", help="the other build")
+    parser.add_argument("--rows", nargs="*", choices=NAMES, default=NAMES, help="what to measure; all")
+    parser.add_argument("--turns", type=int, help="of each build, instead of 3, and of 1 demo")
+    parser.add_argument("--flames", type=Path, metavar="FOLDER", help="draw flame graphs into it too; needs py-spy")
+    parser.add_argument(
+        "--demo", choices=("home", "clone"), default="home",
+        help="run it in the checkouts with a fresh home, or in fresh clones that are installed first",
+    )  # fmt: skip
+    parser.add_argument(
+        "--home-work", type=Path, default=Path("build/builds"), metavar="FOLDER", help="for inputs, homes, logs and results"
+    )  # fmt: skip
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
