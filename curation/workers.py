@@ -26,13 +26,13 @@ EACH = 2 * 2**30  # bytes that a process may take: detectors, networks and a cli
 AHEAD = (
     16  # results that are waited for, or one a process; clips of long high-resolution video would fill memory otherwise
 )
-# Where the functions are that are called here, and what scores by networks import.
+# Where the functions are that are called here, and what all of them import when they are called. Networks of scores import torch on their own: no other
+# function needs it.
 IMPORTED = [
     "curation.intake.inspect_file",
     "curation.scores.table",
     "curation.features.training_samples",
     "scipy.signal",
-    "torch",
 ]
 FEW = 8  # starting processes costs more than so few clips
 

@@ -96,9 +96,6 @@ def score_shard(
         CurationError: the shard is incomplete, weights are missing, or all of many clips fail alike.
         omnihuman.placement.NoSuchDevice: `curation.device` is not there.
     """
-    # Torch and diffusers, of whom whoever scores clips elsewhere, in a process of its own, need not know.
-    from omnihuman.placement import sharing_devices
-
     started = time.monotonic()
     scores = profile.curation.scores
     clips = read_table(shard_dir / "clips.parquet")
@@ -108,7 +105,7 @@ def score_shard(
         tuple(profile.transformer.pose_keypoints),
         scores.native_frames,
         clipping_of(scores),
-        tuple(sharing_devices(profile.curation.device, None, "curation.device")),
+        _devices(profile.curation.device),
     )
     keys = {score.name: score.key(scores, bench) for score in switched_on(scores)}
     keys[KEYPOINTS_KEY] = f"keypoint-rows-{digest(bench.identity('keypoints'))}"
@@ -142,6 +139,15 @@ def score_shard(
     unfinished.forget()
     failed = tuple(writer.failed.values())
     return ScoreReport(destination, len(scored), time.monotonic() - started, versions, computed, failed)
+
+
+def _devices(asked: str) -> tuple[str, ...]:
+    """Those of `curation.device`. Of the processor, which is the default, nobody need be asked who knows torch and diffusers."""
+    if asked == "cpu":
+        return ("cpu",)
+    from omnihuman.placement import sharing_devices
+
+    return tuple(sharing_devices(asked, None, "curation.device"))
 
 
 def score_versions(bench: Bench, scores: ScoresConfig, keys: dict[str, str]) -> dict[str, Any]:

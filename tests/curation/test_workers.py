@@ -89,7 +89,16 @@ def test_a_wrong_number_of_processes_is_refused_by_its_variable(monkeypatch):
         processes_here()
 
 
-def test_what_a_process_imports_to_score_or_decode_brings_no_torch():
-    """Each actor of Ray is a process of its own: torch and diffusers took two thirds of its start and half its memory."""
-    modules = ", ".join(name for name in workers.IMPORTED if name != "torch")
-    subprocess.run([sys.executable, "-c", f"import sys, {modules}; sys.exit('torch' in sys.modules)"], check=True)
+@pytest.mark.parametrize(
+    ("does", "without"),
+    [
+        (f"import {', '.join(workers.IMPORTED)}", "torch"),
+        ("from curation.scores.table import _devices; assert _devices('cpu') == ('cpu',)", "torch"),
+        ("import evaluation.metrics.registry", "people"),
+        ("import assets.__main__", "scipy"),
+    ],
+)
+def test_what_a_command_or_a_process_that_scores_need_not_know_is_not_imported(does, without):
+    """Each actor of Ray is a process of its own: torch and diffusers took two thirds of its start and half its memory. Scipy and
+    what renders people took half of what each command imports."""
+    subprocess.run([sys.executable, "-c", f"import sys; {does}; sys.exit({without!r} in sys.modules)"], check=True)

@@ -13,7 +13,6 @@ from evaluation.metrics.person_truth import PersonTruth
 from evaluation.metrics.streaming import Network, StreamingMetric
 from evaluation.metrics.wholebody import FACE
 from media.keypoints.face_points import INNER_LIPS
-from people.speech.visemes import SHAPE_OF_PHONE
 
 if TYPE_CHECKING:
     from evaluation.metrics.observation.observed import Observed
@@ -118,6 +117,10 @@ def count_shapes(keypoints: np.ndarray, truth: PersonTruth, fps: float) -> np.nd
 
 def _classes(truth: PersonTruth, fps: float) -> np.ndarray:
     """`(T,)` the class that a frame's phone and true lips agree on, -1 where they do not."""
+    from people.speech.visemes import (
+        SHAPE_OF_PHONE,
+    )  # with all that renders people: each command asks which metrics there are
+
     face = truth.keypoints[:, FACE].astype(np.float64)
     width = _relative_width(face, eye_distance(face))
     reached = {
