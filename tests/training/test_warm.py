@@ -57,14 +57,37 @@ def test_a_forked_process_has_its_own_session_folder_environment_and_arguments(s
     )  # fmt: skip
 
 
-def test_what_an_import_sets_in_the_environment_is_set_where_it_is_not_imported_again(tmp_path):
-    """As in a process of its own: a library's word against telemetry or pickles, ours to oneDNN."""
-    (tmp_path / "careful.py").write_text("import os; os.environ.setdefault('CAREFUL', 'by import')")
-    server = OwnForkServer(["careful"], os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])})
-    code = "import os; print(os.environ['CAREFUL'])"
-    assert answer(server, code, {"OTHER": "1"}) == (0, "by import\n")
-    assert answer(server, code, {"CAREFUL": "as asked"}) == (0, "as asked\n")
-    server.close()
+CAREFUL = """
+import os
+os.environ.setdefault("MLFLOW_CAREFUL", "by import")
+os.environ.setdefault("NEW", "by import")
+os.environ["FORCED"] = "by import"
+os.environ["FIRST"] = "mine:" + os.environ.get("FIRST", "")
+os.environ.pop("GONE", None)
+"""
+
+
+def test_what_an_import_says_in_the_environment_is_said_where_it_is_not_imported_again(tmp_path):
+    """As in a process of its own: a library's word against telemetry or pickles, ours to oneDNN, a path that is put in front."""
+    (tmp_path / "careful.py").write_text(CAREFUL)
+    given = {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    given |= {"FORCED": "given", "FIRST": "given", "GONE": "given", "MLFLOW_CAREFUL": "the server's own"}
+    server = OwnForkServer(["careful"], os.environ | given)
+    names = ("MLFLOW_CAREFUL", "NEW", "FORCED", "FIRST", "GONE")
+
+    def said(environment: dict[str, str]) -> list[str | None]:
+        status, printed = answer(
+            server, f"import json, os; print(json.dumps([os.environ.get(n) for n in {names}]))", environment
+        )
+        assert status == 0
+        return json.loads(printed)
+
+    try:
+        same = {name: value for name, value in given.items() if name != "MLFLOW_CAREFUL"}
+        assert said(same) == ["by import", "by import", "by import", "mine:given", None]
+        assert said({"MLFLOW_CAREFUL": "asked", "NEW": "asked"}) == ["asked", "asked", None, None, None]
+    finally:
+        server.close()
 
 
 @pytest.mark.parametrize(

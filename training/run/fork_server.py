@@ -18,7 +18,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO, NoReturn
@@ -53,9 +53,9 @@ def resolve(function: str) -> Callable[..., object]:
 class ForkServer:
     """The server's loop. In a forked process `serve` returns the request, so that it runs on a stack of its own."""
 
-    def __init__(self, listener: socket.socket, lifeline: BinaryIO, imports_set: dict[str, str]):
-        """`imports_set`: variables of the environment that what was imported has set, as it would in a process of its own."""
-        self.listener, self.lifeline, self.imports_set = listener, lifeline, imports_set
+    def __init__(self, listener: socket.socket, lifeline: BinaryIO, given: Mapping[str, str]):
+        """`given`: the environment before anything was imported."""
+        self.listener, self.lifeline, self.given = listener, lifeline, given
         self.waiting: dict[int, socket.socket] = {}  # who waits for which process
         self.woken, self.waker = socket.socketpair()
         for end in (self.woken, self.waker):
@@ -112,7 +112,7 @@ class ForkServer:
         selector.close()
         for inherited in (self.listener, self.woken, self.waker, connection, *self.waiting.values()):
             inherited.close()
-        return _begin(self.imports_set, *descriptors)
+        return _begin(self.given, *descriptors)
 
     def _reap(self) -> None:
         while self.waiting:
@@ -125,7 +125,7 @@ class ForkServer:
             connection.close()
 
 
-def _begin(imports_set: dict[str, str], request_file: int, output: int, errors: int) -> Request:
+def _begin(given: Mapping[str, str], request_file: int, output: int, errors: int) -> Request:
     """Make of a copy of the server what a process fresh from the shell would be, and read what it is to run."""
     os.setsid()
     for number in (signal.SIGCHLD, signal.SIGTERM):
@@ -139,13 +139,32 @@ def _begin(imports_set: dict[str, str], request_file: int, output: int, errors: 
     with os.fdopen(request_file, "rb") as file:
         file.seek(0)
         request = Request(**json.load(file))
+    environment = with_imports(request.environment, given, dict(os.environ))
     os.environ.clear()
-    os.environ.update(imports_set | request.environment)
+    os.environ.update(environment)
     os.chdir(request.folder)
     random.seed()
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()
     return request
+
+
+def with_imports(asked: Mapping[str, str], given: Mapping[str, str], imported: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a forked process, with what imports say in it: it makes none of them again.
+
+    Args:
+        asked: that of the request.
+        given, imported: the server's, before and after its imports. What they changed is taken where the request says what the server was
+            given: there an import of its own would have said the same. Where it says something else, that stays, as with `setdefault`.
+    """
+    environment = dict(asked)
+    for name in {*given, *imported}:
+        if asked.get(name) == given.get(name) != imported.get(name):
+            if name in imported:
+                environment[name] = imported[name]
+            else:
+                environment.pop(name, None)
+    return environment
 
 
 def run_to_the_end(function: Callable[[], object]) -> NoReturn:
@@ -178,8 +197,7 @@ def main() -> int:
     given = dict(os.environ)
     for name in sys.argv[2:]:
         importlib.import_module(name)
-    imports_set = {name: value for name, value in os.environ.items() if given.get(name) != value}
-    request = ForkServer(listener, sys.stdin.buffer, imports_set).serve()
+    request = ForkServer(listener, sys.stdin.buffer, given).serve()
     if request is None:
         return 0
     run_to_the_end(request.run)

@@ -155,6 +155,8 @@ def start_server(
 ) -> "subprocess.Popen[bytes]":
     """The server's process; it ends when the writing end of its standard input is closed, by whatever end of this process."""
     command = [sys.executable, "-u", "-m", "training.run.fork_server", str(listener.fileno()), *modules]
+    # Who asks says them, or else an import does: of pickles and telemetry.
+    environment = {name: value for name, value in environment.items() if not name.startswith("MLFLOW_")}
     # A session of its own: Ctrl-C in a terminal reaches the processes that it forked through their launcher, and it not at all.
     return subprocess.Popen(
         command, env=environment, stdin=subprocess.PIPE, pass_fds=[listener.fileno()], start_new_session=True
