@@ -1,16 +1,15 @@
 """Convolutions in bfloat16 on whatever processor there is: those that Intel's matrix units get wrong come out right (docs/decisions/0078-no-matrix-units-of-intels.md)."""
 
 import os
-import subprocess
-import sys
 
 import pytest
 import torch
 from torch.nn import functional
 
-import omnihuman  # noqa: F401  # before the first primitive
+import omnihuman  # before the first primitive
 
 SHAPES = [((2, 16, 16, 16), (8, 16, 4, 4), 4, 0), ((2, 3, 1, 16, 16), (8, 3, 3, 3, 3), 1, 1)]
+NAMES = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 
 
 @pytest.mark.parametrize(("given", "kernel", "stride", "padding"), SHAPES)
@@ -23,13 +22,23 @@ def test_a_convolution_in_bfloat16_is_float32s_rounded(given, kernel, stride, pa
     assert (rounded - exact).abs().max() < 0.02 * exact.abs().max()
 
 
-@pytest.mark.parametrize(("given", "kept"), [({}, "AVX512_CORE_BF16"), ({"ONEDNN_MAX_CPU_ISA": "AVX2"}, "AVX2")])
-def test_what_a_user_chose_stays(given, kept):
-    said = subprocess.run(
-        [sys.executable, "-c", "import omnihuman, os; print(os.environ['ONEDNN_MAX_CPU_ISA'])"],
-        env={name: value for name, value in os.environ.items() if name != "ONEDNN_MAX_CPU_ISA"} | given,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert said.stdout.strip() == kept
+@pytest.mark.parametrize(
+    ("flags", "said", "kept"),
+    [
+        ("avx512_bf16 amx_bf16 amx_tile avx512_fp16", {}, ("AVX512_CORE_FP16", None)),
+        ("avx512_bf16 amx_bf16", {"ONEDNN_MAX_CPU_ISA": "AVX2"}, ("AVX2", None)),
+        ("avx512_bf16 amx_bf16", {"DNNL_MAX_CPU_ISA": "AVX2"}, (None, "AVX2")),
+        ("avx512_bf16", {}, (None, None)),
+    ],
+)
+def test_only_where_there_are_such_and_the_user_says_nothing(flags, said, kept, tmp_path, monkeypatch):
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: fpu {flags}\n\nprocessor\t: 1\n")
+    omnihuman._leave_matrix_units(tmp_path / "cpuinfo")
+    now = tuple(os.environ.get(name) for name in NAMES)
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)  # what was set here is nobody else's
+    assert now == kept
+    omnihuman._leave_matrix_units(tmp_path / "none")
