@@ -1,5 +1,6 @@
 """A build: a checkout, its Python, and how something is run in it."""
 
+import hashlib
 import json
 import os
 import signal
@@ -52,19 +53,39 @@ class Build:
 
     @property
     def commit(self) -> str:
-        """Its commit, with `-dirty` where tracked files were changed.
+        """Its commit; with `-dirty-` and a digest of them where it has changes that are in no commit.
 
         Raises:
             NoBuild: it is no clone.
         """
-        head = subprocess.run(["git", "-C", str(self.root), "rev-parse", "HEAD"], capture_output=True, text=True)
-        if head.returncode:
-            raise NoBuild(f"{self.root} is no clone of this project: {head.stderr.strip()}")
-        changed = subprocess.run(
-            ["git", "-C", str(self.root), "status", "--porcelain", "--untracked-files=no"],
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        return head.stdout.strip() + ("-dirty" if changed.stdout else "")
+        head = self._git("rev-parse", "HEAD").decode().strip()
+        changes = self.changes
+        return f"{head}-dirty-{changes}" if changes else head
+
+    @property
+    def changes(self) -> str:
+        """Digest of what is in no commit, "" where all is: changes of tracked files, and Python files that are not tracked.
+
+        Raises:
+            NoBuild: it is no clone.
+        """
+        # Whatever a person's configuration of git says: the same bytes of the same changes.
+        diff = self._git("diff", "HEAD", "--binary", "--full-index", "--no-color", "--no-ext-diff", "--no-textconv")
+        names = self._git("ls-files", "--others", "--exclude-standard", "-z", "--", "*.py").decode().split("\0")
+        # Not an editor's dangling links.
+        added = sorted(path for path in (self.root / name for name in names if name) if path.is_file())
+        if not diff and not added:
+            return ""
+        digest = hashlib.sha256(diff)
+        for path in added:
+            digest.update(f"\0{path.relative_to(self.root)}\0{hashlib.sha256(path.read_bytes()).hexdigest()}".encode())
+        return digest.hexdigest()[:12]
+
+    def _git(self, *command: str) -> bytes:
+        done = subprocess.run(["git", "-C", str(self.root), *command], capture_output=True)
+        if done.returncode:
+            raise NoBuild(f"{self.root} is no clone of this project: {done.stderr.decode(errors='replace').strip()}")
+        return done.stdout
 
     def environment(self, **more: str) -> dict[str, str]:
         """Of this process, less what names another home or profile, with this build's modules first."""

@@ -18,7 +18,7 @@ def draw(before: Build, now: Build, work: Path, folder: Path, say: Callable[[str
 
     Args:
         before, now: the builds.
-        work: as of the table; the shards are of copies of its homes.
+        work: as of the table; the shards are put into its homes, which every turn begins anew.
         folder: for the graphs.
         say: is told of each that stands.
     """
@@ -64,9 +64,7 @@ def _training_step(before: Build, now: Build, work: Path, folder: Path, way: str
 def _shard(before: Build, now: Build, work: Path, folder: Path, way: str) -> list[Path]:
     task = Shard(before, now, work)
     clips = task.inputs("puppets", task.work / "clips-flames", "--first", FIRST, "--count", CLIPS)
-    home = task.work / f"{way}-flames"
-    shutil.rmtree(home, ignore_errors=True)
-    shutil.copytree(task.standing_home(way), home, symlinks=True)
+    home = task.fresh_home(way)
     paths = {asset: folder / f"{name}-{way}.svg" for asset, name in PROFILED.items()}
     task.curate(way, home, clips, lambda asset: recorded(paths[asset]) if asset in paths else [])
     return list(paths.values())

@@ -14,6 +14,7 @@ from training.run.launch import launch_environment
 
 BEFORE, NOW, WARM = "before", "now", "now, warm"
 PER_SHARD = ("raw_clips", "clip_scores", "filtered_subsets", "condition_features")
+STEPS = 16  # of a training, unless another number is asked for
 STANDING, CLIPS = 2, 64  # of a home before it is measured, and of a new shard
 INSTALLED = ".venv/.installed"  # a target of either build's Makefile
 
@@ -35,6 +36,11 @@ class Task(ABC):
         """`work`: a folder for inputs, homes and logs, kept from run to run."""
         self.builds = {BEFORE: before, NOW: now, WARM: now}
         self.work, self.log = work / self.name, work / f"{self.name}.log"
+
+    @property
+    def key(self) -> str:
+        """What its turns are kept as: turns that do not compare have other keys."""
+        return self.name
 
     @abstractmethod
     def measure(self, way: str, turn: int) -> dict[str, Any]:
@@ -98,18 +104,32 @@ class Adversarial(Task):
 
 
 class Training(Task):
-    """Sixteen steps of stage 3 from the start of its processes to their end."""
+    """Steps of stage 3 from the start of its processes to their end."""
 
     name = "training"
     ways = (BEFORE, NOW, WARM)
-    steps = 16
+
+    def __init__(self, before: Build, now: Build, work: Path, steps: int = STEPS):
+        """`steps`: of a turn."""
+        super().__init__(before, now, work)
+        self.steps = steps
+
+    @property
+    def key(self) -> str:
+        """With the number of steps."""
+        return kept_key(self.name, self.steps)
 
     def prepare(self) -> None:
         """A snapshot of random features; MLflow's store and compiled modules of either build, by a step that is not measured."""
         self.inputs("snapshot", self.work / "inputs")
         for way in (BEFORE, NOW):
-            if not (self.work / way / "mlflow.db").exists():
+            prepared = (
+                self.work / f"{way}.prepared"
+            )  # written last: MLflow's store stands long before its step has ended
+            if not prepared.exists():
+                shutil.rmtree(self.work / way, ignore_errors=True)
                 self._train(way, 1)
+                prepared.touch()
 
     def measure(self, way: str, turn: int) -> dict[str, Any]:
         """By DeepSpeed's launcher, or warm as inside a demo."""
@@ -122,29 +142,29 @@ class Training(Task):
 
 
 class Shard(Task):
-    """64 new clips in a home that stands, until their features do."""
+    """64 new clips in a home that stands, until their features do; every turn begins with the same home."""
 
     name = "shard"
 
     def measure(self, way: str, turn: int) -> dict[str, Any]:
-        """The four commands one after another; a home whose turn was broken off is made anew."""
+        """The four commands one after another."""
         clips = self.inputs("puppets", self.work / f"clips-{turn}", "--first", 1000 + turn * CLIPS, "--count", CLIPS)
-        home, begun = self.standing_home(way), self.work / f"{way}.begun"
-        begun.touch()  # until the turn ends: half a shard is no home to measure in
-        found = self.curate(way, home, clips)
-        begun.unlink()
-        return found
+        return self.curate(way, self.fresh_home(way), clips)
 
-    def standing_home(self, way: str) -> Path:
-        """The home of a build, with a shard of its own; what is made of it is not measured."""
-        home, begun = self.work / way, self.work / f"{way}.begun"
-        if begun.exists() or not home.exists():
+    def fresh_home(self, way: str) -> Path:
+        """The home of a build with one small shard and nothing of earlier turns, whole or broken off; what is made of it is not measured.
+
+        It is made once, and copied from what was kept of it each time to the path where it was made: a home may name its own path.
+        """
+        home, standing = self.work / way, self.work / f"{way}-standing"
+        if not standing.exists():
             shutil.rmtree(home, ignore_errors=True)
-            begun.touch()
             first = self.inputs("puppets", self.work / "first-clips", "--count", STANDING)
             self.builds[way].side("inputs", "home", home, log=self.log)
             self.curate(way, home, first)
-            begun.unlink()
+            _copy(home, standing.with_name(f"{way}-standing.draft"))
+            standing.with_name(f"{way}-standing.draft").rename(standing)
+        _copy(standing, home)
         return home
 
     def curate(
@@ -198,8 +218,15 @@ class Demo(Task):
         return asdict(build.measure(["make", "demo"], self.log, checkout, **variables))
 
 
+def _copy(folder: Path, into: Path) -> None:
+    """Copy a folder over another, of which nothing is left."""
+    if into.exists():
+        shutil.rmtree(into)
+    shutil.copytree(folder, into, symlinks=True)
+
+
 def _clone(build: Build, folder: Path) -> None:
-    if build.commit.endswith("-dirty"):
+    if build.changes:
         raise CannotRun(f"{build.root} has changes that are in no commit, and a clone would not have them")
     for command in (["clone", "--quiet", str(build.root), str(folder)], ["-C", str(folder), "checkout", "--quiet", build.commit]):  # fmt: skip
         done = subprocess.run(["git", *command], capture_output=True, text=True)
@@ -211,21 +238,26 @@ def _clone(build: Build, folder: Path) -> None:
 TASKS: tuple[type[Task], ...] = (Scores, TrainingStep, Adversarial, Training, Shard, Demo)
 
 
+def kept_key(task: str, steps: int = STEPS) -> str:
+    """What a task's turns are kept as, by its name and the steps of a training."""
+    return f"{task}, {steps} steps" if task == Training.name else task
+
+
 def take_turns(task: Task, kept: Kept, turns: int, say: Callable[[str], None]) -> None:
     """Run a task in its ways by turns, each way first as often as the others, until each has so many; what is kept already is not run.
 
     Raises:
         CannotRun: one failed.
     """
-    if all(len(kept.turns(task.name, way)) >= turns for way in task.ways):
+    if all(len(kept.turns(task.key, way)) >= turns for way in task.ways):
         return
     task.prepare()
     for turn in range(turns):
         first = turn % len(task.ways)
         for way in (*task.ways[first:], *task.ways[:first]):
-            if len(kept.turns(task.name, way)) <= turn:
-                kept.add(task.name, way, task.measure(way, turn))
-                say(f"{task.name}, {way}, turn {turn + 1} of {turns}: {_numbers(kept.turns(task.name, way)[-1])}")
+            if len(kept.turns(task.key, way)) <= turn:
+                kept.add(task.key, way, task.measure(way, turn))
+                say(f"{task.name}, {way}, turn {turn + 1} of {turns}: {_numbers(kept.turns(task.key, way)[-1])}")
 
 
 def _numbers(found: dict[str, Any]) -> str:

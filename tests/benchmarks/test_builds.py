@@ -17,7 +17,7 @@ from benchmarks.builds.kept import Kept, Origin, OtherRun
 from benchmarks.builds.lines import LINES, Aim, greatest_difference, spread, table
 from benchmarks.builds.sides import places, steps
 from benchmarks.builds.sides.training import cpu_of_tree
-from benchmarks.builds.tasks import BEFORE, NOW, TASKS, WARM, Demo, Task, take_turns
+from benchmarks.builds.tasks import BEFORE, NOW, TASKS, WARM, Demo, Shard, Task, Training, kept_key, take_turns
 
 ORIGIN = Origin({"before": "a", "now": "b"}, "two cores")
 SPIN = "import time\nwhile time.process_time() < {seconds}: pass\n"
@@ -90,8 +90,9 @@ def test_the_table_says_reached_missed_and_why_not(tmp_path):
     for way, wall, tokens in ((BEFORE, 40.0, 2000.0), (NOW, 30.0, 2100.0), (WARM, 17.0, 3000.0)):
         losses = [0.5, 0.25 * (1 + 3e-6 * (way != BEFORE))]
         found = {"wall": wall, "cpu": wall, "tokens per second": tokens, "losses": losses}
-        kept.add("training", way, found)
-        kept.add("training", way, found | {"wall": wall + 2})
+        for number in (16, 2):
+            kept.add(kept_key("training", number), way, found | {"wall": wall + (number == 2)})
+        kept.add(kept_key("training"), way, found | {"wall": wall + 2})
     rows = "\n".join(table(kept, {"shard": "a | b"}, ["training", "shard"])).splitlines()
     row = {line.split("|")[1].strip(): line for line in rows}
     warm = row["16-step training, warm as in a demo, wall s"]
@@ -105,6 +106,10 @@ def test_the_table_says_reached_missed_and_why_not(tmp_path):
     assert "**3.0e-06** | reached; warm and cold equal |" in row["losses of 16 steps, greatest relative difference"]
     assert row["new shard of 64 clips, CPU s"].endswith("| cannot be run: a / b |")
     assert not any("demo`" in line for line in rows)
+    two = "\n".join(table(kept, {}, ["training"], steps=2))
+    assert "| 2-step training, warm as in a demo, wall s |  | 41 | 18 | **0.439** |  |" in two  # no aim was set for it
+    assert "| losses of 2 steps, greatest relative difference |  | last 0.25 |" in two
+    assert "**3.0e-06** | warm and cold equal |" in two and "16" not in two and "at most" not in two
 
 
 def test_an_aim_bounds_the_ratio_or_the_number():
@@ -164,6 +169,28 @@ def test_a_side_finds_the_other_builds_modules_first_and_todays_benchmarks(tmp_p
     assert subprocess.run(start, env=environment, capture_output=True, text=True, check=True).stdout == "True True\n"
 
 
+def test_a_side_is_todays_where_the_other_build_has_sides_too(tmp_path):
+    """A commit that has `benchmarks.builds`: its own sides are not what runs in it; its other benchmarks are."""
+    sides = tmp_path / "benchmarks" / "builds" / "sides"
+    sides.mkdir(parents=True)
+    for folder in (sides, sides.parent, sides.parent.parent):
+        (folder / "__init__.py").touch()
+    for module in ("places", "scores"):
+        (sides / f"{module}.py").write_text("raise SystemExit('of the build before')")
+    (tmp_path / "benchmarks" / "record.py").write_text("HERE = True")
+    tried = "import benchmarks.record as record, benchmarks.builds.sides.places as places, benchmarks.builds as whole\n"
+    (tmp_path / "benchmarks" / "tried.py").write_text(tried + "print(record.HERE, places.__file__, whole.__file__)")
+    before = builds.Build("before", tmp_path, Path(sys.executable))
+    start = [sys.executable, "-P", str(builds.START), "benchmarks.tried"]
+    done = subprocess.run(start, env=before.environment(), capture_output=True, text=True)
+    own = builds.ROOT / "benchmarks" / "builds"
+    assert done.stdout == f"True {own / 'sides' / 'places.py'} {own / '__init__.py'}\n", done.stderr
+    asked = subprocess.run(
+        [*before.side_command("steps"), "--help"], env=before.environment(), capture_output=True, text=True
+    )
+    assert asked.returncode == 0 and "--alone" in asked.stdout, asked.stderr
+
+
 def test_a_clock_takes_turns_and_leaves_the_first_out():
     order: list[str] = []
     clock = steps.Clock(3, beside=True)
@@ -214,6 +241,131 @@ def test_a_clone_needs_a_commit_and_a_demo_that_fails_is_said(tmp_path):
     (build.root / "Makefile").write_text("changed")
     with pytest.raises(builds.CannotRun, match="in no commit"):
         demo.measure(NOW, 0)
+
+
+def test_trees_of_one_commit_with_other_changes_have_other_names(tmp_path):
+    build = repository(tmp_path / "now", "exit 0")
+    head = build.commit
+    assert len(head) == 40 and build.changes == ""
+    names = [head]
+    (build.root / "notes.txt").write_text("no module")
+    (build.root / ".#gone.py").symlink_to("nowhere")  # as an editor locks a file
+    assert build.commit == head
+    (build.root / "Makefile").write_text("one")
+    names.append(build.commit)
+    (build.root / "Makefile").write_text("two")
+    names.append(build.commit)
+    (build.root / "new.py").write_text("A = 1")
+    names.append(build.commit)
+    (build.root / "new.py").write_text("A = 2")
+    names.append(build.commit)
+    assert len(set(names)) == 5 and all(name.startswith(f"{head}-dirty-") for name in names[1:])
+    subprocess.run(["git", "checkout", "-q", "Makefile"], cwd=build.root, check=True)
+    with pytest.raises(builds.CannotRun, match="in no commit"):  # a clone would lack the new module
+        Demo(build, build, tmp_path / "work", "clone").measure(NOW, 0)
+    (build.root / "new.py").unlink()
+    assert build.commit == head
+    with pytest.raises(builds.NoBuild, match="is no clone"):
+        _ = builds.Build("before", tmp_path / "work", Path(sys.executable)).commit
+
+
+class Shards(Shard):
+    """Writes a file for each shard that a home is given."""
+
+    def __init__(self, build: builds.Build, work: Path):
+        super().__init__(build, build, work)
+        self.seen: list[tuple[str, list[str]]] = []
+        self.breaks = False
+
+    def inputs(self, what: str, folder: Path, *arguments: object) -> Path:
+        return folder
+
+    def curate(self, way, home, clips, under=lambda asset: []) -> dict[str, Any]:
+        home.mkdir(parents=True, exist_ok=True)
+        self.seen.append((way, sorted(path.name for path in home.iterdir())))
+        (home / clips.name).write_text(str(home))
+        if self.breaks:
+            raise builds.CannotRun("broken off")
+        return {"wall": 1.0}
+
+
+def test_every_shard_is_made_in_the_same_home_whatever_was_broken_off(tmp_path, monkeypatch):
+    monkeypatch.setattr(builds.Build, "side", lambda self, *more, log: None)
+    task = Shards(builds.this_build(), tmp_path)
+    task.breaks = True
+    with pytest.raises(builds.CannotRun):
+        task.measure(BEFORE, 0)  # while its standing home is made
+    task.breaks = False
+    kept = Kept(tmp_path / "results.json", ORIGIN)
+    take_turns(task, kept, 1, lambda line: None)
+    assert task.seen[1:] == [(BEFORE, []), (BEFORE, ["first-clips"]), (NOW, []), (NOW, ["first-clips"])]
+    task.breaks = True
+    with pytest.raises(builds.CannotRun):
+        take_turns(task, kept, 2, lambda line: None)
+    again = Shards(builds.this_build(), tmp_path)
+    take_turns(again, kept, 3, lambda line: None)
+    assert len(again.seen) == 4 and {tuple(names) for _, names in again.seen} == {("first-clips",)}
+    for way in (BEFORE, NOW):  # the copy stands where the home was made
+        assert (tmp_path / "shard" / way / "first-clips").read_text() == str(tmp_path / "shard" / way)
+
+
+class Trainings(Training):
+    """Leaves MLflow's store behind, and may fail after that."""
+
+    def __init__(self, work: Path, steps: int = 16):
+        super().__init__(builds.this_build(), builds.this_build(), work, steps)
+        self.taken: list[tuple[str, int, bool]] = []
+        self.fails = False
+
+    def inputs(self, what: str, folder: Path, *arguments: object) -> Path:
+        return folder
+
+    def _train(self, way: str, steps: int, *options: str) -> dict[str, Any]:
+        store = self.work / way / "mlflow.db"
+        self.taken.append((way, steps, store.exists()))
+        store.parent.mkdir(parents=True, exist_ok=True)
+        store.touch()
+        if self.fails:
+            raise builds.CannotRun("after its store was made")
+        return {"wall": 1.0}
+
+
+def test_a_training_is_prepared_when_its_step_has_ended(tmp_path):
+    task = Trainings(tmp_path)
+    task.fails = True
+    with pytest.raises(builds.CannotRun):
+        task.prepare()
+    task.fails = False
+    task.prepare()
+    task.prepare()
+    assert task.taken == [(BEFORE, 1, False), (BEFORE, 1, False), (NOW, 1, False)]
+
+
+def test_trainings_of_other_steps_are_kept_apart(tmp_path):
+    kept = Kept(tmp_path / "results.json", ORIGIN)
+    for number in (2, 16):
+        take_turns(Trainings(tmp_path, number), kept, 1, lambda line: None)
+        for way in Training.ways:
+            assert kept.turns(kept_key("training", number), way) == [{"wall": 1.0}]
+    finished = Trainings(tmp_path, 2)
+    take_turns(finished, kept, 1, lambda line: None)
+    assert finished.taken == []
+
+
+@pytest.mark.parametrize("option", ["--turns", "--steps"])
+@pytest.mark.parametrize("number", ["0", "-1", "1.5", "many"])
+def test_less_than_one_turn_or_step_is_refused(option, number, tmp_path, capsys):
+    with pytest.raises(SystemExit) as refused:
+        command.main(["--before", str(tmp_path), option, number])
+    assert refused.value.code == 2 and f"argument {option}" in capsys.readouterr().err
+
+
+def test_the_number_of_steps_reaches_the_training(tmp_path):
+    asked = ["--before", str(tmp_path), "--rows", "training", "scores", "--home-work", str(tmp_path)]
+    here = builds.this_build()
+    for more, number in ((["--steps", "2"], 2), ([], 16)):
+        _, training = command._tasks(command._parser().parse_args([*asked, *more]), here, here)
+        assert isinstance(training, Training) and training.steps == number
 
 
 def test_a_demo_runs_in_a_clone_or_with_a_home_of_its_own(tmp_path):
