@@ -34,6 +34,7 @@ from assets.core.workspace import Workspace
 from assets.kinds.checkpoints import training_job, work_folder
 from assets.kinds.streaming_student import NAME, SCORES
 from evaluation.questions.drift_over_seeds import measure_drift_over_seeds
+from evaluation.questions.kept_videos import holding_alone, kept_name
 from evaluation.questions.long_segments import STREAM, segments_of
 from evaluation.questions.long_video_drift import SegmentScore, latched
 from evaluation.questions.recovery import RecoveryRow, measure_recovery
@@ -114,11 +115,11 @@ class Ablation:
 
     @property
     def root(self) -> Path:
-        """Of the students that are kept; those of another recipe lie beside one another."""
-        root = self.home / "var" / "streaming_variants"
-        if not self.changed:
-            return root
-        return root / hashlib.sha256(json.dumps(sorted(self.changed)).encode()).hexdigest()[:12]
+        """Of the students that are kept: a folder for each profile and what is changed of it, in its order, for of two values of one key the
+        last wins."""
+        recipe = json.dumps([self.profile, *self.changed])
+        name = f"{Path(self.profile).stem}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+        return self.home / "var" / "streaming_variants" / name
 
     def overrides(self, variant: str, seed: int) -> list[str]:
         """All that is said beside the profile; what a variant is wins over what all have."""
@@ -225,8 +226,9 @@ def measure(
     (short,) = (row for row in json.loads((folder / SCORES).read_text())["rows"] if row["made"] == STUDENT)
     frames, first = profile.video.frames, profile.evaluation.seed
     segments = segments_of(seconds, frames, profile.video.fps)
-    kept = folder / f"long-videos-of-{segments}"
-    rows = measure_drift_over_seeds(pipeline, clips, noises, segments, frames, first, kept)
+    kept = folder / f"long-videos-of-{segments}-{kept_name(pipeline, segments, frames, first, None)}"
+    with holding_alone(kept):
+        rows = measure_drift_over_seeds(pipeline, clips, noises, segments, frames, first, kept)
     drift = [row for row in rows if row.made == STREAM]
     return Measured(variant, seed, short, drift, measure_recovery(pipeline, clips, frames, first))
 

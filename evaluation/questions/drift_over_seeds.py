@@ -50,7 +50,8 @@ def measure_drift_over_seeds(
         seeds: of the noise, for each of them.
         segments, segment_frames, seed, steps: as of `measure_drift`.
         kept: folder of what is measured, one file for each video; a file that is there is not measured again, so a folder is of one model and
-            one set of the settings above, whoever names it.
+            one set of the settings above: it has the name that `evaluation.questions.kept_videos.kept_name` gives, and `holding_alone` is
+            the caller's.
         progress: called with (segments done, segments to be made, way).
 
     Raises:
@@ -58,7 +59,7 @@ def measure_drift_over_seeds(
     """
     if min(clips, seeds, segments) < 1:
         raise ValueError(f"drift needs a clip, a seed and a segment at least, got {clips}, {seeds} and {segments}")
-    files = {(noise, clip): kept / f"seed-{noise}-clip-{clip}.npz" for noise in range(seeds) for clip in range(clips)}
+    files = files_of(kept, clips, seeds)
     missing = [place for place, file in files.items() if not file.is_file()]
     told = _Told(progress, len(missing))
     for clip in range(clips):
@@ -72,6 +73,11 @@ def measure_drift_over_seeds(
             seen = measure_segments(pipeline, noisy, people, look, told, truth=noise == 0)
             write_atomically(files[noise, clip], _packed(seen))
     return _scores(list(files.values()))
+
+
+def files_of(kept: Path, clips: int, seeds: int) -> dict[tuple[int, int], Path]:
+    """Where what is measured of each video is kept, by (noise, clip)."""
+    return {(noise, clip): kept / f"seed-{noise}-clip-{clip}.npz" for noise in range(seeds) for clip in range(clips)}
 
 
 class _Told:

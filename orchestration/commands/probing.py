@@ -108,12 +108,7 @@ def drift(
 ) -> None:
     """Make long videos and measure whether identity, lip-sync, detail and what is seen drift from segment to segment: of puppets, or of a model of
     people of rendered people."""
-    import shutil
-
-    import pandas as pd
-
     from evaluation.questions.long_segments import segments_of
-    from media import write_atomically
     from serving.model_choice import load_model
 
     given = {"--segments": segments, "--seconds": seconds, "--steps": steps, "--seeds": seeds}
@@ -123,26 +118,32 @@ def drift(
         )
     workspace = open_with()
     config = workspace.profile
-    loaded, kept = load_model(workspace, model), None
+    loaded = load_model(workspace, model)
+    of_puppets = "--recovery" if recovery else "--seeds"
+    if (recovery or seeds is not None) and shows_people(workspace, loaded):
+        raise CommandError(f"{of_puppets} is of puppets, and {loaded.name} makes people here; leave {of_puppets} out")
+    if seconds is not None:
+        segments = segments_of(seconds, config.video.frames, config.video.fps)
     if recovery:
         from evaluation.questions import recovery as recovering
 
         pipeline = pipeline_of_puppets(workspace, loaded)
         spoiled = recovering.measure_recovery(pipeline, clips, config.video.frames, config.evaluation.seed)
-        rows, table = [vars(row) for row in spoiled], recovering.as_markdown(spoiled)
+        _show([vars(row) for row in spoiled], recovering.as_markdown(spoiled), output)
+    elif seeds is not None:
+        _drift_over_seeds(workspace, loaded, clips, seeds, segments or 20, steps, output)
     else:
-        if seconds is not None:
-            segments = segments_of(seconds, config.video.frames, config.video.fps)
-        if seeds is None:
-            rows, table = _drift(workspace, loaded, clips, segments or 20, steps)
-        else:
-            kept = _kept_for(workspace, loaded, segments or 20, steps)
-            rows, table = _drift_over_seeds(workspace, loaded, clips, seeds, segments or 20, steps, kept)
+        _show(*_drift(workspace, loaded, clips, segments or 20, steps), output)
+
+
+def _show(rows: list[dict[str, Any]], table: str, output: Path | None) -> None:
+    import pandas as pd
+
+    from media import write_atomically
+
     if output is not None:
         write_atomically(output, pd.DataFrame(rows).to_csv(index=False).encode())
     print(table)
-    if kept is not None:
-        shutil.rmtree(kept)
 
 
 def _drift(
@@ -168,29 +169,28 @@ def _drift(
     return [vars(row) for row in drifted], as_markdown(drifted)
 
 
-def _kept_for(workspace: "Workspace", loaded: "LoadedModel", segments: int, steps: int | None) -> Path:
-    """Where the videos of one model that are measured under one set of settings are kept until all are."""
-    import hashlib
-    import json
-
-    made_by = [loaded.name, loaded.version, loaded.weights, loaded.decoder, workspace.profile.model_dump(mode="json")]
-    settings = json.dumps([*made_by, segments, steps], sort_keys=True)
-    return workspace.scratch("drift") / hashlib.sha256(settings.encode()).hexdigest()[:16]
-
-
 def _drift_over_seeds(
-    workspace: "Workspace", loaded: "LoadedModel", clips: int, seeds: int, segments: int, steps: int | None, kept: Path
-) -> tuple[list[dict[str, Any]], str]:
-    """As `_drift`."""
-    from evaluation.questions.drift_over_seeds import measure_drift_over_seeds
+    workspace: "Workspace",
+    loaded: "LoadedModel",
+    clips: int,
+    seeds: int,
+    segments: int,
+    steps: int | None,
+    output: Path | None,
+) -> None:
+    """What is measured is kept until the table is shown."""
+    from evaluation.questions.drift_over_seeds import files_of, measure_drift_over_seeds
+    from evaluation.questions.kept_videos import holding_alone, kept_name, remove_kept
     from evaluation.questions.long_video_drift import as_markdown
 
-    config, pipeline = workspace.profile, pipeline_of_puppets(workspace, loaded)
-    with _bar("segments") as show:
-        drifted = measure_drift_over_seeds(
-            pipeline, clips, seeds, segments, config.video.frames, config.evaluation.seed, kept, steps, show
-        )
-    return [vars(row) for row in drifted], as_markdown(drifted)
+    pipeline = pipeline_of_puppets(workspace, loaded)
+    frames, seed = workspace.profile.video.frames, workspace.profile.evaluation.seed
+    kept = workspace.scratch("drift") / kept_name(pipeline, segments, frames, seed, steps)
+    with holding_alone(kept):
+        with _bar("segments") as show:
+            drifted = measure_drift_over_seeds(pipeline, clips, seeds, segments, frames, seed, kept, steps, show)
+        _show([vars(row) for row in drifted], as_markdown(drifted), output)
+        remove_kept(kept, files_of(kept, clips, seeds).values())
 
 
 @app.command(rich_help_panel=PANEL)
