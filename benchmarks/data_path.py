@@ -118,7 +118,6 @@ def decoding(profile: Profile, rounds: int) -> Iterator[Stage]:
 
 def bare_decoding(data: bytes) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Every frame in RGB, and every sample of sound as the codec gives it."""
-
     pictures, sounds = [], []
     with av.open(io.BytesIO(data)) as container:
         for frame in container.decode():

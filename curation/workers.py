@@ -26,8 +26,8 @@ EACH = 2 * 2**30  # bytes that a process may take: detectors, networks and a cli
 AHEAD = (
     16  # results that are waited for, or one a process; clips of long high-resolution video would fill memory otherwise
 )
-# Where the functions are that are called here, and what all of them import when they are called. Networks of scores import torch on their own: no other
-# function needs it.
+# Where the functions are that are called here, and what most of them import when they are called. Of them networks of scores alone need
+# torch, and import it themselves.
 IMPORTED = [
     "curation.intake.inspect_file",
     "curation.scores.table",

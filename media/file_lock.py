@@ -1,8 +1,9 @@
 """One process at a time: a lock on a file that the kernel takes back however its holder ends."""
 
+from collections.abc import Callable
 from pathlib import Path
 
-from filelock import BaseFileLock, FileLock
+from filelock import AcquireReturnProxy, BaseFileLock, FileLock, Timeout
 
 
 def file_lock(path: Path) -> BaseFileLock:
@@ -18,3 +19,19 @@ def file_lock(path: Path) -> BaseFileLock:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(path, thread_local=False, fallback_to_soft=False)
+
+
+def take_lock(
+    path: Path, refusal: Callable[[], Exception], timeout: float = 0.0, poll_interval: float = 0.05
+) -> AcquireReturnProxy[BaseFileLock]:
+    """Take the lock on `path`, for a `with` block or until `release()`.
+
+    Args:
+        path: as of `file_lock`.
+        refusal: gives what is raised where another holds it, and still does after `timeout` seconds.
+        timeout, poll_interval: seconds to wait at most, and from one try to the next.
+    """
+    try:
+        return file_lock(path).acquire(timeout=timeout, poll_interval=poll_interval)
+    except Timeout as error:
+        raise refusal() from error

@@ -7,11 +7,9 @@ mixed. Ends with 1 where a row cannot be run.
 
 import argparse
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import Timeout
+from filelock import AcquireReturnProxy, BaseFileLock
 
 from benchmarks.builds.build import Build, CannotRun, before_build, this_build
 from benchmarks.builds.flames import draw
@@ -19,7 +17,7 @@ from benchmarks.builds.kept import Kept, Origin
 from benchmarks.builds.lines import table
 from benchmarks.builds.tasks import STEPS, TASKS, Demo, Task, Training, take_turns
 from benchmarks.record import machine
-from media.file_lock import file_lock
+from media.file_lock import take_lock
 from media.user_error import UserError, exit_code
 
 NAMES = [task.name for task in TASKS]
@@ -70,15 +68,10 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-@contextmanager
-def _alone(work: Path) -> Iterator[None]:
+def _alone(work: Path) -> AcquireReturnProxy[BaseFileLock]:
     """Two runs in one folder would use each other's homes, and write over each other's results."""
-    work.mkdir(parents=True, exist_ok=True)
-    try:
-        with file_lock(work / "lock").acquire(timeout=0):
-            yield
-    except Timeout as error:
-        raise Busy(f"another run works in {work}: wait for it, or take another folder with --home-work") from error
+    busy = f"another run works in {work}: wait for it, or take another folder with --home-work"
+    return take_lock(work / "lock", lambda: Busy(busy))
 
 
 def _tasks(given: argparse.Namespace, before: Build, now: Build) -> list[Task]:

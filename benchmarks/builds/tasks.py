@@ -123,9 +123,7 @@ class Training(Task):
         """A snapshot of random features; MLflow's store and compiled modules of either build, by a step that is not measured."""
         self.inputs("snapshot", self.work / "inputs")
         for way in (BEFORE, NOW):
-            prepared = (
-                self.work / f"{way}.prepared"
-            )  # written last: MLflow's store stands long before its step has ended
+            prepared = self.work / f"{way}.prepared"  # the last of it: MLflow's store stands long before its step ends
             if not prepared.exists():
                 shutil.rmtree(self.work / way, ignore_errors=True)
                 self._train(way, 1)

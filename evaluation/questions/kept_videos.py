@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import Timeout
 from torch import Tensor
 
-from media.file_lock import file_lock
+from media.file_lock import take_lock
 from media.user_error import UserError
 
 # Counted up where the same pipeline's videos would be drawn, made or measured otherwise than before, so that no run goes on from the old numbers.
@@ -87,13 +86,8 @@ def holding_alone(folder: Path) -> Iterator[None]:
     Raises:
         KeptVideosBusy: another run holds it.
     """
-    try:
-        lock = file_lock(folder.with_name(folder.name + ".lock")).acquire(timeout=0)
-    except Timeout as error:
-        raise KeptVideosBusy(
-            f"another run measures the same videos into {folder}; wait for it, or stop it and start this again"
-        ) from error
-    with lock:
+    busy = f"another run measures the same videos into {folder}; wait for it, or stop it and start this again"
+    with take_lock(folder.with_name(folder.name + ".lock"), lambda: KeptVideosBusy(busy)):
         yield
 
 

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import AcquireReturnProxy, BaseFileLock, Timeout
+from filelock import AcquireReturnProxy, BaseFileLock
 from rich.markup import escape
 
 from assets.core.catalogue import FLOW, STEPS
 from assets.core.names import LOCK
 from assets.core.workspace import Workspace
 from assets.make.execute import is_current
-from media.file_lock import file_lock
+from media.file_lock import take_lock
 from media.user_error import UserError
 from orchestration.demo.console import DemoConsole
 from orchestration.demo.summary import print_results
@@ -85,12 +85,12 @@ def make_assets(workspace: Workspace, console: DemoConsole, names: Sequence[str]
 def hold_alone(workspace: Workspace) -> AcquireReturnProxy[BaseFileLock]:
     """Lock the workspace for this demo; the lock ends with the process, however that ends, and says whose it is."""
     path = workspace.var / "demo.lock"
-    try:
-        lock = file_lock(path).acquire(timeout=0)
-    except Timeout as error:
-        raise DemoError(
-            f"another demo is running in {workspace.root} ({path.read_text() or 'it just began'}); wait for it or stop it"
-        ) from error
+
+    def busy() -> DemoError:
+        whose = path.read_text() or "it just began"
+        return DemoError(f"another demo is running in {workspace.root} ({whose}); wait for it or stop it")
+
+    lock = take_lock(path, busy)
     path.write_text(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")
     return lock
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from filelock import Timeout
-
 from assets.core.catalogue import STEPS
 from assets.core.dvc_repository import open_repository
 from assets.core.dvc_stages import ensure_repository, one_writer, record_waiting, write_params
@@ -20,7 +18,7 @@ from assets.make.mark_current import adopt
 from assets.past.dvc_remote import fetch_point, lay_out
 from assets.past.restore_points import SNAPSHOT, RestorePoint, find_restore_point, keep_restore_point
 from media import write_atomically
-from media.file_lock import file_lock
+from media.file_lock import take_lock
 from media.user_error import UserError
 
 PROFILE = "profile.yaml"
@@ -128,11 +126,8 @@ def _git(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
 @contextmanager
 def _nobody_works(workspace: Workspace) -> Iterator[None]:
     """Hold the demo's lock, and refuse while Dagster has runs under way."""
-    try:
-        lock = file_lock(workspace.var / "demo.lock").acquire(timeout=0)
-    except Timeout as error:
-        raise RestoreError(f"a demo is running in {workspace.root}; wait for it, or restore --into a folder") from error
-    with lock:
+    busy = f"a demo is running in {workspace.root}; wait for it, or restore --into a folder"
+    with take_lock(workspace.var / "demo.lock", lambda: RestoreError(busy)):
         running = _unfinished_runs(workspace)
         if running:
             raise RestoreError(

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from training.engine.deepspeed_engine import device_of_rank
 from training.errors import TrainingError
 
 
@@ -27,8 +28,6 @@ def share_tokens(model: Any, degree: int) -> None:
         raise TrainingError(
             f"engine.sequence_parallel = {degree} needs an accelerator; set it to 1 on a machine without"
         )
-    device = torch.accelerator.current_accelerator(check_available=True)
-    kind = "cpu" if device is None else device.type
     shape = (torch.distributed.get_world_size() // degree, 1, degree)
-    mesh = init_device_mesh(kind, shape, mesh_dim_names=("data", "ring", "ulysses"))
+    mesh = init_device_mesh(device_of_rank().type, shape, mesh_dim_names=("data", "ring", "ulysses"))
     model.enable_parallelism(config=ContextParallelConfig(ulysses_degree=degree, mesh=mesh["ring", "ulysses"]))

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import AcquireReturnProxy, BaseFileLock, Timeout
+from filelock import AcquireReturnProxy, BaseFileLock
 
-from media.file_lock import file_lock
+from media.file_lock import take_lock
 from media.user_error import UserError
 from training.run.launch import LAUNCHER_VARIABLE
 
@@ -91,7 +91,5 @@ def hold_alone(work: Path) -> AcquireReturnProxy[BaseFileLock]:
     Raises:
         BusyError: another attempt holds it, and still does after the time in which an orphaned one ends.
     """
-    try:
-        return file_lock(work / "lock").acquire(timeout=patience(), poll_interval=0.5)
-    except Timeout as error:
-        raise BusyError(f"another process is training into {work}; wait for it or stop it") from error
+    busy = f"another process is training into {work}; wait for it or stop it"
+    return take_lock(work / "lock", lambda: BusyError(busy), patience(), poll_interval=0.5)

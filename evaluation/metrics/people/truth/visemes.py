@@ -117,9 +117,8 @@ def count_shapes(keypoints: np.ndarray, truth: PersonTruth, fps: float) -> np.nd
 
 def _classes(truth: PersonTruth, fps: float) -> np.ndarray:
     """`(T,)` the class that a frame's phone and true lips agree on, -1 where they do not."""
-    from people.speech.visemes import (
-        SHAPE_OF_PHONE,
-    )  # with all that renders people: each command asks which metrics there are
+    # Brings all that renders people, and each command asks which metrics there are.
+    from people.speech.visemes import SHAPE_OF_PHONE
 
     face = truth.keypoints[:, FACE].astype(np.float64)
     width = _relative_width(face, eye_distance(face))
