@@ -216,7 +216,8 @@ class PieceKeeper:
         if time.monotonic() - self._since >= PIECE_SECONDS:
             self._folder.mkdir(parents=True, exist_ok=True)
             with whole_file(self._folder / f"{self._name}-{time.time_ns()}.safetensors") as temporary:
-                whole = {name: np.concatenate(rows) for name, rows in self._tensors.items()}
+                # In rows: safetensors 0.8.0 writes an array as it lies in memory (findings/safetensors_numpy_as_it_lies_in_memory.sh).
+                whole = {name: np.ascontiguousarray(np.concatenate(rows)) for name, rows in self._tensors.items()}
                 save_file(whole, temporary, {KEYS: json.dumps(self._keys), STATES: json.dumps(self._states)})
             self._clear()
 

@@ -38,7 +38,11 @@ class UnfinishedScores:
             return
         tensors: dict[str, np.ndarray] = {}
         if found is not None:
-            tensors = {KEYPOINTS: found.keypoints.astype(np.float32), PEOPLE: people_rows(found).astype(np.int32)}
+            # In rows: safetensors 0.8.0 writes an array as it lies in memory (findings/safetensors_numpy_as_it_lies_in_memory.sh).
+            tensors = {
+                KEYPOINTS: np.ascontiguousarray(found.keypoints, np.float32),
+                PEOPLE: np.ascontiguousarray(people_rows(found), np.int32),
+            }
         counted, frames = found is not None and found.people is not None, 0 if found is None else len(found.keypoints)
         entry = {"sha256": sha256, "values": values, "key": key, "frames": frames, "counted": counted}
         write_atomically(

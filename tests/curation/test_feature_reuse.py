@@ -14,7 +14,7 @@ from curation.bucket import TILE, is_tiled
 from curation.features import bucket_features, feature_cache, text_features
 from curation.features import shard_features as features
 from curation.features.encoders import ConditionEncoders
-from curation.features.feature_cache import FeatureCache
+from curation.features.feature_cache import FeatureCache, Piece, PieceKeeper
 from curation.features.training_samples import part_keys
 from curation.features.windows import choose_windows
 from omnihuman.autoencoder import encode_video, load_autoencoder, to_pixels
@@ -245,3 +245,12 @@ def test_frames_larger_than_a_tile_are_encoded_in_tiles_and_say_so_in_their_key(
         False,
         True,
     ]
+
+
+def test_rows_that_lie_in_columns_come_back_from_a_piece(tmp_path, monkeypatch):
+    """An encoder may return a transposed array, which safetensors 0.8.0 writes as it lies in memory."""
+    monkeypatch.setattr(feature_cache, "PIECE_SECONDS", 0)
+    rows = np.arange(24, dtype=np.float32).reshape(4, 3, 2).transpose(2, 1, 0)
+    PieceKeeper(tmp_path, "text").add("text", ["a", "b"], {"text": rows})
+    (file,) = tmp_path.iterdir()
+    np.testing.assert_array_equal(Piece(file).read("text", [0, 1])["text"], rows)

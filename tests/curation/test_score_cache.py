@@ -3,11 +3,14 @@
 import dataclasses
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from curation.people.keypoints import Detected
 from curation.scores import registry
 from curation.scores.registry import versions_digest
+from curation.scores.unfinished import UnfinishedScores
 from curation.subsets.nested_subsets import select_subsets
 from tests.curation.score_bench import CLIPS
 
@@ -104,3 +107,12 @@ def test_a_scoring_that_was_cut_off_goes_on_where_it_was(bench, monkeypatch):
     assert not (bench.root / "cache" / "unfinished" / bench.shard.name).exists()
     again = bench.run()
     assert bench.decoded == 0 and set(again.computed.values()) == {0}, "all of it came into the cache"
+
+
+def test_keypoints_that_lie_in_columns_come_back_from_a_killed_scoring(tmp_path):
+    """A detector may return a transposed array, which safetensors 0.8.0 writes as it lies in memory."""
+    keypoints = np.arange(2 * 133 * 3, dtype=np.float32).reshape(3, 133, 2).transpose(2, 1, 0)
+    kept, places = UnfinishedScores(tmp_path), {}
+    kept.add("ab", {}, "detector", Detected(keypoints, None))
+    kept.restore({}, "detector", {}, places)
+    np.testing.assert_array_equal(places["ab"].read().keypoints, keypoints)
