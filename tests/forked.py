@@ -157,19 +157,26 @@ def run(
 
 
 def interpreter(folder: Path, instead: Mapping[str, str] | None = None) -> Path:
-    """A `python` whose processes the session's server forks: for what a launcher starts, where the test is not about the start itself. `instead`
-    of some modules and scripts it runs others."""
+    """A `python` whose processes the session's server forks, in an empty environment too: for what a launcher starts, where the test is not about
+    the start itself. `instead` of some modules and scripts it runs others."""
     lines = [f"*{name}) argument={other};;" for name, other in (instead or {}).items()]
     folder.mkdir(exist_ok=True)
     path = folder / "python"
     path.write_text(
-        f"#!/bin/sh\nexport {PYTHON_VARIABLE}={path}\nfor argument; do\n  shift\n"
+        f"#!/bin/sh\nexport {PYTHON_VARIABLE}={path} {ADDRESS_VARIABLE}={address()}\nfor argument; do\n  shift\n"
         f'  case "$argument" in {" ".join(lines)} esac\n'
         '  set -- "$@" "$argument"\ndone\n'
         f'exec {sys.executable} {ROOT / "tests" / "forked_worker.py"} "$@"\n'
     )
     path.chmod(0o755)
     return path
+
+
+def launched(command: list[str], folder: Path) -> list[str]:
+    """A launcher's command whose processes are forked, but for the first, the supervisor: it imports next to nothing, and whoever started it looks
+    at its children. `folder` is for their interpreter."""
+    python = str(interpreter(folder))
+    return [command[0], *(python if part == sys.executable else part for part in command[1:])]
 
 
 def worker(starter: int, *arguments: str) -> None:

@@ -1,11 +1,13 @@
 """One training on the machines of a hostfile: DeepSpeed's own runner, with ssh and pdsh that stay on this machine.
 
-Both stand-ins start what they are asked to with an empty environment, as ssh does: what the ranks need must have been handed on.
+Both stand-ins start what they are asked to with an empty environment, as ssh does: what the ranks need must have been handed on. The session's server
+forks runner, launchers and ranks; a launch with imports of its own is in tests/training/test_resume.py.
 """
 
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from assets.core.workspace import Workspace
 from profiles import load_profile
 from tests.assets.launching import materialize
+from tests.forked import launched
 from tests.training.synthetic import make_job, write_snapshot
 from training.run.launch import training_process
 
@@ -49,11 +52,16 @@ def test_two_machines_train_one_job_and_report(tmp_path, monkeypatch, capfd):
     job = make_job(tmp_path, "stage", "stage", "stage_1", 4, [f"engine.hostfile={hostfile}"])
     path = job.write(Path(job.work) / "job.json")
 
-    (result,) = materialize(workspace, training_process(path, workspace.profile.engine))
+    process = training_process(path, workspace.profile.engine)
+    process = replace(process, command=launched(process.command, tmp_path / "python"))
+    (result,) = materialize(workspace, process)
     record = json.loads((Path(job.output) / "record.json").read_text())
     assert result.data_version.value == record["weights_digest"]
     assert capfd.readouterr().out.count("dist_world_size=2") == 2, (
         "each machine's launcher says how many ranks there are"
     )
     assert not list(Path(job.work).glob("pipes-*")) and not list(Path(job.work).glob("*.alive"))
-    assert (Path(job.work) / "environment").stat().st_mode & 0o077 == 0, "credentials may be in it"
+    handed_on = Path(job.work) / "environment"
+    assert handed_on.stat().st_mode & 0o077 == 0, "credentials may be in it"
+    names = {line.partition("=")[0] for line in handed_on.read_text().splitlines()}
+    assert names >= {"DS_ACCELERATOR", "OMP_NUM_THREADS", "TORCH_COMPILE_DISABLE"}, "what a fresh rank's imports read"

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from curation.features.feature_writer import BucketWriter, TextWriter
 from profiles import load_profile
-from tests.forked import WarmTraining, interpreter
+from tests.forked import WarmTraining, launched
 from training.run.jobs import TrainingJob
 from training.run.launch import launch_command, launch_environment
 
@@ -152,9 +151,8 @@ def start(job: TrainingJob, ranks: int = 1, warm: bool = True, anew: bool = Fals
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     if warm:
         return WarmTraining([path, ranks], env=environment, **pipes)
-    command, python = launch_command(path, engine), None if anew else str(interpreter(Path(job.work)))
-    # The supervisor, which is the first, imports next to nothing, and whoever started it looks at its children.
-    command[1:] = [python if python and part == sys.executable else part for part in command[1:]]
+    command = launch_command(path, engine)
+    command = command if anew else launched(command, Path(job.work))
     return subprocess.Popen(command, env=environment, start_new_session=True, **pipes)
 
 
