@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from assets.core.workspace import Workspace
 from orchestration.dagster_location.instance import open_instance
 from orchestration.run_workers import WatchedRunLauncher
 from profiles import load_profile
+from tests import forked
 from tests.deploy.servers import (
     DEPLOY,
     answers,
@@ -88,7 +88,7 @@ def test_the_instance_keeps_its_runs_in_postgres(postgres, tmp_path, monkeypatch
         "    (run,) = instance.get_runs(dg.RunsFilter(tags={'omnihuman/test': 'yes'}))\n"
         "    print(run.run_id, run.status.value, any('kept in Postgres' in entry.message for entry in instance.all_logs(run.run_id)))"
     )
-    read = subprocess.run(
+    read = forked.run(
         [sys.executable, "-W", "ignore", "-c", code],
         capture_output=True,
         text=True,

@@ -12,6 +12,7 @@ import pytest
 from assets.core.workspace import Workspace
 from orchestration.dagster_location.instance import open_instance
 from profiles import load_profile
+from tests.forked import ForkedPopen
 
 pytestmark = pytest.mark.end_to_end
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,9 +48,8 @@ def home(tmp_path, monkeypatch):
 
 def dagster(home, *arguments, **options):
     environment = os.environ | {"DAGSTER_HOME": str(home), "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", *arguments, "-f", "location.py"], cwd=home, env=environment, **options
-    )
+    command = [sys.executable, "-W", "ignore", "-m", *arguments, "-f", "location.py"]
+    return ForkedPopen(command, cwd=home, env=environment, **options)
 
 
 def start_daemon(home):
@@ -60,12 +60,12 @@ def submit(home):
     process = dagster(
         home, "dagster", "job", "launch", "-j", "waiting", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output[-3000:]
 
 
 def wait_for(home, condition):
-    deadline = time.monotonic() + 150
+    deadline = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < deadline, (home / "log").read_text()[-3000:]
         time.sleep(0.2)
@@ -93,4 +93,4 @@ def test_the_run_goes_on_and_the_next_daemon_starts_what_waits(home):
         assert len(began(home)) == 2 and len(set(began(home))) == 2, "each began once"
     finally:
         daemon.terminate()
-        daemon.wait(timeout=60)
+        daemon.wait(timeout=300)

@@ -13,6 +13,7 @@ from assets.core.catalogue import FLOW, STEPS
 from assets.core.dvc_stages import stages_text
 from evaluation.questions.studies import STUDIES
 from orchestration.definitions import defs
+from tests import forked
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -95,14 +96,8 @@ def test_loading_the_code_location_imports_no_torch():
 
 def test_an_unknown_profile_key_is_one_line_and_exit_code_2(tmp_path):
     environment = os.environ | {"OMNIHUMAN_HOME": str(tmp_path), "OMNIHUMAN_SET": "stage_1.stepz=4"}
-    done = subprocess.run(
-        [sys.executable, "-m", "orchestration.commands.cli", "demo"],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [sys.executable, "-m", "orchestration.commands.cli", "demo"]
+    done = forked.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 2
     assert "stage_1.stepz" in done.stderr and "Traceback" not in done.stderr
 

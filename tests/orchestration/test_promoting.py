@@ -24,6 +24,7 @@ from omnihuman.digests import weights_digest
 from orchestration.past.promoting import Refused, promote_version, roll_back
 from profiles import load_profile
 from provenance.signed_list import TamperedFiles
+from tests.forked import ForkedPopen
 from tracking.version_origin import VersionOrigin
 
 pytestmark = pytest.mark.end_to_end
@@ -80,7 +81,7 @@ def server(tmp_path_factory):
     address = f"http://127.0.0.1:{port}"
     with (
         (folder / "log").open("w") as log,
-        subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True) as process,
+        ForkedPopen(command, stdout=log, stderr=log) as process,
     ):
         try:
             _until_healthy(address, process, folder / "log")

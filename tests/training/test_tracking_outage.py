@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.forked import ForkedPopen
 from tests.training.synthetic import finish, losses, make_job, start, write_snapshot
 from tracking.mlflow_store import connect
 from training.run.launch import _free_port
@@ -50,14 +51,8 @@ class Server:
         ]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
         environment |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        self.process = subprocess.Popen(
-            command,
-            env=environment,
-            stdout=(self.folder / "log").open("w"),
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            cwd=self.folder,
-        )
+        log = (self.folder / "log").open("w")
+        self.process = ForkedPopen(command, env=environment, stdout=log, stderr=subprocess.STDOUT, cwd=self.folder)
         deadline = time.monotonic() + 120
         while not self._answers():
             assert self.process.poll() is None and time.monotonic() < deadline, (self.folder / "log").read_text()[
