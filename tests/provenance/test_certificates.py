@@ -1,7 +1,6 @@
 """Keys: made on first use, or by path; every one that cannot sign is refused with what to do."""
 
 import stat
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from provenance.certificates import (
     own_certificates,
 )
 from provenance.settings import ProvenanceError, SigningSettings, notes, read_settings
-from tests.provenance.cases import issue, save_pair
+from tests.provenance.cases import before_it_expires, issue, save_pair
 
 
 @pytest.fixture(autouse=True)
@@ -101,9 +100,12 @@ def test_a_key_that_was_exchanged_or_opened_while_the_process_runs_is_read_again
 
 
 def test_a_certificate_that_expires_while_the_process_runs_is_refused(monkeypatch, tmp_path):
-    settings = use(monkeypatch, save_pair(tmp_path / "own", issue("Short", days=(-1, 3 / 86_400))))
-    load_credentials(settings)
-    time.sleep(4)  # validity counts in whole seconds
+    def load(pair):
+        settings = use(monkeypatch, save_pair(tmp_path / "own", pair))
+        load_credentials(settings)
+        return settings
+
+    settings = before_it_expires(load)
     with pytest.raises(ProvenanceError, match="not today"):
         load_credentials(settings)
 
