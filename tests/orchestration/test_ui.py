@@ -88,7 +88,7 @@ def running(home) -> Iterator[tuple[int, dict[str, str]]]:
         assert addresses.keys() == set(ready) == {"Dagster", "MLflow", "reports"}
         yield process.pid, addresses
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=300) == 0
     for address in addresses.values():
         with pytest.raises(urllib.error.URLError):
             urllib.request.urlopen(address, timeout=2)

@@ -29,4 +29,4 @@ def test_a_server_ends_when_its_starter_is_killed():
         server = psutil.Process(int(starter.stdout.readline()))
         assert server.cmdline()[1:4] == ["-m", "http.server", "0"], "it is that process itself, as a log or ps shows it"
         starter.send_signal(signal.SIGKILL)
-        server.wait(timeout=10)
+        server.wait(timeout=300)

@@ -199,10 +199,10 @@ def test_pause_holds_and_stop_ends_within_one_latent(server):
         with pytest.raises(TimeoutError):
             socket.recv(timeout=0.5)
         say(socket, "session.resume")
-        first = json.loads(socket.recv(timeout=10))
+        first = json.loads(socket.recv(timeout=60))
         assert first["type"] == "video.chunk_metadata"
         say(socket, "session.stop")
-        socket.recv(timeout=10)
+        socket.recv(timeout=60)
         parts, end = rest(socket)
     assert end["stopped"] and end["frames"] <= 16
 
@@ -235,7 +235,7 @@ def test_the_time_of_a_pause_is_not_made_up_for_in_silence(server):
         begun = time.monotonic()
         say(socket, "session.resume")
         for _ in range(2 * 17):  # messages of latents 0 to 4, the last of which begins 1 s after the sound
-            socket.recv(timeout=10)
+            socket.recv(timeout=60)
         took = time.monotonic() - begun
         say(socket, "session.stop")
         rest(socket)
@@ -268,8 +268,8 @@ def test_in_silence_the_person_goes_on_and_late_sound_is_heard_later(server):
         begin(socket, format="jpeg", idle=True)
         begun = time.monotonic()
         for _ in range(9):  # latents 0 to 2
-            assert json.loads(socket.recv(timeout=10))["type"] == "video.chunk_metadata"
-            socket.recv(timeout=10)
+            assert json.loads(socket.recv(timeout=60))["type"] == "video.chunk_metadata"
+            socket.recv(timeout=60)
         took = time.monotonic() - begun
         hear(socket, sound(0.5))
         say(socket, "audio.done")
@@ -303,10 +303,10 @@ def test_a_session_that_cannot_begin_says_why(server, first, code, why):
             said = begin(socket, **first)
         else:
             socket.send(first)
-            said = json.loads(socket.recv(timeout=10))
+            said = json.loads(socket.recv(timeout=60))
         assert said["type"] == "error" and said["code"] == code and why in said["message"]
         with pytest.raises(ConnectionClosed) as closed:
-            socket.recv(timeout=10)
+            socket.recv(timeout=60)
         assert closed.value.rcvd.code == code and str(closed.value.rcvd.reason)
 
 
@@ -338,7 +338,7 @@ def test_sound_that_cannot_be_used_ends_the_session_and_no_other(server, packet,
 
 def test_silence_from_the_client_times_out(server):
     with server.connect() as socket:
-        said = json.loads(socket.recv(timeout=10))
+        said = json.loads(socket.recv(timeout=60))
         assert said["code"] == 3008 and "no session.start within 1 s" in said["message"]
     with server.connect() as socket:
         begin(socket)
@@ -373,7 +373,7 @@ def test_more_sessions_than_there_are_places_are_sent_away(server):
             begin(socket, idle=True, format="jpeg")
         for _ in range(20):
             with server.connect() as extra:
-                said = json.loads(extra.recv(timeout=10))
+                said = json.loads(extra.recv(timeout=60))
                 assert said["code"] == 1013 and "3 sessions are under way" in said["message"]
     finally:
         for socket in sockets:
@@ -391,7 +391,7 @@ def test_a_client_that_vanishes_leaves_its_place(server):
 
 
 def _empty(server) -> None:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while server.engine.open_sessions.total() and time.monotonic() < until:
         time.sleep(0.05)
     assert server.engine.open_sessions.total() == 0
@@ -404,7 +404,7 @@ def test_a_client_that_never_reads_is_left(server):
         begin(socket, pace="fast", format="png", idle=True)
         socket.socket.setsockopt(1, 8, 4096)  # a small receive buffer
         hear(socket, np.zeros(16_000 * 3, "<i2"))
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         while server.engine.open_sessions.total() and time.monotonic() < until:
             time.sleep(0.1)
     finally:
@@ -430,7 +430,7 @@ def test_a_server_with_keys_asks_for_one(tmp_path):
             server.connect()
         assert refused.value.response.status_code == 403
         with server.connect(additional_headers={"Authorization": "Bearer omni-metrics"}) as socket:
-            assert json.loads(socket.recv(timeout=10))["code"] == 1008
+            assert json.loads(socket.recv(timeout=60))["code"] == 1008
         with server.connect(additional_headers={"Authorization": "Bearer omni-anna"}) as socket:
             said = begin(socket, keep=True)
             assert said["type"] == "video.start" and said["config"]["longest_seconds"] == 2.0

@@ -205,8 +205,8 @@ def test_delete_ends_a_session_and_only_ones_own(server):
     async def talk() -> tuple[int, int, int, dict]:
         async with call(server, sound(3.0)) as caller:
             url = f"http://127.0.0.1:{server.port}{caller.location}"
-            patched = await asyncio.to_thread(requests.patch, url, timeout=10)
-            first = await asyncio.to_thread(requests.delete, url, timeout=20)
+            patched = await asyncio.to_thread(requests.patch, url, timeout=60)
+            first = await asyncio.to_thread(requests.delete, url, timeout=60)
             end = await caller.ended()
             again = await asyncio.to_thread(requests.delete, url, timeout=20)
             return patched.status_code, first.status_code, again.status_code, end
@@ -337,7 +337,7 @@ def test_more_sessions_than_there_are_places_are_sent_away(server):
         body = json.dumps({"sdp": await callers[0].offer(), "image": picture()})
         answer = await asyncio.to_thread(post, server, body, "application/json")
         with server.connect() as other:  # one count for both ways
-            assert json.loads(other.recv(timeout=10))["code"] == 1013
+            assert json.loads(other.recv(timeout=60))["code"] == 1013
         for caller in callers:
             await caller.close()
         return answer

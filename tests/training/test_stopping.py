@@ -34,7 +34,7 @@ def stop_after_the_first_step(job, ranks, number, warm) -> str:
         lines.append(line)
         if line.startswith(f"{job.name} 1/"):
             process.send_signal(number)
-    assert process.wait(timeout=60) == STOPPED, "".join(lines)[-4000:]
+    assert process.wait(timeout=300) == STOPPED, "".join(lines)[-4000:]
     return "".join(lines)
 
 
@@ -70,7 +70,7 @@ def test_a_stopped_run_leaves_a_checkpoint_of_that_step_and_goes_on_to_the_same_
 def test_a_second_signal_ends_what_does_not_stop_and_a_request_of_before_counts_no_more(tmp_path):
     stop = tmp_path / "stop"
     stop.touch()
-    deaf = f"import pathlib, time; print(pathlib.Path({str(stop)!r}).exists(), flush=True); time.sleep(60)"
+    deaf = f"import pathlib, time; print(pathlib.Path({str(stop)!r}).exists(), flush=True); time.sleep(600)"
     command = [sys.executable, "-m", "training.run.supervise", str(stop), sys.executable, "-c", deaf]
     # Whoever starts it may ignore the signal itself, as some servers do; a child would inherit that.
     process = subprocess.Popen(
@@ -84,5 +84,5 @@ def test_a_second_signal_ends_what_does_not_stop_and_a_request_of_before_counts_
     process.send_signal(signal.SIGTERM)
     assert "once more ends it at once" in process.stdout.readline() and stop.exists()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=30) == 128 + signal.SIGTERM
+    assert process.wait(timeout=300) == 128 + signal.SIGTERM
     process.stdout.close()
