@@ -38,8 +38,9 @@ def said(plan: Plan, capsys) -> list[str]:
     return [line.rstrip() for line in capsys.readouterr().out.splitlines()]
 
 
-@pytest.mark.parametrize(("name", "gpus"), PLANS)
-def test_stages_of_the_page_are_as_planned(name, gpus, capsys):
+def test_a_stage_of_14b_is_as_planned(capsys):
+    """All of it takes three minutes of a core; all of 1.3B is held below."""
+    name, gpus = PLANS[1]
     plan = make_plan(load_profile(name, []), read_cluster(gpus), MFU, HOURS, ["stage_1"])
     rows = [line.split() for line in said(plan, capsys) if line.strip().startswith("stage_1")]
     shown = [line.split() for line in printed(name, gpus) if line.strip().startswith("stage_1")]
@@ -56,7 +57,7 @@ def test_the_page_shows_that_every_training_fits(name, gpus):
 
 @pytest.mark.end_to_end
 def test_the_page_is_what_the_command_prints(capsys):
-    """Of 1.3B; all of 14B takes three minutes of a core, and its stages are held above."""
+    """Of 1.3B."""
     name, gpus = PLANS[0]
     plan = make_plan(load_profile(name, []), read_cluster(gpus), MFU, HOURS)
     assert said(plan, capsys) == printed(name, gpus)

@@ -24,7 +24,7 @@ from tests.docs import new_users_log
 from tests.orchestration import first_hour
 from tests.orchestration.serving import browser_page
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(1800)]  # two demos before the first test
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(3600)]  # two demos before the first test
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = (
     "demo.clean=20 demo.broken_per_kind=1 stage_1.steps=3 stage_2.steps=12 engine.checkpoint_every=3 stage_3.steps=3 consistency.steps=3 "
@@ -58,8 +58,8 @@ def start(root, begin, **settings):
 
 
 def kill_in_stage_2(root):
-    """kill -9 the demo's own process, and only that, once stage 2 has a checkpoint; its ranks and its warm process must end by themselves."""
-    process, deadline = start(root, subprocess.Popen, OMNIHUMAN_WARM=""), time.monotonic() + 800
+    """kill -9 the demo's own process, and only that, once stage 2 has a checkpoint; its ranks and its own warm process must end by themselves."""
+    process, deadline = start(root, forked.ForkedPopen, OMNIHUMAN_WARM=""), time.monotonic() + 1500
     while not any(
         json.loads(p.read_text())["step"] >= 3
         for p in (root / "var" / "runs").glob("stage_2_checkpoint/*/checkpoints/latest.json")
@@ -70,7 +70,7 @@ def kill_in_stage_2(root):
     family = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert psutil.wait_procs(family, timeout=60)[1] == [] != family
+    assert psutil.wait_procs(family, timeout=300)[1] == [] != family
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def demo(tmp_path_factory):
     root = tmp_path_factory.mktemp("demo")
     kill_in_stage_2(root)
     process = start(root, forked.ForkedPopen)
-    output, _ = process.communicate(timeout=600)
+    output, _ = process.communicate(timeout=1500)
     logs = (
         "\n".join(f"--- {p.name}\n{p.read_text()[-1500:]}" for p in sorted((root / "var" / "logs").glob("*.log")))
         if process.returncode

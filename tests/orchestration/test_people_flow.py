@@ -21,7 +21,7 @@ from tests import forked, keys_read, published_networks
 from tests.curation.test_networks import POSE_HEIGHT, POSE_WIDTH, SIDE, constant_network, simcc_of, yolox_cells
 from tests.evaluation.test_networks_by_path import pooling_network, scripted
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(3600)]
 ROOT = Path(__file__).resolve().parents[2]
 TRAINED, HELD_OUT = range(20), range(100, 102)  # identities
 TRAININGS = (

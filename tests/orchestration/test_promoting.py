@@ -91,7 +91,7 @@ def server(tmp_path_factory):
 
 
 def _until_healthy(address: str, process: subprocess.Popen, log: Path) -> None:
-    for _ in range(240):
+    for _ in range(1200):
         with contextlib.suppress(OSError):
             if urllib.request.urlopen(f"{address}/health", timeout=5).status == 200:
                 return

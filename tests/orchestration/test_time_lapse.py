@@ -117,7 +117,7 @@ def decision(request):
     return json.loads(open(request.tags["omnihuman/refresh_record"]).read())
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 def test_four_days_and_a_withdrawal(workspace):
     with dg.instance_for_test() as instance:
         days = Days(workspace, instance)

@@ -27,7 +27,7 @@ from tests.orchestration.serving import PATIENCE, browser_page, started
 from tests.orchestration.ticks import PER_SHARD, Automation, drop
 from tracking.progress import read_progress
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(3600)]
 LOADED = "{ workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError { __typename } } } } }"
 STEPS, MODEL, STAGE = 120, "omnihuman-student", "stage_1_checkpoint"
 SIZES = (

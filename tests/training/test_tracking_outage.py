@@ -53,7 +53,7 @@ class Server:
         environment |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         log = (self.folder / "log").open("w")
         self.process = ForkedPopen(command, env=environment, stdout=log, stderr=subprocess.STDOUT, cwd=self.folder)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while not self._answers():
             assert self.process.poll() is None and time.monotonic() < deadline, (self.folder / "log").read_text()[
                 -2000:
