@@ -22,7 +22,8 @@ from benchmarks.training.precision import (
 from training.stages.flow_matching_step import optimizer_step
 
 PROFILE = cut_down()
-STEPS = 8
+# Where every weight is rounded, ways and R1 are as far off after eight steps as after twenty; the decoder's gradients swing until then.
+STEPS = dict.fromkeys(KINDS, 8) | {"slim_decoder": 20}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -37,7 +38,7 @@ def group(tmp_path_factory):
 @pytest.mark.parametrize("kind", KINDS)
 def test_some_steps_in_bfloat16_learn_what_float32_learns(kind):
     """RMSProp divides by a gradient's own size, so a weight whose gradient is next to nothing may go either way: the images' generator's way differs most."""
-    ours, exact = (train(PROFILE, kind, way, steps=STEPS, samples=2) for way in (AUTOCAST, FLOAT32))
+    ours, exact = (train(PROFILE, kind, way, steps=STEPS[kind], samples=2) for way in (AUTOCAST, FLOAT32))
     for row in compare(kind, AUTOCAST, ours, exact):
         if "way of" in row.quantity:
             assert row.value > (0.95 if kind == "adversarial_images" else 0.99), row
