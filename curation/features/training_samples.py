@@ -50,9 +50,10 @@ class CutSample:
 
 @dataclass(frozen=True)
 class ClipRequest:
-    """One clip to decode and the samples to cut from it."""
+    """One clip to decode and the samples to cut from it; `frames` at the rate of its windows."""
 
     clip_id: str
+    frames: int
     width: int
     height: int
     samples: tuple[Sample, ...]
@@ -81,7 +82,7 @@ def plan_samples(table: pd.DataFrame, video: VideoConfig, identity: dict[str, An
             )
             for window in windows
         )
-        requests.append(ClipRequest(row.clip_id, int(row.width), int(row.height), samples))
+        requests.append(ClipRequest(row.clip_id, frames, int(row.width), int(row.height), samples))
     return requests
 
 
