@@ -1,9 +1,20 @@
-"""OmniHuman-1 on the Wan2.1 architecture: the model a user imports."""
+"""OmniHuman-1 on the Wan2.1 architecture: the model a user imports.
+
+A name is looked up when it is first asked for: whoever asks a module here for a digest, an error or a device waits for no pipeline.
+"""
 
 import os
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from omnihuman.deferred_imports import deferring
+from omnihuman.deferred_imports import defer_within
+
+if TYPE_CHECKING:
+    from omnihuman.pipeline import OmniHumanPipeline
+    from omnihuman.transformer import OmniHumanTransformer3DModel
+
+_HOMES = {"OmniHumanPipeline": "pipeline", "OmniHumanTransformer3DModel": "transformer"}
 
 
 def _leave_matrix_units(processor: Path = Path("/proc/cpuinfo")) -> None:
@@ -18,8 +29,17 @@ def _leave_matrix_units(processor: Path = Path("/proc/cpuinfo")) -> None:
 
 
 _leave_matrix_units()
-with deferring():
-    from omnihuman.pipeline import OmniHumanPipeline
-    from omnihuman.transformer import OmniHumanTransformer3DModel
+defer_within(__name__)
 
 __all__ = ["OmniHumanPipeline", "OmniHumanTransformer3DModel"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'omnihuman' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"omnihuman.{_HOMES[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -4,6 +4,7 @@ More than half of the seconds that importing them takes go into PyTorch's compil
 (docs/results/2026-11-29-start-up.md). Inside `deferring()` modules of `DEFERRED` are not run: `from it import name` gives a
 `DeferredName`, which becomes the real thing when it is called, subclassed or looked into. When the block ends nothing of that is left in
 `sys.modules`: whoever imports these modules later gets them as they are. Packages of `LAZY` import their modules when they are asked for.
+`defer_within(package)` runs each module of a package inside such a block.
 """
 
 import ast
@@ -160,6 +161,24 @@ class _Finder(MetaPathFinder, Loader):
             _take_out(self._made.pop())
 
 
+class _WithinFinder(MetaPathFinder):
+    """Runs modules of a package inside `deferring()`."""
+
+    def __init__(self, package: str):
+        self.package = package
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname == self.package or not _within(fullname, self.package):
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is None or spec.loader is None:
+            return spec
+        spec.loader.exec_module = deferring()(spec.loader.exec_module)  # type: ignore[method-assign]
+        return spec
+
+
 class _MarkingFinder(MetaPathFinder):
     """Hands the compiler what was marked before it was there."""
 
@@ -201,6 +220,12 @@ def deferring() -> Iterator[None]:
         _finder.stop()
         sys.meta_path.remove(_finder)
         _ask_no_absent_compiler()
+
+
+def defer_within(package: str) -> None:
+    """Have each module of a package that is imported from now on put off what `deferring()` does, once for all calls."""
+    if not any(isinstance(finder, _WithinFinder) and finder.package == package for finder in sys.meta_path):
+        sys.meta_path.insert(0, _WithinFinder(package))
 
 
 @contextmanager
