@@ -11,7 +11,14 @@ from omnihuman.deferred_imports import DeferredName
 ROOT = Path(__file__).resolve().parents[2]
 FRESH = """
 import sys
+import omnihuman, omnihuman.digests, omnihuman.errors, omnihuman.conditions.activation
+assert not {"torch", "diffusers", "transformers"} & set(sys.modules), "who asks for a digest waits for no pipeline"
+assert {"OmniHumanPipeline", "OmniHumanTransformer3DModel"} <= set(dir(omnihuman)) and not hasattr(omnihuman, "OmniHumanImage")
+import omnihuman.autoencoder
+assert "diffusers" in sys.modules and "omnihuman.pipeline" not in sys.modules, "each module brings what it needs, and puts off by itself"
 from omnihuman import OmniHumanPipeline, OmniHumanTransformer3DModel
+import omnihuman.pipeline
+assert OmniHumanPipeline is omnihuman.pipeline.OmniHumanPipeline is omnihuman.OmniHumanPipeline
 left_out = ("torch._dynamo", "torch.fx.experimental.symbolic_shapes", "sympy", "scipy.stats", "scipy.optimize", "peft", "boto3", "pandas",
             "diffusers.models.transformers.transformer_flux", "diffusers.models.autoencoders.autoencoder_kl_mochi")
 assert not set(left_out) & set(sys.modules), sorted(set(left_out) & set(sys.modules))
@@ -46,29 +53,6 @@ print("held")
 def test_a_fresh_import_leaves_out_what_it_can_and_hands_it_over_when_asked():
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", FRESH], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.stdout.strip() == "held", done.stderr
-
-
-LIGHT = """
-import os, sys
-import omnihuman, omnihuman.digests, omnihuman.errors, omnihuman.conditions.activation
-assert not {"torch", "diffusers", "transformers"} & set(sys.modules), "who asks for a digest waits for no pipeline"
-assert {"OmniHumanPipeline", "OmniHumanTransformer3DModel"} <= set(dir(omnihuman))
-assert not hasattr(omnihuman, "OmniHumanImage")
-import omnihuman.autoencoder
-assert "diffusers" in sys.modules and not {"torch._dynamo", "sympy", "peft"} & set(sys.modules), "each module puts off by itself"
-assert "omnihuman.pipeline" not in sys.modules
-from omnihuman import OmniHumanPipeline
-import omnihuman.pipeline
-assert OmniHumanPipeline is omnihuman.pipeline.OmniHumanPipeline is omnihuman.OmniHumanPipeline
-print("held")
-"""
-
-
-def test_modules_of_the_package_bring_what_they_need_alone():
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", LIGHT], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.stdout.strip() == "held", done.stderr
 
