@@ -101,7 +101,12 @@ def test_other_processes_are_started_once_and_one_that_is_killed_is_told_and_its
 def test_videos_that_are_unchanged_are_not_looked_at_again(asked, monkeypatch):
     execution, benchmark = asked
     part = execution.workspace.var / "scored" / "puppets"
-    monkeypatch.setattr(benchmark_scores, "score_benchmark", lambda *_, **__: part.mkdir(parents=True))
+
+    def scored(*_, kept, **__):
+        part.mkdir(parents=True)
+        kept.folder.mkdir()
+
+    monkeypatch.setattr(benchmark_scores, "score_benchmark", scored)
     monkeypatch.setattr(benchmark_scores, "judging_autoencoder", lambda _: None)
     assert benchmark_scores._scored(execution, benchmark) == part
 

@@ -184,8 +184,8 @@ def _share_among_processes(pipelines: _Pipelines, asked: list[Asked], processes:
 
 def generating_devices(workspace: Workspace, lacking: Sequence[Asked], weights: Callable[[], int]) -> list[str]:
     """The device of each process that makes a model's videos: as many as `OMNIHUMAN_PROCESSES` says, else one a GPU, else one for each of torch's
-    threads, as far as memory has room for the model again and each has enough clips to be worth its start. Processes of one thread wait for nobody:
-    two of them make 1.3 to 2 times what one of two threads makes, the more the busier the cores are (docs/results/2026-11-30-half-the-time.md).
+    threads, as far as memory has room for the model again and each has enough clips to be worth its start. Processes of one thread wait for nobody,
+    where two threads on busy cores burn thirteen times their work in waiting for each other (docs/results/2026-11-30-half-the-time.md).
 
     Args:
         workspace: whose profile names the device.
