@@ -1,7 +1,7 @@
 """A network that judges, on a device of its own: it is given tensors on the processor and answers there."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -11,15 +11,20 @@ CPU = torch.device("cpu")
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Have torch compute on one thread of the processor: sums are split over as many as there are, and round otherwise, so a score would
-    depend on how many cores measure it, or how many processes share them."""
+def threads(number: int) -> Iterator[None]:
+    """Have torch compute on so many threads of the processor."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(number)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def one_thread() -> AbstractContextManager[None]:
+    """Have torch compute on one thread of the processor: sums are split over as many as there are, and round otherwise, so a score would
+    depend on how many cores measure it, or how many processes share them."""
+    return threads(1)
 
 
 class OnDevice:

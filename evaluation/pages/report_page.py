@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,21 @@ class Evaluated:
     hide: Hide = as_it_is
     fitness: pd.DataFrame | None = None
 
+    @cached_property
+    def own_slices(self) -> pd.DataFrame:
+        """Of the judged model."""
+        return self.slices[self.slices["model"] == self.model]
+
+    @cached_property
+    def slices_plot(self) -> bytes | None:
+        """PNG of the judged model's slices, None where there are none; drawn once, for whoever shows it."""
+        return slices_plot(self.own_slices, self.scores, self.limits) if len(self.own_slices) else None
+
+    @cached_property
+    def cost_against_quality(self) -> bytes:
+        """PNG of all models, drawn once."""
+        return cost_against_quality(self.scores, self.plan)
+
 
 def write_evaluation_page(path: Path, evaluation: Evaluated) -> Path:
     """Write the page; returns `path`.
@@ -71,15 +87,14 @@ def write_evaluation_page(path: Path, evaluation: Evaluated) -> Path:
         for title, mode in ((AUDIO_TITLE, AUDIO), (POSE_TITLE, POSE))
         if evaluation.benchmark.driven_by(mode)
     }
-    own = evaluation.slices[evaluation.slices["model"] == evaluation.model]
     sections = [
         Section("At a glance", _sentence(evaluation), pictures=[_sheet(evaluation)], numbers=headline(evaluation)),
         Section("Scores", SCORES_NOTE, score_rows(evaluation.scores, evaluation.plan, evaluation.fitness), folded=True),
         Section(
             "Slices",
             "Halves of the benchmark; the dotted line is the whole of it.",
-            slice_table(own),
-            [slices_plot(own, evaluation.scores, evaluation.limits)] if len(own) else [],
+            slice_table(evaluation.own_slices),
+            [] if evaluation.slices_plot is None else [evaluation.slices_plot],
             folded=True,
         ),
         *(
@@ -91,7 +106,7 @@ def write_evaluation_page(path: Path, evaluation: Evaluated) -> Path:
             "Cost against quality",
             COST_NOTE,
             cost_rows(evaluation.scores, evaluation.plan),
-            [cost_against_quality(evaluation.scores, evaluation.plan)],
+            [evaluation.cost_against_quality],
             folded=True,
         ),
         _samples("Worst samples", evaluation, ranked.head(WORST), made),

@@ -3,6 +3,7 @@
 import json
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from types import SimpleNamespace
 
 import pytest
@@ -53,7 +54,8 @@ def test_two_processes_make_the_videos_of_one(asked, monkeypatch):
     monkeypatch.setattr(
         generated_videos, "make_batches", lambda *a, share, **k: own.append(share) or make(*a, share=share, **k)
     )
-    generated_videos._share_among_processes(generated_videos._Pipelines(execution), sets)
+    with ExitStack() as processes:
+        generated_videos._share_among_processes(generated_videos._Pipelines(execution), sets, processes)
     (work,) = parent.glob(f".batches-{AUDIO}-*")
     assert [(share.index, share.of) for share in own] == [(0, 2)], "the other share is another process's"
     assert videos(work) == alone and len(alone) == 3
@@ -65,9 +67,10 @@ def test_two_processes_make_the_videos_of_one(asked, monkeypatch):
 
 def test_a_process_that_dies_is_told_and_a_wrong_number_is_refused(asked, monkeypatch):
     execution, sets = asked
+    pipelines = SimpleNamespace(execution=execution, get=lambda model: None, sharing=None)
     monkeypatch.setenv(PROCESSES_VARIABLE, "many")
-    with pytest.raises(CurationError, match="OMNIHUMAN_PROCESSES is 'many'; give a number"):
-        generated_videos._share_among_processes(SimpleNamespace(execution=execution), sets)
+    with pytest.raises(CurationError, match="OMNIHUMAN_PROCESSES is 'many'; give a number"), ExitStack() as processes:
+        generated_videos._share_among_processes(pipelines, sets, processes)
     monkeypatch.setenv(PROCESSES_VARIABLE, "2")
 
     def killed():
@@ -75,8 +78,53 @@ def test_a_process_that_dies_is_told_and_a_wrong_number_is_refused(asked, monkey
 
     monkeypatch.setattr(ProcessPoolExecutor, "submit", lambda *_: SimpleNamespace(result=killed))
     monkeypatch.setattr(generated_videos, "_make_share", lambda *_: None)
-    with pytest.raises(AssetError, match=f"shared the videos of {STUDENT} was killed"):
-        generated_videos._share_among_processes(SimpleNamespace(execution=execution, get=lambda model: None), sets)
+    with pytest.raises(AssetError, match=f"shared the videos of {STUDENT} was killed"), ExitStack() as processes:
+        generated_videos._share_among_processes(pipelines, sets, processes)
+
+
+def test_unchanged_weights_load_no_model_and_start_no_process(asked, monkeypatch):
+    execution, sets = asked
+    benchmark, loaded = sets[0][1], []
+    folder, wanted = generated_videos._wanted(execution.workspace, *sets[0])
+    folder.mkdir(parents=True)
+    (folder / "meta.json").write_text(json.dumps(wanted))
+    monkeypatch.setenv(PROCESSES_VARIABLE, "2")
+    pipelines = SimpleNamespace(execution=execution, get=loaded.append, sharing=None)
+    monkeypatch.setattr(generated_videos, "generate_videos", lambda *_, **__: None)
+    with ExitStack() as processes:
+        generated_videos._share_among_processes(pipelines, sets, processes)
+    generated_videos._generate(pipelines, benchmark, MODEL, AUDIO, lambda *_: None)
+    assert loaded == [] and pipelines.sharing is None
+    (execution.workspace.data(SOURCES[STUDENT]) / "record.json").write_text(json.dumps({"weights_digest": "others"}))
+    generated_videos._generate(pipelines, benchmark, MODEL, AUDIO, lambda *_: None)
+    assert loaded == [MODEL]
+
+
+@pytest.mark.parametrize(
+    ("gpus", "said", "threads", "modes", "clips", "gib", "devices"),
+    [
+        (0, "", 2, 1, 64, 20, ["cpu"] * 2),
+        (0, "", 1, 1, 64, 20, ["cpu"]),  # one thread is asked for, or there is one core
+        (0, "", 16, 4, 48, 99, ["cpu"] * 3),  # a mode has three batches of sixteen
+        (0, "", 2, 1, 63, 20, ["cpu"]),  # a process has 32 clips, or it is not worth its start
+        (0, "", 16, 3, 32, 99, ["cpu"] * 2),
+        (0, "", 2, 1, 64, 4.9, ["cpu"]),  # another takes 2 GiB and the weights' 3 again
+        (0, "", 2, 1, 64, 5.1, ["cpu"] * 2),
+        (0, "3", 1, 1, 1, 1, ["cpu"] * 3),
+        (2, "", 16, 1, 64, 99, ["cuda:0", "cuda:1"]),
+    ],
+)
+def test_a_processor_has_a_process_for_each_thread_as_far_as_clips_and_memory_go(
+    monkeypatch, gpus, said, threads, modes, clips, gib, devices
+):
+    monkeypatch.setattr(placement.torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(generated_videos.torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(generated_videos.psutil, "virtual_memory", lambda: SimpleNamespace(available=int(gib * 2**30)))
+    monkeypatch.setattr(generated_videos, "asked_clips", lambda *_: range(clips))
+    monkeypatch.setenv(PROCESSES_VARIABLE, said)
+    workspace = SimpleNamespace(profile=load_profile("laptop", []))
+    lacking = [(MODEL, None, AUDIO)] * modes
+    assert generated_videos.generating_devices(workspace, lacking, lambda: 3 * 2**30) == devices
 
 
 @pytest.mark.parametrize(

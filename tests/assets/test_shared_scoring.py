@@ -1,5 +1,6 @@
 """Several processes share the scoring of a benchmark: the same numbers to the digit, and what each has measured stays when one is killed."""
 
+import ctypes
 import json
 import os
 import signal
@@ -7,19 +8,25 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import save_file
 
 from assets.core.steps import AssetError
 from assets.core.workspace import Workspace
-from assets.kinds.judging import benchmark_scores
-from assets.kinds.judging.sharing import share_among_processes
+from assets.kinds.judging import benchmark_scores, evaluation_report
+from assets.kinds.judging.sharing import Sharing
 from curation.workers import PROCESSES_VARIABLE
-from evaluation.benchmark.benchmark_plan import GROUND_TRUTH, generation_plan, scored_sets
+from evaluation.benchmark.benchmark_plan import AUDIO, GROUND_TRUTH, STUDENT, generation_plan, scored_sets
 from evaluation.benchmark.puppet_benchmark import build_puppets
+from evaluation.scoring.error_analysis import latent_features
 from evaluation.scoring.tables import Tables
 from media.encode import encode_lossless
+from networks.on_device import threads
 from omnihuman import placement
+from omnihuman.autoencoder import to_pixels
 from profiles import load_profile
+
+GET_PARENT_DEATH_SIGNAL = 2  # prctl(2)
 
 
 @pytest.fixture
@@ -67,11 +74,76 @@ def killed(share, device):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_process_that_is_killed_is_told_and_the_others_work_stays():
-    done = []
-    with pytest.raises(AssetError, match="shared the scores of puppets was killed.*start again.*OMNIHUMAN_PROCESSES"):
-        share_among_processes(["cpu", "cpu"], done.append, killed, (), "the scores of puppets")
+def told(folder, share, device):
+    """What another process is: its number, threads of torch, the signal that it gets when its parent ends, and its share."""
+    number = ctypes.c_int()
+    ctypes.CDLL(None).prctl(GET_PARENT_DEATH_SIGNAL, ctypes.byref(number))
+    told = [os.getpid(), torch.get_num_threads(), number.value, share.index, share.of]
+    (folder / str(len(list(folder.iterdir())))).write_text(json.dumps(told))
+
+
+def test_other_processes_are_started_once_and_one_that_is_killed_is_told_and_its_work_stays(tmp_path):
+    done, own = [], []
+    with threads(5), Sharing(["cpu", "cpu"]) as sharing:
+        for _ in range(2):
+            sharing.do(lambda share: own.append(torch.get_num_threads()), told, (tmp_path,), "a look")
+        assert torch.get_num_threads() == 5 and own == [2, 2]
+        with pytest.raises(
+            AssetError, match="shared the scores of puppets was killed.*start again.*OMNIHUMAN_PROCESSES"
+        ):
+            sharing.do(done.append, killed, (), "the scores of puppets")
+    first, second = (json.loads((tmp_path / name).read_text()) for name in "01")
+    assert first == second, "one process does both"
+    assert first[1:] == [2, signal.SIGKILL, 1, 2] and first[0] != os.getpid()
     assert [(share.index, share.of) for share in done] == [(0, 2)]
+
+
+def test_videos_that_are_unchanged_are_not_looked_at_again(asked, monkeypatch):
+    execution, benchmark = asked
+    part = execution.workspace.var / "scored" / "puppets"
+
+    def scored(*_, kept, **__):
+        part.mkdir(parents=True)
+        kept.folder.mkdir()
+
+    monkeypatch.setattr(benchmark_scores, "score_benchmark", scored)
+    monkeypatch.setattr(benchmark_scores, "judging_autoencoder", lambda _: None)
+    assert benchmark_scores._scored(execution, benchmark) == part
+
+    def looked(*_, **__):
+        raise AssertionError("looked at again")
+
+    for name in ("score_benchmark", "share_among_processes", "judging_autoencoder"):
+        monkeypatch.setattr(benchmark_scores, name, looked)
+    assert benchmark_scores._scored(execution, benchmark) == part
+    meta = execution.workspace.of_benchmark("generated_videos", benchmark.name) / STUDENT / AUDIO / "meta.json"
+    meta.write_text(json.dumps({"benchmark": benchmark.digest, "weights": "others"}))
+    with pytest.raises(AssertionError, match="looked at again"):
+        benchmark_scores._scored(execution, benchmark)
+
+
+def test_true_clips_are_encoded_once_until_the_autoencoder_is_another(asked, monkeypatch):
+    execution, benchmark = asked
+    workspace, encoded = execution.workspace, []
+    monkeypatch.setattr(evaluation_report, "judging_autoencoder", lambda _: torch.nn.Linear(1, 1))
+
+    def encode(autoencoder, pixels):
+        encoded.append(float(pixels.mean()))
+        return pixels[:, :, ::4, ::8, ::8]
+
+    monkeypatch.setattr(evaluation_report, "encode_video", encode)
+    first = evaluation_report.true_features(workspace, benchmark, [3, 1])
+    clips = torch.stack([benchmark.frames[clip] for clip in (3, 1)])
+    np.testing.assert_array_equal(first, latent_features(to_pixels(clips)[:, :, ::4, ::8, ::8].numpy()))
+    assert len(encoded) == 2
+    again = evaluation_report.true_features(workspace, benchmark, [1, 2, 3])
+    np.testing.assert_array_equal(again[[2, 0]], first)
+    assert len(encoded) == 3, "clip 2 alone is new"
+    monkeypatch.setattr(evaluation_report, "source_version", lambda _: "another")
+    evaluation_report.true_features(workspace, benchmark, [1])
+    assert len(encoded) == 4
+    folders = list((workspace.var / "true_features" / "puppets").iterdir())
+    assert len(folders) == 1, "features of the autoencoder before are gone"
 
 
 @pytest.mark.parametrize(

@@ -14,23 +14,20 @@ from assets.core.names import SOURCES
 from assets.core.steps import Execution, Fixed, Markdown, Metadata, Png
 from assets.core.workspace import Workspace
 from assets.kinds.judging.benchmark_sets import joint_digest, load_benchmarks
-from assets.kinds.judging.evaluation_report import write_report
+from assets.kinds.judging.evaluation_report import evaluated, write_report
 from assets.kinds.judging.evaluation_runs import evaluation_run
 from assets.kinds.judging.generated_videos import judging_autoencoder, teacher_sampling
 from assets.kinds.judging.instruments import profile_instruments
 from assets.kinds.judging.sharing import on_device, share_among_processes
 from curation.workers import processes_asked, processes_here
 from evaluation.benchmark.benchmark import Benchmark
-from evaluation.benchmark.benchmark_plan import CONSISTENCY_STUDENT, STUDENT, TEACHER, generation_plan
+from evaluation.benchmark.benchmark_plan import CONSISTENCY_STUDENT, STUDENT, TEACHER
 from evaluation.benchmark.generate import Share
 from evaluation.benchmark.puppet_benchmark import PuppetBenchmark
 from evaluation.benchmark.read import load_benchmark
 from evaluation.kept_records import KeptRecords
 from evaluation.metrics.observation.instruments import Instruments
-from evaluation.pages.report_pictures import cost_against_quality, slices_plot
-from evaluation.scoring.criteria import limits
 from evaluation.scoring.score import join_tables, measure_benchmark, score_benchmark
-from evaluation.scoring.score_table import of_benchmark
 from media import write_atomically
 from media.records import ProductRecord
 from omnihuman.placement import CPU, sharing_devices
@@ -56,20 +53,19 @@ def make_benchmark_scores(execution: Execution) -> Metadata:
             run.part(f"scores of {model}", numbers, _trained_by(workspace, str(model)))
         for table in ("scores", "slices", "samples", "fitness", "unmeasured"):
             run.artifact(destination / f"{table}.parquet")
-        pages = [write_report(workspace, benchmark, tables) for benchmark in benchmarks]
+        found = [evaluated(workspace, benchmark, tables) for benchmark in benchmarks]
+        pages = [write_report(workspace, one) for one in found]
         for page in pages:
             run.artifact(page, "report")
-    first = benchmarks[0]
-    scores, slices = of_benchmark(tables.scores, first.name), of_benchmark(tables.slices, first.name)
-    plan, bounds = generation_plan(config, first), limits(workspace.profile.gate, first.name)
+    first = found[0]
     student = finite[finite["model"] == STUDENT]
     return {
         "rows": Fixed(len(tables.scores)),
         **{_logged(workspace, row, own=False): float(row.value) for row in student.itertuples()},  # plotted over time
         **{f"report_{page.stem}": page for page in pages[1:]},
         "report": pages[0],
-        "cost_against_quality": Png(cost_against_quality(scores, plan)),
-        **({"slices_plot": Png(slices_plot(slices, scores, bounds))} if len(slices) else {}),
+        "cost_against_quality": Png(first.cost_against_quality),
+        **({} if first.slices_plot is None else {"slices_plot": Png(first.slices_plot)}),
         "slices": Markdown(_slices(tables.slices)),
         "not_measured": Markdown(markdown_table(tables.unmeasured.to_dict("records"))),
         "mlflow_run_id": run.run_id,

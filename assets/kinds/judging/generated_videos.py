@@ -3,10 +3,15 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import psutil
+import torch
+from torch import nn
 
 from assets.core.catalogue import STEPS
 from assets.core.names import SOURCES
@@ -15,11 +20,11 @@ from assets.core.versions import source_version
 from assets.core.workspace import Workspace
 from assets.kinds.judging.benchmark_sets import INDEX, joint_digest, load_benchmarks, shown_faces
 from assets.kinds.judging.evaluation_runs import evaluation_run
-from assets.kinds.judging.sharing import on_device, share_among_processes
-from curation.workers import processes_asked
+from assets.kinds.judging.sharing import Sharing, on_device
+from curation.workers import EACH, processes_asked
 from evaluation.benchmark.benchmark import Benchmark
 from evaluation.benchmark.benchmark_plan import AUDIO, PIXELS, POSE, RECONSTRUCTION, STUDENT, ModelPlan, generation_plan
-from evaluation.benchmark.generate import Share, generate_videos, make_batches, reconstruct
+from evaluation.benchmark.generate import Share, asked_clips, generate_videos, make_batches, reconstruct
 from evaluation.pages.pictures import models_sheet
 from media import write_atomically
 from media.records import ProductRecord
@@ -27,6 +32,7 @@ from omnihuman.autoencoder import load_autoencoder
 from omnihuman.bases.model import OmniHumanModel
 from omnihuman.pipeline import OmniHumanPipeline, build_pipeline
 from omnihuman.placement import (
+    CPU,
     choose_device,
     choose_dtype,
     choose_quantised,
@@ -39,6 +45,8 @@ from profiles.judging import EvaluationConfig, SamplingConfig, benchmark_folder
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKLWan
+
+FEWEST_CLIPS = 32  # of a process on a CPU, in all modes of a model: its imports take about ten seconds
 
 
 def make_generated_videos(execution: Execution) -> Metadata:
@@ -59,12 +67,13 @@ def make_generated_videos(execution: Execution) -> Metadata:
             for mode in model.modes
         ]
         pipelines, done = _Pipelines(execution), 0
-        for _, own in groupby(sets, lambda asked: asked[0].name):
-            asked = list(own)
-            _share_among_processes(pipelines, asked)
-            for number, (model, benchmark, mode) in enumerate(asked, start=done):
-                _generate(pipelines, benchmark, model, mode, _share(execution, number, len(sets)))
-            done += len(asked)
+        with ExitStack() as processes:
+            for _, own in groupby(sets, lambda asked: asked[0].name):
+                asked = list(own)
+                _share_among_processes(pipelines, asked, processes)
+                for number, (model, benchmark, mode) in enumerate(asked, start=done):
+                    _generate(pipelines, benchmark, model, mode, _share(execution, number, len(sets)))
+                done += len(asked)
         seconds = _seconds(root, config.benchmarks)
         run.log({f"seconds_per_clip.{name}": value for name, value in seconds.items()})
         for benchmark in benchmarks:
@@ -121,10 +130,15 @@ def _reconstruct(execution: Execution, benchmark: Benchmark) -> None:
 
 
 class _Pipelines:
-    """Loads a model's pipeline when its first video is wanted, and keeps one at a time."""
+    """Loads a model's pipeline when its first video is wanted, and keeps one at a time.
+
+    Attributes:
+        sharing: the processes that make videos together, once there are some.
+    """
 
     def __init__(self, execution: Execution):
         self.execution, self._name = execution, ""
+        self.sharing: Sharing | None = None
         self._pipeline: Any = None
 
     def get(self, model: ModelPlan) -> Any:
@@ -147,23 +161,49 @@ def _pipeline_of(workspace: Workspace, model: ModelPlan) -> OmniHumanPipeline:
 Asked = tuple[ModelPlan, Benchmark, str]  # and the mode
 
 
-def _share_among_processes(pipelines: _Pipelines, asked: list[Asked]) -> None:
-    """Have processes, this one among them, make what is lacking of one model's videos, where there are several devices or
-    `OMNIHUMAN_PROCESSES` asks for more than one."""
+def _share_among_processes(pipelines: _Pipelines, asked: list[Asked], processes: ExitStack) -> None:
+    """Have processes, this one among them, make what is lacking of one model's videos, where more than one is worth it; `processes` ends them."""
     workspace = pipelines.execution.workspace
-    devices = sharing_devices(workspace.profile.evaluation.device, processes_asked())
     lacking = [one for one in asked if not _is_done(*_wanted(workspace, *one))]
-    if len(devices) == 1 or not lacking:
+    if not lacking:
         return
     model = lacking[0][0]
+    if pipelines.sharing is None:
+        devices = generating_devices(workspace, lacking, lambda: weight_bytes(pipelines.get(model)))
+        if len(devices) == 1:
+            return
+        pipelines.sharing = processes.enter_context(Sharing(devices))
     work = [(benchmark.name, mode) for _, benchmark, mode in lacking]
-    share_among_processes(
-        devices,
+    pipelines.sharing.do(
         lambda share: _make_share(pipelines.get(model), workspace, lacking, share),
         make_share,
         (workspace, model, work),
         f"the videos of {model.name}",
     )
+
+
+def generating_devices(workspace: Workspace, lacking: Sequence[Asked], weights: Callable[[], int]) -> list[str]:
+    """The device of each process that makes a model's videos: as many as `OMNIHUMAN_PROCESSES` says, else one a GPU, else one for each of torch's
+    threads, as far as memory has room for the model again and each has enough clips to be worth its start. Processes of one thread wait for nobody,
+    where two threads on busy cores burn thirteen times their work in waiting for each other (docs/results/2026-11-30-half-the-time.md).
+
+    Args:
+        workspace: whose profile names the device.
+        lacking: what is to be made.
+        weights: bytes of the model's weights.
+    """
+    asked, config = processes_asked(), workspace.profile.evaluation
+    if asked is None and sharing_devices(config.device, None) == [CPU]:
+        clips = [len(asked_clips(benchmark, mode, config)) for _, benchmark, mode in lacking]
+        most = min(torch.get_num_threads(), sum(clips) // FEWEST_CLIPS, -(-max(clips) // config.batch_size))
+        asked = 1 if most < 2 else max(1, min(most, 1 + psutil.virtual_memory().available // (EACH + weights())))
+    return sharing_devices(config.device, asked)
+
+
+def weight_bytes(pipeline: OmniHumanPipeline) -> int:
+    """Of all its networks."""
+    networks = [part for part in pipeline.components.values() if isinstance(part, nn.Module)]
+    return sum(parameter.nbytes for network in networks for parameter in network.parameters())
 
 
 def make_share(
