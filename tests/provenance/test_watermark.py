@@ -13,7 +13,7 @@ from provenance.outcomes import CHANGED, NO_MARK, UNTOUCHED
 from provenance.verify import verify_files
 from provenance.watermark.find import find
 from provenance.watermark.mark import mark
-from provenance.watermark.pattern import drawn, laid, signs
+from provenance.watermark.pattern import SIDE, drawn, laid, signs
 from provenance.watermark.payload import CODED, Payload, decode, encode
 from puppets import render
 from puppets.measure import measure
@@ -79,10 +79,13 @@ def test_a_film_is_marked_as_strongly_as_it_needs_and_all_of_it_where_all_moves(
     assert find(mark(drifting(), PAYLOAD)).payload == PAYLOAD
 
 
-def test_a_mark_of_before_equally_strong_everywhere_is_still_read():
-    plain = film()
-    steps = np.rint(laid(drawn(signs(PAYLOAD)), 256, 256))[..., None]
-    assert find(np.clip(plain + steps, 0, 255).astype(np.uint8)).payload == PAYLOAD
+@pytest.mark.parametrize("size", [256, 128])
+def test_a_mark_of_before_equally_strong_everywhere_is_still_read(size):
+    plain = film(8, size, size)
+    steps = laid(drawn(signs(PAYLOAD)), SIDE, SIDE)
+    if size < SIDE:
+        steps = cv2.resize(steps, (size, size), interpolation=cv2.INTER_CUBIC)
+    assert find(np.clip(plain + np.rint(steps)[..., None], 0, 255).astype(np.uint8)).payload == PAYLOAD
 
 
 def test_thin_discs_of_full_colour_keep_it_in_an_enlarged_picture():
