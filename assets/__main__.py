@@ -4,6 +4,7 @@ import argparse
 import sys
 import textwrap
 
+import omnihuman  # noqa: F401 - before torch: how long its threads wait, in what is started from here too
 from assets.core.catalogue import FLOW, STEPS
 from assets.core.dvc_stages import ensure_repository, stages_text, write_params
 from assets.core.home import check_home

@@ -28,7 +28,16 @@ def _leave_matrix_units(processor: Path = Path("/proc/cpuinfo")) -> None:
         os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX512_CORE_FP16"
 
 
+def _wait_briefly() -> None:
+    """Have the threads of a torch operator wait for one another in a busy loop for some microseconds only, unless the user has said how long: beside
+    other work one waits for a thread that has no core, and burns the core that it could have (docs/decisions/0080-threads-wait-briefly.md).
+    libgomp reads this when torch is imported."""
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+
 _leave_matrix_units()
+_wait_briefly()
 defer_within(__name__)
 
 __all__ = ["OmniHumanPipeline", "OmniHumanTransformer3DModel"]

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+import omnihuman  # noqa: F401 - before torch: how long its threads wait, in what is started from here too
 from assets.dagster.asset_factory import DECISION, INBOX, all_assets
 from assets.dagster.study_asset import ablation_study
 from assets.launchers.resource import TrainingLauncher

@@ -24,12 +24,12 @@ def adversarial_update(batch_size: int = 16) -> Comparison:
     start_alone()
     profile = load_profile("laptop", [])
     config = profile.adversarial_videos
-    generator, discriminator = _model(), Discriminator(_model())
+    generator, discriminator = laptop_model(), Discriminator(laptop_model())
     engine_config = profile.engine.model_copy(update={"gradient_clipping": 0.0})
     g_engine = build_engine(generator, config.generator, engine_config, batch_size)
     d_engine = build_engine(discriminator, config.discriminator, engine_config, batch_size)
-    batch = _batch(batch_size)
-    bare_generator, bare_discriminator = _model(), Discriminator(_model())
+    batch = laptop_batch(batch_size)
+    bare_generator, bare_discriminator = laptop_model(), Discriminator(laptop_model())
     conditions, t = batch.conditions(), torch.rand(batch_size)
 
     def ours() -> None:
@@ -50,11 +50,13 @@ def adversarial_update(batch_size: int = 16) -> Comparison:
     return compare(ours, theirs, rounds=5)
 
 
-def _model() -> OmniHumanTransformer3DModel:
+def laptop_model() -> OmniHumanTransformer3DModel:
+    """Of the laptop profile's size, with random weights."""
     return OmniHumanTransformer3DModel(**SIZES, audio_dim=64, audio_layers=4, pose_keypoints=4, pose_channels=64)
 
 
-def _batch(size: int) -> Batch:
+def laptop_batch(size: int) -> Batch:
+    """Of random numbers, every condition given."""
     on, all_on = torch.ones(size), Conditions(True, True, True, True)
     samples = tuple(
         SampleDraw("c", "s", "64x64x17@16", i, False, all_on, all_on, False, False, True, 0.5, i) for i in range(size)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+import omnihuman  # noqa: F401 - before torch: how long its threads wait, in what is started from here too
 from assets.core.addresses import DAGSTER_PORT, MLFLOW_PORT, REPORTS_PORT
 from media.user_error import exit_code
 from orchestration.commands import data as data_commands

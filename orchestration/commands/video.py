@@ -1,6 +1,5 @@
 """Videos: from the shell, in a browser, over HTTP."""
 
-import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -99,8 +98,6 @@ def generate(
     profile: ProfileOption = None,
 ) -> None:
     """Make a talking video of any length from a picture and a sound. Stopped and started again, it goes on."""
-    # Before PyTorch is imported: threads that wait for the next layer of a small model sleep, where on a busy machine they would turn.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from serving.generation import Request, conditions_of, generate_videos, one_request_per_sound, parse_guidance
     from serving.model_choice import load_model, parse_lora, with_decoder, with_loras
 

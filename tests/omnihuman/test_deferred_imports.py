@@ -68,3 +68,12 @@ def test_a_deferred_name_is_the_real_thing_wherever_it_is_used():
     assert isinstance(Own(1, 2), complex)
     with pytest.raises(ImportError, match="nowhere"):
         DeferredName("numbers", "nowhere")()
+
+
+@pytest.mark.parametrize("module", ["adversarial", "consistency", "decoder", "streaming"])
+def test_trainings_that_name_diffusers_themselves_leave_the_compiler_out_too(module):
+    code = f"import sys, training.distillation.{module}; print({{'torch._dynamo', 'sympy', 'torchao', 'scipy.stats'}} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == "set()", done.stdout + done.stderr

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKLWan
 from torch import Tensor, nn
 
 from media.weights import fill
@@ -25,6 +24,7 @@ from omnihuman.autoencoder import (
     load_autoencoder,
     with_narrower_decoder,
 )
+from omnihuman.deferred_imports import deferring
 from omnihuman.placement import computes_in_bfloat16
 from profiles import resolve_source
 from profiles.schema import Ratios, SlimDecoderConfig
@@ -41,6 +41,9 @@ from training.errors import TrainingError
 from training.run.jobs import TrainingJob
 from training.run.product import AUTOENCODER, write_product
 from training.run.recorder import Recorder
+
+with deferring():  # else diffusers brings PyTorch's compiler
+    from diffusers import AutoencoderKLWan
 
 LATENTS_ALONE = Ratios(text=0.0, reference=0.0, audio=0.0, pose=0.0, motion=0.0)
 

@@ -9,15 +9,18 @@ from contextlib import nullcontext
 from typing import Any
 
 import torch
-from diffusers.models.attention_dispatch import dispatch_attention_fn
-from diffusers.models.normalization import FP32LayerNorm
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from omnihuman.bases.model import OmniHumanModel
 from omnihuman.conditions.inputs import ConditionInputs
+from omnihuman.deferred_imports import deferring
 from omnihuman.precision import compute_by_dtype, without_autocast
 from training.errors import TrainingError
+
+with deferring():  # else diffusers brings PyTorch's compiler
+    from diffusers.models.attention_dispatch import dispatch_attention_fn
+    from diffusers.models.normalization import FP32LayerNorm
 
 # `last` is what APT section 5.3 found to get proportions wrong.
 DEPTHS = {"apt": (16 / 36, 26 / 36, 1.0), "last": (1.0,)}

@@ -7,14 +7,17 @@ from typing import Any
 
 import pandas as pd
 import yaml
-from diffusers import FlowMatchEulerDiscreteScheduler
 
 from media.records import ProductRecord
 from omnihuman.bases.checkpoint import class_name
 from omnihuman.bases.registry import Base, base_of_class
+from omnihuman.deferred_imports import deferring
 from profiles.schema import Profile
 from training.run.curves import loss_curves
 from training.run.jobs import TrainingJob
+
+with deferring():  # else diffusers brings PyTorch's compiler
+    from diffusers import FlowMatchEulerDiscreteScheduler
 
 CARD = """\
 ---

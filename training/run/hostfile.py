@@ -16,6 +16,8 @@ EXPORTED = (
     "TORCH_COMPILE_DISABLE",
     "HF_HUB_",
     "OMP_NUM_THREADS",
+    "OMP_WAIT_POLICY",
+    "GOMP_SPINCOUNT",
     "AWS_",
 )
 
