@@ -35,9 +35,6 @@ IMPORTED = [
     "scipy.signal",
 ]
 FEW = 8  # starting processes costs more than so few clips
-# What is sooner decoded and scored here than processes start, which import for some two seconds: pixels of all frames together, and
-# what opening one more clip costs beside them.
-LITTLE, OPENING = 2**26, 2**18
 
 _state: Any = None
 
@@ -74,14 +71,6 @@ def processes_here() -> int:
     """As many as are asked for, else one for each core that this process may use, as far as memory goes, and two at least."""
     there = max(LEAST, min(len(os.sched_getaffinity(0)), psutil.virtual_memory().available // EACH))
     return processes_asked() or there
-
-
-def processes_for(clips: Iterable[tuple[int, int, int]]) -> int | None:
-    """What `map_over_clips` is to be told of clips that were decoded before, when they came in, by their (frames, width, height): 0 where they are
-    little work together, else None. Of clips whose frames nobody saw yet each may end the process that decodes it, however short it is.
-    """
-    pixels = sum(OPENING + frames * width * height for frames, width, height in clips)
-    return 0 if pixels <= LITTLE else None
 
 
 def map_over_clips(

@@ -18,7 +18,7 @@ from curation.features.text_features import WrittenTexts
 from curation.features.training_samples import ClipRequest, CutSample, Sample, cut_samples
 from curation.features.windows import MOTION_FRAMES
 from curation.tables.failures import Failure, failure_of, lost_clip, ran_out_of_memory, too_large
-from curation.workers import AHEAD, OverClips, Progress, processes_for
+from curation.workers import AHEAD, OverClips, Progress
 from profiles.schema import Bucket, EncoderConfig, VideoConfig
 
 WAITING = 4 * 2**30  # bytes of decoded clips that may wait for the encoders: one of eight windows at 480p has 834 MB
@@ -106,9 +106,7 @@ class BucketWork:
         if not wanted:
             return
         ahead = clips_ahead(self.bucket, self.video.windows_per_clip)
-        processes = processes_for([(request.frames, request.width, request.height) for request in wanted])
-        processes = decoding_processes() if processes is None else processes
-        decoded = self.over_clips(cut_samples, work, wanted, processes=processes, lost=_lost, ahead=ahead)
+        decoded = self.over_clips(cut_samples, work, wanted, processes=decoding_processes(), lost=_lost, ahead=ahead)
         encoders = self.encoders()
         batches = _batches(self._cuts(put, wanted, decoded, counted), encoders.windows_at_once(self.bucket))
         for batch, begun in _begun(batches, partial(self._begin, encoders, video), encoders.at_once):

@@ -50,10 +50,9 @@ class CutSample:
 
 @dataclass(frozen=True)
 class ClipRequest:
-    """One clip to decode and the samples to cut from it; `frames` at the rate of its windows."""
+    """One clip to decode and the samples to cut from it."""
 
     clip_id: str
-    frames: int
     width: int
     height: int
     samples: tuple[Sample, ...]
@@ -82,7 +81,7 @@ def plan_samples(table: pd.DataFrame, video: VideoConfig, identity: dict[str, An
             )
             for window in windows
         )
-        requests.append(ClipRequest(row.clip_id, frames, int(row.width), int(row.height), samples))
+        requests.append(ClipRequest(row.clip_id, int(row.width), int(row.height), samples))
     return requests
 
 

@@ -24,7 +24,7 @@ from curation.tables.failures import Failure, failure_of, failure_rows, lost_cli
 from curation.tables.quarantine import split_by_contract, write_quarantine
 from curation.tables.safetensors_append import GrowingTensors
 from curation.tables.storage import read_table, write_table
-from curation.workers import OverClips, Progress, map_over_clips, processes_for
+from curation.workers import OverClips, Progress, map_over_clips
 from media import Span, whole_directory
 from profiles import Profile
 from profiles.scores import ScoresConfig
@@ -117,8 +117,7 @@ def score_shard(
     on = switched_on(scores)
     jobs = [_job(record, on, columns, places) for record in clips.to_dict("records")]
     work, todo = _Work(shard_dir, bench, scores), [job for job in jobs if job.todo]
-    processes = processes_for([(job.record["frames"], job.record["width"], job.record["height"]) for job in todo])
-    results = over_clips(_score, work, todo, progress, "scoring clips", processes, _lost)
+    results = over_clips(_score, work, todo, progress, "scoring clips", lost=_lost)
     versions = score_versions(bench, scores, keys)
     new_keypoints = KEYPOINTS_KEY in restored or any(job.place is None for job in jobs)
     keeping = store.keeping_keypoints(keys[KEYPOINTS_KEY]) if new_keypoints else nullcontext()

@@ -12,7 +12,7 @@ import pytest
 
 from curation import workers
 from curation.errors import CurationError
-from curation.workers import FEW, map_over_clips, processes_for, processes_here
+from curation.workers import FEW, map_over_clips, processes_here
 from profiles import load_profile
 
 
@@ -34,14 +34,6 @@ def test_results_keep_their_order_and_progress_reaches_the_total():
 def _made(folder: str, item: int) -> int:
     Path(folder, str(item)).touch()
     return item
-
-
-def test_no_processes_start_for_clips_that_are_little_work_together():
-    """A shard of 64 puppets, whose decoding and scores take less than the imports of the processes."""
-    assert processes_for([(25, 64, 64)] * 64) == 0
-    assert processes_for([]) == 0
-    assert processes_for([(75, 640, 360)] * 9) is None, "films"
-    assert processes_for([(25, 64, 64)] * 1000) is None, "a demo's puppets"
 
 
 def test_no_more_is_made_ahead_than_is_asked_for(tmp_path):
