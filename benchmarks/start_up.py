@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 IMPORTS = {
     "omnihuman --help": "import sys; sys.argv = ['omnihuman', '--help']; from orchestration.commands.cli import main; main()",
     "import torch": "import torch",
-    "import omnihuman": "import omnihuman.pipeline",
+    "import omnihuman.pipeline": "import omnihuman.pipeline",
     "what generate imports": "import serving.generation, serving.model_choice, assets.kinds.detectors",
     "import tracking.registry": "import tracking.registry",
 }

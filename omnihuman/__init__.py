@@ -4,6 +4,7 @@ A name is looked up when it is first asked for: whoever asks a module here for a
 """
 
 import os
+from collections.abc import MutableMapping
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,22 +29,24 @@ def _leave_matrix_units(processor: Path = Path("/proc/cpuinfo")) -> None:
         os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX512_CORE_FP16"
 
 
-def _wait_briefly() -> None:
-    """Have the threads of a torch operator wait for one another in a busy loop for some microseconds only, unless the user has said how long: beside
-    other work one waits for a thread that has no core, and burns the core that it could have (docs/decisions/0080-threads-wait-briefly.md).
-    libgomp reads this when torch is imported."""
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+def wait_briefly(environment: MutableMapping[str, str]) -> None:
+    """Have the threads of a torch operator wait for one another in a busy loop for a tenth of a millisecond at most, unless the user has said how
+    long: beside other work one waits for a thread that has no core, and burns the core that it could have
+    (docs/decisions/0080-threads-wait-briefly.md). libgomp reads this when torch is imported."""
+    if "OMP_WAIT_POLICY" not in environment:
+        environment.setdefault("GOMP_SPINCOUNT", "10000")
 
 
 _leave_matrix_units()
-_wait_briefly()
+wait_briefly(os.environ)
 defer_within(__name__)
 
-__all__ = ["OmniHumanPipeline", "OmniHumanTransformer3DModel"]
+__all__ = ["OmniHumanPipeline", "OmniHumanTransformer3DModel", "wait_briefly"]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _HOMES.values():
+        return import_module(f"omnihuman.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'omnihuman' has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(f"omnihuman.{_HOMES[name]}"), name)

@@ -25,6 +25,10 @@ from training.stages.model import build_transformer
 MODEL = ModelPlan(STUDENT, "student", (AUDIO,), None)
 
 
+def unheard(done, total, note):
+    """A report that nobody reads."""
+
+
 @pytest.fixture
 def asked(tmp_path):
     """An execution, and what is asked of a student that has learned nothing: three batches of one clip."""
@@ -50,12 +54,14 @@ def test_two_processes_make_the_videos_of_one(asked, monkeypatch):
     alone = videos(parent / AUDIO)
     (parent / AUDIO).rename(parent / "alone")
     monkeypatch.setenv(PROCESSES_VARIABLE, "2")
-    own, make = [], generated_videos.make_batches
+    own, told, make = [], [], generated_videos.make_batches
     monkeypatch.setattr(
         generated_videos, "make_batches", lambda *a, share, **k: own.append(share) or make(*a, share=share, **k)
     )
+    reports = [lambda done, total, note: told.append((done, total))] * len(sets)
     with ExitStack() as processes:
-        generated_videos._share_among_processes(generated_videos._Pipelines(execution), sets, processes)
+        generated_videos._share_among_processes(generated_videos._Pipelines(execution), sets, reports, processes)
+    assert told and {total for _, total in told} == {3}, "what is done is told while it is made"
     (work,) = parent.glob(f".batches-{AUDIO}-*")
     assert [(share.index, share.of) for share in own] == [(0, 2)], "the other share is another process's"
     assert videos(work) == alone and len(alone) == 3
@@ -70,7 +76,7 @@ def test_a_process_that_dies_is_told_and_a_wrong_number_is_refused(asked, monkey
     pipelines = SimpleNamespace(execution=execution, get=lambda model: None, sharing=None)
     monkeypatch.setenv(PROCESSES_VARIABLE, "many")
     with pytest.raises(CurationError, match="OMNIHUMAN_PROCESSES is 'many'; give a number"), ExitStack() as processes:
-        generated_videos._share_among_processes(pipelines, sets, processes)
+        generated_videos._share_among_processes(pipelines, sets, [unheard] * len(sets), processes)
     monkeypatch.setenv(PROCESSES_VARIABLE, "2")
 
     def killed():
@@ -79,7 +85,7 @@ def test_a_process_that_dies_is_told_and_a_wrong_number_is_refused(asked, monkey
     monkeypatch.setattr(ProcessPoolExecutor, "submit", lambda *_: SimpleNamespace(result=killed))
     monkeypatch.setattr(generated_videos, "_make_share", lambda *_: None)
     with pytest.raises(AssetError, match=f"shared the videos of {STUDENT} was killed"), ExitStack() as processes:
-        generated_videos._share_among_processes(pipelines, sets, processes)
+        generated_videos._share_among_processes(pipelines, sets, [unheard] * len(sets), processes)
 
 
 def test_unchanged_weights_load_no_model_and_start_no_process(asked, monkeypatch):
@@ -92,7 +98,7 @@ def test_unchanged_weights_load_no_model_and_start_no_process(asked, monkeypatch
     pipelines = SimpleNamespace(execution=execution, get=loaded.append, sharing=None)
     monkeypatch.setattr(generated_videos, "generate_videos", lambda *_, **__: None)
     with ExitStack() as processes:
-        generated_videos._share_among_processes(pipelines, sets, processes)
+        generated_videos._share_among_processes(pipelines, sets, [unheard] * len(sets), processes)
     generated_videos._generate(pipelines, benchmark, MODEL, AUDIO, lambda *_: None)
     assert loaded == [] and pipelines.sharing is None
     (execution.workspace.data(SOURCES[STUDENT]) / "record.json").write_text(json.dumps({"weights_digest": "others"}))

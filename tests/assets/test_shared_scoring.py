@@ -1,12 +1,16 @@
 """Several processes share the scoring of a benchmark: the same numbers to the digit, and what each has measured stays when one is killed."""
 
-import ctypes
 import json
 import os
 import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from safetensors.numpy import save_file
@@ -25,8 +29,6 @@ from networks.on_device import threads
 from omnihuman import placement
 from omnihuman.autoencoder import to_pixels
 from profiles import load_profile
-
-GET_PARENT_DEATH_SIGNAL = 2  # prctl(2)
 
 
 @pytest.fixture
@@ -75,10 +77,8 @@ def killed(share, device):
 
 
 def told(folder, share, device):
-    """What another process is: its number, threads of torch, the signal that it gets when its parent ends, and its share."""
-    number = ctypes.c_int()
-    ctypes.CDLL(None).prctl(GET_PARENT_DEATH_SIGNAL, ctypes.byref(number))
-    told = [os.getpid(), torch.get_num_threads(), number.value, share.index, share.of]
+    """What another process is: its number, threads of torch, and its share."""
+    told = [os.getpid(), torch.get_num_threads(), share.index, share.of]
     (folder / str(len(list(folder.iterdir())))).write_text(json.dumps(told))
 
 
@@ -94,8 +94,50 @@ def test_other_processes_are_started_once_and_one_that_is_killed_is_told_and_its
             sharing.do(done.append, killed, (), "the scores of puppets")
     first, second = (json.loads((tmp_path / name).read_text()) for name in "01")
     assert first == second, "one process does both"
-    assert first[1:] == [2, signal.SIGKILL, 1, 2] and first[0] != os.getpid()
+    assert first[1:] == [2, 1, 2] and first[0] != os.getpid()
     assert [(share.index, share.of) for share in done] == [(0, 2)]
+
+
+def waits(file, share, device):
+    file.write_text(str(os.getpid()))
+    time.sleep(3600)
+
+
+def told_by(file):
+    """The number of the process that waits, once it does."""
+    until = time.monotonic() + 300
+    while not (file.is_file() and file.read_text()):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    return int(file.read_text())
+
+
+def test_an_error_here_ends_the_others_at_once(tmp_path):
+    def own(share):
+        told_by(tmp_path / "number")
+        raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"), Sharing(["cpu", "cpu"]) as sharing:
+        sharing.do(own, waits, (tmp_path / "number",), "a look")
+    assert not psutil.pid_exists(told_by(tmp_path / "number"))
+
+
+def test_where_this_process_is_killed_nobody_is_left(tmp_path):
+    code = (
+        "import sys, time\nfrom pathlib import Path\nfrom assets.kinds.judging.sharing import Sharing\nfrom tests.assets.test_shared_scoring import waits\n"
+        "if __name__ == '__main__':\n    with Sharing(['cpu', 'cpu']) as sharing:\n"
+        "        sharing.do(lambda share: time.sleep(3600), waits, (Path(sys.argv[1]),), 'a look')\n"
+    )
+    (tmp_path / "first.py").write_text(code)
+    first = subprocess.Popen(
+        [sys.executable, "-W", "ignore", tmp_path / "first.py", tmp_path / "number"],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+    )
+    other = psutil.Process(told_by(tmp_path / "number"))
+    family = [other, *psutil.Process(first.pid).children(recursive=True)]
+    first.kill()
+    first.wait()
+    assert psutil.wait_procs(family, timeout=300)[1] == []
 
 
 def test_videos_that_are_unchanged_are_not_looked_at_again(asked, monkeypatch):

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from omnihuman import wait_briefly
 from profiles.schema import EngineConfig
 
 SCRIPT = Path(__file__).parents[1] / "train.py"
@@ -93,10 +94,11 @@ def launch_command(job_file: Path, engine: EngineConfig, place: Place | None = N
 
 
 def launch_environment() -> dict[str, str]:
-    """Environment for the launcher; on a machine without a GPU it keeps Muon's kernels from being compiled for minutes."""
+    """Environment for the launcher: how long threads wait, and on a machine without a GPU what keeps Muon's kernels from being compiled for minutes."""
     environment = dict(os.environ) | {LAUNCHER_VARIABLE: str(os.getpid())}
     root = str(SCRIPT.parent.parent)
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH", "")]))
+    wait_briefly(environment)
     if not has_gpu():
         environment.setdefault("DS_ACCELERATOR", "cpu")
         environment.setdefault("TORCH_COMPILE_DISABLE", "1")

@@ -70,9 +70,10 @@ def make_generated_videos(execution: Execution) -> Metadata:
         with ExitStack() as processes:
             for _, own in groupby(sets, lambda asked: asked[0].name):
                 asked = list(own)
-                _share_among_processes(pipelines, asked, processes)
-                for number, (model, benchmark, mode) in enumerate(asked, start=done):
-                    _generate(pipelines, benchmark, model, mode, _share(execution, number, len(sets)))
+                reports = [_share(execution, number, len(sets)) for number in range(done, done + len(asked))]
+                _share_among_processes(pipelines, asked, reports, processes)
+                for (model, benchmark, mode), report in zip(asked, reports, strict=True):
+                    _generate(pipelines, benchmark, model, mode, report)
                 done += len(asked)
         seconds = _seconds(root, config.benchmarks)
         run.log({f"seconds_per_clip.{name}": value for name, value in seconds.items()})
@@ -161,12 +162,15 @@ def _pipeline_of(workspace: Workspace, model: ModelPlan) -> OmniHumanPipeline:
 Asked = tuple[ModelPlan, Benchmark, str]  # and the mode
 
 
-def _share_among_processes(pipelines: _Pipelines, asked: list[Asked], processes: ExitStack) -> None:
+def _share_among_processes(
+    pipelines: _Pipelines, asked: list[Asked], reports: list[Report], processes: ExitStack
+) -> None:
     """Have processes, this one among them, make what is lacking of one model's videos, where more than one is worth it; `processes` ends them."""
     workspace = pipelines.execution.workspace
-    lacking = [one for one in asked if not _is_done(*_wanted(workspace, *one))]
-    if not lacking:
+    told = [pair for pair in zip(asked, reports, strict=True) if not _is_done(*_wanted(workspace, *pair[0]))]
+    if not told:
         return
+    lacking = [one for one, _ in told]
     model = lacking[0][0]
     if pipelines.sharing is None:
         devices = generating_devices(workspace, lacking, lambda: weight_bytes(pipelines.get(model)))
@@ -175,7 +179,7 @@ def _share_among_processes(pipelines: _Pipelines, asked: list[Asked], processes:
         pipelines.sharing = processes.enter_context(Sharing(devices))
     work = [(benchmark.name, mode) for _, benchmark, mode in lacking]
     pipelines.sharing.do(
-        lambda share: _make_share(pipelines.get(model), workspace, lacking, share),
+        lambda share: _make_share(pipelines.get(model), workspace, told, share),
         make_share,
         (workspace, model, work),
         f"the videos of {model.name}",
@@ -185,7 +189,7 @@ def _share_among_processes(pipelines: _Pipelines, asked: list[Asked], processes:
 def generating_devices(workspace: Workspace, lacking: Sequence[Asked], weights: Callable[[], int]) -> list[str]:
     """The device of each process that makes a model's videos: as many as `OMNIHUMAN_PROCESSES` says, else one a GPU, else one for each of torch's
     threads, as far as memory has room for the model again and each has enough clips to be worth its start. Processes of one thread wait for nobody,
-    where two threads on busy cores burn thirteen times their work in waiting for each other (docs/results/2026-11-30-half-the-time.md).
+    where two threads on busy cores wait for each other (docs/results/2026-11-30-half-the-time.md#evaluation).
 
     Args:
         workspace: whose profile names the device.
@@ -212,15 +216,17 @@ def make_share(
     """In a process of its own: load the model to `device` and make a share of the batches of each (benchmark, mode)."""
     moved = on_device(workspace, device)
     benchmarks = {benchmark.name: benchmark for benchmark in load_benchmarks(moved)}
-    asked = [(model, benchmarks[name], mode) for name, mode in work]
+    asked: list[tuple[Asked, Report | None]] = [((model, benchmarks[name], mode), None) for name, mode in work]
     _make_share(_pipeline_of(moved, model), moved, asked, share)
 
 
-def _make_share(pipeline: OmniHumanPipeline, workspace: Workspace, asked: Sequence[Asked], share: Share) -> None:
+def _make_share(
+    pipeline: OmniHumanPipeline, workspace: Workspace, asked: Sequence[tuple[Asked, Report | None]], share: Share
+) -> None:
     config = workspace.profile.evaluation
-    for model, benchmark, mode in asked:
+    for (model, benchmark, mode), report in asked:
         folder, wanted = _wanted(workspace, model, benchmark, mode)
-        make_batches(pipeline, benchmark, folder, mode, model.steps, config, share=share, **_made_by(wanted))
+        make_batches(pipeline, benchmark, folder, mode, model.steps, config, report, share=share, **_made_by(wanted))
 
 
 def _wanted(workspace: Workspace, model: ModelPlan, benchmark: Benchmark, mode: str) -> tuple[Path, dict[str, Any]]:
