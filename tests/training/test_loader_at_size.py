@@ -5,12 +5,11 @@ How long a step waits for it is measured by `python -m benchmarks.training.featu
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-
-from tests import forked
 
 ROOT = Path(__file__).resolve().parents[2]
 MICRO_BATCHES, EARLY = 32, 8
@@ -39,9 +38,11 @@ print(json.dumps({"peaks": peaks, "rows": len(seen), "largest": largest / 2**30,
 def test_memory_is_flat_over_thousands_of_samples(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", LOADING, str(tmp_path), str(MICRO_BATCHES)]
-    said = json.loads(forked.run(command, cwd=ROOT, env=environment, capture_output=True, check=True, text=True).stdout)
+    # With imports of its own: a fork's peak grows by each page of the tests' server that it writes to.
+    said = json.loads(
+        subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True, text=True).stdout
+    )
     assert said["rows"] == MICRO_BATCHES and said["stored"] > 3, "random rows of files of several GiB"
     peaks = {int(read): peak for read, peak in said["peaks"].items()}
-    # What 24 more samples would take where they stayed, as floats, is 24 times the largest. Four are for the allocator, and for what the
-    # fork shares with the tests' server until it is first written to: 1.54 were seen, on a busy machine.
-    assert peaks[MICRO_BATCHES] - peaks[EARLY] < 4 * said["largest"] < 0.3
+    # What 24 more samples would take where they stayed, as floats, is 24 times the largest; one is for the allocator.
+    assert peaks[MICRO_BATCHES] - peaks[EARLY] < 1.5 * said["largest"] < 0.1
