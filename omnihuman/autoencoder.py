@@ -77,7 +77,7 @@ def use_fast_layers(autoencoder: Network) -> Network:
 
 
 def inference_dtype() -> torch.dtype:
-    """Give bfloat16 where an accelerator or this processor computes in it, else float32.
+    """Give bfloat16 where an accelerator or this processor gains by it, else float32.
 
     A processor without instructions for bfloat16 imitates it: a 64-pixel window takes 6.0 s of a core instead of 0.2 s.
     """

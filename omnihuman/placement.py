@@ -1,5 +1,6 @@
 """Where networks and their inputs go: on which device, in which dtype."""
 
+import os
 from typing import Any
 
 import torch
@@ -169,5 +170,16 @@ def execution_device(module: nn.Module) -> torch.device:
 
 
 def computes_in_bfloat16() -> bool:
-    """Tell whether an accelerator or this processor computes in bfloat16, where other processors imitate it twenty times slower."""
-    return torch.accelerator.is_available() or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    """Tell whether an accelerator or this processor gains by computing in bfloat16. Many processors imitate it, up to twenty times slower than
+    float32, and one whose matrix units are left alone (docs/decisions/0078-no-matrix-units-of-intels.md) takes as long as in float32 or longer:
+    `python -m benchmarks.libraries.bfloat16_on_processors`.
+    """
+    if torch.accelerator.is_available():
+        return True
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and not _matrix_units_left_alone()
+
+
+def _matrix_units_left_alone() -> bool:
+    """Tell whether there are units for bfloat16 matrices that oneDNN was told not to use."""
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", os.environ.get("DNNL_MAX_CPU_ISA", "DEFAULT")).upper()
+    return bool(torch.cpu._is_amx_tile_supported()) and limit != "DEFAULT" and "AMX" not in limit

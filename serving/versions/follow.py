@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from media.user_error import is_mendable
+from networks.on_device import one_thread
 from serving.model_choice import LoadedModel
 from serving.versions.served_models import ServedModels
 from tracking.model_address import ModelAddress
@@ -50,7 +51,10 @@ class Follower(threading.Thread):
             if self._ending.is_set():
                 return
             try:
-                self.look()
+                with (
+                    one_thread()
+                ):  # others make the videos meanwhile (docs/decisions/0081-one-thread-beside-the-step.md)
+                    self.look()
             except Exception:  # whatever a store meets: what is served goes on, and the next look may find it well
                 logger.exception("looking at %s failed", self.address)
                 self._models.keep(f"looking at {self.address} failed, the log says why")

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from assets.core.addresses import LOOPBACK_NAMES
 from assets.core.workspace import Workspace
 from assets.kinds.detectors import keypoint_detector
+from networks.on_device import one_thread
 from serving.checks.output_checks import OutputChecker
 from serving.http.body_limit import BodyLimit
 from serving.http.clients import Clients, needs
@@ -106,7 +107,9 @@ def serve(workspace: Workspace, model: str, host: str, port: int, settings: Serv
             f"--webhook-secret wakes a server that follows an alias, and {model} is none; serve NAME@ALIAS"
         )
     listening = listen(host, port)
-    models = ServedModels(with_loras(load_model(workspace, model), settings.loras), settings.canary)
+    with one_thread():  # others make the videos (docs/decisions/0081-one-thread-beside-the-step.md)
+        models = ServedModels(with_loras(load_model(workspace, model), settings.loras), settings.canary)
+        live_model = load_model(workspace, settings.live) if settings.live else None
     store = JobStore(workspace.var / JOBS, settings.limits)
     metrics = ServerMetrics(store, models)
     log = ServedLog(workspace.var / FILE) if settings.log_days else None
@@ -120,8 +123,8 @@ def serve(workspace: Workspace, model: str, host: str, port: int, settings: Serv
         )
     )
     live = None
-    if settings.live:
-        live = LiveEngine(workspace, load_model(workspace, settings.live), settings.live_limits, settings.limits)
+    if live_model is not None:
+        live = LiveEngine(workspace, live_model, settings.live_limits, settings.limits)
     app = build_app(worker, metrics, settings, follower, log, live)
     if live is not None:
         print(f"{live.model.name} live on {address(host, listening).replace('http', 'ws', 1)}{LIVE_PLACE}", flush=True)

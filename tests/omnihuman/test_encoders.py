@@ -97,8 +97,24 @@ def test_missing_weights_are_one_error_that_says_how_to_get_them(tmp_path):
         weights_digest(tmp_path)
 
 
-@pytest.mark.parametrize(("native", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
-def test_a_processor_that_would_imitate_bfloat16_computes_in_float32(monkeypatch, native, expected):
+@pytest.mark.parametrize(
+    ("native", "units", "limit", "expected"),
+    [
+        (False, False, {}, torch.float32),
+        (True, False, {}, torch.bfloat16),
+        (True, False, {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_FP16"}, torch.bfloat16),
+        (True, True, {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_FP16"}, torch.float32),
+        (True, True, {"DNNL_MAX_CPU_ISA": "avx512_core_bf16"}, torch.float32),
+        (True, True, {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_AMX"}, torch.bfloat16),
+        (True, True, {"ONEDNN_MAX_CPU_ISA": "DEFAULT"}, torch.bfloat16),
+    ],
+)
+def test_a_processor_that_gains_nothing_by_bfloat16_computes_in_float32(monkeypatch, native, units, limit, expected):
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: native)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: units)
+    for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in limit.items():
+        monkeypatch.setenv(name, value)
     assert load_autoencoder(resolve_source("profile:laptop/autoencoder")).dtype == expected

@@ -1,4 +1,4 @@
-"""Muon orthogonalises in float32, with fewer products, on processors that would imitate bfloat16."""
+"""Muon orthogonalises in float32, with fewer products, on processors that gain nothing by bfloat16."""
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ def gradient(*shape: int, condition: float = 3.0) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(("native", "expected"), [(False, torch.float32), (True, torch.bfloat16)])
-def test_the_iteration_runs_in_what_the_processor_computes_in(deepspeeds, native, expected):
+def test_the_iteration_runs_in_what_the_processor_gains_by(deepspeeds, native, expected):
     deepspeeds.setattr(optimizer, "computes_in_bfloat16", lambda: native)
     optimizer.orthogonalise_natively()
     assert original_muon.ns_compute_dtype("standard") == expected

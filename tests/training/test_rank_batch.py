@@ -2,11 +2,13 @@
 
 import shutil
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 import pytest
 import torch
 
+from networks.on_device import threads
 from profiles import load_profile
 from tests.training.synthetic import TINY, Rows, lay_out_anew, write_snapshot
 from tests.training.test_data import open_data
@@ -104,6 +106,16 @@ def test_what_follows_is_loaded_ahead_and_never_more_than_was_asked_for():
     assert loaded == [0, 1, 2, 3], "2 was there already"
     assert ahead.get(9) == 81 and len(ahead._ahead) == 2, "a wrong guess is forgotten"
     assert Prefetch(load, lambda key: (key + step for step in count(1)), 0).get(5) == 25
+
+
+def test_what_is_loaded_ahead_is_computed_on_one_thread_and_the_rest_on_all():
+    """Threads of a second thread's operators would send the step's own to sleep after each operator."""
+    with threads(2):
+        ahead = Prefetch(lambda key: torch.get_num_threads(), lambda key: iter([key + 1]), 1)
+        assert [ahead.get(0), ahead.get(1), ahead.get(2)] == [2, 1, 1]
+        assert torch.get_num_threads() == 2
+        with ThreadPoolExecutor(1) as later:
+            assert later.submit(torch.get_num_threads).result() == 2
 
 
 def test_an_error_of_what_is_loaded_ahead_is_raised_when_it_is_asked_for():

@@ -7,6 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import Generic, TypeVar
 
+import torch
+
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
@@ -38,10 +40,20 @@ class Prefetch(Generic[Key, Value]):
 
     def _go_on(self, key: Key) -> None:
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(1, "prefetch")
+            self._pool = _pool_of_one_thread()
         wanted = list(islice(self._following(key), self._depth))
         for stale in [other for other in self._ahead if other not in wanted]:
             self._ahead.pop(stale).cancel()
         for other in wanted:
             if other not in self._ahead:
                 self._ahead[other] = self._pool.submit(self._load, other)
+
+
+def _pool_of_one_thread() -> ThreadPoolExecutor:
+    """A thread whose torch operators start no threads of their own: libgomp counts those of all, and once they are more than the cores it has
+    each wait in its sleep, also those of the training's step, which then takes twice as long (docs/decisions/0081-one-thread-beside-the-step.md)."""
+    here = torch.get_num_threads()
+    pool = ThreadPoolExecutor(1, "prefetch", torch.set_num_threads, (1,))
+    pool.submit(torch.get_num_threads).result()
+    torch.set_num_threads(here)  # what threads that start later have, is the last that anybody said
+    return pool

@@ -1,4 +1,4 @@
-"""Muon's orthogonalisation in float32 with fewer products, for processors that would imitate bfloat16.
+"""Muon's orthogonalisation in float32 with fewer products, for processors that gain nothing by bfloat16.
 
 Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/) moves each matrix along the nearest orthogonal one, found by five Newton-Schulz
 iterations `X <- a X + b (X X^T) X + c (X X^T)^2 X`. A third of a training step of the laptop's stage 3 was this. What DeepSpeed's functions compute is
