@@ -1,13 +1,14 @@
 """What was measured of single clips, on disk while a benchmark is scored: several processes share the clips, and a kill costs those under way."""
 
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from evaluation.metrics.distances.moments import Moments
@@ -16,6 +17,7 @@ from evaluation.metrics.puppet_truth import Measured, PuppetTruth
 from media import write_atomically
 from puppets.measure import Measurement
 
+logger = logging.getLogger(__name__)
 # What a record may be made of, beside numbers, arrays, None, and tuples and dictionaries of them.
 KINDS = {kind.__name__: kind for kind in (Features, Moments, Measurement, Measured, PuppetTruth)}
 TREE = "record"  # in a file's metadata: the record, with numbers of tensors where its arrays stand
@@ -37,7 +39,7 @@ class KeptRecords:
 
         Args:
             name: may hold slashes.
-            measure: called when nothing stands.
+            measure: called when nothing stands, or what stands cannot be read: that is said, and it is measured again.
 
         Raises:
             TypeError: a record of something that a file of tensors cannot hold.
@@ -45,10 +47,19 @@ class KeptRecords:
         if self.folder is None:
             return measure()
         file = self.folder / f"{name}.safetensors"
-        if not file.is_file():
-            write_atomically(file, packed(measure()))
-        with safe_open(file, "np") as stored:
-            return _built(json.loads(stored.metadata()[TREE]), stored.get_tensor)
+        if file.is_file():
+            try:
+                return _read(file)
+            except (SafetensorError, ValueError, KeyError, TypeError) as error:
+                logger.warning("%s cannot be read (%s) and is measured again", file, error)
+        write_atomically(file, packed(measure()))
+        return _read(file)
+
+
+def _read(file: Path) -> Any:
+    """The record in a file, from the file also where it was just written: the first answer is the one of every later time."""
+    with safe_open(file, "np") as stored:
+        return _built(json.loads((stored.metadata() or {})[TREE]), stored.get_tensor)
 
 
 def packed(record: Any) -> bytes:

@@ -51,10 +51,7 @@ class Follower(threading.Thread):
             if self._ending.is_set():
                 return
             try:
-                with (
-                    one_thread()
-                ):  # others make the videos meanwhile (docs/decisions/0081-one-thread-beside-the-step.md)
-                    self.look()
+                self.look()
             except Exception:  # whatever a store meets: what is served goes on, and the next look may find it well
                 logger.exception("looking at %s failed", self.address)
                 self._models.keep(f"looking at {self.address} failed, the log says why")
@@ -88,7 +85,8 @@ class Follower(threading.Thread):
     def _switch_to(self, number: int) -> None:
         address = ModelAddress(self.address.name, version=number)
         try:
-            loaded = self._load(address)
+            with one_thread():  # videos are made meanwhile (docs/decisions/0081-one-thread-beside-the-step.md)
+                loaded = self._load(address)
         except Exception as error:
             if not is_mendable(error):
                 logger.exception("%s cannot be loaded", address)

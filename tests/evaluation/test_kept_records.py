@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from evaluation.benchmark.generate import Share
 from evaluation.kept_records import KeptRecords
@@ -44,6 +45,20 @@ def test_what_was_cut_off_in_the_middle_is_measured_again(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         kept.get("clip", killed)
     assert kept.get("clip", lambda: 1.5) == 1.5 == kept.get("clip", pytest.fail)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda whole: b"", lambda whole: whole[:-3], lambda whole: b"x" * 64, lambda whole: save({"0": np.zeros(3)})],
+    ids=["empty", "cut off", "no file of tensors", "tensors without a record"],
+)
+def test_what_cannot_be_read_is_said_and_measured_again(damage, tmp_path, caplog):
+    kept, record = KeptRecords(tmp_path), np.arange(3.0)
+    kept.get("clip", lambda: record)
+    file = tmp_path / "clip.safetensors"
+    file.write_bytes(damage(file.read_bytes()))
+    assert np.array_equal(kept.get("clip", lambda: record), record) and str(file) in caplog.text
+    assert np.array_equal(kept.get("clip", pytest.fail), record)
 
 
 def test_blocks_of_puppets_that_two_measured_are_the_scores_of_one(

@@ -10,9 +10,11 @@ from safetensors.torch import save_file
 from assets.core.names import STUDENT
 from assets.core.workspace import Workspace
 from media import sha256_of_file
+from networks.on_device import threads
 from omnihuman.exports import read_provenance
 from serving.model_choice import ModelShelf, load_beside, load_model
 from serving.versions.canary import CanaryRule
+from serving.videos.worker import VideoWorker
 from tests.orchestration.serving import PROFILE
 from tests.serving.students import ALIAS, home_with_students, served
 from tracking.model_address import ModelAddress
@@ -144,6 +146,26 @@ def test_an_alias_that_vanishes_while_its_version_is_loaded_leaves_what_is_serve
         server.promote(2)
         assert server.models.current.version == 1 and "has no version with alias" in server.models.wrong
         server.follower._load = load
+        server.promote(1)
+
+
+def test_a_version_is_read_on_one_thread_while_videos_are_made_on_all(home, monkeypatch):
+    """A second team of threads would send the first to sleep after every operator."""
+    seen = {}
+
+    def watched(name, call):
+        def run(*given):
+            seen[name] = torch.get_num_threads()
+            return call(*given)
+
+        return run
+
+    monkeypatch.setattr(VideoWorker, "_make", watched("made", VideoWorker._make))
+    with threads(2), served(home) as server:
+        monkeypatch.setattr(server.follower, "_load", watched("read", server.follower._load))
+        server.promote(2)
+        server.made(server.ask(1))
+        assert seen == {"read": 1, "made": 2} and torch.get_num_threads() == 2
         server.promote(1)
 
 
