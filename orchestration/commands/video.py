@@ -182,11 +182,14 @@ def page(
     workspace, engine = open_with(profile, device=device, quantise=quantise), None
     if live:
         need("pip install -c constraints.txt -e '.[serve]'", "websockets", "prometheus_client")
+        from networks.on_device import one_thread
         from serving.live.engine import LiveEngine
         from serving.live.settings import LiveSettings
         from serving.model_choice import load_model
 
-        engine = LiveEngine(workspace, load_model(workspace, live), LiveSettings(longest=longest), limits)
+        with one_thread():  # another thread makes the videos (docs/decisions/0081-one-thread-beside-the-step.md)
+            loaded = load_model(workspace, live)
+        engine = LiveEngine(workspace, loaded, LiveSettings(longest=longest), limits)
     raise typer.Exit(serve_page(workspace, host, port, limits, expose, loras, engine))
 
 

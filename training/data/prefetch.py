@@ -54,6 +54,6 @@ def _pool_of_one_thread() -> ThreadPoolExecutor:
     each wait in its sleep, also those of the training's step, which then takes twice as long (docs/decisions/0081-one-thread-beside-the-step.md)."""
     here = torch.get_num_threads()
     pool = ThreadPoolExecutor(1, "prefetch", torch.set_num_threads, (1,))
-    pool.submit(torch.get_num_threads).result()
+    pool.submit(torch.get_num_threads).result()  # told and not asked, it would forget the number at its first operator
     torch.set_num_threads(here)  # what threads that start later have, is the last that anybody said
     return pool
