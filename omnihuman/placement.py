@@ -1,6 +1,7 @@
-"""Where networks and their inputs go: on which device, in which dtype."""
+"""Where networks and their inputs go: on which device, in which dtype, on how many threads."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -183,3 +184,16 @@ def _matrix_units_left_alone() -> bool:
     """Tell whether there are units for bfloat16 matrices that oneDNN was told not to use."""
     limit = os.environ.get("ONEDNN_MAX_CPU_ISA", os.environ.get("DNNL_MAX_CPU_ISA", "DEFAULT")).upper()
     return bool(torch.cpu._is_amx_tile_supported()) and limit != "DEFAULT" and "AMX" not in limit
+
+
+def thread_of_one_core(name: str) -> ThreadPoolExecutor:
+    """A thread whose torch operators start no threads of their own, for work beside what computes on the others.
+
+    libgomp counts the threads of all: once they are more than the cores, each waits in its sleep after every operator, also those of a training's
+    step, which then takes twice as long (docs/decisions/0081-one-thread-beside-the-step.md).
+    """
+    here = torch.get_num_threads()
+    pool = ThreadPoolExecutor(1, name, torch.set_num_threads, (1,))
+    pool.submit(torch.get_num_threads).result()  # told and not asked, it would forget the number at its first operator
+    torch.set_num_threads(here)  # what threads that start later have, is the last that anybody said
+    return pool

@@ -44,7 +44,7 @@ Encoded = Callable[[], dict[str, np.ndarray]]
 
 
 class Encoders(Protocol):
-    """`ConditionEncoders`, several GPUs of them (`curation.features.on_gpus`), or actors that hold some (`curation.on_ray.encoders`)."""
+    """`ConditionEncoders`, several of them on GPUs or cores (`curation.features.side_by_side`), or actors that hold some (`curation.on_ray.encoders`)."""
 
     @property
     def at_once(self) -> int: ...

@@ -18,7 +18,7 @@ from curation.features.bucket_features import BucketWork, Counted, Place
 from curation.features.encoders import Encoders, encoder_identity
 from curation.features.feature_cache import PARTS, FeatureCache
 from curation.features.feature_files import SAMPLES_SCHEMA, features_digest
-from curation.features.on_gpus import encoders_here
+from curation.features.side_by_side import encoders_here
 from curation.features.text_features import write_texts
 from curation.features.training_samples import ClipRequest, Sample, plan_samples
 from curation.tables.contracts import SAMPLES

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import Generic, TypeVar
 
-import torch
+from omnihuman.placement import thread_of_one_core
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -40,20 +40,10 @@ class Prefetch(Generic[Key, Value]):
 
     def _go_on(self, key: Key) -> None:
         if self._pool is None:
-            self._pool = _pool_of_one_thread()
+            self._pool = thread_of_one_core("prefetch")
         wanted = list(islice(self._following(key), self._depth))
         for stale in [other for other in self._ahead if other not in wanted]:
             self._ahead.pop(stale).cancel()
         for other in wanted:
             if other not in self._ahead:
                 self._ahead[other] = self._pool.submit(self._load, other)
-
-
-def _pool_of_one_thread() -> ThreadPoolExecutor:
-    """A thread whose torch operators start no threads of their own: libgomp counts those of all, and once they are more than the cores it has
-    each wait in its sleep, also those of the training's step, which then takes twice as long (docs/decisions/0081-one-thread-beside-the-step.md)."""
-    here = torch.get_num_threads()
-    pool = ThreadPoolExecutor(1, "prefetch", torch.set_num_threads, (1,))
-    pool.submit(torch.get_num_threads).result()  # told and not asked, it would forget the number at its first operator
-    torch.set_num_threads(here)  # what threads that start later have, is the last that anybody said
-    return pool
