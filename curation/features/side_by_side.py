@@ -1,6 +1,7 @@
-"""The frozen encoders of a profile on every GPU of this machine, or on its cores: a batch goes to those that have the fewest."""
+"""The frozen encoders of a profile on every GPU of this machine, or on its cores: a batch goes to the one that has the fewest."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from copy import deepcopy
@@ -102,7 +103,9 @@ class EncodersSideBySide:
         Raises:
             ProfileError, OSError, torch.OutOfMemoryError: a GPU cannot be given its networks.
         """
-        return min(self._places, key=lambda place: place.under_way).begin(part, batch, video)
+        # Of each part by itself: pictures take twenty times as long as sound, and both of a batch come one after the other.
+        fewest = min(self._places, key=lambda place: (place.under_way[part], place.under_way.total()))
+        return fewest.begin(part, batch, video)
 
     def encode(self, part: str, batch: list[CutSample], video: VideoConfig) -> dict[str, np.ndarray]:
         """As `ConditionEncoders.encode`."""
@@ -114,7 +117,7 @@ class _Place:
 
     def __init__(self, load: Callable[[], ConditionEncoders], name: str):
         self._load, self._thread = load, thread_of_one_core(name)
-        self.under_way = 0
+        self.under_way = Counter[str]()
 
     @cached_property
     def encoders(self) -> ConditionEncoders:
@@ -122,12 +125,12 @@ class _Place:
 
     def begin(self, part: str, batch: list[CutSample], video: VideoConfig) -> Encoded:
         asked = [self._thread.submit(self.encoders.encode, part, batch, video)]
-        self.under_way += 1
-        return partial(self._wait, asked)
+        self.under_way[part] += 1
+        return partial(self._wait, part, asked)
 
-    def _wait(self, asked: list[Future[dict[str, Any]]]) -> dict[str, np.ndarray]:
+    def _wait(self, part: str, asked: list[Future[dict[str, Any]]]) -> dict[str, np.ndarray]:
         """Taken out of its list, for an error holds the frames that it came through, and they hold tensors: nothing may hold the error."""
         try:
             return asked.pop().result()
         finally:
-            self.under_way -= 1
+            self.under_way[part] -= 1

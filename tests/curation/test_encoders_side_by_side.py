@@ -58,9 +58,19 @@ def test_a_batch_goes_to_the_gpu_that_has_the_fewest_and_each_loads_when_it_is_g
     assert isinstance(encoders, EncodersSideBySide) and asked == GPUS[:1], "captions alone need no second one"
     assert encoders.at_once == 3 * BATCHES_EACH
     begun = [encoders.begin("latents", [number], None) for number in range(4)]
-    assert asked == GPUS and [place.under_way for place in encoders._places] == [2, 1, 1]
+    assert asked == GPUS and [place.under_way.total() for place in encoders._places] == [2, 1, 1]
     assert [int(wait()["of"][0]) for wait in begun] == [0, 1, 2, 3]
-    assert [place.under_way for place in encoders._places] == [0, 0, 0]
+    assert [place.under_way.total() for place in encoders._places] == [0, 0, 0]
+
+
+def test_pictures_of_two_batches_go_to_two_gpus_though_their_sound_is_begun_between(loaded, monkeypatch):
+    profile, _ = loaded
+    monkeypatch.setattr(side_by_side, "devices", lambda: ["cpu", *GPUS[:2]])
+    monkeypatch.setattr(ConditionEncoders, "encode", lambda self, part, batch, video: {})
+    encoders = encoders_here(profile)
+    begun = [encoders.begin(part, [number], None) for number in range(4) for part in ("latents", "audio")]
+    assert [place.under_way for place in encoders._places] == 2 * [{"latents": 2, "audio": 2}]
+    assert [wait() for wait in begun] == 8 * [{}]
 
 
 def test_of_a_batch_that_was_too_large_nothing_is_held_while_a_smaller_one_is_tried(loaded, monkeypatch):
