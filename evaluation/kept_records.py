@@ -1,5 +1,6 @@
 """What was measured of single clips, on disk while a benchmark is scored: several processes share the clips, and a kill costs those under way."""
 
+import hashlib
 import json
 import logging
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save
 
 from evaluation.metrics.distances.moments import Moments
@@ -20,7 +21,8 @@ from puppets.measure import Measurement
 logger = logging.getLogger(__name__)
 # What a record may be made of, beside numbers, arrays, None, and tuples and dictionaries of them.
 KINDS = {kind.__name__: kind for kind in (Features, Moments, Measurement, Measured, PuppetTruth)}
-TREE = "record"  # in a file's metadata: the record, with numbers of tensors where its arrays stand
+# In a file's metadata: the record, with numbers of tensors where its arrays stand; the sha256 of both.
+TREE, DIGEST = "record", "sha256"
 ARRAY, SCALAR, TUPLE, DICT = "array", "scalar", "tuple", "dict"
 
 
@@ -50,8 +52,12 @@ class KeptRecords:
         if file.is_file():
             try:
                 return _read(file)
-            except (SafetensorError, ValueError, KeyError, TypeError) as error:
-                logger.warning("%s cannot be read (%s) and is measured again", file, error)
+            except OSError:
+                raise
+            except (
+                Exception
+            ) as error:  # damage has many faces: no file of tensors, no record, numbers that were not written
+                logger.warning("%s cannot be read (%s: %s) and is measured again", file, type(error).__name__, error)
         write_atomically(file, packed(measure()))
         return _read(file)
 
@@ -59,14 +65,27 @@ class KeptRecords:
 def _read(file: Path) -> Any:
     """The record in a file, from the file also where it was just written: the first answer is the one of every later time."""
     with safe_open(file, "np") as stored:
-        return _built(json.loads((stored.metadata() or {})[TREE]), stored.get_tensor)
+        told = stored.metadata() or {}
+        tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - no mapping
+    if told[DIGEST] != _digest(told[TREE], tensors):
+        raise ValueError("its numbers are not those that were written")
+    return _built(json.loads(told[TREE]), tensors.__getitem__)
 
 
 def packed(record: Any) -> bytes:
     """A record as the bytes of a file of tensors."""
     tensors: dict[str, np.ndarray] = {}
     tree = json.dumps(_tree(record, tensors))
-    return save(tensors, {TREE: tree})
+    return save(tensors, {TREE: tree, DIGEST: _digest(tree, tensors)})
+
+
+def _digest(tree: str, tensors: dict[str, np.ndarray]) -> str:
+    """Of all that a record is made of."""
+    digest = hashlib.sha256(tree.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tensor.shape}".encode())
+        digest.update(tensor.tobytes())
+    return digest.hexdigest()
 
 
 def _tree(record: Any, tensors: dict[str, np.ndarray]) -> Any:

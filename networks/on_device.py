@@ -12,7 +12,8 @@ CPU = torch.device("cpu")
 
 @contextmanager
 def threads(number: int) -> Iterator[None]:
-    """Have torch compute on so many threads of the processor."""
+    """Have torch compute on so many threads of the processor, in this thread and in those that have not asked yet: whoever computes in a thread
+    of its own asks at its beginning (`torch.get_num_threads`), or begins with this number."""
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:

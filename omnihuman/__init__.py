@@ -21,7 +21,7 @@ _HOMES = {"OmniHumanPipeline": "pipeline", "OmniHumanTransformer3DModel": "trans
 def _leave_matrix_units(processor: Path = Path("/proc/cpuinfo")) -> None:
     """Keep oneDNN from Intel's matrix units, where there are some and the user has not said what it may use: some of its convolutions in
     bfloat16 are wrong there (docs/decisions/0078-no-matrix-units-of-intels.md). It reads this before its first primitive."""
-    if "ONEDNN_MAX_CPU_ISA" in os.environ or "DNNL_MAX_CPU_ISA" in os.environ or not processor.exists():
+    if os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or not processor.exists():
         return
     with processor.open() as lines:
         flags = next((line for line in lines if line.startswith("flags")), "")

@@ -171,19 +171,22 @@ def execution_device(module: nn.Module) -> torch.device:
 
 
 def computes_in_bfloat16() -> bool:
-    """Tell whether an accelerator or this processor gains by computing in bfloat16. Many processors imitate it, up to twenty times slower than
-    float32, and one whose matrix units are left alone (docs/decisions/0078-no-matrix-units-of-intels.md) takes as long as in float32 or longer:
-    `python -m benchmarks.libraries.bfloat16_on_processors`.
+    """Tell whether an accelerator or this processor gains by computing in bfloat16. Processors without instructions for it imitate it, up to twenty
+    times slower than float32, and one whose matrix units are left alone (docs/decisions/0078-no-matrix-units-of-intels.md) takes as long as in float32
+    or longer: `python -m benchmarks.libraries.bfloat16_on_processors`.
     """
     if torch.accelerator.is_available():
         return True
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and not _matrix_units_left_alone()
+    can = torch.cpu.get_capabilities()
+    if "amx_bf16" not in can:  # none of Intel's or AMD's
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return _matrix_units_may_be_used() if can["amx_bf16"] else bool(can["avx512_bf16"])
 
 
-def _matrix_units_left_alone() -> bool:
-    """Tell whether there are units for bfloat16 matrices that oneDNN was told not to use."""
-    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", os.environ.get("DNNL_MAX_CPU_ISA", "DEFAULT")).upper()
-    return bool(torch.cpu._is_amx_tile_supported()) and limit != "DEFAULT" and "AMX" not in limit
+def _matrix_units_may_be_used() -> bool:
+    """Whether nothing keeps oneDNN from them; it passes over an empty limit."""
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or "DEFAULT"
+    return limit.upper() in ("DEFAULT", "ALL") or "AMX" in limit.upper()
 
 
 def thread_of_one_core(name: str) -> ThreadPoolExecutor:

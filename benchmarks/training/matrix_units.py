@@ -1,4 +1,4 @@
-"""Products of bfloat16 matrices as the units of an accelerator make them, on processors that have none: from float32 sums, rounded once."""
+"""Products of bfloat16 matrices as the units of an accelerator make them, on processors that have none or leave them alone: from float32 sums, rounded once."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any

@@ -57,6 +57,8 @@ class LiveEngine:
         self.open_sessions: Counter[str] = Counter()
         self._detector = keypoint_detector(workspace.profile)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="live")
+        # As many of torch's threads as there are now, whatever others are told until its first operator.
+        self._thread.submit(torch.get_num_threads).result()
 
     async def run(self, work: Callable[..., Result], *given: Any) -> Result:
         """In the model's thread, after what the other sessions have asked for."""

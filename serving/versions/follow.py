@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from media.user_error import is_mendable
-from networks.on_device import one_thread
+from omnihuman.placement import thread_of_one_core
 from serving.model_choice import LoadedModel
 from serving.versions.served_models import ServedModels
 from tracking.model_address import ModelAddress
@@ -33,6 +33,7 @@ class Follower(threading.Thread):
         self._registry, self.address, self._models, self._load, self._seconds = registry, address, models, load, seconds
         self._awake, self._ending = threading.Event(), threading.Event()
         self._failed: dict[int, float] = {}
+        self._reading = thread_of_one_core("reads-versions")  # videos are made meanwhile
 
     def wake(self) -> None:
         """Look now."""
@@ -85,8 +86,7 @@ class Follower(threading.Thread):
     def _switch_to(self, number: int) -> None:
         address = ModelAddress(self.address.name, version=number)
         try:
-            with one_thread():  # videos are made meanwhile (docs/decisions/0081-one-thread-beside-the-step.md)
-                loaded = self._load(address)
+            loaded = self._reading.submit(self._load, address).result()
         except Exception as error:
             if not is_mendable(error):
                 logger.exception("%s cannot be loaded", address)

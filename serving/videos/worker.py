@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import torch
-
 from assets.core.workspace import Workspace
 from media import MediaError
 from serving.checks.output_checks import OutputChecks
@@ -131,7 +129,6 @@ class VideoWorker(threading.Thread):
 
     def run(self) -> None:
         """Until `stop`."""
-        torch.get_num_threads()  # from here on as many as it has: what another thread says later is that one's own
         while not self._ending.is_set():
             self.store.forget_finished(self.quota)
             job = self.store.next_queued()

@@ -68,6 +68,7 @@ def test_pictures_of_two_batches_go_to_two_gpus_though_their_sound_is_begun_betw
     monkeypatch.setattr(side_by_side, "devices", lambda: ["cpu", *GPUS[:2]])
     monkeypatch.setattr(ConditionEncoders, "encode", lambda self, part, batch, video: {})
     encoders = encoders_here(profile)
+    assert isinstance(encoders, EncodersSideBySide)
     begun = [encoders.begin(part, [number], None) for number in range(4) for part in ("latents", "audio")]
     assert [place.under_way for place in encoders._places] == 2 * [{"latents": 2, "audio": 2}]
     assert [wait() for wait in begun] == 8 * [{}]

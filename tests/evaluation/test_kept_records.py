@@ -7,7 +7,7 @@ import pytest
 from safetensors.numpy import save
 
 from evaluation.benchmark.generate import Share
-from evaluation.kept_records import KeptRecords
+from evaluation.kept_records import DIGEST, TREE, KeptRecords
 from evaluation.metrics.observation.instruments import Features
 from evaluation.scoring import measured
 from evaluation.scoring.score import measure_benchmark, score_benchmark
@@ -47,10 +47,26 @@ def test_what_was_cut_off_in_the_middle_is_measured_again(tmp_path):
     assert kept.get("clip", lambda: 1.5) == 1.5 == kept.get("clip", pytest.fail)
 
 
+def another(tree: str, **tensors: np.ndarray) -> bytes:
+    """A whole file of tensors that says this."""
+    return save({"0": np.zeros(3), **tensors}, {TREE: tree, DIGEST: "of others"})
+
+
 @pytest.mark.parametrize(
     "damage",
-    [lambda whole: b"", lambda whole: whole[:-3], lambda whole: b"x" * 64, lambda whole: save({"0": np.zeros(3)})],
-    ids=["empty", "cut off", "no file of tensors", "tensors without a record"],
+    [
+        lambda whole: b"",
+        lambda whole: whole[:-3],
+        lambda whole: b"x" * 64,
+        lambda whole: whole[:-1] + bytes([whole[-1] ^ 1]),
+        lambda whole: whole[:-24] + bytes(24),
+        lambda whole: save({"0": np.zeros(3)}),
+        lambda whole: another("no JSON"),
+        lambda whole: another('{"dict": [1]}'),
+        lambda whole: whole.replace(b"sha256", b"sha257"),
+        lambda whole: whole.replace(b"F64", b"I64"),
+    ],
+    ids=["empty", "cut off", "no tensors", "a bit", "zeros", "no record", "no JSON", "another tree", "no sum", "dtype"],
 )
 def test_what_cannot_be_read_is_said_and_measured_again(damage, tmp_path, caplog):
     kept, record = KeptRecords(tmp_path), np.arange(3.0)

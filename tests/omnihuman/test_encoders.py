@@ -97,22 +97,32 @@ def test_missing_weights_are_one_error_that_says_how_to_get_them(tmp_path):
         weights_digest(tmp_path)
 
 
+INTEL, AMD, OLDER = (
+    {"amx_bf16": True, "avx512_bf16": True},
+    {"amx_bf16": False, "avx512_bf16": True},
+    {"amx_bf16": False, "avx512_bf16": False},
+)
+
+
 @pytest.mark.parametrize(
-    ("native", "units", "limit", "expected"),
+    ("processor", "limit", "expected"),
     [
-        (False, False, {}, torch.float32),
-        (True, False, {}, torch.bfloat16),
-        (True, False, {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_FP16"}, torch.bfloat16),
-        (True, True, {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_FP16"}, torch.float32),
-        (True, True, {"DNNL_MAX_CPU_ISA": "avx512_core_bf16"}, torch.float32),
-        (True, True, {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_AMX"}, torch.bfloat16),
-        (True, True, {"ONEDNN_MAX_CPU_ISA": "DEFAULT"}, torch.bfloat16),
+        (OLDER, {}, torch.float32),
+        (AMD, {}, torch.bfloat16),
+        (AMD, {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_FP16"}, torch.bfloat16),
+        (INTEL, {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_FP16"}, torch.float32),
+        (INTEL, {"DNNL_MAX_CPU_ISA": "avx512_core_bf16"}, torch.float32),
+        (INTEL, {"ONEDNN_MAX_CPU_ISA": "avx512_core_amx"}, torch.bfloat16),
+        (INTEL, {"ONEDNN_MAX_CPU_ISA": "AVX2", "DNNL_MAX_CPU_ISA": "AVX512_CORE_AMX"}, torch.float32),
+        (INTEL, {"ONEDNN_MAX_CPU_ISA": "DEFAULT"}, torch.bfloat16),
+        (INTEL, {"ONEDNN_MAX_CPU_ISA": "", "DNNL_MAX_CPU_ISA": "AVX2"}, torch.float32),
+        ({"sve": True}, {}, torch.bfloat16),
     ],
 )
-def test_a_processor_that_gains_nothing_by_bfloat16_computes_in_float32(monkeypatch, native, units, limit, expected):
+def test_a_processor_that_gains_nothing_by_bfloat16_computes_in_float32(monkeypatch, processor, limit, expected):
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
-    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: native)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: units)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)  # as of all with AVX-512
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: processor)
     for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"):
         monkeypatch.delenv(name, raising=False)
     for name, value in limit.items():

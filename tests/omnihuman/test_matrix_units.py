@@ -28,6 +28,7 @@ def test_a_convolution_in_bfloat16_is_float32s_rounded(given, kernel, stride, pa
         ("avx512_bf16 amx_bf16 amx_tile avx512_fp16", {}, ("AVX512_CORE_FP16", None)),
         ("avx512_bf16 amx_bf16", {"ONEDNN_MAX_CPU_ISA": "AVX2"}, ("AVX2", None)),
         ("avx512_bf16 amx_bf16", {"DNNL_MAX_CPU_ISA": "AVX2"}, (None, "AVX2")),
+        ("avx512_bf16 amx_bf16", {"ONEDNN_MAX_CPU_ISA": ""}, ("AVX512_CORE_FP16", None)),
         ("avx512_bf16", {}, (None, None)),
     ],
 )

@@ -1,5 +1,6 @@
 """The server follows the alias under load: promotion, a canary that fails, rollback, an alias that vanishes; no request fails."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from assets.core.workspace import Workspace
 from media import sha256_of_file
 from networks.on_device import threads
 from omnihuman.exports import read_provenance
+from serving.inputs import GenerateError
 from serving.model_choice import ModelShelf, load_beside, load_model
 from serving.versions.canary import CanaryRule
-from serving.videos.worker import VideoWorker
+from serving.videos import server as server_module
 from tests.orchestration.serving import PROFILE
 from tests.serving.students import ALIAS, home_with_students, served
 from tracking.model_address import ModelAddress
@@ -149,24 +151,33 @@ def test_an_alias_that_vanishes_while_its_version_is_loaded_leaves_what_is_serve
         server.promote(1)
 
 
-def test_a_version_is_read_on_one_thread_while_videos_are_made_on_all(home, monkeypatch):
+def test_a_version_is_read_on_one_thread_while_whatever_begins_meanwhile_has_all(home, monkeypatch):
     """A second team of threads would send the first to sleep after every operator."""
     seen = {}
-
-    def watched(name, call):
-        def run(*given):
-            seen[name] = torch.get_num_threads()
-            return call(*given)
-
-        return run
-
-    monkeypatch.setattr(VideoWorker, "_make", watched("made", VideoWorker._make))
     with threads(2), served(home) as server:
-        monkeypatch.setattr(server.follower, "_load", watched("read", server.follower._load))
+        load = server.follower._load
+
+        def watched(address):
+            with ThreadPoolExecutor(1) as live:
+                seen["read"], seen["begun"] = torch.get_num_threads(), live.submit(torch.get_num_threads).result()
+            return load(address)
+
+        monkeypatch.setattr(server.follower, "_load", watched)
         server.promote(2)
-        server.made(server.ask(1))
-        assert seen == {"read": 1, "made": 2} and torch.get_num_threads() == 2
+        assert server.models.current.version == 2 and seen == {"read": 1, "begun": 2}
+        assert torch.get_num_threads() == 2
         server.promote(1)
+
+
+def test_a_server_reads_its_models_on_one_thread(home, monkeypatch):
+    def load(workspace, model):
+        raise GenerateError(f"{torch.get_num_threads()} threads")
+
+    monkeypatch.setattr(server_module, "load_model", load)
+    with threads(2):
+        with pytest.raises(GenerateError, match="1 threads"):
+            server_module.serve(Workspace(home, PROFILE), "champion", "127.0.0.1", 0, server_module.ServerSettings())
+        assert torch.get_num_threads() == 2
 
 
 def test_loading_beside_a_generation_leaves_the_default_dtype_alone_and_every_value_as_it_was(home, monkeypatch):
