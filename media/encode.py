@@ -7,7 +7,7 @@ import av
 import numpy as np
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 from av.video.stream import VideoStream
 
 from media.pictures import untagged_matrix
@@ -49,17 +49,28 @@ def encode_clip(
         sound = None
         if audio is not None:
             sound = aac_stream(container, sample_rate, audio_bitrate)
-        colours = tag_colours(video)
+        colours, converter = tag_colours(video), Converter()
         for image in frames:
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-            container.mux(
-                video.encode(picture.reformat(format=pixel_format, dst_colorspace=colours, dst_color_range="MPEG"))
-            )
+            container.mux(video.encode(converter.convert(image, pixel_format, colours)))
         container.mux(video.encode())
         if sound is not None and audio is not None:
             encode_samples(container, sound, audio, sample_rate)
             container.mux(sound.encode())
     return buffer.getvalue()
+
+
+class Converter:
+    """Pictures of one film as an encoder takes them: one scaler for all, which each would make anew by itself, with threads, in three times the time
+    (`findings/av_makes_a_scaler_for_each_picture.sh`)."""
+
+    def __init__(self) -> None:
+        self._scaler = VideoReformatter()
+
+    def convert(self, image: np.ndarray, pixel_format: str, colours: Colorspace | None = None) -> av.VideoFrame:
+        """`(H, W, 3)` uint8 RGB; `colours` is the matrix of what is no RGB, whose range is that of television."""
+        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+        meant = {} if colours is None else {"dst_colorspace": colours, "dst_color_range": ColorRange.MPEG}
+        return self._scaler.reformat(picture, format=pixel_format, threads=1, **meant)
 
 
 def tag_colours(video: VideoStream) -> Colorspace:
@@ -118,14 +129,16 @@ def encode_lossless(frames: np.ndarray, fps: float) -> bytes:
         video.width, video.height = frames.shape[2], frames.shape[1]
         video.pix_fmt = LOSSLESS_PIXELS
         video.options = {**LOSSLESS}
+        converter = Converter()
         for image in frames:
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-            container.mux(video.encode(picture.reformat(format=LOSSLESS_PIXELS)))
+            container.mux(video.encode(converter.convert(image, LOSSLESS_PIXELS)))
         container.mux(video.encode())
     return buffer.getvalue()
 
 
 def decode_lossless(data: bytes) -> np.ndarray:
     """`(T, H, W, 3)` uint8 RGB frames of what `encode_lossless` gave."""
+    scaler = VideoReformatter()
     with av.open(io.BytesIO(data), "r") as container:
-        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(container.streams.video[0])])
+        frames = container.decode(container.streams.video[0])
+        return np.stack([scaler.reformat(frame, format="rgb24", threads=1).to_ndarray() for frame in frames])

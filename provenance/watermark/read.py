@@ -55,14 +55,15 @@ def _verdict(mark: Mark, found: Found, payload: "Payload") -> LayerVerdict:
 
 def _film(path: Path) -> "Iterator[np.ndarray]":
     import av
+    from av.video.reformatter import VideoReformatter
 
     from media import MediaError
 
-    seen = 0
+    seen, scaler = 0, VideoReformatter()
     try:
         with av.open(str(path)) as container:
             for frame in container.decode(video=0) if container.streams.video else ():
-                yield frame.to_ndarray(format="rgb24")
+                yield scaler.reformat(frame, format="rgb24", threads=1).to_ndarray()
                 seen += 1
                 if seen == FRAMES:
                     return

@@ -9,9 +9,10 @@ from typing import Any, Protocol
 import av
 import numpy as np
 from av.audio.stream import AudioStream
+from av.video.reformatter import Colorspace
 from av.video.stream import VideoStream
 
-from media.encode import aac_stream, audio_packets, tag_colours
+from media.encode import Converter, aac_stream, audio_packets, tag_colours
 from media.segments import AAC_FRAME
 from media.speech.level import RATE
 
@@ -64,7 +65,7 @@ class FragmentedMp4:
         self._frames = self._heard = self._fragments = 0
         self._video: VideoStream | None = None
         self._audio: AudioStream | None = None
-        self._waiting = np.zeros(0, np.float32)
+        self._waiting, self._converter = np.zeros(0, np.float32), Converter()
 
     def add(self, pictures: np.ndarray, sound: np.ndarray) -> list[tuple[bytes, int]]:
         """One message for all of them."""
@@ -73,8 +74,7 @@ class FragmentedMp4:
         assert self._video is not None
         packets = self._encoded(sound, AAC_FRAME)
         for image in pictures:
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-            picture = picture.reformat(format="yuv420p", dst_colorspace=self._colours, dst_color_range="MPEG")
+            picture = self._converter.convert(image, "yuv420p", self._colours)
             picture.pts, picture.time_base = self._frames, 1 / self._fps
             packets += self._video.encode(picture)
             self._frames += 1
@@ -176,12 +176,11 @@ class Pieces:
     """Pictures and sound as they are, to be encoded by whoever sends them."""
 
     def __init__(self) -> None:
-        self._resampler = av.AudioResampler(format="s16", layout="mono", rate=TRACK_RATE)
+        self._resampler, self._converter = av.AudioResampler(format="s16", layout="mono", rate=TRACK_RATE), Converter()
 
     def add(self, pictures: np.ndarray, sound: np.ndarray) -> list[tuple[Piece, int]]:
         """One message for all of them."""
-        frames = [av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24") for image in pictures]
-        frames = [frame.reformat(format="yuv420p", dst_colorspace="ITU601", dst_color_range="MPEG") for frame in frames]
+        frames = [self._converter.convert(image, "yuv420p", Colorspace.ITU601) for image in pictures]
         return [(Piece(frames, self._resampled(sound)), len(frames))]
 
     def finish(self) -> list[tuple[Piece, int]]:
